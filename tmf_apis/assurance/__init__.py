@@ -1,0 +1,1 @@
+"""Traps and polling to alarms."""

@@ -1,0 +1,1 @@
+"""Order to plan to network, and back out again."""

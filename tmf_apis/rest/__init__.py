@@ -1,0 +1,1 @@
+"""TMF630, one module a concern."""

@@ -1,0 +1,183 @@
+"""What a room tells the engine about the kinds it is responsible for."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from tmf_apis.errors import IllegalTransition
+
+Resource = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """A state machine as data.
+
+    Attributes:
+        attribute: The attribute of the stored form that holds the state.
+        steps: From each state, the states a client may go to; one that leads nowhere is final.
+        initial: States that a new resource may be given; the first is the default.
+        system: From each state, further steps that only the server itself takes.
+        source: The document that the machine comes from.
+    """
+
+    attribute: str
+    steps: Mapping[str, frozenset[str]]
+    initial: tuple[str, ...]
+    system: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    source: str = ""
+
+    def move(self, kind: str, old: str, new: str, *, system: bool = False) -> str:
+        """Return ``new`` if a resource may go there from ``old``; staying put is always allowed.
+
+        Raises:
+            IllegalTransition: The lifecycle has no such step (HTTP 409).
+        """
+        allowed = self.steps.get(old, frozenset())
+        if system:
+            allowed |= self.system.get(old, frozenset())
+        if new != old and new not in allowed:
+            raise IllegalTransition(kind, old, new, allowed)
+        return new
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a rule may depend on beside the resource itself.
+
+    Attributes:
+        now: The time of the request, in UTC.
+        version: "v4" or "v5": which contract the client speaks.
+        subject: Who asks; the token's subject, or "anonymous".
+        flags: The operator's settings that change the law (``check_references`` ...).
+        system: The server itself asks (a workflow, a job), not a client.
+        make_id: Makes the id of a resource or sub-resource.
+    """
+
+    now: datetime
+    version: str
+    subject: str
+    flags: Mapping[str, bool]
+    system: bool
+    make_id: Callable[[], str]
+
+    @property
+    def timestamp(self) -> str:
+        """``now`` as it stands in a resource: RFC 3339, milliseconds, ``Z``."""
+        return rfc3339(self.now)
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return a time in UTC as it stands in a resource.
+
+    >>> from datetime import UTC
+    >>> rfc3339(datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC))
+    '2026-01-02T03:04:05.678Z'
+    """
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+class Desk(Protocol):
+    """What a deed may do to other resources; bound to one tenant and to who asks.
+
+    Stored forms only. Every change runs through the engine: law, rev check, events.
+    """
+
+    now: datetime
+    circumstances: Circumstances
+
+    def get(self, kind: str, id: str) -> Resource:
+        """Return a resource with its id.
+
+        Raises:
+            NotFound: There is none for this client (HTTP 404).
+        """
+
+    def find(
+        self, kind: str, query: Mapping[str, Any], *, limit: int = 1000, sort: str = "id"
+    ) -> list[Resource]:
+        """Return resources whose stored form matches a MongoDB query over ``body`` paths.
+
+        The query's names are paths of the stored form (``"parent.id"``), not of the document;
+        ``"id"`` is the resource's id.
+        """
+
+    def create(self, kind: str, resource: Resource) -> Resource:
+        """Make a resource, law and events included, and return it with its id.
+
+        An ``id`` in ``resource`` is taken as it is (safe to repeat: see raises).
+
+        Raises:
+            Conflict: The id is taken already.
+        """
+
+    def change(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:
+        """Change a resource by a function of its stored form, tried again when it was stale.
+
+        Returning an equal resource writes nothing. The law of ``system`` steps applies.
+        """
+
+    def delete(self, kind: str, id: str) -> None:
+        """Delete a resource, its delete event included."""
+
+
+def _as_it_is(resource: Resource, circumstances: Circumstances) -> Resource:  # noqa: ARG001
+    return resource
+
+
+def _any_change(old: Resource, new: Resource, circumstances: Circumstances) -> Resource:  # noqa: ARG001
+    return new
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Law:
+    """What is particular to one kind; all functions work on the stored form.
+
+    Attributes:
+        lifecycle: Its state machine, enforced by the engine on create and change.
+        server_owned: First-level attributes that only the server sets: dropped from a create,
+            refused in a patch unless the value is unchanged.
+        on_create: Defaults and checks of a new resource; pure. The id is set, the state is too.
+        on_change: Checks of a change, called with old and new after the lifecycle; pure.
+        on_delete: Raises where the resource may not go; pure.
+        check: Checks that need other resources: called before a write with the desk, the old
+            resource (None on create) and the new one (None on delete).
+        after: Follow-up on other resources, called after the write with the same arguments; may
+            be called again after a crash, so it must be safe to repeat.
+        act: The deed of a task resource (POST /cancelProductOrder ...), called with the desk and
+            the task before it is stored; what it returns is stored and answered.
+        begin: Starts work that outlasts the request (job, bill run); called by the worker with
+            the desk and the stored task, at least once; safe to repeat.
+        parties: Ids of the parties that the resource belongs to; default: every relatedParty,
+            engagedParty and customer/account owner reference found at the first level.
+        state_event: Attributes whose change is a StateChangeEvent instead of an
+            AttributeValueChangeEvent; default: the lifecycle's attribute.
+    """
+
+    lifecycle: Lifecycle | None = None
+    server_owned: frozenset[str] = frozenset()
+    on_create: Callable[[Resource, Circumstances], Resource] = _as_it_is
+    on_change: Callable[[Resource, Resource, Circumstances], Resource] = _any_change
+    on_delete: Callable[[Resource, Circumstances], None] | None = None
+    check: Callable[[Desk, Resource | None, Resource | None], None] | None = None
+    after: Callable[[Desk, Resource | None, Resource | None], None] | None = None
+    act: Callable[[Desk, Resource], Resource] | None = None
+    begin: Callable[[Desk, Resource], None] | None = None
+    parties: Callable[[Resource], Iterable[str]] | None = None
+    state_event: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """One room's door: its laws, its indexes, its v4 views.
+
+    Attributes:
+        number: The API, as ``"TMF620"``.
+        laws: Law of each kind; a kind without one is stored as it comes.
+        models: mongoengine documents that declare collection and indexes.
+    """
+
+    number: str
+    laws: Mapping[str, Law]
+    models: tuple[type, ...] = ()

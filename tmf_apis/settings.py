@@ -1,0 +1,160 @@
+"""The whole configuration: one frozen value, read from ``TMF_*`` environment variables."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+TRUE = frozenset({"1", "true", "yes", "on"})
+FALSE = frozenset({"0", "false", "no", "off", ""})
+
+
+def _boolean(text: str) -> bool:
+    if (lowered := text.strip().lower()) in TRUE | FALSE:
+        return lowered in TRUE
+    raise ValueError("expected true or false")
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _at_least(minimum: float, kind: type[int] | type[float]) -> Callable[[str], Any]:
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not value >= minimum:
+            raise ValueError(f"expected a number of at least {minimum}")
+        return value
+
+    return parse
+
+
+def _parser(default: object) -> Callable[[str], Any]:
+    if isinstance(default, bool):
+        return _boolean
+    if isinstance(default, int):
+        return _at_least(0, int)
+    if isinstance(default, float):
+        return _at_least(0, float)
+    if isinstance(default, tuple):
+        return _words
+    return Path if isinstance(default, Path) else str
+
+
+def _setting(default: Any, help: str, unit: str = "", *, secret: bool = False) -> Any:
+    metadata = {"help": help, "unit": unit, "secret": secret, "parse": _parser(default)}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole configuration, fixed once the application has started."""
+
+    # Where things are
+    data_dir: Path = _setting(Path("data"), "Directory of the embedded database and of files")
+    public_url: str = _setting("", "URL that clients use for this server; empty: the Host header")
+    mongodb_uri: str = _setting(
+        "", "The operator's replica set; empty: embedded mongod", secret=True
+    )
+    mongodb_database: str = _setting("tmf", "Database name")
+    mongodb_cache: int = _setting(256, "Cache of the embedded mongod", "MiB")
+    mongodb_timeout: float = _setting(5.0, "Longest wait for a database to answer", "seconds")
+    query_time: int = _setting(5000, "Longest time of one query in the database", "milliseconds")
+    temporal_address: str = _setting("", "The operator's Temporal; empty: the embedded server")
+    temporal_namespace: str = _setting("default", "Temporal namespace")
+
+    # Identity
+    auth: str = _setting("auto", "on, off, or auto: off only while listening on loopback")
+    jwks: str = _setting("", "File or https URL of the keys that sign tokens (JWKS)")
+    issuer: str = _setting("", "Required issuer (iss) of tokens; empty: any")
+    audience: str = _setting("", "Required audience (aud) of tokens; empty: any")
+    clock_skew: float = _setting(30.0, "Tolerance for token times", "seconds")
+    default_tenant: str = _setting("default", "Tenant of tokens without one, and without auth")
+
+    # Limits
+    body_limit: int = _setting(1_048_576, "Largest request body", "bytes")
+    depth_limit: int = _setting(32, "Deepest nesting of a body", "levels")
+    array_limit: int = _setting(1000, "Longest array in a body", "items")
+    uri_limit: int = _setting(8192, "Longest path and query", "bytes")
+    page_limit: int = _setting(1000, "Most resources in one answer", "resources")
+    page_size: int = _setting(100, "Resources in one answer when the client does not say")
+    offset_limit: int = _setting(100_000, "Largest offset; deeper pages go by cursor")
+    filter_values: int = _setting(100, "Most values in one filter", "values")
+    regex_limit: int = _setting(256, "Longest regular expression", "characters")
+    jsonpath_limit: int = _setting(512, "Longest JSONPath filter", "characters")
+    jsonpath_segments: int = _setting(8, "Most segments in a JSONPath filter", "segments")
+    patch_limit: int = _setting(100, "Most operations in one patch", "operations")
+    resource_limit: int = _setting(4_194_304, "Largest stored resource", "bytes")
+    hub_limit: int = _setting(100, "Most hub subscriptions of one tenant", "subscriptions")
+    threads: int = _setting(16, "Requests worked on at once in one process", "threads")
+
+    # Behaviour
+    partial_status: int = _setting(206, "Status of a page that the client asked for: 206 or 200")
+    unknown_filters: bool = _setting(
+        default=False, help="Accept filters on attributes that the contract does not have"
+    )
+    check_references: bool = _setting(
+        default=False, help="Refuse an order for an offering that is not in the catalogue"
+    )
+    unique_customers: bool = _setting(
+        default=False, help="Refuse a second customer with the same engaged party"
+    )
+    idempotency_hours: float = _setting(24.0, "How long an Idempotency-Key is remembered", "hours")
+
+    # Events
+    callback_hosts: tuple[str, ...] = _setting(
+        (), "Hosts that callbacks and job URLs may name; empty: any public one"
+    )
+    callback_timeout: float = _setting(10.0, "Longest wait for a subscriber", "seconds")
+    callback_loopback: bool = _setting(
+        default=False, help="Allow loopback callbacks and job URLs (always so without auth)"
+    )
+    retry_first: float = _setting(1.0, "Pause before the first retry of an event", "seconds")
+    retry_longest: float = _setting(3600.0, "Longest pause between two retries", "seconds")
+    retry_days: float = _setting(3.0, "After this an event is parked", "days")
+    relay_interval: float = _setting(1.0, "Pause between two looks at the outbox", "seconds")
+    hub_secret: str = _setting("", "Key of the signature header; empty: made once", secret=True)
+
+    # Network
+    trap_host: str = _setting("127.0.0.1", "Address that SNMP notifications arrive at")
+    trap_port: int = _setting(0, "UDP port of SNMP notifications; 0: a free one")
+    credentials_file: str = _setting("", "JSON file of named element credentials", secret=False)
+    log_level: str = _setting("INFO", "Least severe level that is logged")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings; one that is absent keeps its default.
+
+        Raises:
+            ValueError: A value is not of the type of its default; the message names the variable.
+        """
+        values = {}
+        for setting in fields(cls):
+            variable = f"TMF_{setting.name.upper()}"
+            if (text := environment.get(variable)) is None:
+                continue
+            try:
+                values[setting.name] = setting.metadata["parse"](text)
+            except ValueError as error:
+                shown = "(secret)" if setting.metadata["secret"] else repr(text)
+                raise ValueError(f"{variable}={shown}: {error}") from None
+        return cls(**values)
+
+    def table(self) -> list[tuple[str, str, str]]:
+        """Return variable, value with unit (secrets masked) and purpose of every setting."""
+        rows = []
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            if setting.metadata["secret"] and text:
+                text = "********"
+            unit = setting.metadata["unit"]
+            rows.append(
+                (
+                    f"TMF_{setting.name.upper()}",
+                    f"{text} {unit}".strip(),
+                    setting.metadata["help"],
+                )
+            )
+        return rows

@@ -1,0 +1,1 @@
+"""Resources in MongoDB; the embedded database."""

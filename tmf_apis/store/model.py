@@ -1,0 +1,37 @@
+"""How a resource lies in the database, and the mongoengine documents that declare it.
+
+One collection a kind (its name is the kind: ``ProductOrder``). A stored document::
+
+    _id      "<tenant>:<id>"
+    tenant   whose it is; "~gone" once it is deleted and its last events are not yet delivered
+    id       the resource's id
+    rev      1, 2, 3 ... one more at each write; the ETag
+    parties  ids of the parties that may see and change it, sorted
+    body     the resource in its stored form (close to v5), without id and href
+    text     {"v4": bytes, "v5": bytes}: each version's JSON, ready to send: the members after
+             id and href, as ``,"name":"x"}`` (or ``}`` when there are none)
+    events   what happened and is not yet handed to the subscriptions; absent when nothing
+    idem     {"key", "hash"}: the Idempotency-Key that made it; absent without one
+"""
+
+from typing import Any, ClassVar
+
+from mongoengine import Document, fields
+
+#: Tenant of documents that are deleted but whose delete event still waits for the relay.
+GONE = "~gone"
+
+
+class Stored(Document):
+    """What every kind has; a room's model adds indexes (paths into ``body``)."""
+
+    pk_ = fields.StringField(primary_key=True, db_field="_id")
+    tenant = fields.StringField(required=True)
+    id_ = fields.StringField(required=True, db_field="id")
+    rev = fields.IntField(required=True)
+    parties = fields.ListField(fields.StringField())
+    body = fields.DictField()
+    text = fields.DictField()
+    events = fields.ListField(fields.DictField())
+
+    meta: ClassVar[dict[str, Any]] = {"abstract": True, "auto_create_index": False}
