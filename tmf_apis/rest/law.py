@@ -20,6 +20,9 @@ class Lifecycle:
         initial: States that a new resource may be given; the first is the default.
         system: From each state, further steps that only the server itself takes.
         source: The document that the machine comes from.
+        open: The contract types the attribute as free text: a state that the machine does not
+            know is let in, and from it any step is allowed.
+        assigned: The server says where a new resource starts; what the client says is ignored.
     """
 
     attribute: str
@@ -27,6 +30,37 @@ class Lifecycle:
     initial: tuple[str, ...]
     system: Mapping[str, frozenset[str]] = field(default_factory=dict)
     source: str = ""
+    open: bool = False
+    assigned: bool = False
+
+    @property
+    def states(self) -> frozenset[str]:
+        """Every state of the machine."""
+        return frozenset(self.steps) | frozenset(self.system)
+
+    @property
+    def final(self) -> frozenset[str]:
+        """The states that nobody, not even the server, leads a resource out of."""
+        return frozenset(
+            state
+            for state in self.states
+            if not self.steps.get(state) and not self.system.get(state)
+        )
+
+    def start(self, kind: str, wanted: str | None, *, system: bool = False) -> str:
+        """Return the state of a new resource for which the client wants ``wanted``.
+
+        The server itself (a loader, a job) may start in any state of the machine.
+
+        Raises:
+            IllegalTransition: A new resource cannot be in that state (HTTP 409).
+        """
+        if wanted is None or (self.assigned and not system):
+            return self.initial[0]
+        known = wanted in self.states
+        if wanted in self.initial or (known and system) or (self.open and not known):
+            return wanted
+        raise IllegalTransition(kind, "new", wanted, self.initial)
 
     def move(self, kind: str, old: str, new: str, *, system: bool = False) -> str:
         """Return ``new`` if a resource may go there from ``old``; staying put is always allowed.
@@ -37,9 +71,34 @@ class Lifecycle:
         allowed = self.steps.get(old, frozenset())
         if system:
             allowed |= self.system.get(old, frozenset())
-        if new != old and new not in allowed:
+        free = self.open and not {old, new} <= self.states
+        if new != old and new not in allowed and not free:
             raise IllegalTransition(kind, old, new, allowed)
         return new
+
+    def as_resource(self, kind: str) -> Resource:
+        """Return the machine as clients read it: states, and where each leads.
+
+        ``system`` has only the steps that a client cannot take itself.
+        """
+        order = sorted(self.states)
+        return {
+            "@type": "StateMachine",
+            "id": kind,
+            "kind": kind,
+            "attribute": self.attribute,
+            "initial": list(self.initial),
+            "states": order,
+            "final": sorted(self.final),
+            "open": self.open,
+            "steps": {state: sorted(self.steps.get(state, ())) for state in order},
+            "system": {
+                state: sorted(self.system[state] - self.steps.get(state, frozenset()))
+                for state in order
+                if self.system.get(state)
+            },
+            "source": self.source,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +145,7 @@ class Desk(Protocol):
 
     now: datetime
     circumstances: Circumstances
+    tenant: str
 
     def get(self, kind: str, id: str) -> Resource:
         """Return a resource with its id.
