@@ -1,0 +1,60 @@
+"""JSON to values and back, without a second copy of the contract."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from marshmallow import INCLUDE, Schema, ValidationError, fields, post_dump
+
+from tmf_apis.errors import InvalidBody
+
+
+class TmfSchema(Schema):
+    """Declare only what the code computes with; every other attribute passes through both ways."""
+
+    class Meta:
+        """Keep attributes that are not declared when loading."""
+
+        unknown = INCLUDE
+
+    #: What the attributes belong to, for the message of an error.
+    subject: ClassVar[str] = "the resource"
+
+    @post_dump(pass_original=True)
+    def keep_undeclared(
+        self, dumped: dict[str, Any], original: Mapping[str, Any], **_: object
+    ) -> dict[str, Any]:
+        """Keep attributes that are not declared when dumping (marshmallow drops them)."""
+        known = {field.attribute or name for name, field in self.fields.items()}
+        return {key: value for key, value in original.items() if key not in known} | dumped
+
+    def handle_error(self, error: ValidationError, data: object, **_: object) -> None:  # noqa: ARG002
+        """Turn marshmallow's complaint into the project's own.
+
+        Raises:
+            InvalidBody: A declared attribute is not of its type (HTTP 400).
+        """
+        raise InvalidBody(f"{self.subject}: {error.messages}") from error
+
+
+class Exact(fields.Decimal):
+    """A JSON number as the decimal that was written: 0.1 is one tenth."""
+
+    def _serialize(  # type: ignore[override]
+        self,
+        value: Decimal | None,
+        attr: str | None,  # noqa: ARG002
+        obj: object,  # noqa: ARG002
+        **_: object,
+    ) -> float | None:
+        """Return a number that JSON and MongoDB have."""
+        return None if value is None else number(value)
+
+
+def number(value: Decimal) -> float:
+    """Return a decimal as the JSON number nearest to it, whole where it is whole.
+
+    >>> number(Decimal("12.00")), number(Decimal("0.10"))
+    (12, 0.1)
+    """
+    return int(value) if value == value.to_integral_value() else float(value)
