@@ -1,0 +1,55 @@
+"""Times inside a resource, compared as times; the shape was checked against the contract."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from tmf_apis.errors import InvalidBody
+
+
+def moment(text: object) -> datetime | None:
+    """Return an RFC 3339 text as a time in UTC, or None where it is none.
+
+    >>> moment("2026-01-02T03:04:05.678+02:00")
+    datetime.datetime(2026, 1, 2, 1, 4, 5, 678000, tzinfo=datetime.timezone.utc)
+    >>> moment("soon") is moment(None) is None
+    True
+    """
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    try:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except OverflowError:  # in the first or last hours of the calendar
+        return found.replace(tzinfo=UTC)
+
+
+def in_order(holder: Mapping[str, Any], first: str, last: str, *, at: str = "") -> None:
+    """Let ``holder`` pass if ``last`` is not before ``first``, or one of them is absent.
+
+    Args:
+        holder: The object with both times.
+        first: Name of the earlier one.
+        last: Name of the later one.
+        at: JSON pointer of ``holder``.
+
+    Raises:
+        InvalidBody: They are the wrong way round (HTTP 400).
+    """
+    start, end = moment(holder.get(first)), moment(holder.get(last))
+    if start and end and end < start:
+        raise InvalidBody(
+            f"{at}/{last}: {holder[last]} is before {first} {holder[first]}; expected that or later"
+        )
+
+
+def valid_for(resource: Mapping[str, Any], *, at: str = "") -> None:
+    """Let ``resource`` pass if its ``validFor`` does not end before it starts.
+
+    Raises:
+        InvalidBody: It does (HTTP 400).
+    """
+    period = resource.get("validFor")
+    if isinstance(period, Mapping):
+        in_order(period, "startDateTime", "endDateTime", at=f"{at}/validFor")
