@@ -1,0 +1,104 @@
+"""Which internet addresses a stranger's URL may lead to.
+
+Python's ``is_global`` is not used: it is wrong for several ranges (RFC 6890 has been amended, and
+it does not look inside IPv6 forms that carry an IPv4 address).
+
+Source: IANA IPv4 and IPv6 special-purpose address registries; RFC 3056, 4291, 4380, 5214, 6052.
+"""
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+#: Never, whatever the operator lists: they name no host, or the cloud's own services.
+NEVER: tuple[tuple[Network, str], ...] = (
+    (IPv4Network("0.0.0.0/8"), "this host"),
+    (IPv4Network("169.254.0.0/16"), "link-local"),
+    (IPv4Network("100.100.100.200/32"), "cloud metadata"),
+    (IPv4Network("168.63.129.16/32"), "cloud metadata"),
+    (IPv4Network("192.0.0.0/24"), "IETF protocol assignments"),
+    (IPv4Network("224.0.0.0/4"), "multicast"),
+    (IPv4Network("240.0.0.0/4"), "reserved"),
+    (IPv6Network("::/128"), "unspecified"),
+    (IPv6Network("fe80::/10"), "link-local"),
+    (IPv6Network("fec0::/10"), "site-local"),
+    (IPv6Network("fd00:ec2::/32"), "cloud metadata"),
+    (IPv6Network("ff00::/8"), "multicast"),
+)
+
+LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+
+#: Networks of somebody's own: only to hosts that the operator lists.
+INTERNAL: tuple[tuple[Network, str], ...] = (
+    (IPv4Network("10.0.0.0/8"), "private"),
+    (IPv4Network("172.16.0.0/12"), "private"),
+    (IPv4Network("192.168.0.0/16"), "private"),
+    (IPv4Network("100.64.0.0/10"), "shared by carriers"),
+    (IPv4Network("192.0.2.0/24"), "documentation"),
+    (IPv4Network("192.88.99.0/24"), "6to4 relay"),
+    (IPv4Network("198.18.0.0/15"), "benchmarking"),
+    (IPv4Network("198.51.100.0/24"), "documentation"),
+    (IPv4Network("203.0.113.0/24"), "documentation"),
+    (IPv6Network("fc00::/7"), "private"),
+    (IPv6Network("2001::/23"), "IETF protocol assignments"),
+    (IPv6Network("2001:db8::/32"), "documentation"),
+    (IPv6Network("3fff::/20"), "documentation"),
+)
+
+GLOBAL_UNICAST = IPv6Network("2000::/3")
+NAT64 = IPv6Network("64:ff9b::/96")
+TRANSLATED = IPv6Network("::ffff:0:0:0/96")
+COMPATIBLE = IPv6Network("::/96")
+#: Interface identifiers of ISATAP, local and universal (RFC 5214).
+ISATAP = (0x00005EFE, 0x02005EFE)
+
+
+def carried(address: IPv6Address) -> tuple[IPv4Address, ...]:
+    """Return the IPv4 addresses that an IPv6 address stands for; none for a native one.
+
+    >>> carried(IPv6Address("2002:7f00:1::"))
+    (IPv4Address('127.0.0.1'),)
+    """
+    low = IPv4Address(int(address) & 0xFFFFFFFF)
+    if address.ipv4_mapped:
+        return (address.ipv4_mapped,)
+    if address.sixtofour:
+        return (address.sixtofour,)
+    if address.teredo:
+        return address.teredo
+    in_front = address in NAT64 or address in TRANSLATED
+    compatible = address in COMPATIBLE and int(address) > 1
+    isatap = (int(address) >> 32) & 0xFFFFFFFF in ISATAP
+    return (low,) if in_front or compatible or isatap else ()
+
+
+def objection(address: Address, *, loopback: bool = False, internal: bool = False) -> str:
+    """Return why an address must not be connected to; empty when it may be.
+
+    Args:
+        address: The address, IPv4 or IPv6.
+        loopback: This machine itself is permitted.
+        internal: Private networks are permitted.
+
+    >>> objection(IPv4Address("10.1.2.3"))
+    'private'
+    >>> objection(IPv6Address("64:ff9b::a9fe:a9fe"), internal=True)
+    'link-local'
+    >>> objection(IPv4Address("9.9.9.9"))
+    ''
+    """
+    if isinstance(address, IPv6Address) and (inner := carried(address)):
+        answers = (objection(one, loopback=loopback, internal=internal) for one in inner)
+        return next((answer for answer in answers if answer), "")
+    for network, name in NEVER:
+        if address in network:
+            return name
+    if any(address in network for network in LOOPBACK):
+        return "" if loopback else "loopback"
+    for network, name in INTERNAL:
+        if address in network:
+            return "" if internal else name
+    if isinstance(address, IPv6Address) and address not in GLOBAL_UNICAST:
+        return "not global unicast"
+    return ""
