@@ -1,0 +1,75 @@
+"""What a subscriber receives: the event around the resource, and the parts it asked for.
+
+Source: TMF630 part 1, "Notification"; TM Forum Event schema v4 and v5.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tmf_apis.events.outbox import PendingEvent
+
+Json = dict[str, Any]
+#: Members that stay whatever ``fields`` says: without them nothing can be told apart.
+ALWAYS = ("eventId", "eventTime", "eventType", "@type")
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who speaks the same language.
+
+    Attributes:
+        api: The API's number, "TMF622".
+        version: "v4" or "v5".
+        base: URL of this server as these subscribers know it, without a slash at the end.
+    """
+
+    api: str
+    version: str
+    base: str
+
+
+#: Turns an event into what an audience receives; None: their contract has no such event.
+Render = Callable[[PendingEvent, Audience], Json | None]
+
+
+def notification(event: PendingEvent, key: str, resource: Json, audience: Audience) -> Json:
+    """Return the notification of an event.
+
+    Args:
+        event: What happened.
+        key: Name of the resource in the payload, "productOrder".
+        resource: The resource in the audience's version, id and href included.
+        audience: Who it is for.
+    """
+    event_type = f"{event['kind']}{event['what']}Event"
+    envelope: Json = {
+        "eventId": event["id"],
+        "eventTime": event["at"],
+        "eventType": event_type,
+        "event": {key: resource},
+    }
+    return {**envelope, "@type": event_type} if audience.version == "v5" else envelope
+
+
+def only(document: Json, fields: Iterable[str]) -> Json:
+    """Return the parts of a notification that a subscriber asked for, and what identifies it.
+
+    >>> only({"eventId": "1", "event": {"x": [{"a": 1, "b": 2}], "y": 3}}, ["event.x.a"])
+    {'eventId': '1', 'event': {'x': [{'a': 1}]}}
+    """
+    wanted: Json = {}
+    for path in fields:
+        place = wanted
+        for name in path.split("."):
+            place = place.setdefault(name, {})
+    kept = _part(document, wanted) if wanted else document
+    return {name: document[name] for name in ALWAYS if name in document} | kept
+
+
+def _part(value: Any, wanted: Json) -> Any:
+    if isinstance(value, list):
+        return [_part(item, wanted) for item in value]
+    if not wanted or not isinstance(value, dict):
+        return value
+    return {name: _part(value[name], below) for name, below in wanted.items() if name in value}
