@@ -1,0 +1,79 @@
+"""Secrets by name: a target names its credentials and never carries them."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from adapters.errors import Misconfigured
+
+#: ``TMF_CREDENTIAL_<NAME>`` holds one secret as a JSON object; it wins over the file.
+PREFIX = "TMF_CREDENTIAL_"
+
+
+class Secret(Mapping[str, str]):
+    """What an element wants to know of us; shows its keys and never its values."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, key: str) -> str:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Secret({', '.join(f'{key}=***' for key in self)})"
+
+
+class Credentials:
+    """The operator's secrets, read anew at each question so that they can be changed at any time.
+
+    The file is a JSON object: name -> object of text values.
+    """
+
+    def __init__(self, file: Path | str = "", environment: Mapping[str, str] = os.environ) -> None:
+        self._file = Path(file) if file else None
+        self._environment = environment
+
+    def get(self, name: str, *, element: str = "") -> Secret:
+        """Return the secret of a name; the empty name has an empty secret.
+
+        Raises:
+            Misconfigured: There is no such name, or what is there is not a secret.
+        """
+        if not name:
+            return Secret({})
+        variable = PREFIX + name.upper().replace("-", "_")
+        if (text := self._environment.get(variable)) is not None:
+            return self._secret(_parsed(text, variable, element), variable, element)
+        if self._file is None:
+            raise Misconfigured(element, f"no credentials {name!r}: set {variable}")
+        try:
+            text = self._file.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Misconfigured(element, f"cannot read the credentials file: {error}") from error
+        content = _parsed(text, "the credentials file", element)
+        if not isinstance(content, dict) or name not in content:
+            raise Misconfigured(element, f"no credentials {name!r} in the file or in {variable}")
+        return self._secret(content[name], f"credentials {name!r}", element)
+
+    @staticmethod
+    def _secret(content: object, place: str, element: str) -> Secret:
+        if isinstance(content, dict) and all(isinstance(one, str) for one in content.values()):
+            return Secret(content)
+        raise Misconfigured(element, f"{place}: expected a JSON object of text values")
+
+
+def _parsed(text: str, place: str, element: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        # The parser's own message would quote the text, which is secret.
+        raise Misconfigured(element, f"{place}: not JSON") from None

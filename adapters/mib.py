@@ -1,0 +1,48 @@
+"""Object identifiers, each named as the standard names it."""
+
+# RFC 3418 SNMPv2-MIB
+SYS_DESCR = "1.3.6.1.2.1.1.1.0"
+SYS_OBJECT_ID = "1.3.6.1.2.1.1.2.0"
+SYS_UP_TIME = "1.3.6.1.2.1.1.3.0"
+SYS_CONTACT = "1.3.6.1.2.1.1.4.0"
+SYS_NAME = "1.3.6.1.2.1.1.5.0"
+SYS_LOCATION = "1.3.6.1.2.1.1.6.0"
+SNMP_TRAP_OID = "1.3.6.1.6.3.1.1.4.1.0"
+SNMP_TRAPS = "1.3.6.1.6.3.1.1.5"
+COLD_START = f"{SNMP_TRAPS}.1"
+WARM_START = f"{SNMP_TRAPS}.2"
+LINK_DOWN = f"{SNMP_TRAPS}.3"
+LINK_UP = f"{SNMP_TRAPS}.4"
+AUTHENTICATION_FAILURE = f"{SNMP_TRAPS}.5"
+
+# RFC 3411 SNMP-FRAMEWORK-MIB
+SNMP_ENGINE_BOOTS = "1.3.6.1.6.3.10.2.1.2.0"
+
+# RFC 2863 IF-MIB
+IF_INDEX = "1.3.6.1.2.1.2.2.1.1"
+IF_DESCR = "1.3.6.1.2.1.2.2.1.2"
+IF_PHYS_ADDRESS = "1.3.6.1.2.1.2.2.1.6"
+IF_ADMIN_STATUS = "1.3.6.1.2.1.2.2.1.7"
+IF_OPER_STATUS = "1.3.6.1.2.1.2.2.1.8"
+IF_IN_DISCARDS = "1.3.6.1.2.1.2.2.1.13"
+IF_IN_ERRORS = "1.3.6.1.2.1.2.2.1.14"
+IF_OUT_DISCARDS = "1.3.6.1.2.1.2.2.1.19"
+IF_OUT_ERRORS = "1.3.6.1.2.1.2.2.1.20"
+IF_NAME = "1.3.6.1.2.1.31.1.1.1.1"
+IF_HC_IN_OCTETS = "1.3.6.1.2.1.31.1.1.1.6"
+IF_HC_OUT_OCTETS = "1.3.6.1.2.1.31.1.1.1.10"
+IF_HIGH_SPEED = "1.3.6.1.2.1.31.1.1.1.15"
+IF_ALIAS = "1.3.6.1.2.1.31.1.1.1.18"
+IF_COUNTER_DISCONTINUITY_TIME = "1.3.6.1.2.1.31.1.1.1.19"
+IF_TYPE = "1.3.6.1.2.1.2.2.1.3"
+
+UP, DOWN = 1, 2  # ifAdminStatus, ifOperStatus
+SOFTWARE_LOOPBACK = 24  # ifType
+
+# The table of service profiles that our gateways have, indexed by ifIndex (lab/agent.py)
+SVC = "1.3.6.1.4.1.64999.1.1.1"
+SVC_IF_NAME = f"{SVC}.1"
+SVC_DOWN_KBPS = f"{SVC}.2"
+SVC_UP_KBPS = f"{SVC}.3"
+SVC_TX_BYTES = f"{SVC}.4"
+SVC_TX_DROPS = f"{SVC}.5"

@@ -1,0 +1,102 @@
+"""From how a port is and how it shall be to the steps between: pure, no I/O."""
+
+from collections.abc import Mapping
+
+from adapters.errors import Conflict, Rejected
+from adapters.profile import Profile
+from adapters.values import Intent, Plan, Setting, Step
+
+State = Mapping[str, Setting]
+
+
+def wanted(intent: Intent, profile: Profile, current: State) -> dict[str, Setting]:
+    """Return the attributes an intent speaks about, in the order they must be set.
+
+    A service that shall be gone and whose port has another tag wants nothing.
+    """
+    if not intent.present:
+        if current.get("tag") not in {"", intent.service_id}:
+            return {}
+        gone = {one.name: one.absent for one in profile.attributes if one.absent is not None}
+        return {name: gone[name] for name in reversed(gone)} | _switch(intent)
+    values: dict[str, Setting] = {
+        "tag": intent.service_id,
+        "downstream": intent.downstream,
+        "upstream": intent.upstream,
+    }
+    values |= _switch(intent)
+    known = [one.name for one in profile.attributes]
+    return {name: values[name] for name in known if name in values} | {
+        name: value for name, value in values.items() if name not in known
+    }
+
+
+def _switch(intent: Intent) -> dict[str, Setting]:
+    return {} if intent.enabled is None else {"enabled": intent.enabled}
+
+
+def plan(
+    element: str, intent: Intent, profile: Profile, current: State, tags: Mapping[str, str]
+) -> Plan:
+    """Return the plan for an intent.
+
+    Args:
+        element: Name of the element.
+        intent: How the port shall be.
+        profile: What the element is.
+        current: How the port is.
+        tags: The tag of every port of the element.
+
+    Raises:
+        Rejected: The port or the type of element has no such attribute, or cannot hold the value.
+        Conflict: Another service has the port, or the service is on another port.
+    """
+    holder = current.get("tag", "")
+    if intent.present:
+        _check_free(element, intent, holder, tags)
+    target = wanted(intent, profile, current)
+    for name in target:
+        if name not in current:
+            path, message = f"{intent.port} {name}", f"port {intent.port!r} has no {name}"
+            raise Rejected(element, message, path=path, reason="noSuchAttribute")
+    if not intent.present and holder == "":
+        target = {}  # removed already; what else is on the port is not ours to touch
+    steps = tuple(Step(intent.port, name, current[name], target[name]) for name in target)
+    for step in steps:
+        _check_value(element, step, profile)
+    precondition = {name: current[name] for name in ("tag", *target)}
+    needed = tuple(step for step in steps if step.before != step.after)
+    return Plan(element, intent, needed, precondition)
+
+
+def _check_free(element: str, intent: Intent, holder: Setting, tags: Mapping[str, str]) -> None:
+    if holder not in {"", intent.service_id}:
+        raise Conflict(element, f"port {intent.port!r} is in use by service {holder!r}")
+    for port, tag in tags.items():
+        if tag == intent.service_id and port != intent.port:
+            raise Conflict(element, f"service {tag!r} is on port {port!r} already")
+
+
+def _check_value(element: str, step: Step, profile: Profile) -> None:
+    path, value = f"{step.port} {step.attribute}", step.after
+    if isinstance(value, int) and value < 0:
+        raise Rejected(element, f"{path} = {value}: below zero", path=path, reason="wrongValue")
+    if not (one := profile.attribute(step.attribute)).exact(value):
+        message = f"{path} = {value}: the element counts in steps of {one.scale}"
+        raise Rejected(element, message, path=path, reason="wrongValue")
+
+
+def check_precondition(plan: Plan, current: State) -> None:
+    """Refuse a plan whose port is neither as it was found nor as the plan would leave it.
+
+    Each attribute may be at its old or its new value: so a run that was interrupted goes on.
+
+    Raises:
+        Conflict: Somebody else changed the port since it was planned.
+    """
+    after = {step.attribute: step.after for step in plan.steps}
+    for name, before in plan.precondition.items():
+        allowed = {before, after.get(name, before)}
+        if current.get(name) not in allowed:
+            message = f"{plan.intent.port} {name} is {current.get(name)!r}, planned from {before!r}"
+            raise Conflict(plan.element, message)

@@ -1,0 +1,143 @@
+"""A type of SNMP element, described by data: which columns hold what, in which unit."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adapters import mib
+from adapters.values import Setting
+
+KBIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute of a port and the column that holds it.
+
+    Attributes:
+        name: "tag", "downstream", "upstream" or "enabled".
+        column: Object identifier of the column, instance excluded.
+        syntax: "gauge", "integer", "octets" or "truth" (1 is true, 2 is false, as ifAdminStatus).
+        scale: How many of our units one of the element's is (1000: the element counts in kbit/s).
+        key: Column of the same table that holds the port's natural key.
+        absent: Its value while no service uses the port; None: it is not touched then.
+    """
+
+    name: str
+    column: str
+    syntax: str
+    scale: int = 1
+    key: str = mib.IF_NAME
+    absent: Setting | None = None
+
+    def exact(self, setting: Setting) -> bool:
+        """Whether the element can hold this value without rounding it."""
+        return not isinstance(setting, int) or setting % self.scale == 0
+
+    def encode(self, setting: Setting) -> int | bytes:
+        """Return a value as the element wants it."""
+        if self.syntax == "octets":
+            return str(setting).encode()
+        if self.syntax == "truth":
+            return mib.UP if setting else mib.DOWN
+        return int(setting) // self.scale
+
+    def decode(self, raw: int | bytes) -> Setting:
+        """Return a value as we want it."""
+        if isinstance(raw, bytes):
+            return raw.decode("utf-8", "replace")
+        return raw == mib.UP if self.syntax == "truth" else raw * self.scale
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A counter and the column that holds it.
+
+    Attributes:
+        name: As in ``Sample.counter``.
+        column: Object identifier of the column, instance excluded.
+        unit: As in ``Sample.unit``.
+    """
+
+    name: str
+    column: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A type of SNMP element.
+
+    Attributes:
+        name: What a target's option ``profile`` calls it.
+        vendor: Who makes it.
+        model: What it is.
+        attributes: What can be set on a port, in the order in which a service is put on it: the
+            tag first, so that an interrupted run can be found.
+        counters: What is counted, indexed as IF-MIB is.
+    """
+
+    name: str
+    vendor: str
+    model: str
+    attributes: tuple[Attribute, ...]
+    counters: tuple[Counted, ...]
+
+    def attribute(self, name: str) -> Attribute:
+        """Return the attribute of a name.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for one in self.attributes:
+            if one.name == name:
+                return one
+        raise KeyError(name)
+
+
+TAG = Attribute("tag", mib.IF_ALIAS, "octets", absent="")
+ENABLED = Attribute("enabled", mib.IF_ADMIN_STATUS, "truth")
+
+#: What every element with IF-MIB counts (RFC 2863).
+IF_COUNTERS = (
+    Counted("octets_in", mib.IF_HC_IN_OCTETS, "octets"),
+    Counted("octets_out", mib.IF_HC_OUT_OCTETS, "octets"),
+    Counted("errors_in", mib.IF_IN_ERRORS, "packets"),
+    Counted("errors_out", mib.IF_OUT_ERRORS, "packets"),
+    Counted("discards_in", mib.IF_IN_DISCARDS, "packets"),
+    Counted("discards_out", mib.IF_OUT_DISCARDS, "packets"),
+)
+
+BROADBAND_GATEWAY = Profile(
+    name="broadband-gateway",
+    vendor="net-snmp",
+    model="broadband gateway",
+    attributes=(
+        TAG,
+        Attribute("downstream", mib.SVC_DOWN_KBPS, "gauge", KBIT, mib.SVC_IF_NAME, 0),
+        Attribute("upstream", mib.SVC_UP_KBPS, "gauge", KBIT, mib.SVC_IF_NAME, 0),
+        ENABLED,
+    ),
+    counters=IF_COUNTERS,
+)
+PROFILES = {one.name: one for one in (BROADBAND_GATEWAY,)}
+
+
+def load(file: Path) -> Profile:
+    """Return a profile from a JSON file with the same attributes as the classes here.
+
+    Raises:
+        ValueError: It is not one; the message says why.
+    """
+    content: Any = json.loads(file.read_text("utf-8"))
+    try:
+        return Profile(
+            name=content["name"],
+            vendor=content.get("vendor", ""),
+            model=content.get("model", ""),
+            attributes=tuple(Attribute(**one) for one in content["attributes"]),
+            counters=tuple(Counted(**one) for one in content.get("counters", ())) or IF_COUNTERS,
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file.name} is not a profile: {error}") from error

@@ -1,0 +1,246 @@
+"""Requests to one SNMP agent, v2c or v3; the only module that knows pysnmp.
+
+Values come as plain Python: numbers, octets, object identifiers as text, None for "no such".
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from pyasn1.type import univ
+from pysnmp.error import PySnmpError
+from pysnmp.hlapi.v3arch.asyncio import (
+    USM_AUTH_HMAC96_SHA,
+    USM_AUTH_HMAC192_SHA256,
+    USM_AUTH_NONE,
+    USM_PRIV_CFB128_AES,
+    USM_PRIV_NONE,
+    CommunityData,
+    ContextData,
+    ObjectIdentity,
+    ObjectType,
+    SnmpEngine,
+    UdpTransportTarget,
+    UsmUserData,
+    bulk_cmd,
+    get_cmd,
+    set_cmd,
+)
+from pysnmp.proto import errind
+from pysnmp.proto.rfc1902 import Gauge32, Integer32, OctetString
+
+from adapters.credentials import Secret
+from adapters.errors import Misconfigured, Rejected, Unreachable
+from adapters.wire.ber import Value
+
+Command = Callable[..., Awaitable[tuple[Any, Any, Any, Any]]]
+
+AUTHENTICATION = {"SHA": USM_AUTH_HMAC96_SHA, "SHA-256": USM_AUTH_HMAC192_SHA256}
+PRIVACY = {"AES": USM_PRIV_CFB128_AES}
+SYNTAX = {"gauge": Gauge32, "integer": Integer32, "truth": Integer32, "octets": OctetString}
+
+#: RFC 3416 section 3, error-status.
+ERRORS = (
+    "noError", "tooBig", "noSuchName", "badValue", "readOnly", "genErr", "noAccess", "wrongType",
+    "wrongLength", "wrongEncoding", "wrongValue", "noCreation", "inconsistentValue",
+    "resourceUnavailable", "commitFailed", "undoFailed", "authorizationError", "notWritable",
+    "inconsistentName",
+)  # fmt: skip
+#: What an agent says when our credentials are not the ones it knows (RFC 3414 section 3.2).
+BAD_CREDENTIALS = (
+    errind.UnknownUserName,
+    errind.UnknownSecurityName,
+    errind.WrongDigest,
+    errind.AuthenticationError,
+    errind.AuthenticationFailure,
+    errind.DecryptionError,
+    errind.UnsupportedSecurityLevel,
+)
+#: Variables in one request; with the longest names and values it fits in one datagram.
+BATCH = 20
+ROWS = 10
+#: Most rows of one table; a walk that goes on is an element that runs in circles.
+ROWS_LIMIT = 20_000
+
+
+def authentication(secret: Secret, element: str) -> object:
+    """Return pysnmp's form of a secret: ``community``, or ``user`` with passwords.
+
+    Keys for v3: user, auth ("SHA" or "SHA-256"), auth_password, priv ("AES"), priv_password.
+
+    Raises:
+        Misconfigured: It is neither.
+    """
+    if community := secret.get("community"):
+        return CommunityData(community, mpModel=1)  # noqa: S508 - the operator chose it
+    if not (user := secret.get("user")):
+        raise Misconfigured(element, "SNMP credentials need a community or a user")
+    try:
+        return UsmUserData(
+            user,
+            secret.get("auth_password"),
+            secret.get("priv_password"),
+            authProtocol=AUTHENTICATION[secret.get("auth", "SHA")]
+            if "auth_password" in secret
+            else USM_AUTH_NONE,
+            privProtocol=PRIVACY[secret.get("priv", "AES")]
+            if "priv_password" in secret
+            else USM_PRIV_NONE,
+        )
+    except (KeyError, PySnmpError) as error:
+        raise Misconfigured(element, f"SNMP credentials are not usable: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for an agent.
+
+    Attributes:
+        timeout: Longest wait for one answer, in seconds.
+        retries: How often a request without an answer is sent again.
+    """
+
+    timeout: float = 1.0
+    retries: int = 2
+
+    @property
+    def longest(self) -> float:
+        """After this many seconds a request has failed, whatever the library does."""
+        return (self.timeout + 1) * (self.retries + 1) + 1
+
+
+class Session:
+    """Requests to one agent; an asynchronous context manager, for one event loop."""
+
+    def __init__(
+        self, element: str, endpoint: tuple[str, int], secret: Secret, patience: Patience
+    ) -> None:
+        self.element = element
+        self.endpoint = endpoint
+        self._authentication = authentication(secret, element)
+        self._patience = patience
+        self._engine: Any = None
+        self._target: Any = None
+
+    async def __aenter__(self) -> Self:
+        timeout, retries = self._patience.timeout, self._patience.retries
+        try:
+            self._target = await UdpTransportTarget.create(self.endpoint, timeout, retries)
+        except (PySnmpError, OSError) as error:
+            raise Unreachable(self.element, f"no such host: {self.endpoint[0]}") from error
+        self._engine = SnmpEngine()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._engine is not None:
+            self._engine.close_dispatcher()
+            self._engine = None
+            await asyncio.sleep(0)  # asyncio closes the socket in its next round
+
+    async def get(self, oids: Sequence[str]) -> dict[str, Value]:
+        """Return the values of some instances; None for one that is not there."""
+        found: dict[str, Value] = {}
+        for at in range(0, len(oids), BATCH):
+            asked = oids[at : at + BATCH]
+            answer = await self._ask(get_cmd, [ObjectType(ObjectIdentity(oid)) for oid in asked])
+            found.update(zip(asked, (_plain(value) for _, value in answer), strict=False))
+        return found
+
+    async def set(self, oid: str, syntax: str, content: int | bytes) -> None:
+        """Set one variable: several in one request are not one change on every agent."""
+        variable = ObjectType(ObjectIdentity(oid), SYNTAX[syntax](content))
+        await self._ask(set_cmd, [variable])
+
+    async def table(self, columns: Sequence[str]) -> dict[str, dict[str, Value]]:
+        """Return whole columns: column -> instance -> value."""
+        found: dict[str, dict[str, Value]] = {column: {} for column in columns}
+        last = {column: column for column in columns}
+        while last:
+            names = list(last)
+            request = [ObjectType(ObjectIdentity(last[column])) for column in names]
+            answer = await self._ask(bulk_cmd, request, (0, ROWS))
+            before = dict(last)
+            for place, (oid, value) in enumerate(answer):
+                self._take(names[place % len(names)], str(oid), value, last, found)
+            self._check_progress(before, last, found)
+        return found
+
+    @staticmethod
+    def _take(
+        column: str,
+        oid: str,
+        value: object,
+        last: dict[str, str],
+        found: Mapping[str, dict[str, Value]],
+    ) -> None:
+        if column not in last:
+            return
+        plain = _plain(value)
+        if plain is None or not oid.startswith(f"{column}."):
+            del last[column]
+        else:
+            last[column] = oid
+            found[column][oid[len(column) + 1 :]] = plain
+
+    def _check_progress(
+        self,
+        before: Mapping[str, str],
+        after: Mapping[str, str],
+        found: Mapping[str, Mapping[str, Value]],
+    ) -> None:
+        for column, oid in after.items():
+            if _arcs(oid) <= _arcs(before[column]) or len(found[column]) > ROWS_LIMIT:
+                raise Rejected(self.element, "its table does not end", path=column, reason="loop")
+
+    async def _ask(
+        self, command: Command, variables: Sequence[Any], numbers: tuple[int, ...] = ()
+    ) -> list[Any]:
+        if self._engine is None:
+            raise Misconfigured(self.element, "the adapter is not open")
+        call = command(
+            self._engine,
+            self._authentication,
+            self._target,
+            ContextData(),
+            *numbers,
+            *variables,
+            lookupMib=False,
+        )
+        try:
+            async with asyncio.timeout(self._patience.longest):
+                indication, status, index, answer = await call
+        except (TimeoutError, PySnmpError, OSError) as error:
+            raise Unreachable(self.element, f"no usable answer: {error!r}") from error
+        if indication:
+            raise self._failure(indication)
+        if status:
+            place = int(index)
+            path = str(variables[place - 1][0]) if 0 < place <= len(variables) else ""
+            number = int(status)
+            reason = ERRORS[number] if number < len(ERRORS) else f"error {number}"
+            raise Rejected(self.element, f"{reason} at {path}", path=path, reason=reason)
+        return list(answer)
+
+    def _failure(self, indication: object) -> Rejected | Unreachable:
+        if isinstance(indication, BAD_CREDENTIALS):
+            reason = type(indication).__name__
+            text = f"it does not know our SNMP user, or not by this password ({reason})"
+            return Rejected(self.element, text, reason=reason)
+        host, port = self.endpoint
+        if isinstance(indication, errind.RequestTimedOut):
+            text = f"no answer from {host}:{port}; an agent is also silent on a wrong community"
+            return Unreachable(self.element, text)
+        return Unreachable(self.element, f"no usable answer from {host}:{port}: {indication}")
+
+
+def _arcs(oid: str) -> tuple[int, ...]:
+    return tuple(map(int, oid.split(".")))
+
+
+def _plain(value: object) -> Value:
+    if isinstance(value, univ.Integer):
+        return int(value)
+    if isinstance(value, univ.OctetString):
+        return bytes(value)
+    return str(value) if isinstance(value, univ.ObjectIdentifier) else None

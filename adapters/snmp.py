@@ -1,0 +1,285 @@
+"""SNMP v2c and v3 elements: broadband gateways, and whatever else a profile describes.
+
+SNMP has no transactions, and agents differ in whether several variables in one request are one
+change. So each request sets one variable, a journal remembers what it was before, and what is
+asked for is read back.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar, Self
+
+from adapters import base, mib, planning
+from adapters.credentials import Secret
+from adapters.errors import (
+    Conflict,
+    ElementError,
+    Misconfigured,
+    NotVerified,
+    PartiallyApplied,
+    Rejected,
+    Unsupported,
+)
+from adapters.observations import RawFault, Sample, UsageRecord
+from adapters.ports import Ports, number, text
+from adapters.profile import BROADBAND_GATEWAY, PROFILES, Profile, load
+from adapters.session import Patience, Session
+from adapters.turns import turn
+from adapters.values import (
+    Facts,
+    Intent,
+    Inventory,
+    Observed,
+    Plan,
+    Setting,
+    Step,
+    Target,
+    Transaction,
+    Verdict,
+)
+
+SNMP_PORT = 161
+CENTISECONDS = 100
+OPTIONS = frozenset({"profile", "timeout", "retries", "poll"})
+
+
+class SnmpElement:
+    """One element over SNMP.
+
+    Options of the target: ``profile`` (a name of ``PROFILES`` or the path of a JSON file),
+    ``timeout`` of one answer and ``poll``, the pause between two looks for faults, both in
+    seconds, and ``retries``.
+    """
+
+    capabilities: ClassVar = frozenset({base.ADMIN, base.COUNTERS, base.FAULTS, base.CONDITIONS})
+
+    def __init__(self, target: Target, secret: Secret) -> None:
+        self.target = target
+        options = target.options
+        if unknown := sorted(set(options) - OPTIONS):
+            raise Misconfigured(target.name, f"no such option: {', '.join(unknown)}")
+        try:
+            patience = Patience(float(options.get("timeout", 1)), int(options.get("retries", 2)))
+            self._poll = float(options.get("poll", 30))
+            self._profile = _profile(options.get("profile", BROADBAND_GATEWAY.name))
+            endpoint = target.endpoint(SNMP_PORT)
+        except (ValueError, OSError) as error:
+            raise Misconfigured(target.name, f"options or address: {error}") from error
+        self._session = Session(target.name, endpoint, secret, patience)
+
+    async def __aenter__(self) -> Self:
+        await self._session.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.__aexit__()
+
+    def _turn(self) -> asyncio.Lock:
+        return turn(self._session.endpoint)
+
+    def _ports(self) -> Ports:
+        return Ports(self._session, self._profile)
+
+    async def probe(self) -> Facts:
+        """Return what the element is, as its system group says."""
+        async with self._turn():
+            return await self._facts()
+
+    async def _facts(self) -> Facts:
+        names = (mib.SYS_NAME, mib.SYS_DESCR, mib.SYS_UP_TIME, mib.SNMP_ENGINE_BOOTS)
+        name, description, uptime, boots = (await self._session.get(names)).values()
+        return Facts(
+            name=text(name),
+            vendor=self._profile.vendor,
+            model=self._profile.model,
+            software=text(description),
+            serial="",
+            uptime=number(uptime) / CENTISECONDS,
+            boots=number(boots),
+        )
+
+    async def inventory(self) -> Inventory:
+        """Return facts and ports (IF-MIB), loopbacks left out."""
+        async with self._turn():
+            ports = await self._ports().all()
+            return Inventory(await self._facts(), tuple(ports), datetime.now(UTC))
+
+    async def services(self) -> list[Observed]:
+        """Return every port with a tag on it, ordered by name."""
+        async with self._turn():
+            ports = self._ports()
+            tagged = [port for port in await ports.all() if port.tag]
+            found = [(port, await ports.settings(port.name)) for port in tagged]
+        return [
+            Observed(
+                port.tag,
+                port.name,
+                int(settings.get("downstream", 0)),
+                int(settings.get("upstream", 0)),
+                port.enabled,
+                port.up,
+            )
+            for port, settings in found
+        ]
+
+    async def read(self, service_id: str) -> Observed | None:
+        """Return the service whose id is the tag of a port."""
+        found = [one for one in await self.services() if one.service_id == service_id]
+        if len(found) > 1:
+            message = f"service {service_id!r} is on {', '.join(one.port for one in found)}"
+            raise Conflict(self.target.name, message)
+        return found[0] if found else None
+
+    async def plan(self, intent: Intent) -> Plan:
+        """Return the steps to what is asked; see ``Adapter.plan``."""
+        async with self._turn():
+            ports = self._ports()
+            current = await ports.settings(intent.port)
+            tags = await ports.tags()
+        return planning.plan(self.target.name, intent, self._profile, current, tags)
+
+    async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:
+        """Set what the plan says, one variable a request; see ``Adapter.apply``."""
+        if confirm_within is not None:
+            raise Unsupported(self.target.name, "SNMP has no confirmed commit")
+        done: tuple[Step, ...] = ()
+        async with self._turn():
+            ports = self._ports()
+            current = await ports.settings(plan.intent.port)
+            planning.check_precondition(plan, current)
+            for step in plan.steps:
+                try:
+                    if current.get(step.attribute) != step.after:
+                        await ports.settings(plan.intent.port)  # the index may have moved
+                        await ports.write(step)
+                except ElementError as error:
+                    done += () if _untouched(error) else (step,)
+                    if not done:
+                        raise
+                    transaction = Transaction(plan.element, plan.intent, done)
+                    raise PartiallyApplied(transaction, error) from error
+                done += (step,)
+        return Transaction(plan.element, plan.intent, done)
+
+    async def verify(self, intent: Intent) -> Verdict:
+        """Return whether the port is as asked; what it cannot be is missing in ``observed``."""
+        async with self._turn():
+            try:
+                current = await self._ports().settings(intent.port)
+            except Rejected as error:
+                if error.reason != "noSuchPort":
+                    raise
+                current = {}
+        expected = planning.wanted(intent, self._profile, current)
+        observed = {name: current[name] for name in expected if name in current}
+        return Verdict(self.target.name, expected, observed, datetime.now(UTC))
+
+    async def confirm(self, transaction: Transaction) -> None:
+        """Do nothing: what SNMP sets lasts at once."""
+
+    async def rollback(self, transaction: Transaction) -> None:
+        """Set back what the transaction set, last first; see ``Adapter.rollback``."""
+        port = transaction.intent.port
+        steps = transaction.inverse
+        if not steps:
+            return
+        async with self._turn():
+            ports = self._ports()
+            current = await ports.settings(port)
+            foreign = {
+                step.attribute: current.get(step.attribute)
+                for step in steps
+                if current.get(step.attribute) not in {step.before, step.after}
+            }
+            for step in steps:
+                if step.attribute not in foreign and current.get(step.attribute) != step.after:
+                    await ports.write(step)
+            observed = await ports.settings(port)
+        self._check_rollback(steps, foreign, observed)
+
+    def _check_rollback(
+        self,
+        steps: Sequence[Step],
+        foreign: dict[str, Setting | None],
+        observed: dict[str, Setting],
+    ) -> None:
+        expected = {one.attribute: one.after for one in steps if one.attribute not in foreign}
+        verdict = Verdict(self.target.name, expected, observed, datetime.now(UTC))
+        if not verdict.good:
+            raise NotVerified(verdict)
+        if foreign:
+            changed = ", ".join(f"{name} is {value!r}" for name, value in foreign.items())
+            raise Conflict(self.target.name, f"somebody changed {steps[0].port} since: {changed}")
+
+    async def remove(self, service_id: str) -> Transaction:
+        """Lift the limits and wipe the tag off the port that has it."""
+        found = await self.read(service_id)
+        if found is None:
+            return Transaction(self.target.name, Intent(service_id, "", present=False))
+        return await self.apply(await self.plan(Intent(service_id, found.port, present=False)))
+
+    async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
+        """Return IF-MIB's 64-bit octets and the other counters of the profile."""
+        columns = [one.column for one in self._profile.counters]
+        extra = [mib.IF_NAME, mib.IF_COUNTER_DISCONTINUITY_TIME]
+        async with self._turn():
+            table = await self._session.table([*extra, *columns])
+            boots = (await self._facts()).boots
+        now = datetime.now(UTC)
+        return [
+            Sample(name, one.name, number(value), one.unit, now, f"{boots}:{since}")
+            for index, name in sorted(
+                ((index, text(raw)) for index, raw in table[mib.IF_NAME].items()),
+                key=lambda pair: pair[1],
+            )
+            if not ports or name in ports
+            for since in [number(table[mib.IF_COUNTER_DISCONTINUITY_TIME].get(index))]
+            for one in self._profile.counters
+            if (value := table[one.column].get(index)) is not None
+        ]
+
+    async def usage(self, service_id: str, since: datetime) -> list[UsageRecord]:
+        """Refuse: an SNMP element keeps no records; usage comes from its counters."""
+        raise Unsupported(self.target.name, f"no usage records ({service_id}, {since:%F})")
+
+    async def active_conditions(self) -> list[RawFault]:
+        """Return a link-down condition for each port that is switched on and not working."""
+        async with self._turn():
+            ports = await self._ports().all()
+        now = datetime.now(UTC)
+        return [
+            RawFault(
+                self.target.name,
+                mib.LINK_DOWN,
+                port.name,
+                active=True,
+                seen_at=now,
+                attributes={"tag": port.tag},
+            )
+            for port in ports
+            if port.enabled and not port.up
+        ]
+
+    async def faults(self) -> AsyncIterator[RawFault]:
+        """Yield conditions as polling finds them; traps (``adapters.traps``) tell them sooner."""
+        before: dict[tuple[str, str], RawFault] = {}
+        while True:
+            now = {(one.condition, one.port): one for one in await self.active_conditions()}
+            for key in now.keys() - before.keys():
+                yield now[key]
+            for key in before.keys() - now.keys():
+                yield replace(before[key], active=False, seen_at=datetime.now(UTC))
+            before = now
+            await asyncio.sleep(self._poll)
+
+
+def _untouched(error: ElementError) -> bool:
+    """Whether a failed request has surely changed nothing."""
+    return isinstance(error, Rejected) and error.reason != "undoFailed"
+
+
+def _profile(name: str) -> Profile:
+    return PROFILES[name] if name in PROFILES else load(Path(name))

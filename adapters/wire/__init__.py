@@ -1,0 +1,1 @@
+"""SNMP on the wire: encoding, messages and the user-based security model."""
