@@ -87,6 +87,8 @@ class Settings:
     patch_limit: int = _setting(100, "Most operations in one patch", "operations")
     resource_limit: int = _setting(4_194_304, "Largest stored resource", "bytes")
     hub_limit: int = _setting(100, "Most hub subscriptions of one tenant", "subscriptions")
+    job_bytes: int = _setting(1_073_741_824, "Largest file of an import or export job", "bytes")
+    job_seconds: float = _setting(3600.0, "Longest time of an import or export job", "seconds")
     threads: int = _setting(16, "Requests worked on at once in one process", "threads")
 
     # Behaviour

@@ -1,28 +1,21 @@
 """Times inside a resource, compared as times; the shape was checked against the contract."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from tmf_apis.errors import InvalidBody
+from tmf_apis.rest.dates import canonical
 
 
-def moment(text: object) -> datetime | None:
-    """Return an RFC 3339 text as a time in UTC, or None where it is none.
+def moment(value: object) -> str | None:
+    """Return a time as it is kept, so that it compares as text; None where it is none.
 
     >>> moment("2026-01-02T03:04:05.678+02:00")
-    datetime.datetime(2026, 1, 2, 1, 4, 5, 678000, tzinfo=datetime.timezone.utc)
+    '2026-01-02T01:04:05.678Z'
     >>> moment("soon") is moment(None) is None
     True
     """
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    try:
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except OverflowError:  # in the first or last hours of the calendar
-        return found.replace(tzinfo=UTC)
+    return canonical(value) if isinstance(value, str) else None
 
 
 def in_order(holder: Mapping[str, Any], first: str, last: str, *, at: str = "") -> None:
