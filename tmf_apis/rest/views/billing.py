@@ -1,0 +1,20 @@
+"""TMF678: what differs between v4 and v5; the amounts do not."""
+
+from tmf_apis.rest.views.parts import Views, related_party
+from tmf_apis.rest.views.steps import Nest, Rename, typed
+
+VIEWS: Views = {
+    "CustomerBill": (Nest("relatedParty", "RelatedParty"),),
+    "CustomerBillOnDemand": (
+        Nest("relatedParty", "RelatedParty"),
+        Nest("customerBill", "Bill"),
+    ),
+    "AppliedCustomerBillingRate": (
+        Nest("bill", "Bill"),
+        Nest("characteristic", "Characteristic"),
+        Rename(type="appliedBillingRateType"),
+    ),
+    "Bill": typed("BillRef", "CustomerBillRef"),
+    "Characteristic": typed("AppliedBillingRateCharacteristic", "Characteristic"),
+    "RelatedParty": related_party("RelatedPartyRef"),
+}
