@@ -1,0 +1,139 @@
+"""Request bodies: strict JSON within limits, before any contract is looked at.
+
+What is refused here would otherwise be changed silently on its way through (a duplicate key, an
+integer that the database cannot hold) or cost more than a request may (depth, length).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from tmf_apis.errors import InvalidBody, UnsupportedMediaType
+from tmf_apis.rest.schemas import pointer
+from tmf_apis.settings import Settings
+
+#: BSON integers are 64 bits wide and signed.
+INT64 = range(-(2**63), 2**63)
+
+_WALKED = frozenset({dict, list, int})
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+JSON = "application/json"
+
+
+def media_type(headers: Mapping[str, str]) -> str:
+    """Return the body's media type in lower case, parameters removed; JSON when not said.
+
+    Raises:
+        UnsupportedMediaType: The body is in an encoding or charset other than plain UTF-8.
+    """
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise UnsupportedMediaType(f"Content-Encoding {encoding} is not accepted; send it plain")
+    name, _, parameters = headers.get("content-type", JSON).partition(";")
+    charset = re.search(r'charset\s*=\s*"?([^";\s]+)', parameters, re.IGNORECASE)
+    if charset and charset[1].lower() not in {"utf-8", "utf8", "us-ascii"}:
+        raise UnsupportedMediaType(f"charset {charset[1]} is not accepted; JSON is UTF-8")
+    return name.strip().lower()
+
+
+def parse(raw: bytes, settings: Settings) -> Any:  # noqa: ANN401
+    """Return the JSON value of a body.
+
+    Raises:
+        InvalidBody: It is not JSON, or beyond a limit; the message says where (HTTP 400).
+    """
+    if not raw:
+        raise InvalidBody("the request has no body; expected JSON")
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidBody(f"the body is not JSON: {error}") from None
+    try:
+        keys = _members(value, settings.depth_limit, settings.array_limit)
+    except _OverLimit as error:
+        raise InvalidBody(f"{pointer(reversed(error.path)) or '/'}: {error.rule}") from None
+    if _STRING.sub(b"", raw).count(b":") != keys:
+        raise InvalidBody("the body has an object with the same member twice")
+    return value
+
+
+class _OverLimit(Exception):
+    """A limit is broken; the way to the place is collected while the recursion unwinds."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.path: list[str | int] = []
+
+
+def _members(value: Any, depth: int, items: int) -> int:  # noqa: ANN401
+    """Return how many object members there are in ``value``, limits checked on the way."""
+    kind = type(value)
+    if kind is dict:
+        return _of_object(value, depth - 1, items)
+    if kind is list:
+        return _of_array(value, depth - 1, items)
+    if kind is int and not INT64.start <= value < INT64.stop:
+        raise _OverLimit("integers have at most 64 bits")
+    return 0
+
+
+def _of_object(value: dict[str, Any], depth: int, items: int) -> int:
+    if depth < 0:
+        raise _OverLimit("nested too deep")
+    count = len(value)
+    for key, member in value.items():
+        if not key or key[0] == "$" or "\0" in key:
+            raise _OverLimit(f"{key!r} cannot be the name of an attribute")
+        if type(member) in _WALKED:
+            try:
+                count += _members(member, depth, items)
+            except _OverLimit as error:
+                error.path.append(key)
+                raise
+    return count
+
+
+def _of_array(value: list[Any], depth: int, items: int) -> int:
+    if depth < 0:
+        raise _OverLimit("nested too deep")
+    if len(value) > items:
+        raise _OverLimit(f"more than {items} items")
+    count = 0
+    for place, item in enumerate(value):
+        if type(item) in _WALKED:
+            try:
+                count += _members(item, depth, items)
+            except _OverLimit as error:
+                error.path.append(place)
+                raise
+    return count
+
+
+def without_nulls(value: Any) -> Any:  # noqa: ANN401
+    """Return ``value`` without object members that are null; the same object if there are none.
+
+    >>> without_nulls({"name": "x", "description": None, "note": [{"text": None}]})
+    {'name': 'x', 'note': [{}]}
+    """
+    if type(value) is dict:
+        changed = {}
+        for key, member in value.items():
+            if member is None:
+                changed[key] = None
+            elif type(member) is dict or type(member) is list:
+                clean = without_nulls(member)
+                if clean is not member:
+                    changed[key] = clean
+        if not changed:
+            return value
+        merged = {**value, **changed}
+        return {key: member for key, member in merged.items() if member is not None}
+    if type(value) is list:
+        cleaned = [without_nulls(item) for item in value]
+        same = all(a is b for a, b in zip(cleaned, value, strict=True))
+        return value if same else cleaned
+    return value

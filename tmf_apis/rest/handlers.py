@@ -1,0 +1,281 @@
+"""What each kind of operation does, for every resource of every contract alike."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from tmf_apis.errors import (
+    Conflict,
+    InvalidBody,
+    InvalidQuery,
+    NotFound,
+    Unprocessable,
+    UnsupportedMediaType,
+)
+from tmf_apis.rest import bodies, fields, patching, preconditions, queries, versions
+from tmf_apis.rest.contracts import Contract, Operation
+from tmf_apis.rest.dates import Dates
+from tmf_apis.rest.law import Resource
+from tmf_apis.rest.messages import Request, Response, json_response
+from tmf_apis.rest.representation import array, as_client, etag, path_of, whole
+from tmf_apis.rest.schemas import Schemas
+from tmf_apis.rest.writes import Idempotency, Writes, Written
+from tmf_apis.settings import Settings
+
+#: Longest Idempotency-Key, in characters.
+_LONGEST_KEY = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One contract and what is made of it once.
+
+    Attributes:
+        contract: The contract.
+        schemas: Its validators.
+        dates: Where its times are.
+        queries: Its query compiler.
+    """
+
+    contract: Contract
+    schemas: Schemas
+    dates: Dates
+    queries: queries.Queries
+
+
+class Handlers:
+    """The operations of resources."""
+
+    def __init__(self, writes: Writes, settings: Settings) -> None:
+        self._writes = writes
+        self._resources = writes.resources
+        self._settings = settings
+
+    def retrieve(self, api: Api, operation: Operation, request: Request) -> Response:
+        """Answer GET of one resource: 200, or 304 when the client has it."""
+        kind, version = operation.kind, api.contract.version
+        wanted = fields.parse(request.parameter("fields"))
+        shape = {"id": 1, "rev": 1, "body" if wanted else f"text.{version}": 1}
+        access = {**request.identity.readable(), **within(operation)}
+        found = self._resources.one(kind, access, request.id, shape)
+        if found is None:
+            raise NotFound(f"there is no {operation.schema} {request.id[:100]}")
+        headers = {"ETag": etag(found["rev"])}
+        if preconditions.not_modified(request.headers, found["rev"]):
+            return Response(304, headers=headers)
+        if wanted:
+            shown = as_client(kind, version, found["id"], request.base, found["body"])
+            return json_response(200, fields.select(shown, wanted, version), headers)
+        text = found["text"][version]
+        return Response(200, whole(found["id"], request.base, text), headers)
+
+    def list(self, api: Api, operation: Operation, request: Request) -> Response:
+        """Answer GET of a collection: filtered, sorted, one page."""
+        kind, version = operation.kind, api.contract.version
+        query = api.queries.parse(operation, request)
+        access = {"$and": [request.identity.readable(), *query.conditions]}
+        if not query.conditions and not within(operation):
+            access = request.identity.readable()
+        elif extra := within(operation):
+            access["$and"].append(extra)
+        page = queries.read(self._resources, kind, access, query, version)
+        headers = query.headers(page, request, self._settings)
+        status = query.status(page, self._settings)
+        if query.fields:
+            shown = [
+                fields.select(
+                    as_client(kind, version, one["id"], request.base, one.get("body", {})),
+                    query.fields,
+                    version,
+                )
+                for one in page.documents
+            ]
+            return json_response(status, shown, headers)
+        items = [(one["id"], one["text"][version]) for one in page.documents]
+        return Response(status, array(items, request.base), headers)
+
+    def create(self, api: Api, operation: Operation, request: Request) -> Response:
+        """Answer POST of a collection: 201 with Location, or the first answer to the same key."""
+        kind, version = operation.kind, api.contract.version
+        resource = self._body(api, operation, request)
+        stored = versions.to_stored(kind, version, resource, operation.schema)
+        idempotency = self._idempotency(operation, request)
+        if idempotency and (first := self._replayed(kind, idempotency)):
+            return self._created(api, operation, request, first)
+
+        def typed(body: Resource) -> None:
+            members = versions.from_stored(kind, version, body)
+            api.schemas.check_types(operation.schema, members)
+
+        circumstances = self._writes.circumstances(request.identity, version)
+        try:
+            written = self._writes.create(
+                request.identity, kind, stored, circumstances,
+                idempotency=idempotency, check=typed,
+            )  # fmt: skip
+        except DuplicateKeyError:
+            assert idempotency  # noqa: S101
+            replayed = self._replayed(kind, idempotency)
+            if replayed is None:
+                raise Conflict("the same Idempotency-Key is being used right now") from None
+            written = replayed
+        return self._created(api, operation, request, written)
+
+    def patch(self, api: Api, operation: Operation, request: Request) -> Response:
+        """Answer PATCH of one resource with the changed resource."""
+        kind = bodies.media_type(request.headers)
+        patch = patching.parse(kind, bodies.parse(request.body, self._settings), self._settings)
+        return self._changed(api, operation, request, patch.apply)
+
+    def replace(self, api: Api, operation: Operation, request: Request) -> Response:
+        """Answer PUT of one resource: every attribute that the client may set is set anew."""
+        resource = self._body(api, operation, request, whole_resource=True)
+        owned = self._writes.law(operation.kind).server_owned | {"id", "href"}
+        return self._changed(
+            api,
+            operation,
+            request,
+            lambda old: {**{k: v for k, v in old.items() if k in owned}, **resource},
+        )
+
+    def delete(self, api: Api, operation: Operation, request: Request) -> Response:
+        """Answer DELETE of one resource: 204."""
+        self._writes.delete(
+            request.identity,
+            operation.kind,
+            request.id,
+            self._writes.circumstances(request.identity, api.contract.version),
+            precondition=preconditions.if_match(request.headers),
+            within=within(operation),
+        )
+        return Response(204)
+
+    def _changed(
+        self,
+        api: Api,
+        operation: Operation,
+        request: Request,
+        edit: Callable[[Resource], Resource],
+    ) -> Response:
+        kind, version = operation.kind, api.contract.version
+
+        def edited(stored: Resource) -> Resource:
+            id = stored["id"]
+            body = {k: v for k, v in stored.items() if k != "id"}
+            before = as_client(kind, version, id, request.base, body)
+            after = edit(before)
+            if not isinstance(after, dict):
+                raise InvalidBody("/: the patch would make the resource something else")
+            for name in ("id", "href"):
+                if after.get(name) != before[name]:
+                    raise InvalidBody(f"/{name}: kept by the server and cannot be set")
+            after = bodies.without_nulls(after)
+            if after == before:
+                return stored
+            after = api.dates.normalise(operation.schema, after)
+            patching.check_size(after, self._settings)
+            api.schemas.check_change(operation.schema, before, after)
+            after = {k: v for k, v in after.items() if k != "href"}
+            return {**versions.to_stored(kind, version, after, operation.schema), "id": id}
+
+        written = self._writes.change(
+            request.identity,
+            kind,
+            request.id,
+            edited,
+            self._writes.circumstances(request.identity, version),
+            precondition=preconditions.if_match(request.headers),
+            within=within(operation),
+        )
+        return self._shown(api, operation, request, written, 200, {})
+
+    def _body(
+        self, api: Api, operation: Operation, request: Request, *, whole_resource: bool = False
+    ) -> Resource:
+        """Return the request's resource: parsed, without nulls, times normalised, checked."""
+        kind = bodies.media_type(request.headers)
+        if kind != bodies.JSON:
+            raise UnsupportedMediaType(f"{kind} is not accepted here; send {bodies.JSON}")
+        resource = bodies.parse(request.body, self._settings)
+        if not isinstance(resource, dict):
+            raise InvalidBody("/: expected an object")
+        if b"null" in request.body:
+            resource = bodies.without_nulls(resource)
+        schema = operation.body_schema or operation.schema
+        resource = api.dates.normalise(operation.schema, resource)
+        api.schemas.check(schema, resource)
+        api.schemas.check_type(operation.schema, resource)
+        if whole_resource:
+            return resource
+        resource = {k: v for k, v in resource.items() if k not in {"id", "href"}}
+        resource.setdefault("@type", operation.schema)
+        return resource
+
+    def _idempotency(self, operation: Operation, request: Request) -> Idempotency | None:
+        key = request.headers.get("idempotency-key")
+        if key is None:
+            return None
+        if not 0 < len(key) <= _LONGEST_KEY:
+            raise InvalidQuery(f"an Idempotency-Key has 1 to {_LONGEST_KEY} characters")
+        identity = request.identity
+        return Idempotency.of(
+            (identity.tenant, identity.subject, request.path, operation.operation_id, key),
+            request.body,
+            hours=self._settings.idempotency_hours,
+        )
+
+    def _replayed(self, kind: str, wanted: Idempotency) -> Written | None:
+        """Return what the first request with the key made, as it was answered then."""
+        collection = self._resources.collection(kind)
+        first = collection.find_one({"idem.key": wanted.key}, {"id": 1, "idem": 1, "body": 1})
+        if first is None:
+            return None
+        idem = first["idem"]
+        if idem["until"] < time.time():
+            collection.update_one({"_id": first["_id"]}, {"$unset": {"idem": ""}})
+            return None
+        if idem["hash"] != wanted.hash:
+            raise Unprocessable("the Idempotency-Key was used before with another body")
+        return Written(first["id"], 1, first["body"], idem["text"], changed=False)
+
+    def _created(
+        self, api: Api, operation: Operation, request: Request, written: Written
+    ) -> Response:
+        path = path_of(operation.kind, api.contract.version, written.id, written.body)
+        return self._shown(api, operation, request, written, 201, {"Location": request.base + path})
+
+    def _shown(  # noqa: PLR0913
+        self,
+        api: Api,
+        operation: Operation,
+        request: Request,
+        written: Written,
+        status: int,
+        headers: Mapping[str, str],
+    ) -> Response:
+        version = api.contract.version
+        wanted = fields.parse(request.parameter("fields"))
+        headers = {**headers, "ETag": etag(written.rev)}
+        if wanted or version not in written.text:
+            shown: dict[str, Any] = as_client(
+                operation.kind, version, written.id, request.base, written.body
+            )
+            shown = fields.select(shown, wanted, version) if wanted else shown
+            return json_response(status, shown, headers)
+        return Response(status, whole(written.id, request.base, written.text[version]), headers)
+
+
+def within(operation: Operation) -> dict[str, Any]:
+    """Return what resources of an operation's path are, where a kind has several paths.
+
+    TMF639 v4 has physical and logical resources on paths of their own.
+    """
+    if operation.schema in {operation.kind, operation.kind + "s"}:
+        return {}
+    if operation.kind != "Resource":
+        return {}
+    either = [{"body.@type": operation.schema}, {"body.@baseType": operation.schema}]
+    return {"$or": either}

@@ -1,0 +1,73 @@
+"""A resource as it is sent: id, href and the members, ready made at the write.
+
+The stored text of a version is everything behind the base URL of the href, so that sending a
+resource is putting bytes together: ``{"id":"42","href":"`` base ``/tmf-api/…/42","name":"x"}``.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from tmf_apis.rest import versions
+
+Resource = dict[str, Any]
+VERSIONS = ("v4", "v5")
+
+
+def path_of(kind: str, version: str, id: str, body: Mapping[str, Any]) -> str:
+    """Return the absolute path of a resource in one version's API."""
+    mount = versions.mount(kind, version)
+    return f"{mount}/{versions.resource_path(kind, version, body)}/{quote(id, safe='')}"
+
+
+def texts(kind: str, id: str, body: Resource) -> dict[str, bytes]:
+    """Return each version's JSON behind the base URL of the href."""
+    return {
+        version: _text(path_of(kind, version, id, body), versions.from_stored(kind, version, body))
+        for version in VERSIONS
+        if versions.known(kind, version)
+    }
+
+
+def _text(path: str, members: Resource) -> bytes:
+    rest = orjson.dumps(members)
+    separator = b'",' if members else b'"'
+    return path.encode() + separator + rest[1:]
+
+
+def whole(id: str, base: str, text: bytes) -> bytes:
+    """Return the JSON of one resource.
+
+    >>> whole("42", "http://here", b'/x/42","name":"n"}')
+    b'{"id":"42","href":"http://here/x/42","name":"n"}'
+    """
+    return b'{"id":' + orjson.dumps(id) + b',"href":"' + base.encode() + text
+
+
+def array(items: Iterable[tuple[str, bytes]], base: str) -> bytes:
+    """Return the JSON array of several resources, each given as id and text."""
+    middle = b',"href":"' + base.encode()
+    parts = [b'{"id":' + orjson.dumps(id) + middle + text for id, text in items]
+    return b"[" + b",".join(parts) + b"]"
+
+
+def as_client(  # noqa: PLR0913
+    kind: str, version: str, id: str, base: str, body: Resource, *, typed: bool = True
+) -> Resource:
+    """Return a resource as a dict in a version's form, id and href first."""
+    members = versions.from_stored(kind, version, body)
+    href = base + path_of(kind, version, id, body)
+    shown = {"id": id, "href": href, **members}
+    if not typed:
+        shown.pop("@type", None)
+    return shown
+
+
+def etag(rev: int) -> str:
+    """Return the entity tag of a version of a resource.
+
+    Source: RFC 9110, section 8.8.3.
+    """
+    return f'"{rev}"'

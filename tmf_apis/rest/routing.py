@@ -1,0 +1,243 @@
+"""The HTTP door: connexion owns the contracts and finds the operation; one hop into a thread does
+the rest.
+
+``Door`` takes the place of connexion's routing, security, validation and exception middlewares.
+Those rebuild decorators and pass a request through several thread hand-overs; measured, that was
+three quarters of the time of a read. connexion's ``Specification`` and ``ConnexionMiddleware``
+stay: they load and check the contract and call ``add_api`` here for each.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from connexion.middleware.abstract import SpecMiddleware
+from connexion.spec import Specification
+
+from tmf_apis.errors import (
+    BadRequest,
+    MethodNotAllowed,
+    NotFound,
+    TmfError,
+    TooLarge,
+    Unavailable,
+    UriTooLong,
+)
+from tmf_apis.rest.messages import Request, Response, error_response
+from tmf_apis.security.identity import Identity
+from tmf_apis.settings import Settings
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Work = Callable[[str, Request], Response]
+
+log = logging.getLogger(__name__)
+
+#: Longest wait for the rest of a request's body, in seconds.
+_BODY_TIME = 30.0
+#: Most requests that wait for a thread before the server says that it is busy.
+_QUEUE = 2000
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
+_NOBODY = Identity("anonymous", "")
+_METHODS = ("get", "post", "put", "patch", "delete")
+
+
+class Door(SpecMiddleware):  # type: ignore[misc]
+    """Find the operation, read the body, hand both to a thread, send what comes back."""
+
+    def __init__(
+        self,
+        app: Any,
+        *,
+        work: Work,
+        settings: Settings,
+        observe: Callable[..., None],  # noqa: ANN401
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            app: The ASGI application for paths that no contract has (pages, administration).
+            work: Does an operation, in a thread: name of the operation and request to response.
+            settings: Limits.
+            observe: Told of each answer: operation, method, status and seconds.
+        """
+        self.app = app
+        self._work = work
+        self._settings = settings
+        self._observe = observe
+        self._routes: dict[str, dict[str, str]] = {}
+        self._prefixes: list[str] = []
+        self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="request")
+        self._waiting = 0
+
+    def add_api(self, specification: Specification, *, base_path: str, **_: object) -> None:
+        """Take the operations of one contract."""
+        self._prefixes.append(f"{base_path}/")
+        for path, methods in specification["paths"].items():
+            for method, operation in methods.items():
+                if method in _METHODS:
+                    routes = self._routes.setdefault(base_path + path, {})
+                    routes[method.upper()] = operation["x-operation"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of a contract's path; pass everything else on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path = scope["path"]
+        route, id = self._find(path)
+        if route is None and not path.startswith(tuple(self._prefixes)):
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        name = ""
+        try:
+            name = self._operation(route, scope["method"], path)
+            request = await self._read(scope, receive, id)
+            response = await self._answer(name, request)
+        except TmfError as error:
+            response = error_response(error)
+        except _Gone:
+            return
+        head = scope["method"] == "HEAD"
+        await _send(send, response, head=head)
+        self._observe(name, scope["method"], response.status, time.perf_counter() - started)
+
+    def close(self) -> None:
+        """End the threads when their work is done."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _find(self, path: str) -> tuple[Mapping[str, str] | None, str]:
+        if len(path) > 1 and path[-1] == "/":
+            path = path[:-1]
+        if (route := self._routes.get(path)) is not None:
+            return route, ""
+        collection, _, id = path.rpartition("/")
+        return self._routes.get(collection + "/{id}"), id
+
+    def _operation(self, route: Mapping[str, str] | None, method: str, path: str) -> str:
+        if route is None:
+            raise NotFound(f"no contract has the path {path[:200]}")
+        name = route.get("GET" if method == "HEAD" else method)
+        if name is None:
+            allowed = ", ".join(sorted({*route, *({"HEAD"} if "GET" in route else ())}))
+            raise MethodNotAllowed(
+                f"{method} is not possible on {path[:200]}; allowed: {allowed}",
+                headers={"Allow": allowed},
+            )
+        return name
+
+    async def _read(self, scope: Scope, receive: Receive, id: str) -> Request:
+        query = scope["query_string"]
+        if len(query) + len(scope["path"]) > self._settings.uri_limit:
+            raise UriTooLong(f"path and query are longer than {self._settings.uri_limit} bytes")
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        body = b""
+        if scope["method"] not in {"GET", "HEAD"}:
+            body = await self._body(headers, receive)
+        return Request(
+            scope["method"],
+            self._base(scope, headers),
+            scope["path"],
+            query.decode("latin-1"),
+            headers,
+            body,
+            _NOBODY,
+            id,
+        )
+
+    def _base(self, scope: Scope, headers: Mapping[str, str]) -> str:
+        if self._settings.public_url:
+            return self._settings.public_url.rstrip("/")
+        host = headers.get("host", "localhost")
+        if not _HOST.fullmatch(host):
+            raise BadRequest("the Host header is not a host and port")
+        return f"{scope['scheme']}://{host}"
+
+    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
+        limit = self._settings.body_limit
+        length = headers.get("content-length", "0")
+        if length.isdigit() and int(length) > limit:
+            raise TooLarge(f"the body has {length} bytes; at most {limit} are read")
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(_BODY_TIME):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Gone
+                    chunk = message.get("body", b"")
+                    size += len(chunk)
+                    if size > limit:
+                        raise TooLarge(f"the body has more than {limit} bytes")
+                    chunks.append(chunk)
+                    if not message.get("more_body"):
+                        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        except TimeoutError:
+            raise BadRequest(f"the body did not arrive within {_BODY_TIME:.0f} seconds") from None
+
+    async def _answer(self, name: str, request: Request) -> Response:
+        if self._waiting >= _QUEUE:
+            raise Unavailable("too many requests at once", headers={"Retry-After": "1"})
+        self._waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pool, self._safely, name, request)
+        finally:
+            self._waiting -= 1
+
+    def _safely(self, name: str, request: Request) -> Response:
+        try:
+            return self._work(name, request)
+        except TmfError as error:
+            return error_response(error)
+        except Exception:
+            log.exception("unexpected error", extra={"operation": name, "path": request.path})
+            return error_response(TmfError())
+
+
+class _Gone(Exception):
+    """The client went away before its request was complete."""
+
+
+async def _send(send: Send, response: Response, *, head: bool) -> None:
+    headers = [
+        (name.lower().encode(), value.encode("latin-1", "replace"))
+        for name, value in response.headers.items()
+    ]
+    if response.body:
+        headers.append((b"content-type", response.media_type.encode()))
+    if response.status not in {204, 304}:
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else response.body})
+
+
+def skeleton(document: Mapping[str, Any], names: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    """Return the part of a contract that routing needs: paths, parameters, operation ids.
+
+    connexion checks and resolves the document it is given, which for the whole one takes half a
+    second each; the whole one is checked by the tests.
+
+    Args:
+        document: The OpenAPI document.
+        names: (method, path) to the operation's name in this server.
+    """
+    paths: dict[str, Any] = {}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if method in _METHODS:
+                paths.setdefault(path, {})[method] = {
+                    "operationId": operation["operationId"],
+                    "x-operation": names[method.upper(), path],
+                    "responses": {"default": {"description": "see the contract"}},
+                }
+    return {"openapi": document["openapi"], "info": document["info"], "paths": paths}

@@ -1,0 +1,376 @@
+"""Every change of a resource goes through here: law, then one write with its events.
+
+Clients' requests, task operations, jobs and workflows all use the same three functions, so no
+door to the data leads around the law.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from tmf_apis.errors import Forbidden, InvalidBody, NotFound, PreconditionFailed, Stale
+from tmf_apis.events import outbox
+from tmf_apis.rest.law import Circumstances, Desk, Law, Resource
+from tmf_apis.rest.representation import texts
+from tmf_apis.security.identity import EVERYONE, Identity
+from tmf_apis.store.resources import Document, Resources, taken
+
+#: How often a change without a precondition is tried when others change the resource too.
+ATTEMPTS = 12
+_READ = {"id": 1, "rev": 1, "body": 1, "owner": 1}
+_PLAIN = Law()
+
+Edit = Callable[[Resource], Resource]
+
+
+def new_id() -> str:
+    """Return an id that sorts by the time it was made.
+
+    Source: RFC 9562, UUID version 7.
+    """
+    stamp = time.time_ns() // 1_000_000
+    value = (stamp << 80) | int.from_bytes(os.urandom(10))
+    value = value & ~(0xF << 76) | (0x7 << 76)
+    value = value & ~(0x3 << 62) | (0x2 << 62)
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """An ``Idempotency-Key`` in the scope of who sent it.
+
+    Attributes:
+        key: Tenant, subject, operation and the client's key.
+        hash: Of the request's body: the same key with another body is a mistake.
+        until: When the key is forgotten, in seconds since the epoch.
+    """
+
+    key: str
+    hash: str
+    until: float
+
+    @classmethod
+    def of(cls, parts: tuple[str, ...], body: bytes, *, hours: float) -> "Idempotency":
+        """Make one of the request's parts."""
+        key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        return cls(key, hashlib.sha256(body).hexdigest(), time.time() + hours * 3600)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A resource as it stands after a write.
+
+    Attributes:
+        id: Its id.
+        rev: Its version.
+        body: Its stored form.
+        text: Each version's JSON behind the base URL.
+        changed: Whether there was anything to write.
+    """
+
+    id: str
+    rev: int
+    body: Resource
+    text: Mapping[str, bytes]
+    changed: bool = True
+
+
+class Writes:
+    """Creates, changes and deletes resources."""
+
+    def __init__(
+        self, resources: Resources, laws: Mapping[str, Law], flags: Mapping[str, bool]
+    ) -> None:
+        self.resources = resources
+        self._laws = laws
+        self._flags = flags
+        self.desk: Callable[[Identity, Circumstances], Desk]
+
+    def law(self, kind: str) -> Law:
+        """Return a kind's law; one that allows everything where no room has any."""
+        return self._laws.get(kind, _PLAIN)
+
+    def circumstances(
+        self, identity: Identity, version: str = "v5", *, system: bool = False
+    ) -> Circumstances:
+        """Return what rules may depend on, as of now."""
+        return Circumstances(
+            datetime.now(UTC), version, identity.subject, self._flags, system, new_id
+        )
+
+    def create(  # noqa: PLR0913
+        self,
+        identity: Identity,
+        kind: str,
+        resource: Resource,
+        circumstances: Circumstances,
+        *,
+        idempotency: Idempotency | None = None,
+        check: Callable[[Resource], None] | None = None,
+    ) -> Written:
+        """Make a resource.
+
+        Args:
+            identity: Who asks.
+            kind: The kind.
+            resource: Its stored form; an ``id`` in it is taken as it is.
+            circumstances: Time, version and who asks.
+            idempotency: The request's key, kept with the resource.
+            check: A last look at what would be stored (the contract's types).
+
+        Raises:
+            Conflict: The id is taken.
+            Forbidden: A party may not make resources of this kind.
+        """
+        law = self.law(kind)
+        id = str(resource.get("id") or new_id())
+        body = self._lawful(law, kind, {**resource, "id": id}, circumstances)
+        if law.check:
+            law.check(self._staff(identity, circumstances), None, body)
+        if law.act and not circumstances.system:
+            body = law.act(self.desk(identity, circumstances), body)
+        if check:
+            check(body)
+        body = _members(body)
+        parties = self._parties(law, {**body, "id": id})
+        owner = sorted(identity.parties or ())
+        if owner and EVERYONE in parties:
+            raise Forbidden(f"a {kind} is made by the operator only")
+        text = texts(kind, id, body)
+        key = f"{identity.tenant}:{id}"
+        document: Document = {
+            "_id": key,
+            "tenant": identity.tenant,
+            "id": id,
+            "rev": 1,
+            "parties": sorted({*parties, *owner}),
+            "body": body,
+            "text": text,
+            "events": [
+                outbox.created(
+                    kind, body, tenant=identity.tenant, id=id, rev=1,
+                    parties=sorted({*parties, *owner}), now=circumstances.now,
+                )
+            ],
+        }  # fmt: skip
+        if owner:
+            document["owner"] = owner
+        if idempotency:
+            document["idem"] = {
+                "key": idempotency.key, "hash": idempotency.hash,
+                "until": idempotency.until, "text": text,
+            }  # fmt: skip
+        if law.after:
+            document["todo"] = {"old": None, "at": circumstances.timestamp}
+        try:
+            self.resources.insert(kind, document)
+        except DuplicateKeyError as error:
+            if idempotency and "idem" in str(error.details):
+                raise
+            raise taken(kind, id) from None
+        self._afterwards(law, identity, circumstances, kind, key, None, {**body, "id": id})
+        return Written(id, 1, body, text)
+
+    def change(  # noqa: PLR0913
+        self,
+        identity: Identity,
+        kind: str,
+        id: str,
+        edit: Edit,
+        circumstances: Circumstances,
+        *,
+        precondition: Callable[[int], bool] | None = None,
+        within: Mapping[str, Any] | None = None,
+    ) -> Written:
+        """Change a resource by a function of its stored form.
+
+        Args:
+            identity: Who asks.
+            kind: The kind.
+            id: The resource's id.
+            edit: From the stored form with its id to the new one; called again when somebody
+                else was faster.
+            circumstances: Time, version and who asks.
+            precondition: Whether the resource's version is one that the client accepts.
+            within: A further part of the query that the resource must match.
+
+        Raises:
+            NotFound: There is none that the client may see.
+            Forbidden: The client may see but not change it.
+            PreconditionFailed: ``precondition`` says no.
+            Stale: Others kept changing it.
+        """
+        law = self.law(kind)
+        for attempt in range(ATTEMPTS):
+            document = self._writable(identity, kind, id, within)
+            if precondition and not precondition(document["rev"]):
+                raise PreconditionFailed(f"{kind} {id} is at version {document['rev']}")
+            old = {**document["body"], "id": id}
+            new = edit(old)
+            if new == old:
+                return Written(id, document["rev"], _members(old), {}, changed=False)
+            new = self._legal(law, kind, old, new, circumstances)
+            if law.check:
+                law.check(self._staff(identity, circumstances), old, new)
+            if written := self._replace(identity, kind, document, new, circumstances):
+                key = document["_id"]
+                self._afterwards(law, identity, circumstances, kind, key, old, new)
+                return written
+            time.sleep(0.001 * attempt)
+        raise Stale(f"{kind} {id} was changed by others {ATTEMPTS} times in a row; try again")
+
+    def delete(  # noqa: PLR0913
+        self,
+        identity: Identity,
+        kind: str,
+        id: str,
+        circumstances: Circumstances,
+        *,
+        precondition: Callable[[int], bool] | None = None,
+        within: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Delete a resource; its delete event is kept until it is delivered.
+
+        Raises:
+            NotFound: There is none that the client may see.
+            Forbidden: The client may see but not change it.
+            Conflict: The law keeps it.
+        """
+        law = self.law(kind)
+        for _ in range(ATTEMPTS):
+            document = self._writable(identity, kind, id, within)
+            if precondition and not precondition(document["rev"]):
+                raise PreconditionFailed(f"{kind} {id} is at version {document['rev']}")
+            old = {**document["body"], "id": id}
+            if law.on_delete:
+                law.on_delete(old, circumstances)
+            if law.check:
+                law.check(self._staff(identity, circumstances), old, None)
+            event = outbox.deleted(
+                kind, document["body"], tenant=identity.tenant, id=id, rev=document["rev"] + 1,
+                parties=self._parties(law, old), now=circumstances.now,
+            )  # fmt: skip
+            if self.resources.remove(kind, document["_id"], document["rev"], [event]):
+                if law.after:
+                    law.after(self._staff(identity, circumstances), old, None)
+                return
+        raise Stale(f"{kind} {id} was changed by others {ATTEMPTS} times in a row; try again")
+
+    def _lawful(
+        self, law: Law, kind: str, resource: Resource, circumstances: Circumstances
+    ) -> Resource:
+        """Return a new resource with the server's attributes, its first state and defaults."""
+        if not circumstances.system:
+            resource = {k: v for k, v in resource.items() if k not in law.server_owned}
+        if machine := law.lifecycle:
+            wanted = resource.get(machine.attribute)
+            state = machine.start(kind, wanted, system=circumstances.system)
+            resource[machine.attribute] = state
+        resource.setdefault("@type", kind)
+        return law.on_create(resource, circumstances)
+
+    def _legal(
+        self, law: Law, kind: str, old: Resource, new: Resource, circumstances: Circumstances
+    ) -> Resource:
+        if new.get("id") != old["id"]:
+            raise InvalidBody("/id: the id of a resource does not change")
+        if not circumstances.system:
+            for name in law.server_owned:
+                if new.get(name) != old.get(name):
+                    raise InvalidBody(f"/{name}: kept by the server and cannot be set")
+        if machine := law.lifecycle:
+            before, after = old.get(machine.attribute), new.get(machine.attribute)
+            if after is None and before is not None:
+                raise InvalidBody(f"/{machine.attribute}: cannot be removed")
+            if before is not None and after is not None:
+                machine.move(kind, before, after, system=circumstances.system)
+        return law.on_change(old, new, circumstances)
+
+    def _replace(
+        self,
+        identity: Identity,
+        kind: str,
+        document: Document,
+        new: Resource,
+        circumstances: Circumstances,
+    ) -> Written | None:
+        law = self.law(kind)
+        body = _members(new)
+        id, rev = document["id"], document["rev"]
+        parties = sorted({*self._parties(law, new), *document.get("owner", ())})
+        text = texts(kind, id, body)
+        events = outbox.changes(
+            kind, document["body"], body, tenant=identity.tenant, id=id, rev=rev + 1,
+            parties=parties, now=circumstances.now, states=_states(law),
+        )  # fmt: skip
+        changes = {"body": body, "text": text, "parties": parties}
+        if law.after:
+            changes["todo"] = {"old": document["body"], "at": circumstances.timestamp}
+        if not self.resources.replace(kind, document["_id"], rev, changes, events):
+            return None
+        return Written(id, rev + 1, body, text)
+
+    def _writable(
+        self, identity: Identity, kind: str, id: str, within: Mapping[str, Any] | None
+    ) -> Document:
+        access = identity.writable()
+        document = self.resources.one(kind, {**access, **(within or {})}, id, _READ)
+        if document is None:
+            readable = {**identity.readable(), **(within or {})}
+            if self.resources.one(kind, readable, id, {"_id": 1}) is not None:
+                raise Forbidden(f"{kind} {id} is changed by the operator only")
+            raise NotFound(f"there is no {kind} {id}")
+        return document
+
+    def _parties(self, law: Law, resource: Resource) -> list[str]:
+        if law.parties is None:
+            return sorted(related_parties(resource))
+        return sorted({str(party) for party in law.parties(resource)})
+
+    def _staff(self, identity: Identity, circumstances: Circumstances) -> Desk:
+        """Return a desk that sees the whole tenant, for checks and follow-ups of the law."""
+        staff = Identity(identity.subject, identity.tenant)
+        return self.desk(staff, replace(circumstances, system=True))
+
+    def _afterwards(  # noqa: PLR0913
+        self,
+        law: Law,
+        identity: Identity,
+        circumstances: Circumstances,
+        kind: str,
+        key: str,
+        old: Resource | None,
+        new: Resource,
+    ) -> None:
+        if law.after is None:
+            return
+        law.after(self._staff(identity, circumstances), old, new)
+        self.resources.collection(kind).update_one({"_id": key}, {"$unset": {"todo": ""}})
+
+
+def related_parties(resource: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the parties that a resource names at its first level."""
+    found = set()
+    for related in resource.get("relatedParty") or ():
+        if isinstance(related, dict):
+            party = related.get("partyOrPartyRole") or related
+            if isinstance(party, dict) and isinstance(party.get("id"), str):
+                found.add(party["id"])
+    return found
+
+
+def _members(resource: Resource) -> Resource:
+    return {k: v for k, v in resource.items() if k not in {"id", "href"}}
+
+
+def _states(law: Law) -> frozenset[str]:
+    if law.state_event is not None:
+        return law.state_event
+    return frozenset({law.lifecycle.attribute}) if law.lifecycle else frozenset()
