@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from tmf_apis.errors import Conflict, NotFound
+from tmf_apis.errors import Conflict, InvalidBody, NotFound
 from tmf_apis.rest.law import Circumstances, Law, Resource
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -101,6 +101,7 @@ class MemoryDesk:
         self.laws = laws
         self.circumstances = circumstances(**changes)
         self.now = self.circumstances.now
+        self.tenant = "default"
         self.stored: dict[str, dict[str, Resource]] = {}
         self.writes: list[tuple[str, str, str]] = []
         self.crash: int | None = None
@@ -131,11 +132,12 @@ class MemoryDesk:
         if not system:
             new = {key: value for key, value in new.items() if key not in law.server_owned}
         if law.lifecycle:
-            new.setdefault(law.lifecycle.attribute, law.lifecycle.initial[0])
+            name = law.lifecycle.attribute
+            new[name] = law.lifecycle.start(kind, new.get(name), system=system)
         new = law.on_create(new, situation)
         if law.check:
             law.check(self, None, new)
-        if law.act:
+        if law.act and not system:
             new = law.act(self, new)
         self._write("create", kind, new["id"])
         self.stored.setdefault(kind, {})[new["id"]] = copy.deepcopy(new)
@@ -157,6 +159,10 @@ class MemoryDesk:
         new = edit(copy.deepcopy(old))
         if new == old:
             return old
+        if not system and (
+            kept := [one for one in law.server_owned if new.get(one) != old.get(one)]
+        ):
+            raise InvalidBody(f"{kept}: kept by the server")
         if law.lifecycle:
             name = law.lifecycle.attribute
             if name in old and name in new:
