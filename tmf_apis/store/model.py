@@ -2,7 +2,7 @@
 
 One collection a kind (its name is the kind: ``ProductOrder``). A stored document::
 
-    _id      "<tenant>:<id>"
+    _id      "<tenant>:<id>"; a tenant's name has no colon
     tenant   whose it is; "~gone" once it is deleted and its last events are not yet delivered
     id       the resource's id
     rev      1, 2, 3 ... one more at each write; the ETag
@@ -11,9 +11,11 @@ One collection a kind (its name is the kind: ``ProductOrder``). A stored documen
     text     {"v4": bytes, "v5": bytes}: each version's JSON, ready to send: the members after
              id and href, as ``,"name":"x"}`` (or ``}`` when there are none)
     events   what happened and is not yet handed to the subscriptions; absent when nothing
-    idem     {"key", "hash"}: the Idempotency-Key that made it; absent without one
+    idem     {"key", "hash"}: the Idempotency-Key that made it; absent without one, and once it
+             is deleted
 """
 
+import functools
 from typing import Any, ClassVar
 
 from mongoengine import Document, fields
@@ -35,3 +37,9 @@ class Stored(Document):
     events = fields.ListField(fields.DictField())
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True, "auto_create_index": False}
+
+
+@functools.cache
+def document_for(kind: str) -> type[Stored]:
+    """Return the document of a kind that has no model of its own."""
+    return type(kind, (Stored,), {"meta": {"collection": kind}, "__module__": __name__})

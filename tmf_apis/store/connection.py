@@ -1,0 +1,221 @@
+"""The connection to MongoDB: one client a process, checked at the start, its errors translated."""
+
+import uuid
+from types import TracebackType
+from typing import Any
+
+import mongoengine
+import pymongo
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import (
+    ConfigurationError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    ExecutionTimeout,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WTimeoutError,
+)
+from pymongo.uri_parser import parse_uri
+
+from tmf_apis.errors import Stale, TmfError, TooLarge, Unavailable
+from tmf_apis.settings import Settings
+from tmf_apis.store.process import CannotStart
+
+Documents = Database[dict[str, Any]]
+
+#: The oldest server that can be used.
+OLDEST = 6
+#: MongoDB error codes: the document, or what an update makes of it, is over 16 MB.
+TOO_LARGE = frozenset({10334, 17419, 17420, 17280})
+#: MongoDB error code: two transactions wrote the same document.
+WRITE_CONFLICT = 112
+OUT_OF_DISK_SPACE = 14031
+#: MongoDB error codes: the credentials are wrong, or do not allow what we do.
+REFUSED = frozenset({13, 18})
+
+SILENT = "the database does not answer; try again"
+RETRY = {"Retry-After": "1"}
+
+
+def connect(settings: Settings, uri: str) -> Documents:
+    """Return the database, checked, with mongoengine's documents bound to the same client.
+
+    Raises:
+        CannotStart: The URI is wrong, nothing usable answers there in ``mongodb_timeout``, or the
+            server is too old or no replica set. The message has no credentials in it.
+    """
+    database = client(settings, uri)[settings.mongodb_database]
+    try:
+        check(database, uri)
+    except CannotStart:
+        database.client.close()
+        raise
+    _register(database)
+    return database
+
+
+def client(settings: Settings, uri: str) -> MongoClient[dict[str, Any]]:
+    """Return the client with the settings that every write and read of ours relies on.
+
+    Raises:
+        CannotStart: The URI is wrong.
+    """
+    wait = max(int(settings.mongodb_timeout * 1000), 1)
+    try:
+        return MongoClient(
+            uri,
+            appname="tmf-apis",
+            tz_aware=True,
+            uuidRepresentation="standard",
+            w="majority",
+            journal=True,
+            retryWrites=True,
+            retryReads=True,
+            readPreference="primary",
+            serverSelectionTimeoutMS=wait,
+            connectTimeoutMS=wait,
+            socketTimeoutMS=wait + settings.query_time,
+            waitQueueTimeoutMS=wait,
+        )
+    except (ConfigurationError, InvalidURI, ValueError) as error:
+        raise CannotStart(f"TMF_MONGODB_URI is not a usable MongoDB URI: {error}") from None
+
+
+def check(database: Documents, uri: str) -> None:
+    """See whether the server can be used.
+
+    Raises:
+        CannotStart: It does not answer, refuses us, is too old or no replica set.
+    """
+    place = _place(uri)
+    try:
+        hello = database.client.admin.command("hello")
+        version = database.client.server_info()["version"]
+        database.command("ping")
+    except ServerSelectionTimeoutError as error:
+        raise CannotStart(
+            f"no MongoDB primary answers at {place}: {_brief(error)};"
+            " start it, or correct TMF_MONGODB_URI"
+        ) from error
+    except OperationFailure as error:
+        hint = "; correct the user and password in TMF_MONGODB_URI" if error.code in REFUSED else ""
+        raise CannotStart(f"MongoDB at {place} refuses: {_brief(error)}{hint}") from error
+    except PyMongoError as error:
+        raise CannotStart(f"MongoDB at {place} cannot be used: {_brief(error)}") from error
+    if int(version.split(".", 1)[0]) < OLDEST:
+        raise CannotStart(f"MongoDB at {place} is {version}; {OLDEST}.0 or newer is needed")
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        raise CannotStart(
+            f"MongoDB at {place} is not a replica set, which transactions and change streams need;"
+            " start it with --replSet and run rs.initiate() once (one node is enough)"
+        )
+
+
+def ping(database: Documents, timeout: float) -> bool:
+    """Return whether the database would take a write now; waits up to ``timeout`` seconds."""
+    try:
+        with pymongo.timeout(timeout):
+            return bool(database.client.admin.command("hello").get("isWritablePrimary"))
+    except PyMongoError:
+        return False
+
+
+def translation(error: BaseException) -> TmfError | None:
+    """Return what a driver error means to a client; None where it is ours to handle.
+
+    A duplicate key is left to the caller, who knows which one it is.
+    """
+    match error:
+        case ExecutionTimeout():
+            meaning = Unavailable("the query took too long and was stopped; make it narrower")
+        case WTimeoutError():
+            meaning = Unavailable("the write was not confirmed in time; read before repeating it")
+        case ConnectionFailure():
+            meaning = Unavailable(SILENT, headers=RETRY)
+        case DocumentTooLarge():
+            return TooLarge("the resource is larger than the database can store")
+        case OperationFailure():
+            return _refusal(error)
+        case _:
+            return None
+    return meaning
+
+
+def _refusal(error: OperationFailure) -> TmfError | None:
+    """Return what the server's refusal means to a client, by its code."""
+    if error.code in TOO_LARGE:
+        return TooLarge("the resource is larger than the database can store")
+    if error.code == WRITE_CONFLICT:
+        return Stale("another request changed the same resource; try again")
+    if error.code == OUT_OF_DISK_SPACE:
+        return Unavailable("the database has no disk space left")
+    if error.has_error_label("RetryableWriteError"):
+        return Unavailable(SILENT, headers=RETRY)
+    return None
+
+
+class _Translated:
+    """A context that turns driver errors into the errors of the API."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, kept: tuple[type[PyMongoError], ...]) -> None:
+        self._kept = kept
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Raise the translation in place of the driver's error, which stays its cause."""
+        if not isinstance(error, PyMongoError) or isinstance(error, self._kept):
+            return
+        if meaning := translation(error):
+            raise meaning from error
+
+
+_TRANSLATED = _Translated(())
+
+
+def translated(*kept: type[PyMongoError]) -> _Translated:
+    """Return a context in which driver errors become ``tmf_apis.errors``, but those ``kept``.
+
+    Raises:
+        Unavailable: The database does not answer, or not in time (HTTP 503).
+        TooLarge: The document is over what MongoDB stores (HTTP 413).
+        Stale: Two transactions met (HTTP 409).
+    """
+    return _Translated(kept) if kept else _TRANSLATED
+
+
+def _register(database: Documents) -> None:
+    """Bind mongoengine to this client: no second pool; one it was bound to before stays open."""
+    for alias in (f"tmf-{uuid.uuid4().hex}", "default"):
+        mongoengine.disconnect(alias)
+        mongoengine.connect(
+            database.name,
+            alias=alias,
+            mongo_client_class=lambda **_: database.client,
+            uuidRepresentation="standard",
+        )
+
+
+def _place(uri: str) -> str:
+    """Return the servers of a URI, without user, password and options."""
+    if uri.startswith("mongodb+srv://"):
+        return uri.rsplit("@", 1)[-1].removeprefix("mongodb+srv://").split("/", 1)[0]
+    nodes = parse_uri(uri)["nodelist"]
+    return ",".join(f"{host}:{port}" if port else str(host) for host, port in nodes)
+
+
+def _brief(error: Exception) -> str:
+    """Return the first sentence of a driver's message; the rest is its view of the topology."""
+    return str(error).split(", Timeout:", 1)[0].split(" (configured timeouts", 1)[0][:300]
