@@ -1,0 +1,215 @@
+"""A broadband gateway that is not there: a real SNMP agent over UDP, without root.
+
+It stands in where the machine cannot have a real element: it speaks SNMP v2c on loopback with the
+object identifiers of the lab's gateway, sends linkDown and linkUp, and misbehaves on command.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from adapters import mib
+from adapters.simulated import ACCESS_COLUMNS, NO_CREATION, SimulatedPort, check, row, store
+from adapters.values import Target
+from adapters.wire import ber, message
+from adapters.wire.agent import Variables, answer, arcs
+from adapters.wire.ber import Malformed, Value
+from adapters.wire.message import Pdu, Variable
+
+NOISE = b"\x30\x03noise"
+
+
+@dataclass(slots=True)
+class Misbehaviour:
+    """What the gateway does wrong; all of it may be changed at any time.
+
+    Attributes:
+        silent: It answers nothing.
+        deaf: It does what it is asked and does not answer, this many times.
+        refuse: Columns it refuses to set, each with an error-status of RFC 3416.
+        lie: It answers "ok" to a SET and does nothing.
+        noise: It answers with octets that are not SNMP.
+    """
+
+    silent: bool = False
+    deaf: int = 0
+    refuse: dict[str, int] = field(default_factory=dict)
+    lie: bool = False
+    noise: bool = False
+
+
+class SimulatedGateway(asyncio.DatagramProtocol):
+    """The gateway; an asynchronous context manager.
+
+    Args:
+        name: sysName.
+        ports: Number of access ports ("sub1", ...); "up0" is the uplink.
+        address: Address to listen at, port 0 for a free one. On loopback each gateway may have
+            its own (127.0.0.11, ...), so that a trap's source tells which it is.
+        community: Community of requests and traps.
+        traps: Address that traps go to; None: it sends none.
+    """
+
+    def __init__(
+        self,
+        name: str = "gw-sim",
+        *,
+        ports: int = 4,
+        address: tuple[str, int] = ("127.0.0.1", 0),
+        community: str = "simulated",
+        traps: tuple[str, int] | None = None,
+    ) -> None:
+        self.name = name
+        self.address = address
+        self.community = community
+        self.traps = traps
+        self.ports = {1: SimulatedPort("lo", access=False), 2: SimulatedPort("up0", access=False)}
+        self.ports |= {2 + number: SimulatedPort(f"sub{number}") for number in range(1, ports + 1)}
+        self.misbehaviour = Misbehaviour()
+        self.boots = 1
+        self.sets = 0
+        self._started = time.monotonic()
+        self._transport: asyncio.DatagramTransport | None = None
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(
+            lambda: self, local_addr=self.address
+        )
+        self.address = self._transport.get_extra_info("sockname")[:2]
+        self._notify(mib.COLD_START)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._transport is not None:
+            self._transport.close()
+            await asyncio.sleep(0)  # asyncio closes the socket in its next round
+
+    @property
+    def target(self) -> Target:
+        """How to reach it; the credentials are named after it."""
+        host, port = self.address
+        return Target(self.name, f"{host}:{port}", "snmp", self.name)
+
+    @property
+    def credentials(self) -> dict[str, dict[str, str]]:
+        """What belongs into the credentials file."""
+        return {self.name: {"community": self.community}}
+
+    def port(self, name: str) -> SimulatedPort:
+        """Return a port.
+
+        Raises:
+            KeyError: There is none of this name.
+        """
+        return next(self.ports[index] for index in self.ports if self.ports[index].name == name)
+
+    def cut(self, name: str) -> None:
+        """Cut the cable of a port."""
+        self._change(name, lambda port: setattr(port, "whole", False))
+
+    def mend(self, name: str) -> None:
+        """Mend the cable of a port."""
+        self._change(name, lambda port: setattr(port, "whole", True))
+
+    def restart(self, *, shift: int = 0) -> None:
+        """Start anew: counters from 0, and port indexes moved by ``shift``."""
+        self.boots += 1
+        self._started = time.monotonic()
+        self.ports = {index + shift: port for index, port in self.ports.items()}
+        for port in self.ports.values():
+            port.octets_in = port.octets_out = 0
+        self._notify(mib.COLD_START)
+
+    def _change(self, name: str, change: Callable[[SimulatedPort], None]) -> None:
+        index, port = next(pair for pair in self.ports.items() if pair[1].name == name)
+        before = port.working
+        change(port)
+        if port.working != before:
+            self._notify(
+                mib.LINK_UP if port.working else mib.LINK_DOWN,
+                Variable(f"{mib.IF_INDEX}.{index}", ber.INTEGER, index),
+                self._variable(mib.IF_ADMIN_STATUS, index),
+                self._variable(mib.IF_OPER_STATUS, index),
+                self._variable(mib.IF_DESCR, index),
+            )
+
+    def _notify(self, trap: str, *variables: Variable) -> None:
+        if self.traps is None or self._transport is None:
+            return
+        head = (
+            Variable(mib.SYS_UP_TIME, ber.TIME_TICKS, self._uptime()),
+            Variable(mib.SNMP_TRAP_OID, ber.OID, trap),
+        )
+        content = Pdu(message.TRAP, self._uptime(), variables=head + variables)
+        datagram = message.encode(message.V2C, self.community.encode(), content)
+        self._transport.sendto(datagram, self.traps)
+
+    def _uptime(self) -> int:
+        return int((time.monotonic() - self._started) * 100)
+
+    def _variable(self, column: str, index: int) -> Variable:
+        oid = f"{column}.{index}"
+        return Variable(oid, *self._variables()[arcs(oid)])
+
+    def _variables(self) -> Variables:
+        found: dict[str, tuple[int, Value]] = {
+            mib.SYS_DESCR: (ber.OCTETS, b"simulated broadband gateway 1.0"),
+            mib.SYS_OBJECT_ID: (ber.OID, mib.SVC),
+            mib.SYS_UP_TIME: (ber.TIME_TICKS, self._uptime()),
+            mib.SYS_NAME: (ber.OCTETS, self.name.encode()),
+            mib.SNMP_ENGINE_BOOTS: (ber.INTEGER, self.boots),
+        }
+        for index, port in self.ports.items():
+            found |= {f"{column}.{index}": pair for column, pair in row(index, port).items()}
+        return {arcs(oid): found[oid] for oid in sorted(found, key=arcs)}
+
+    def _write(self, variable: Variable) -> int:
+        column, _, index = variable.oid.rpartition(".")
+        port = self.ports.get(int(index))
+        if port is None or (column in ACCESS_COLUMNS and not port.access):
+            return NO_CREATION
+        if (status := self.misbehaviour.refuse.get(column)) or (
+            status := check(column, variable.tag, variable.value)
+        ):
+            return status
+        self.sets += 1
+        if not self.misbehaviour.lie:
+            self._change(port.name, lambda port: store(port, column, variable.value))
+        return 0
+
+    def datagram_received(self, datagram: bytes, source: tuple[str, int]) -> None:
+        """Answer a request; anything else is dropped, as agents do."""
+        wrong = self.misbehaviour
+        try:
+            version, community, request = message.community(datagram)
+        except Malformed:
+            return
+        if wrong.silent or community != self.community.encode() or version != message.V2C:
+            return
+        response = (
+            answer(request, self._variables(), self._write) if isinstance(request, Pdu) else None
+        )
+        if response is None or self._transport is None:
+            return
+        if wrong.deaf:
+            wrong.deaf -= 1
+            return
+        reply = message.encode(version, community, response)
+        self._transport.sendto(NOISE if wrong.noise else reply, source)
+
+
+async def run(
+    name: str, address: tuple[str, int], community: str, traps: tuple[str, int] | None
+) -> None:
+    """Be a gateway until cancelled: what ``tmf simulate`` does."""
+    async with SimulatedGateway(name, address=address, community=community, traps=traps):
+        await asyncio.Event().wait()
