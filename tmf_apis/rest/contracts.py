@@ -1,0 +1,286 @@
+"""The contracts in ``openapi/``: what each operation does, to which kind, for which scope.
+
+A contract is read once from YAML and kept as JSON beside the data, because JSON parses in a
+fraction of the time. The file name has number and version (``TMF620-v5.yaml``), the servers in the
+document say where it is mounted; nothing else about an API is known here, so a further file is
+enough to serve a further API.
+"""
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+import orjson
+import yaml
+
+Document = dict[str, Any]
+Action = Literal[
+    "list",
+    "create",
+    "retrieve",
+    "patch",
+    "replace",
+    "delete",
+    "subscribe",
+    "subscriptions",
+    "subscription",
+    "unsubscribe",
+    "listen",
+]
+
+LOG = logging.getLogger(__name__)
+
+#: What a method does, on a path without an id and on one with it.
+_RESOURCE: Final[Mapping[tuple[str, bool], Action]] = {
+    ("get", False): "list",
+    ("post", False): "create",
+    ("get", True): "retrieve",
+    ("patch", True): "patch",
+    ("put", True): "replace",
+    ("delete", True): "delete",
+}
+_HUB: Final[Mapping[tuple[str, bool], Action]] = {
+    ("post", False): "subscribe",
+    ("get", False): "subscriptions",
+    ("get", True): "subscription",
+    ("delete", True): "unsubscribe",
+}
+_METHODS: Final = ("get", "post", "put", "patch", "delete")
+
+#: Kinds whose name differs from the schema's, which is the one of version 4 (or of a subtype).
+_KINDS: Final[Mapping[str, str]] = {
+    "Catalog": "ProductCatalog",
+    "PhysicalResource": "Resource",
+    "LogicalResource": "Resource",
+    "AckAlarms": "AckAlarm",
+    "UnAckAlarms": "UnAckAlarm",
+    "ClearAlarms": "ClearAlarm",
+    "CommentAlarms": "CommentAlarm",
+    "GroupAlarms": "GroupAlarm",
+    "UnGroupAlarms": "UnGroupAlarm",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method on one path.
+
+    Attributes:
+        operation_id: Its name, unique in the contract.
+        method: In lower case.
+        path: The path template, below the mount: ``/category/{id}``.
+        action: What it does.
+        resource: First segment of the path: ``category``; ``hub`` and ``listener`` too.
+        schema: The schema of the resource in this version: ``Catalog``, ``PhysicalResource``;
+            of the subscription or event for those of the hub and the listeners.
+        kind: The stored kind: ``ProductCatalog``, ``Resource``; empty for hub and listeners.
+        body_schema: The schema of the body where there is one; of PATCH, of its merge patch.
+        event: The event's type, for "listen".
+        scopes: Scopes that a token must have, all of them.
+    """
+
+    operation_id: str
+    method: str
+    path: str
+    action: Action
+    resource: str
+    schema: str
+    kind: str
+    body_schema: str | None
+    event: str | None
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One API in one version.
+
+    Attributes:
+        number: As "TMF620".
+        version: "v4" or "v5".
+        title: What people call it.
+        name: Its name in the path: ``productCatalogManagement``.
+        base_path: Where it is mounted: ``/tmf-api/productCatalogManagement/v4``.
+        mounts: All paths that it is mounted under; ``base_path`` is the first.
+        document: The whole OpenAPI document; not to be changed.
+        operations: Its operations, in the order of the document.
+    """
+
+    number: str
+    version: str
+    title: str
+    name: str
+    base_path: str
+    mounts: tuple[str, ...]
+    document: Document = field(repr=False, compare=False)
+    operations: tuple[Operation, ...] = field(repr=False)
+
+
+def load(folder: Path, cache: Path | None = None) -> list[Contract]:
+    """Return the contracts of a folder, ordered by number and version.
+
+    Args:
+        folder: Where the ``TMFnnn-vN.yaml`` files are.
+        cache: Folder for their JSON, made where it does not exist; one that cannot be written to
+            costs time and nothing else.
+
+    Raises:
+        ValueError: There is no contract, or one cannot be understood; the message names the file.
+    """
+    files = sorted(folder.glob("TMF*-v*.yaml"))
+    if not files:
+        raise ValueError(f"there is no contract (TMFnnn-vN.yaml) in {folder}")
+    return [_contract(file, cache) for file in files]
+
+
+def event_types(contract: Contract) -> frozenset[str]:
+    """Return the types of the events that subscribers of a contract can get.
+
+    They are those of its listeners; a contract without listeners names them beside its hub.
+    """
+    listed = {operation.event for operation in contract.operations if operation.event}
+    hub = contract.document["paths"].get("/hub", {}).get("post", {})
+    return frozenset(listed | set(hub.get("x-events", ())))
+
+
+def _contract(file: Path, cache: Path | None) -> Contract:
+    number, _, version = file.stem.rpartition("-")
+    try:
+        document = _document(file, cache)
+        mounts = tuple(server["url"].rstrip("/") for server in document["servers"])
+        return Contract(
+            number=number,
+            version=version,
+            title=document["info"]["title"],
+            name=mounts[0].split("/")[-2],
+            base_path=mounts[0],
+            mounts=mounts,
+            document=document,
+            operations=tuple(_operations(document)),
+        )
+    except (yaml.YAMLError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file.name} is not a contract: {error!r}") from error
+
+
+def _document(file: Path, cache: Path | None) -> Document:
+    text = file.read_bytes()
+    digest = sha256(text).hexdigest()
+    kept = cache / f"{file.stem}.json" if cache else None
+    if kept and (document := _recall(kept, digest)):
+        return document
+    document = yaml.load(text, yaml.CSafeLoader)
+    if kept:
+        _keep(kept, {"sha256": digest, "document": document})
+    return cast("Document", document)
+
+
+def _recall(file: Path, digest: str) -> Document | None:
+    """Return the document that was kept, unless it is of another text or damaged."""
+    try:
+        kept = orjson.loads(file.read_bytes())
+        return cast("Document", kept["document"]) if kept["sha256"] == digest else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _keep(file: Path, content: Mapping[str, object]) -> None:
+    """Write a file whole or not at all; two servers may do so at the same time."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=file.stem, suffix=".part")
+    except OSError as error:
+        LOG.warning("contracts are not kept", extra={"folder": str(file.parent), "why": str(error)})
+        return
+    try:
+        with os.fdopen(descriptor, "wb") as part:
+            part.write(orjson.dumps(content))
+        Path(name).replace(file)
+    except OSError as error:
+        LOG.warning("contracts are not kept", extra={"folder": str(file.parent), "why": str(error)})
+        with suppress(OSError):
+            Path(name).unlink()
+
+
+def _operations(document: Document) -> Iterator[Operation]:
+    for path, item in document["paths"].items():
+        for method in _METHODS:
+            if method in item:
+                yield _operation(document, path, method)
+
+
+def _operation(document: Document, path: str, method: str) -> Operation:
+    operation = document["paths"][path][method]
+    resource, *below = path.strip("/").split("/")
+    action = _action(path, method)
+    body = _body(document, operation)
+    event = below[0][0].upper() + below[0][1:] if action == "listen" else None
+    schema = event or _answer(document, document["paths"][path], operation)
+    stored = resource not in {"hub", "listener"}
+    return Operation(
+        operation_id=operation["operationId"],
+        method=method,
+        path=path,
+        action=action,
+        resource=resource,
+        schema=schema,
+        kind=_KINDS.get(schema, schema) if stored else "",
+        body_schema=body,
+        event=event,
+        scopes=tuple(scope for one in operation["security"] for scope in one.get("oauth2", ())),
+    )
+
+
+def _action(path: str, method: str) -> Action:
+    resource, *below = path.strip("/").split("/")
+    if resource == "listener" and method == "post" and len(below) == 1:
+        return "listen"
+    table = _HUB if resource == "hub" else _RESOURCE
+    action = table.get((method, bool(below))) if below in ([], ["{id}"]) else None
+    if action is None:
+        raise KeyError(f"{method.upper()} {path} is not an operation of TMF630")
+    return action
+
+
+def _resolved(document: Document, part: Document) -> Document:
+    """Return a response or request body, followed to where it is written once."""
+    if "$ref" not in part:
+        return part
+    place: Any = document
+    for step in part["$ref"].removeprefix("#/").split("/"):
+        place = place[step]
+    return cast("Document", place)
+
+
+def _body(document: Document, operation: Document) -> str | None:
+    if "requestBody" not in operation:
+        return None
+    content = _resolved(document, operation["requestBody"])["content"]
+    return _name(content["application/json"]["schema"])
+
+
+def _answer(document: Document, item: Document, operation: Document) -> str:
+    """Return the schema of the resource that an operation answers with, or is about.
+
+    One that answers nothing (DELETE) is about what GET or POST on the same path answer; the one
+    subscription that can be ended but not read is about what the hub answers.
+    """
+    others = (item[method] for method in ("get", "patch") if method in item)
+    hub = document["paths"].get("/hub", {}).get("post")
+    for candidate in (operation, *others, *([hub] if hub else [])):
+        for status in ("200", "201"):
+            if status in candidate["responses"]:
+                answer = _resolved(document, candidate["responses"][status])
+                return _name(answer["content"]["application/json"]["schema"])
+    raise KeyError(f"{operation['operationId']} answers with no resource")
+
+
+def _name(schema: Document) -> str:
+    """Return the name of a schema, or of the items of a list; without the mark of an answer."""
+    reference: str = schema.get("items", schema)["$ref"]
+    return reference.rpartition("/")[2].removesuffix("_RES")
