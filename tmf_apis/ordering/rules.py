@@ -72,6 +72,7 @@ def on_change(old: Resource, new: Resource, circumstances: Circumstances) -> Res
         Conflict: It is too late for this change (HTTP 409).
         IllegalTransition: An item cannot go there (HTTP 409).
     """
+    new = {"state": old.get("state", ORDER.initial[0]), **new}
     _check(new)
     if not circumstances.system:
         _check_still_open(old, new)
