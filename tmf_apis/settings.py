@@ -115,6 +115,8 @@ class Settings:
     retry_first: float = _setting(1.0, "Pause before the first retry of an event", "seconds")
     retry_longest: float = _setting(3600.0, "Longest pause between two retries", "seconds")
     retry_days: float = _setting(3.0, "After this an event is parked", "days")
+    delivery_hours: float = _setting(24.0, "How long a delivered event can be replayed", "hours")
+    parked_days: float = _setting(30.0, "How long a parked event can be replayed", "days")
     relay_interval: float = _setting(1.0, "Pause between two looks at the outbox", "seconds")
     hub_secret: str = _setting("", "Key of the signature header; empty: made once", secret=True)
 

@@ -59,15 +59,19 @@ def only(document: Json, fields: Iterable[str]) -> Json:
     {'eventId': '1', 'event': {'x': [{'a': 1}]}}
     """
     wanted: Json = {}
-    for path in fields:
+    paths = set(fields)
+    for path in paths:
+        if any(path.startswith(f"{shorter}.") for shorter in paths):
+            continue
         place = wanted
         for name in path.split("."):
             place = place.setdefault(name, {})
-    kept = _part(document, wanted) if wanted else document
-    return {name: document[name] for name in ALWAYS if name in document} | kept
+    always: Json = {name: document[name] for name in ALWAYS if name in document}
+    kept = {k: _part(document[k], below) for k, below in wanted.items() if k in document}
+    return always | kept if wanted else document
 
 
-def _part(value: Any, wanted: Json) -> Any:
+def _part(value: object, wanted: Json) -> object:
     if isinstance(value, list):
         return [_part(item, wanted) for item in value]
     if not wanted or not isinstance(value, dict):

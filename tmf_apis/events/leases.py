@@ -36,7 +36,7 @@ class Lease:
 
 
 def take(
-    collection: Collection[Document], id: str, owner: str, seconds: float, **more: Any
+    collection: Collection[Document], id: str, owner: str, seconds: float, **more: object
 ) -> Lease | None:
     """Take or prolong the lease kept in the document ``id``; None while another holds it.
 

@@ -1,0 +1,204 @@
+"""Deliveries: one document for each event and subscription that belong together.
+
+Collection ``deliveries``::
+
+    _id           "<subscription>:<eventId>": writing it twice is writing it once
+    subscription, tenant, event, type, at
+    resource      "<kind>:<id>"; deliveries of one resource go out in the order of ``seq``
+    seq
+    state         "pending", "delivered" or "parked", the latter with a ``reason``
+    due           when it may be tried next, on the server's clock
+    tries, log    number of attempts, and the last of them: {at, status, error, took}
+    fence         number of the lease that tried it last
+    payload       the body, as it is sent
+    created       when it was queued
+    expires       when the database forgets it, once it is delivered or parked
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pymongo import DESCENDING, IndexModel, UpdateOne
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+COLLECTION = "deliveries"
+#: Attempts that are kept in a delivery.
+KEPT = 10
+#: Resources looked at, deliveries and bytes read in one go.
+RESOURCES, WINDOW, WINDOW_BYTES = 200, 500, 8 * 1024 * 1024
+#: MongoDB error code: the document is there already.
+DUPLICATE = 11000
+
+Document = dict[str, Any]
+PENDING = {"state": "pending"}
+DUE = {"$expr": {"$lte": ["$due", "$$NOW"]}}
+
+INDEXES = [
+    IndexModel([("state", 1), ("subscription", 1), ("due", 1)], partialFilterExpression=PENDING),
+    IndexModel(
+        [("state", 1), ("subscription", 1), ("resource", 1), ("seq", 1)],
+        partialFilterExpression=PENDING,
+    ),
+    IndexModel([("tenant", 1), ("created", DESCENDING)]),
+    IndexModel([("subscription", 1), ("state", 1), ("created", DESCENDING)]),
+    IndexModel(
+        "expires", expireAfterSeconds=0, partialFilterExpression={"expires": {"$exists": True}}
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How one try to deliver went.
+
+    Attributes:
+        ok: The subscriber has it.
+        status: HTTP status; None when there was no answer.
+        error: What went wrong; empty when nothing did.
+        took: Seconds.
+        retry_after: What the subscriber asked for, in seconds; 0 when it did not.
+    """
+
+    ok: bool
+    status: int | None
+    error: str
+    took: float
+    retry_after: float = 0.0
+
+    @property
+    def gone(self) -> bool:
+        """Whether the subscriber wants no more, ever."""
+        return self.status == 410  # noqa: PLR2004
+
+
+class Deliveries:
+    """The deliveries of one database."""
+
+    def __init__(
+        self, database: Database[Document], *, delivered_kept: timedelta, parked_kept: timedelta
+    ) -> None:
+        self.collection: Collection[Document] = database[COLLECTION]
+        self._delivered_kept = delivered_kept
+        self._parked_kept = parked_kept
+
+    def prepare(self) -> None:
+        """Make the indexes."""
+        self.collection.create_indexes(INDEXES)
+
+    def add(self, documents: Sequence[Document]) -> None:
+        """Queue deliveries; those that are there already stay as they are."""
+        try:
+            self.collection.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            failures = error.details.get("writeErrors", [])
+            if any(one["code"] != DUPLICATE for one in failures) or error.details.get(
+                "writeConcernErrors"
+            ):
+                raise
+
+    def waiting(self) -> list[str]:
+        """Return the subscriptions that anything waits for."""
+        return list(self.collection.distinct("subscription", PENDING))
+
+    def is_due(self, subscription: str) -> bool:
+        """Return whether anything may be tried now."""
+        query = {**PENDING, "subscription": subscription, **DUE}
+        return self.collection.find_one(query, {"_id": 1}) is not None
+
+    def window(
+        self, subscription: str, busy: Iterable[str], resources: int = RESOURCES
+    ) -> dict[str, list[Document]]:
+        """Return what may be delivered now, by resource, each in its order.
+
+        Args:
+            subscription: Who for.
+            busy: Resources that are being delivered.
+            resources: Most resources to return.
+        """
+        query = {**PENDING, "subscription": subscription, "resource": {"$nin": list(busy)}, **DUE}
+        rows = self.collection.find(query, {"resource": 1}).sort("due", 1).limit(resources)
+        names = sorted({row["resource"] for row in rows})
+        if not names:
+            return {}
+        found: dict[str, list[Document]] = {}
+        size = 0
+        cursor = self.collection.find(
+            {**PENDING, "subscription": subscription, "resource": {"$in": names}},
+            {"resource": 1, "seq": 1, "tries": 1, "due": 1, "created": 1, "payload": 1}
+            | {"wait": {"$gt": ["$due", "$$NOW"]}},
+        )
+        with cursor.sort([("resource", 1), ("seq", 1)]).limit(WINDOW).batch_size(50):
+            for document in cursor:
+                found.setdefault(document["resource"], []).append(document)
+                size += len(document["payload"])
+                if size > WINDOW_BYTES:
+                    break
+        blocked = {name: queue[0]["due"] for name, queue in found.items() if queue[0]["wait"]}
+        self._defer(subscription, blocked)
+        return {name: queue for name, queue in found.items() if name not in blocked}
+
+    def _defer(self, subscription: str, blocked: dict[str, datetime]) -> None:
+        """Let what stands behind a delivery that waits wait as long."""
+        for resource, due in blocked.items():
+            self.collection.update_many(
+                {**PENDING, "subscription": subscription, "resource": resource}
+                | {"due": {"$lt": due}},
+                {"$set": {"due": due}},
+            )
+
+    def settle(
+        self, fence: int, outcomes: Iterable[tuple[Document, Attempt, float | None]]
+    ) -> None:
+        """Write down how attempts went.
+
+        Args:
+            fence: Number of the lease; what a later holder has touched is left alone.
+            outcomes: Delivery, attempt, and the seconds until the next; None: there is none.
+        """
+        self.collection.bulk_write(
+            [self._settled(fence, *outcome) for outcome in outcomes], ordered=False
+        )
+
+    def _settled(
+        self, fence: int, delivery: Document, attempt: Attempt, pause: float | None
+    ) -> UpdateOne:
+        now = datetime.now(UTC)
+        entry: Document = {"at": now, "status": attempt.status, "took": round(attempt.took, 3)}
+        if attempt.error:
+            entry["error"] = attempt.error[:300]
+        query = {
+            "_id": delivery["_id"],
+            **PENDING,
+            "$or": [{"fence": {"$exists": False}}, {"fence": {"$lte": fence}}],
+        }
+        log = {"$concatArrays": [{"$ifNull": ["$log", []]}, [{"$literal": entry}]]}
+        change: Document = {
+            "fence": fence,
+            "tries": {"$add": ["$tries", 1]},
+        }
+        change["log"] = {"$slice": [log, -KEPT]}
+        if attempt.ok:
+            change |= {"state": "delivered", "expires": now + self._delivered_kept}
+        elif pause is None:
+            change |= {"state": "parked", "expires": now + self._parked_kept}
+            change["reason"] = {"$literal": f"given up: {attempt.error}"[:300]}
+        else:
+            change["due"] = {"$add": ["$$NOW", int(pause * 1000)]}
+        return UpdateOne(query, [{"$set": change}])
+
+    def park(self, subscription: str, reason: str, *, before: datetime | None = None) -> int:
+        """Park what waits for a subscription; only what is older than ``before``, if given."""
+        query: Document = {**PENDING, "subscription": subscription}
+        if before:
+            query["created"] = {"$lt": before}
+        expires = datetime.now(UTC) + self._parked_kept
+        change = {"state": "parked", "reason": reason, "expires": expires}
+        return self.collection.update_many(query, {"$set": change}).modified_count
+
+    def forget(self, subscription: str) -> None:
+        """Drop what waits for a subscription that is no more."""
+        self.collection.delete_many({**PENDING, "subscription": subscription})
