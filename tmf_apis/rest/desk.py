@@ -17,11 +17,7 @@ class BoundDesk:
         self._writes = writes
         self._identity = identity
         self.circumstances = circumstances
-
-    @property
-    def now(self) -> datetime:
-        """The time of the request or step, in UTC."""
-        return self.circumstances.now
+        self.now: datetime = circumstances.now
 
     def get(self, kind: str, id: str) -> Resource:
         """Return a resource with its id.

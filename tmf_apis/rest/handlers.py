@@ -273,9 +273,7 @@ def within(operation: Operation) -> dict[str, Any]:
 
     TMF639 v4 has physical and logical resources on paths of their own.
     """
-    if operation.schema in {operation.kind, operation.kind + "s"}:
+    types = versions.types_of(operation.kind, operation.schema)
+    if not types:
         return {}
-    if operation.kind != "Resource":
-        return {}
-    either = [{"body.@type": operation.schema}, {"body.@baseType": operation.schema}]
-    return {"$or": either}
+    return {"$or": [{f"body.{name}": {"$in": types}} for name in ("@type", "@baseType")]}

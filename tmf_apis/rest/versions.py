@@ -155,6 +155,31 @@ def stored_value(kind: str, version: str, path: str, value: object) -> object:
     return _places(kind, version, path)[0][1].get(value, value)
 
 
+def known(kind: str, version: str) -> bool:
+    """Return whether a version has a kind."""
+    return version == "v5" or ADDRESSES[kind].v4 is not None
+
+
+def mount(kind: str, version: str) -> str:
+    """Return the base path of the API that a kind belongs to.
+
+    >>> mount("Alarm", "v5")
+    '/tmf-api/alarmManagement/v5'
+    """
+    return f"/tmf-api/{ADDRESSES[kind].mount}/{version}"
+
+
+def types_of(kind: str, schema: str) -> tuple[str, ...]:
+    """Return the types that a collection of its own in v4 holds; none where it holds all.
+
+    >>> types_of("Resource", "PhysicalResource")
+    ('PhysicalResource',)
+    >>> types_of("Resource", "Resource")
+    ()
+    """
+    return tuple(type for type, name in SUBTYPES.get(kind, {}).items() if name == schema)
+
+
 def resource_path(kind: str, version: str, body: Mapping[str, Any]) -> str:
     """Return the collection that a resource belongs to, as the path segment of a version.
 
