@@ -104,7 +104,16 @@ class MemoryDesk:
         self.tenant = "default"
         self.stored: dict[str, dict[str, Resource]] = {}
         self.writes: list[tuple[str, str, str]] = []
-        self.crash: int | None = None
+        self._left: dict[str, int | None] = {"writes": None}
+
+    @property
+    def crash(self) -> int | None:
+        """How many writes succeed before one does not; None: all do."""
+        return self._left["writes"]
+
+    @crash.setter
+    def crash(self, writes: int | None) -> None:
+        self._left["writes"] = writes
 
     def get(self, kind: str, id: str) -> Resource:
         try:
@@ -124,7 +133,7 @@ class MemoryDesk:
 
     def create(self, kind: str, resource: Resource, *, system: bool = True) -> Resource:
         """Make a resource; with ``system=False`` as if a client had sent it."""
-        law, situation = self._law(kind, system=system)
+        law, desk = self._law(kind, system=system)
         new = copy.deepcopy(resource)
         new.setdefault("id", self.circumstances.make_id())
         if new["id"] in self.stored.get(kind, {}):
@@ -134,15 +143,15 @@ class MemoryDesk:
         if law.lifecycle:
             name = law.lifecycle.attribute
             new[name] = law.lifecycle.start(kind, new.get(name), system=system)
-        new = law.on_create(new, situation)
+        new = law.on_create(new, desk.circumstances)
         if law.check:
-            law.check(self, None, new)
+            law.check(desk, None, new)
         if law.act and not system:
-            new = law.act(self, new)
+            new = law.act(desk, new)
         self._write("create", kind, new["id"])
         self.stored.setdefault(kind, {})[new["id"]] = copy.deepcopy(new)
         if law.after:
-            law.after(self, None, new)
+            law.after(desk, None, new)
         return self.get(kind, new["id"])
 
     def change(
@@ -154,7 +163,7 @@ class MemoryDesk:
         system: bool = True,
     ) -> Resource:
         """Change a resource; with ``system=False`` as if a client had sent it."""
-        law, situation = self._law(kind, system=system)
+        law, desk = self._law(kind, system=system)
         old = self.get(kind, id)
         new = edit(copy.deepcopy(old))
         if new == old:
@@ -167,29 +176,32 @@ class MemoryDesk:
             name = law.lifecycle.attribute
             if name in old and name in new:
                 law.lifecycle.move(kind, old[name], new[name], system=system)
-        new = law.on_change(copy.deepcopy(old), copy.deepcopy(new), situation)
+        new = law.on_change(copy.deepcopy(old), copy.deepcopy(new), desk.circumstances)
         if law.check:
-            law.check(self, copy.deepcopy(old), copy.deepcopy(new))
+            law.check(desk, copy.deepcopy(old), copy.deepcopy(new))
         self._write("change", kind, id)
         self.stored[kind][id] = copy.deepcopy(new)
         if law.after:
-            law.after(self, old, copy.deepcopy(new))
+            law.after(desk, old, copy.deepcopy(new))
         return self.get(kind, id)
 
     def delete(self, kind: str, id: str) -> None:
-        law, situation = self._law(kind, system=True)
+        law, desk = self._law(kind, system=True)
         old = self.get(kind, id)
         if law.on_delete:
-            law.on_delete(copy.deepcopy(old), situation)
+            law.on_delete(copy.deepcopy(old), desk.circumstances)
         if law.check:
-            law.check(self, copy.deepcopy(old), None)
+            law.check(desk, copy.deepcopy(old), None)
         self._write("delete", kind, id)
         del self.stored[kind][id]
         if law.after:
-            law.after(self, old, None)
+            law.after(desk, old, None)
 
-    def _law(self, kind: str, *, system: bool) -> tuple[Law, Circumstances]:
-        return self.laws.get(kind, Law()), replace(self.circumstances, system=system)
+    def _law(self, kind: str, *, system: bool) -> tuple[Law, "MemoryDesk"]:
+        """Return a kind's law, and this desk as the law sees it."""
+        desk = copy.copy(self)
+        desk.circumstances = replace(self.circumstances, system=system)
+        return self.laws.get(kind, Law()), desk
 
     def _write(self, what: str, kind: str, id: str) -> None:
         if self.crash is not None:

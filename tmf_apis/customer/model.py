@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from tmf_apis.store.declared import by
+from tmf_apis.store.indexes import by
 from tmf_apis.store.model import Stored
 
 

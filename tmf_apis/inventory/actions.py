@@ -1,0 +1,107 @@
+"""What a resource's law looks up, and how the other side of a relationship is kept right."""
+
+from collections.abc import Iterable, Mapping
+
+from tmf_apis.errors import Conflict, NotFound
+from tmf_apis.inventory.relationships import (
+    AROUND,
+    INSIDE,
+    INVERSE,
+    NEEDS,
+    Edge,
+    edges,
+    targets,
+    with_edge,
+    without_edge,
+)
+from tmf_apis.rest.cycles import reaches
+from tmf_apis.rest.law import Desk, Resource
+
+#: Most dependents that a refusal names.
+NAMED = 5
+_KIND = "Resource"
+
+
+def check(desk: Desk, old: Resource | None, new: Resource | None) -> None:
+    """Let a change pass that leaves no resource inside itself and nothing without what it needs.
+
+    Raises:
+        Conflict: It would (HTTP 409).
+    """
+    if new is None:
+        if old is not None:
+            _refuse_while_needed(desk, old)
+        return
+    contained = INSIDE | AROUND
+    if {one for one in edges(new) - edges(old) if one[0] in contained}:
+        _refuse_cycle(desk, new)
+
+
+def mirror(desk: Desk, old: Resource | None, new: Resource | None) -> None:
+    """Give the other side of each relationship its inverse, and take away what is gone.
+
+    What counts is what the resource says now, so that a repetition, however late, is harmless.
+    An id that is not there is left alone: references are not resolved.
+    """
+    resource = new or old or {}
+    id = resource["id"]  # noqa: A001 - the word of TM Forum
+    touched = edges(old) ^ edges(new)
+    if new is not None and old is None and desk.circumstances.system:
+        _adopt(desk, new)
+    if not any(type_ in INVERSE for type_, _ in touched):
+        return
+    now = _present(desk, id)
+    for type_, target in sorted(touched):
+        if type_ in INVERSE and target != id:
+            _set_edge(
+                desk, target, (INVERSE[type_], id), now if (type_, target) in edges(now) else None
+            )
+
+
+def _set_edge(desk: Desk, target: str, edge: Edge, other: Resource | None) -> None:
+    def edit(resource: Resource) -> Resource:
+        return with_edge(resource, edge, other) if other else without_edge(resource, edge)
+
+    try:
+        desk.change(_KIND, target, edit)
+    except NotFound:
+        return
+
+
+def _adopt(desk: Desk, new: Resource) -> None:
+    """Give a loaded resource the inverses of those that named it before it was there."""
+    others = desk.find(_KIND, {"resourceRelationship.resource.id": new["id"]})
+    for other in others:
+        for type_, target in sorted(edges(other)):
+            if target == new["id"] and type_ in INVERSE:
+                _set_edge(desk, target, (INVERSE[type_], other["id"]), other)
+
+
+def _present(desk: Desk, id: str) -> Resource | None:
+    try:
+        return desk.get(_KIND, id)
+    except NotFound:
+        return None
+
+
+def _refuse_while_needed(desk: Desk, old: Resource) -> None:
+    says_so = {"relationshipType": {"$in": sorted(NEEDS)}, "resource.id": old["id"]}
+    query = {"id": {"$ne": old["id"]}, "resourceRelationship": {"$elemMatch": says_so}}
+    dependents = desk.find(_KIND, query, limit=NAMED + 1)
+    if dependents:
+        names = ", ".join(f"{one.get('name', '')} ({one['id']})" for one in dependents[:NAMED])
+        more = " and more" if len(dependents) > NAMED else ""
+        raise Conflict(f"{_KIND} {old['id']} is needed by {names}{more}")
+
+
+def _refuse_cycle(desk: Desk, new: Resource) -> None:
+    """Walk outwards from the resource; meeting it or anything inside it closes a circle."""
+    id, content = new["id"], targets(new, AROUND)  # noqa: A001
+
+    def fetch(level: set[str]) -> Mapping[str, Iterable[str]]:
+        found = desk.find(_KIND, {"id": {"$in": sorted(level)}}, limit=len(level))
+        outwards = {one["id"]: targets(one, INSIDE) for one in found}
+        return outwards | {inner: {id} for inner in level & content}
+
+    if reaches(id, targets(new, INSIDE), fetch):
+        raise Conflict(f"{_KIND} {id} would be inside itself")

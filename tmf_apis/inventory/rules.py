@@ -1,0 +1,122 @@
+"""What a resource may be: its states, its characteristics, its dates.
+
+Source: ITU-T X.731, clause 8.1 (operational, usage and administrative state, and how they go
+together); TMF639 v5.0.0, Resource.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from tmf_apis.errors import Conflict, InvalidBody
+from tmf_apis.inventory.relationships import edges
+from tmf_apis.rest.law import Circumstances, Lifecycle, Resource
+from tmf_apis.rest.periods import in_order, valid_for
+
+ADMINISTRATIVE = Lifecycle(
+    attribute="administrativeState",
+    steps={
+        "unlocked": frozenset({"locked", "shuttingDown"}),
+        "shuttingDown": frozenset({"locked", "unlocked"}),
+        "locked": frozenset({"unlocked"}),
+    },
+    initial=("unlocked", "locked", "shuttingDown"),
+    source="ITU-T X.731, clause 8.1.3",
+)
+
+OPERATIONAL = ("enabled", "disabled")
+USAGE = ("idle", "active", "busy")
+IN_USE = frozenset({"active", "busy"})
+
+#: Attributes whose change is a change of state.
+STATES = frozenset(
+    {"administrativeState", "operationalState", "usageState", "resourceStatus", "lifecycleState"}
+)
+
+
+def on_create(resource: Resource, circumstances: Circumstances) -> Resource:  # noqa: ARG001
+    """Return a new resource with its states and a name.
+
+    Raises:
+        InvalidBody: Its states, dates or characteristics contradict each other (HTTP 400).
+    """
+    _check(resource)
+    made = {"operationalState": "enabled", **resource}
+    if reason := out_of_service(made):
+        if made.get("usageState") in IN_USE:
+            raise InvalidBody(f"/usageState: {_contradiction(made, reason)}")
+        made["usageState"] = "idle"
+    made.setdefault("usageState", "idle")
+    if not str(made.get("name") or "").strip():
+        made["name"] = _name(made)
+    return made
+
+
+def on_change(old: Resource, new: Resource, circumstances: Circumstances) -> Resource:  # noqa: ARG001
+    """Return what a resource becomes; taking it out of service ends its use.
+
+    Raises:
+        Conflict: Something out of service is to be in use (HTTP 409).
+        InvalidBody: Its dates or characteristics contradict each other (HTTP 400).
+    """
+    if any(new.get(name) != old.get(name) for name in _CHECKED):
+        _check(new)
+    reason = out_of_service(new)
+    if not reason or new.get("usageState") not in IN_USE:
+        return new
+    if new.get("usageState") == old.get("usageState") and not out_of_service(old):
+        return {**new, "usageState": "idle"}
+    raise Conflict(_contradiction(new, reason))
+
+
+def out_of_service(resource: Resource) -> str | None:
+    """Return the state that keeps a resource from being used, or None."""
+    if resource.get("operationalState") == "disabled":
+        return "operationalState disabled"
+    if resource.get("administrativeState") == "locked":
+        return "administrativeState locked"
+    return None
+
+
+def _contradiction(resource: Resource, reason: str) -> str:
+    return f"a resource with {reason} cannot be {resource['usageState']}; allowed: idle"
+
+
+_CHECKED = (
+    "startOperatingDate",
+    "endOperatingDate",
+    "validFor",
+    "resourceCharacteristic",
+    "resourceRelationship",
+)
+
+
+def _check(resource: Resource) -> None:
+    in_order(resource, "startOperatingDate", "endOperatingDate")
+    valid_for(resource)
+    repeated = Counter(_names(resource.get("resourceCharacteristic")))
+    for name, count in repeated.items():
+        if count > 1:
+            raise InvalidBody(f"/resourceCharacteristic: {count} characteristics named {name}")
+    for type_, target in edges(resource):
+        if target == resource.get("id"):
+            raise InvalidBody(f"/resourceRelationship: a resource cannot be its own {type_}")
+
+
+def _names(characteristics: object) -> list[str]:
+    if not isinstance(characteristics, list):
+        return []
+    return [str(one["name"]) for one in characteristics if isinstance(one, dict) and "name" in one]
+
+
+def _name(resource: Resource) -> str:
+    specification: Any = resource.get("resourceSpecification")
+    choices = [
+        resource.get("value"),
+        resource.get("serialNumber"),
+        specification.get("name") if isinstance(specification, Mapping) else None,
+    ]
+    for choice in choices:
+        if isinstance(choice, str) and choice.strip():
+            return choice
+    return f"{resource.get('@type', 'Resource')} {resource['id']}"
