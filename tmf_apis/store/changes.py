@@ -91,6 +91,12 @@ class Listener(Protocol):
     def reached(self, at: Timestamp) -> None:
         """Every change up to ``at`` has been told."""
 
+    def quiet(self, asked: float) -> None:
+        """There is nothing to tell: all was told that was acknowledged before ``asked``.
+
+        That is a time of ``time.monotonic``.
+        """
+
     def broken(self) -> None:
         """Nothing is told until the next ``opened``; changes in between are not told at all."""
 
@@ -145,17 +151,19 @@ class Reader:
             self._again.clear()
             self._read_at = time.monotonic()
             self._listener.opened(began)
-            told = began
+            last = began
             while stream.alive and not self._stopped.is_set() and not self._again.is_set():
+                asked = time.monotonic()
                 event = stream.try_next()
                 self._read_at = time.monotonic()
-                # A transaction's writes have one time: it is reached with the next later one.
-                at = position(stream) if event is None else event["clusterTime"]
-                if at is not None and at > told:
-                    self._listener.reached(at if event is None else told)
-                    told = at
-                if event is not None:
-                    self._listener.happened(change_of(event))
+                if event is None:
+                    self._listener.reached(position(stream) or last)
+                    self._listener.quiet(asked)
+                    continue
+                if event["clusterTime"] > last:  # several of one transaction have one time
+                    self._listener.reached(last)
+                    last = event["clusterTime"]
+                self._listener.happened(change_of(event))
 
 
 def change_of(event: dict[str, Any]) -> Change:
