@@ -1,0 +1,159 @@
+"""The bandwidth profiles of a gateway's ports, for snmpd's pass_persist; real shaping by tc.
+
+Runs with nothing but the standard library. The table .1.3.6.1.4.1.64999.1.1.1.COLUMN.IFINDEX has
+one row a port that is called sub...:
+
+    1  svcIfName    OCTET STRING  read-only
+    2  svcDownKbps  Gauge32       read-write  rate towards the customer, 0 = no limit
+    3  svcUpKbps    Gauge32       read-write  rate from the customer, 0 = no limit
+    4  svcTxBytes   Counter64     read-only   octets sent to the customer under a limit
+    5  svcTxDrops   Counter32     read-only   packets dropped by the limit
+
+Source: snmpd.conf(5), MIB-Specific Extension Commands.
+"""
+
+import re
+import socket
+import subprocess
+import sys
+from typing import TextIO
+
+BASE = (1, 3, 6, 1, 4, 1, 64999, 1, 1, 1)
+IF_NAME, DOWN, UP, BYTES, DROPS = 1, 2, 3, 4, 5
+COLUMNS = (IF_NAME, DOWN, UP, BYTES, DROPS)
+TYPES = {IF_NAME: "string", DOWN: "gauge", UP: "gauge", BYTES: "counter64", DROPS: "counter"}
+MOST_KBPS = 10_000_000
+UNITS = {"": 1, "K": 1000, "M": 1_000_000, "G": 1_000_000_000}
+CLASS = re.compile(
+    r"class htb 1:10 .*?rate (\d+)([KMG]?)bit.*?Sent (\d+) bytes \d+ pkt \(dropped (\d+)", re.DOTALL
+)
+
+Oid = tuple[int, ...]
+
+
+def run(*command: str, check: bool = True) -> str:
+    """Run a command and return what it prints."""
+    done = subprocess.run(command, capture_output=True, text=True, check=check)  # noqa: S603
+    return done.stdout
+
+
+def ports() -> dict[int, str]:
+    """Return ifIndex -> name of the ports with a profile; others come and go (ifb, ...)."""
+    return {index: name for index, name in socket.if_nameindex() if name.startswith("sub")}
+
+
+def shaped(device: str) -> tuple[int, int, int]:
+    """Return rate in bit/s, octets and drops of a device's limit; zeros if it has none."""
+    found = CLASS.search(run("tc", "-s", "class", "show", "dev", device, check=False))
+    if found is None:
+        return 0, 0, 0
+    rate, unit, octets, drops = found.groups()
+    return int(rate) * UNITS[unit], int(octets), int(drops)
+
+
+def read(column: int, name: str) -> object:
+    """Return the value of a column of a port."""
+    if column == IF_NAME:
+        return name
+    rate, octets, drops = shaped(mirror(name) if column == UP else name)
+    return {DOWN: rate // 1000, UP: rate // 1000, BYTES: octets, DROPS: drops}[column]
+
+
+def mirror(name: str) -> str:
+    """Return the device through which what a port receives is shaped."""
+    return f"i{name}"
+
+
+def shape(device: str, kbps: int) -> None:
+    """Limit what a device sends; 0 lifts the limit."""
+    if kbps == 0:
+        run("tc", "qdisc", "del", "dev", device, "root", check=False)
+        return
+    if shaped(device)[0] == 0:
+        run("tc", "qdisc", "replace", "dev", device, "root", "handle", "1:", "htb", "default", "10")
+    rate = f"{kbps}kbit"
+    run(
+        "tc", "class", "replace", "dev", device, "parent", "1:", "classid", "1:10",
+        "htb", "rate", rate, "ceil", rate,
+    )  # fmt: skip
+
+
+def divert(name: str) -> str:
+    """Lead what a port receives through a device of its own and return that device."""
+    device = mirror(name)
+    if device not in {known for _, known in socket.if_nameindex()}:
+        run("ip", "link", "add", device, "type", "ifb")
+        run("ip", "link", "set", device, "up")
+        run("tc", "qdisc", "add", "dev", name, "handle", "ffff:", "ingress")
+        run(
+            "tc", "filter", "add", "dev", name, "parent", "ffff:", "protocol", "all",
+            "u32", "match", "u32", "0", "0",
+            "action", "mirred", "egress", "redirect", "dev", device,
+        )  # fmt: skip
+    return device
+
+
+def write(oid: Oid, kind: str, text: str) -> str:
+    """Set a variable and return snmpd's word for how it went."""
+    column, index = oid[len(BASE) :] if len(oid) == len(BASE) + 2 else (0, 0)
+    name = ports().get(index)
+    if name is None or column not in COLUMNS:
+        return "no-creation"
+    if column not in {DOWN, UP}:
+        return "not-writable"
+    if kind not in {"gauge", "unsigned"}:
+        return "wrong-type"
+    kbps = int(text)
+    if not 0 <= kbps <= MOST_KBPS:
+        return "wrong-value"
+    try:
+        shape(
+            divert(name) if column == UP and kbps else name if column == DOWN else mirror(name),
+            kbps,
+        )
+    except (subprocess.CalledProcessError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return "inconsistent-value"
+    return "DONE"
+
+
+def find(oid: Oid, *, after: bool) -> tuple[Oid, int, str] | None:
+    """Return the instance at an object identifier, or the first one after it."""
+    rows = sorted(ports().items())
+    for column in COLUMNS:
+        for index, name in rows:
+            full = (*BASE, column, index)
+            if full > oid if after else full == oid:
+                return full, column, name
+    return None
+
+
+def answer(command: str, source: TextIO) -> str:
+    """Return the answer to one command, whose further lines are read from ``source``."""
+    if command == "PING":
+        return "PONG"
+    oid = tuple(int(arc) for arc in source.readline().strip().strip(".").split("."))
+    if command == "set":
+        kind, _, text = source.readline().strip().partition(" ")
+        return write(oid, kind, text.strip('"'))
+    found = find(oid, after=command == "getnext")
+    if found is None:
+        return "NONE"
+    full, column, name = found
+    return "\n".join(("." + ".".join(map(str, full)), TYPES[column], str(read(column, name))))
+
+
+def main() -> None:
+    """Answer snmpd until it closes the pipe.
+
+    An empty line should end the agent, but snmpd 5.9 sends one after each SET: an agent that obeys
+    is started anew for each SET, and now and then one is refused that fell into the gap.
+    """
+    while line := sys.stdin.readline():
+        if command := line.strip():
+            sys.stdout.write(answer(command, sys.stdin) + "\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""The lab's gateway: an snmpd that shapes real traffic and reports real faults."""
+
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from adapters import mib
+from adapters.lab.network import PATH, LabError, Site, sweep
+from adapters.values import Target
+from adapters.wire import message
+from adapters.wire.message import Pdu, Variable
+
+AGENT = Path(__file__).with_name("agent.py")
+#: Seconds that snmpd has to answer its first question.
+PATIENCE = 10.0
+LINK_OBJECTS = " ".join(
+    f".{one}" for one in (mib.IF_INDEX, mib.IF_ADMIN_STATUS, mib.IF_OPER_STATUS, mib.IF_DESCR)
+)
+#: Names would need MIB files, which Debian does not ship: object identifiers only. Monitors look
+#: each second; -S spares us a linkUp for each port at the start.
+CONFIGURATION = """\
+agentAddress udp:{address}:161
+sysServices 72
+sysName {name}
+include_ifmib_iface_prefix sub up mgmt lo
+createUser tmf SHA {auth} AES {priv}
+rwuser tmf authPriv
+rwcommunity {write} {server}
+rocommunity {read} {server}
+authtrapenable 1
+{traps}
+createUser _int SHA {internal} AES {internal}
+iquerySecName _int
+rouser _int
+notificationEvent up .{link_up} {objects}
+notificationEvent down .{link_down} {objects}
+monitor -S -r 1 -e up "linkUp" .{status} != 2
+monitor -S -r 1 -e down "linkDown" .{status} == 2
+pass_persist .{table} {agent}
+"""
+
+
+class Lab:
+    """A broadband gateway with customers behind it; a context manager.
+
+    Args:
+        name: What the element is called.
+        ports: Number of access ports: "sub1", ...; "up0" is the uplink.
+        trap_port: UDP port, at ``server_address``, that notifications go to; 0: it sends none.
+        version: "3" or "2c": the credentials of target and traps.
+        inform: Send informs instead of traps (v2c only).
+    """
+
+    def __init__(
+        self,
+        name: str = "gw-lab",
+        *,
+        ports: int = 2,
+        trap_port: int = 0,
+        version: str = "3",
+        inform: bool = False,
+    ) -> None:
+        self.name = name
+        self.version = version
+        self._ports, self._trap_port, self._inform = ports, trap_port, inform
+        self._words = {word: secrets.token_hex(8) for word in ("auth", "priv", "write", "read")}
+        self._words["internal"] = secrets.token_hex(8)
+        self._site: Site | None = None
+        self._snmpd: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self.up()
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+    @property
+    def site(self) -> Site:
+        """The network, while the lab is up.
+
+        Raises:
+            LabError: It is not.
+        """
+        if self._site is None:
+            raise LabError("the lab is not up")
+        return self._site
+
+    @property
+    def server_address(self) -> str:
+        """The server's address towards the gateway: notifications arrive there."""
+        return self.site.server_address
+
+    @property
+    def target(self) -> Target:
+        """How to reach the gateway."""
+        return Target(self.name, self.site.gateway_address, "snmp", self.name)
+
+    @property
+    def credentials(self) -> dict[str, dict[str, str]]:
+        """What belongs into the credentials file: the target's, and "<name>-read"."""
+        community = {"community": self._words["write"]}
+        user = {
+            "user": "tmf",
+            "auth": "SHA",
+            "auth_password": self._words["auth"],
+            "priv": "AES",
+            "priv_password": self._words["priv"],
+        }
+        return {
+            self.name: user if self.version == "3" else community,
+            f"{self.name}-read": {"community": self._words["read"]},
+        }
+
+    def up(self) -> Self:
+        """Make the network and start the gateway; about half a second.
+
+        Raises:
+            LabError: The machine does not do what the lab needs; nothing is left behind.
+        """
+        sweep()
+        files = Path(tempfile.mkdtemp(prefix="tmflab-"))
+        try:
+            self._site = Site(self._ports, files)
+            self._configure()
+            self.start()
+        except BaseException:
+            self.down()
+            shutil.rmtree(files, ignore_errors=True)
+            raise
+        return self
+
+    def down(self) -> None:
+        """Stop the gateway and remove everything; may be called twice."""
+        self.stop()
+        if self._site is not None:
+            self._site.remove()
+            self._site = None
+
+    def cut(self, port: str) -> None:
+        """Cut the cable of a port."""
+        self.site.cut(port)
+
+    def mend(self, port: str) -> None:
+        """Mend the cable of a port."""
+        self.site.connect(port)
+
+    def restart(self) -> None:
+        """Restart the gateway's management software; it sends a coldStart."""
+        self.stop()
+        self.start()
+
+    def start(self) -> None:
+        """Start snmpd and wait until it answers.
+
+        Raises:
+            LabError: It does not.
+        """
+        files = self.site.files
+        log = files / "snmpd.log"
+        command = ("ip", "netns", "exec", self.site.gateway, "snmpd", "-f", "-I", "-smux", "-Lf")
+        self._snmpd = subprocess.Popen(  # noqa: S603
+            (*command, str(log), "-C", "-c", str(files / "snmpd.conf")),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": PATH, "MIBS": "", "SNMP_PERSISTENT_DIR": str(files / "state")},
+            start_new_session=True,
+        )
+        end = time.monotonic() + PATIENCE
+        while not self._answers():
+            if time.monotonic() > end or self._snmpd.poll() is not None:
+                said = log.read_text("utf-8", "replace")[-500:] if log.exists() else "nothing"
+                raise LabError(f"snmpd does not answer; it said: {said}")
+
+    def stop(self) -> None:
+        """Stop snmpd."""
+        if self._snmpd is not None:
+            with suppress(ProcessLookupError):
+                self._snmpd.terminate()
+            try:
+                self._snmpd.wait(5)
+            except subprocess.TimeoutExpired:
+                self._snmpd.kill()
+                self._snmpd.wait(5)
+            self._snmpd = None
+
+    def throughput(self, port: str, *, upstream: bool = False, seconds: int = 1) -> float:
+        """Return what really goes through a port, in bits per second, measured by iperf3.
+
+        Raises:
+            LabError: There is no iperf3, or it fails.
+        """
+        server = self.site.run(self.site.core, "iperf3", "-s", "-1", "-D", "-p", "5201")
+        time.sleep(0.2)
+        way = () if upstream else ("-R",)
+        client = ("iperf3", "-c", "198.18.0.2", "-t", str(seconds), "-O", "1", "-f", "k", *way)
+        said = server + self.site.run(self.site.customers[port], *client)
+        if found := re.search(r"([\d.]+) Kbits/sec\s+receiver", said):
+            return float(found[1]) * 1000
+        raise LabError(f"iperf3: {said}")
+
+    def _configure(self) -> None:
+        files, site = self.site.files, self.site
+        wrapper = files / "agent"
+        command = f"exec '{sys.executable}' -IS '{AGENT}' 2>>'{files}/agent.log'"
+        wrapper.write_text(f"#!/bin/sh\n{command}\n", "utf-8")
+        wrapper.chmod(0o700)
+        text = CONFIGURATION.format(
+            name=self.name,
+            address=site.gateway_address,
+            server=site.server_address,
+            traps=self._traps(),
+            link_up=mib.LINK_UP,
+            link_down=mib.LINK_DOWN,
+            status=mib.IF_OPER_STATUS,
+            objects=LINK_OBJECTS,
+            table=mib.SVC,
+            agent=wrapper,
+            **self._words,
+        )
+        place = os.open(files / "snmpd.conf", os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(place, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def _traps(self) -> str:
+        if not self._trap_port:
+            return ""
+        sink = f"{self.site.server_address}:{self._trap_port}"
+        if self.version == "3":
+            auth, priv = self._words["auth"], self._words["priv"]
+            return f"trapsess -v3 -u tmf -l authPriv -a SHA -A {auth} -x AES -X {priv} {sink}"
+        kind = "-Ci " if self._inform else ""
+        return f"trapsess {kind}-v2c -c {self._words['write']} {sink}"
+
+    def _answers(self) -> bool:
+        question = Pdu(message.GET, 1, variables=(Variable(mib.SYS_UP_TIME),))
+        datagram = message.encode(message.V2C, self._words["read"].encode(), question)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+            link.settimeout(0.05)
+            with suppress(OSError):
+                link.sendto(datagram, (self.site.gateway_address, 161))
+                return bool(link.recv(4096))
+        time.sleep(0.02)
+        return False
