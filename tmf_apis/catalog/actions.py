@@ -64,7 +64,7 @@ def keep_version(kind: str, desk: Desk, old: Resource | None, new: Resource | No
     if old is None or new is None or not rules.is_new_version(old, new):
         return
     with suppress(Conflict):  # kept already
-        desk.create(kind, rules.superseded(old, desk.now))
+        desk.create(kind, rules.superseded({**old, "id": new["id"]}, desk.now))
 
 
 def check_tree(desk: Desk, new: Resource | None) -> None:

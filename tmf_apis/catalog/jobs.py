@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
+from tmf_apis.catalog import rules
 from tmf_apis.catalog.export import Query, kind_at, media_type, plain_query, write
 from tmf_apis.catalog.files import Area, path_of
 from tmf_apis.catalog.states import ENTITIES, JOB
@@ -235,11 +236,16 @@ def _put(desk: Desk, kind: str, resource: Resource) -> str:
         return "created"
 
     def replace(stored: Resource) -> Resource:
-        stay = ("lastUpdate", "href", *_KEPT.get(kind, ()))
-        return {**{name: stored[name] for name in stay if name in stored}, **resource}
+        kept = {name: stored[name] for name in _KEPT.get(kind, ()) if name in stored}
+        new = rules.completed(kind, {**kept, **resource, "lastUpdate": stored.get("lastUpdate")})
+        return stored if _members(new) == _members(stored) else new
 
     new = desk.change(kind, resource["id"], replace)
-    return "unchanged" if new == old else "replaced"
+    return "unchanged" if _members(new) == _members(old) else "replaced"
+
+
+def _members(resource: Resource) -> Resource:
+    return {name: value for name, value in resource.items() if name != "href" and value is not None}
 
 
 @contextmanager

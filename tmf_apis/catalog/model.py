@@ -2,14 +2,12 @@
 
 from typing import Any, ClassVar
 
+from tmf_apis.store.indexes import by
 from tmf_apis.store.model import Stored
 
 
 def _meta(kind: str, *attributes: str) -> dict[str, Any]:
-    return {
-        "collection": kind,
-        "indexes": [{"fields": ["tenant", f"body.{name}", "_id"]} for name in attributes],
-    }
+    return {"collection": kind, "indexes": [by(name) for name in attributes]}
 
 
 class ProductCatalog(Stored):

@@ -2,11 +2,23 @@
 
 from typing import Any, ClassVar
 
+from tmf_apis.store.indexes import by
 from tmf_apis.store.model import Stored
 
-
-def _by(*attributes: str) -> list[dict[str, Any]]:
-    return [{"fields": ["tenant", f"body.{name}", "_id"]} for name in attributes]
+#: What clients look for orders by.
+_ORDER = (
+    "state",
+    "creationDate",
+    "completionDate",
+    "requestedCompletionDate",
+    "category",
+    "priority",
+    "externalId.id",
+    "relatedParty.partyOrPartyRole.id",
+    "billingAccount.id",
+    "productOrderItem.productOffering.id",
+    "productOrderItem.product.id",
+)
 
 
 class ProductOrder(Stored):
@@ -14,22 +26,7 @@ class ProductOrder(Stored):
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "ProductOrder",
-        "indexes": [
-            *_by(
-                "state",
-                "creationDate",
-                "completionDate",
-                "requestedCompletionDate",
-                "category",
-                "priority",
-                "externalId.id",
-                "relatedParty.partyOrPartyRole.id",
-                "billingAccount.id",
-                "productOrderItem.productOffering.id",
-                "productOrderItem.product.id",
-            ),
-            {"fields": ["tenant", "parties", "_id"]},
-        ],
+        "indexes": [by(name) for name in _ORDER],
     }
 
 
@@ -38,8 +35,5 @@ class CancelProductOrder(Stored):
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "CancelProductOrder",
-        "indexes": [
-            *_by("state", "productOrder.id", "creationDate"),
-            {"fields": ["tenant", "parties", "_id"]},
-        ],
+        "indexes": [by("state"), by("productOrder.id"), by("creationDate")],
     }
