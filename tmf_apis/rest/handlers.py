@@ -230,7 +230,9 @@ class Handlers:
     def _replayed(self, kind: str, wanted: Idempotency) -> Written | None:
         """Return what the first request with the key made, as it was answered then."""
         collection = self._resources.collection(kind)
-        first = collection.find_one({"idem.key": wanted.key}, {"id": 1, "idem": 1, "body": 1})
+        first = collection.find_one(
+            {"tenant": wanted.tenant, "idem.key": wanted.key}, {"id": 1, "idem": 1, "body": 1}
+        )
         if first is None:
             return None
         idem = first["idem"]

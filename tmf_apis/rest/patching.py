@@ -8,14 +8,15 @@ patch query: paths are JSONPath, one operation for every place that the path sel
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
 
 from tmf_apis.errors import Conflict, InvalidBody, TooLarge, UnsupportedMediaType
-from tmf_apis.rest import bodies, selecting
+from tmf_apis.rest import bodies
+from tmf_apis.rest.places import places
 from tmf_apis.settings import Settings
 
 Resource = dict[str, Any]
@@ -121,8 +122,8 @@ class OperationPatch:
     """RFC 6902: all operations in their order, or none."""
 
     operations: tuple[Operation, ...]
-    places: Callable[[Any, str, str], list[Path]]
-    limit: int
+    settings: Settings
+    query: bool
 
     @classmethod
     def parse(cls, value: object, settings: Settings, *, query: bool) -> "OperationPatch":
@@ -136,8 +137,7 @@ class OperationPatch:
         if len(value) > settings.patch_limit:
             raise InvalidBody(f"/: more than {settings.patch_limit} operations")
         operations = tuple(_operation(number, one) for number, one in enumerate(value))
-        places = _selected if query else _pointed
-        return cls(operations, places, settings.resource_limit)
+        return cls(operations, settings, query)
 
     def apply(self, resource: Resource) -> Any:  # noqa: ANN401
         """Return the patched resource.
@@ -148,26 +148,43 @@ class OperationPatch:
             TooLarge: The result grows beyond the limit while operations copy into it.
         """
         document: Any = copy.deepcopy(resource)
-        budget = _Budget(self.limit, len(orjson.dumps(resource)))
+        budget = _Budget(self.settings.resource_limit, len(orjson.dumps(resource)))
         for operation in self.operations:
-            source = operation.source
-            if operation.op in _FROM:
-                source_places = self.places(document, source, operation.op)
-                if len(source_places) != 1:
-                    raise _bad(operation, f"from {source!r} selects {len(source_places)} places")
-                value = copy.deepcopy(_get(document, source_places[0], operation))
-                if operation.op == "move":
-                    _check_move(operation, source_places[0], document, self.places)
-                    document = _remove(document, source_places[0], operation)
-            else:
-                value = operation.value
-            paths = self.places(document, operation.path, operation.op)
+            document, value = self._taken(document, operation)
+            paths = self._places(document, operation, operation.path)
             if not paths:
                 raise _bad(operation, "the path selects nothing")
             for path in paths:
                 budget.spend(operation, value)
                 document = _STEPS[operation.op](document, path, copy.deepcopy(value), operation)
         return document
+
+    def _taken(self, document: Any, operation: Operation) -> tuple[Any, Any]:  # noqa: ANN401
+        """Return the document and the value to put somewhere; a moved one is taken out of it."""
+        if operation.op not in _FROM:
+            return document, operation.value
+        sources = self._places(document, operation, operation.source)
+        if len(sources) != 1:
+            raise _bad(operation, f"from selects {len(sources)} places, not one")
+        source = sources[0]
+        value = copy.deepcopy(_get(document, source, operation))
+        if operation.op == "move":
+            for path in self._places(document, operation, operation.path):
+                if path != source and path[: len(source)] == source:
+                    raise _bad(operation, "a value cannot be moved into itself")
+            document = _remove(document, source, operation)
+        return document, value
+
+    def _places(self, document: Any, operation: Operation, path: str) -> list[Path]:  # noqa: ANN401
+        """Return where a path leads: for a query every place, the last ones first.
+
+        Going backwards, removing one does not move those that follow.
+        """
+        if not self.query or path.startswith("/") or path == "":
+            return [_pointed(path)]
+        target = path == operation.path and operation.op in {"add", "copy", "move"}
+        found = places(path, document, self.settings, missing=target)
+        return found[::-1]
 
 
 class _Budget:
@@ -208,36 +225,13 @@ def _bad(operation: Operation, why: str) -> InvalidBody:
     return InvalidBody(f"/{operation.number}: {operation.op} {operation.path[:100]!r}: {why}")
 
 
-def _pointed(document: Any, path: str, op: str) -> list[Path]:  # noqa: ANN401, ARG001
-    """Return the one place that a JSON pointer names (RFC 6901)."""
+def _pointed(path: str) -> Path:
+    """Return the place that a JSON pointer names (RFC 6901)."""
     if path == "":
-        return [()]
+        return ()
     if not path.startswith("/"):
         raise InvalidBody(f"{path[:100]!r} is not a JSON pointer; it starts with /")
-    return [tuple(s.replace("~1", "/").replace("~0", "~") for s in path[1:].split("/"))]
-
-
-def _selected(document: Any, path: str, op: str) -> list[Path]:  # noqa: ANN401
-    """Return every place that a JSONPath selects, last ones first so that removing is safe."""
-    if path.startswith("/") or path == "":
-        return _pointed(document, path, op)
-    places = selecting.places(path, document, missing_leaf=op == "add")
-    return sorted(places, key=_numeric, reverse=True)
-
-
-def _numeric(path: Path) -> list[tuple[int, str]]:
-    return [(int(s), "") if s.isdigit() else (-1, s) for s in path]
-
-
-def _check_move(
-    operation: Operation,
-    source: Path,
-    document: Any,  # noqa: ANN401
-    places: Callable[[Any, str, str], list[Path]],
-) -> None:
-    for path in places(document, operation.path, "add"):
-        if path != source and path[: len(source)] == source:
-            raise _bad(operation, "a value cannot be moved into itself")
+    return tuple(s.replace("~1", "/").replace("~0", "~") for s in path[1:].split("/"))
 
 
 def _get(document: Any, path: Path, operation: Operation) -> Any:  # noqa: ANN401
@@ -332,8 +326,3 @@ _STEPS: Mapping[str, Callable[[Any, Path, Any, Operation], Any]] = {
     "replace": _replace,
     "test": _test,
 }
-
-
-def all_operations(patch: OperationPatch) -> Sequence[Operation]:
-    """Return the operations of a patch, for a patch of a whole collection."""
-    return patch.operations

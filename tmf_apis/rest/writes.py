@@ -47,20 +47,22 @@ class Idempotency:
     """An ``Idempotency-Key`` in the scope of who sent it.
 
     Attributes:
+        tenant: The client's tenant.
         key: Tenant, subject, operation and the client's key.
         hash: Of the request's body: the same key with another body is a mistake.
         until: When the key is forgotten, in seconds since the epoch.
     """
 
+    tenant: str
     key: str
     hash: str
     until: float
 
     @classmethod
     def of(cls, parts: tuple[str, ...], body: bytes, *, hours: float) -> "Idempotency":
-        """Make one of the request's parts."""
+        """Make one of the request's parts, the tenant first."""
         key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-        return cls(key, hashlib.sha256(body).hexdigest(), time.time() + hours * 3600)
+        return cls(parts[0], key, hashlib.sha256(body).hexdigest(), time.time() + hours * 3600)
 
 
 @dataclass(frozen=True, slots=True)

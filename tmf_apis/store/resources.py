@@ -8,7 +8,6 @@ from typing import Any
 
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
 
 from tmf_apis.errors import Conflict
 from tmf_apis.store.connection import translated
@@ -89,7 +88,7 @@ class Resources:
             DuplicateKeyError: The id or the idempotency key is taken.
             Unavailable: The database does not answer (HTTP 503).
         """
-        with translated(DuplicateKeyError):
+        with translated():
             self.collection(kind).insert_one(document)
         self.counts.inserted(kind, document["_id"], document["tenant"])
 
