@@ -75,6 +75,11 @@ class Criterion:
     values: list[str]
     whole: list[str]
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What criteria have in common of which one is to be met."""
+        return self.attribute.path, self.operator
+
 
 def compiled(pairs: Iterable[Pair], attributes: Attributes, settings: Settings) -> Query:
     """Return the MongoDB query of the filters in a query string; empty where there are none.
@@ -93,13 +98,10 @@ def compiled(pairs: Iterable[Pair], attributes: Attributes, settings: Settings) 
     for position, (name, value) in enumerate(pairs):
         if position >= settings.filter_values:
             raise InvalidQuery(f"a query may have {settings.filter_values} filters")
-        criteria = list(_criteria(name, value, attributes))
-        key = (criteria[0].attribute.path, criteria[0].operator)
-        if len(criteria) == 1 and key in groups:
-            groups[key][0].values += criteria[0].values
-            groups[key][0].whole += criteria[0].whole
-        else:
-            groups[key if len(criteria) == 1 else (*key, str(position))] = criteria
+        criteria = _merged(_criteria(name, value, attributes))
+        first = criteria[0].key
+        key = first if len(criteria) == 1 else (*first, str(position))
+        groups[key] = _merged([*groups.get(key, []), *criteria])
     for group in groups.values():
         if sum(len(one.values) for one in group) > settings.filter_values:
             raise InvalidQuery(f"a filter may have {settings.filter_values} values")
@@ -189,6 +191,16 @@ def _clause(criterion: Criterion, settings: Settings) -> Query:
             check_text(text)
             values.append(text)
     return compared(attribute, operator, values)
+
+
+def _merged(criteria: Iterable[Criterion]) -> list[Criterion]:
+    """Return the criteria, those on one attribute with one operator made one."""
+    known: dict[tuple[str, ...], Criterion] = {}
+    for one in criteria:
+        if (same := known.setdefault(one.key, one)) is not one:
+            same.values += one.values
+            same.whole += one.whole
+    return list(known.values())
 
 
 def _yes(attribute: Attribute, text: str) -> bool:
