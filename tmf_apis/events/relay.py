@@ -171,6 +171,9 @@ class Relay:
                 {"_id": {"$in": list(batch.done)}, "events.id": {"$in": ids}},
                 {"$pull": {"events": {"id": {"$in": ids}}}},
             )
+            self._database[kind].delete_many(
+                {"_id": {"$in": list(batch.done)}, "tenant": GONE, "events.0": {"$exists": False}}
+            )
 
     def _tell(self, kind: str, batch: _Batch, lease: leases.Lease) -> None:
         """Call the listeners for what has been handed on, as long as there is time."""

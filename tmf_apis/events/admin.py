@@ -1,0 +1,159 @@
+"""What an administrator sees of deliveries, and may do about them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo import DESCENDING
+from pymongo.database import Database
+
+from tmf_apis.errors import Conflict, NotFound
+from tmf_apis.events import subscriptions
+from tmf_apis.events.deliveries import COLLECTION, PENDING
+from tmf_apis.events.matching import AT_ONCE
+
+Document = dict[str, Any]
+STATES = ("pending", "delivered", "parked")
+#: What an administrator sees of a delivery.
+VIEW = dict.fromkeys(
+    ("subscription", "tenant", "event", "type", "at", "resource", "seq", "state", "reason")
+    + ("due", "tries", "log", "created", "expires"),
+    1,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Which deliveries; None does not narrow the choice.
+
+    Attributes:
+        tenant: Whose.
+        subscription: Who for.
+        state: "pending", "delivered" or "parked".
+        event: Of one event, by its eventId.
+        type: Of one event type.
+        resource: Of one resource, as "<kind>:<id>".
+    """
+
+    tenant: str | None = None
+    subscription: str | None = None
+    state: str | None = None
+    event: str | None = None
+    type: str | None = None
+    resource: str | None = None
+
+    def query(self) -> Document:
+        """Return the choice as a query."""
+        names = ("tenant", "subscription", "state", "event", "type", "resource")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+def deliveries(
+    database: Database[Document], chosen: Chosen, *, limit: int = 100, offset: int = 0
+) -> tuple[list[Document], int]:
+    """Return deliveries with their last attempts, newest first, and how many there are in all."""
+    collection = database[COLLECTION]
+    query = chosen.query()
+    cursor = collection.find(query, VIEW).sort([("created", DESCENDING), ("seq", DESCENDING)])
+    return [_shown(row) for row in cursor.skip(offset).limit(limit)], collection.count_documents(
+        query
+    )
+
+
+def payload(database: Database[Document], id: str, tenant: str | None = None) -> bytes:
+    """Return the body of one delivery as it is sent.
+
+    Raises:
+        NotFound: There is none (HTTP 404).
+    """
+    found = database[COLLECTION].find_one({"_id": id, **Chosen(tenant=tenant).query()})
+    if found is None:
+        raise NotFound(f"there is no delivery {id}")
+    return bytes(found["payload"])
+
+
+def replay(database: Database[Document], id: str, tenant: str | None = None) -> int:
+    """Deliver one parked or delivered event again.
+
+    Raises:
+        NotFound: There is no such delivery (HTTP 404).
+        Conflict: Its subscription is ended or disabled (HTTP 409).
+    """
+    found = database[COLLECTION].find_one({"_id": id, **Chosen(tenant=tenant).query()}, VIEW)
+    if found is None:
+        raise NotFound(f"there is no delivery {id}")
+    _active(database, found["subscription"], tenant)
+    return _again(database, {"_id": id, "state": {"$ne": "pending"}})
+
+
+def replay_parked(
+    database: Database[Document], subscription: str, tenant: str | None = None
+) -> int:
+    """Deliver everything again that is parked for a subscription; return how many.
+
+    Raises:
+        NotFound: There is no such subscription (HTTP 404).
+        Conflict: It is disabled (HTTP 409).
+    """
+    _active(database, subscription, tenant)
+    return _again(database, {"subscription": subscription, "state": "parked"})
+
+
+def enable(database: Database[Document], subscription: str, tenant: str | None = None) -> None:
+    """Let a disabled subscription receive again; what is parked stays so until it is replayed.
+
+    Raises:
+        NotFound: There is no such subscription (HTTP 404).
+    """
+    result = database[subscriptions.COLLECTION].update_one(
+        {"_id": subscription, **Chosen(tenant=tenant).query()},
+        {"$set": {"state": "active", "lane": {"failures": 0}}, "$unset": {"reason": ""}},
+    )
+    if not result.matched_count:
+        raise NotFound(f"there is no hub subscription {subscription}")
+
+
+def counts(database: Database[Document]) -> dict[str, float]:
+    """Return numbers for monitoring.
+
+    Shape: deliveries by state, ``oldest`` = age of the oldest pending delivery in seconds,
+    subscriptions by state, and ``failing`` subscriptions.
+    """
+    collection, hub = database[COLLECTION], database[subscriptions.COLLECTION]
+    found: dict[str, float] = {
+        state: collection.count_documents({"state": state}) for state in STATES
+    }
+    oldest = collection.find_one(PENDING, {"created": 1}, sort=[("created", 1)])
+    age = datetime.now(UTC) - _utc(oldest["created"]) if oldest else None
+    found["oldest"] = max(0.0, age.total_seconds()) if age else 0.0
+    for state in ("active", "disabled"):
+        found[state] = hub.count_documents({"state": state})
+    found["failing"] = hub.count_documents({"state": "active", "lane.failures": {"$gt": 0}})
+    return found
+
+
+def _active(database: Database[Document], id: str, tenant: str | None) -> None:
+    query = {"_id": id, **Chosen(tenant=tenant).query()}
+    found = database[subscriptions.COLLECTION].find_one(query, {"state": 1, "reason": 1})
+    if found is None:
+        raise NotFound(f"there is no hub subscription {id}")
+    if found["state"] != "active":
+        raise Conflict(f"hub subscription {id} is disabled: {found.get('reason', '')}")
+
+
+def _again(database: Database[Document], query: Mapping[str, Any]) -> int:
+    change = {
+        "$set": {"state": "pending", "due": AT_ONCE, "tries": 0, "created": datetime.now(UTC)},
+        "$unset": {"expires": "", "reason": ""},
+    }
+    return database[COLLECTION].update_many(query, change).modified_count
+
+
+def _shown(row: Document) -> Document:
+    """Return a delivery with ``id`` in place of the database's name for it."""
+    return {"id": row.pop("_id"), **row}
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
