@@ -4,17 +4,13 @@ from tmf_apis.rest.views.parts import Views, related_party
 from tmf_apis.rest.views.steps import Nest, Rename, typed
 
 VIEWS: Views = {
-    "CustomerBill": (Nest("relatedParty", "RelatedParty"),),
-    "CustomerBillOnDemand": (
-        Nest("relatedParty", "RelatedParty"),
-        Nest("customerBill", "Bill"),
-    ),
+    "CustomerBill": (Nest(relatedParty="RelatedParty"),),
+    "CustomerBillOnDemand": (Nest(relatedParty="RelatedParty", customerBill="Bill"),),
     "AppliedCustomerBillingRate": (
-        Nest("bill", "Bill"),
-        Nest("characteristic", "Characteristic"),
+        Nest(bill="Bill", characteristic="Characteristic"),
         Rename(type="appliedBillingRateType"),
     ),
-    "Bill": typed("BillRef", "CustomerBillRef"),
-    "Characteristic": typed("AppliedBillingRateCharacteristic", "Characteristic"),
+    "Bill": (typed("BillRef", "CustomerBillRef"),),
+    "Characteristic": (typed("AppliedBillingRateCharacteristic", "Characteristic"),),
     "RelatedParty": related_party("RelatedPartyRef"),
 }

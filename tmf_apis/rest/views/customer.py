@@ -2,8 +2,9 @@
 
 from typing import Any, Final
 
+from tmf_apis.rest.views.moves import Default, Kindred, Unwrap
 from tmf_apis.rest.views.parts import Views, related_party
-from tmf_apis.rest.views.steps import Default, Kindred, Nest, Unwrap, typed
+from tmf_apis.rest.views.steps import Nest, typed
 
 #: v4 ``mediumType`` -> v5 ``@type``. Other words of v4 clients ("Email") are kept as they are.
 MEDIA: Final = {
@@ -38,11 +39,11 @@ def _type_of_medium(medium: dict[str, Any]) -> str | None:
 
 VIEWS: Views = {
     "Customer": (
-        Nest("engagedParty", "EngagedParty"),
-        Nest("relatedParty", "RelatedParty"),
-        Nest("contactMedium", "ContactMedium"),
+        Nest(
+            engagedParty="EngagedParty", relatedParty="RelatedParty", contactMedium="ContactMedium"
+        ),
     ),
-    "EngagedParty": typed("RelatedParty", "PartyRef"),
+    "EngagedParty": (typed("RelatedParty", "PartyRef"),),
     "RelatedParty": related_party(new="RelatedPartyOrPartyRole"),
     "ContactMedium": (
         Unwrap("characteristic", "contactType", *_SHOWN_BY),

@@ -1,6 +1,7 @@
 """What several APIs changed in the same way."""
 
-from tmf_apis.rest.views.steps import Step, Wrap, typed
+from tmf_apis.rest.views.moves import Wrap
+from tmf_apis.rest.views.steps import Step, typed
 
 View = tuple[Step, ...]
 #: Views of one API by name: kinds, and the parts of them that differ.
@@ -16,4 +17,4 @@ def boxed(box: str, type: str) -> Wrap:
 
 def related_party(old: str = "RelatedParty", new: str = "RelatedPartyRefOrPartyRoleRef") -> View:
     """Return the view of a party with its role; the role stays beside the reference."""
-    return (boxed("partyOrPartyRole", "PartyRef"), *typed(old, new))
+    return (boxed("partyOrPartyRole", "PartyRef"), typed(old, new))
