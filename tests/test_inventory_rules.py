@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.desk import MemoryDesk, circumstances
+from tests.enumerations import enumeration
 from tmf_apis.errors import Conflict, IllegalTransition, InvalidBody
 from tmf_apis.inventory import relationships, room, rules
 from tmf_apis.inventory.relationships import INVERSE, edges
@@ -35,6 +36,18 @@ def relate(desk, one, *related):
         },
         system=False,
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (rules.ADMINISTRATIVE.states, "ResourceAdministrativeStateType"),
+        (rules.OPERATIONAL, "ResourceOperationalStateType"),
+        (rules.USAGE, "ResourceUsageStateType"),
+    ],
+)
+def test_the_words_are_exactly_those_of_the_contract(words, name):
+    assert set(words) == enumeration("TMF639-v5", name)
 
 
 def test_a_new_resource_is_unlocked_enabled_and_idle():
