@@ -49,7 +49,7 @@ GEOJSON = re.compile(
 UPDATE = ("_Update", "_MVO")
 MANDATORY = re.compile(r"\S* required \S+")
 ENTITY_MVO = ({" allOf #Extensible"}, {" allOf #Extensible_MVO"})
-EXTENSIBLE = {"@type: string", "@baseType: string", "@schemaLocation: string/uri"}
+EXTENSIBLE = {"@type: string", "@baseType: string", "@schemaLocation: string"}
 #: Schemas and bodies that are read in another way than published: what is missing, what is added.
 READINGS = {
     ("TMF620-v5", "Entity_MVO"): ENTITY_MVO,

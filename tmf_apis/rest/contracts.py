@@ -1,25 +1,20 @@
 """The contracts in ``openapi/``: what each operation does, to which kind, for which scope.
 
-A contract is read once from YAML and kept as JSON beside the data, because JSON parses in a
-fraction of the time. The file name has number and version (``TMF620-v5.yaml``), the servers in the
+The file name has number and version (``TMF620-v5.yaml``), the servers in the
 document say where it is mounted; nothing else about an API is known here, so a further file is
 enough to serve a further API.
 """
 
-import logging
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Final, Literal
 
-import orjson
 import yaml
 
-Document = dict[str, Any]
+from tmf_apis.rest import documents
+from tmf_apis.rest.documents import Document, followed
+
 Action = Literal[
     "list",
     "create",
@@ -33,8 +28,6 @@ Action = Literal[
     "unsubscribe",
     "listen",
 ]
-
-LOG = logging.getLogger(__name__)
 
 #: What a method does, on a path without an id and on one with it.
 _RESOURCE: Final[Mapping[tuple[str, bool], Action]] = {
@@ -127,8 +120,7 @@ def load(folder: Path, cache: Path | None = None) -> list[Contract]:
 
     Args:
         folder: Where the ``TMFnnn-vN.yaml`` files are.
-        cache: Folder for their JSON, made where it does not exist; one that cannot be written to
-            costs time and nothing else.
+        cache: Folder that keeps them as JSON from one start to the next.
 
     Raises:
         ValueError: There is no contract, or one cannot be understood; the message names the file.
@@ -152,7 +144,7 @@ def event_types(contract: Contract) -> frozenset[str]:
 def _contract(file: Path, cache: Path | None) -> Contract:
     number, _, version = file.stem.rpartition("-")
     try:
-        document = _document(file, cache)
+        document = documents.document(file, cache)
         mounts = tuple(server["url"].rstrip("/") for server in document["servers"])
         return Contract(
             number=number,
@@ -166,45 +158,6 @@ def _contract(file: Path, cache: Path | None) -> Contract:
         )
     except (yaml.YAMLError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"{file.name} is not a contract: {error!r}") from error
-
-
-def _document(file: Path, cache: Path | None) -> Document:
-    text = file.read_bytes()
-    digest = sha256(text).hexdigest()
-    kept = cache / f"{file.stem}.json" if cache else None
-    if kept and (document := _recall(kept, digest)):
-        return document
-    document = yaml.load(text, yaml.CSafeLoader)
-    if kept:
-        _keep(kept, {"sha256": digest, "document": document})
-    return cast("Document", document)
-
-
-def _recall(file: Path, digest: str) -> Document | None:
-    """Return the document that was kept, unless it is of another text or damaged."""
-    try:
-        kept = orjson.loads(file.read_bytes())
-        return cast("Document", kept["document"]) if kept["sha256"] == digest else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _keep(file: Path, content: Mapping[str, object]) -> None:
-    """Write a file whole or not at all; two servers may do so at the same time."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=file.stem, suffix=".part")
-    except OSError as error:
-        LOG.warning("contracts are not kept", extra={"folder": str(file.parent), "why": str(error)})
-        return
-    try:
-        with os.fdopen(descriptor, "wb") as part:
-            part.write(orjson.dumps(content))
-        Path(name).replace(file)
-    except OSError as error:
-        LOG.warning("contracts are not kept", extra={"folder": str(file.parent), "why": str(error)})
-        with suppress(OSError):
-            Path(name).unlink()
 
 
 def _operations(document: Document) -> Iterator[Operation]:
@@ -247,20 +200,10 @@ def _action(path: str, method: str) -> Action:
     return action
 
 
-def _resolved(document: Document, part: Document) -> Document:
-    """Return a response or request body, followed to where it is written once."""
-    if "$ref" not in part:
-        return part
-    place: Any = document
-    for step in part["$ref"].removeprefix("#/").split("/"):
-        place = place[step]
-    return cast("Document", place)
-
-
 def _body(document: Document, operation: Document) -> str | None:
     if "requestBody" not in operation:
         return None
-    content = _resolved(document, operation["requestBody"])["content"]
+    content = followed(document, operation["requestBody"])["content"]
     return _name(content["application/json"]["schema"])
 
 
@@ -275,7 +218,7 @@ def _answer(document: Document, item: Document, operation: Document) -> str:
     for candidate in (operation, *others, *([hub] if hub else [])):
         for status in ("200", "201"):
             if status in candidate["responses"]:
-                answer = _resolved(document, candidate["responses"][status])
+                answer = followed(document, candidate["responses"][status])
                 return _name(answer["content"]["application/json"]["schema"])
     raise KeyError(f"{operation['operationId']} answers with no resource")
 
