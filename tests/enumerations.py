@@ -20,8 +20,6 @@ def enumeration(contract, name):
     kind, _, attribute = name.partition(".")
     schema = schemas(contract)[kind]
     if attribute:
-        parts = [schema, *schema.get("allOf", [])]
-        (schema,) = (
-            p["properties"][attribute] for p in parts if attribute in p.get("properties", {})
-        )
+        owners = [one.get("properties", {}) for one in [schema, *schema.get("allOf", [])]]
+        (schema,) = (one[attribute] for one in owners if attribute in one)
     return set(schema["enum"])

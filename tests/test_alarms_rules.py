@@ -206,7 +206,7 @@ def test_a_pattern_reaches_into_objects_and_arrays():
     "pattern", [{}, {"@type": "Alarm"}, {"alarmedObject": {}}, {"comment": []}]
 )
 def test_a_pattern_that_says_nothing_is_refused(pattern):
-    with pytest.raises(InvalidBody, match="/alarmPattern/0: expected"):
+    with pytest.raises(InvalidBody, match="/alarmPattern/0.*: expected"):
         finding.matching(a_desk(), [pattern], "/alarmPattern")
 
 

@@ -98,6 +98,8 @@ def _conditions(value: Mapping[str, Any], prefix: str, at: str) -> Iterator[dict
         if not name or name.startswith("$") or "." in name or "\0" in name:
             raise InvalidBody(f"{at}/{name}: no attribute has such a name")
         path = prefix + name
+        if wanted in ({}, []):
+            raise InvalidBody(f"{at}/{name}: expected a value; an empty one would match anything")
         if isinstance(wanted, Mapping):
             yield from _conditions(wanted, f"{path}.", f"{at}/{name}")
         elif isinstance(wanted, list):

@@ -44,9 +44,9 @@ def mirror(desk: Desk, old: Resource | None, new: Resource | None) -> None:
     An id that is not there is left alone: references are not resolved.
     """
     resource = new or old or {}
-    id = resource["id"]  # noqa: A001 - the word of TM Forum
+    id = resource["id"]
     touched = edges(old) ^ edges(new)
-    if new is not None and old is None and desk.circumstances.system:
+    if new is not None and old is None:
         _adopt(desk, new)
     if not any(type_ in INVERSE for type_, _ in touched):
         return
@@ -69,7 +69,7 @@ def _set_edge(desk: Desk, target: str, edge: Edge, other: Resource | None) -> No
 
 
 def _adopt(desk: Desk, new: Resource) -> None:
-    """Give a loaded resource the inverses of those that named it before it was there."""
+    """Give a new resource the inverses of those that named it before it was there."""
     others = desk.find(_KIND, {"resourceRelationship.resource.id": new["id"]})
     for other in others:
         for type_, target in sorted(edges(other)):
@@ -96,7 +96,7 @@ def _refuse_while_needed(desk: Desk, old: Resource) -> None:
 
 def _refuse_cycle(desk: Desk, new: Resource) -> None:
     """Walk outwards from the resource; meeting it or anything inside it closes a circle."""
-    id, content = new["id"], targets(new, AROUND)  # noqa: A001
+    id, content = new["id"], targets(new, AROUND)
 
     def fetch(level: set[str]) -> Mapping[str, Iterable[str]]:
         found = desk.find(_KIND, {"id": {"$in": sorted(level)}}, limit=len(level))
