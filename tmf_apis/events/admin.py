@@ -16,11 +16,8 @@ from tmf_apis.events.matching import AT_ONCE
 Document = dict[str, Any]
 STATES = ("pending", "delivered", "parked")
 #: What an administrator sees of a delivery.
-VIEW = dict.fromkeys(
-    ("subscription", "tenant", "event", "type", "at", "resource", "seq", "state", "reason")
-    + ("due", "tries", "log", "created", "expires"),
-    1,
-)
+SHOWN = "subscription tenant event type at resource seq state reason due tries log created expires"
+VIEW = dict.fromkeys(SHOWN.split(), 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,7 +81,8 @@ class Deliveries:
     def __init__(
         self, database: Database[Document], *, delivered_kept: timedelta, parked_kept: timedelta
     ) -> None:
-        self.collection: Collection[Document] = database[COLLECTION]
+        utc = database.codec_options.with_options(tz_aware=True, tzinfo=UTC)
+        self.collection: Collection[Document] = database[COLLECTION].with_options(utc)
         self._delivered_kept = delivered_kept
         self._parked_kept = parked_kept
 
