@@ -37,7 +37,7 @@ from tmf_apis.settings import Settings
 FAULTS = 200
 
 #: Pause between two reports of progress, in seconds.
-_REPORT = 2.0
+REPORT_PAUSE = 2.0
 
 #: Longest id in a file, in characters.
 _LONGEST_ID = 256
@@ -186,7 +186,7 @@ def _teller(
         now = time.monotonic()
         if now - start > longest:
             raise Unprocessable(f"the job took longer than {longest:g} seconds")
-        if now - last > _REPORT:
+        if now - last > REPORT_PAUSE:
             last = now
             desk.change(kind, job["id"], lambda stored: {**stored, **report.shown()})
 
