@@ -66,6 +66,7 @@ def client(settings: Settings, uri: str) -> MongoClient[dict[str, Any]]:
     """
     wait = max(int(settings.mongodb_timeout * 1000), 1)
     try:
+        _place(uri)  # a client that is refused half made would complain when it is collected
         return MongoClient(
             uri,
             appname="tmf-apis",
@@ -81,7 +82,7 @@ def client(settings: Settings, uri: str) -> MongoClient[dict[str, Any]]:
             socketTimeoutMS=wait + settings.query_time,
             waitQueueTimeoutMS=wait,
         )
-    except (ConfigurationError, InvalidURI, ValueError) as error:
+    except (ConfigurationError, InvalidURI, TypeError, ValueError) as error:
         raise CannotStart(f"TMF_MONGODB_URI is not a usable MongoDB URI: {error}") from None
 
 
@@ -176,7 +177,7 @@ class _Translated:
         trace: TracebackType | None,
     ) -> None:
         """Raise the translation in place of the driver's error, which stays its cause."""
-        if not isinstance(error, PyMongoError) or isinstance(error, self._kept):
+        if not isinstance(error, PyMongoError | DocumentTooLarge) or isinstance(error, self._kept):
             return
         if meaning := translation(error):
             raise meaning from error

@@ -137,6 +137,11 @@ class Mongod(Owned):
         """The URI to connect to; the same whoever owns the data directory."""
         return f"mongodb://{quote(str(self.socket), safe='')}/?replicaSet={REPLICA_SET}"
 
+    @property
+    def mark(self) -> str:
+        """A part of the command that no other process has."""
+        return f"--dbpath={self.folder / 'mongodb'}"
+
     def command(self) -> Sequence[str | Path]:
         """Return the command that starts it."""
         (self.folder / "mongodb").mkdir(mode=0o700, exist_ok=True)
@@ -144,7 +149,7 @@ class Mongod(Owned):
         parameters = [f"--setParameter={name}={value}" for name, value in PARAMETERS.items()]
         return [
             binary(),
-            f"--dbpath={self.folder / 'mongodb'}",
+            self.mark,
             f"--replSet={REPLICA_SET}",
             f"--bind_ip={self.socket}",
             f"--wiredTigerCacheSizeGB={max(self._cache, 256) / 1024:g}",

@@ -42,6 +42,11 @@ class Owned(ABC):
     def command(self) -> Sequence[str | Path]:
         """Return the command that starts it; chooses ports where it needs some."""
 
+    @property
+    @abstractmethod
+    def mark(self) -> str:
+        """A part of that command that no other process has."""
+
     @abstractmethod
     def answers(self) -> bool:
         """Return whether it can be used now; as the owner, make what is missing for that."""
@@ -103,7 +108,7 @@ class Owned(ABC):
             self.ready = False
             if self._alone():
                 self.child.start(self.command())
-                self._write()
+                self._write({"pid": self.child.pid, **self.remembered()})
         if not self.ready:
             self.ready = self.child.running and self.answers()
 
@@ -112,6 +117,8 @@ class Owned(ABC):
         self.child.stop(grace)
         self.ready = False
         if self._lock is not None:
+            if self.child.pid:
+                self._write(self.state | {"pid": None})
             os.close(self._lock)
             self._lock = None
 
@@ -146,7 +153,7 @@ class Owned(ABC):
         """Return whether the former owner's process is gone; if not, tell it to go."""
         state = self.state
         pid = state.get("pid")
-        if not isinstance(pid, int) or str(self.folder) not in command_of(pid):
+        if not isinstance(pid, int) or self.mark not in command_of(pid):
             return True
         since = state.get("orphaned")
         if since is None or time.time() - since > 30:  # noqa: PLR2004 - seconds of patience
@@ -154,13 +161,17 @@ class Owned(ABC):
             logger.warning("ending process %s, left by a server that is gone", pid)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, ask)
-            self._file("json").write_text(json.dumps(state | {"orphaned": time.time()}))
+            self._write(state | {"orphaned": time.time()})
         return False
 
-    def _write(self) -> None:
+    def _write(self, state: dict[str, Any]) -> None:
+        """Write the state down; a full disk must not keep us from stopping what runs."""
         new = self._file("json.new")
-        new.write_text(json.dumps({"pid": self.child.pid, **self.remembered()}))
-        new.replace(self._file("json"))
+        try:
+            new.write_text(json.dumps(state))
+            new.replace(self._file("json"))
+        except OSError as error:
+            logger.warning("cannot write %s: %s", self._file("json"), error)
 
     def remembered(self) -> dict[str, Any]:
         """Return what others that attach, and the next start, need to know."""
