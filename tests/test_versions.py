@@ -433,6 +433,7 @@ PAIRS = [
             ]
         },
     ),
+    ("Resource", {"furtherPlace": []}, {"place": []}),
     (
         "Resource",
         {"resourceRelationship": [{"id": "r", "href": "h", "relationshipType": "contains"}]},

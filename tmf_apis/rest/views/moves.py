@@ -151,6 +151,9 @@ class Unwrap(Wrap):
 class First(Swap):
     """One object in v4, a list in v5: v4 has the first, and the others as an extension.
 
+    So that v4 never finds a list where its contract has an object, an empty list is the empty
+    list of others.
+
     Args:
         name: The member.
         others: The member of the v4 form that keeps the list from its second item on.
@@ -158,23 +161,36 @@ class First(Swap):
 
     def __init__(self, name: str, others: str) -> None:
         self.name, self.others = name, others
-        self.names = frozenset({name})
+        self.names = frozenset({name, others})
 
     def swap(self, document: Json) -> Json:
         """Return the object with a list for its first item, or the other way round."""
-        value, others = document.get(self.name), document.get(self.others, _ABSENT)
-        if isinstance(value, dict):
-            if others is _ABSENT:
-                return {**document, self.name: [value]}
-            if isinstance(others, list) and others:
-                rest = {k: v for k, v in document.items() if k != self.others}
-                return {**rest, self.name: [value, *others]}
-        elif isinstance(value, list) and value and others is _ABSENT and isinstance(value[0], dict):
-            result = {**document, self.name: value[0]}
-            if len(value) > 1:
-                result[self.others] = value[1:]
-            return result
-        return document
+        value, others = document.get(self.name, _ABSENT), document.get(self.others, _ABSENT)
+        moved = self._joined(value, others) or self._split(value, others)
+        if moved is None:
+            return document
+        rest = {name: value for name, value in document.items() if name not in self.names}
+        return {**rest, **moved}
+
+    def _joined(self, value: object, others: object) -> Json | None:
+        """Return the list of a first item and others; None where they are not these."""
+        if isinstance(value, dict) and others is _ABSENT:
+            return {self.name: [value]}
+        if isinstance(value, dict) and isinstance(others, list) and others:
+            return {self.name: [value, *others]}
+        if value is _ABSENT and others == []:
+            return {self.name: []}
+        return None
+
+    def _split(self, value: object, others: object) -> Json | None:
+        """Return the first item of a list and the others; None where there is no list."""
+        if others is not _ABSENT or not isinstance(value, list):
+            return None
+        if not value:
+            return {self.others: []}
+        if not isinstance(value[0], dict):
+            return None
+        return {self.name: value[0], **({self.others: value[1:]} if len(value) > 1 else {})}
 
     def places(self, path: Path, views: Lookup) -> Iterator[Place]:  # noqa: ARG002
         """Yield the path into the list."""
