@@ -65,7 +65,11 @@ OPERATORS: Mapping[str, Callable[[list[Any], Any], bool]] = {
     "$lt": _compares(operator.lt),
     "$lte": _compares(operator.le),
     "$elemMatch": lambda found, wanted: any(
-        matches(one, wanted) for one in found if isinstance(one, dict)
+        matches(item, wanted)
+        for one in found
+        if isinstance(one, list)
+        for item in one
+        if isinstance(item, dict)
     ),
 }
 LOGIC: Mapping[str, Callable[[list[bool]], bool]] = {

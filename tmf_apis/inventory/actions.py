@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
-from tmf_apis.errors import Conflict, NotFound
+from tmf_apis.errors import Conflict, NotFound, Stale
 from tmf_apis.inventory.relationships import (
     AROUND,
     INSIDE,
     INVERSE,
     NEEDS,
-    Edge,
     edges,
     targets,
     with_edge,
@@ -51,30 +50,45 @@ def mirror(desk: Desk, old: Resource | None, new: Resource | None) -> None:
     if not any(type_ in INVERSE for type_, _ in touched):
         return
     now = _present(desk, id)
-    for type_, target in sorted(touched):
-        if type_ in INVERSE and target != id:
-            _set_edge(
-                desk, target, (INVERSE[type_], id), now if (type_, target) in edges(now) else None
-            )
+    for target in sorted({target for _, target in touched} - {id}):
+        of_target = {type_ for type_, other in touched if other == target and type_ in INVERSE}
+        kept = {type_ for type_, other in edges(now) if other == target}
+        _set_edges(desk, target, id, now, gone=of_target - kept, wanted=of_target & kept)
 
 
-def _set_edge(desk: Desk, target: str, edge: Edge, other: Resource | None) -> None:
-    def edit(resource: Resource) -> Resource:
-        return with_edge(resource, edge, other) if other else without_edge(resource, edge)
+def _set_edges(  # noqa: PLR0913 - one call a pair of resources
+    desk: Desk,
+    target: str,
+    id: str,
+    resource: Resource | None,
+    *,
+    gone: Iterable[str],
+    wanted: Iterable[str],
+) -> None:
+    """Take from a resource the inverses of what is gone, and give it those of what is wanted."""
+
+    def edit(other: Resource) -> Resource:
+        for type_ in sorted(gone):
+            other = without_edge(other, (INVERSE[type_], id))
+        for type_ in sorted(wanted):
+            other = with_edge(other, (INVERSE[type_], id), resource or {})
+        return other
 
     try:
         desk.change(_KIND, target, edit)
-    except NotFound:
+    except Stale:
+        raise
+    except (NotFound, Conflict):
+        # It is not there, or two clients have closed a circle at the same moment: what each of
+        # them said about its own resource stays.
         return
 
 
 def _adopt(desk: Desk, new: Resource) -> None:
     """Give a new resource the inverses of those that named it before it was there."""
-    others = desk.find(_KIND, {"resourceRelationship.resource.id": new["id"]})
-    for other in others:
-        for type_, target in sorted(edges(other)):
-            if target == new["id"] and type_ in INVERSE:
-                _set_edge(desk, target, (INVERSE[type_], other["id"]), other)
+    for other in desk.find(_KIND, {"resourceRelationship.resource.id": new["id"]}):
+        wanted = {type_ for type_, target in edges(other) if target == new["id"]} & set(INVERSE)
+        _set_edges(desk, new["id"], other["id"], other, gone=(), wanted=wanted)
 
 
 def _present(desk: Desk, id: str) -> Resource | None:

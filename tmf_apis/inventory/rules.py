@@ -26,6 +26,7 @@ ADMINISTRATIVE = Lifecycle(
 
 OPERATIONAL = ("enabled", "disabled")
 USAGE = ("idle", "active", "busy")
+_OPERATING = ("startOperatingDate", "endOperatingDate")
 IN_USE = frozenset({"active", "busy"})
 
 #: Attributes whose change is a change of state.
@@ -41,6 +42,7 @@ def on_create(resource: Resource, circumstances: Circumstances) -> Resource:  # 
         InvalidBody: Its states, dates or characteristics contradict each other (HTTP 400).
     """
     _check(resource)
+    in_order(resource, *_OPERATING)
     made = {"operationalState": "enabled", **resource}
     if reason := out_of_service(made):
         if made.get("usageState") in IN_USE:
@@ -59,8 +61,9 @@ def on_change(old: Resource, new: Resource, circumstances: Circumstances) -> Res
         Conflict: Something out of service is to be in use (HTTP 409).
         InvalidBody: Its dates or characteristics contradict each other (HTTP 400).
     """
-    if any(new.get(name) != old.get(name) for name in _CHECKED):
-        _check(new)
+    _check({name: value for name, value in new.items() if value != old.get(name) or name == "id"})
+    if any(new.get(name) != old.get(name) for name in _OPERATING):
+        in_order(new, *_OPERATING)
     reason = out_of_service(new)
     if not reason or new.get("usageState") not in IN_USE:
         return new
@@ -82,17 +85,7 @@ def _contradiction(resource: Resource, reason: str) -> str:
     return f"a resource with {reason} cannot be {resource['usageState']}; allowed: idle"
 
 
-_CHECKED = (
-    "startOperatingDate",
-    "endOperatingDate",
-    "validFor",
-    "resourceCharacteristic",
-    "resourceRelationship",
-)
-
-
 def _check(resource: Resource) -> None:
-    in_order(resource, "startOperatingDate", "endOperatingDate")
     valid_for(resource)
     repeated = Counter(_names(resource.get("resourceCharacteristic")))
     for name, count in repeated.items():
