@@ -213,7 +213,8 @@ def test_the_path_or_the_base_type_says_the_kind_where_the_type_does_not(a_desk,
     desk = a_desk()
     imported(desk, "file:in", path="/tmf-api/productCatalogManagement/v5/category")
     assert [one["@type"] for one in desk.stored["ProductSpecification"].values()] == ["Fibre"]
-    assert len(desk.stored["Category"]) == 2
+    assert [one["@type"] for one in desk.stored["ProductCatalog"].values()] == ["ProductCatalog"]
+    assert [one["@type"] for one in desk.stored["Category"].values()] == ["Category"]
 
 
 def test_a_large_number_of_faults_is_counted_and_the_first_are_shown(a_desk, folder):

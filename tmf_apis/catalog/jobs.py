@@ -202,6 +202,8 @@ def _take(around: Surroundings, desk: Desk, job: Resource, piece: Piece) -> str:
         raise InvalidBody("expected a JSON object")
     kind = _kind_of(resource, job)
     resource = {"@type": kind, **{k: v for k, v in resource.items() if v is not None}}
+    if resource["@type"] == "Catalog":
+        resource["@type"] = kind
     chosen = resource.get("id") or _id_of(kind, resource)
     if not isinstance(chosen, str) or len(chosen) > _LONGEST_ID or not chosen.isprintable():
         raise InvalidBody(f"/id: expected a plain text of at most {_LONGEST_ID} characters")
@@ -213,12 +215,13 @@ def _take(around: Surroundings, desk: Desk, job: Resource, piece: Piece) -> str:
 
 
 def _kind_of(resource: Resource, job: Resource) -> str:
-    path = kind_at(str(job.get("path", "")))
-    for name in (resource.get("@type"), resource.get("@baseType"), path):
+    for name in (resource.get("@type"), resource.get("@baseType")):
         if name in ENTITIES:
             return str(name)
-    if resource.get("@type") == "Catalog":
-        return "ProductCatalog"
+        if name == "Catalog":  # what v4 calls it
+            return "ProductCatalog"
+    if kind := kind_at(str(job.get("path") or "")):
+        return kind
     raise InvalidBody(f"/@type: expected one of {', '.join(ENTITIES)}")
 
 

@@ -1,0 +1,58 @@
+"""The indexes of the catalogue and ordering rooms serve the queries that they are for."""
+
+import pytest
+
+from tmf_apis.catalog import ROOM as CATALOG
+from tmf_apis.ordering import ROOM as ORDERING
+from tmf_apis.store.indexes import declared, ensure
+
+COUNT = 600
+MODELS = [*CATALOG.models, *ORDERING.models]
+
+
+def paths(model):
+    """The paths of the stored form that a model has an index for."""
+    keys = [list(index.document["key"]) for index in declared(model)]
+    return [key[1].removeprefix("body.") for key in keys if len(key) == 3 and "body." in key[1]]
+
+
+def put(body, path, value):
+    *outer, last = path.split(".")
+    for name in outer:
+        body = body.setdefault(name, {})
+    body[last] = value
+
+
+def a_document(number, names):
+    body = {}
+    for name in names:
+        put(body, name, f"value {number % 50}")
+    tenant = f"t{number % 3}"
+    return {"_id": f"{tenant}:{number:06}", "tenant": tenant, "id": f"{number:06}", "body": body}
+
+
+def stages(plan):
+    yield plan
+    for inner in (plan.get("inputStage"), plan.get("queryPlan")):
+        if inner:
+            yield from stages(inner)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_index_is_used_by_the_query_that_it_is_for(model, database):
+    ensure(database, [model])
+    names = paths(model)
+    collection = database[model.__name__]
+    collection.insert_many(a_document(number, names) for number in range(COUNT))
+    assert names
+    for name in names:
+        query = {"tenant": "t1", f"body.{name}": "value 7"}
+        plan = collection.find(query).sort("_id").explain()["queryPlanner"]["winningPlan"]
+        found = [stage for stage in stages(plan) if stage["stage"] == "IXSCAN"]
+        assert [list(stage["keyPattern"]) for stage in found] == [["tenant", f"body.{name}", "_id"]]
+        assert "SORT" not in {stage["stage"] for stage in stages(plan)}
+
+
+def test_every_kind_of_the_rooms_has_a_collection_of_its_name():
+    kinds = {*CATALOG.laws, *ORDERING.laws}
+    assert {model._get_collection_name() for model in MODELS} == kinds
