@@ -77,7 +77,8 @@ async def run(  # noqa: PLR0913
         policy: Where callbacks may lead.
         owner: Name of this process. One that takes the place of another which is surely dead may
             have the same name and then need not wait for the other's leases to end.
-        margin: How much longer than an attempt a lane's lease lasts, in seconds.
+        margin: How long a relay holds a kind without a sign of life, and how much longer than an
+            attempt a lane is held, in seconds.
     """
     kinds = tuple(kinds)
     owner = owner or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}"
@@ -101,7 +102,9 @@ async def run(  # noqa: PLR0913
             margin=margin,
         )
         deliverer = Deliverer(depot)
-        hands = _Hands(Relay(database, deliveries, application, owner=owner), relays, deliverer)
+        hands = _Hands(
+            Relay(database, deliveries, application, owner=owner, lease=margin), relays, deliverer
+        )
         news = {kind: asyncio.Event() for kind in kinds}
 
         def tell(kind: str) -> None:
