@@ -97,6 +97,15 @@ _TO: Final = {kind: table.transform(kind, back=False) for kind, table in _TABLES
 _FROM: Final = {kind: table.transform(kind, back=True) for kind, table in _TABLES.items()}
 
 
+#: Mount path of each kind in each version that has it.
+_MOUNTS: Final = {
+    (kind, version): f"/tmf-api/{address.mount}/{version}"
+    for kind, address in ADDRESSES.items()
+    for version in ("v4", "v5")
+    if version == "v5" or address.v4
+}
+
+
 def to_stored(
     kind: str,
     version: str,
@@ -180,6 +189,45 @@ def types_of(kind: str, schema: str) -> tuple[str, ...]:
     return tuple(type for type, name in SUBTYPES.get(kind, {}).items() if name == schema)
 
 
+def known(kind: str, version: str) -> bool:
+    """Return whether a version has a kind: v4 has no bill cycles.
+
+    >>> known("BillCycle", "v4")
+    False
+    """
+    return (kind, version) in _MOUNTS
+
+
+def learn(kind: str, version: str, mount: str) -> None:
+    """Take a kind of a further API, as its contract says it; a kind that is known stays.
+
+    >>> learn("TroubleTicket", "v4", "/tmf-api/troubleTicket/v4")
+    >>> mount("TroubleTicket", "v4"), resource_path("TroubleTicket", "v4", {})
+    ('/tmf-api/troubleTicket/v4', 'troubleTicket')
+    """
+    _MOUNTS.setdefault((kind, version), mount)
+
+
+def mount(kind: str, version: str) -> str:
+    """Return the path below which a kind is served.
+
+    >>> mount("Alarm", "v5")
+    '/tmf-api/alarmManagement/v5'
+    """
+    return _MOUNTS[kind, version]
+
+
+def types_of(kind: str, schema: str) -> list[str]:
+    """Return the types of the resources in a collection; empty where it has all of the kind.
+
+    >>> types_of("Resource", "LogicalResource")
+    ['LogicalResource', 'SoftwareResource', 'ResourceFunction']
+    >>> types_of("Resource", "Resource")
+    []
+    """
+    return [type for type, name in SUBTYPES.get(kind, {}).items() if name == schema]
+
+
 def resource_path(kind: str, version: str, body: Mapping[str, Any]) -> str:
     """Return the collection that a resource belongs to, as the path segment of a version.
 
@@ -202,7 +250,12 @@ def _name(kind: str, version: str, body: Mapping[str, Any]) -> str:
             subtype = body.get(member)
             if isinstance(subtype, str) and subtype in SUBTYPES[kind]:
                 return SUBTYPES[kind][subtype]
-    return ADDRESSES[kind].name(version)
+    return _plain_name(kind, version)
+
+
+def _plain_name(kind: str, version: str) -> str:
+    address = ADDRESSES.get(kind)
+    return address.name(version) if address else kind
 
 
 def _event(type: str) -> tuple[str, str]:
@@ -252,5 +305,5 @@ def event_member(kind: str, version: str, body: Mapping[str, Any]) -> str:
 def _subject(kind: str, version: str, body: Mapping[str, Any]) -> str:
     name = _name(kind, version, body)
     if kind in SUBTYPES and name != kind and name not in SUBTYPES_WITH_EVENTS:
-        return ADDRESSES[kind].name(version)
+        return _plain_name(kind, version)
     return name
