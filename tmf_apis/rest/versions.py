@@ -164,20 +164,6 @@ def stored_value(kind: str, version: str, path: str, value: object) -> object:
     return _places(kind, version, path)[0][1].get(value, value)
 
 
-def known(kind: str, version: str) -> bool:
-    """Return whether a version has a kind."""
-    return version == "v5" or ADDRESSES[kind].v4 is not None
-
-
-def mount(kind: str, version: str) -> str:
-    """Return the base path of the API that a kind belongs to.
-
-    >>> mount("Alarm", "v5")
-    '/tmf-api/alarmManagement/v5'
-    """
-    return f"/tmf-api/{ADDRESSES[kind].mount}/{version}"
-
-
 def types_of(kind: str, schema: str) -> tuple[str, ...]:
     """Return the types that a collection of its own in v4 holds; none where it holds all.
 
@@ -215,17 +201,6 @@ def mount(kind: str, version: str) -> str:
     '/tmf-api/alarmManagement/v5'
     """
     return _MOUNTS[kind, version]
-
-
-def types_of(kind: str, schema: str) -> list[str]:
-    """Return the types of the resources in a collection; empty where it has all of the kind.
-
-    >>> types_of("Resource", "LogicalResource")
-    ['LogicalResource', 'SoftwareResource', 'ResourceFunction']
-    >>> types_of("Resource", "Resource")
-    []
-    """
-    return [type for type, name in SUBTYPES.get(kind, {}).items() if name == schema]
 
 
 def resource_path(kind: str, version: str, body: Mapping[str, Any]) -> str:
