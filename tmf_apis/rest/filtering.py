@@ -234,10 +234,10 @@ def _parts(name: str, value: str) -> tuple[str, str, str]:
     if match := _NAME.fullmatch(name):
         rest = match[3] + (f"={value}" if match[3] and value else value)
         return match[1], match[2], rest
-    for symbol, start in (("==", "="), ("=~", "~")):
-        if value.startswith(start):
-            return name, symbol, value[1:]
-    return name, "=", value
+    symbol = {"=": "==", "~": "=~"}.get(value[:1], "=")
+    if symbol == "=" or name.rpartition(".")[2] in OPERATORS:
+        return name, "=", value
+    return name, symbol, value[1:]
 
 
 def _named(path: str, symbol: str, attributes: Attributes) -> tuple[Attribute, str]:

@@ -108,18 +108,21 @@ class _Compiler:
         array = self._array(names, last, place)
         inner = place.path(names)
         if array is None:
-            return self._element(condition, rest, _Place(inner, place.document))
+            return self._element(condition, rest, _Place(inner, place.document), owned=False)
         if isinstance(condition, Compare) and not condition.path:
             return self._scalars(last, condition, rest)
         clauses = []
         for seen in array.stored:
             whole = f"{place.document}.{seen}" if place.document else seen
-            element = self._element(condition, rest, _Place(inner, whole))
+            at = _Place(inner, whole)
+            element = self._element(condition, rest, at, owned=array.path == inner)
             clauses.append({seen: {"$elemMatch": element}})
         return either(*clauses)
 
-    def _element(self, condition: Expression, rest: Path, place: _Place) -> Query:
-        return both(self.met(condition, place), self.at_path(rest, place))
+    def _element(self, condition: Expression, rest: Path, place: _Place, *, owned: bool) -> Query:
+        """Return the query for what is at a place; it has to be there to meet a condition."""
+        there = {} if owned else existing(self._find("", place), there=True)
+        return both(there, self.met(condition, place), self.at_path(rest, place))
 
     def _array(self, names: str, last: Attribute, place: _Place) -> Attribute | None:
         """Return the innermost array on the way, or None where there is one value at most."""
