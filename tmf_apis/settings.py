@@ -145,6 +145,11 @@ class Settings:
                 raise ValueError(f"{variable}={shown}: {error}") from None
         return cls(**values)
 
+    @property
+    def authenticated(self) -> bool:
+        """Whether requests need a token; "auto" counts as yes until the address is known."""
+        return self.auth != "off"
+
     def table(self) -> list[tuple[str, str, str]]:
         """Return variable, value with unit (secrets masked) and purpose of every setting."""
         rows = []

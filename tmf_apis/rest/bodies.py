@@ -120,7 +120,7 @@ def without_nulls(value: Any) -> Any:  # noqa: ANN401
     {'name': 'x', 'note': [{}]}
     """
     if type(value) is dict:
-        changed = {}
+        changed: dict[str, Any] = {}
         for key, member in value.items():
             if member is None:
                 changed[key] = None

@@ -18,6 +18,7 @@ class BoundDesk:
         self._identity = identity
         self.circumstances = circumstances
         self.now: datetime = circumstances.now
+        self.tenant = identity.tenant
 
     def get(self, kind: str, id: str) -> Resource:
         """Return a resource with its id.

@@ -15,9 +15,10 @@ from tmf_apis.errors import (
     Unprocessable,
     UnsupportedMediaType,
 )
-from tmf_apis.rest import bodies, fields, patching, preconditions, queries, versions
+from tmf_apis.rest import bodies, patching, preconditions, queries, versions
 from tmf_apis.rest.contracts import Contract, Operation
 from tmf_apis.rest.dates import Dates
+from tmf_apis.rest.fields import Fields, select
 from tmf_apis.rest.law import Resource
 from tmf_apis.rest.messages import Request, Response, json_response
 from tmf_apis.rest.representation import array, as_client, etag, path_of, whole
@@ -57,8 +58,8 @@ class Handlers:
     def retrieve(self, api: Api, operation: Operation, request: Request) -> Response:
         """Answer GET of one resource: 200, or 304 when the client has it."""
         kind, version = operation.kind, api.contract.version
-        wanted = fields.parse(request.parameter("fields"))
-        shape = {"id": 1, "rev": 1, "body" if wanted else f"text.{version}": 1}
+        wanted = _fields(request)
+        shape = {"id": 1, "rev": 1, "body" if wanted.tree is not None else f"text.{version}": 1}
         access = {**request.identity.readable(), **within(operation)}
         found = self._resources.one(kind, access, request.id, shape)
         if found is None:
@@ -66,9 +67,9 @@ class Handlers:
         headers = {"ETag": etag(found["rev"])}
         if preconditions.not_modified(request.headers, found["rev"]):
             return Response(304, headers=headers)
-        if wanted:
+        if wanted.tree is not None:
             shown = as_client(kind, version, found["id"], request.base, found["body"])
-            return json_response(200, fields.select(shown, wanted, version), headers)
+            return json_response(200, _selected(shown, wanted, version), headers)
         text = found["text"][version]
         return Response(200, whole(found["id"], request.base, text), headers)
 
@@ -76,26 +77,19 @@ class Handlers:
         """Answer GET of a collection: filtered, sorted, one page."""
         kind, version = operation.kind, api.contract.version
         query = api.queries.parse(operation, request)
-        access = {"$and": [request.identity.readable(), *query.conditions]}
-        if not query.conditions and not within(operation):
-            access = request.identity.readable()
-        elif extra := within(operation):
-            access["$and"].append(extra)
-        page = queries.read(self._resources, kind, access, query, version)
-        headers = query.headers(page, request, self._settings)
-        status = query.status(page, self._settings)
-        if query.fields:
-            shown = [
-                fields.select(
-                    as_client(kind, version, one["id"], request.base, one.get("body", {})),
-                    query.fields,
-                    version,
-                )
-                for one in page.documents
-            ]
-            return json_response(status, shown, headers)
-        items = [(one["id"], one["text"][version]) for one in page.documents]
-        return Response(status, array(items, request.base), headers)
+        access = {**request.identity.readable(), **within(operation)}
+        found = queries.read(self._resources, kind, access, query)
+        headers = found.headers(request, self._settings)
+        status = found.status(self._settings)
+        if query.fields.tree is None:
+            items = ((one["id"], one["text"][version]) for one in found.documents)
+            return Response(status, array(items, request.base), headers)
+        shown = [
+            as_client(kind, version, one["id"], request.base, one.get("body", {}))
+            for one in found.documents
+        ]
+        selected = [_selected(one, query.fields, version) for one in shown]
+        return json_response(status, selected, headers)
 
     def create(self, api: Api, operation: Operation, request: Request) -> Response:
         """Answer POST of a collection: 201 with Location, or the first answer to the same key."""
@@ -259,15 +253,20 @@ class Handlers:
         headers: Mapping[str, str],
     ) -> Response:
         version = api.contract.version
-        wanted = fields.parse(request.parameter("fields"))
+        wanted = _fields(request)
         headers = {**headers, "ETag": etag(written.rev)}
-        if wanted or version not in written.text:
-            shown: dict[str, Any] = as_client(
-                operation.kind, version, written.id, request.base, written.body
-            )
-            shown = fields.select(shown, wanted, version) if wanted else shown
-            return json_response(status, shown, headers)
+        if wanted.tree is not None or version not in written.text:
+            shown = as_client(operation.kind, version, written.id, request.base, written.body)
+            return json_response(status, _selected(shown, wanted, version), headers)
         return Response(status, whole(written.id, request.base, written.text[version]), headers)
+
+
+def _fields(request: Request) -> Fields:
+    return Fields.read(value for name, value in request.parameters() if name == "fields")
+
+
+def _selected(shown: Resource, wanted: Fields, version: str) -> Resource:
+    return select(shown, wanted, typed=version != "v4")
 
 
 def within(operation: Operation) -> dict[str, Any]:

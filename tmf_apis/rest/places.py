@@ -127,4 +127,4 @@ def _ordered(operator: str, value: Any, text: Literal) -> bool:  # noqa: ANN401
         return False
     order = {"lt": value < other, "lte": value <= other}
     order |= {"gt": value > other, "gte": value >= other}
-    return order[operator]
+    return bool(order[operator])

@@ -105,7 +105,7 @@ class Door(SpecMiddleware):  # type: ignore[misc]
         except _Gone:
             return
         head = scope["method"] == "HEAD"
-        await _send(send, response, head=head)
+        await send_response(send, response, head=head)
         self._observe(name, scope["method"], response.status, time.perf_counter() - started)
 
     def close(self) -> None:
@@ -208,7 +208,8 @@ class _Gone(Exception):
     """The client went away before its request was complete."""
 
 
-async def _send(send: Send, response: Response, *, head: bool) -> None:
+async def send_response(send: Send, response: Response, *, head: bool = False) -> None:
+    """Send an answer in one piece; without its body to HEAD."""
     headers = [
         (name.lower().encode(), value.encode("latin-1", "replace"))
         for name, value in response.headers.items()

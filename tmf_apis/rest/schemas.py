@@ -99,6 +99,22 @@ class Schemas:
         if broken:
             raise InvalidBody(_message(broken))
 
+    def check_types(self, name: str, resource: object) -> None:
+        """Hold what would be stored to a schema, attributes that are missing apart.
+
+        The schema of a create does not have what the server sets (states, dates); here it counts.
+
+        Raises:
+            InvalidBody: An attribute is not of its type.
+        """
+        validator = self.validator(name)
+        if validator.is_valid(resource):
+            return
+        required = jsonschema_rs.ValidationErrorKind.Required
+        broken = [e for e in validator.iter_errors(resource) if not isinstance(e.kind, required)]
+        if broken:
+            raise InvalidBody(_message(broken))
+
     def validator(self, name: str) -> jsonschema_rs.Validator:
         """Return the validator of a schema of the contract."""
         if (found := self._validators.get(name)) is None:

@@ -78,7 +78,7 @@ class Owned(ABC):
         Raises:
             CannotStart: It ended, or did not answer in time; the message says what to do.
         """
-        self._prepare()
+        self.prepare()
         deadline = time.monotonic() + timeout
         while True:
             started_before = self.child.pid
@@ -104,7 +104,7 @@ class Owned(ABC):
             self.child.trim()
         elif self.child.due():
             if self.child.pid:
-                logger.error("%s ended: %s", self.name, self.diagnosis())
+                logger.error("started again: %s", self.diagnosis())
             self.ready = False
             if self._alone():
                 self.child.start(self.command())
@@ -119,13 +119,19 @@ class Owned(ABC):
         if self._lock is not None:
             if self.child.pid:
                 self._write(self.state | {"pid": None})
+                self.child = Child(self.name, self.child.log)
             os.close(self._lock)
             self._lock = None
 
     def _file(self, suffix: str) -> Path:
         return self.folder / f"{self.name}.{suffix}"
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Make the data directory.
+
+        Raises:
+            CannotStart: It is not writable.
+        """
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(self._open_lock())

@@ -1,0 +1,139 @@
+"""The command ``tmf``."""
+
+import dataclasses
+import json
+import logging
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tmf_apis.settings import Settings
+from tmf_apis.store.process import CannotStart
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, message, and the facts given beside it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: v for name, v in vars(record).items() if name not in _STANDARD}
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def configure_logging(level: str) -> None:
+    """Log JSON lines to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for noisy in ("httpx", "httpcore", "uvicorn.error", "pymongo"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def _settings(data_dir: Path | None) -> Settings:
+    try:
+        settings = Settings.from_environment()
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    return dataclasses.replace(settings, data_dir=data_dir) if data_dir else settings
+
+
+def _clear(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Show what cannot start as one sentence instead of a traceback."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **options: Any) -> Any:  # noqa: ANN401
+        try:
+            return command(*args, **options)
+        except CannotStart as error:
+            raise click.ClickException(str(error)) from None
+
+    return wrapped
+
+
+_data_dir = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory of the embedded database and of files; default: TMF_DATA_DIR.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tmf-apis")
+def main() -> None:
+    """TM Forum Open APIs over MongoDB, joined to the network elements."""
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8620, show_default=True, help="TCP port; 0 for a free one.")
+@_data_dir
+@click.option("--demo", is_flag=True, help="Load a demo operator into an empty database first.")
+@_clear
+def serve(host: str, port: int, data_dir: Path | None, *, demo: bool) -> None:
+    """Serve the APIs with everything they need, until told to stop."""
+    from tmf_apis.serving import Server  # noqa: PLC0415 - the other commands need none of it
+
+    settings = _settings(data_dir)
+    configure_logging(settings.log_level)
+    from tmf_apis import demo as operator  # noqa: PLC0415
+
+    fill = operator.fill if demo else None
+    sys.exit(Server(settings, host=host, port=port, fill=fill).run())
+
+
+@main.command()
+def settings() -> None:
+    """Print every setting with its value, its unit and what it is for."""
+    for name, value, help in _settings(None).table():
+        click.echo(f"{name:24} {value:28} {help}")
+
+
+@main.command()
+@click.option("--subject", default="someone", show_default=True, help="Who it is for.")
+@click.option("--scope", "scopes", multiple=True, help="A scope; repeatable. Default: all.")
+@click.option("--tenant", default="", help="Whose data; default: the default tenant.")
+@click.option("--party", "parties", multiple=True, help="A party it acts for; repeatable.")
+@click.option("--hours", default=12.0, show_default=True, help="How long it is good.")
+@_data_dir
+def token(  # noqa: PLR0913
+    subject: str,
+    scopes: tuple[str, ...],
+    tenant: str,
+    parties: tuple[str, ...],
+    hours: float,
+    data_dir: Path | None,
+) -> None:
+    """Print a bearer token signed with this server's own key, for trying."""
+    from tmf_apis.app import CONTRACTS  # noqa: PLC0415
+    from tmf_apis.rest.contracts import load  # noqa: PLC0415
+    from tmf_apis.security import local  # noqa: PLC0415
+
+    settings = _settings(data_dir)
+    if not scopes:
+        contracts = load(CONTRACTS, settings.data_dir / "cache")
+        every = {scope for c in contracts for o in c.operations for scope in o.scopes}
+        scopes = (*sorted(every), "admin")
+    text = local.token(
+        settings,
+        subject=subject,
+        scopes=scopes,
+        tenant=tenant,
+        parties=parties or None,
+        hours=hours,
+    )
+    click.echo(text)

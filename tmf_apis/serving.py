@@ -1,0 +1,305 @@
+"""``tmf serve``: the database, Temporal, the worker and the HTTP side in one process tree.
+
+The main thread supervises (children die with the thread that forks them), HTTP has a thread of
+its own. The server listens from the first moment and answers 503 until it is ready.
+"""
+
+import contextlib
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from tmf_apis import console
+from tmf_apis.app import CONTRACTS, Application, Engine
+from tmf_apis.rest.contracts import Contract, load
+from tmf_apis.security.local import jwks_file
+from tmf_apis.security.tokens import Gate
+from tmf_apis.settings import Settings
+from tmf_apis.store.connection import Documents, connect
+from tmf_apis.store.embedded import Mongod
+from tmf_apis.store.owned import Owned
+from tmf_apis.store.process import CannotStart, Child
+from tmf_apis.store.temporal import Temporal
+
+log = logging.getLogger(__name__)
+
+#: Pause between two steps of supervision, in seconds.
+_STEP = 0.05
+#: Pause between two attempts to reach the operator's own database, in seconds.
+_PAUSE = 2.0
+#: Longest wait for requests that are under way when the server stops, in seconds.
+_GRACE = 10
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches an address to listen on."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def resolve_auth(settings: Settings, host: str) -> Settings:
+    """Return the settings with authentication decided: off only on loopback.
+
+    Raises:
+        CannotStart: It is switched off for an address that others reach.
+    """
+    if settings.auth not in {"auto", "on", "off"}:
+        raise CannotStart(f"TMF_AUTH={settings.auth!r}: expected on, off or auto")
+    if settings.auth == "off" and not is_loopback(host):
+        raise CannotStart(
+            f"authentication is off (TMF_AUTH=off), so {host} cannot be listened on; "
+            "set TMF_AUTH=on, or listen on 127.0.0.1"
+        )
+    if settings.auth == "auto":
+        return replace(settings, auth="off" if is_loopback(host) else "on")
+    return settings
+
+
+class Server:
+    """One server: what ``tmf serve`` runs until it is told to stop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        host: str,
+        port: int,
+        worker: bool = True,
+        fill: Callable[[Engine, Callable[[str], None]], None] | None = None,
+    ) -> None:
+        """Take the configuration.
+
+        Args:
+            settings: The configuration.
+            host: Address to listen on.
+            port: TCP port; 0 for a free one.
+            worker: Whether to run relay and workflows in this tree too.
+            fill: Loads data before the server is ready; given the engine and a function that
+                tells how far it is.
+        """
+        self.settings = resolve_auth(settings, host)
+        self._host, self._port = host, port
+        self._fill = fill
+        self._children: list[Owned] = []
+        self._mongod = None if settings.mongodb_uri else Mongod(self.settings)
+        self._temporal = None if settings.temporal_address else Temporal(self.settings)
+        self._worker = Child("worker", settings.data_dir / "worker.log") if worker else None
+        self._stopping = threading.Event()
+        self._application: Application
+        self._http: uvicorn.Server
+        self._failed: list[str] = []
+
+    @property
+    def uri(self) -> str:
+        """The database's URI."""
+        return self._mongod.uri if self._mongod else self.settings.mongodb_uri
+
+    def run(self) -> int:
+        """Serve until a signal says stop; return the exit status."""
+        previous = {s: signal.signal(s, self._signalled) for s in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            with self._listening() as sock:
+                self._begin()
+                contracts = load(CONTRACTS, self.settings.data_dir / "cache")
+                self._application = self._build(contracts)
+                http = threading.Thread(target=self._serve, args=(sock,), name="http")
+                http.start()
+                opening = threading.Thread(target=self._open, args=(contracts,), name="opening")
+                opening.start()
+                self._supervise(http, opening)
+        finally:
+            self._stop()
+            for one, handler in previous.items():
+                signal.signal(one, handler)
+        for reason in self._failed:
+            log.error("%s", reason)
+        return 1 if self._failed else 0
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self._stopping.set()
+
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[socket.socket]:
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((self._host, self._port))
+        except OSError as error:
+            sock.close()
+            raise CannotStart(
+                f"cannot listen on {self._host} port {self._port}: {error.strerror}; "
+                "choose another with --port"
+            ) from error
+        self._port = sock.getsockname()[1]
+        with sock:
+            yield sock
+
+    def _begin(self) -> None:
+        """Start the embedded servers; they come up while the contracts are read."""
+        folder = self.settings.data_dir
+        for owned in (self._mongod, self._temporal):
+            if owned is not None:
+                owned.prepare()
+                self._children.append(owned)
+                owned.watch()
+        if self.settings.auth == "off":
+            log.warning(
+                "authentication is off: everybody on this machine may do everything",
+                extra={"host": self._host},
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def _build(self, contracts: list[Contract]) -> Application:
+        settings = self.settings
+        jwks = settings.jwks
+        if settings.authenticated and not jwks:
+            jwks = str(jwks_file(settings.data_dir))
+            log.warning("TMF_JWKS is not set: tokens of `tmf token` are accepted, no others")
+        gate = Gate(settings, enabled=settings.authenticated, jwks=jwks)
+        pages = console.Pages(settings, contracts, gate)
+        application = Application(settings, contracts, gate, pages)
+        pages.application = application
+        return application
+
+    def _serve(self, sock: socket.socket) -> None:
+        config = uvicorn.Config(
+            self._application,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE,
+            timeout_keep_alive=75,
+            h11_max_incomplete_event_size=64 * 1024,
+            limit_concurrency=None,
+        )
+        self._http = uvicorn.Server(config)
+        self._http.run(sockets=[sock])
+
+    def _open(self, contracts: list[Contract]) -> None:
+        """Connect, prepare, load, and be ready; runs beside the supervision."""
+        try:
+            started = time.monotonic()
+            if not self._await_database():
+                return
+            database = self._connect()
+            if database is None:
+                return
+            engine = Engine(self.settings, contracts, database)
+            engine.prepare()
+            engine.counts.start()
+            if self._fill:
+                self._application.waiting_for = "demo data is being loaded"
+                self._fill(engine, self._tell)
+            self._application.open(engine)
+            self._application.waiting_for = ""
+            url = f"http://{self._host}:{self._port}"
+            seconds = round(time.monotonic() - started, 2)
+            log.info("ready at %s", url, extra={"seconds": seconds})
+        except CannotStart as error:
+            self._failed.append(str(error))
+            self._stopping.set()
+        except Exception:
+            log.exception("cannot start")
+            self._failed.append("cannot start; the log above has the reason")
+            self._stopping.set()
+
+    def _tell(self, text: str) -> None:
+        self._application.waiting_for = text
+
+    def _await_database(self) -> bool:
+        while not self._stopping.is_set():
+            if self._mongod is None or self._mongod.ready:
+                return True
+            time.sleep(_STEP)
+        return False
+
+    def _connect(self) -> Documents | None:
+        """Return the database; keeps trying while the operator's own does not answer."""
+        while not self._stopping.is_set():
+            try:
+                return connect(self.settings, self.uri)
+            except CannotStart as error:
+                if self._mongod is not None:
+                    raise
+                self._application.waiting_for = str(error)
+                log.error("%s; trying again", error)  # noqa: TRY400
+                self._stopping.wait(_PAUSE)
+        return None
+
+    def _supervise(self, http: threading.Thread, opening: threading.Thread) -> None:
+        while not self._stopping.is_set() and http.is_alive():
+            for owned in self._children:
+                self._watch(owned)
+            if self._worker and not self._application.waiting_for:
+                self._keep_worker(self._worker)
+            self._stopping.wait(_STEP if opening.is_alive() else _STEP * 4)
+        if self._http_started():
+            self._http.should_exit = True
+        http.join(_GRACE + 5)
+        opening.join(_GRACE)
+
+    def _watch(self, owned: Owned) -> None:
+        first = not owned.ready and owned is self._mongod and self._application.engine is None
+        if first and owned.child.pid and not owned.child.running:
+            self._failed.append(owned.diagnosis())
+            self._stopping.set()
+            return
+        try:
+            owned.watch()
+        except CannotStart as error:
+            self._failed.append(str(error))
+            self._stopping.set()
+
+    def _http_started(self) -> bool:
+        return hasattr(self, "_http")
+
+    def _keep_worker(self, worker: Child) -> None:
+        if worker.running:
+            worker.trim()
+            return
+        if not worker.due():
+            return
+        if self._temporal is not None and not self._temporal.state:
+            return
+        if worker.pid:
+            log.error("the worker ended, starting it again", extra={"status": worker.status})
+        worker.start([sys.executable, "-m", "tmf_apis", "work"], self._environment())
+
+    def _environment(self) -> dict[str, str]:
+        """Return the worker's environment: our settings, and where our servers are."""
+        settings = self.settings
+        address = self._temporal.address if self._temporal else settings.temporal_address
+        return {
+            **os.environ,
+            "TMF_AUTH": settings.auth,
+            "TMF_DATA_DIR": str(Path(settings.data_dir).absolute()),
+            "TMF_MONGODB_URI": self.uri,
+            "TMF_TEMPORAL_ADDRESS": address,
+            "TMF_PUBLIC_URL": settings.public_url or f"http://{self._host}:{self._port}",
+        }
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        if self._worker:
+            self._worker.stop(_GRACE)
+        if hasattr(self, "_application") and self._application.engine:
+            self._application.engine.counts.stop()
+            self._application.engine.database.client.close()
+        for owned in reversed(self._children):
+            owned.stop()
