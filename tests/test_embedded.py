@@ -97,8 +97,10 @@ def test_data_is_there_after_a_stop_and_a_start(settings):
             client.shop.things.insert_one({"_id": 1})
         pid = server.child.pid
     assert is_gone(pid)
-    with started(settings) as server, MongoClient(server.uri) as client:
+    server.start()
+    with MongoClient(server.uri) as client:
         assert client.shop.things.count_documents({}) == 1
+    server.stop()
 
 
 def test_data_is_there_after_the_directory_was_moved(settings, tmp_path):

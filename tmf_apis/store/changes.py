@@ -138,7 +138,8 @@ class Reader:
             try:
                 self._read()
             except PyMongoError as error:
-                logger.warning("change stream broken", extra={"error": str(error)[:300]})
+                if self._read_at:  # once an outage
+                    logger.warning("change stream broken", extra={"error": str(error)[:300]})
             self._read_at = 0.0
             self._listener.broken()
             self._stopped.wait(PAUSE)

@@ -156,6 +156,7 @@ class Mongod(Owned):
             "--noscripting",
             "--quiet",
             "--oplogSize=256",
+            "--wiredTigerEngineConfigString=log=(prealloc=false)",  # 100 MB on disk, not 300
             *parameters,
         ]
 
