@@ -1,0 +1,114 @@
+"""The ``@type`` of nested objects that v5 must have and v4 may leave out.
+
+v4 clients seldom name the type of a reference, and v5 asks for it in every object. What v4 wrote
+is stored as it came; seen from v5, each nested object without a type gets the one that the
+contract says it is. A document that v5 wrote has them all, so it stays as it is.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+from tmf_apis.rest.views.steps import Json, Transform
+
+Schema = Mapping[str, Any]
+#: What is inside an object: its attributes' schemas, and whether it must have a type.
+Shape = tuple[dict[str, Schema], bool]
+
+_NO_SHAPE: Final[Shape] = ({}, False)
+
+
+class Completion:
+    """The types of one contract."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._schemas: Mapping[str, Schema] = document["components"]["schemas"]
+        self._shape = cache(self._read_shape)
+        self._candidates = cache(self._read_candidates)
+        self._members = cache(self._read_members)
+
+    def of(self, schema: str) -> Transform:
+        """Return what completes the nested objects of a resource of a schema.
+
+        The resource itself keeps its type, or none; where nothing is missing it is returned as
+        the same object.
+        """
+        return lambda resource: self._inside(schema, resource)
+
+    def _inside(self, schema: str, value: Json) -> Json:
+        """Return an object of a type with what it holds completed."""
+        result = value
+        for name, candidates in self._members(self._type(schema, value)):
+            if name in value:
+                old = value[name]
+                new = self._completed(candidates, old)
+                if new is not old:
+                    result = {**result, name: new}
+        return result
+
+    def _completed(self, candidates: tuple[str, ...], value: Any) -> Any:  # noqa: ANN401
+        if isinstance(value, list):
+            new = [self._completed(candidates, item) for item in value]
+            same = all(one is other for one, other in zip(new, value, strict=True))
+            return value if same else new
+        if not isinstance(value, dict) or not value:
+            return value
+        schema = candidates[0] if len(candidates) == 1 else self._fitting(candidates, value)
+        inside = self._inside(schema, value)
+        if "@type" in value or not self._shape(schema)[1]:
+            return inside
+        return {"@type": schema, **inside}
+
+    def _type(self, schema: str, value: Json) -> str:
+        """Return the type that an object names, where the contract has it."""
+        type = value.get("@type")
+        return type if isinstance(type, str) and type in self._schemas else schema
+
+    def _fitting(self, candidates: tuple[str, ...], value: Json) -> str:
+        """Return a reference for what has an id and nothing but attributes of the reference."""
+        for name in candidates:
+            if (
+                name.endswith("Ref")
+                and "id" in value
+                and value.keys() <= self._shape(name)[0].keys()
+            ):
+                return name
+        return next((name for name in candidates if not name.endswith("Ref")), candidates[0])
+
+    def _read_members(self, schema: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return the attributes of a type that hold objects, with the types these may have."""
+        found = ((name, self._types(node)) for name, node in self._shape(schema)[0].items())
+        return tuple((name, types) for name, types in found if types)
+
+    def _types(self, node: Schema) -> tuple[str, ...]:
+        """Return the named types that a value of a schema may have."""
+        if "$ref" in node:
+            return self._candidates(_name(node))
+        if "items" in node:
+            return self._types(node["items"])
+        parts = (*node.get("oneOf", ()), *node.get("anyOf", ()), *node.get("allOf", ()))
+        return tuple(name for part in parts for name in self._types(part))
+
+    def _read_candidates(self, schema: str) -> tuple[str, ...]:
+        node = self._schemas.get(schema, {})
+        if "oneOf" in node or "anyOf" in node or "items" in node:
+            return self._types(node)
+        return (schema,) if self._shape(schema)[0] else ()
+
+    def _read_shape(self, schema: str) -> Shape:
+        return self._merged(self._schemas.get(schema, {}))
+
+    def _merged(self, node: Schema) -> Shape:
+        attributes: dict[str, Schema] = {}
+        typed = "@type" in node.get("required", ())
+        for part in node.get("allOf", ()):
+            inherited, part_typed = (
+                self._shape(_name(part)) if "$ref" in part else self._merged(part)
+            )
+            attributes |= inherited
+            typed = typed or part_typed
+        return attributes | node.get("properties", {}), typed
+
+
+def _name(node: Schema) -> str:
+    return str(node["$ref"]).rsplit("/", 1)[-1]
