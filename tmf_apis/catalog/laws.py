@@ -37,7 +37,8 @@ def room(
             form.
         query: Turns the filter of an export job into a query of the database.
     """
-    policy = policy or Policy(settings.callback_loopback, settings.callback_hosts)
+    loopback = settings.callback_loopback or not settings.authenticated
+    policy = policy or Policy(loopback, settings.callback_hosts)
     around = Surroundings(settings=settings, policy=policy, accept=accept, query=query)
     laws = {kind: _entity(kind) for kind in ENTITIES}
     laws["ImportJob"] = _job(around, partial(jobs.run_import, around))
