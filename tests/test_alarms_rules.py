@@ -219,7 +219,6 @@ def test_operators_in_patterns_are_refused(name):
 
 def test_more_than_a_task_may_change_is_refused_before_anything_is(monkeypatch):
     monkeypatch.setattr(finding, "MOST", 3)
-    monkeypatch.setattr(finding, "BATCH", 2)
     desk = a_desk("a", "b", "c", "d")
     with pytest.raises(Unprocessable, match="more than 3"):
         post(desk, "ClearAlarm", alarmPattern=[{"sourceSystemId": "gw"}])

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tmf_apis.errors import InvalidBody, Unprocessable
+from tmf_apis.rest.batches import every
 from tmf_apis.rest.law import Desk, Resource
 
 #: Most alarms that one task acts on.
 MOST = 10_000
-#: Alarms read at once.
-BATCH = 500
 
 #: Members that say what an object is or where, not which alarms are meant.
 _META = frozenset({"@type", "@baseType", "@schemaLocation", "@referredType", "href"})
@@ -57,8 +56,8 @@ def matching(desk: Desk, patterns: list[Resource], at: str) -> tuple[list[str], 
     missing: list[str] = []
     for pattern, query in zip(patterns, queries, strict=True):
         before = len(found)
-        for id in _ids(desk, query):
-            found[id] = None
+        for alarm in every(desk, "Alarm", query):
+            found[alarm["id"]] = None
             if len(found) > MOST:
                 raise Unprocessable(f"{at}: matches more than {MOST} alarms; narrow it")
         if "id" in pattern and len(found) == before and str(pattern["id"]) not in found:
@@ -78,17 +77,6 @@ def query_of(pattern: Resource, at: str) -> dict[str, Any]:
     if not (conditions := list(_conditions(named, "", at))):
         raise InvalidBody(f"{at}: expected an id or another attribute of an alarm")
     return {"$and": conditions}
-
-
-def _ids(desk: Desk, query: Mapping[str, Any]) -> Iterator[str]:
-    last = ""
-    while True:
-        later = {"$and": [query, {"id": {"$gt": last}}]}
-        batch = [one["id"] for one in desk.find("Alarm", later, limit=BATCH)]
-        yield from batch
-        if len(batch) < BATCH:
-            return
-        last = batch[-1]
 
 
 def _conditions(value: Mapping[str, Any], prefix: str, at: str) -> Iterator[dict[str, Any]]:

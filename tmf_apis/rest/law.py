@@ -112,6 +112,7 @@ class Circumstances:
         flags: The operator's settings that change the law (``check_references`` ...).
         system: The server itself asks (a workflow, a job), not a client.
         make_id: Makes the id of a resource or sub-resource.
+        parties: The parties that the client acts for; None for staff and the server itself.
     """
 
     now: datetime
@@ -120,6 +121,7 @@ class Circumstances:
     flags: Mapping[str, bool]
     system: bool
     make_id: Callable[[], str]
+    parties: frozenset[str] | None = None
 
     @property
     def timestamp(self) -> str:

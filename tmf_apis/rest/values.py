@@ -8,6 +8,9 @@ from marshmallow import INCLUDE, Schema, ValidationError, fields, post_dump
 
 from tmf_apis.errors import InvalidBody
 
+#: Below this every whole number is a JSON number that every reader reads the same (RFC 8259).
+EXACTLY_WHOLE = 2**53
+
 
 class TmfSchema(Schema):
     """Declare only what the code computes with; every other attribute passes through both ways."""
@@ -57,4 +60,5 @@ def number(value: Decimal) -> float:
     >>> number(Decimal("12.00")), number(Decimal("0.10"))
     (12, 0.1)
     """
-    return int(value) if value == value.to_integral_value() else float(value)
+    whole = abs(value) < EXACTLY_WHOLE and value == value.to_integral_value()
+    return int(value) if whole else float(value)

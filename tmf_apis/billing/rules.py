@@ -1,0 +1,126 @@
+"""What a bill, a rate and a request for a bill may be.
+
+Source: TMF678 v4.0.0 and v5.0.0: CustomerBillStateType (new: ready to be validated or sent;
+validated: checked; sent: on its way to the customer; partiallyPaid and settled: payments have
+arrived; onHold: nothing happens until open issues are solved), CustomerBillOnDemandStateType.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from tmf_apis.billing.charges import charge_of
+from tmf_apis.errors import InvalidBody
+from tmf_apis.rest.law import Circumstances, Lifecycle, Resource
+from tmf_apis.rest.owners import party_ids
+
+BILL = Lifecycle(
+    attribute="state",
+    steps={
+        "new": frozenset({"onHold", "validated", "sent"}),
+        "onHold": frozenset({"new", "validated", "sent", "partiallyPaid"}),
+        "validated": frozenset({"onHold", "sent"}),
+        "sent": frozenset({"onHold", "partiallyPaid", "settled"}),
+        "partiallyPaid": frozenset({"onHold", "settled"}),
+        "settled": frozenset(),
+    },
+    initial=("new",),
+    source="TMF678 v5.0.0, CustomerBillStateType",
+)
+
+TASK = Lifecycle(
+    attribute="state",
+    steps={
+        "inProgress": frozenset(),
+        "rejected": frozenset(),
+        "done": frozenset(),
+        "terminatedWithError": frozenset(),
+    },
+    initial=("inProgress",),
+    system={"inProgress": frozenset({"rejected", "done", "terminatedWithError"})},
+    source="TMF678 v5.0.0, CustomerBillOnDemandStateType",
+    assigned=True,
+)
+
+RUN_TYPES = ("onCycle", "offCycle")
+
+#: What a client cannot change on a bill: all of it but its state and its cycle.
+SERVER_OWNED = frozenset(
+    {
+        "amountDue",
+        "appliedPayment",
+        "billDate",
+        "billDocument",
+        "billNo",
+        "billingAccount",
+        "billingPeriod",
+        "category",
+        "financialAccount",
+        "lastUpdate",
+        "nextBillDate",
+        "paymentDueDate",
+        "paymentMethod",
+        "relatedParty",
+        "remainingAmount",
+        "runType",
+        "taxExcludedAmount",
+        "taxIncludedAmount",
+        "taxItem",
+    }
+)
+_CHANGEABLE = frozenset({"state", "billCycle", "@type", "@baseType", "@schemaLocation"})
+
+
+def on_create_bill(bill: Resource, circumstances: Circumstances) -> Resource:
+    """Return a new bill with its dates."""
+    now = circumstances.timestamp
+    return {"billDate": now, "lastUpdate": now, **bill}
+
+
+def on_change_bill(old: Resource, new: Resource, circumstances: Circumstances) -> Resource:
+    """Return what a bill becomes; once it is settled, nothing remains to be paid.
+
+    Raises:
+        InvalidBody: A client changes more than state and cycle (HTTP 400).
+    """
+    if not circumstances.system:
+        changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
+        for name in sorted(changed - _CHANGEABLE):
+            raise InvalidBody(f"/{name}: a bill cannot be changed; allowed: state, billCycle")
+    settled = new.get("state") == "settled" != old.get("state")
+    remaining = new.get("remainingAmount")
+    if settled and isinstance(remaining, Mapping):
+        new = {**new, "remainingAmount": {**remaining, "value": 0}}
+    return {**new, "lastUpdate": circumstances.timestamp}
+
+
+def on_create_rate(rate: Resource, circumstances: Circumstances) -> Resource:
+    """Return a new rate, not yet billed unless it names its bill.
+
+    Raises:
+        InvalidBody: It has no amount, or amounts in several currencies (HTTP 400).
+    """
+    charge_of(rate)
+    return {"date": circumstances.timestamp, "isBilled": "bill" in rate, **rate}
+
+
+def on_create_task(task: Resource, circumstances: Circumstances) -> Resource:
+    """Return a new request for a bill."""
+    return {**task, "lastUpdate": circumstances.timestamp}
+
+
+def on_change_task(old: Resource, new: Resource, circumstances: Circumstances) -> Resource:  # noqa: ARG001
+    """Return what a request becomes."""
+    return {**new, "lastUpdate": circumstances.timestamp}
+
+
+def parties(resource: Resource) -> Iterable[str]:
+    """Return whose it is: the related parties, and whoever acts for the billing account."""
+    yield from party_ids(resource)
+    if account := account_id(resource):
+        yield account
+
+
+def account_id(resource: Mapping[str, object]) -> str | None:
+    """Return the id of the billing account, or None where there is none."""
+    account = resource.get("billingAccount")
+    found = account.get("id") if isinstance(account, Mapping) else None
+    return found if isinstance(found, str) and found else None
