@@ -101,10 +101,10 @@ class Adapter(Protocol):
         """Make a transaction last that waits to be confirmed; without one it does nothing."""
 
     async def rollback(self, transaction: Transaction) -> None:
-        """Take back what a transaction did and somebody else has not changed since.
+        """Take back what a transaction did; steps that were not done need no undoing.
 
         Raises:
-            Conflict: Somebody changed the port since; the rest was taken back.
+            Conflict: Somebody changed the port since; nothing was touched.
             NotVerified: The element says it did and has not.
         """
 

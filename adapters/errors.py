@@ -22,7 +22,7 @@ class ElementError(Exception):
         again: Whether the same call may succeed later without anybody acting.
     """
 
-    again = False
+    again: bool = False
 
     def __init__(self, element: str, message: str) -> None:
         super().__init__(element, message)
@@ -68,7 +68,7 @@ class Conflict(ElementError):
 
 
 class PartiallyApplied(ElementError):
-    """A step failed after others were done.
+    """A step failed after others were done; ``again``: the same plan may be applied again.
 
     Attributes:
         transaction: What was done, the step in doubt included; give it to ``rollback``.
@@ -80,6 +80,7 @@ class PartiallyApplied(ElementError):
         super().__init__(transaction.element, f"stopped after {done}: {failure.message}")
         self.transaction = transaction
         self.failure = failure
+        self.again = failure.again
 
 
 class NotVerified(ElementError):

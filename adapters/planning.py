@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from adapters.errors import Conflict, Rejected
 from adapters.profile import Profile
-from adapters.values import Intent, Plan, Setting, Step
+from adapters.values import Intent, Plan, Setting, Step, Transaction
 
 State = Mapping[str, Setting]
 
@@ -100,3 +100,15 @@ def check_precondition(plan: Plan, current: State) -> None:
         if current.get(name) not in allowed:
             message = f"{plan.intent.port} {name} is {current.get(name)!r}, planned from {before!r}"
             raise Conflict(plan.element, message)
+
+
+def check_untouched(transaction: Transaction, current: State) -> None:
+    """Refuse to roll back over what somebody else has changed since.
+
+    Raises:
+        Conflict: An attribute is neither as the transaction found it nor as it left it.
+    """
+    for step in transaction.done:
+        if (found := current.get(step.attribute)) not in {step.before, step.after}:
+            message = f"{step.port} {step.attribute} is {found!r} since, was set to {step.after!r}"
+            raise Conflict(transaction.element, message)

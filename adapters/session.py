@@ -60,8 +60,9 @@ BAD_CREDENTIALS = (
 #: Variables in one request; with the longest names and values it fits in one datagram.
 BATCH = 20
 ROWS = 10
-#: Most rows of one table; a walk that goes on is an element that runs in circles.
-ROWS_LIMIT = 20_000
+#: Most rows of one table, and most arcs of a name (RFC 2578 section 3.5): a walk that goes beyond
+#: is an element that runs in circles.
+ROWS_LIMIT, ARCS_LIMIT = 20_000, 128
 
 
 def authentication(secret: Secret, element: str) -> object:
@@ -190,7 +191,9 @@ class Session:
         found: Mapping[str, Mapping[str, Value]],
     ) -> None:
         for column, oid in after.items():
-            if _arcs(oid) <= _arcs(before[column]) or len(found[column]) > ROWS_LIMIT:
+            arcs = _arcs(oid)
+            endless = len(arcs) > ARCS_LIMIT or len(found[column]) > ROWS_LIMIT
+            if endless or arcs <= _arcs(before[column]):
                 raise Rejected(self.element, "its table does not end", path=column, reason="loop")
 
     async def _ask(
@@ -239,6 +242,8 @@ def _arcs(oid: str) -> tuple[int, ...]:
 
 
 def _plain(value: object) -> Value:
+    if isinstance(value, univ.Null):  # noSuchInstance and its like; pyasn1 makes them octets too
+        return None
     if isinstance(value, univ.Integer):
         return int(value)
     if isinstance(value, univ.OctetString):

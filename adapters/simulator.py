@@ -6,8 +6,8 @@ object identifiers of the lab's gateway, sends linkDown and linkUp, and misbehav
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
@@ -28,17 +28,19 @@ class Misbehaviour:
 
     Attributes:
         silent: It answers nothing.
-        deaf: It does what it is asked and does not answer, this many times.
+        deaf: Columns whose SET it does without answering, each with how many times it does so.
         refuse: Columns it refuses to set, each with an error-status of RFC 3416.
         lie: It answers "ok" to a SET and does nothing.
         noise: It answers with octets that are not SNMP.
+        loop: Its tables never end.
     """
 
     silent: bool = False
-    deaf: int = 0
+    deaf: dict[str, int] = field(default_factory=dict)
     refuse: dict[str, int] = field(default_factory=dict)
     lie: bool = False
     noise: bool = False
+    loop: bool = False
 
 
 class SimulatedGateway(asyncio.DatagramProtocol):
@@ -186,6 +188,14 @@ class SimulatedGateway(asyncio.DatagramProtocol):
             self._change(port.name, lambda port: store(port, column, variable.value))
         return 0
 
+    def _deaf_to(self, variables: Sequence[Variable]) -> bool:
+        deaf = self.misbehaviour.deaf
+        for column in (one.oid.rpartition(".")[0] for one in variables):
+            if deaf.get(column, 0) > 0:
+                deaf[column] -= 1
+                return True
+        return False
+
     def datagram_received(self, datagram: bytes, source: tuple[str, int]) -> None:
         """Answer a request; anything else is dropped, as agents do."""
         wrong = self.misbehaviour
@@ -195,13 +205,14 @@ class SimulatedGateway(asyncio.DatagramProtocol):
             return
         if wrong.silent or community != self.community.encode() or version != message.V2C:
             return
-        response = (
-            answer(request, self._variables(), self._write) if isinstance(request, Pdu) else None
-        )
-        if response is None or self._transport is None:
+        if not isinstance(request, Pdu) or self._transport is None:
             return
-        if wrong.deaf:
-            wrong.deaf -= 1
+        if (response := answer(request, self._variables(), self._write)) is None:
+            return
+        if wrong.loop:
+            deeper = (Variable(f"{one.oid}.1", ber.INTEGER, 1) for one in request.variables)
+            response = replace(response, variables=tuple(deeper))
+        if request.tag == message.SET and self._deaf_to(request.variables):
             return
         reply = message.encode(version, community, response)
         self._transport.sendto(NOISE if wrong.noise else reply, source)

@@ -34,7 +34,6 @@ from adapters.values import (
     Inventory,
     Observed,
     Plan,
-    Setting,
     Step,
     Target,
     Transaction,
@@ -189,30 +188,15 @@ class SnmpElement:
         async with self._turn():
             ports = self._ports()
             current = await ports.settings(port)
-            foreign = {
-                step.attribute: current.get(step.attribute)
-                for step in steps
-                if current.get(step.attribute) not in {step.before, step.after}
-            }
+            planning.check_untouched(transaction, current)
             for step in steps:
-                if step.attribute not in foreign and current.get(step.attribute) != step.after:
+                if current.get(step.attribute) != step.after:
                     await ports.write(step)
             observed = await ports.settings(port)
-        self._check_rollback(steps, foreign, observed)
-
-    def _check_rollback(
-        self,
-        steps: Sequence[Step],
-        foreign: dict[str, Setting | None],
-        observed: dict[str, Setting],
-    ) -> None:
-        expected = {one.attribute: one.after for one in steps if one.attribute not in foreign}
+        expected = {step.attribute: step.after for step in steps}
         verdict = Verdict(self.target.name, expected, observed, datetime.now(UTC))
         if not verdict.good:
             raise NotVerified(verdict)
-        if foreign:
-            changed = ", ".join(f"{name} is {value!r}" for name, value in foreign.items())
-            raise Conflict(self.target.name, f"somebody changed {steps[0].port} since: {changed}")
 
     async def remove(self, service_id: str) -> Transaction:
         """Lift the limits and wipe the tag off the port that has it."""

@@ -31,7 +31,7 @@ class Rule:
         problem: The alarm's ``specificProblem``; with element and port it is the alarm's key, so
             that the report of a problem and of its end share one.
         effect: Whether it raises or clears.
-        alarm_type: X.733 event type, spelled as TMF642 does.
+        alarm_type: X.733 event type, as TMF642 spells it (and splits its security type).
         cause: X.733 probable cause.
         severity: X.733 perceived severity when it raises.
         ported: The key has the port, which the report must name.
@@ -60,14 +60,15 @@ RULES: Mapping[str, Rule] = {
     mib.AUTHENTICATION_FAILURE: Rule(
         "authenticationFailure",
         Effect.RAISE,
-        "securityServiceOrMechanismViolation",
+        "securityService",
         "authenticationFailure",
         "warning",
         passing=True,
     ),
 }
 #: What no rule knows is an alarm all the same: a report is never dropped.
-UNMAPPED = Rule("unmapped trap", Effect.RAISE, "other", "other", "indeterminate")
+#: TMF642 has no alarm type for "other".
+UNMAPPED = Rule("unmapped trap", Effect.RAISE, "equipmentAlarm", "indeterminate", "indeterminate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ def of_condition(one: RawFault) -> AlarmFacts:
         cause=rule.cause,
         severity=rule.severity if one.active else "cleared",
         problem=problem,
-        text=f"{problem} on {one.element} {one.port}, found by polling".replace(" ,", ","),
+        text=f"{problem} on {f'{one.element} {one.port}'.strip()}, found by polling",
         at=one.seen_at,
         uptime=None,
         boots=None,
