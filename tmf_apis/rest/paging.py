@@ -206,7 +206,10 @@ def _further(key: Key, value: object) -> list[Query]:
     """Return the queries for what is behind a value; nothing is less than a missing one."""
     if key.direction > 0:
         return [{key.path: {"$ne": None} if value is None else {"$gt": value}}]
-    return [] if value is None else [{key.path: {"$lt": value}}, {key.path: {"$eq": None}}]
+    if value is None:
+        return []
+    missing = [] if key.path == "_id" else [{key.path: {"$eq": None}}]
+    return [{key.path: {"$lt": value}}, *missing]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
