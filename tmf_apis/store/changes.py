@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from bson import Timestamp
 from pymongo import ReadPreference
-from pymongo.change_stream import ChangeStream
 from pymongo.errors import PyMongoError
 
 from tmf_apis.store.connection import Documents
@@ -17,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 #: Longest wait of one read of the stream, in milliseconds.
 AWAIT = 250
+#: Pause after a batch, so that the next one is worth its round trip, in seconds.
+GATHER = 0.02
 #: A stream that was not read for so long is not to be relied on, in seconds.
 STALE = 5.0
 #: Pause before a broken stream is opened again, in seconds.
@@ -145,26 +146,42 @@ class Reader:
             self._stopped.wait(PAUSE)
 
     def _read(self) -> None:
-        began = self._database.command("ping")["operationTime"]
-        with self._database.watch(
-            PIPELINE, max_await_time_ms=AWAIT, batch_size=1000, start_at_operation_time=began
-        ) as stream:
+        """Read until stopped; the commands themselves, for a whole batch costs little more."""
+        database = self._database
+        with database.client.start_session(causal_consistency=False) as session:
+            began = database.command("ping", session=session)["operationTime"]
+            stage = {"$changeStream": {"startAtOperationTime": began}}
+            opened = {"aggregate": 1, "pipeline": [stage, *PIPELINE], "cursor": {}}
+            cursor = database.command(opened, session=session)["cursor"]
+            more = {"getMore": cursor["id"], "collection": "$cmd.aggregate", "maxTimeMS": AWAIT}
             self._again.clear()
-            self._read_at = time.monotonic()
+            self._read_at = asked = time.monotonic()
             self._listener.opened(began)
-            last = began
-            while stream.alive and not self._stopped.is_set() and not self._again.is_set():
+            last = self._tell(cursor, cursor["firstBatch"], began, asked)
+            while cursor["id"] and not self._stopped.is_set() and not self._again.is_set():
                 asked = time.monotonic()
-                event = stream.try_next()
+                cursor = database.command(more, session=session)["cursor"]
                 self._read_at = time.monotonic()
-                if event is None:
-                    self._listener.reached(position(stream) or last)
-                    self._listener.quiet(asked)
-                    continue
-                if event["clusterTime"] > last:  # several of one transaction have one time
-                    self._listener.reached(last)
-                    last = event["clusterTime"]
-                self._listener.happened(change_of(event))
+                last = self._tell(cursor, cursor["nextBatch"], last, asked)
+            if cursor["id"]:  # not where the connection broke: that would wait for a new one
+                kill = {"killCursors": "$cmd.aggregate", "cursors": [cursor["id"]]}
+                database.command(kill, session=session)
+
+    def _tell(
+        self, cursor: dict[str, Any], batch: list[dict[str, Any]], last: Timestamp, asked: float
+    ) -> Timestamp:
+        """Tell one batch; return the time of the last event."""
+        for event in batch:
+            if event["clusterTime"] > last:  # several of one transaction have one time
+                self._listener.reached(last)
+                last = event["clusterTime"]
+            self._listener.happened(change_of(event))
+        if batch:
+            self._stopped.wait(GATHER)
+        else:
+            self._listener.reached(position(cursor.get("postBatchResumeToken")) or last)
+            self._listener.quiet(asked)
+        return last
 
 
 def change_of(event: dict[str, Any]) -> Change:
@@ -179,9 +196,8 @@ def change_of(event: dict[str, Any]) -> Change:
     )
 
 
-def position(stream: ChangeStream[dict[str, Any]]) -> Timestamp | None:
+def position(token: dict[str, Any] | None) -> Timestamp | None:
     """Return the time up to which a stream has been read, from its resume token."""
-    token = stream.resume_token
     text = str(token.get("_data", "")) if token else ""
     if not text.startswith(TOKEN_TIME) or len(text) < 18:  # noqa: PLR2004 - see TOKEN_TIME
         return None
