@@ -38,19 +38,24 @@ class Completion:
     def _inside(self, schema: str, value: Json) -> Json:
         """Return an object of a type with what it holds completed."""
         result = value
-        for name, candidates in self._members(self._type(schema, value)):
-            if name in value:
-                old = value[name]
-                new = self._completed(candidates, old)
+        type = value.get("@type")
+        named = isinstance(type, str) and type in self._schemas
+        members = self._members(type if named else schema)
+        for name, old in value.items():
+            if name in members and old and isinstance(old, (dict, list)):
+                new = self._completed(members[name], old)
                 if new is not old:
                     result = {**result, name: new}
         return result
 
     def _completed(self, candidates: tuple[str, ...], value: Any) -> Any:  # noqa: ANN401
         if isinstance(value, list):
-            new = [self._completed(candidates, item) for item in value]
-            same = all(one is other for one, other in zip(new, value, strict=True))
-            return value if same else new
+            same, items = True, []
+            for item in value:
+                new = self._completed(candidates, item)
+                same = same and new is item
+                items.append(new)
+            return value if same else items
         if not isinstance(value, dict) or not value:
             return value
         schema = candidates[0] if len(candidates) == 1 else self._fitting(candidates, value)
@@ -58,11 +63,6 @@ class Completion:
         if "@type" in value or not self._shape(schema)[1]:
             return inside
         return {"@type": schema, **inside}
-
-    def _type(self, schema: str, value: Json) -> str:
-        """Return the type that an object names, where the contract has it."""
-        type = value.get("@type")
-        return type if isinstance(type, str) and type in self._schemas else schema
 
     def _fitting(self, candidates: tuple[str, ...], value: Json) -> str:
         """Return a reference for what has an id and nothing but attributes of the reference."""
@@ -75,10 +75,10 @@ class Completion:
                 return name
         return next((name for name in candidates if not name.endswith("Ref")), candidates[0])
 
-    def _read_members(self, schema: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    def _read_members(self, schema: str) -> dict[str, tuple[str, ...]]:
         """Return the attributes of a type that hold objects, with the types these may have."""
-        found = ((name, self._types(node)) for name, node in self._shape(schema)[0].items())
-        return tuple((name, types) for name, types in found if types)
+        found = {name: self._types(node) for name, node in self._shape(schema)[0].items()}
+        return {name: types for name, types in found.items() if types}
 
     def _types(self, node: Schema) -> tuple[str, ...]:
         """Return the named types that a value of a schema may have."""
