@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.desk import NOW, MemoryDesk, circumstances
@@ -360,6 +360,7 @@ def test_each_tenant_has_its_own_files(a_desk, folder):
     assert imported(desk, "file:in")["status"] == "Failed"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_no_path_leads_out_of_the_area(text):
     try:
@@ -508,6 +509,7 @@ def cut(data, size):
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.dictionaries(st.text(), values, max_size=3), max_size=5),
     st.integers(1, 9),
@@ -525,6 +527,7 @@ def test_what_is_in_a_file_comes_out_however_it_is_cut(resources, size, indent, 
         assert not any(one.fault for one in found)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80), st.integers(1, 9))
 def test_no_bytes_stop_the_reader(data, size):
     for start in (b"", b"["):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.desk import NOW, MemoryDesk, circumstances
@@ -88,6 +88,7 @@ def test_the_machine_applies_again_once_the_status_is_a_published_one():
         changed(desk, "ProductOffering", "1", lifecycleStatus="Launched")
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(sorted(ENTITY.states)), max_size=8))
 def test_an_entity_never_takes_a_step_that_is_not_published(steps):
     desk = a_desk()
@@ -471,6 +472,7 @@ def test_a_tree_that_was_half_written_comes_right_when_it_is_done_again(writes):
     assert (listed(desk, "top"), listed(desk, "middle")) == (["middle", "leaf"], [])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=12))
 def test_parents_and_lists_say_the_same_and_never_come_back(moves):
     desk = a_desk()

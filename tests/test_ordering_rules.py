@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.desk import NOW, MemoryDesk, circumstances
@@ -102,6 +102,7 @@ def test_the_machines_can_be_read():
     assert json.dumps(machines())
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(sorted(ITEM.states)), max_size=6))
 def test_the_state_of_an_order_is_one_of_the_contract_whatever_its_items_are(states):
     derived = state_of_order(states)
@@ -109,6 +110,7 @@ def test_the_state_of_an_order_is_one_of_the_contract_whatever_its_items_are(sta
     assert (derived in ITEM.final) == (bool(states) and set(states) <= ITEM.final)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(sorted(ITEM.states)), min_size=1, max_size=6), st.randoms())
 def test_the_state_of_an_order_does_not_depend_on_the_order_of_its_items(states, random):
     shuffled = list(states)
@@ -228,6 +230,7 @@ def test_a_relation_without_an_id_is_left_alone():
     assert placed(a_desk(), item(productOrderItemRelationship=[{"relationshipType": "x"}]))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=12))
 def test_relations_pass_exactly_when_the_items_can_be_put_in_sequence(pairs):
     given_items = [
@@ -398,6 +401,7 @@ def test_an_order_is_deleted_before_the_work_or_after_it():
         law.on_delete({"state": "inProgress"}, circumstances())
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(sorted(ORDER.states)), st.booleans()), max_size=8))
 def test_an_order_never_leaves_the_published_states(steps):
     desk = a_desk()
