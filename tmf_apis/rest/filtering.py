@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tmf_apis.errors import InvalidQuery
-from tmf_apis.rest.attributes import Attribute, Attributes, Value, check_text, readings
+from tmf_apis.rest.attributes import Attribute, Attributes, Value, check_path, check_text, readings
 from tmf_apis.rest.regexes import harmless
 from tmf_apis.settings import Settings
 
@@ -242,6 +242,7 @@ def _parts(name: str, value: str) -> tuple[str, str, str]:
 
 def _named(path: str, symbol: str, attributes: Attributes) -> tuple[Attribute, str]:
     """Return the attribute and the operator that a name with its symbol means."""
+    check_path(path)
     operator = SYMBOLS[symbol]
     base, dot, suffix = path.rpartition(".")
     if dot and suffix in OPERATORS and operator == "eq" and not attributes.declares(path):

@@ -27,9 +27,9 @@ from tmf_apis.errors import InvalidQuery
 #: Longest text that a pattern with more than one look at each character is applied to.
 LONGEST = 1000
 #: Tries on a text of ``LONGEST`` characters up to which a pattern is applied to any text.
-CHEAP = 100 * LONGEST
-#: Tries above which a pattern is refused; some ten milliseconds of the worst text there can be.
-COSTLY = 4 * LONGEST * LONGEST
+CHEAP = 10 * LONGEST
+#: Tries above which a pattern is refused; some 20 milliseconds of the worst text there can be.
+COSTLY = 3 * LONGEST * LONGEST
 
 _TOKEN = re.compile(r"\\.?|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?:\?.?)?|\{[^}]*\}?", re.DOTALL)
 _COUNT = re.compile(r"\{\d{1,3}(?:,\d{0,3})?\}")
