@@ -470,8 +470,8 @@ def test_two_workers_deliver_everything_once_and_in_order(listen, hub, worker, w
     one, other = listen(), listen()
     hub(one.url)
     hub(other.url)
-    worker()
-    worker()
+    worker(callback_timeout=5.0)
+    worker(callback_timeout=5.0)
     for n in range(1, 16):
         for id in "abcde":
             write(id, n)

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,6 +33,8 @@ from tmf_apis.security.pinned import async_pool
 WIDTH = 8
 #: Failures in a row that shut a lane.
 SHUT = 3
+#: Outcomes that are written down at once, without waiting for more.
+ENOUGH = 100
 #: How long a lane with nothing to do is kept, in seconds.
 LINGER = 2.0
 
@@ -102,6 +105,8 @@ class Lane:
         self._id: str = lease.document["_id"]
         self._failures: int = lease.document.get("lane", {}).get("failures", 0)
         self._tasks: dict[asyncio.Task[None], str] = {}
+        self._finished: list[asyncio.Task[None]] = []
+        self._progress = asyncio.Event()
         self._known = self._failures
         self._outcomes: list[Outcome] = []
         self._subscriber = Subscriber(
@@ -137,7 +142,7 @@ class Lane:
         while not self._over() and await self._keep():
             if self._has_room():
                 for resource, queue in (await self._ready()).items():
-                    self._tasks[asyncio.create_task(self._one_by_one(queue))] = resource
+                    self._begin(resource, queue)
             if self._tasks:
                 busy_at = time.monotonic()
                 await self._settle(wait=0.1)
@@ -157,10 +162,8 @@ class Lane:
         return self._stopping or self._in_trouble
 
     async def _sleep(self) -> None:
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self.wake.wait(), self._depot.pause)
-        except TimeoutError:
-            return
 
     async def _keep(self) -> bool:
         """Prolong the lease in good time; False when it is lost."""
@@ -168,7 +171,7 @@ class Lane:
         if self._lease.lasts(depot.patience + depot.margin / 2):
             return True
         lease = await depot.ask(depot.take, self._id)
-        if lease is None or lease.fence != self._lease.fence:
+        if lease is None or lease.fence > self._lease.fence + 1:  # one more: it had only run out
             return False
         self._lease = lease
         return True
@@ -189,6 +192,16 @@ class Lane:
         )
         self._look_at = 0.0 if found else time.monotonic() + self._depot.pause
         return found
+
+    def _begin(self, resource: str, queue: list[Document]) -> None:
+        task = asyncio.create_task(self._one_by_one(queue))
+        self._tasks[task] = resource
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._finished.append(task)
+        if len(self._tasks) - len(self._finished) < WIDTH or len(self._outcomes) >= ENOUGH:
+            self._progress.set()
 
     async def _one_by_one(self, queue: list[Document]) -> None:
         """Deliver one resource's events in order, up to the first that fails."""
@@ -219,9 +232,11 @@ class Lane:
         return max(depot.backoff(delivery["tries"]), min(attempt.retry_after, depot.longest))
 
     async def _settle(self, *, wait: float) -> None:
-        """Wait a little for what is under way and write down what came of it."""
-        await asyncio.wait(self._tasks, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
-        finished = [task for task in self._tasks if task.done()]
+        """Wait a little for what is under way and write down what came of it, many at a time."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._progress.wait(), wait)
+        self._progress.clear()
+        finished, self._finished = self._finished, []
         outcomes, self._outcomes = self._outcomes, []
         if outcomes:
             await self._depot.ask(self._depot.deliveries.settle, self._lease.fence, outcomes)
