@@ -11,18 +11,11 @@ from typing import Any, Self
 from pyasn1.type import univ
 from pysnmp.error import PySnmpError
 from pysnmp.hlapi.v3arch.asyncio import (
-    USM_AUTH_HMAC96_SHA,
-    USM_AUTH_HMAC192_SHA256,
-    USM_AUTH_NONE,
-    USM_PRIV_CFB128_AES,
-    USM_PRIV_NONE,
-    CommunityData,
     ContextData,
     ObjectIdentity,
     ObjectType,
     SnmpEngine,
     UdpTransportTarget,
-    UsmUserData,
     bulk_cmd,
     get_cmd,
     set_cmd,
@@ -32,12 +25,11 @@ from pysnmp.proto.rfc1902 import Gauge32, Integer32, OctetString
 
 from adapters.credentials import Secret
 from adapters.errors import Misconfigured, Rejected, Unreachable
+from adapters.identity import authentication
 from adapters.wire.ber import Value
 
 Command = Callable[..., Awaitable[tuple[Any, Any, Any, Any]]]
 
-AUTHENTICATION = {"SHA": USM_AUTH_HMAC96_SHA, "SHA-256": USM_AUTH_HMAC192_SHA256}
-PRIVACY = {"AES": USM_PRIV_CFB128_AES}
 SYNTAX = {"gauge": Gauge32, "integer": Integer32, "truth": Integer32, "octets": OctetString}
 
 #: RFC 3416 section 3, error-status.
@@ -63,34 +55,6 @@ ROWS = 10
 #: Most rows of one table, and most arcs of a name (RFC 2578 section 3.5): a walk that goes beyond
 #: is an element that runs in circles.
 ROWS_LIMIT, ARCS_LIMIT = 20_000, 128
-
-
-def authentication(secret: Secret, element: str) -> object:
-    """Return pysnmp's form of a secret: ``community``, or ``user`` with passwords.
-
-    Keys for v3: user, auth ("SHA" or "SHA-256"), auth_password, priv ("AES"), priv_password.
-
-    Raises:
-        Misconfigured: It is neither.
-    """
-    if community := secret.get("community"):
-        return CommunityData(community, mpModel=1)  # noqa: S508 - the operator chose it
-    if not (user := secret.get("user")):
-        raise Misconfigured(element, "SNMP credentials need a community or a user")
-    try:
-        return UsmUserData(
-            user,
-            secret.get("auth_password"),
-            secret.get("priv_password"),
-            authProtocol=AUTHENTICATION[secret.get("auth", "SHA")]
-            if "auth_password" in secret
-            else USM_AUTH_NONE,
-            privProtocol=PRIVACY[secret.get("priv", "AES")]
-            if "priv_password" in secret
-            else USM_PRIV_NONE,
-        )
-    except (KeyError, PySnmpError) as error:
-        raise Misconfigured(element, f"SNMP credentials are not usable: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +87,7 @@ class Session:
         self._patience = patience
         self._engine: Any = None
         self._target: Any = None
+        self._answered = False
 
     async def __aenter__(self) -> Self:
         timeout, retries = self._patience.timeout, self._patience.retries
@@ -130,7 +95,7 @@ class Session:
             self._target = await UdpTransportTarget.create(self.endpoint, timeout, retries)
         except (PySnmpError, OSError) as error:
             raise Unreachable(self.element, f"no such host: {self.endpoint[0]}") from error
-        self._engine = SnmpEngine()
+        self._engine, self._answered = SnmpEngine(), False
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -201,22 +166,15 @@ class Session:
     ) -> list[Any]:
         if self._engine is None:
             raise Misconfigured(self.element, "the adapter is not open")
-        call = command(
-            self._engine,
-            self._authentication,
-            self._target,
-            ContextData(),
-            *numbers,
-            *variables,
-            lookupMib=False,
-        )
-        try:
-            async with asyncio.timeout(self._patience.longest):
-                indication, status, index, answer = await call
-        except (TimeoutError, PySnmpError, OSError) as error:
-            raise Unreachable(self.element, f"no usable answer: {error!r}") from error
+        indication, status, index, answer = await self._once(command, variables, numbers)
+        if indication and self._answered:
+            # pysnmp 7.1 does not find back to a v3 agent that has restarted; a new engine does.
+            self._engine.close_dispatcher()
+            self._engine, self._answered = SnmpEngine(), False
+            indication, status, index, answer = await self._once(command, variables, numbers)
         if indication:
             raise self._failure(indication)
+        self._answered = True
         if status:
             place = int(index)
             path = str(variables[place - 1][0]) if 0 < place <= len(variables) else ""
@@ -224,6 +182,16 @@ class Session:
             reason = ERRORS[number] if number < len(ERRORS) else f"error {number}"
             raise Rejected(self.element, f"{reason} at {path}", path=path, reason=reason)
         return list(answer)
+
+    async def _once(
+        self, command: Command, variables: Sequence[Any], numbers: tuple[int, ...]
+    ) -> tuple[Any, Any, Any, Any]:
+        common = (self._engine, self._authentication, self._target, ContextData())
+        try:
+            async with asyncio.timeout(self._patience.longest):
+                return await command(*common, *numbers, *variables, lookupMib=False)
+        except (TimeoutError, PySnmpError, OSError) as error:
+            raise Unreachable(self.element, f"no usable answer: {error!r}") from error
 
     def _failure(self, indication: object) -> Rejected | Unreachable:
         if isinstance(indication, BAD_CREDENTIALS):

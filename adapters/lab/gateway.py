@@ -1,7 +1,6 @@
 """The lab's gateway: an snmpd that shapes real traffic and reports real faults."""
 
 import os
-import re
 import secrets
 import shutil
 import socket
@@ -168,11 +167,17 @@ class Lab:
         log = files / "snmpd.log"
         command = ("ip", "netns", "exec", self.site.gateway, "snmpd", "-f", "-I", "-smux", "-Lf")
         self._snmpd = subprocess.Popen(  # noqa: S603
-            (*command, str(log), "-C", "-c", str(files / "snmpd.conf")),
+            (*command, str(log)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={"PATH": PATH, "MIBS": "", "SNMP_PERSISTENT_DIR": str(files / "state")},
+            # Not -C -c: with them it does not read its own state, and is a new agent each time.
+            env={
+                "PATH": PATH,
+                "MIBS": "",
+                "SNMPCONFPATH": f"{files}:{files}/state",
+                "SNMP_PERSISTENT_DIR": str(files / "state"),
+            },
             start_new_session=True,
         )
         end = time.monotonic() + PATIENCE
@@ -192,21 +197,6 @@ class Lab:
                 self._snmpd.kill()
                 self._snmpd.wait(5)
             self._snmpd = None
-
-    def throughput(self, port: str, *, upstream: bool = False, seconds: int = 1) -> float:
-        """Return what really goes through a port, in bits per second, measured by iperf3.
-
-        Raises:
-            LabError: There is no iperf3, or it fails.
-        """
-        server = self.site.run(self.site.core, "iperf3", "-s", "-1", "-D", "-p", "5201")
-        time.sleep(0.2)
-        way = () if upstream else ("-R",)
-        client = ("iperf3", "-c", "198.18.0.2", "-t", str(seconds), "-O", "1", "-f", "k", *way)
-        said = server + self.site.run(self.site.customers[port], *client)
-        if found := re.search(r"([\d.]+) Kbits/sec\s+receiver", said):
-            return float(found[1]) * 1000
-        raise LabError(f"iperf3: {said}")
 
     def _configure(self) -> None:
         files, site = self.site.files, self.site

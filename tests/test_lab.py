@@ -1,0 +1,220 @@
+"""The real gateway: snmpd in a network namespace, its bandwidth, its faults, its traps."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from adapters import mib
+from adapters.credentials import Secret
+from adapters.errors import PartiallyApplied, Rejected, Unreachable
+from adapters.lab import Lab, available
+from adapters.lab.effect import throughput
+from adapters.lab.network import ip
+from adapters.snmp import SnmpElement
+from adapters.testing import AdapterContract, premium, provide
+from adapters.traps import Senders, TrapReceiver
+from adapters.values import Intent, Target
+from tmf_apis.assurance.rules import Effect, of_notification
+
+MISSING = available()
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
+]
+TRAP_PORT = 16162
+HASTE = {"timeout": "0.5", "retries": "0"}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with Lab(trap_port=TRAP_PORT) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+async def element(lab, anyio_backend):
+    async with SnmpElement(lab.target, Secret(lab.credentials["gw-lab"])) as element:
+        yield element
+
+
+@pytest.fixture
+async def receiver(lab, anyio_backend):
+    senders = Senders()
+    senders.trust("gw-lab", lab.site.gateway_address, lab.credentials["gw-lab"])
+    async with TrapReceiver(senders, lab.server_address, TRAP_PORT) as receiver:
+        yield receiver
+
+
+async def wait_for(receiver, trap, seconds=10):
+    async with asyncio.timeout(seconds):
+        async for one in receiver:
+            if one.notification.trap == trap:
+                return one
+    raise AssertionError
+
+
+class TestRealGateway(AdapterContract):
+    @pytest.fixture
+    def adapter(self, element):
+        return element
+
+    @pytest.fixture
+    def ports(self):
+        return ("sub1", "sub2")
+
+
+@pytest.mark.skipif(shutil.which("iperf3") is None, reason="iperf3 is not installed")
+async def test_a_service_really_has_its_bandwidth(lab, element):
+    free = await asyncio.to_thread(throughput, lab, "sub2")
+    intent = Intent("service-9", "sub2", downstream=20_000_000, upstream=5_000_000)
+    await provide(element, intent)
+    down = await asyncio.to_thread(throughput, lab, "sub2")
+    up = await asyncio.to_thread(throughput, lab, "sub2", upstream=True)
+    await element.remove("service-9")
+    assert down == pytest.approx(20e6, rel=0.25)
+    assert up == pytest.approx(5e6, rel=0.25)
+    assert free > 10 * down
+
+
+async def test_a_cut_cable_is_a_trap_an_alarm_and_a_condition_and_mended_it_goes(
+    lab, element, receiver
+):
+    ports = {int(port.index): port.name for port in (await element.inventory()).ports}
+    lab.cut("sub1")
+    try:
+        down = (await wait_for(receiver, mib.LINK_DOWN)).notification
+        for _ in range(50):
+            if conditions := await element.active_conditions():
+                break
+            await asyncio.sleep(0.2)
+    finally:
+        lab.mend("sub1")
+    up = (await wait_for(receiver, mib.LINK_UP)).notification
+    raised, cleared = of_notification(down, ports), of_notification(up, ports)
+    assert (raised.effect, raised.port, raised.deliberate) == (Effect.RAISE, "sub1", False)
+    assert (cleared.effect, cleared.key) == (Effect.CLEAR, raised.key)
+    assert [one.port for one in conditions] == ["sub1"]
+    assert (down.element, down.sender, down.boots) == ("gw-lab", "tmf", up.boots)
+    assert up.uptime > down.uptime
+
+
+async def test_a_port_switched_off_by_us_is_reported_as_deliberate(element, receiver):
+    off = Intent("service-1", "sub2", enabled=False)
+    transaction = await provide(element, off)
+    down = (await wait_for(receiver, mib.LINK_DOWN)).notification
+    await element.rollback(transaction)
+    up = (await wait_for(receiver, mib.LINK_UP)).notification
+    facts = of_notification(down, {})
+    assert (facts.deliberate, facts.effect, facts.port) == (True, Effect.CLEAR, "sub2")
+    assert of_notification(up, {}).key == facts.key
+
+
+async def test_a_restart_is_a_cold_start_with_one_more_boot(lab, element, receiver):
+    before = await element.probe()
+    await asyncio.to_thread(lab.restart)
+    cold = await wait_for(receiver, mib.COLD_START)
+    after = await element.probe()
+    assert of_notification(cold.notification, {}).resync
+    assert after.boots == before.boots + 1 == cold.notification.boots
+    assert after.uptime < before.uptime + 60
+
+
+async def test_a_wrong_community_is_unreachable_here_and_a_trap_there(lab, receiver):
+    target = Target("gw-lab", lab.site.gateway_address, options=HASTE)
+    async with SnmpElement(target, Secret({"community": "wrong"})) as element:
+        with pytest.raises(Unreachable, match="wrong community"):
+            await element.probe()
+    trap = (await wait_for(receiver, mib.AUTHENTICATION_FAILURE)).notification
+    assert of_notification(trap, {}).alarm_type == "securityService"
+
+
+async def test_a_wrong_password_is_rejected(lab):
+    secret = Secret(lab.credentials["gw-lab"] | {"auth_password": "not the password"})
+    async with SnmpElement(lab.target, secret) as element:
+        with pytest.raises((Rejected, Unreachable), match=r"password|no .*answer") as caught:
+            await element.probe()
+    assert "not the password" not in str(caught.value)
+
+
+async def test_an_unknown_user_is_rejected(lab):
+    secret = Secret(lab.credentials["gw-lab"] | {"user": "stranger"})
+    async with SnmpElement(lab.target, secret) as element:
+        with pytest.raises(Rejected, match="does not know our SNMP user"):
+            await element.probe()
+
+
+async def test_who_may_only_read_cannot_write(lab):
+    secret = Secret(lab.credentials["gw-lab-read"])
+    async with SnmpElement(lab.target, secret) as element:
+        plan = await element.plan(premium("sub1"))
+        with pytest.raises(Rejected) as caught:
+            await element.apply(plan)
+    assert caught.value.reason in {"noAccess", "authorizationError"}
+
+
+async def test_a_rate_beyond_the_gateway_is_rejected_with_its_reason(element):
+    with pytest.raises(PartiallyApplied, match="wrongValue") as caught:
+        await provide(element, Intent("service-1", "sub1", downstream=20_000_000_000))
+    await element.rollback(caught.value.transaction)
+    assert await element.read("service-1") is None
+
+
+async def test_an_inform_comes_again_until_it_is_acknowledged():
+    with Lab("gw-inform", ports=1, trap_port=TRAP_PORT, version="2c", inform=True) as lab:
+        senders = Senders()
+        senders.trust("gw-inform", lab.site.gateway_address, lab.credentials["gw-inform"])
+        async with TrapReceiver(senders, lab.server_address, TRAP_PORT) as receiver:
+            lab.cut("sub1")
+            first = await wait_for(receiver, mib.LINK_DOWN)
+            second = await wait_for(receiver, mib.LINK_DOWN)
+            assert first.notification.inform
+            repeats = {of_notification(one.notification, {}).repeat for one in (first, second)}
+            assert len(repeats) == 1
+            second.acknowledge()
+            with pytest.raises(TimeoutError):
+                await wait_for(receiver, mib.LINK_DOWN, 2.5)
+
+
+def test_a_lab_goes_with_its_process():
+    code = (
+        "import sys, time; from adapters.lab import Lab\n"
+        "lab = Lab(ports=1).up(); print(lab.site.gateway, lab.site.files, flush=True)\n"
+        "time.sleep(60)"
+    )
+    child = subprocess.Popen(  # noqa: S603
+        (sys.executable, "-c", code), stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+    )
+    with child:
+        namespace, files = child.stdout.readline().split()
+        assert namespace in ip("netns")
+        os.kill(child.pid, signal.SIGKILL)
+    end = time.monotonic() + 10
+    while namespace in ip("netns") or Path(files).exists():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_what_a_dead_process_left_is_swept_away_by_the_next_lab():
+    left = "tmflab-4194399-1-0-gw"
+    ip("netns", "add", left)
+    with Lab(ports=1):
+        assert left not in ip("netns")
+
+
+def test_labs_do_not_meet():
+    with Lab(ports=1) as one, Lab(ports=1) as other:
+        assert one.server_address != other.server_address
+        assert one.site.gateway != other.site.gateway
+    assert one.name not in ip("netns")
