@@ -404,3 +404,44 @@ def test_nobody_names_an_alarm_that_is_gone():
     assert "parentAlarm" not in desk.get("Alarm", "b")
     with pytest.raises(NotFound):
         desk.get("Alarm", "p")
+
+
+def test_an_alarm_that_comes_acknowledged_says_by_whom():
+    made = rules.on_create({**ALARM, "id": "a", "ackState": "acknowledged"}, circumstances())
+    assert made["ackUserId"] == "tester"
+
+
+def test_what_the_new_raise_says_is_kept():
+    desk = a_desk("a")
+    patch(desk, "a", state="cleared")
+    said = {"alarmRaisedTime": "2026-03-01T11:59:00.000Z", "ackState": "acknowledged"}
+    raised = patch(desk, "a", state="raised", perceivedSeverity="minor", **said)
+    assert {name: raised[name] for name in said} == said
+
+
+def test_a_pattern_may_list_plain_values_and_types_alone_say_nothing():
+    desk = a_desk("a", "b")
+    patch(desk, "b", tags=["fibre", "west"])
+    assert finding.matching(desk, [{"tags": ["west"]}], "")[0] == ["b"]
+    pattern = {"tags": ["west"], "comment": [{"@type": "Comment"}]}
+    assert finding.matching(desk, [pattern], "")[0] == ["b"]
+
+
+def test_what_is_acknowledged_or_cleared_already_stays_as_it_is():
+    desk = a_desk("a")
+    post(desk, "ClearAlarm", clearUserId="first", alarmPattern=[{"id": "a"}])
+    before = desk.get("Alarm", "a")
+    post(desk, "ClearAlarm", clearUserId="second", alarmPattern=[{"id": "a"}])
+    post(desk, "UnAckAlarm", ackUserId="second", alarmPattern=[{"id": "a"}])
+    group(desk, "a", "a", kind="UnGroupAlarm")
+    assert desk.get("Alarm", "a") == before
+
+
+def test_a_parent_that_goes_meanwhile_is_an_error_of_the_task(monkeypatch):
+    monkeypatch.setattr(actions, "AT_ONCE", 0)
+    desk = a_desk("p", "a")
+    task = group(desk, "p", "a")
+    desk.delete("Alarm", "p")
+    desk.laws["GroupAlarm"].begin(desk, task)
+    ended = desk.get("GroupAlarm", task["id"])
+    assert (ended["state"], ended["groupedAlarm"]) == ("terminatedWithError", [])

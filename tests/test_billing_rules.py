@@ -365,3 +365,28 @@ def test_the_bill_of_a_task_has_one_id():
 
 def test_bill_cycles_are_for_everyone_to_read():
     assert list(room(Settings()).laws["BillCycle"].parties({})) == ["*"]
+
+
+def test_a_request_without_account_or_party_belongs_to_nobody():
+    assert list(rules.parties({"billingAccount": {"name": "x"}})) == []
+
+
+def test_a_stored_rate_that_cannot_be_billed_is_named():
+    desk = a_desk(a_rate("r1"))
+    del desk.stored[RATE]["r1"]["taxExcludedAmount"]
+    ended = run(desk, ask(desk))
+    assert ended["state"] == "terminatedWithError"
+    assert "rate r1" in ended["failure"][0]["reason"]
+
+
+def test_a_spoiled_rate_that_comes_after_the_claim_waits_for_another_bill():
+    desk = a_desk(a_rate("r1"), a_rate("r2"))
+    task = ask(desk)
+    desk.crash = 1
+    with suppress(RuntimeError):
+        run(desk, task)
+    desk.crash = None
+    del desk.stored[RATE]["r2"]["taxExcludedAmount"]
+    assert run(desk, task)["state"] == "done"
+    (bill,) = desk.find(BILL, {})
+    assert bill["taxExcludedAmount"] == money(10)

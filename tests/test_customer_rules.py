@@ -163,3 +163,7 @@ def test_odd_shapes_are_refused_or_let_through_but_never_an_accident(customer):
 
 def test_the_room_has_a_law_for_its_kind():
     assert isinstance(room(Settings()).laws["Customer"], Law)
+
+
+def test_a_customer_without_ids_belongs_to_nobody():
+    assert list(rules.parties({"engagedParty": {"name": "Ada"}})) == []

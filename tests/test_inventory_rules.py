@@ -251,3 +251,25 @@ def test_whatever_is_done_both_sides_agree_and_containment_is_a_forest(steps):
             }
             assert one not in outwards
             outwards -= seen
+
+
+def test_dates_are_compared_again_when_one_of_them_changes():
+    desk = a_desk()
+    start = {"startOperatingDate": "2026-02-01T00:00:00.000Z"}
+    desk.create("Resource", a_resource("r1", **start))
+    with pytest.raises(InvalidBody, match="endOperatingDate"):
+        desk.change(
+            "Resource", "r1", lambda old: {**old, "endOperatingDate": "2026-01-01T00:00:00.000Z"}
+        )
+
+
+def test_what_was_stored_once_does_not_hinder_another_change():
+    twice = [{"name": "speed", "value": 1}, {"name": "speed", "value": 2}]
+    old = a_resource("r1", usageState="idle", resourceCharacteristic=twice)
+    new = {**old, "name": "renamed"}
+    assert rules.on_change(old, new, circumstances()) == new
+
+
+def test_the_other_side_of_an_unnamed_resource_is_a_plain_reference():
+    made = relationships.with_edge({"id": "a"}, ("contains", "b"), {"id": "b"})
+    assert made["resourceRelationship"][0]["resource"] == {"@type": "ResourceRef", "id": "b"}
