@@ -94,6 +94,12 @@ def test_clearing_again_does_not_move_the_time_of_the_clear():
     assert again["alarmClearedTime"] == "2026-03-01T11:30:00.000Z"
 
 
+def test_the_time_of_a_clear_cannot_be_removed():
+    desk = a_desk("a")
+    patch(desk, "a", state="cleared")
+    assert patch(desk, "a", alarmClearedTime=None)["alarmClearedTime"] == NOW
+
+
 def test_an_alarm_is_not_cleared_before_it_was_raised():
     with pytest.raises(InvalidBody, match="alarmClearedTime"):
         patch(a_desk("a"), "a", state="cleared", alarmClearedTime="2026-03-01T10:00:00.000Z")
@@ -206,7 +212,7 @@ def test_a_pattern_reaches_into_objects_and_arrays():
     "pattern", [{}, {"@type": "Alarm"}, {"alarmedObject": {}}, {"comment": []}]
 )
 def test_a_pattern_that_says_nothing_is_refused(pattern):
-    with pytest.raises(InvalidBody, match="/alarmPattern/0.*: expected"):
+    with pytest.raises(InvalidBody, match=r"/alarmPattern/0.*: expected"):
         finding.matching(a_desk(), [pattern], "/alarmPattern")
 
 

@@ -4,7 +4,7 @@ from functools import partial
 
 from tmf_apis.alarms import actions, links, model, rules
 from tmf_apis.alarms.finding import AlarmKey, find_open
-from tmf_apis.rest.law import Law, Room
+from tmf_apis.rest.law import Law, Room, touches
 from tmf_apis.rest.owners import party_ids
 from tmf_apis.settings import Settings
 
@@ -19,6 +19,7 @@ def room(settings: Settings) -> Room:  # noqa: ARG001
         on_change=rules.on_change,
         check=links.check,
         after=links.mirror,
+        concerns=touches("parentAlarm", "correlatedAlarm"),
         parties=party_ids,
         state_event=frozenset({"state", "ackState"}),
     )

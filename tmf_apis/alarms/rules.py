@@ -130,6 +130,8 @@ def _cleared_or_raised(old: Resource, new: Resource, circumstances: Circumstance
         return _raise(old, new, circumstances)
     if by_severity and not by_state and not _says_cleared(severity):
         return _raise(old, {**new, "state": "raised"}, circumstances)
+    kept = new.get("alarmClearedTime") or old.get("alarmClearedTime") or circumstances.timestamp
+    new = {**new, "perceivedSeverity": "cleared", "alarmClearedTime": kept}
     _in_order(new)
     return new
 
