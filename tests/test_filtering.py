@@ -520,6 +520,16 @@ class TestTypes:
         assert left.type_of("color") is None
         assert left.type_of("@type") == AttributeType("string", (False,))
 
+    def test_a_subtype_that_adds_nothing_opens_nothing(self):
+        base = {
+            "type": "object",
+            "properties": {"name": {"type": "string"}},
+            "discriminator": {"mapping": {"Same": "#/components/schemas/Same"}},
+        }
+        same = {"allOf": [{"$ref": "#/components/schemas/Base"}, {"type": "object"}]}
+        paths = SchemaPaths({"components": {"schemas": {"Base": base, "Same": same}}}, "Base")
+        assert paths.type_of("nope") is None
+
     def test_an_extension_adds_attributes_wherever_its_type_is(self):
         extra = {"Note": [{"properties": {"mood": {"type": "integer"}}}]}
         paths = SchemaPaths(CONTRACT, "Thing", extra)

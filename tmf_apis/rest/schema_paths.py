@@ -47,6 +47,7 @@ class _Shape:
     kinds: set[Kind] = field(default_factory=set)
     items: list[Schema] = field(default_factory=list)
     free: bool = False
+    cut: bool = False  # a part was left out, because whoever asks has it already
 
     def add(self, other: "_Shape") -> None:
         for name, schemas in other.properties.items():
@@ -54,6 +55,7 @@ class _Shape:
         self.kinds |= other.kinds
         self.items += other.items
         self.free |= other.free
+        self.cut |= other.cut
 
     def kind(self) -> Kind:
         kinds: set[Kind] = self.kinds | ({"object"} if self.properties else set())
@@ -149,7 +151,7 @@ class SchemaPaths:
         if (schema := self._schemas.get(name)) is None:
             return _Shape(free=True)
         if id(schema) in active:
-            return _Shape()
+            return _Shape(cut=True)
         shape = self._shape(schema, subtypes=subtypes, active=active | {id(schema)}, named=True)
         for extension in self._extensions.get(name, ()):
             shape.add(self._shape(extension, subtypes=False, active=active))
@@ -183,7 +185,7 @@ def _is_free(schema: Schema, shape: _Shape, alternatives: Sequence[_Shape]) -> b
     """Tell whether a schema, its parents included, leaves its attributes open."""
     if shape.free or _opens(schema):
         return True
-    closed = bool(shape.properties or shape.items or alternatives)
+    closed = bool(shape.properties or shape.items or shape.cut or alternatives)
     return not closed and shape.kinds <= {"object"}
 
 
