@@ -19,6 +19,8 @@ from adapters.errors import (
     Rejected,
     Unreachable,
 )
+from adapters.lab import Lab, network
+from adapters.lab.stand import SimulatedStand, stand
 from adapters.profile import BROADBAND_GATEWAY, load
 from adapters.simulated import WRONG_VALUE
 from adapters.simulator import SimulatedGateway
@@ -372,3 +374,43 @@ async def test_an_absent_variable_is_none(element):
 def test_wrong_kinds_of_value_are_known_to_the_codec():
     assert ber.value(ber.IP_ADDRESS, bytes((127, 0, 0, 1))) == "127.0.0.1"
     assert ber.encode_value(ber.IP_ADDRESS, "127.0.0.1") == b"\x40\x04\x7f\x00\x00\x01"
+
+
+def test_a_stand_needs_nothing_but_this_process():
+    with SimulatedStand("gw-stand", trap_port=0) as gateway:
+        secret = Secret(gateway.credentials["gw-stand"])
+
+        async def conditions():
+            async with SnmpElement(gateway.target, secret) as element:
+                return [one.port for one in await element.active_conditions()]
+
+        assert asyncio.run(conditions()) == []
+        gateway.cut("sub2")
+        assert asyncio.run(conditions()) == ["sub2"]
+        gateway.mend("sub2")
+        assert asyncio.run(conditions()) == []
+    with pytest.raises(RuntimeError, match="not up"):
+        gateway.cut("sub2")
+
+
+def test_where_there_is_no_lab_the_stand_is_simulated_and_says_why(monkeypatch):
+    monkeypatch.setattr(network.os, "geteuid", lambda: 1000)
+    network.available.cache_clear()
+    try:
+        gateway, reason = stand("gw-stand", trap_port=0)
+        with gateway:
+            assert isinstance(gateway, SimulatedStand)
+            assert not isinstance(gateway, Lab)
+            assert "root" in reason
+    finally:
+        network.available.cache_clear()
+
+
+def test_a_lab_without_its_packages_names_them(monkeypatch):
+    monkeypatch.setattr(network.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(network, "PATH", "")
+    network.available.cache_clear()
+    try:
+        assert "apt-get install iproute2 snmpd" in network.available()
+    finally:
+        network.available.cache_clear()
