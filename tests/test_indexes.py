@@ -27,7 +27,7 @@ def a_document(number):
         "body": {"place": {"name": f"place {number % 100}"}},
     }
     if number % 100 == 0:
-        document["events"] = [{"id": f"e{number}", "at": "2026-01-02T03:04:05.678Z"}]
+        document["events"] = [{"id": f"e{number}", "due": 0}]
     if number % 10 == 0:
         document["idem"] = {"key": f"k{number}", "hash": ""}
     return document
@@ -54,7 +54,7 @@ def stages(plan):
         ({"tenant": "t1"}, "_id", "tenant"),
         ({"tenant": "t1", "parties": "p4"}, "_id", "parties"),
         ({"tenant": "t1", "parties": {"$in": ["p4", "p9"]}}, "_id", "parties"),
-        (dict(PENDING), "events.0.at", "pending"),
+        (dict(PENDING), "events.0.due", "pending"),
         (dict(PENDING), None, "pending"),
         ({"tenant": "t1", "idem.key": "k10"}, None, "idempotency"),
         ({"tenant": "t1", "body.place.name": "place 7"}, "_id", "place"),

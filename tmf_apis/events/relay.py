@@ -24,6 +24,7 @@ from tmf_apis.events.deliveries import Deliveries
 from tmf_apis.events.envelope import Render
 from tmf_apis.events.matching import Matching
 from tmf_apis.events.outbox import PendingEvent
+from tmf_apis.store.indexes import PENDING
 from tmf_apis.store.model import GONE
 
 LEASES = "leases"
@@ -95,12 +96,22 @@ class Relay:
         """Make the indexes and leases for some kinds."""
         for kind in kinds:
             self._database[kind].create_index(
-                "events.0.due", partialFilterExpression={"events.0": {"$exists": True}}
+                "events.0.due", name="pending", partialFilterExpression=dict(PENDING)
             )
             leases.prepare(self._database[LEASES], kind)
 
-    def drain(self, kind: str, stop: Callable[[], bool] = lambda: False) -> set[str]:
+    def drain(
+        self,
+        kind: str,
+        stop: Callable[[], bool] = lambda: False,
+        tell: Callable[[set[str]], object] = lambda _: None,
+    ) -> set[str]:
         """Hand on every pending event of a kind, unless another relay is at it.
+
+        Args:
+            kind: The kind.
+            stop: Asked before each batch.
+            tell: Told of subscriptions as soon as they have something new.
 
         Returns:
             The subscriptions that have something new.
@@ -113,16 +124,21 @@ class Relay:
             while not stop() and (lease := leases.take(table, kind, self._owner, self._lease)):
                 if not (documents := self._pending(kind, BATCH)):
                     break
-                told |= self._hand_on(kind, _Batch(documents), lease)
+                batch = _Batch(documents)
+                queued = self._hand_on(batch)
+                if queued:
+                    tell(queued)
+                self._tell(kind, batch, lease)
+                self._remove(kind, batch)
+                if writes := _put_off(batch):
+                    self._database[kind].bulk_write(writes, ordered=False)
+                told |= queued
         finally:
             leases.release(table, kind, self._owner)
         return told
 
     def _pending(self, kind: str, most: int) -> list[Document]:
-        query = {
-            "events.0": {"$exists": True},
-            "events.0.due": {"$lte": int(time.time() * 1000)},
-        }
+        query = {"events.0.due": {"$lte": int(time.time() * 1000)}}
         view = {"events": 1, "tenant": 1, "size": {"$bsonSize": "$$ROOT"}}
         documents = []
         size = 0
@@ -134,7 +150,8 @@ class Relay:
                     break
         return documents
 
-    def _hand_on(self, kind: str, batch: _Batch, lease: leases.Lease) -> set[str]:
+    def _hand_on(self, batch: _Batch) -> set[str]:
+        """Queue what the subscriptions are to receive of a batch."""
         events: list[PendingEvent] = [
             event for document in batch.documents for event in document["events"]
         ]
@@ -150,10 +167,6 @@ class Relay:
         deliveries = [one for one in deliveries if one["event"] in handed]
         if deliveries:
             self._deliveries.add(deliveries)
-        self._tell(kind, batch, lease)
-        self._remove(kind, batch)
-        if writes := _put_off(batch):
-            self._database[kind].bulk_write(writes, ordered=False)
         return {one["subscription"] for one in deliveries}
 
     def _remove(self, kind: str, batch: _Batch) -> None:

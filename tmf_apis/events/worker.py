@@ -133,11 +133,14 @@ class _Hands:
     async def work(self, kind: str, news: asyncio.Event, stop: asyncio.Event, pause: float) -> None:
         """Hand on a kind's events whenever there is news, and at intervals anyway."""
         loop = asyncio.get_running_loop()
+
+        def tell(subscriptions: set[str]) -> None:
+            loop.call_soon_threadsafe(self.deliverer.wake, subscriptions)
+
         while not stop.is_set():
             news.clear()
             try:
-                told = await loop.run_in_executor(self.threads, self.relay.drain, kind, stop.is_set)
-                self.deliverer.wake(told)
+                await loop.run_in_executor(self.threads, self.relay.drain, kind, stop.is_set, tell)
             except PyMongoError as error:
                 log.warning("events cannot be handed on: %s", error, extra={"kind": kind})
             except Exception:

@@ -22,8 +22,9 @@ META = "meta"
 LONGEST = 3600.0
 #: MongoDB error codes: an index of this name, or of these keys, is there with other options.
 CONFLICTS = frozenset({85, 86})
-#: Finds documents with events that wait for the relay, by the index ``pending``.
-PENDING: Mapping[str, Any] = {"events.0.at": {"$exists": True}}
+#: Finds documents with events that wait for the relay, by the index ``pending``; the relay asks
+#: for those that are due.
+PENDING: Mapping[str, Any] = {"events.0.due": {"$exists": True}}
 
 #: Finds what one party may see; every kind has it.
 BY_PARTY: dict[str, Any] = {"fields": ["tenant", "parties", "_id"]}
@@ -33,9 +34,14 @@ BASE = (
     IndexModel([("tenant", ASCENDING), ("_id", ASCENDING)], name="tenant"),
     IndexModel([(name, ASCENDING) for name in BY_PARTY["fields"]], name="parties"),
     IndexModel(
-        [("events.0.at", ASCENDING)],
+        [("events.0.due", ASCENDING)],
         name="pending",
-        partialFilterExpression={"events.0.at": {"$exists": True}},
+        partialFilterExpression={"events.0.due": {"$exists": True}},
+    ),
+    IndexModel(
+        [("todo.at", ASCENDING)],
+        name="todo",
+        partialFilterExpression={"todo.at": {"$exists": True}},
     ),
     IndexModel(
         [("tenant", ASCENDING), ("idem.key", ASCENDING)],
