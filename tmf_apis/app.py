@@ -6,6 +6,7 @@ Only this module and ``cli`` know all the pieces.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,6 @@ log = logging.getLogger(__name__)
 CONTRACTS = Path(__file__).parent.parent / "openapi"
 
 ROOMS: tuple[Callable[[Settings], Room], ...] = (
-    catalog.room,
     ordering.room,
     customer.room,
     billing.room,
@@ -87,7 +87,11 @@ class Engine:
         self.settings = settings
         self.contracts = contracts
         self.database = database
-        self.rooms = [room(settings) for room in ROOMS]
+        self.policy = Policy(
+            settings.callback_loopback or not settings.authenticated, settings.callback_hosts
+        )
+        self.apis = {c.base_path: self._api(c) for c in contracts}
+        self.rooms = [self._catalog(), *(room(settings) for room in ROOMS)]
         self.laws: dict[str, Law] = {}
         for room in self.rooms:
             self.laws.update(room.laws)
@@ -100,11 +104,7 @@ class Engine:
         }
         self.writes = Writes(self.resources, self.laws, flags)
         self.writes.desk = partial(BoundDesk, self.writes)
-        self.policy = Policy(
-            settings.callback_loopback or not settings.authenticated, settings.callback_hosts
-        )
         self.subscriptions = Subscriptions(database, self.policy, limit=settings.hub_limit)
-        self.apis = {c.base_path: self._api(c) for c in contracts}
         self._events = {c.base_path: event_types(c) for c in contracts}
 
     def _api(self, contract: Contract) -> Api:
@@ -114,6 +114,21 @@ class Engine:
             Dates(contract.document),
             Queries(contract, self.settings),
         )
+
+    def _catalog(self) -> Room:
+        """Return the catalogue room, whose jobs hold files to the contract."""
+        api = self.apis["/tmf-api/productCatalogManagement/v5"]
+
+        def accept(kind: str, resource: Json) -> Json:
+            api.schemas.check_types(kind, resource)
+            return api.dates.normalise(kind, resource)
+
+        def query(kind: str, text: str) -> Mapping[str, Any]:
+            request = Request("GET", "", "", text.removeprefix("?"), {}, b"", Identity("", ""))
+            attributes = replace(api.queries.attributes(kind, kind), prefix="", apart={"id": "id"})
+            return compiled(request.parameters(), attributes, self.settings)
+
+        return catalog.room(self.settings, policy=self.policy, accept=accept, query=query)
 
     def documents(self) -> list[type[Stored]]:
         """Return the mongoengine document of every kind."""

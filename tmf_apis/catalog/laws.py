@@ -6,7 +6,7 @@ from tmf_apis.catalog import actions, jobs, model, rules
 from tmf_apis.catalog.export import Query, plain_query
 from tmf_apis.catalog.jobs import Accept, Surroundings, as_it_is
 from tmf_apis.catalog.states import ENTITIES, ENTITY, JOB
-from tmf_apis.rest.law import Desk, Law, Resource, Room
+from tmf_apis.rest.law import Desk, Law, Resource, Room, touches
 from tmf_apis.security.outbound import Policy
 from tmf_apis.settings import Settings
 
@@ -60,12 +60,17 @@ def _entity(kind: str) -> Law:
         elif kind in rules.PARTS:
             actions.keep_version(kind, desk, old, new)
 
+    def versions(old: Resource | None, new: Resource | None) -> bool:
+        return old is not None and new is not None and rules.is_new_version(old, new)
+
+    tree = touches("parent", "subCategory", "name", "version")
     return Law(
         lifecycle=ENTITY,
         on_create=partial(rules.on_create, kind),
         on_change=partial(rules.on_change, kind),
         check=check,
         after=after,
+        concerns=tree if kind == "Category" else versions,
         parties=rules.everybody,
     )
 

@@ -192,6 +192,24 @@ def _any_change(old: Resource, new: Resource, circumstances: Circumstances) -> R
     return new
 
 
+def _always(old: Resource | None, new: Resource | None) -> bool:  # noqa: ARG001
+    return True
+
+
+def touches(*attributes: str) -> Callable[[Resource | None, Resource | None], bool]:
+    """Return whether a write adds, changes or removes one of some first-level attributes.
+
+    >>> touches("parent")({"name": "a"}, {"name": "b"}), touches("name")(None, {"name": "b"})
+    (False, True)
+    """
+
+    def touched(old: Resource | None, new: Resource | None) -> bool:
+        before, after = old or {}, new or {}
+        return any(before.get(name) != after.get(name) for name in attributes)
+
+    return touched
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Law:
     """What is particular to one kind; all functions work on the stored form.
@@ -207,6 +225,7 @@ class Law:
             resource (None on create) and the new one (None on delete).
         after: Follow-up on other resources, called after the write with the same arguments; may
             be called again after a crash, so it must be safe to repeat.
+        concerns: Whether a write calls for ``after``; asked with the old and the new resource.
         act: The deed of a task resource (POST /cancelProductOrder ...), called with the desk and
             the task before it is stored; what it returns is stored and answered.
         begin: Starts work that outlasts the request (job, bill run); called by the worker with
@@ -224,6 +243,7 @@ class Law:
     on_delete: Callable[[Resource, Circumstances], None] | None = None
     check: Callable[[Desk, Resource | None, Resource | None], None] | None = None
     after: Callable[[Desk, Resource | None, Resource | None], None] | None = None
+    concerns: Callable[[Resource | None, Resource | None], bool] = _always
     act: Callable[[Desk, Resource], Resource] | None = None
     begin: Callable[[Desk, Resource], None] | None = None
     parties: Callable[[Resource], Iterable[str]] | None = None

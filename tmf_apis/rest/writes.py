@@ -16,9 +16,11 @@ from pymongo.errors import DuplicateKeyError
 
 from tmf_apis.errors import Forbidden, InvalidBody, NotFound, PreconditionFailed, Stale
 from tmf_apis.events import outbox
-from tmf_apis.rest.law import Circumstances, Desk, Law, Resource
+from tmf_apis.rest.law import Circumstances, Desk, Law, Resource, rfc3339
 from tmf_apis.rest.representation import texts
 from tmf_apis.security.identity import EVERYONE, Identity
+from tmf_apis.store.connection import translated
+from tmf_apis.store.model import GONE
 from tmf_apis.store.resources import Document, Resources, taken
 
 #: How often a change without a precondition is tried when others change the resource too.
@@ -104,7 +106,13 @@ class Writes:
     ) -> Circumstances:
         """Return what rules may depend on, as of now."""
         return Circumstances(
-            datetime.now(UTC), version, identity.subject, self._flags, system, new_id
+            now=datetime.now(UTC),
+            version=version,
+            subject=identity.subject,
+            flags=self._flags,
+            system=system,
+            make_id=new_id,
+            parties=identity.parties,
         )
 
     def create(  # noqa: PLR0913
@@ -169,7 +177,8 @@ class Writes:
                 "key": idempotency.key, "hash": idempotency.hash,
                 "until": idempotency.until, "text": text,
             }  # fmt: skip
-        if law.after:
+        todo = law.after is not None and law.concerns(None, body)
+        if todo:
             document["todo"] = {"old": None, "at": circumstances.timestamp}
         try:
             self.resources.insert(kind, document)
@@ -177,7 +186,8 @@ class Writes:
             if idempotency and "idem" in str(error.details):
                 raise
             raise taken(kind, id) from None
-        self._afterwards(law, identity, circumstances, kind, key, None, {**body, "id": id})
+        if todo:
+            self._afterwards(identity, circumstances, kind, key, (None, {**body, "id": id}))
         return Written(id, 1, body, text)
 
     def change(  # noqa: PLR0913
@@ -219,11 +229,13 @@ class Writes:
             if new == old:
                 return Written(id, document["rev"], _members(old), {}, changed=False)
             new = self._legal(law, kind, old, new, circumstances)
+            if new == old:
+                return Written(id, document["rev"], _members(old), {}, changed=False)
             if law.check:
                 law.check(self._staff(identity, circumstances), old, new)
             if written := self._replace(identity, kind, document, new, circumstances):
-                key = document["_id"]
-                self._afterwards(law, identity, circumstances, kind, key, old, new)
+                if law.after and law.concerns(old, new):
+                    self._afterwards(identity, circumstances, kind, document["_id"], (old, new))
                 return written
             time.sleep(0.001 * attempt)
         raise Stale(f"{kind} {id} was changed by others {ATTEMPTS} times in a row; try again")
@@ -260,7 +272,7 @@ class Writes:
                 parties=self._parties(law, old), now=circumstances.now,
             )  # fmt: skip
             if self.resources.remove(kind, document["_id"], document["rev"], [event]):
-                if law.after:
+                if law.after and law.concerns(old, None):
                     law.after(self._staff(identity, circumstances), old, None)
                 return
         raise Stale(f"{kind} {id} was changed by others {ATTEMPTS} times in a row; try again")
@@ -313,7 +325,7 @@ class Writes:
             parties=parties, now=circumstances.now, states=_states(law),
         )  # fmt: skip
         changes = {"body": body, "text": text, "parties": parties}
-        if law.after:
+        if law.after and law.concerns(document["body"], body):
             changes["todo"] = {"old": document["body"], "at": circumstances.timestamp}
         if not self.resources.replace(kind, document["_id"], rev, changes, events):
             return None
@@ -341,20 +353,40 @@ class Writes:
         staff = Identity(identity.subject, identity.tenant)
         return self.desk(staff, replace(circumstances, system=True))
 
-    def _afterwards(  # noqa: PLR0913
+    def _afterwards(
         self,
-        law: Law,
         identity: Identity,
         circumstances: Circumstances,
         kind: str,
         key: str,
-        old: Resource | None,
-        new: Resource,
+        change: tuple[Resource | None, Resource],
     ) -> None:
-        if law.after is None:
-            return
-        law.after(self._staff(identity, circumstances), old, new)
-        self.resources.collection(kind).update_one({"_id": key}, {"$unset": {"todo": ""}})
+        after = self.law(kind).after
+        assert after is not None  # noqa: S101
+        after(self._staff(identity, circumstances), *change)
+        with translated():
+            self.resources.collection(kind).update_one({"_id": key}, {"$unset": {"todo": ""}})
+
+    def resume(self, kind: str, before: datetime) -> int:
+        """Do the follow-ups of writes whose process died before it had done them.
+
+        Args:
+            kind: The kind.
+            before: Writes since then may still be under way and are left alone.
+
+        Returns:
+            How many there were.
+        """
+        query = {"todo.at": {"$lt": rfc3339(before)}, "tenant": {"$ne": GONE}}
+        found = self.resources.many(kind, query, limit=1000)
+        for document in found:
+            identity = Identity("server", document["tenant"])
+            old = document["todo"]["old"]
+            new = {**document["body"], "id": document["id"]}
+            change = (old and {**old, "id": document["id"]}, new)
+            circumstances = self.circumstances(identity, system=True)
+            self._afterwards(identity, circumstances, kind, document["_id"], change)
+        return len(found)
 
 
 def related_parties(resource: Mapping[str, Any]) -> set[str]:

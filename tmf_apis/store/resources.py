@@ -6,6 +6,7 @@ Raw collections, not mongoengine objects: hydrating one costs twenty times what 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bson import CodecOptions, decode_all
 from pymongo.collection import Collection
 from pymongo.database import Database
 
@@ -31,6 +32,7 @@ class Resources:
         self.database = database
         self.counts = counts
         self._time = query_time
+        self._codec: CodecOptions[Document] = database.codec_options
         self._collections: dict[str, Collection[Document]] = {}
 
     def collection(self, kind: str) -> Collection[Document]:
@@ -69,17 +71,17 @@ class Resources:
     ) -> list[Document]:
         """Return documents in order."""
         with translated():
-            cursor = self.collection(kind).find(
+            # A batch decoded at once costs a third of what the cursor's own loop does.
+            batches = self.collection(kind).find_raw_batches(
                 query,
                 projection,
                 sort=list(sort),
                 skip=skip,
                 limit=limit,
+                batch_size=limit + 1 if limit else 0,
                 max_time_ms=self._time,
             )
-            if limit:
-                cursor.batch_size(limit + 1)
-            return list(cursor)
+            return [one for batch in batches for one in _decoded(batch, self._codec)]
 
     def insert(self, kind: str, document: Document) -> None:
         """Write a new document.
@@ -133,6 +135,11 @@ class Resources:
         if result.matched_count:
             self.counts.deleted(kind, key, tenant)
         return result.matched_count == 1
+
+
+def _decoded(batch: Any, codec: CodecOptions[Document]) -> list[Document]:  # noqa: ANN401
+    """Return the documents of a raw batch, which pymongo types as documents but gives as bytes."""
+    return decode_all(batch, codec)
 
 
 def taken(kind: str, id: str) -> Conflict:
