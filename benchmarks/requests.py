@@ -1,0 +1,220 @@
+"""Requests/s, latency and processor time of the server beside those of the floor.
+
+``python -m benchmarks.requests``: both servers on the same database, taken in turn in one run;
+server on one core, load and database on the other. Prints medians over the rounds.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from pymongo import MongoClient
+
+from benchmarks.data import offering, stored
+from benchmarks.load import Shot
+
+ROOT = Path(__file__).parent.parent
+MOUNT = "/tmf-api/productCatalogManagement/v5"
+TICK = os.sysconf("SC_CLK_TCK")
+#: At most this many times the floor's processor time.
+BARS = {"get": 1.3, "list 20": 1.0, "list 100": 1.0, "filtered": 1.0, "fields": 1.0,
+        "create": 2.0, "patch": 2.0}  # fmt: skip
+
+
+def processor_time(pid: int) -> float:
+    """Return what a process has used, all its threads, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def memory(pid: int) -> float:
+    """Return the resident memory of a process in MiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def pinned(command: list[str], core: int) -> list[str]:
+    """Return a command bound to a core where there are several."""
+    return ["taskset", "-c", str(core), *command] if (os.cpu_count() or 1) > 1 else command
+
+
+def until_ready(url: str, seconds: float) -> float:
+    """Wait until a URL answers 200 and return how long it took, in seconds."""
+    started = time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
+            return time.perf_counter() - started
+        time.sleep(0.02)
+    raise SystemExit(f"{url} did not answer within {seconds:g} s")
+
+
+@contextlib.contextmanager
+def running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen]:
+    """Run a process and end it."""
+    process = subprocess.Popen(  # noqa: S603 - our own servers
+        command, env={**os.environ, **environment}, cwd=ROOT, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def measured(pid: int, port: int, shot: Shot, seconds: float, connections: int) -> dict:
+    """Return the load generator's figures and the processor time a request, in microseconds."""
+    task = {
+        "port": port,
+        "shot": {"method": shot.method, "paths": shot.paths, "body": shot.body,
+                 "headers": shot.headers},
+        "seconds": seconds,
+        "connections": connections,
+    }  # fmt: skip
+    before = processor_time(pid)
+    run = subprocess.run(  # noqa: S603 - our own program
+        pinned([sys.executable, "-m", "benchmarks.load"], 1),
+        input=json.dumps(task), capture_output=True, text=True, cwd=ROOT, check=True,
+    )  # fmt: skip
+    result = json.loads(run.stdout)
+    result["cpu"] = 1e6 * (processor_time(pid) - before) / result["count"]
+    result["rate"] = result["count"] / result["seconds"]
+    return result
+
+
+def shots(ids: list[str], token: str) -> dict[str, tuple[Shot, Shot]]:
+    """Return for each operation the request to the floor and the one to the server."""
+    mine = f"Authorization: Bearer {token}\r\n"
+    body = json.dumps(offering(7))
+    one = [f"/productOffering/{id}" for id in ids[:500]]
+    lists = {
+        "list 20": "/productOffering?limit=20",
+        "list 100": "/productOffering?limit=100",
+        "filtered": "/productOffering?lifecycleStatus=In%20test&limit=20",
+        "fields": "/productOffering?fields=name,lifecycleStatus&limit=20",
+    }
+    pairs = {"get": (Shot("GET", one), Shot("GET", [MOUNT + path for path in one], "", mine))}
+    for name, path in lists.items():
+        pairs[name] = (Shot("GET", [path]), Shot("GET", [MOUNT + path], "", mine))
+    pairs["create"] = (
+        Shot("POST", ["/productOffering"], body),
+        Shot("POST", [MOUNT + "/productOffering"], body, mine),
+    )
+    changes = [json.dumps({"description": f"changed {n}"}) for n in range(2)]
+    pairs["patch"] = (
+        Shot("PATCH", one, changes[0]),
+        Shot("PATCH", [MOUNT + path for path in one], changes[1], mine),
+    )
+    return pairs
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--documents", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--only", default="", help="names of operations, separated by commas")
+    parser.add_argument("--port", type=int, default=8680)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        table(options, Path(folder))
+
+
+def table(options: argparse.Namespace, folder: Path) -> None:
+    """Start both servers on one database, load it, measure in turn, print."""
+    environment = {"TMF_DATA_DIR": str(folder), "TMF_AUTH": "on", "TMF_LOG_LEVEL": "WARNING"}
+    tmf = [sys.executable, "-m", "tmf_apis"]
+    serve = pinned([*tmf, "serve", "--port", str(options.port)], 0)
+    with running(serve, environment) as server:
+        took = until_ready(f"http://127.0.0.1:{options.port}/health/ready", 60)
+        print(f"ready after {took:.2f} s, database included")
+        state = json.loads((folder / "mongod.json").read_text())
+        subprocess.run(
+            ["taskset", "-a", "-cp", "1", str(state["pid"])], capture_output=True, check=False
+        )  # noqa: S603, S607
+        uri = uri_of(folder)
+        ids = fill(uri, options.documents)
+        token = subprocess.run(  # noqa: S603 - our own program
+            [*tmf, "token"], env={**os.environ, **environment}, capture_output=True, text=True,
+            check=True, cwd=ROOT,
+        ).stdout.strip()  # fmt: skip
+        port = options.port + 1
+        floor_environment = {"FLOOR_URI": uri, "FLOOR_DATABASE": "tmf"}
+        command = pinned([sys.executable, "-m", "benchmarks.floor", str(port)], 0)
+        with running(command, floor_environment) as floor:
+            until_ready(f"http://127.0.0.1:{port}/productOffering/{ids[0]}", 20)
+            compare(options, shots(ids, token), floor.pid, server.pid)
+        print(f"\nmemory of the server: {memory(server.pid):.0f} MiB")
+
+
+def uri_of(folder: Path) -> str:
+    """Return the URI of the embedded database."""
+    from tmf_apis.settings import Settings  # noqa: PLC0415
+    from tmf_apis.store.embedded import Mongod  # noqa: PLC0415
+
+    return Mongod(Settings(data_dir=folder)).uri
+
+
+def fill(uri: str, count: int) -> list[str]:
+    """Store offerings and return their ids."""
+    with MongoClient(uri) as client:
+        collection = client["tmf"]["ProductOffering"]
+        ids = []
+        for start in range(0, count, 5000):
+            documents = [stored(number) for number in range(start, min(count, start + 5000))]
+            ids += [document["id"] for document in documents]
+            collection.insert_many(documents, ordered=False)
+    return ids
+
+
+def compare(options: argparse.Namespace, pairs: dict, floor: int, server: int) -> None:
+    """Print one line an operation: medians of the floor, of the server, and the ratio."""
+    print(f"\n{'':10}{'floor':>30}{'server':>38}{'ratio':>12}  bar")
+    print(
+        f"{'':10}" + f"{'req/s':>9}{'p50 ms':>8}{'p99 ms':>8}{'cpu us':>8}   " * 2 + "of cpu time"
+    )
+    chosen = [name for name in options.only.split(",") if name] or list(pairs)
+    for name in chosen:
+        floor_shot, server_shot = pairs[name]
+        rows: list[list[dict]] = [[], []]
+        for _ in range(options.rounds):
+            rows[0].append(
+                measured(floor, options.port + 1, floor_shot, options.seconds, options.connections)
+            )
+            rows[1].append(
+                measured(server, options.port, server_shot, options.seconds, options.connections)
+            )
+        bad = sorted({status for row in (*rows[0], *rows[1]) for status in row["bad"]})
+        middle = [
+            {
+                key: statistics.median(row[key] for row in side)
+                for key in ("rate", "p50", "p99", "cpu")
+            }
+            for side in rows
+        ]
+        ratio = statistics.median(
+            mine["cpu"] / theirs["cpu"] for theirs, mine in zip(*rows, strict=True)
+        )
+        verdict = "ok" if ratio <= BARS[name] else "OVER"
+        cells = "".join(
+            f"{one['rate']:9.0f}{one['p50']:8.2f}{one['p99']:8.2f}{one['cpu']:8.0f}   "
+            for one in middle
+        )
+        print(f"{name:10}{cells}{ratio:6.2f}   {BARS[name]:.1f} {verdict}  {bad or ''}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
