@@ -87,7 +87,7 @@ class Session:
         self._patience = patience
         self._engine: Any = None
         self._target: Any = None
-        self._answered = False
+        self._secured, self._answered = "community" not in secret, False
 
     async def __aenter__(self) -> Self:
         timeout, retries = self._patience.timeout, self._patience.retries
@@ -167,7 +167,7 @@ class Session:
         if self._engine is None:
             raise Misconfigured(self.element, "the adapter is not open")
         indication, status, index, answer = await self._once(command, variables, numbers)
-        if indication and self._answered:
+        if indication and self._secured and self._answered:
             # pysnmp 7.1 does not find back to a v3 agent that has restarted; a new engine does.
             self._engine.close_dispatcher()
             self._engine, self._answered = SnmpEngine(), False

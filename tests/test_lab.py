@@ -77,7 +77,6 @@ class TestRealGateway(AdapterContract):
 
 @pytest.mark.skipif(shutil.which("iperf3") is None, reason="iperf3 is not installed")
 async def test_a_service_really_has_its_bandwidth(lab, element):
-    free = await asyncio.to_thread(throughput, lab, "sub2")
     intent = Intent("service-9", "sub2", downstream=20_000_000, upstream=5_000_000)
     await provide(element, intent)
     down = await asyncio.to_thread(throughput, lab, "sub2")
@@ -85,7 +84,6 @@ async def test_a_service_really_has_its_bandwidth(lab, element):
     await element.remove("service-9")
     assert down == pytest.approx(20e6, rel=0.25)
     assert up == pytest.approx(5e6, rel=0.25)
-    assert free > 10 * down
 
 
 async def test_a_cut_cable_is_a_trap_an_alarm_and_a_condition_and_mended_it_goes(
