@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 import hmac
+import json
 import socket
 import struct
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
@@ -22,6 +24,7 @@ from adapters.wire.usm import CFB, Refused
 
 pytestmark = pytest.mark.anyio
 SOURCE = "127.0.0.1"
+CAPTURES = sorted((Path(__file__).parent / "captures/snmp").glob("*/*.json"))
 SECRET = {
     "user": "trapusr",
     "auth": "SHA",
@@ -117,6 +120,21 @@ def v3(secret=SECRET, *, boots=3, seconds=1000, flags=3, engine=b"\x80\x00\x1f\x
 
     code = hmac.digest(authentication, whole(bytes(user.code)), user.algorithm)[: user.code]
     return whole(code)
+
+
+@pytest.mark.parametrize("file", CAPTURES, ids=lambda file: file.stem)
+def test_what_net_snmp_sent_is_read(file):
+    capture = json.loads(file.read_text())
+    senders = Senders()
+    senders.trust("gw", SOURCE, capture["secret"])
+    found = senders.open(bytes.fromhex(capture["datagram"]), SOURCE)
+    variables = {
+        oid: value.decode("latin-1") if isinstance(value, bytes) else value
+        for oid, value in found.variables.items()
+    }
+    expected = capture["expected"]
+    assert variables == expected.pop("variables")
+    assert {name: getattr(found, name) for name in expected} == expected
 
 
 def test_a_v2c_trap_is_read(senders):
