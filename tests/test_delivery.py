@@ -507,7 +507,7 @@ def test_a_worker_that_is_killed_again_and_again_loses_nothing(
     one = listen(lambda *_: OK if chance.random() < 0.9 else answer(500))
     hub(one.url)
     command = [sys.executable, "-m", "tests.relaying", mongodb_uri, database.name]
-    wanted = dict.fromkeys("abcdefgh", 0)
+    wanted = dict.fromkeys("abcdef", 0)
     for enough in (0, 48, 96):
         process = subprocess.Popen(command, cwd=Path(__file__).parent.parent)  # noqa: S603
         try:

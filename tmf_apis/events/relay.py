@@ -10,16 +10,15 @@ other resources go on.
 """
 
 import logging
-import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pymongo import DeleteMany, DeleteOne, UpdateMany, UpdateOne
 from pymongo.database import Database
 
 from tmf_apis.events import leases
+from tmf_apis.events.batches import Batch, put_off, removals
 from tmf_apis.events.deliveries import Deliveries
 from tmf_apis.events.envelope import Render
 from tmf_apis.events.matching import Matching
@@ -32,13 +31,10 @@ LEASES = "leases"
 BATCH, BATCH_BYTES = 500, 16 * 1024 * 1024
 #: Longest time that listeners may take of one batch, in seconds; the rest waits for the next.
 LISTENING = 3.0
-#: First and longest pause of an event that fails, in seconds.
-FIRST, LONGEST = 1.0, 300.0
 
 Document = dict[str, Any]
 #: Told of an event inside the server, at least once; an exception keeps the event.
 Listener = Callable[[PendingEvent], None]
-Write = UpdateOne | UpdateMany | DeleteOne | DeleteMany
 log = logging.getLogger(__name__)
 
 
@@ -53,16 +49,6 @@ class Application:
 
     render: Render
     listeners: Mapping[str, Sequence[Listener]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Documents of one kind and what becomes of their events."""
-
-    documents: list[Document]
-    done: dict[str, list[str]] = field(default_factory=dict)
-    failed: dict[str, PendingEvent] = field(default_factory=dict)
-    handed: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Relay:
@@ -124,13 +110,13 @@ class Relay:
             while not stop() and (lease := leases.take(table, kind, self._owner, self._lease)):
                 if not (documents := self._pending(kind, BATCH)):
                     break
-                batch = _Batch(documents)
+                batch = Batch(documents)
                 queued = self._hand_on(batch)
                 if queued:
                     tell(queued)
                 self._tell(kind, batch, lease)
                 self._remove(kind, batch)
-                if writes := _put_off(batch):
+                if writes := put_off(batch):
                     self._database[kind].bulk_write(writes, ordered=False)
                 told |= queued
         finally:
@@ -150,7 +136,7 @@ class Relay:
                     break
         return documents
 
-    def _hand_on(self, batch: _Batch) -> set[str]:
+    def _hand_on(self, batch: Batch) -> set[str]:
         """Queue what the subscriptions are to receive of a batch."""
         events: list[PendingEvent] = [
             event for document in batch.documents for event in document["events"]
@@ -169,12 +155,12 @@ class Relay:
             self._deliveries.add(deliveries)
         return {one["subscription"] for one in deliveries}
 
-    def _remove(self, kind: str, batch: _Batch) -> None:
+    def _remove(self, kind: str, batch: Batch) -> None:
         """Take the events that are done out of their documents, and nothing that came since."""
         ids = [one for some in batch.done.values() for one in some]
         if not ids:
             return
-        writes = _removals(batch, ids)
+        writes = removals(batch, ids)
         emptied = 0
         if writes:
             result = self._database[kind].bulk_write(writes, ordered=False)
@@ -188,7 +174,7 @@ class Relay:
                 {"_id": {"$in": list(batch.done)}, "tenant": GONE, "events.0": {"$exists": False}}
             )
 
-    def _tell(self, kind: str, batch: _Batch, lease: leases.Lease) -> None:
+    def _tell(self, kind: str, batch: Batch, lease: leases.Lease) -> None:
         """Call the listeners for what has been handed on, as long as there is time."""
         listeners = self._application.listeners.get(kind, ())
         if not listeners:
@@ -229,56 +215,3 @@ def _until_broken(
             break
         good.append(event)
     return good
-
-
-def _removals(batch: _Batch, ids: list[str]) -> list[Write]:
-    """Return what empties the documents that nothing has been added to since they were read."""
-    single: dict[bool, list[str]] = {True: [], False: []}
-    writes: list[Write] = []
-    for document in batch.documents:
-        key, events, gone = document["_id"], document["events"], document["tenant"] == GONE
-        if len(batch.done.get(key, ())) < len(events):
-            continue
-        if len(events) == 1:
-            single[gone].append(key)
-            continue
-        last = len(events) - 1
-        query = {"_id": key, "events": {"$size": len(events)}}
-        query[f"events.{last}.id"] = events[last]["id"]
-        writes.append(
-            DeleteOne(query | {"tenant": GONE})
-            if gone
-            else UpdateOne(query, {"$unset": {"events": ""}})
-        )
-    same = {"events": {"$size": 1}, "events.id": {"$in": ids}}
-    if single[False]:
-        query = {"_id": {"$in": single[False]}, "tenant": {"$ne": GONE}, **same}
-        writes.append(UpdateMany(query, {"$unset": {"events": ""}}))
-    if single[True]:
-        writes.append(DeleteMany({"_id": {"$in": single[True]}, "tenant": GONE, **same}))
-    return writes
-
-
-def _put_off(batch: _Batch) -> list[Write]:
-    writes: list[Write] = []
-    for key, ids in batch.handed.items():
-        done = set(batch.done.get(key, ()))
-        left = [one for one in ids if one not in done]
-        if left:
-            writes.append(
-                UpdateOne(
-                    {"_id": key},
-                    {"$set": {"events.$[one].fanned": True}},
-                    array_filters=[{"one.id": {"$in": left}}],
-                )
-            )
-    for key, event in batch.failed.items():
-        pause = random.uniform(0.5, 1) * min(LONGEST, FIRST * 2 ** min(event["tries"], 16))  # noqa: S311
-        due = int((time.time() + pause) * 1000)
-        writes.append(
-            UpdateOne(
-                {"_id": key, "events.id": event["id"]},
-                {"$set": {"events.$.due": due, "events.$.tries": event["tries"] + 1}},
-            )
-        )
-    return writes
