@@ -5,6 +5,9 @@ import uuid
 import pytest
 from pymongo import MongoClient
 
+from tests.running import Served
+from tmf_apis.app import CONTRACTS
+from tmf_apis.rest.contracts import load
 from tmf_apis.settings import Settings
 from tmf_apis.store.embedded import Mongod
 
@@ -36,3 +39,47 @@ def database(_client):
     name = f"test_{uuid.uuid4().hex[:12]}"
     yield _client[name]
     _client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def contracts(tmp_path_factory):
+    """The twelve contracts by (number, version)."""
+    cache = tmp_path_factory.getbasetemp() / "contracts"
+    return {(one.number, one.version): one for one in load(CONTRACTS, cache)}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """A running ``tmf serve`` without authentication."""
+    served = Served(tmp_path_factory.mktemp("open") / "data", TMF_AUTH="off")
+    try:
+        yield served.start()
+    finally:
+        served.stop()
+
+
+@pytest.fixture(scope="session")
+def authenticated_server(tmp_path_factory):
+    """A running ``tmf serve`` that wants tokens; ``token`` makes them."""
+    served = Served(
+        tmp_path_factory.mktemp("closed") / "data",
+        TMF_AUTH="on",
+        TMF_CALLBACK_LOOPBACK="true",
+    )
+    try:
+        yield served.start()
+    finally:
+        served.stop()
+
+
+@pytest.fixture
+def tenant():
+    """The name of a tenant that only this test has."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def api(authenticated_server, tenant):
+    """A client that may do everything in a tenant of this test alone."""
+    with authenticated_server.client(authenticated_server.token(tenant=tenant)) as client:
+        yield client
