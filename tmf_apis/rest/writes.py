@@ -66,6 +66,10 @@ class Idempotency:
         key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         return cls(parts[0], key, hashlib.sha256(body).hexdigest(), time.time() + hours * 3600)
 
+    def kept(self, text: Mapping[str, bytes]) -> dict[str, Any]:
+        """Return what is stored beside the resource: the key, and the first answer to it."""
+        return {"key": self.key, "hash": self.hash, "until": self.until, "text": text}
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -148,35 +152,15 @@ class Writes:
             body = law.act(self.desk(identity, circumstances), body)
         if check:
             check(body)
-        body = _members(body)
-        parties = self._parties(law, {**body, "id": id})
-        owner = sorted(identity.parties or ())
-        if owner and EVERYONE in parties:
-            raise Forbidden(f"a {kind} is made by the operator only")
-        text = texts(kind, id, body)
-        key = f"{identity.tenant}:{id}"
-        document: Document = {
-            "_id": key,
-            "tenant": identity.tenant,
-            "id": id,
-            "rev": 1,
-            "parties": sorted({*parties, *owner}),
-            "body": body,
-            "text": text,
-            "events": [
-                outbox.created(
-                    kind, body, tenant=identity.tenant, id=id, rev=1,
-                    parties=sorted({*parties, *owner}), now=circumstances.now,
-                )
-            ],
-        }  # fmt: skip
-        if owner:
-            document["owner"] = owner
-        if idempotency:
-            document["idem"] = {
-                "key": idempotency.key, "hash": idempotency.hash,
-                "until": idempotency.until, "text": text,
-            }  # fmt: skip
+        document = self._document(identity, kind, id, body)
+        key, body, text = document["_id"], document["body"], document["text"]
+        document["events"] = [
+            outbox.created(
+                kind, body, tenant=identity.tenant, id=id, rev=1,
+                parties=document["parties"], now=circumstances.now,
+            )
+        ]  # fmt: skip
+        document |= {"idem": idempotency.kept(text)} if idempotency else {}
         todo = law.after is not None and law.concerns(None, body)
         if todo:
             document["todo"] = {"old": None, "at": circumstances.timestamp}
@@ -189,6 +173,52 @@ class Writes:
         if todo:
             self._afterwards(identity, circumstances, kind, key, (None, {**body, "id": id}))
         return Written(id, 1, body, text)
+
+    def document(
+        self,
+        identity: Identity,
+        kind: str,
+        resource: Resource,
+        circumstances: Circumstances,
+        check: Callable[[Resource], None] | None = None,
+    ) -> Document:
+        """Return what is stored for a new resource, for those who store many at once.
+
+        What the law looks up in other resources is not looked up, and nobody is told of it: a
+        loader brings whole what belongs together.
+
+        Args:
+            identity: Whose it becomes.
+            kind: The kind.
+            resource: Its stored form; an ``id`` in it is taken as it is.
+            circumstances: Time, version and who asks.
+            check: A last look at what would be stored (the contract's types).
+
+        Raises:
+            TmfError: The law or ``check`` refuses it.
+        """
+        id = str(resource.get("id") or new_id())
+        body = self._lawful(self.law(kind), kind, {**resource, "id": id}, circumstances)
+        if check:
+            check(body)
+        return self._document(identity, kind, id, body)
+
+    def _document(self, identity: Identity, kind: str, id: str, body: Resource) -> Document:
+        law, body = self.law(kind), _members(body)
+        parties = self._parties(law, {**body, "id": id})
+        owner = sorted(identity.parties or ())
+        if owner and EVERYONE in parties:
+            raise Forbidden(f"a {kind} is made by the operator only")
+        document: Document = {
+            "_id": f"{identity.tenant}:{id}",
+            "tenant": identity.tenant,
+            "id": id,
+            "rev": 1,
+            "parties": sorted({*parties, *owner}),
+            "body": body,
+            "text": texts(kind, id, body),
+        }
+        return {**document, "owner": owner} if owner else document
 
     def change(  # noqa: PLR0913
         self,
