@@ -23,6 +23,7 @@ class Resource(Stored):
             by("resourceSpecification.id"),
             by("resourceRelationship.resource.id"),
             by("serialNumber"),
+            by("externalIdentifier.id"),
             by("value"),
         ],
     }

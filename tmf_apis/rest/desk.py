@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from tmf_apis.errors import NotFound
-from tmf_apis.rest.law import Circumstances, Resource
+from tmf_apis.rest.law import Circumstances, Desk, Resource
 from tmf_apis.rest.writes import Writes
 from tmf_apis.security.identity import Identity
 
@@ -74,3 +74,36 @@ def _over_body(query: Mapping[str, Any]) -> dict[str, Any]:
         else:
             made["id" if name == "id" else f"body.{name}"] = value
     return made
+
+
+class Desks:
+    """Makes desks for work that goes on after the request: workflows, jobs, notifications."""
+
+    def __init__(self, writes: Writes, subject: str) -> None:
+        """Take what desks stand on.
+
+        Args:
+            writes: The engine's writes.
+            subject: Who the work is signed by.
+        """
+        self._writes = writes
+        self._subject = subject
+
+    def staff(self, tenant: str) -> Desk:
+        """Return a desk that sees the whole of a tenant."""
+        return self._desk(Identity(self._subject, tenant))
+
+    def owner(self, tenant: str, kind: str, id: str) -> Desk:
+        """Return a desk that sees what the maker of a resource may see.
+
+        Raises:
+            NotFound: The resource is gone.
+        """
+        found = self._writes.resources.one(kind, {"tenant": tenant}, id, {"owner": 1})
+        if found is None:
+            raise NotFound(f"there is no {kind} {id}")
+        parties = found.get("owner")
+        return self._desk(Identity(self._subject, tenant, frozenset(parties) if parties else None))
+
+    def _desk(self, identity: Identity) -> Desk:
+        return self._writes.desk(identity, self._writes.circumstances(identity, system=True))
