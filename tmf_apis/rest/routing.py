@@ -1,5 +1,4 @@
-"""The HTTP door: connexion owns the contracts and finds the operation; one hop into a thread does
-the rest.
+"""The HTTP door: connexion owns the contracts and finds the operation; a thread does the rest.
 
 ``Door`` takes the place of connexion's routing, security, validation and exception middlewares.
 Those rebuild decorators and pass a request through several thread hand-overs; measured, that was
@@ -40,6 +39,8 @@ log = logging.getLogger(__name__)
 
 #: Longest wait for the rest of a request's body, in seconds.
 _BODY_TIME = 30.0
+#: What the pages answer below a contract's mount, where no contract has a path of that name.
+BESIDE = frozenset({"", "docs", "openapi.json", "openapi.yaml"})
 #: Most requests that wait for a thread before the server says that it is busy.
 _QUEUE = 2000
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
@@ -52,11 +53,11 @@ class Door(SpecMiddleware):  # type: ignore[misc]
 
     def __init__(
         self,
-        app: Any,
+        app: Any,  # noqa: ANN401
         *,
         work: Work,
         settings: Settings,
-        observe: Callable[..., None],  # noqa: ANN401
+        observe: Callable[..., None],
     ) -> None:
         """Take the parts.
 
@@ -72,12 +73,14 @@ class Door(SpecMiddleware):  # type: ignore[misc]
         self._observe = observe
         self._routes: dict[str, dict[str, str]] = {}
         self._prefixes: list[str] = []
+        self._beside: set[str] = set()
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="request")
         self._waiting = 0
 
     def add_api(self, specification: Specification, *, base_path: str, **_: object) -> None:
         """Take the operations of one contract."""
         self._prefixes.append(f"{base_path}/")
+        self._beside.update(f"{base_path}/{name}" for name in BESIDE)
         for path, methods in specification["paths"].items():
             for method, operation in methods.items():
                 if method in _METHODS:
@@ -91,7 +94,7 @@ class Door(SpecMiddleware):  # type: ignore[misc]
             return
         path = scope["path"]
         route, id = self._find(path)
-        if route is None and not path.startswith(tuple(self._prefixes)):
+        if route is None and self._elsewhere(path):
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
@@ -102,7 +105,7 @@ class Door(SpecMiddleware):  # type: ignore[misc]
             response = await self._answer(name, request)
         except TmfError as error:
             response = error_response(error)
-        except _Gone:
+        except ClientGone:
             return
         head = scope["method"] == "HEAD"
         await send_response(send, response, head=head)
@@ -111,6 +114,10 @@ class Door(SpecMiddleware):  # type: ignore[misc]
     def close(self) -> None:
         """End the threads when their work is done."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _elsewhere(self, path: str) -> bool:
+        """Return whether the path of no operation is for somebody else to answer."""
+        return path in self._beside or not path.startswith(tuple(self._prefixes))
 
     def _find(self, path: str) -> tuple[Mapping[str, str] | None, str]:
         if len(path) > 1 and path[-1] == "/":
@@ -141,7 +148,7 @@ class Door(SpecMiddleware):  # type: ignore[misc]
         }
         body = b""
         if scope["method"] not in {"GET", "HEAD"}:
-            body = await self._body(headers, receive)
+            body = await whole_body(headers, receive, self._settings.body_limit)
         return Request(
             scope["method"],
             self._base(scope, headers),
@@ -160,29 +167,6 @@ class Door(SpecMiddleware):  # type: ignore[misc]
         if not _HOST.fullmatch(host):
             raise BadRequest("the Host header is not a host and port")
         return f"{scope['scheme']}://{host}"
-
-    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        limit = self._settings.body_limit
-        length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > limit:
-            raise TooLarge(f"the body has {length} bytes; at most {limit} are read")
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(_BODY_TIME):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise _Gone
-                    chunk = message.get("body", b"")
-                    size += len(chunk)
-                    if size > limit:
-                        raise TooLarge(f"the body has more than {limit} bytes")
-                    chunks.append(chunk)
-                    if not message.get("more_body"):
-                        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        except TimeoutError:
-            raise BadRequest(f"the body did not arrive within {_BODY_TIME:.0f} seconds") from None
 
     async def _answer(self, name: str, request: Request) -> Response:
         if self._waiting >= _QUEUE:
@@ -204,8 +188,43 @@ class Door(SpecMiddleware):  # type: ignore[misc]
             return error_response(TmfError())
 
 
-class _Gone(Exception):
+class ClientGone(Exception):
     """The client went away before its request was complete."""
+
+
+async def whole_body(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
+    """Return the body of a request.
+
+    Args:
+        headers: By lower-case name.
+        receive: Gives the next part.
+        limit: Most bytes that are read.
+
+    Raises:
+        TooLarge: It has more than ``limit`` bytes (HTTP 413).
+        BadRequest: It did not arrive in time (HTTP 400).
+        ClientGone: The client went away.
+    """
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > limit:
+        raise TooLarge(f"the body has {length} bytes; at most {limit} are read")
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(_BODY_TIME):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size > limit:
+                    raise TooLarge(f"the body has more than {limit} bytes")
+                chunks.append(chunk)
+                if not message.get("more_body"):
+                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    except TimeoutError:
+        raise BadRequest(f"the body did not arrive within {_BODY_TIME:.0f} seconds") from None
 
 
 async def send_response(send: Send, response: Response, *, head: bool = False) -> None:
