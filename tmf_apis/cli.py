@@ -110,7 +110,7 @@ def settings() -> None:
 @click.option("--party", "parties", multiple=True, help="A party it acts for; repeatable.")
 @click.option("--hours", default=12.0, show_default=True, help="How long it is good.")
 @_data_dir
-def token(  # noqa: PLR0913
+def token(  # noqa: PLR0913, PLR0917
     subject: str,
     scopes: tuple[str, ...],
     tenant: str,

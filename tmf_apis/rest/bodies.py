@@ -55,9 +55,20 @@ def parse(raw: bytes, settings: Settings) -> Any:  # noqa: ANN401
         keys = _members(value, settings.depth_limit, settings.array_limit)
     except _OverLimit as error:
         raise InvalidBody(f"{pointer(reversed(error.path)) or '/'}: {error.rule}") from None
-    if _STRING.sub(b"", raw).count(b":") != keys:
+    if _count_keys(raw, keys) != keys:
         raise InvalidBody("the body has an object with the same member twice")
     return value
+
+
+def _count_keys(raw: bytes, parsed: int) -> int:
+    """Return how many members the objects of a JSON text have, those written twice included.
+
+    Without white space each key's last quote stands before a colon; other places may look the
+    same, so that count is never too small. Where it is too large the strings are taken out first.
+    """
+    if raw.translate(None, b" \t\r\n").count(b'":') == parsed:
+        return parsed
+    return _STRING.sub(b"", raw).count(b":")
 
 
 class _OverLimit(Exception):

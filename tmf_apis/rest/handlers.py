@@ -46,6 +46,17 @@ class Api:
     dates: Dates
     queries: queries.Queries
 
+    def sent(self, operation: Operation) -> str | None:
+        """Return the schema that resources of an operation's path are created by, if they are."""
+        return next(
+            (
+                one.body_schema
+                for one in self.contract.operations
+                if one.action == "create" and one.resource == operation.resource
+            ),
+            None,
+        )
+
 
 class Handlers:
     """The operations of resources."""
@@ -100,9 +111,11 @@ class Handlers:
         if idempotency and (first := self._replayed(kind, idempotency)):
             return self._created(api, operation, request, first)
 
+        sent = operation.body_schema or operation.schema
+
         def typed(body: Resource) -> None:
             members = versions.from_stored(kind, version, body)
-            api.schemas.check_types(operation.schema, members)
+            api.schemas.check_rest(operation.schema, sent, resource, members)
 
         circumstances = self._writes.circumstances(request.identity, version)
         try:
@@ -166,12 +179,13 @@ class Handlers:
             for name in ("id", "href"):
                 if after.get(name) != before[name]:
                     raise InvalidBody(f"/{name}: kept by the server and cannot be set")
-            after = bodies.without_nulls(after)
+            if b"null" in request.body:
+                after = bodies.without_nulls(after)
             if after == before:
                 return stored
             after = api.dates.normalise(operation.schema, after)
             patching.check_size(after, self._settings)
-            api.schemas.check_change(operation.schema, before, after)
+            api.schemas.check_change(operation.schema, before, after, sent=api.sent(operation))
             after = {k: v for k, v in after.items() if k != "href"}
             return {**versions.to_stored(kind, version, after, operation.schema), "id": id}
 
@@ -243,7 +257,7 @@ class Handlers:
         path = path_of(operation.kind, api.contract.version, written.id, written.body)
         return self._shown(api, operation, request, written, 201, {"Location": request.base + path})
 
-    def _shown(  # noqa: PLR0913
+    def _shown(  # noqa: PLR0913, PLR0917
         self,
         api: Api,
         operation: Operation,

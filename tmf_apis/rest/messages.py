@@ -37,6 +37,7 @@ class Request:
     body: bytes
     identity: Identity
     id: str = ""
+    _parameters: list[tuple[str, str]] | None = None
 
     def parameters(self) -> list[tuple[str, str]]:
         """Return the query parameters in their order.
@@ -44,8 +45,11 @@ class Request:
         Raises:
             InvalidQuery: They are not UTF-8 or too many (HTTP 400).
         """
-        if not self.query:
-            return []
+        if self._parameters is None:
+            self._parameters = self._parsed() if self.query else []
+        return self._parameters
+
+    def _parsed(self) -> list[tuple[str, str]]:
         try:
             return parse_qsl(
                 self.query,

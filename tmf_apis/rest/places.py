@@ -28,6 +28,7 @@ from tmf_apis.settings import Settings
 
 #: The way to a value: member names and array indexes, as in a JSON pointer.
 Place = tuple[str, ...]
+_Steps = Iterator[tuple[Place, Any]]
 
 
 def places(text: str, document: Any, settings: Settings, *, missing: bool = False) -> list[Place]:  # noqa: ANN401
@@ -46,25 +47,34 @@ def places(text: str, document: Any, settings: Settings, *, missing: bool = Fals
     return [place for place, _ in _walk(document, parsed(text, settings), (), missing=missing)]
 
 
-def _walk(value: Any, path: Path, at: Place, *, missing: bool) -> Iterator[tuple[Place, Any]]:  # noqa: ANN401
+def _walk(value: Any, path: Path, at: Place, *, missing: bool) -> _Steps:  # noqa: ANN401
     if not path:
         yield at, value
         return
-    step, rest = path[0], path[1:]
     if isinstance(value, list):
         for index, item in enumerate(value):
-            below = (*at, str(index))
-            if step.condition is None:
-                yield from _walk(item, path, below, missing=missing)
-            elif _met(step.condition, item):
-                yield from _walk(item, rest, below, missing=missing)
-    elif step.condition is not None:
-        if _met(step.condition, value):
-            yield from _walk(value, rest, at, missing=missing)
-    elif isinstance(value, dict) and step.name in value:
-        yield from _walk(value[step.name], rest, (*at, step.name), missing=missing)
-    elif isinstance(value, dict) and missing and not rest:
-        yield (*at, step.name), None
+            yield from _into_element(item, path, (*at, str(index)), missing=missing)
+    elif path[0].condition is not None:
+        if _met(path[0].condition, value):
+            yield from _walk(value, path[1:], at, missing=missing)
+    elif isinstance(value, dict):
+        yield from _into_member(value, path, at, missing=missing)
+
+
+def _into_element(item: Any, path: Path, at: Place, *, missing: bool) -> _Steps:  # noqa: ANN401
+    condition = path[0].condition
+    if condition is None:
+        yield from _walk(item, path, at, missing=missing)
+    elif _met(condition, item):
+        yield from _walk(item, path[1:], at, missing=missing)
+
+
+def _into_member(value: dict[str, Any], path: Path, at: Place, *, missing: bool) -> _Steps:
+    name, rest = path[0].name, path[1:]
+    if name in value:
+        yield from _walk(value[name], rest, (*at, name), missing=missing)
+    elif missing and not rest:
+        yield (*at, name), None
 
 
 def _met(expression: Expression, value: Any) -> bool:  # noqa: ANN401

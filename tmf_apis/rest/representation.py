@@ -4,22 +4,34 @@ The stored text of a version is everything behind the base URL of the href, so t
 resource is putting bytes together: ``{"id":"42","href":"`` base ``/tmf-api/…/42","name":"x"}``.
 """
 
+import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
 from tmf_apis.rest import versions
+from tmf_apis.rest.views.addresses import SUBTYPES
 
 Resource = dict[str, Any]
 VERSIONS = ("v4", "v5")
+_SAFE = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
 
 
 def path_of(kind: str, version: str, id: str, body: Mapping[str, Any]) -> str:
     """Return the absolute path of a resource in one version's API."""
-    mount = versions.mount(kind, version)
-    return f"{mount}/{versions.resource_path(kind, version, body)}/{quote(id, safe='')}"
+    safe = id if _SAFE.fullmatch(id) else quote(id, safe="")
+    if kind in SUBTYPES:
+        place = f"{versions.mount(kind, version)}/{versions.resource_path(kind, version, body)}"
+        return f"{place}/{safe}"
+    return f"{_collection(kind, version)}/{safe}"
+
+
+@cache
+def _collection(kind: str, version: str) -> str:
+    return f"{versions.mount(kind, version)}/{versions.resource_path(kind, version, {})}"
 
 
 def texts(kind: str, id: str, body: Resource) -> dict[str, bytes]:

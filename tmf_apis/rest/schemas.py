@@ -18,6 +18,10 @@ from tmf_apis.errors import InvalidBody
 
 Schema = dict[str, Any]
 
+Resource = dict[str, Any]
+
+_TYPES = ("@type", "@baseType")
+_NONE = object()
 _COMPONENTS = "#/components/schemas/"
 #: Formats that say something a client can get wrong; others (int32, uri) are hints.
 _FORMATS = frozenset({"date-time", "date", "email"})
@@ -55,6 +59,7 @@ class Schemas:
         self._strict = version != "v4"
         self._extensions = dict(extensions or {})
         self._validators: dict[str, jsonschema_rs.Validator] = {}
+        self._declared: dict[str, frozenset[str]] = {}
         self._lock = Lock()
 
     def check(self, name: str, resource: object) -> None:
@@ -82,38 +87,90 @@ class Schemas:
                 f"/@type: {given[0]!r} is not one of {allowed}; an extension names its @baseType"
             )
 
-    def check_change(self, name: str, old: object, new: object) -> None:
+    def check_change(
+        self, name: str, old: Resource, new: Resource, *, sent: str | None = None
+    ) -> None:
         """Hold a changed resource to a schema, without blaming the change for what it found.
 
         A mandatory attribute that the resource did not have before (it was written through the
-        other version) is not missed now.
+        other version) is not missed now. Where nothing was taken away, what changed is looked at
+        alone, for it costs less.
+
+        Args:
+            name: The schema of the resource.
+            old: As it was, in the client's form.
+            new: As it would be.
+            sent: The schema of its create, whose mandatory attributes are not taken away either.
 
         Raises:
             InvalidBody: The change broke the contract.
         """
-        validator = self.validator(name)
-        if validator.is_valid(new):
-            return
-        before = {_identity(error) for error in validator.iter_errors(old)}
-        broken = [error for error in validator.iter_errors(new) if _identity(error) not in before]
-        if broken:
+        taken = old.keys() - new.keys()
+        if sent and (missed := sorted(taken & self._mandatory(sent))):
+            raise InvalidBody(f"/{missed[0]}: is mandatory and cannot be removed")
+        if old.keys() <= new.keys() and all(old.get(t) == new.get(t) for t in _TYPES):
+            changed = {k: v for k, v in new.items() if k in _TYPES or old.get(k, _NONE) != v}
+            if not self._wrong(name, changed):
+                return
+        before = {_identity(error) for error in self.validator(name).iter_errors(old)}
+        errors = self.validator(name).iter_errors(new)
+        if broken := [error for error in errors if _identity(error) not in before]:
             raise InvalidBody(_message(broken))
 
-    def check_types(self, name: str, resource: object) -> None:
-        """Hold what would be stored to a schema, attributes that are missing apart.
+    def check_rest(self, name: str, sent: str, resource: Resource, stored: Resource) -> None:
+        """Hold what the server adds or changes, and what ``sent`` does not know, to a schema.
 
         The schema of a create does not have what the server sets (states, dates); here it counts.
+
+        Args:
+            name: The schema of the resource.
+            sent: The schema of the create, which ``resource`` has passed.
+            resource: What the client sent.
+            stored: What would be stored, in the client's form.
 
         Raises:
             InvalidBody: An attribute is not of its type.
         """
+        known = self._attributes(sent)
+        rest = {
+            attribute: value
+            for attribute, value in stored.items()
+            if attribute in _TYPES or attribute not in known or value is not resource.get(attribute)
+        }
+        if wrong := self._wrong(name, rest):
+            raise InvalidBody(_message(wrong))
+
+    def check_types(self, name: str, resource: Resource) -> None:
+        """Hold a resource to a schema, first-level attributes that are missing apart.
+
+        Raises:
+            InvalidBody: An attribute is not of its type.
+        """
+        if wrong := self._wrong(name, resource):
+            raise InvalidBody(_message(wrong))
+
+    def _wrong(self, name: str, resource: Resource) -> list[jsonschema_rs.ValidationError]:
+        """Return the violations of a part of a resource: what it lacks itself is none."""
         validator = self.validator(name)
         if validator.is_valid(resource):
-            return
+            return []
         required = jsonschema_rs.ValidationErrorKind.Required
-        broken = [e for e in validator.iter_errors(resource) if not isinstance(e.kind, required)]
-        if broken:
-            raise InvalidBody(_message(broken))
+        return [
+            error
+            for error in validator.iter_errors(resource)
+            if error.instance_path or not isinstance(error.kind, required)
+        ]
+
+    def _mandatory(self, name: str) -> frozenset[str]:
+        """Return the first-level attributes that a schema requires, inherited ones included."""
+        return frozenset(_gathered(self._schemas, self._schemas[name], "required"))
+
+    def _attributes(self, name: str) -> frozenset[str]:
+        """Return the first-level attributes that a schema declares, those it inherits included."""
+        if (found := self._declared.get(name)) is None:
+            names = _gathered(self._schemas, self._schemas[name], "properties")
+            found = self._declared[name] = frozenset(names)
+        return found
 
     def validator(self, name: str) -> jsonschema_rs.Validator:
         """Return the validator of a schema of the contract."""
@@ -222,7 +279,12 @@ class Schemas:
             made["anyOf"] = [self._place(inner) for inner in alternatives]
 
     def _place(self, schema: Schema) -> Schema:
-        """Translate a schema where a value stands: references dispatch on ``@type``."""
+        """Translate a schema where a value stands: references dispatch on ``@type``.
+
+        OpenAPI 3.0 takes no description beside ``$ref``, so it may stand in an ``allOf`` alone.
+        """
+        if "properties" not in schema and len(schema.get("allOf", ())) == 1:
+            schema = schema["allOf"][0]
         if reference := schema.get("$ref"):
             return {"$ref": f"#/$defs/{reference.removeprefix(_COMPONENTS)}"}
         return self._own(schema)
@@ -242,6 +304,16 @@ _KEPT = frozenset(
         "minLength", "maxLength", "minProperties", "maxProperties", "uniqueItems",
     }
 )  # fmt: skip
+
+
+def _gathered(schemas: Mapping[str, Schema], schema: Schema, keyword: str) -> Iterable[str]:
+    """Yield what a keyword lists in a schema and in all that it inherits."""
+    yield from schema.get(keyword, ())
+    for part in (schema, *schema.get("allOf", ())):
+        if reference := part.get("$ref"):
+            yield from _gathered(schemas, schemas[reference.removeprefix(_COMPONENTS)], keyword)
+        elif part is not schema:
+            yield from _gathered(schemas, part, keyword)
 
 
 def _when(attribute: str, value: str, then: Schema, otherwise: Schema) -> Schema:
