@@ -24,6 +24,7 @@ from tmf_apis.events.subscriptions import Subscriptions, Wanted
 from tmf_apis.metrics import Metrics
 from tmf_apis.rest import versions
 from tmf_apis.rest.attributes import Attributes
+from tmf_apis.rest.completion import Completion
 from tmf_apis.rest.contracts import Contract, Operation, event_types
 from tmf_apis.rest.dates import Dates
 from tmf_apis.rest.desk import BoundDesk
@@ -38,6 +39,7 @@ from tmf_apis.rest.routing import Door, Receive, Scope, Send, send_response, ske
 from tmf_apis.rest.schema_paths import AttributeType, Kind
 from tmf_apis.rest.schemas import Schemas
 from tmf_apis.rest.views.addresses import ADDRESSES
+from tmf_apis.rest.views.steps import Transform
 from tmf_apis.rest.writes import Writes
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.outbound import Policy
@@ -104,6 +106,7 @@ class Engine:
         }
         self.writes = Writes(self.resources, self.laws, flags)
         self.writes.desk = partial(BoundDesk, self.writes)
+        self.writes.complete = _complete(contracts)
         self.subscriptions = Subscriptions(database, self.policy, limit=settings.hub_limit)
         self._events = {c.base_path: event_types(c) for c in contracts}
 
@@ -153,6 +156,8 @@ class Engine:
         if name not in self._events[versions.mount(kind, version)]:
             return None
         resource = as_client(kind, version, event["resource"], audience.base, body)
+        if version != "v4":
+            resource = self.writes.complete[kind](resource)
         key = versions.event_member(kind, version, body)
         shown = notification(event, key, resource, audience)
         return {**shown, "eventType": name, **({"@type": name} if version == "v5" else {})}
@@ -169,6 +174,18 @@ class Engine:
             apart={},
         )
         return compiled(request.parameters(), attributes, self.settings)
+
+
+def _complete(contracts: list[Contract]) -> dict[str, Transform]:
+    """Return for each kind what gives nested objects the types that v5 must have."""
+    made: dict[str, Transform] = {}
+    for contract in contracts:
+        if contract.version != "v4":
+            completion = Completion(contract.document)
+            for operation in contract.operations:
+                if operation.action == "retrieve":
+                    made[operation.kind] = completion.of(operation.schema)
+    return made
 
 
 def _type_in_event(contract: Contract, queries: Queries, path: str) -> AttributeType | None:

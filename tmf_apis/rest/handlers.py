@@ -25,6 +25,8 @@ from tmf_apis.rest.representation import array, as_client, etag, path_of, whole
 from tmf_apis.rest.schemas import Schemas
 from tmf_apis.rest.writes import Idempotency, Writes, Written
 from tmf_apis.settings import Settings
+from tmf_apis.store.connection import translated
+from tmf_apis.store.resources import Document
 
 #: Longest Idempotency-Key, in characters.
 _LONGEST_KEY = 255
@@ -70,7 +72,8 @@ class Handlers:
         """Answer GET of one resource: 200, or 304 when the client has it."""
         kind, version = operation.kind, api.contract.version
         wanted = _fields(request)
-        shape = {"id": 1, "rev": 1, "body" if wanted.tree is not None else f"text.{version}": 1}
+        parts = ("body", "loose") if wanted.tree is not None else (f"text.{version}",)
+        shape = dict.fromkeys(("id", "rev", *parts), 1)
         access = {**request.identity.readable(), **within(operation)}
         found = self._resources.one(kind, access, request.id, shape)
         if found is None:
@@ -79,7 +82,7 @@ class Handlers:
         if preconditions.not_modified(request.headers, found["rev"]):
             return Response(304, headers=headers)
         if wanted.tree is not None:
-            shown = as_client(kind, version, found["id"], request.base, found["body"])
+            shown = self._client(kind, version, request, found)
             return json_response(200, _selected(shown, wanted, version), headers)
         text = found["text"][version]
         return Response(200, whole(found["id"], request.base, text), headers)
@@ -95,10 +98,7 @@ class Handlers:
         if query.fields.tree is None:
             items = ((one["id"], one["text"][version]) for one in found.documents)
             return Response(status, array(items, request.base), headers)
-        shown = [
-            as_client(kind, version, one["id"], request.base, one.get("body", {}))
-            for one in found.documents
-        ]
+        shown = [self._client(kind, version, request, one) for one in found.documents]
         selected = [_selected(one, query.fields, version) for one in shown]
         return json_response(status, selected, headers)
 
@@ -123,9 +123,11 @@ class Handlers:
                 request.identity, kind, stored, circumstances,
                 idempotency=idempotency, check=typed,
             )  # fmt: skip
-        except DuplicateKeyError:
-            assert idempotency  # noqa: S101
-            replayed = self._replayed(kind, idempotency)
+        except (DuplicateKeyError, Conflict) as error:
+            # The same request may have won a moment ago: its answer is the answer of both.
+            replayed = self._replayed(kind, idempotency) if idempotency else None
+            if replayed is None and isinstance(error, Conflict):
+                raise
             if replayed is None:
                 raise Conflict("the same Idempotency-Key is being used right now") from None
             written = replayed
@@ -135,7 +137,8 @@ class Handlers:
         """Answer PATCH of one resource with the changed resource."""
         kind = bodies.media_type(request.headers)
         patch = patching.parse(kind, bodies.parse(request.body, self._settings), self._settings)
-        return self._changed(api, operation, request, patch.apply)
+        pointed = isinstance(patch, patching.OperationPatch)
+        return self._changed(api, operation, request, patch.apply, as_shown=pointed)
 
     def replace(self, api: Api, operation: Operation, request: Request) -> Response:
         """Answer PUT of one resource: every attribute that the client may set is set anew."""
@@ -166,14 +169,32 @@ class Handlers:
         operation: Operation,
         request: Request,
         edit: Callable[[Resource], Resource],
+        *,
+        as_shown: bool = False,
     ) -> Response:
+        """Change a resource by a function of the client's view of it.
+
+        Args:
+            api: The contract.
+            operation: The operation.
+            request: The request.
+            edit: From what the client sees to what it wants.
+            as_shown: The change may name what only a client of v5 sees: the types of nested
+                objects that v4 left out.
+        """
         kind, version = operation.kind, api.contract.version
+
+        complete = self._writes.complete.get(kind) if as_shown and version != "v4" else None
 
         def edited(stored: Resource) -> Resource:
             id = stored["id"]
             body = {k: v for k, v in stored.items() if k != "id"}
             before = as_client(kind, version, id, request.base, body)
-            after = edit(before)
+            if complete:
+                shown = complete(before)
+                after = _kept(edit(shown), shown, before)
+            else:
+                after = edit(before)
             if not isinstance(after, dict):
                 raise InvalidBody("/: the patch would make the resource something else")
             for name in ("id", "href"):
@@ -199,6 +220,13 @@ class Handlers:
             within=within(operation),
         )
         return self._shown(api, operation, request, written, 200, {})
+
+    def _client(self, kind: str, version: str, request: Request, document: Document) -> Resource:
+        """Return a stored document as the client sees it, for a part of it to be chosen."""
+        body = document.get("body", {})
+        shown = as_client(kind, version, document["id"], request.base, body)
+        complete = self._writes.complete.get(kind)
+        return complete(shown) if complete and version != "v4" and "loose" in document else shown
 
     def _body(
         self, api: Api, operation: Operation, request: Request, *, whole_resource: bool = False
@@ -230,7 +258,14 @@ class Handlers:
             raise InvalidQuery(f"an Idempotency-Key has 1 to {_LONGEST_KEY} characters")
         identity = request.identity
         return Idempotency.of(
-            (identity.tenant, identity.subject, request.path, operation.operation_id, key),
+            (
+                identity.tenant,
+                identity.subject,
+                ",".join(sorted(identity.parties or ())),
+                request.path,
+                operation.operation_id,
+                key,
+            ),
             request.body,
             hours=self._settings.idempotency_hours,
         )
@@ -238,15 +273,15 @@ class Handlers:
     def _replayed(self, kind: str, wanted: Idempotency) -> Written | None:
         """Return what the first request with the key made, as it was answered then."""
         collection = self._resources.collection(kind)
-        first = collection.find_one(
-            {"tenant": wanted.tenant, "idem.key": wanted.key}, {"id": 1, "idem": 1, "body": 1}
-        )
-        if first is None:
-            return None
-        idem = first["idem"]
-        if idem["until"] < time.time():
-            collection.update_one({"_id": first["_id"]}, {"$unset": {"idem": ""}})
-            return None
+        query = {"tenant": wanted.tenant, "idem.key": wanted.key}
+        with translated():
+            first = collection.find_one(query, {"id": 1, "idem": 1, "body": 1})
+            if first is None:
+                return None
+            idem = first["idem"]
+            if idem["until"] < time.time():
+                collection.update_one({"_id": first["_id"], **query}, {"$unset": {"idem": ""}})
+                return None
         if idem["hash"] != wanted.hash:
             raise Unprocessable("the Idempotency-Key was used before with another body")
         return Written(first["id"], 1, first["body"], idem["text"], changed=False)
@@ -270,9 +305,20 @@ class Handlers:
         wanted = _fields(request)
         headers = {**headers, "ETag": etag(written.rev)}
         if wanted.tree is not None or version not in written.text:
-            shown = as_client(operation.kind, version, written.id, request.base, written.body)
+            document = {"id": written.id, "body": written.body, "loose": True}
+            shown = self._client(operation.kind, version, request, document)
             return json_response(status, _selected(shown, wanted, version), headers)
         return Response(status, whole(written.id, request.base, written.text[version]), headers)
+
+
+def _kept(after: Any, shown: Resource, before: Resource) -> Any:  # noqa: ANN401
+    """Return a change of what was shown, with what it did not touch as it was before."""
+    if not isinstance(after, dict):
+        return after
+    return {
+        name: before[name] if name in before and value == shown.get(name) else value
+        for name, value in after.items()
+    }
 
 
 def _fields(request: Request) -> Fields:

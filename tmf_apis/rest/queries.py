@@ -110,6 +110,8 @@ class Queries:
         page = paging.page(given, keys, self._settings)
         wanted = Fields.read([value for name, value in pairs if name == "fields"])
         shown = fields.projection(wanted, attributes.stored_paths)
+        if shown:
+            shown["loose"] = 1
         projection = shown or {"id": 1, f"text.{self._contract.version}": 1}
         extra = {key.path: 1 for key in keys if key.path != "_id" and not key.many}
         return ListQuery(

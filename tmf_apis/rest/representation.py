@@ -14,6 +14,7 @@ import orjson
 
 from tmf_apis.rest import versions
 from tmf_apis.rest.views.addresses import SUBTYPES
+from tmf_apis.rest.views.steps import Transform
 
 Resource = dict[str, Any]
 VERSIONS = ("v4", "v5")
@@ -34,13 +35,25 @@ def _collection(kind: str, version: str) -> str:
     return f"{versions.mount(kind, version)}/{versions.resource_path(kind, version, {})}"
 
 
-def texts(kind: str, id: str, body: Resource) -> dict[str, bytes]:
-    """Return each version's JSON behind the base URL of the href."""
-    return {
-        version: _text(path_of(kind, version, id, body), versions.from_stored(kind, version, body))
-        for version in VERSIONS
-        if versions.known(kind, version)
-    }
+def texts(
+    kind: str, id: str, body: Resource, complete: Transform | None = None
+) -> dict[str, bytes]:
+    """Return each version's JSON behind the base URL of the href.
+
+    Args:
+        kind: The kind.
+        id: The resource's id.
+        body: Its stored form.
+        complete: Gives nested objects the types that v5 must have; None where they have them.
+    """
+    made = {}
+    for version in VERSIONS:
+        if versions.known(kind, version):
+            members = versions.from_stored(kind, version, body)
+            if complete and version != "v4":
+                members = complete(members)
+            made[version] = _text(path_of(kind, version, id, body), members)
+    return made
 
 
 def _text(path: str, members: Resource) -> bytes:

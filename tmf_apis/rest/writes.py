@@ -18,6 +18,7 @@ from tmf_apis.errors import Forbidden, InvalidBody, NotFound, PreconditionFailed
 from tmf_apis.events import outbox
 from tmf_apis.rest.law import Circumstances, Desk, Law, Resource, rfc3339
 from tmf_apis.rest.representation import texts
+from tmf_apis.rest.views.steps import Transform
 from tmf_apis.security.identity import EVERYONE, Identity
 from tmf_apis.store.connection import translated
 from tmf_apis.store.model import GONE
@@ -25,7 +26,7 @@ from tmf_apis.store.resources import Document, Resources, taken
 
 #: How often a change without a precondition is tried when others change the resource too.
 ATTEMPTS = 12
-_READ = {"id": 1, "rev": 1, "body": 1, "owner": 1}
+_READ = {"id": 1, "rev": 1, "body": 1, "owner": 1, "loose": 1}
 _PLAIN = Law()
 
 Edit = Callable[[Resource], Resource]
@@ -100,6 +101,8 @@ class Writes:
         self._laws = laws
         self._flags = flags
         self.desk: Callable[[Identity, Circumstances], Desk]
+        #: For each kind, what gives nested objects the types that v5 must have.
+        self.complete: Mapping[str, Transform] = {}
 
     def law(self, kind: str) -> Law:
         """Return a kind's law; one that allows everything where no room has any."""
@@ -152,7 +155,7 @@ class Writes:
             body = law.act(self.desk(identity, circumstances), body)
         if check:
             check(body)
-        document = self._document(identity, kind, id, body)
+        document = self._document(identity, kind, id, body, loose=_loose(circumstances))
         key, body, text = document["_id"], document["body"], document["text"]
         document["events"] = [
             outbox.created(
@@ -201,9 +204,11 @@ class Writes:
         body = self._lawful(self.law(kind), kind, {**resource, "id": id}, circumstances)
         if check:
             check(body)
-        return self._document(identity, kind, id, body)
+        return self._document(identity, kind, id, body, loose=_loose(circumstances))
 
-    def _document(self, identity: Identity, kind: str, id: str, body: Resource) -> Document:
+    def _document(
+        self, identity: Identity, kind: str, id: str, body: Resource, *, loose: bool
+    ) -> Document:
         law, body = self.law(kind), _members(body)
         parties = self._parties(law, {**body, "id": id})
         owner = sorted(identity.parties or ())
@@ -216,9 +221,13 @@ class Writes:
             "rev": 1,
             "parties": sorted({*parties, *owner}),
             "body": body,
-            "text": texts(kind, id, body),
+            "text": texts(kind, id, body, self.complete.get(kind) if loose else None),
         }
-        return {**document, "owner": owner} if owner else document
+        if loose:
+            document["loose"] = True
+        if owner:
+            document["owner"] = owner
+        return document
 
     def change(  # noqa: PLR0913
         self,
@@ -349,12 +358,15 @@ class Writes:
         body = _members(new)
         id, rev = document["id"], document["rev"]
         parties = sorted({*self._parties(law, new), *document.get("owner", ())})
-        text = texts(kind, id, body)
+        loose = document.get("loose") or _loose(circumstances)
+        text = texts(kind, id, body, self.complete.get(kind) if loose else None)
         events = outbox.changes(
             kind, document["body"], body, tenant=identity.tenant, id=id, rev=rev + 1,
             parties=parties, now=circumstances.now, states=_states(law),
         )  # fmt: skip
-        changes = {"body": body, "text": text, "parties": parties}
+        changes: Document = {"body": body, "text": text, "parties": parties}
+        if loose:
+            changes["loose"] = True
         if law.after and law.concerns(document["body"], body):
             changes["todo"] = {"old": document["body"], "at": circumstances.timestamp}
         if not self.resources.replace(kind, document["_id"], rev, changes, events):
@@ -428,6 +440,11 @@ def related_parties(resource: Mapping[str, Any]) -> set[str]:
             if isinstance(party, dict) and isinstance(party.get("id"), str):
                 found.add(party["id"])
     return found
+
+
+def _loose(circumstances: Circumstances) -> bool:
+    """Return whether a write may leave out types of nested objects: v5 clients name them all."""
+    return circumstances.system or circumstances.version == "v4"
 
 
 def _members(resource: Resource) -> Resource:

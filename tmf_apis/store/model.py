@@ -10,6 +10,7 @@ One collection a kind (its name is the kind: ``ProductOrder``). A stored documen
     body     the resource in its stored form (close to v5), without id and href
     text     {"v4": bytes, "v5": bytes}: each version's JSON, ready to send: the members after
              id and href, as ``,"name":"x"}`` (or ``}`` when there are none)
+    loose    true where nested objects may lack the ``@type`` that v5 must have: its text has them
     events   what happened and is not yet handed to the subscriptions; absent when nothing
     idem     {"key", "hash"}: the Idempotency-Key that made it; absent without one, and once it
              is deleted
