@@ -1,0 +1,136 @@
+"""The worker's link to Temporal: kept up in the background, asked from any thread."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio.client import Client
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import Worker
+
+from tmf_apis.errors import Unavailable
+from tmf_apis.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: Name of the queue that our workers take their work from.
+QUEUE = "tmf-apis"
+#: First and longest pause between two attempts to connect, in seconds.
+PAUSES = (0.2, 10.0)
+#: Longest wait of a listener for Temporal's answer, and for work under way at the end, in seconds.
+PATIENCE, GRACE = 5.0, 3.0
+#: A decision of a workflow takes milliseconds; a worker that takes so long is dead.
+DECISION = timedelta(seconds=5)
+#: Steps done at once, and workflows kept ready in memory.
+STEPS, CACHED = 50, 200
+
+T = TypeVar("T")
+
+
+class Temporal:
+    """A client and a worker, connected again whenever they fall."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        workflows: Sequence[type],
+        activities: Sequence[Callable[..., Any]],
+    ) -> None:
+        """Take what the worker does.
+
+        Args:
+            settings: Where Temporal is.
+            workflows: Workflow classes.
+            activities: The steps.
+        """
+        self._address = settings.temporal_address
+        self._namespace = settings.temporal_namespace
+        self._workflows = workflows
+        self._activities = activities
+        self._client: Client | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set."""
+        self._loop = asyncio.get_running_loop()
+        pause, longest = PAUSES
+        while not stop.is_set():
+            try:
+                await self._work(stop)
+            except (RPCError, RuntimeError, OSError) as error:
+                log.warning("Temporal does not answer: %s", error, extra={"at": self._address})
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), pause)
+                pause = min(2 * pause, longest)
+            else:
+                pause = PAUSES[0]
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        client = self._client = self._client or await Client.connect(
+            self._address, namespace=self._namespace
+        )
+        worker = Worker(
+            client,
+            task_queue=QUEUE,
+            workflows=self._workflows,
+            activities=self._activities,
+            max_concurrent_activities=STEPS,
+            max_cached_workflows=CACHED,
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
+            graceful_shutdown_timeout=timedelta(seconds=GRACE),
+        )
+        log.info("working for Temporal", extra={"at": self._address, "queue": QUEUE})
+        running = asyncio.create_task(worker.run())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not running.done():
+            await worker.shutdown()
+        await running
+
+    def begin(self, workflow: Any, argument: object, id: str) -> None:  # noqa: ANN401
+        """Begin a workflow, unless it is running; may be called in any thread but the loop's.
+
+        Raises:
+            Unavailable: Temporal does not answer; nothing is lost by asking again.
+        """
+
+        async def start(client: Client) -> None:
+            with suppress(WorkflowAlreadyStartedError):
+                await client.start_workflow(
+                    workflow, argument, id=id, task_queue=QUEUE, task_timeout=DECISION
+                )
+
+        self._ask(start)
+
+    def signal(self, id: str, signal: Any, argument: object) -> bool:  # noqa: ANN401
+        """Tell a running workflow something; return whether it is running.
+
+        Raises:
+            Unavailable: Temporal does not answer.
+        """
+
+        async def tell(client: Client) -> bool:
+            try:
+                await client.get_workflow_handle(id).signal(signal, argument)
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    return False
+                raise
+            return True
+
+        return self._ask(tell)
+
+    def _ask(self, question: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
+        if self._client is None or self._loop is None:
+            raise Unavailable(f"Temporal does not answer at {self._address}")
+        asked = asyncio.run_coroutine_threadsafe(question(self._client), self._loop)
+        try:
+            return asked.result(PATIENCE)
+        except (RPCError, TimeoutError) as error:
+            asked.cancel()
+            raise Unavailable(f"Temporal does not answer at {self._address}: {error}") from error
