@@ -97,6 +97,17 @@ def serve(host: str, port: int, data_dir: Path | None, *, demo: bool) -> None:
 
 
 @main.command()
+@_clear
+def work() -> None:
+    """Deliver events, fulfil orders and take notifications; `tmf serve` runs one of these."""
+    from tmf_apis import working  # noqa: PLC0415
+
+    settings = _settings(None)
+    configure_logging(settings.log_level)
+    working.run(settings)
+
+
+@main.command()
 def settings() -> None:
     """Print every setting with its value, its unit and what it is for."""
     for name, value, help in _settings(None).table():

@@ -1,0 +1,208 @@
+"""``tmf work``: everything that goes on behind the requests, in one process.
+
+Events are handed on and delivered, orders and jobs are worked on as Temporal workflows, and
+notifications of elements become alarms. Each part goes on while another one's server is away.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from adapters.credentials import Credentials
+from tmf_apis.app import CONTRACTS, Engine
+from tmf_apis.assurance.network import Network
+from tmf_apis.assurance.receiving import Receiving
+from tmf_apis.assurance.watching import Watching
+from tmf_apis.errors import NotFound
+from tmf_apis.events import worker
+from tmf_apis.events.outbox import PendingEvent
+from tmf_apis.events.relay import Application, Listener
+from tmf_apis.fulfilment import cancelling
+from tmf_apis.fulfilment.activities import Activities
+from tmf_apis.fulfilment.connections import Connections
+from tmf_apis.fulfilment.orders import OPEN
+from tmf_apis.fulfilment.ports import GATEWAY
+from tmf_apis.fulfilment.values import OrderKey
+from tmf_apis.fulfilment.workflow import OrderWorkflow
+from tmf_apis.rest.contracts import load
+from tmf_apis.rest.desk import Desks
+from tmf_apis.settings import Settings
+from tmf_apis.store.connection import Documents, connect
+from tmf_apis.store.process import CannotStart
+from tmf_apis.tasks import TaskActivities, TaskKey, TaskWorkflow
+from tmf_apis.temporal import Temporal
+
+log = logging.getLogger(__name__)
+
+#: Who signs what the worker does.
+SUBJECT = "tmf-apis"
+#: Threads that wait for the database: for orders and notifications, and for long tasks.
+QUICK, LONG = 8, 4
+#: Pause between two attempts to reach the database, in seconds.
+PAUSE = 2.0
+#: What is decided by fulfilment itself and not by the law's ``begin``.
+CANCELLATION = "CancelProductOrder"
+
+
+class Work:
+    """One worker."""
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        """Put the worker together.
+
+        Args:
+            settings: The configuration.
+            engine: Works on resources.
+        """
+        self._settings = settings
+        self._engine = engine
+        self._desks = Desks(engine.writes, SUBJECT)
+        credentials = Credentials(settings.credentials_file)
+        self._connections = Connections(credentials)
+        self._quick = ThreadPoolExecutor(QUICK, "work")
+        self._long = ThreadPoolExecutor(LONG, "task")
+        begins = {
+            kind: law.begin
+            for kind, law in engine.laws.items()
+            if law.begin and kind != CANCELLATION
+        }
+        orders = Activities(
+            self._desks, self._connections, self._quick, patience=settings.fulfilment_patience
+        )
+        tasks = TaskActivities(self._desks, begins, self._long)
+        self._temporal = Temporal(
+            settings, [OrderWorkflow, TaskWorkflow], [*orders.all(), tasks.do]
+        )
+        self._receiving = Receiving(
+            Network(engine.database, self._desks, credentials),
+            Watching(engine.database, self._desks),
+            self._connections,
+            self._quick,
+            (settings.trap_host, settings.trap_port),
+        )
+        self._listeners: dict[str, list[Listener]] = {kind: [self._task] for kind in begins}
+        self._listeners |= {
+            "ProductOrder": [self._order],
+            CANCELLATION: [self._cancellation],
+            "Resource": [self._resource],
+        }
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set."""
+        self._loop = asyncio.get_running_loop()
+        engine = self._engine
+        try:
+            await asyncio.gather(
+                worker.run(
+                    engine.database,
+                    self._settings,
+                    engine.kinds,
+                    Application(engine.render, self._listeners),
+                    stop,
+                    policy=engine.policy,
+                ),
+                self._temporal.run(stop),
+                self._receiving.run(stop),
+            )
+        finally:
+            stop.set()
+            await self._connections.close()
+            for threads in (self._quick, self._long):
+                threads.shutdown(wait=False, cancel_futures=True)
+
+    def _order(self, event: PendingEvent) -> None:
+        """Begin to work on an order that is new, or that its customer lets go on."""
+        state = event["body"].get("state")
+        if event["what"] not in {"Create", "StateChange"} or state not in OPEN:
+            return
+        if event["what"] == "Create" and state != "acknowledged":
+            return  # loaded as it is: somebody else works on it
+        key = OrderKey(event["tenant"], event["resource"])
+        if self._state(event) in OPEN:
+            self._temporal.begin(OrderWorkflow.run, key, workflow_id(key))
+
+    def _cancellation(self, event: PendingEvent) -> None:
+        """Tell the order's workflow that its customer does not want it any more."""
+        if event["what"] != "Create" or self._state(event) not in {"acknowledged", "inProgress"}:
+            return
+        order = str((event["body"].get("productOrder") or {}).get("id"))
+        key = OrderKey(event["tenant"], order)
+        if not self._temporal.signal(workflow_id(key), OrderWorkflow.cancel, event["resource"]):
+            cancelling.settle(self._desks.staff(event["tenant"]), event["resource"])
+
+    def _task(self, event: PendingEvent) -> None:
+        """Begin a task that is left to the worker."""
+        machine = self._engine.laws[event["kind"]].lifecycle
+        if event["what"] != "Create" or (machine and self._state(event) in machine.final):
+            return
+        key = TaskKey(event["tenant"], event["kind"], event["resource"])
+        self._temporal.begin(TaskWorkflow.run, key, key.workflow)
+
+    def _resource(self, event: PendingEvent) -> None:
+        """Look for elements when one has come, gone or changed."""
+        if event["body"].get("category") == GATEWAY and self._loop:
+            self._loop.call_soon_threadsafe(self._receiving.news.set)
+
+    def _state(self, event: PendingEvent) -> object:
+        """Return the state that an event's resource has by now; None where it is gone."""
+        machine = self._engine.laws[event["kind"]].lifecycle
+        try:
+            found = self._desks.staff(event["tenant"]).get(event["kind"], event["resource"])
+        except NotFound:
+            return None
+        return found.get(machine.attribute) if machine else None
+
+
+def workflow_id(order: OrderKey) -> str:
+    """Return the id of an order's workflow; an order's id is one of its tenant's."""
+    return f"{order.tenant}:{order.order}"
+
+
+async def _until_told(begin: Callable[[asyncio.Event], Work | None]) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, stop.set)
+    found = await loop.run_in_executor(None, begin, stop)
+    if found is not None:
+        log.info("working", extra={"pid": os.getpid()})
+        await found.run(stop)
+        log.info("stopped")
+
+
+def _begin(settings: Settings, stop: asyncio.Event) -> Work | None:
+    contracts = load(CONTRACTS, settings.data_dir / "cache")
+    database: Documents | None = None
+    while database is None:
+        try:
+            database = connect(settings, settings.mongodb_uri)
+        except CannotStart as error:
+            log.error("%s; trying again", error)  # noqa: TRY400
+            time.sleep(PAUSE)
+        if stop.is_set():
+            return None
+    engine = Engine(settings, contracts, database)
+    engine.prepare()
+    return Work(settings, engine)
+
+
+def run(settings: Settings) -> None:
+    """Work until a signal says stop.
+
+    Raises:
+        CannotStart: A setting that it needs is missing.
+    """
+    for name, value in (
+        ("TMF_MONGODB_URI", settings.mongodb_uri),
+        ("TMF_TEMPORAL_ADDRESS", settings.temporal_address),
+    ):
+        if not value:
+            raise CannotStart(f"{name} is not set: the worker needs the servers of `tmf serve`")
+    asyncio.run(_until_told(partial(_begin, settings)))
+    logging.shutdown()
+    os._exit(0)  # a task that cannot be interrupted is done again by the next worker
