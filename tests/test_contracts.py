@@ -55,6 +55,8 @@ READINGS = {
     ("TMF620-v5", "Entity_MVO"): ENTITY_MVO,
     ("TMF622-v5", "Entity_MVO"): ENTITY_MVO,
     ("TMF678-v5", "Entity_MVO"): ENTITY_MVO,
+    ("TMF642-v4", "Alarm"): ({"id: integer"}, {"id: string"}),
+    ("TMF642-v4", "AlarmRefOrValue"): ({"id: integer"}, {"id: string"}),
     ("TMF642-v5", "Alarm_MVO"): (
         {" allOf #Entity"},
         {" allOf #Addressable", " allOf #Extensible_MVO"},
