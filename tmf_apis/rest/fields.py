@@ -50,6 +50,19 @@ class Fields:
                 _plant(tree, name.split("."))
         return cls(tree)
 
+    def simple(self, version: str) -> frozenset[str]:
+        """Return the attributes to pick where that is all there is to do: v5, first level only.
+
+        Nothing where the view of a version or a path below the first level is in the way.
+        """
+        if (
+            version != "v5"
+            or not self.tree
+            or any(below is not None for below in self.tree.values())
+        ):
+            return frozenset()
+        return frozenset({*self.tree, "@type"})
+
 
 def _plant(tree: Tree, names: list[str]) -> None:
     for name in names[:-1]:

@@ -26,7 +26,7 @@ from tmf_apis.rest.schemas import Schemas
 from tmf_apis.rest.writes import Idempotency, Writes, Written
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import translated
-from tmf_apis.store.resources import Document
+from tmf_apis.store.resources import Document, same
 
 #: Longest Idempotency-Key, in characters.
 _LONGEST_KEY = 255
@@ -98,9 +98,14 @@ class Handlers:
         if query.fields.tree is None:
             items = ((one["id"], one["text"][version]) for one in found.documents)
             return Response(status, array(items, request.base), headers)
-        shown = [self._client(kind, version, request, one) for one in found.documents]
-        selected = [_selected(one, query.fields, version) for one in shown]
-        return json_response(status, selected, headers)
+        if simple := query.fields.simple(version):
+            shown = [_picked(kind, version, request.base, one, simple) for one in found.documents]
+            return json_response(status, shown, headers)
+        shown = [
+            _selected(self._client(kind, version, request, one), query.fields, version)
+            for one in found.documents
+        ]
+        return json_response(status, shown, headers)
 
     def create(self, api: Api, operation: Operation, request: Request) -> Response:
         """Answer POST of a collection: 201 with Location, or the first answer to the same key."""
@@ -202,9 +207,10 @@ class Handlers:
                     raise InvalidBody(f"/{name}: kept by the server and cannot be set")
             if b"null" in request.body:
                 after = bodies.without_nulls(after)
-            if after == before:
+            if same(after, before):
                 return stored
-            after = api.dates.normalise(operation.schema, after)
+            changed = {k: v for k, v in after.items() if v is not before.get(k)}
+            after = {**after, **api.dates.normalise(operation.schema, changed)}
             patching.check_size(after, self._settings)
             api.schemas.check_change(operation.schema, before, after, sent=api.sent(operation))
             after = {k: v for k, v in after.items() if k != "href"}
@@ -327,6 +333,15 @@ def _fields(request: Request) -> Fields:
 
 def _selected(shown: Resource, wanted: Fields, version: str) -> Resource:
     return select(shown, wanted, typed=version != "v4")
+
+
+def _picked(
+    kind: str, version: str, base: str, document: Mapping[str, Any], names: frozenset[str]
+) -> Resource:
+    """Return first-level attributes of a document whose stored form is the client's own."""
+    id, body = document["id"], document.get("body", {})
+    shown = {"id": id, "href": base + path_of(kind, version, id, body)}
+    return shown | {name: value for name, value in body.items() if name in names}
 
 
 def within(operation: Operation) -> dict[str, Any]:

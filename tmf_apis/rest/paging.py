@@ -245,12 +245,12 @@ def link_header(url: str, query: Sequence[Pair], shown: Shown, settings: Setting
     page = shown.page
     if not page.limit or not shown.total:
         return ""
-    kept = [(name, value) for name, value in query if name not in PARAMETERS]
+    kept = urlencode([(name, value) for name, value in query if name not in PARAMETERS])
+    start = f"{url}?{kept}&" if kept else f"{url}?"
     targets = _by_cursor(shown) if page.by_cursor else _by_offset(shown, settings)
     links = []
-    for relation, place in targets.items():
-        arguments = urlencode([*kept, place, ("limit", str(page.limit))])
-        links.append(f'<{url}?{arguments}>; rel="{relation}"')
+    for relation, (name, value) in targets.items():  # numbers and cursors need no escapes
+        links.append(f'<{start}{name}={value}&limit={page.limit}>; rel="{relation}"')
     return ", ".join(links)
 
 

@@ -22,7 +22,7 @@ from tmf_apis.rest.views.steps import Transform
 from tmf_apis.security.identity import EVERYONE, Identity
 from tmf_apis.store.connection import translated
 from tmf_apis.store.model import GONE
-from tmf_apis.store.resources import Document, Resources, taken
+from tmf_apis.store.resources import Document, Resources, same, taken
 
 #: How often a change without a precondition is tried when others change the resource too.
 ATTEMPTS = 12
@@ -265,10 +265,10 @@ class Writes:
                 raise PreconditionFailed(f"{kind} {id} is at version {document['rev']}")
             old = {**document["body"], "id": id}
             new = edit(old)
-            if new == old:
+            if same(new, old):
                 return Written(id, document["rev"], _members(old), {}, changed=False)
             new = self._legal(law, kind, old, new, circumstances)
-            if new == old:
+            if same(new, old):
                 return Written(id, document["rev"], _members(old), {}, changed=False)
             if law.check:
                 law.check(self._staff(identity, circumstances), old, new)
@@ -369,7 +369,7 @@ class Writes:
             changes["loose"] = True
         if law.after and law.concerns(document["body"], body):
             changes["todo"] = {"old": document["body"], "at": circumstances.timestamp}
-        if not self.resources.replace(kind, document["_id"], rev, changes, events):
+        if not self.resources.replace(kind, document, changes, events):
             return None
         return Written(id, rev + 1, body, text)
 

@@ -6,6 +6,7 @@ Raw collections, not mongoengine objects: hydrating one costs twenty times what 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import orjson
 from bson import Int64
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -105,23 +106,24 @@ class Resources:
         self.counts.inserted(kind, document["_id"], document["tenant"])
 
     def replace(
-        self, kind: str, key: str, rev: int, changes: Mapping[str, Any], events: list[Document]
+        self, kind: str, old: Document, changes: Mapping[str, Any], events: list[Document]
     ) -> bool:
-        """Change a document that is still at ``rev``; False when it no longer is.
+        """Change a document that is still at its version; False when it no longer is.
 
         Args:
             kind: The kind.
-            key: The document's ``_id``.
-            rev: The version that the change was made from.
-            changes: Fields to set; ``rev`` is raised by one.
+            old: The document that the change was made from: ``_id``, ``rev`` and ``body``.
+            changes: Fields to set; of ``body`` only the attributes that differ are sent.
+                ``rev`` is raised by one.
             events: What happened, added to what is already waiting.
         """
-        update: Document = {"$set": {**changes, "rev": rev + 1}}
+        rev = old["rev"]
+        update: Document = _narrow(old["body"], {**changes, "rev": rev + 1})
         if events:
             update["$push"] = {"events": {"$each": events}}
         with translated():
             result = self.collection(kind).update_one(
-                {"_id": key, "rev": rev, "tenant": {"$ne": GONE}}, update
+                {"_id": old["_id"], "rev": rev, "tenant": {"$ne": GONE}}, update
             )
         if result.matched_count:
             self.counts.changed(kind)
@@ -145,6 +147,35 @@ class Resources:
         if result.matched_count:
             self.counts.deleted(kind, key, tenant)
         return result.matched_count == 1
+
+
+def same(one: object, other: object) -> bool:
+    """Return whether two JSON values are the same to a reader of JSON: 1, 1.0 and true are not.
+
+    >>> same({"a": 1}, {"a": True}), same({"a": 1}, {"a": 1})
+    (False, True)
+    """
+    return one is other or (one == other and orjson.dumps(one) == orjson.dumps(other))
+
+
+def _narrow(before: Document, changes: Document) -> Document:
+    """Return the update that makes the changes, the body attribute by attribute.
+
+    An attribute with a dot in its name cannot be named in an update; then the body goes whole.
+    """
+    body = changes["body"]
+    if any("." in name for name in (*before, *body)):
+        return {"$set": changes}
+    differing = {
+        f"body.{name}": value
+        for name, value in body.items()
+        if name not in before or not same(before[name], value)
+    }
+    update: Document = {"$set": {**changes, **differing}}
+    del update["$set"]["body"]
+    if gone := {f"body.{name}": "" for name in before if name not in body}:
+        update["$unset"] = gone
+    return update
 
 
 def taken(kind: str, id: str) -> Conflict:
