@@ -28,12 +28,14 @@ from tmf_apis.rest.completion import Completion
 from tmf_apis.rest.contracts import Contract, Operation, event_types
 from tmf_apis.rest.dates import Dates
 from tmf_apis.rest.desk import BoundDesk
+from tmf_apis.rest.extensions import Extensions, by_base, of_contract
 from tmf_apis.rest.filtering import compiled
 from tmf_apis.rest.handlers import Api, Handlers
 from tmf_apis.rest.hub import Hub
 from tmf_apis.rest.law import Law, Room
 from tmf_apis.rest.messages import Request, Response, error_response, json_response
 from tmf_apis.rest.queries import Queries
+from tmf_apis.rest.registry import Registry
 from tmf_apis.rest.representation import as_client
 from tmf_apis.rest.routing import Door, Receive, Scope, Send, send_response, skeleton
 from tmf_apis.rest.schema_paths import AttributeType, Kind
@@ -93,6 +95,7 @@ class Engine:
             settings.callback_loopback or not settings.authenticated, settings.callback_hosts
         )
         self.apis = {c.base_path: self._api(c) for c in contracts}
+        self.registry = Registry(database, self._extend)
         self.rooms = [self._catalog(), *(room(settings) for room in ROOMS)]
         self.laws: dict[str, Law] = {}
         for room in self.rooms:
@@ -117,6 +120,14 @@ class Engine:
             Dates(contract.document),
             Queries(contract, self.settings),
         )
+
+    def _extend(self, types: Extensions) -> None:
+        """Have every API know the operator's extension types, and no others."""
+        for api in self.apis.values():
+            own = of_contract(types, api.contract)
+            api.schemas.extend(own)
+            api.queries.extend(by_base(own))
+            api.dates.extend(by_base(own))
 
     def _catalog(self) -> Room:
         """Return the catalogue room, whose jobs hold files to the contract."""
@@ -143,8 +154,9 @@ class Engine:
         return [models.get(kind) or document_for(kind) for kind in self.kinds]
 
     def prepare(self) -> None:
-        """Make the indexes; nothing but a read where they are there."""
+        """Make the indexes; nothing but a read where they are there. Learn the extension types."""
         indexes.ensure(self.database, self.documents())
+        self.registry.refresh()
 
     def render(self, event: PendingEvent, audience: Audience) -> Json | None:
         """Return what an audience receives of an event; None where its contract has none."""

@@ -5,7 +5,6 @@ its own. The server listens from the first moment and answers 503 until it is re
 """
 
 import contextlib
-import ipaddress
 import logging
 import os
 import signal
@@ -23,6 +22,7 @@ import uvicorn
 from tmf_apis import console
 from tmf_apis.app import CONTRACTS, Application, Engine
 from tmf_apis.rest.contracts import Contract, load
+from tmf_apis.security.addresses import is_loopback
 from tmf_apis.security.local import jwks_file
 from tmf_apis.security.tokens import Gate
 from tmf_apis.settings import Settings
@@ -40,16 +40,6 @@ _STEP = 0.05
 _PAUSE = 2.0
 #: Longest wait for requests that are under way when the server stops, in seconds.
 _GRACE = 10
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches an address to listen on."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def resolve_auth(settings: Settings, host: str) -> Settings:
@@ -172,10 +162,15 @@ class Server:
             jwks = str(jwks_file(settings.data_dir))
             log.warning("TMF_JWKS is not set: tokens of `tmf token` are accepted, no others")
         gate = Gate(settings, enabled=settings.authenticated, jwks=jwks)
-        pages = console.Pages(settings, contracts, gate)
+        pages = console.Pages(settings, contracts, gate, CONTRACTS)
         application = Application(settings, contracts, gate, pages)
-        pages.application = application
+        pages.office.application = application
+        pages.office.temporal = self._temporal_page
         return application
+
+    def _temporal_page(self) -> str:
+        """Return the URL of the embedded Temporal's own page; empty where there is none."""
+        return self._temporal.page if self._temporal and self._temporal.state else ""
 
     def _serve(self, sock: socket.socket) -> None:
         config = uvicorn.Config(
@@ -203,6 +198,7 @@ class Server:
             engine = Engine(self.settings, contracts, database)
             engine.prepare()
             engine.counts.start()
+            engine.registry.start()
             if self._fill:
                 self._application.waiting_for = "demo data is being loaded"
                 self._fill(engine, self._tell)
@@ -300,6 +296,7 @@ class Server:
             self._worker.stop(_GRACE)
         if hasattr(self, "_application") and self._application.engine:
             self._application.engine.counts.stop()
+            self._application.engine.registry.stop()
             self._application.engine.database.client.close()
         for owned in reversed(self._children):
             owned.stop()

@@ -1,6 +1,6 @@
 """What an administrator sees of deliveries, and may do about them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -109,6 +109,16 @@ def enable(database: Database[Document], subscription: str, tenant: str | None =
     )
     if not result.matched_count:
         raise NotFound(f"there is no hub subscription {subscription}")
+
+
+def by_subscription(database: Database[Document], ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return for each subscription how many deliveries are in each state, from an index alone."""
+    found: dict[str, dict[str, int]] = {}
+    group = {"_id": {"for": "$subscription", "state": "$state"}, "count": {"$sum": 1}}
+    stages = [{"$match": {"subscription": {"$in": list(ids)}}}, {"$group": group}]
+    for row in database[COLLECTION].aggregate(stages):
+        found.setdefault(row["_id"]["for"], {})[row["_id"]["state"]] = row["count"]
+    return found
 
 
 def counts(database: Database[Document]) -> dict[str, float]:

@@ -131,6 +131,11 @@ def load(folder: Path, cache: Path | None = None) -> list[Contract]:
     return [_contract(file, cache) for file in files]
 
 
+def kind_of(schema: str) -> str:
+    """Return the stored kind of the resources of a schema."""
+    return _KINDS.get(schema, schema)
+
+
 def event_types(contract: Contract) -> frozenset[str]:
     """Return the types of the events that subscribers of a contract can get.
 
@@ -182,7 +187,7 @@ def _operation(document: Document, path: str, method: str) -> Operation:
         action=action,
         resource=resource,
         schema=schema,
-        kind=_KINDS.get(schema, schema) if stored else "",
+        kind=kind_of(schema) if stored else "",
         body_schema=body,
         event=event,
         scopes=tuple(scope for one in operation["security"] for scope in one.get("oauth2", ())),

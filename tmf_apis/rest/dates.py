@@ -5,7 +5,7 @@ like a time (a characteristic's value) stays as it came.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,7 +44,12 @@ class Dates:
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._schemas: Mapping[str, Any] = document["components"]["schemas"]
-        self._trees: dict[str, dict[str, Any]] = {}
+        self.extend({})
+
+    def extend(self, extensions: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Take other extensions, by the type they extend, in place of those that were known."""
+        trees: dict[str, dict[str, Any]] = {}
+        self._known = (extensions, trees)
 
     def normalise(self, name: str, resource: dict[str, Any]) -> dict[str, Any]:
         """Return the resource with its times in the kept form; what is not a time stays."""
@@ -82,10 +87,15 @@ class Dates:
 
     def _tree(self, name: str) -> dict[str, Any]:
         """Return attribute -> None for a time, or the names of the schemas below it."""
-        if (tree := self._trees.get(name)) is None:
+        extensions, trees = self._known
+        if (tree := trees.get(name)) is None:
             tree = {}
-            self._collect(self._schemas[name], tree, set())
-            self._trees[name] = tree
+            seen = {name}
+            self._collect(self._schemas[name], tree, seen)
+            for extended in sorted(seen & extensions.keys()):
+                for extension in extensions[extended]:
+                    self._collect(extension, tree, set())
+            trees[name] = tree
         return tree
 
     def _collect(self, schema: Mapping[str, Any], tree: dict[str, Any], seen: set[str]) -> None:

@@ -71,15 +71,20 @@ class Queries:
     ) -> None:
         self._contract = contract
         self._settings = settings
-        self._extensions = extensions or {}
-        self._attributes: dict[tuple[str, str], Attributes] = {}
+        self.extend(extensions or {})
+
+    def extend(self, extensions: Mapping[str, Sequence[Schema]]) -> None:
+        """Take other extensions, by the type they extend, in place of those that were known."""
+        remembered: dict[tuple[str, str], Attributes] = {}
+        self._known = (extensions, remembered)
 
     def attributes(self, kind: str, schema: str) -> Attributes:
         """Return what a client of this contract may name of a kind."""
-        if (found := self._attributes.get((kind, schema))) is None:
+        extensions, remembered = self._known
+        if (found := remembered.get((kind, schema))) is None:
             version = self._contract.version
-            paths = SchemaPaths(self._contract.document, schema, self._extensions)
-            found = self._attributes[kind, schema] = Attributes(
+            paths = SchemaPaths(self._contract.document, schema, extensions)
+            found = remembered[kind, schema] = Attributes(
                 type_of=paths.type_of,
                 stored_paths=partial(versions.stored_paths, kind, version),
                 stored_value=lambda path, value: str(

@@ -62,6 +62,12 @@ class Schemas:
         self._declared: dict[str, frozenset[str]] = {}
         self._lock = Lock()
 
+    def extend(self, extensions: Mapping[str, Schema]) -> None:
+        """Take other extension types in place of those that were known."""
+        with self._lock:
+            self._extensions = dict(extensions)
+            self._validators = {}
+
     def check(self, name: str, resource: object) -> None:
         """Hold a body to a schema.
 

@@ -6,7 +6,7 @@ it does not look inside IPv6 forms that carry an IPv4 address).
 Source: IANA IPv4 and IPv6 special-purpose address registries; RFC 3056, 4291, 4380, 5214, 6052.
 """
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -52,6 +52,20 @@ TRANSLATED = IPv6Network("::ffff:0:0:0/96")
 COMPATIBLE = IPv6Network("::/96")
 #: Interface identifiers of ISATAP, local and universal (RFC 5214).
 ISATAP = (0x00005EFE, 0x02005EFE)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host, as it stands in a URL, is this machine and nobody else's.
+
+    >>> is_loopback("localhost"), is_loopback("::1"), is_loopback("10.0.0.1")
+    (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def carried(address: IPv6Address) -> tuple[IPv4Address, ...]:

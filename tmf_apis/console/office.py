@@ -1,0 +1,109 @@
+"""What the pages share: the APIs, who asks, and the engine once it is there."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from flask import request
+from pymongo.database import Database
+
+from tmf_apis.errors import Forbidden, Unavailable
+from tmf_apis.rest.contracts import Contract
+from tmf_apis.rest.law import Law
+from tmf_apis.rest.registry import Registry
+from tmf_apis.security.addresses import is_loopback
+from tmf_apis.security.identity import Identity
+from tmf_apis.security.tokens import Gate
+from tmf_apis.settings import Settings
+
+_SAME = frozenset({"same-origin", "none"})
+
+
+class Engine(Protocol):
+    """What the pages need of the engine."""
+
+    laws: dict[str, Law]
+    database: Database[dict[str, Any]]
+    registry: Registry
+
+
+class Application(Protocol):
+    """What the pages need of the application; ``engine`` is None until it is ready."""
+
+    waiting_for: str
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine."""
+
+    def ready(self) -> str:
+        """Return why the server cannot answer requests now; empty when it can."""
+
+
+@dataclass(slots=True)
+class Office:
+    """What the pages work on.
+
+    Attributes:
+        settings: The configuration.
+        contracts: The APIs.
+        gate: Tells who asks.
+        application: The HTTP application; set once there is one.
+        temporal: Returns the URL of the embedded Temporal's page; empty where there is none.
+    """
+
+    settings: Settings
+    contracts: list[Contract]
+    gate: Gate
+    application: Application | None = None
+    temporal: Callable[[], str] = field(default=lambda: "")
+
+    def engine(self) -> Engine:
+        """Return the engine.
+
+        Raises:
+            Unavailable: The server is not ready (HTTP 503).
+        """
+        application = self.application
+        if application is None or application.engine is None or application.waiting_for:
+            why = application.waiting_for if application else ""
+            raise Unavailable(why or "the server is starting", headers={"Retry-After": "1"})
+        return application.engine
+
+    def base(self) -> str:
+        """Return this server's URL as the client knows it, without a slash at the end."""
+        public = self.settings.public_url.rstrip("/")
+        return public or f"{request.scheme}://{request.host}"
+
+    def identity(self, scopes: Iterable[str]) -> Identity:
+        """Return who asks, if one of the operator's staff who has the scopes.
+
+        Raises:
+            Unauthorized: There is no good token (HTTP 401).
+            Forbidden: It lacks a scope, acts for a party, or a page of another site asks
+                (HTTP 403).
+        """
+        self._keep_other_sites_out()
+        found = self.gate.identify({name.lower(): value for name, value in request.headers})
+        found.require(scopes)
+        if found.parties is not None:
+            raise Forbidden("administration is for the operator; the token acts for a party")
+        return found
+
+    def _keep_other_sites_out(self) -> None:
+        """Refuse what a page of another site makes a browser send.
+
+        Without authentication nothing else would stop a page in the administrator's browser; one
+        that gave its own name the address 127.0.0.1 is known by the Host header.
+        """
+        public = urlsplit(self.settings.public_url)
+        if request.method not in {"GET", "HEAD"}:
+            site = request.headers.get("Sec-Fetch-Site", "none")
+            origin = request.headers.get("Origin")
+            ours = origin is None or urlsplit(origin).netloc in {request.host, public.netloc}
+            if site not in _SAME or not ours:
+                raise Forbidden("a page of another site may not do this")
+        named = urlsplit(f"//{request.host}").hostname or ""
+        if not self.gate.enabled and named != public.hostname and not is_loopback(named):
+            raise Forbidden(f"without authentication this server is not {named[:100]!r}")
