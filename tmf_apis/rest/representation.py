@@ -47,19 +47,18 @@ def texts(
         complete: Gives nested objects the types that v5 must have; None where they have them.
     """
     made = {}
+    shown: Resource | None = None
+    rest = b""
     for version in VERSIONS:
         if versions.known(kind, version):
             members = versions.from_stored(kind, version, body)
             if complete and version != "v4":
                 members = complete(members)
-            made[version] = _text(path_of(kind, version, id, body), members)
+            if members is not shown:
+                rest = (b'",' if members else b'"') + orjson.dumps(members)[1:]
+                shown = members
+            made[version] = path_of(kind, version, id, body).encode() + rest
     return made
-
-
-def _text(path: str, members: Resource) -> bytes:
-    rest = orjson.dumps(members)
-    separator = b'",' if members else b'"'
-    return path.encode() + separator + rest[1:]
 
 
 def whole(id: str, base: str, text: bytes) -> bytes:

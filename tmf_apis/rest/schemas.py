@@ -59,7 +59,7 @@ class Schemas:
         self._strict = version != "v4"
         self._extensions = dict(extensions or {})
         self._validators: dict[str, jsonschema_rs.Validator] = {}
-        self._declared: dict[str, frozenset[str]] = {}
+        self._gathered: dict[tuple[str, str], frozenset[str]] = {}
         self._lock = Lock()
 
     def extend(self, extensions: Mapping[str, Schema]) -> None:
@@ -169,13 +169,16 @@ class Schemas:
 
     def _mandatory(self, name: str) -> frozenset[str]:
         """Return the first-level attributes that a schema requires, inherited ones included."""
-        return frozenset(_gathered(self._schemas, self._schemas[name], "required"))
+        return self._names(name, "required")
 
     def _attributes(self, name: str) -> frozenset[str]:
         """Return the first-level attributes that a schema declares, those it inherits included."""
-        if (found := self._declared.get(name)) is None:
-            names = _gathered(self._schemas, self._schemas[name], "properties")
-            found = self._declared[name] = frozenset(names)
+        return self._names(name, "properties")
+
+    def _names(self, name: str, keyword: str) -> frozenset[str]:
+        if (found := self._gathered.get((name, keyword))) is None:
+            names = _gathered(self._schemas, self._schemas[name], keyword)
+            found = self._gathered[name, keyword] = frozenset(names)
         return found
 
     def validator(self, name: str) -> jsonschema_rs.Validator:

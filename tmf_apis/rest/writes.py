@@ -393,7 +393,9 @@ class Writes:
     def _staff(self, identity: Identity, circumstances: Circumstances) -> Desk:
         """Return a desk that sees the whole tenant, for checks and follow-ups of the law."""
         staff = Identity(identity.subject, identity.tenant)
-        return self.desk(staff, replace(circumstances, system=True))
+        if not circumstances.system:
+            circumstances = replace(circumstances, system=True)
+        return self.desk(staff, circumstances)
 
     def _afterwards(
         self,

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 #: Longest wait of one read of the stream, in milliseconds.
 AWAIT = 250
 #: Pause after a batch, so that the next one is worth its round trip, in seconds.
-GATHER = 0.02
+GATHER = 0.1
 #: A stream that was not read for so long is not to be relied on, in seconds.
 STALE = 5.0
 #: Pause before a broken stream is opened again, in seconds.
