@@ -1,0 +1,187 @@
+"""The demo operator's customers: TMF629 resources."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+
+from tmf_apis.demo import people
+from tmf_apis.demo.parts import before, characteristic, period, reference
+from tmf_apis.rest.law import Resource
+
+CUSTOMERS = 500
+_BUSINESS = 0.16
+#: How many of a hundred are in each state.
+_STATES = ("Active",) * 88 + ("Suspended",) * 4 + ("Closed",) * 3 + ("Approved",) * 2 + (
+    "Validated", "Validated", "Initialized",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """What orders and bills need to know of a customer.
+
+    Attributes:
+        number: From 1.
+        name: The person's or the firm's.
+        business: Whether it is a firm.
+        town: Index of the town, which is the site that serves it.
+        status: TMF629 ``status``.
+        since: Days since it became a customer.
+        address: Street, town and post code.
+    """
+
+    number: int
+    name: str
+    business: bool
+    town: int
+    status: str
+    since: int
+    address: tuple[str, str, str]
+
+    @property
+    def id(self) -> str:
+        """Id of the customer."""
+        return f"customer-{self.number:04}"
+
+    @property
+    def party_id(self) -> str:
+        """Id of the person or firm: what a token of theirs has in its ``party`` claim."""
+        return f"party-{self.number:04}"
+
+    @property
+    def account_id(self) -> str:
+        """Id of the billing account."""
+        return f"account-{self.number:04}"
+
+    @property
+    def kind_of_party(self) -> str:
+        """Type of the party."""
+        return "Organization" if self.business else "Individual"
+
+    @property
+    def orders(self) -> bool:
+        """Whether it can have ordered anything."""
+        return self.status in {"Active", "Suspended", "Closed"}
+
+    @property
+    def account(self) -> Resource:
+        """Reference to the billing account."""
+        return reference(
+            "BillingAccountRef", self.account_id, f"Account of {self.name}", "BillingAccount",
+            ratingType="Postpaid",
+        )  # fmt: skip
+
+    @property
+    def related(self) -> Resource:
+        """It as the customer of an order or bill."""
+        role = reference(
+            "PartyRoleRef", self.id, self.name, "Customer",
+            partyId=self.party_id, partyName=self.name,
+        )  # fmt: skip
+        return {
+            "@type": "RelatedPartyRefOrPartyRoleRef",
+            "role": "customer",
+            "partyOrPartyRole": role,
+        }
+
+
+def customers(random: Random) -> list[Customer]:
+    """Return the customers; each town has as many as any other."""
+    return [_customer(number, random) for number in range(1, CUSTOMERS + 1)]
+
+
+def _customer(number: int, random: Random) -> Customer:
+    business = random.random() < _BUSINESS
+    town = number % len(people.TOWNS)
+    return Customer(
+        number=number,
+        name=people.company(random) if business else people.person(random),
+        business=business,
+        town=town,
+        status=_STATES[(number * 37) % len(_STATES)],
+        since=random.randint(90, 1500),
+        address=(people.street(random), people.TOWNS[town], people.postcode(town, random)),
+    )
+
+
+def resources(found: list[Customer], random: Random, now: datetime) -> Iterator[Resource]:
+    """Yield the TMF629 resources."""
+    for one in found:
+        since = before(now, days=one.since)
+        closed = before(now, days=12) if one.status == "Closed" else ""
+        yield {
+            "@type": "Customer",
+            "id": one.id,
+            "name": one.name,
+            "role": "customer",
+            "status": one.status,
+            "statusReason": _REASONS[one.status],
+            "engagedParty": reference("PartyRef", one.party_id, one.name, one.kind_of_party),
+            "validFor": period(since, closed),
+            "contactMedium": list(_media(one, since, random)),
+            "account": [reference("AccountRef", one.account_id, f"Account of {one.name}",
+                                  "BillingAccount")],
+            "paymentMethod": [reference("PaymentMethodRef", f"payment-method-{one.number:04}",
+                                        "Direct debit", "DirectDebit")],
+            "creditProfile": [_credit(one, since, now, random)],
+            "characteristic": [
+                characteristic("segment", "business" if one.business else "consumer"),
+                characteristic("language", random.choice(("en", "en", "en", "cy"))),
+            ],
+        }  # fmt: skip
+
+
+_REASONS = {
+    "Active": "in good standing",
+    "Suspended": "payment overdue",
+    "Closed": "moved away",
+    "Approved": "waits for the first order",
+    "Validated": "identity checked",
+    "Initialized": "registered online",
+}
+
+
+def _media(one: Customer, since: str, random: Random) -> Iterator[Resource]:
+    common = {"validFor": period(since)}
+    yield {
+        "@type": "EmailContactMedium",
+        "id": "1",
+        "preferred": True,
+        "contactType": "email",
+        "emailAddress": people.mailbox(one.name, one.number, business=one.business),
+        **common,
+    }
+    number = people.landline(one.number) if one.business else people.mobile(one.number)
+    yield {
+        "@type": "PhoneContactMedium",
+        "id": "2",
+        "preferred": False,
+        "contactType": "phone",
+        "phoneNumber": number,
+        **common,
+    }
+    street, town, postcode = one.address
+    yield {
+        "@type": "GeographicAddressContactMedium",
+        "id": "3",
+        "preferred": False,
+        "contactType": random.choice(("billing address", "address")),
+        "street1": street,
+        "city": town,
+        "postCode": postcode,
+        "country": "GB",
+        **common,
+    }
+
+
+def _credit(one: Customer, since: str, now: datetime, random: Random) -> Resource:
+    poor = one.status == "Suspended"
+    return {
+        "@type": "CreditProfile",
+        "id": "1",
+        "creditProfileDate": since,
+        "creditRiskRating": random.randint(6, 9) if poor else random.randint(1, 5),
+        "creditScore": random.randint(300, 480) if poor else random.randint(520, 960),
+        "validFor": period(since, before(now, days=-365)),
+    }

@@ -1,0 +1,45 @@
+"""The demo operator as resources: pure, the same for the same seed and time."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from random import Random
+
+from tmf_apis.demo import bills, catalogue, customers, faults, network, orders, sites
+from tmf_apis.rest.law import Resource
+
+#: Seed of the operator that ``tmf serve --demo`` loads.
+SEED = 620
+
+
+def operator(seed: int, now: datetime) -> Iterator[tuple[str, Resource]]:
+    """Yield kind and stored form of every resource of the demo operator.
+
+    Args:
+        seed: Another seed gives other names, baskets and faults; the catalogue stays.
+        now: What all dates are counted from, in UTC.
+    """
+
+    def random(part: str) -> Random:
+        return Random(f"{seed} {part}")  # noqa: S311 - reproducible on purpose
+
+    yield from catalogue.catalogue(now)
+    buyers = customers.customers(random("customers"))
+    for resource in customers.resources(buyers, random("contacts"), now):
+        yield "Customer", resource
+    places = sites.sites()
+    placed = orders.orders(buyers, random("orders"))
+    sold = [sale for order in placed for sale in order.sales if sale.state == "completed"]
+    built = network.build(
+        places, [sale for sale in sold if network.access(sale)], random("network"), now
+    )
+    for resource in built.resources.values():
+        yield "Resource", resource
+    details = random("order details")
+    for order in placed:
+        yield "ProductOrder", orders.resource(order, places, details, now)
+    for resource in orders.cancellations(placed, now):
+        yield "CancelProductOrder", resource
+    for resource in bills.cycles(now):
+        yield "BillCycle", resource
+    yield from bills.bills(sold, random("usage"), now)
+    yield from faults.alarms(built, random("faults"), now)
