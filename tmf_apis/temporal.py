@@ -25,6 +25,8 @@ PAUSES = (0.2, 10.0)
 PATIENCE, GRACE = 5.0, 3.0
 #: A decision of a workflow takes milliseconds; a worker that takes so long is dead.
 DECISION = timedelta(seconds=5)
+#: How late a step hears at most that it was cancelled.
+THROTTLE = timedelta(seconds=1)
 #: Steps done at once, and workflows kept ready in memory.
 STEPS, CACHED = 50, 200
 
@@ -82,6 +84,8 @@ class Temporal:
             max_cached_workflows=CACHED,
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
             graceful_shutdown_timeout=timedelta(seconds=GRACE),
+            default_heartbeat_throttle_interval=THROTTLE,
+            max_heartbeat_throttle_interval=THROTTLE,
         )
         log.info("working for Temporal", extra={"at": self._address, "queue": QUEUE})
         running = asyncio.create_task(worker.run())

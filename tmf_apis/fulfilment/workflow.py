@@ -150,18 +150,27 @@ class OrderWorkflow:
     async def _slow(
         self, step: Callable[[Any, Any], Awaitable[T]], argument: object, patience: timedelta
     ) -> T:
-        """Do a step at an element."""
-        undoing = step is Activities.roll_back
-        if self._task and not undoing:
-            raise _Cancelled
-        return await workflow.execute_activity_method(
+        """Do a step at an element; one that goes forward is given up when it is cancelled."""
+        forward = step is not Activities.roll_back
+        doing = workflow.start_activity_method(
             step,
             argument,
             start_to_close_timeout=min(SLOW, patience),
             schedule_to_close_timeout=patience,
             heartbeat_timeout=HEARTBEAT,
             retry_policy=AGAIN,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
+        if forward:
+            await workflow.wait_condition(lambda: bool(self._task) or doing.done())
+            if not doing.done():
+                doing.cancel()
+        try:
+            return await doing
+        except ActivityError as error:
+            if forward and self._task:
+                raise _Cancelled from error
+            raise
 
 
 def _reason(error: ActivityError) -> str:
