@@ -17,6 +17,7 @@ from pymongo.database import Database
 
 from tmf_apis import alarms, billing, catalog, customer, inventory, ordering
 from tmf_apis.errors import Unavailable
+from tmf_apis.events.backlog import Backlog
 from tmf_apis.events.envelope import Audience, Json, notification
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.signing import server_key
@@ -274,6 +275,7 @@ class Application:
             for operation in contract.operations:
                 entry = (actions[operation.action], api, operation)
                 self._table[_name(contract, operation)] = entry
+        self.metrics.watch(Backlog(engine.database, engine.kinds))
         self.engine = engine
 
     def ready(self) -> str:
@@ -301,7 +303,7 @@ class Application:
         elif path == "/health/ready":
             await self._health(send)
         elif path == "/metrics":
-            text = self.metrics.text()
+            text = await asyncio.get_running_loop().run_in_executor(None, self.metrics.text)
             await send_response(send, Response(200, text, media_type=CONTENT_TYPE_LATEST))
         else:
             await self._app(scope, receive, send)

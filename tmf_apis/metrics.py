@@ -1,6 +1,12 @@
-"""What Prometheus reads: requests by operation, and how long they took."""
+"""What Prometheus reads: requests by operation, how long they took, and what waits."""
+
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tmf_apis.events.backlog import Backlog
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -41,6 +47,47 @@ class Metrics:
         found[0].inc()
         found[1].observe(seconds)
 
+    def watch(self, backlog: Backlog) -> None:
+        """Show what waits, too."""
+        self.registry.register(Waiting(backlog))
+
     def text(self) -> bytes:
         """Return the figures in the Prometheus text format."""
         return generate_latest(self.registry)
+
+
+class Waiting(Collector):
+    """What waits, as figures; those that cannot be known now are left out."""
+
+    def __init__(self, backlog: Backlog) -> None:
+        self._backlog = backlog
+
+    def describe(self) -> list[Metric]:
+        """Return nothing: what there will be is not looked up in advance."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the figures."""
+        found = self._backlog.figures()
+        yield _gauge(
+            "tmf_backlog_known", "1 where the figures of what waits are known", found.known
+        )
+        if not found.known:
+            return
+        yield _gauge("tmf_pending_events", "Events that wait for the relay", found.pending_events)
+        yield _gauge(
+            "tmf_oldest_delivery_seconds", "Age of the oldest pending delivery", found.oldest
+        )
+        yield _by_state("tmf_deliveries", "Deliveries by state", found.deliveries)
+        yield _by_state("tmf_subscriptions", "Hub subscriptions by state", found.subscriptions)
+
+
+def _gauge(name: str, help: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, help, value=value)
+
+
+def _by_state(name: str, help: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, help, labels=["state"])
+    for state, value in values.items():
+        family.add_metric([state], value)
+    return family

@@ -191,7 +191,11 @@ class Counter:
 
 
 _SUBSCRIPTION = dict.fromkeys(
-    "api version callback query subject parties created state reason lane.failures".split(), 1
+    (
+        *("api", "version", "callback", "query", "subject", "parties"),
+        *("created", "state", "reason", "lane.failures"),
+    ),
+    1,
 )
 
 

@@ -116,4 +116,5 @@ def _conditional(body: bytes, media_type: str) -> Response:
     response.set_etag(f"{mark}-gzip" if packed else mark)
     response.headers["Vary"] = "Accept-Encoding"
     response.headers["Cache-Control"] = "no-cache"
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response

@@ -9,7 +9,6 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, redirect, render_template, send_from_directory
 
-
 from tmf_apis.console.negotiation import wants_page
 from tmf_apis.console.office import Office
 from tmf_apis.rest.contracts import Contract

@@ -72,7 +72,8 @@ class Pages:
         """
         self._settings = settings
         self.office = Office(settings, contracts, gate)
-        self._app = WSGIMiddleware(flask_application(self.office, folder))  # type: ignore[arg-type]
+        app: Any = flask_application(self.office, folder)
+        self._app: Any = WSGIMiddleware(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -142,7 +143,7 @@ def _refused(error: TmfError) -> Response:
 def _http(error: HTTPException) -> Response:
     """Answer what Flask itself refuses, in the one form that errors have."""
     if error.response is not None or (error.code or 500) < 400:  # noqa: PLR2004 - a redirect
-        return Response.force_type(error.get_response(), request.environ)
+        return error.get_response()  # type: ignore[return-value]
     if error.code == MethodNotAllowed.status:
         allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
         text = f"{request.method} is not possible here; allowed: {allowed}"

@@ -115,7 +115,8 @@ def by_subscription(database: Database[Document], ids: Sequence[str]) -> dict[st
     """Return for each subscription how many deliveries are in each state, from an index alone."""
     found: dict[str, dict[str, int]] = {}
     group = {"_id": {"for": "$subscription", "state": "$state"}, "count": {"$sum": 1}}
-    stages = [{"$match": {"subscription": {"$in": list(ids)}}}, {"$group": group}]
+    match: Document = {"subscription": {"$in": list(ids)}}
+    stages: list[Document] = [{"$match": match}, {"$group": group}]
     for row in database[COLLECTION].aggregate(stages):
         found.setdefault(row["_id"]["for"], {})[row["_id"]["state"]] = row["count"]
     return found

@@ -32,6 +32,7 @@ _DEFS = "#/$defs/"
 _REFUSED = frozenset(
     {"$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$vocabulary", "$recursiveRef"}
 )
+_LEFT_OUT = frozenset({"$defs", "$schema", "$comment"})
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -69,8 +70,6 @@ def usable(schema: Schema) -> Schema:
         InvalidBody: A reference leads elsewhere, to nothing or to itself, or it grows too large.
     """
     made: Schema = _Replacing(schema.get("$defs", {})).value(schema, ())
-    made.pop("$defs", None)
-    made.pop("$schema", None)
     return made
 
 
@@ -178,7 +177,7 @@ class _Replacing:
             return [self.value(item, within) for item in value]
         if refused := _REFUSED & value.keys():
             raise InvalidBody(f"{min(refused)} is not possible in an extension")
-        made = {name: self.value(v, within) for name, v in value.items() if name != "$defs"}
+        made = {name: self.value(v, within) for name, v in value.items() if name not in _LEFT_OUT}
         if (reference := made.pop("$ref", None)) is None:
             return made
         target = self._target(reference, within)
