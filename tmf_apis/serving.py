@@ -5,6 +5,7 @@ its own. The server listens from the first moment and answers 503 until it is re
 """
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -16,21 +17,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
-import uvicorn
-
-from tmf_apis import console
-from tmf_apis.app import CONTRACTS, Application, Engine
-from tmf_apis.rest.contracts import Contract, load
 from tmf_apis.security.addresses import is_loopback
-from tmf_apis.security.local import jwks_file
-from tmf_apis.security.tokens import Gate
 from tmf_apis.settings import Settings
-from tmf_apis.store.connection import Documents, connect
 from tmf_apis.store.embedded import Mongod
 from tmf_apis.store.owned import Owned
 from tmf_apis.store.process import CannotStart, Child
 from tmf_apis.store.temporal import Temporal
+
+if TYPE_CHECKING:  # imported when the database is coming up: they take longer than that
+    import uvicorn
+
+    from tmf_apis.app import Application, Engine
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +69,7 @@ class Server:
         host: str,
         port: int,
         worker: bool = True,
-        fill: Callable[[Engine, Callable[[str], None]], None] | None = None,
+        fill: "Callable[[Engine, Callable[[str], None]], None] | None" = None,
     ) -> None:
         """Take the configuration.
 
@@ -90,8 +89,9 @@ class Server:
         self._temporal = None if settings.temporal_address else Temporal(self.settings)
         self._worker = Child("worker", settings.data_dir / "worker.log") if worker else None
         self._stopping = threading.Event()
-        self._application: Application
-        self._http: uvicorn.Server
+        self._application: Application | None = None
+        self._http: uvicorn.Server | None = None
+        self._listener: threading.Thread | None = None
         self._failed: list[str] = []
 
     @property
@@ -105,13 +105,9 @@ class Server:
         try:
             with self._listening() as sock:
                 self._begin()
-                contracts = load(CONTRACTS, self.settings.data_dir / "cache")
-                self._application = self._build(contracts)
-                http = threading.Thread(target=self._serve, args=(sock,), name="http")
-                http.start()
-                opening = threading.Thread(target=self._open, args=(contracts,), name="opening")
+                opening = threading.Thread(target=self._open, args=(sock,), name="opening")
                 opening.start()
-                self._supervise(http, opening)
+                self._supervise(opening)
         finally:
             self._stop()
             for one, handler in previous.items():
@@ -155,58 +151,32 @@ class Server:
             )
         folder.mkdir(parents=True, exist_ok=True)
 
-    def _build(self, contracts: list[Contract]) -> Application:
-        settings = self.settings
-        jwks = settings.jwks
-        if settings.authenticated and not jwks:
-            jwks = str(jwks_file(settings.data_dir))
-            log.warning("TMF_JWKS is not set: tokens of `tmf token` are accepted, no others")
-        gate = Gate(settings, enabled=settings.authenticated, jwks=jwks)
-        pages = console.Pages(settings, contracts, gate, CONTRACTS)
-        application = Application(settings, contracts, gate, pages)
-        pages.office.application = application
-        pages.office.temporal = self._temporal_page
-        return application
-
     def _temporal_page(self) -> str:
         """Return the URL of the embedded Temporal's own page; empty where there is none."""
         return self._temporal.page if self._temporal and self._temporal.state else ""
 
-    def _serve(self, sock: socket.socket) -> None:
-        config = uvicorn.Config(
-            self._application,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE,
-            timeout_keep_alive=75,
-            h11_max_incomplete_event_size=64 * 1024,
-            limit_concurrency=None,
-        )
-        self._http = uvicorn.Server(config)
-        self._http.run(sockets=[sock])
-
-    def _open(self, contracts: list[Contract]) -> None:
-        """Connect, prepare, load, and be ready; runs beside the supervision."""
+    def _open(self, sock: socket.socket) -> None:
+        """Listen, connect, load, and be ready; runs beside the supervision."""
         try:
+            gc.disable()  # what is imported and built now stays
+            from tmf_apis import web  # noqa: PLC0415 - after the database was told to start
+
             started = time.monotonic()
-            if not self._await_database():
+            application = self._application = web.build(self.settings, self._temporal_page)
+            self._http = web.server(application)
+            serve = {"target": self._http.run, "kwargs": {"sockets": [sock]}, "name": "http"}
+            self._listener = threading.Thread(**serve)  # type: ignore[arg-type]
+            self._listener.start()
+            engine = self._connected(application)
+            if engine is None:
                 return
-            database = self._connect()
-            if database is None:
-                return
-            engine = Engine(self.settings, contracts, database)
-            engine.prepare()
-            engine.counts.start()
-            engine.registry.start()
             if self._fill:
-                self._application.waiting_for = "demo data is being loaded"
+                application.waiting_for = "demo data is being loaded"
                 self._fill(engine, self._tell)
-            self._application.open(engine)
-            self._application.waiting_for = ""
-            url = f"http://{self._host}:{self._port}"
+            application.open(engine)
+            application.waiting_for = ""
             seconds = round(time.monotonic() - started, 2)
-            log.info("ready at %s", url, extra={"seconds": seconds})
+            log.info("ready at http://%s:%s", self._host, self._port, extra={"seconds": seconds})
         except CannotStart as error:
             self._failed.append(str(error))
             self._stopping.set()
@@ -214,44 +184,52 @@ class Server:
             log.exception("cannot start")
             self._failed.append("cannot start; the log above has the reason")
             self._stopping.set()
+        finally:
+            gc.freeze()
+            gc.enable()
 
     def _tell(self, text: str) -> None:
-        self._application.waiting_for = text
+        if self._application:
+            self._application.waiting_for = text
 
-    def _await_database(self) -> bool:
-        while not self._stopping.is_set():
-            if self._mongod is None or self._mongod.ready:
-                return True
-            time.sleep(_STEP)
-        return False
+    def _connected(self, application: "Application") -> "Engine | None":
+        """Return the engine; keeps trying while the operator's own database does not answer."""
+        from tmf_apis import web  # noqa: PLC0415 - imported by now
 
-    def _connect(self) -> Documents | None:
-        """Return the database; keeps trying while the operator's own does not answer."""
         while not self._stopping.is_set():
+            if self._mongod and not self._mongod.ready:
+                time.sleep(_STEP)
+                continue
             try:
-                return connect(self.settings, self.uri)
+                return web.engine(application, self.uri)
             except CannotStart as error:
                 if self._mongod is not None:
                     raise
-                self._application.waiting_for = str(error)
+                application.waiting_for = str(error)
                 log.error("%s; trying again", error)  # noqa: TRY400
                 self._stopping.wait(_PAUSE)
         return None
 
-    def _supervise(self, http: threading.Thread, opening: threading.Thread) -> None:
-        while not self._stopping.is_set() and http.is_alive():
+    def _supervise(self, opening: threading.Thread) -> None:
+        while not self._stopping.is_set() and (opening.is_alive() or self._listens()):
             for owned in self._children:
                 self._watch(owned)
-            if self._worker and not self._application.waiting_for:
+            if self._worker and self._application and not self._application.waiting_for:
                 self._keep_worker(self._worker)
             self._stopping.wait(_STEP if opening.is_alive() else _STEP * 4)
-        if self._http_started():
-            self._http.should_exit = True
-        http.join(_GRACE + 5)
+        self._stopping.set()
         opening.join(_GRACE)
+        if self._http:
+            self._http.should_exit = True
+        if self._listener:
+            self._listener.join(_GRACE + 5)
+
+    def _listens(self) -> bool:
+        return self._listener is not None and self._listener.is_alive()
 
     def _watch(self, owned: Owned) -> None:
-        first = not owned.ready and owned is self._mongod and self._application.engine is None
+        opened = self._application is not None and self._application.engine is not None
+        first = not owned.ready and owned is self._mongod and not opened
         if first and owned.child.pid and not owned.child.running:
             self._failed.append(owned.diagnosis())
             self._stopping.set()
@@ -261,9 +239,6 @@ class Server:
         except CannotStart as error:
             self._failed.append(str(error))
             self._stopping.set()
-
-    def _http_started(self) -> bool:
-        return hasattr(self, "_http")
 
     def _keep_worker(self, worker: Child) -> None:
         if worker.running:
@@ -294,9 +269,9 @@ class Server:
         self._stopping.set()
         if self._worker:
             self._worker.stop(_GRACE)
-        if hasattr(self, "_application") and self._application.engine:
-            self._application.engine.counts.stop()
-            self._application.engine.registry.stop()
-            self._application.engine.database.client.close()
+        if self._application and (engine := self._application.engine):
+            engine.counts.stop()
+            engine.registry.stop()
+            engine.database.client.close()
         for owned in reversed(self._children):
             owned.stop()
