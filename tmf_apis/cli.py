@@ -148,3 +148,84 @@ def token(  # noqa: PLR0913, PLR0917
         hours=hours,
     )
     click.echo(text)
+
+
+@main.command("load")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--kind", default="", help="Kind of lines whose @type says none; else the file's name."
+)
+@click.option("--version", default="v5", type=click.Choice(["v4", "v5"]), show_default=True,
+              help="The version that the files are in.")  # fmt: skip
+@click.option("--tenant", default="", help="Whose they become; default: the default tenant.")
+@click.option("--replace", is_flag=True, help="Write over what is there; else it is passed over.")
+@click.option("--uri", default="", help="MongoDB to load into; default: TMF_MONGODB_URI.")
+@_data_dir
+@_clear
+def load_files(  # noqa: PLR0913, PLR0917
+    files: tuple[str, ...],
+    kind: str,
+    version: str,
+    tenant: str,
+    uri: str,
+    data_dir: Path | None,
+    *,
+    replace: bool,
+) -> None:
+    """Load resources from FILEs: one a line or one array, plain or gzip; - is standard input.
+
+    Repeat it to go on where it was cut off: what is there already is passed over. Lines at fault
+    are told with their number and kept in FILE.rejected.ndjson; the exit status is 1 then.
+    """
+    from tmf_apis.loading import command  # noqa: PLC0415
+
+    for name in files:
+        if name != command.STDIN and not Path(name).is_file():
+            raise click.ClickException(f"{name}: there is no such file")
+    settings = _settings(data_dir)
+    if uri:
+        settings = dataclasses.replace(settings, mongodb_uri=uri)
+    configure_logging("WARNING")
+    faults = command.run(settings, files, kind=kind, version=version, tenant=tenant, over=replace)
+    sys.exit(1 if faults else 0)
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def demo(context: click.Context) -> None:
+    """Run a demo operator and tell its story (`tmf demo run`), or write its data to files."""
+    if context.invoked_subcommand is None:
+        context.invoke(demo_run)
+
+
+@demo.command("data")
+@click.option("--seed", default=620, show_default=True, help="Which operator.")
+@click.option("--at", type=click.DateTime(), help="What dates count from; default: midnight, UTC.")
+@click.option(
+    "--out",
+    default=Path("demo-data"),
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the files.",
+)
+def demo_data(seed: int, at: datetime | None, out: Path) -> None:
+    """Write the demo operator as NDJSON, a file a kind, to be loaded by `tmf load`."""
+    from tmf_apis.demo.files import write  # noqa: PLC0415
+
+    now = (at or datetime.now(UTC)).replace(tzinfo=UTC)
+    if at is None:
+        now = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    for kind, count in write(seed, now, out).items():
+        click.echo(f"{count:6}  {out / kind}.ndjson")
+
+
+@demo.command("run")
+@click.option("--port", default=8620, show_default=True, help="TCP port; 0 for a free one.")
+@click.option("--exit", "leave", is_flag=True, help="End after the story instead of serving on.")
+@_data_dir
+@_clear
+def demo_run(port: int = 8620, data_dir: Path | None = None, *, leave: bool = False) -> None:
+    """Serve the demo operator and tell the story of an order and a fault, step by step."""
+    from tmf_apis.demo.story import tell  # noqa: PLC0415
+
+    sys.exit(tell(_settings(data_dir), port=port, leave=leave))

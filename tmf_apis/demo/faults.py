@@ -142,14 +142,20 @@ def _tasks(found: list[Resource], now: datetime) -> Iterator[tuple[str, Resource
         "GroupAlarm": [child], "UnGroupAlarm": loose,
     }  # fmt: skip
     by = {"ackUserId": "noc.ingrid", "ackSystemId": _REPORTER, "ackTime": before(now, minutes=30)}
+    group = {
+        "parentAlarm": alarm_ref(parent),
+        "sourceSystemId": _SOURCE,
+        "alarmChangedTime": before(now, minutes=30),
+    }
     more: dict[str, dict[str, Any]] = {
         "AckAlarm": by,
         "UnAckAlarm": by,
-        "ClearAlarm": {"clearSystemId": _SOURCE, "clearUserId": "noc.ingrid"},
+        "ClearAlarm": {"clearSystemId": _SOURCE, "clearUserId": "noc.ingrid",
+                       "alarmClearedTime": before(now, minutes=30)},
         "CommentAlarm": {"comment": _comment("Engineer is on the way.", before(now, minutes=30))},
-        "GroupAlarm": {"parentAlarm": alarm_ref(parent), "sourceSystemId": _SOURCE},
-        "UnGroupAlarm": {"parentAlarm": alarm_ref(parent), "sourceSystemId": _SOURCE},
-    }
+        "GroupAlarm": group,
+        "UnGroupAlarm": group,
+    }  # fmt: skip
     for kind, result in _TASKS.items():
         touched = [alarm_ref(one) for one in subject[kind][:2]]
         pattern = "correlatedAlarm" if "Group" in kind else "alarmPattern"
