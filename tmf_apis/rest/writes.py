@@ -17,6 +17,7 @@ from pymongo.errors import DuplicateKeyError
 from tmf_apis.errors import Forbidden, InvalidBody, NotFound, PreconditionFailed, Stale
 from tmf_apis.events import outbox
 from tmf_apis.rest.law import Circumstances, Desk, Law, Resource, rfc3339
+from tmf_apis.rest.owners import party_ids
 from tmf_apis.rest.representation import texts
 from tmf_apis.rest.views.steps import Transform
 from tmf_apis.security.identity import EVERYONE, Identity
@@ -306,9 +307,10 @@ class Writes:
                 law.on_delete(old, circumstances)
             if law.check:
                 law.check(self._staff(identity, circumstances), old, None)
+            parties = sorted({*self._parties(law, old), *document.get("owner", ())})
             event = outbox.deleted(
                 kind, document["body"], tenant=identity.tenant, id=id, rev=document["rev"] + 1,
-                parties=self._parties(law, old), now=circumstances.now,
+                parties=parties, now=circumstances.now,
             )  # fmt: skip
             if self.resources.remove(kind, document["_id"], document["rev"], [event]):
                 if law.after and law.concerns(old, None):
@@ -386,9 +388,16 @@ class Writes:
         return document
 
     def _parties(self, law: Law, resource: Resource) -> list[str]:
-        if law.parties is None:
-            return sorted(related_parties(resource))
-        return sorted({str(party) for party in law.parties(resource)})
+        """Return whom a resource belongs to.
+
+        Everybody only where the law says so of the whole kind: what a client writes into a
+        resource does not open it.
+        """
+        parties = law.parties or party_ids
+        found = {str(party) for party in parties(resource)}
+        if EVERYONE in found and EVERYONE not in parties({}):
+            found.remove(EVERYONE)
+        return sorted(found)
 
     def _staff(self, identity: Identity, circumstances: Circumstances) -> Desk:
         """Return a desk that sees the whole tenant, for checks and follow-ups of the law."""
@@ -431,17 +440,6 @@ class Writes:
             circumstances = self.circumstances(identity, system=True)
             self._afterwards(identity, circumstances, kind, document["_id"], change)
         return len(found)
-
-
-def related_parties(resource: Mapping[str, Any]) -> set[str]:
-    """Return the ids of the parties that a resource names at its first level."""
-    found = set()
-    for related in resource.get("relatedParty") or ():
-        if isinstance(related, dict):
-            party = related.get("partyOrPartyRole") or related
-            if isinstance(party, dict) and isinstance(party.get("id"), str):
-                found.add(party["id"])
-    return found
 
 
 def _loose(circumstances: Circumstances) -> bool:
