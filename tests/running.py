@@ -50,7 +50,7 @@ class Served:
         """Settings of something that works on the same data."""
         return Settings(data_dir=self.folder)
 
-    def start(self, *, wait=60.0, port=0):
+    def start(self, *, wait=150.0, port=0):
         """Start it and wait until it is ready."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("TMF_")}
         with self.folder.with_suffix(".log").open("ab") as log:
@@ -69,7 +69,7 @@ class Served:
             self.await_ready(wait, position)
         return self
 
-    def await_ready(self, wait=60.0, position=0):
+    def await_ready(self, wait=150.0, position=0):
         """Wait until it is ready."""
         deadline = time.monotonic() + wait
         while time.monotonic() < deadline:
@@ -85,7 +85,7 @@ class Served:
         """A client of it."""
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30.0)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30.0, verify=False)  # noqa: S501
 
     def token(self, *, scopes=ALL, tenant="", parties=None, subject="tester", hours=1.0):
         """A token that it accepts."""

@@ -20,6 +20,7 @@ from connexion.spec import Specification
 from tmf_apis.errors import (
     BadRequest,
     MethodNotAllowed,
+    NotAcceptable,
     NotFound,
     TmfError,
     TooLarge,
@@ -43,7 +44,8 @@ _BODY_TIME = 30.0
 BESIDE = frozenset({"", "docs", "openapi.json", "openapi.yaml"})
 #: Most requests that wait for a thread before the server says that it is busy.
 _QUEUE = 2000
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
+#: What can be in a Host header.
+HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
 _NOBODY = Identity("anonymous", "")
 _METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -146,6 +148,8 @@ class Door(SpecMiddleware):  # type: ignore[misc]
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
+        if (accept := headers.get("accept")) and scope["method"] != "DELETE":
+            _require_json(accept)
         body = b""
         if scope["method"] not in {"GET", "HEAD"}:
             body = await whole_body(headers, receive, self._settings.body_limit)
@@ -164,7 +168,7 @@ class Door(SpecMiddleware):  # type: ignore[misc]
         if self._settings.public_url:
             return self._settings.public_url.rstrip("/")
         host = headers.get("host", "localhost")
-        if not _HOST.fullmatch(host):
+        if not HOST.fullmatch(host):
             raise BadRequest("the Host header is not a host and port")
         return f"{scope['scheme']}://{host}"
 
@@ -225,6 +229,25 @@ async def whole_body(headers: Mapping[str, str], receive: Receive, limit: int) -
                     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
     except TimeoutError:
         raise BadRequest(f"the body did not arrive within {_BODY_TIME:.0f} seconds") from None
+
+
+def _require_json(accept: str) -> None:
+    """Refuse a client that takes no JSON.
+
+    Source: RFC 9110, section 12.5.1.
+
+    Raises:
+        NotAcceptable: No media range of ``Accept`` covers application/json (HTTP 406).
+    """
+    if accept in {"*/*", "application/json"}:
+        return
+    for media_range in accept.split(","):
+        name, *parameters = (part.strip().lower() for part in media_range.split(";"))
+        refused = any(re.fullmatch(r"q\s*=\s*0(\.0*)?", one) for one in parameters)
+        covers = name in {"*/*", "application/*"} or "json" in name
+        if covers and not refused:
+            return
+    raise NotAcceptable(f"every answer is application/json; Accept has {accept[:100]!r} only")
 
 
 async def send_response(send: Send, response: Response, *, head: bool = False) -> None:

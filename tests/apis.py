@@ -1,0 +1,152 @@
+"""The collections of the twelve contracts, as tests go through them, and answers held to them."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from tests.bodies import Bodies
+from tests.running import ROOT
+from tmf_apis.app import CONTRACTS as FOLDER
+from tmf_apis.rest.contracts import Contract, Operation, load
+from tmf_apis.rest.documents import followed
+from tmf_apis.rest.schemas import Schemas
+
+CONTRACTS = load(FOLDER, ROOT / ".pytest_cache" / "contracts")
+#: Tasks on alarms, and the attributes of each that name alarms.
+ALARM_TASKS = {
+    **dict.fromkeys(("AckAlarm", "UnAckAlarm", "ClearAlarm", "CommentAlarm"), ("alarmPattern",)),
+    **dict.fromkeys(("GroupAlarm", "UnGroupAlarm"), ("parentAlarm", "correlatedAlarm")),
+}
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One collection of one contract.
+
+    Attributes:
+        contract: The contract.
+        resource: The path segment.
+        operations: Its operations by action.
+    """
+
+    contract: Contract
+    resource: str
+    operations: dict[str, Operation]
+
+    def __str__(self):
+        return f"{self.contract.number}-{self.contract.version}-{self.resource}"
+
+    @property
+    def path(self):
+        """Its path."""
+        return f"{self.contract.base_path}/{self.resource}"
+
+    @property
+    def v5(self):
+        """Whether it is of version 5."""
+        return self.contract.version == "v5"
+
+    @property
+    def kind(self):
+        """The stored kind."""
+        return self.operations["list"].kind
+
+    @property
+    def schema(self):
+        """The schema of its resources."""
+        return self.operations["list"].schema
+
+    def body(self, client, *, full=False):
+        """A valid body for a create; what it must refer to is made with the client."""
+        schema = self.operations["create"].body_schema
+        bodies = Bodies(self.contract)
+        made = bodies.full(schema) if full else bodies.minimal(schema)
+        return made | self._references(client)
+
+    def _references(self, client):
+        typed = {"@type": "ProductOrderRef"} if self.v5 else {}
+        if self.kind == "CancelProductOrder":
+            order = find(self.contract, "productOrder").create(client).json()
+            return {"productOrder": {"id": order["id"], **typed}}
+        if self.kind in ALARM_TASKS:
+            alarms = find(self.contract, "alarm")
+            typed = {"@type": "AlarmRef"} if self.v5 else {}
+            made = [{"id": alarms.create(client).json()["id"], **typed} for _ in range(2)]
+            if self.kind in {"GroupAlarm", "UnGroupAlarm"}:
+                return {"parentAlarm": made[0], "correlatedAlarm": made[1:]}
+            pattern = {"@type": "Alarm"} if self.v5 else {}
+            return {"alarmPattern": [{**pattern, "id": made[0]["id"]}]}
+        return {}
+
+    def create(self, client, body=None, *, full=False, **changes):
+        """Make a resource and return the answer, which is 201."""
+        body = self.body(client, full=full) if body is None else body
+        answer = client.post(self.path, json={**body, **changes})
+        assert answer.status_code == 201, f"{answer.text} for {body}"
+        return answer
+
+    def check(self, action, answer, *, types_only=False):
+        """Hold an answer to the contract: status, media type, schema."""
+        hold(self.contract, self.operations[action], answer, types_only=types_only)
+
+
+def hold(contract, operation, answer, *, types_only=False):
+    """Hold an answer to the contract: status, media type, schema.
+
+    What one version must have and the other does not cannot be there when the other wrote it, the
+    types of nested objects apart; ``types_only`` lets it be missing.
+    """
+    responses = contract.document["paths"][operation.path][operation.method]["responses"]
+    assert str(answer.status_code) in responses, f"{answer.status_code} is not declared"
+    declared = followed(contract.document, responses[str(answer.status_code)])
+    if "content" not in declared:
+        assert not answer.content, answer.text
+        return
+    assert answer.headers["content-type"] == "application/json"
+    schema = declared["content"]["application/json"]["schema"]
+    listed = schema.get("type") == "array"
+    name = (schema["items"] if listed else schema)["$ref"].rpartition("/")[2]
+    for one in answer.json() if listed else [answer.json()]:
+        problems = [
+            f"{list(error.instance_path)}: {error.message}"
+            for error in schemas(contract).validator(name).iter_errors(one)
+            if not types_only
+            or " is a required property" not in error.message
+            or error.message.startswith('"@type"')
+        ]
+        assert not problems, f"{problems[:5]} in {one}"
+
+
+@cache
+def _schemas(number, version):
+    contract = next(c for c in CONTRACTS if (c.number, c.version) == (number, version))
+    return Schemas(contract.document, version)
+
+
+def schemas(contract):
+    """The validators of a contract."""
+    return _schemas(contract.number, contract.version)
+
+
+def collections():
+    """Every collection of every contract."""
+    found = {}
+    for contract in CONTRACTS:
+        for one in contract.operations:
+            if one.kind:
+                key = (contract.number, contract.version, one.resource)
+                entry = found.setdefault(key, Collection(contract, one.resource, {}))
+                entry.operations[one.action] = one
+    return list(found.values())
+
+
+ALL = collections()
+
+
+def find(contract, resource):
+    """A collection of a contract."""
+    return next(c for c in ALL if c.contract is contract and c.resource == resource)
+
+
+def having(*actions):
+    """The collections that have some operations, as parameters of a test."""
+    return [c for c in ALL if set(actions) <= set(c.operations)]
