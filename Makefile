@@ -1,0 +1,70 @@
+# Targets: see `make`. Needs Python 3.11 or newer, make and a network for the packages.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+APT := iproute2 snmp snmpd
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test bench lint lab lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make .venv with everything that is needed
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+	         "Name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) has no ensurepip; install it: apt-get install python3-venv"; exit 1; }
+	@test -x $(BIN)/python || { echo "Making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@test -x $(BIN)/pip || $(BIN)/python -m ensurepip --upgrade >/dev/null
+	@echo "Installing packages into $(VENV) (some 500 MB, a few minutes the first time)"
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on \
+	  --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps \
+	  --no-build-isolation -e .
+	@touch $@
+
+# A real gateway for demo and tests where the machine can have one; without it they simulate one.
+.PHONY: elements
+elements:
+	@if [ "$$(id -u)" = 0 ] && ! { PATH="$$PATH:/usr/sbin:/sbin"; command -v snmpd && \
+	      command -v ip && command -v tc; } >/dev/null 2>&1; then \
+	  command -v apt-get >/dev/null 2>&1 && echo "Installing $(APT)" && \
+	  apt-get update -qq >/dev/null 2>&1 && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(APT) \
+	    >/dev/null 2>&1 || \
+	  echo "No lab packages ($(APT)) to be had: a simulated gateway takes the real one's place"; \
+	fi
+
+demo: install elements ## Run the demo operator and its story, then serve until Ctrl-C
+	@$(BIN)/tmf demo
+
+test: install elements ## Run all tests
+	@$(BIN)/python -m pytest
+
+bench: install ## Measure the server beside its floor
+	@$(BIN)/python -m benchmarks
+
+lint: install ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+lab: ## Install what the real gateway needs (as root)
+	@[ "$$(id -u)" = 0 ] || { echo "as root: sudo make lab"; exit 1; }
+	apt-get update
+	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(APT)
+
+lock: install ## Renew requirements.lock from pyproject.toml (needs uv)
+	uv pip compile --universal --python-version 3.11 --extra embedded --extra dev \
+	  --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml \
+	  -o requirements.lock
+
+clean: ## Remove .venv and what tools leave behind; data stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
