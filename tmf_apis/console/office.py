@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 from flask import request
 from pymongo.database import Database
 
-from tmf_apis.errors import Forbidden, Unavailable
+from tmf_apis.errors import BadRequest, Forbidden, Unavailable
 from tmf_apis.rest.contracts import Contract
 from tmf_apis.rest.law import Law
 from tmf_apis.rest.registry import Registry
+from tmf_apis.rest.routing import HOST
 from tmf_apis.security.addresses import is_loopback
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.tokens import Gate
@@ -72,9 +73,17 @@ class Office:
         return application.engine
 
     def base(self) -> str:
-        """Return this server's URL as the client knows it, without a slash at the end."""
-        public = self.settings.public_url.rstrip("/")
-        return public or f"{request.scheme}://{request.host}"
+        """Return this server's URL as the client knows it, without a slash at the end.
+
+        Raises:
+            BadRequest: The Host header is none (HTTP 400).
+        """
+        if public := self.settings.public_url.rstrip("/"):
+            return public
+        host = request.headers.get("Host", "localhost")
+        if not HOST.fullmatch(host):
+            raise BadRequest("the Host header is not a host and port")
+        return f"{request.scheme}://{host}"
 
     def identity(self, scopes: Iterable[str]) -> Identity:
         """Return who asks, if one of the operator's staff who has the scopes.

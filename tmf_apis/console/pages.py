@@ -111,6 +111,7 @@ def flask_application(office: Office, folder: Path) -> Flask:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(PyMongoError, _database)
     app.register_error_handler(Exception, _unexpected)
+    app.before_request(_ignoring(office.base))
     app.after_request(_guarded)
     for blueprint in (
         index.blueprint(office),
@@ -120,6 +121,15 @@ def flask_application(office: Office, folder: Path) -> Flask:
     ):
         app.register_blueprint(blueprint)
     return app
+
+
+def _ignoring(check: Callable[[], object]) -> Callable[[], None]:
+    """Return a check whose result is not an answer."""
+
+    def checked() -> None:
+        check()
+
+    return checked
 
 
 def _once(body: bytes) -> Callable[[], Any]:

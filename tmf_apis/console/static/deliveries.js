@@ -34,6 +34,13 @@ function mark(state) {
   return element("span", state, `mark ${kinds[state] || ""}`);
 }
 
+// A name that breaks between its words: CategoryCreateEvent.
+function name(text) {
+  const made = element("span");
+  for (const word of text.split(/(?=[A-Z])/)) made.append(word, element("wbr"));
+  return made;
+}
+
 function when(text) {
   const made = element("time", text.replace("T", " ").slice(0, 19));
   made.dateTime = text;
@@ -101,7 +108,7 @@ function delivery(one) {
   state.append(mark(one.state));
   if (one.reason) state.append(element("div", one.reason, "hint"));
   const again = one.state === "pending" ? "" : act("Send again", `/admin/deliveries/${encodeURIComponent(one.id)}/replay`, one.type);
-  row.append(cell(when(one.created)), cell(one.type, "long"), cell(element("code", one.resource)), cell(state), cell(attempts(one)), cell(again));
+  row.append(cell(when(one.created)), cell(name(one.type)), cell(element("code", one.resource)), cell(state), cell(attempts(one)), cell(again));
   return row;
 }
 
