@@ -15,7 +15,7 @@ from tmf_apis.errors import (
     Unprocessable,
     UnsupportedMediaType,
 )
-from tmf_apis.rest import bodies, patching, preconditions, queries, versions
+from tmf_apis.rest import bodies, monitors, patching, preconditions, queries, versions
 from tmf_apis.rest.contracts import Contract, Operation
 from tmf_apis.rest.dates import Dates
 from tmf_apis.rest.fields import Fields, select
@@ -168,6 +168,21 @@ class Handlers:
         )
         return Response(204)
 
+    def monitor(self, api: Api, operation: Operation, request: Request) -> Response:  # noqa: ARG002
+        """Answer GET of a monitor: how the task is going that a client did not wait for."""
+        kind, _, id = request.id.partition("-")
+        law = self._writes.law(kind)
+        known = any(o.kind == kind and o.action == "create" for o in api.contract.operations)
+        found = None
+        if known and law.begin is not None:
+            shape = {"id": 1, "rev": 1, "body": 1, "loose": 1}
+            found = self._resources.one(kind, request.identity.readable(), id, shape)
+        if found is None:
+            raise NotFound(f"there is no monitor {request.id[:100]}")
+        task = self._client(kind, api.contract.version, request, found)
+        shown = monitors.shown(api.contract, law, task, request)
+        return json_response(200, shown, {"ETag": etag(found["rev"])})
+
     def _changed(
         self,
         api: Api,
@@ -295,6 +310,9 @@ class Handlers:
     def _created(
         self, api: Api, operation: Operation, request: Request, written: Written
     ) -> Response:
+        if monitors.wanted(request.headers, self._writes.law(operation.kind)):
+            location = monitors.path(api.contract.base_path, operation.kind, written.id)
+            return monitors.accepted(request.base + location)
         path = path_of(operation.kind, api.contract.version, written.id, written.body)
         return self._shown(api, operation, request, written, 201, {"Location": request.base + path})
 

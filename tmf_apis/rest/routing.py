@@ -74,6 +74,7 @@ class Door(SpecMiddleware):  # type: ignore[misc]
         self._settings = settings
         self._observe = observe
         self._routes: dict[str, dict[str, str]] = {}
+        self._bulk: dict[str, str] = {}
         self._prefixes: list[str] = []
         self._beside: set[str] = set()
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="request")
@@ -88,6 +89,8 @@ class Door(SpecMiddleware):  # type: ignore[misc]
                 if method in _METHODS:
                     routes = self._routes.setdefault(base_path + path, {})
                     routes[method.upper()] = operation["x-operation"]
+            if bulk := methods.get("x-bulk"):
+                self._bulk[base_path + path] = bulk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request of a contract's path; pass everything else on."""
@@ -102,7 +105,7 @@ class Door(SpecMiddleware):  # type: ignore[misc]
         started = time.perf_counter()
         name = ""
         try:
-            name = self._operation(route, scope["method"], path)
+            name = self._operation(route, scope, path)
             request = await self._read(scope, receive, id)
             response = await self._answer(name, request)
         except TmfError as error:
@@ -129,10 +132,13 @@ class Door(SpecMiddleware):  # type: ignore[misc]
         collection, _, id = path.rpartition("/")
         return self._routes.get(collection + "/{id}"), id
 
-    def _operation(self, route: Mapping[str, str] | None, method: str, path: str) -> str:
+    def _operation(self, route: Mapping[str, str] | None, scope: Scope, path: str) -> str:
+        method = scope["method"]
         if route is None:
             raise NotFound(f"no contract has the path {path[:200]}")
         name = route.get("GET" if method == "HEAD" else method)
+        if name is None and method == "PATCH" and _is_json_patch(scope):
+            name = self._bulk.get(path.rstrip("/"))
         if name is None:
             allowed = ", ".join(sorted({*route, *({"HEAD"} if "GET" in route else ())}))
             raise MethodNotAllowed(
@@ -264,7 +270,16 @@ async def send_response(send: Send, response: Response, *, head: bool = False) -
     await send({"type": "http.response.body", "body": b"" if head else response.body})
 
 
-def skeleton(document: Mapping[str, Any], names: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+def _is_json_patch(scope: Scope) -> bool:
+    media_type = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0]
+    return bool(media_type.strip().lower() == b"application/json-patch+json")
+
+
+def skeleton(
+    document: Mapping[str, Any],
+    names: Mapping[tuple[str, str], str],
+    bulk: Mapping[str, str],
+) -> dict[str, Any]:
     """Return the part of a contract that routing needs: paths, parameters, operation ids.
 
     connexion checks and resolves the document it is given, which for the whole one takes half a
@@ -272,7 +287,9 @@ def skeleton(document: Mapping[str, Any], names: Mapping[tuple[str, str], str]) 
 
     Args:
         document: The OpenAPI document.
-        names: (method, path) to the operation's name in this server.
+        names: (method, path) to the operation's name in this server; the server's own paths
+            (monitors) too.
+        bulk: Path of each collection to the name of its bulk operation.
     """
     paths: dict[str, Any] = {}
     for path, methods in document["paths"].items():
@@ -283,4 +300,13 @@ def skeleton(document: Mapping[str, Any], names: Mapping[tuple[str, str], str]) 
                     "x-operation": names[method.upper(), path],
                     "responses": {"default": {"description": "see the contract"}},
                 }
+    for (method, path), name in names.items():
+        if path not in document["paths"]:
+            paths.setdefault(path, {})[method.lower()] = {
+                "operationId": f"{method.lower()}{path}",
+                "x-operation": name,
+                "responses": {"default": {"description": "see the documentation"}},
+            }
+    for path, name in bulk.items():
+        paths[path]["x-bulk"] = name
     return {"openapi": document["openapi"], "info": document["info"], "paths": paths}
