@@ -95,6 +95,11 @@ class Server:
         self._failed: list[str] = []
 
     @property
+    def port(self) -> int:
+        """The TCP port; 0 while a free one is still to be found."""
+        return self._port
+
+    @property
     def uri(self) -> str:
         """The database's URI."""
         return self._mongod.uri if self._mongod else self.settings.mongodb_uri

@@ -1,0 +1,63 @@
+"""A hub subscriber of the demo: a small HTTP server on loopback that keeps what arrives."""
+
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+_LARGEST = 4_194_304
+
+
+class Listener:
+    """Receives events until the block ends; each ``eventId`` counts once."""
+
+    def __init__(self, heard: Callable[[dict[str, Any]], None]) -> None:
+        """Take what is told of each event.
+
+        Args:
+            heard: Called with each event, in a thread of the listener.
+        """
+        self.events: list[dict[str, Any]] = []
+        self._heard = heard
+        self._lock = threading.Lock()
+        take = self._take
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                size = int(self.headers.get("Content-Length") or 0)
+                good = 0 < size <= _LARGEST and take(self.rfile.read(size))
+                self.send_response(204 if good else 400)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def callback(self) -> str:
+        """Where events are to be sent."""
+        return f"http://127.0.0.1:{self._server.server_port}/listener"
+
+    def _take(self, body: bytes) -> bool:
+        try:
+            event = json.loads(body)
+            id = event["eventId"]
+        except (ValueError, KeyError, TypeError):
+            return False
+        with self._lock:
+            if any(one["eventId"] == id for one in self.events):
+                return True
+            self.events.append(event)
+        self._heard(event)
+        return True
