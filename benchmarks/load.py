@@ -79,4 +79,4 @@ if __name__ == "__main__":
     result = asyncio.run(
         fire(task["port"], Shot(**task["shot"]), task["seconds"], task["connections"])
     )
-    print(json.dumps(result))  # noqa: T201
+    print(json.dumps(result))

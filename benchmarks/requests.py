@@ -50,11 +50,18 @@ def pinned(command: list[str], core: int) -> list[str]:
     return ["taskset", "-c", str(core), *command] if (os.cpu_count() or 1) > 1 else command
 
 
+def move(pid: int, core: int) -> None:
+    """Bind a process with all its threads to a core where there are several."""
+    if (os.cpu_count() or 1) > 1:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {core})
+
+
 def until_ready(url: str, seconds: float) -> float:
     """Wait until a URL answers 200 and return how long it took, in seconds."""
     started = time.perf_counter()
     while time.perf_counter() - started < seconds:
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):  # noqa: S310
             return time.perf_counter() - started
         time.sleep(0.02)
     raise SystemExit(f"{url} did not answer within {seconds:g} s")
@@ -142,9 +149,7 @@ def table(options: argparse.Namespace, folder: Path) -> None:
         took = until_ready(f"http://127.0.0.1:{options.port}/health/ready", 60)
         print(f"ready after {took:.2f} s, database included")
         state = json.loads((folder / "mongod.json").read_text())
-        subprocess.run(
-            ["taskset", "-a", "-cp", "1", str(state["pid"])], capture_output=True, check=False
-        )  # noqa: S603, S607
+        move(state["pid"], 1)
         uri = uri_of(folder)
         ids = fill(uri, options.documents)
         token = subprocess.run(  # noqa: S603 - our own program
