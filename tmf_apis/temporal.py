@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 from temporalio.client import Client
@@ -80,6 +81,7 @@ class Temporal:
             task_queue=QUEUE,
             workflows=self._workflows,
             activities=self._activities,
+            build_id=version("tmf-apis"),  # the default hashes every module: seconds
             max_concurrent_activities=STEPS,
             max_cached_workflows=CACHED,
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),

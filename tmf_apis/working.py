@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from adapters.credentials import Credentials
-from tmf_apis.app import CONTRACTS, Engine
+from tmf_apis.engine import CONTRACTS, Engine
 from tmf_apis.assurance.network import Network
 from tmf_apis.assurance.receiving import Receiving
 from tmf_apis.assurance.watching import Watching
