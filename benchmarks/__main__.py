@@ -1,0 +1,12 @@
+"""Every measurement, one after the other: what ``make bench`` runs."""
+
+import sys
+
+from benchmarks import requests, scale
+
+if __name__ == "__main__":
+    quick = "--quick" in sys.argv
+    sys.argv[1:] = ["--documents", "20000", "--rounds", "3"] if quick else []
+    requests.main()
+    sys.argv[1:] = ["--documents", "100000", "--rounds", "50"] if quick else []
+    scale.main()
