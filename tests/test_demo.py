@@ -1,5 +1,8 @@
 """The demo operator: whole, consistent, the same for the same seed, and loaded in one go."""
 
+import os
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -260,3 +263,20 @@ def test_what_is_there_already_is_left_alone(engine):
     )
     assert fill(engine, lambda _: None) == 0
     assert stored(engine) == 1
+
+
+def test_the_story_is_told_to_its_end(tmp_path):
+    environment = {**os.environ, "COLUMNS": "200"}
+    command = [sys.executable, "-W", "ignore", "-m", "tmf_apis", "demo", "run", "--port", "0"]
+    done = subprocess.run(  # noqa: S603 - our own command
+        [*command, "--exit", "--simulated", "--data-dir", str(tmp_path)],
+        capture_output=True, text=True, env=environment, timeout=280, check=False,
+    )  # fmt: skip
+    said = done.stdout
+    assert done.returncode == 0, said + done.stderr
+    assert "simulated (asked for)" in said
+    assert "100 Mbit/s down, 40 Mbit/s up" in said
+    assert "1 alarm: linkDown, major" in said
+    assert "the alarm is cleared since" in said
+    for event in ("ProductOrderCreateEvent", "AlarmCreateEvent", "AlarmStateChangeEvent"):
+        assert event in said

@@ -222,10 +222,17 @@ def demo_data(seed: int, at: datetime | None, out: Path) -> None:
 @demo.command("run")
 @click.option("--port", default=8620, show_default=True, help="TCP port; 0 for a free one.")
 @click.option("--exit", "leave", is_flag=True, help="End after the story instead of serving on.")
+@click.option("--simulated", is_flag=True, help="Do not try for a real gateway.")
 @_data_dir
 @_clear
-def demo_run(port: int = 8620, data_dir: Path | None = None, *, leave: bool = False) -> None:
+def demo_run(
+    port: int = 8620,
+    data_dir: Path | None = None,
+    *,
+    leave: bool = False,
+    simulated: bool = False,
+) -> None:
     """Serve the demo operator and tell the story of an order and a fault, step by step."""
     from tmf_apis.demo.story import tell  # noqa: PLC0415
 
-    sys.exit(tell(_settings(data_dir), port=port, leave=leave))
+    sys.exit(tell(_settings(data_dir), port=port, leave=leave, real=not simulated))

@@ -69,7 +69,7 @@ class Server:
         host: str,
         port: int,
         worker: bool = True,
-        fill: "Callable[[Engine, Callable[[str], None]], None] | None" = None,
+        fill: "Callable[[Engine, Callable[[str], None]], object] | None" = None,
     ) -> None:
         """Take the configuration.
 

@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from tmf_apis.demo.element import Element, running
 from tmf_apis.demo.listener import Listener
@@ -28,6 +29,12 @@ INVENTORY = "/tmf-api/resourceInventoryManagement/v5"
 ALARMS = "/tmf-api/alarmManagement/v5"
 CUSTOMERS = "/tmf-api/customerManagement/v5"
 BILLS = "/tmf-api/customerBillManagement/v5"
+#: What the subscriber wants to hear of.
+_WANTED = {
+    ORDERING: "ProductOrderCreateEvent,ProductOrderStateChangeEvent",
+    INVENTORY: "ResourceStateChangeEvent",
+    ALARMS: "AlarmCreateEvent,AlarmStateChangeEvent",
+}
 #: Longest wait for the server, and for one thing in the story to happen, in seconds.
 START, PATIENCE = 120.0, 60.0
 _OFFERING = "offering-fibre-100"
@@ -63,10 +70,12 @@ class Story:
         """
         self._offering()
         with Listener(self._heard) as listener:
-            hubs = [self._subscribe(listener, api) for api in (ORDERING, INVENTORY, ALARMS)]
+            hubs = self._subscribe(listener)
             service = self._order()
             port = self._port(service)
-            self._fault(port)
+            alarm = self._fault(port)
+            last = partial(self._cleared, listener, alarm)
+            self._until(last, "the event of the alarm's end")
             self._say("What the subscriber got", f"{len(listener.events)} events, listed above")
             for hub in hubs:
                 self._http.delete(hub).raise_for_status()
@@ -85,10 +94,9 @@ class Story:
         payload: dict[str, Any] = next(iter(event.get("event", {}).values()), {})
         state = payload.get("state") or payload.get("usageState") or ""
         name = payload.get("name") or payload.get("specificProblem") or payload.get("id", "")
-        self._console.print(
-            f"   [dim]event[/dim] [cyan]{event['eventType']}[/cyan] {name} {state}",
-            highlight=False,
-        )
+        text = Text("   event ", style="dim").append(event["eventType"], style="not dim cyan")
+        text.append(f" {name} {state}")
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     def _get(self, path: str, **query: str) -> Any:  # noqa: ANN401
         answer = self._http.get(path, params=query)
@@ -105,12 +113,23 @@ class Story:
             self._tell(f"{found['name']}: {money['value']:.2f} {money['unit']} without tax")
         self._links["The offering"] = self._base + path
 
-    def _subscribe(self, listener: Listener, api: str) -> str:
-        answer = self._http.post(f"{api}/hub", json={"@type": "Hub", "callback": listener.callback})
-        answer.raise_for_status()
-        if api == ORDERING:
-            self._say("A subscriber registers with the hubs", f"it listens at {listener.callback}")
-        return f"{api}/hub/{answer.json()['id']}"
+    def _subscribe(self, listener: Listener) -> list[str]:
+        self._say("A subscriber registers with three hubs", f"it listens at {listener.callback}")
+        made = []
+        for api, types in _WANTED.items():
+            body = {"@type": "Hub", "callback": listener.callback, "query": f"eventType={types}"}
+            answer = self._http.post(f"{api}/hub", json=body)
+            answer.raise_for_status()
+            self._tell(f"{api}/hub: {types.replace(',', ', ')}")
+            made.append(f"{api}/hub/{answer.json()['id']}")
+        return made
+
+    @staticmethod
+    def _cleared(listener: Listener, alarm: str) -> bool | None:
+        """Return whether the subscriber has heard of the end of an alarm; None: not yet."""
+        told = [one["event"]["alarm"] for one in listener.events if "alarm" in one["event"]]
+        ended = any(one["id"] == alarm and one.get("state") == "cleared" for one in told)
+        return ended or None
 
     def _order(self) -> str:
         """Place the order and wait for it; return the id of the service that it made."""
@@ -185,7 +204,8 @@ class Story:
         self._links["The port"] = f"{self._base}{INVENTORY}/resource/{port['id']}"
         return {**port, "portName": named["portName"]}
 
-    def _fault(self, port: dict[str, Any]) -> None:
+    def _fault(self, port: dict[str, Any]) -> str:
+        """Break the line and mend it; return the id of the alarm."""
         query = {"alarmedObject.id": port["id"]}
 
         def alarm(state: set[str]) -> dict[str, Any] | None:
@@ -206,7 +226,7 @@ class Story:
         self._element.gateway.mend(port["portName"])
         cleared = self._until(lambda: alarm({"cleared"}), "the alarm to clear")
         self._tell(f"the alarm is cleared since {cleared['alarmClearedTime']}")
-        time.sleep(1)  # the last events are on their way
+        return str(cleared["id"])
 
     def _until(self, question: Callable[[], T | None], what: str) -> T:
         end = time.monotonic() + PATIENCE
@@ -224,19 +244,18 @@ class Story:
             "Customers, v4": "/tmf-api/customerManagement/v4/customer?limit=5",
         }
         self._say("Look around")
-        table = Table(box=None, show_header=False, pad_edge=False)
         for name, url in {**self._links, **{n: self._base + p for n, p in more.items()}}.items():
-            table.add_row(f"   {name}", url)
-        self._console.print(table, soft_wrap=True)
+            self._tell(f"{name:20}{url}")
 
 
-def tell(settings: Settings, *, port: int, leave: bool) -> int:
+def tell(settings: Settings, *, port: int, leave: bool, real: bool = True) -> int:
     """Serve the demo operator and tell the story; return the exit status.
 
     Args:
         settings: The configuration.
         port: TCP port; 0 for a free one.
         leave: End after the story instead of serving on.
+        real: Whether to try for a real gateway.
 
     Raises:
         CannotStart: The server cannot start.
@@ -244,7 +263,7 @@ def tell(settings: Settings, *, port: int, leave: bool) -> int:
     console = Console()
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(message)s", force=True)
     failed: list[str] = []
-    with running(settings.data_dir) as element:
+    with running(settings.data_dir, real=real) as element:
         here = replace(settings, auth="off", credentials_file=os.environ["TMF_CREDENTIALS_FILE"])
         server = Server(here, host="127.0.0.1", port=port, fill=element.fill)
         thread = threading.Thread(

@@ -74,11 +74,10 @@ class Types:
             InvalidBody: It breaks the contract; the message has JSON pointer and rule.
         """
         api, operation = self._entry(kind, resource)
-        resource = api.dates.normalise(operation.schema, resource)
+        resource = api.dates.normalise(operation.schema, {"@type": operation.schema, **resource})
         api.schemas.check(self._body_schema(operation), resource)
         api.schemas.check_type(operation.schema, resource)
         members = {name: v for name, v in resource.items() if name not in {"id", "href"}}
-        members.setdefault("@type", operation.schema)
         return versions.to_stored(kind, self.version, members, operation.schema)
 
     def check(self, kind: str, resource: Resource, body: Resource) -> None:
