@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from flask import request
 from pymongo.database import Database
@@ -13,12 +12,10 @@ from tmf_apis.rest.contracts import Contract
 from tmf_apis.rest.law import Law
 from tmf_apis.rest.registry import Registry
 from tmf_apis.rest.routing import HOST
-from tmf_apis.security.addresses import is_loopback
 from tmf_apis.security.identity import Identity
+from tmf_apis.security.sites import keep_out
 from tmf_apis.security.tokens import Gate
 from tmf_apis.settings import Settings
-
-_SAME = frozenset({"same-origin", "none"})
 
 
 class Engine(Protocol):
@@ -93,26 +90,11 @@ class Office:
             Forbidden: It lacks a scope, acts for a party, or a page of another site asks
                 (HTTP 403).
         """
-        self._keep_other_sites_out()
-        found = self.gate.identify({name.lower(): value for name, value in request.headers})
+        headers = {name.lower(): value for name, value in request.headers}
+        if not self.gate.enabled:
+            keep_out(request.method, headers, self.settings.public_url)
+        found = self.gate.identify(headers)
         found.require(scopes)
         if found.parties is not None:
             raise Forbidden("administration is for the operator; the token acts for a party")
         return found
-
-    def _keep_other_sites_out(self) -> None:
-        """Refuse what a page of another site makes a browser send.
-
-        Without authentication nothing else would stop a page in the administrator's browser; one
-        that gave its own name the address 127.0.0.1 is known by the Host header.
-        """
-        public = urlsplit(self.settings.public_url)
-        if request.method not in {"GET", "HEAD"}:
-            site = request.headers.get("Sec-Fetch-Site", "none")
-            origin = request.headers.get("Origin")
-            ours = origin is None or urlsplit(origin).netloc in {request.host, public.netloc}
-            if site not in _SAME or not ours:
-                raise Forbidden("a page of another site may not do this")
-        named = urlsplit(f"//{request.host}").hostname or ""
-        if not self.gate.enabled and named != public.hostname and not is_loopback(named):
-            raise Forbidden(f"without authentication this server is not {named[:100]!r}")

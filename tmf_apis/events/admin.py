@@ -114,12 +114,16 @@ def enable(database: Database[Document], subscription: str, tenant: str | None =
 def by_subscription(database: Database[Document], ids: Sequence[str]) -> dict[str, dict[str, int]]:
     """Return for each subscription how many deliveries are in each state, from an index alone."""
     found: dict[str, dict[str, int]] = {}
-    group = {"_id": {"for": "$subscription", "state": "$state"}, "count": {"$sum": 1}}
-    match: Document = {"subscription": {"$in": list(ids)}}
-    stages: list[Document] = [{"$match": match}, {"$group": group}]
-    for row in database[COLLECTION].aggregate(stages):
+    for row in database[COLLECTION].aggregate(counting(ids)):
         found.setdefault(row["_id"]["for"], {})[row["_id"]["state"]] = row["count"]
     return found
+
+
+def counting(ids: Sequence[str]) -> list[Document]:
+    """Return the pipeline that counts the deliveries of subscriptions by their states."""
+    group = {"_id": {"for": "$subscription", "state": "$state"}, "count": {"$sum": 1}}
+    match: Document = {"subscription": {"$in": list(ids)}}
+    return [{"$match": match}, {"$group": group}]
 
 
 def counts(database: Database[Document]) -> dict[str, float]:

@@ -29,6 +29,7 @@ from tmf_apis.errors import (
 )
 from tmf_apis.rest.messages import Request, Response, error_response
 from tmf_apis.security.identity import Identity
+from tmf_apis.security.sites import keep_out
 from tmf_apis.settings import Settings
 
 Scope = dict[str, Any]
@@ -156,6 +157,8 @@ class Door(SpecMiddleware):  # type: ignore[misc]
         }
         if (accept := headers.get("accept")) and scope["method"] != "DELETE":
             _require_json(accept)
+        if self._settings.auth == "off":
+            keep_out(scope["method"], headers, self._settings.public_url)
         body = b""
         if scope["method"] not in {"GET", "HEAD"}:
             body = await whole_body(headers, receive, self._settings.body_limit)
