@@ -140,7 +140,12 @@ class House:
         value = {"@type": "Product", **({"id": product} if product else {})}
         if port:
             value["productCharacteristic"] = [
-                {"@type": "StringCharacteristic", "name": "accessPort", "value": port}
+                {
+                    "@type": "StringCharacteristic",
+                    "name": "accessPort",
+                    "valueType": "string",
+                    "value": port,
+                }
             ]
         if port or product:
             item["product"] = value
@@ -186,7 +191,7 @@ def house(folder, mongodb_uri, database, **environment):
     port, trap_port = free_port(), free_port()
     command = [sys.executable, "-W", "ignore", "-m", "tmf_apis", "serve"]
     with (folder / "serve.log").open("wb") as log:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603
             [*command, "--port", str(port), "--data-dir", str(folder)],
             stdout=log,
             stderr=log,
@@ -194,7 +199,7 @@ def house(folder, mongodb_uri, database, **environment):
                 **os.environ,
                 "TMF_MONGODB_URI": mongodb_uri,
                 "TMF_MONGODB_DATABASE": database,
-                "TMF_TRAP_HOST": "0.0.0.0",
+                "TMF_TRAP_HOST": "0.0.0.0",  # noqa: S104
                 "TMF_TRAP_PORT": str(trap_port),
                 "TMF_RETRY_FIRST": "0.2",
                 **environment,
