@@ -267,7 +267,7 @@ def test_what_is_there_already_is_left_alone(engine):
 
 def test_the_story_is_told_to_its_end(tmp_path):
     environment = {**os.environ, "COLUMNS": "200"}
-    command = [sys.executable, "-W", "ignore", "-m", "tmf_apis", "demo", "run", "--port", "0"]
+    command = [sys.executable, "-W", "ignore", "-m", "tmf_apis", "demo", "--port", "0"]
     done = subprocess.run(  # noqa: S603 - our own command
         [*command, "--exit", "--simulated", "--data-dir", str(tmp_path)],
         capture_output=True, text=True, env=environment, timeout=280, check=False,

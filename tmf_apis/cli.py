@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import sys
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
@@ -76,6 +77,8 @@ _data_dir = click.option(
 @click.version_option(package_name="tmf-apis")
 def main() -> None:
     """TM Forum Open APIs over MongoDB, joined to the network elements."""
+    # connexion 3.3 imports starlette's test client, which has something to say about httpx.
+    warnings.filterwarnings("ignore", "Using .httpx. with .starlette")
 
 
 @main.command()
@@ -190,12 +193,18 @@ def load_files(  # noqa: PLR0913, PLR0917
     sys.exit(1 if faults else 0)
 
 
-@main.group(invoke_without_command=True)
-@click.pass_context
-def demo(context: click.Context) -> None:
+class _RunsByDefault(click.Group):
+    """A group whose options without a command are those of ``run``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``run`` first where no command is named."""
+        named = args and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if named else ["run", *args])
+
+
+@main.group(cls=_RunsByDefault)
+def demo() -> None:
     """Run a demo operator and tell its story (`tmf demo run`), or write its data to files."""
-    if context.invoked_subcommand is None:
-        context.invoke(demo_run)
 
 
 @demo.command("data")
@@ -226,11 +235,11 @@ def demo_data(seed: int, at: datetime | None, out: Path) -> None:
 @_data_dir
 @_clear
 def demo_run(
-    port: int = 8620,
-    data_dir: Path | None = None,
+    port: int,
+    data_dir: Path | None,
     *,
-    leave: bool = False,
-    simulated: bool = False,
+    leave: bool,
+    simulated: bool,
 ) -> None:
     """Serve the demo operator and tell the story of an order and a fault, step by step."""
     from tmf_apis.demo.story import tell  # noqa: PLC0415
