@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from adapters.credentials import Credentials
-from tmf_apis.engine import CONTRACTS, Engine
 from tmf_apis.assurance.network import Network
 from tmf_apis.assurance.receiving import Receiving
 from tmf_apis.assurance.watching import Watching
+from tmf_apis.engine import CONTRACTS, Engine
 from tmf_apis.errors import NotFound
 from tmf_apis.events import worker
 from tmf_apis.events.outbox import PendingEvent
@@ -188,6 +188,7 @@ def _begin(settings: Settings, stop: asyncio.Event) -> Work | None:
             return None
     engine = Engine(settings, contracts, database)
     engine.prepare()
+    engine.registry.start()  # import jobs hold files to the operator's own types too
     return Work(settings, engine)
 
 
