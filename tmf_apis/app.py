@@ -6,16 +6,20 @@ Only this module and ``cli`` know all the pieces.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from connexion.middleware import ConnexionMiddleware
 from prometheus_client import CONTENT_TYPE_LATEST
+
 from tmf_apis.engine import CONTRACTS, Engine
 from tmf_apis.errors import Unavailable
 from tmf_apis.events.backlog import Backlog
 from tmf_apis.events.signing import server_key
 from tmf_apis.metrics import Metrics
+from tmf_apis.rest import monitors
+from tmf_apis.rest.bulk import Bulk
 from tmf_apis.rest.contracts import Contract, Operation
 from tmf_apis.rest.handlers import Api, Handlers
 from tmf_apis.rest.hub import Hub
@@ -62,13 +66,16 @@ class Application:
         door = partial(Door, work=self._work, settings=settings, observe=self.metrics.observe)
         self._app = ConnexionMiddleware(pages, middlewares=[door])
         for contract in contracts:
-            names = {(o.method.upper(), o.path): _name(contract, o) for o in contract.operations}
+            every = (*contract.operations, monitors.operation(contract.number))
+            names = {(o.method.upper(), o.path): _name(contract, o) for o in every}
+            bulk = {o.path: _bulk_name(contract, o) for o in every if o.action == "list"}
             for mount in contract.mounts:
-                self._app.add_api(skeleton(contract.document, names), base_path=mount)
+                self._app.add_api(skeleton(contract.document, names, bulk), base_path=mount)
 
     def open(self, engine: Engine) -> None:
         """Begin to answer requests from an engine."""
         handlers = Handlers(engine.writes, self.settings)
+        bulk = Bulk(handlers, self.settings)
         key = server_key(engine.database, self.settings.hub_secret)
         hub = Hub(engine.database, engine.subscriptions, key, engine.compile_query, self.settings)
         hub.prepare()
@@ -90,6 +97,11 @@ class Application:
             for operation in contract.operations:
                 entry = (actions[operation.action], api, operation)
                 self._table[_name(contract, operation)] = entry
+                if operation.action == "list":
+                    every = (bulk.patch, api, replace(operation, scopes=()))
+                    self._table[_bulk_name(contract, operation)] = every
+            watching = monitors.operation(contract.number)
+            self._table[_name(contract, watching)] = (handlers.monitor, api, watching)
         self.metrics.watch(Backlog(engine.database, engine.kinds))
         self.engine = engine
 
@@ -133,6 +145,10 @@ class Application:
 
 def _name(contract: Contract, operation: Operation) -> str:
     return f"{contract.number} {contract.version} {operation.operation_id}"
+
+
+def _bulk_name(contract: Contract, operation: Operation) -> str:
+    return f"{contract.number} {contract.version} bulk {operation.resource}"
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
