@@ -152,7 +152,8 @@ class Loader:
         resource = bodies.parse(piece.raw, self._engine.settings)
         if not isinstance(resource, dict):
             raise InvalidBody("/: expected an object")
-        resource = bodies.without_nulls(resource)
+        if b"null" in piece.raw:
+            resource = bodies.without_nulls(resource)
         kind = self._types.kind_of(resource, otherwise)
         id = resource.get("id", None) or _id_of(kind, resource)
         if not isinstance(id, str) or len(id) > _LONGEST_ID or not id.isprintable():
