@@ -28,7 +28,6 @@ from tmf_apis.rest.registry import Registry
 from tmf_apis.rest.representation import as_client
 from tmf_apis.rest.schema_paths import AttributeType, Kind
 from tmf_apis.rest.schemas import Schemas
-from tmf_apis.rest.views.addresses import ADDRESSES
 from tmf_apis.rest.views.steps import Transform
 from tmf_apis.rest.writes import Writes
 from tmf_apis.security.identity import Identity
@@ -76,6 +75,10 @@ class Engine:
         self.policy = Policy(
             settings.callback_loopback or not settings.authenticated, settings.callback_hosts
         )
+        for contract in contracts:
+            for operation in contract.operations:
+                if operation.kind:
+                    versions.learn(operation.kind, contract.version, contract.base_path)
         self.apis = {c.base_path: self._api(c) for c in contracts}
         self.registry = Registry(database, self._extend)
         self.rooms = [self._catalog(), *(room(settings) for room in ROOMS)]
@@ -94,14 +97,20 @@ class Engine:
         self.writes.complete = _complete(contracts)
         self.subscriptions = Subscriptions(database, self.policy, limit=settings.hub_limit)
         self._events = {c.base_path: event_types(c) for c in contracts}
+        self._numbers = {o.kind: c.number for c in contracts for o in c.operations}
 
     def _api(self, contract: Contract) -> Api:
         return Api(
             contract,
             Schemas(contract.document, contract.version),
             Dates(contract.document),
-            Queries(contract, self.settings),
+            Queries(contract, self.settings, stored=self._stored(contract)),
         )
+
+    def _stored(self, contract: Contract) -> Contract | None:
+        """Return the contract of the stored form of an API, where the given one is another."""
+        others = (c for c in self.contracts if c.number == contract.number and c.version == "v5")
+        return None if contract.version == "v5" else next(others, None)
 
     def _extend(self, types: Extensions) -> None:
         """Have every API know the operator's extension types, and no others."""
@@ -143,8 +152,7 @@ class Engine:
     def render(self, event: PendingEvent, audience: Audience) -> Json | None:
         """Return what an audience receives of an event; None where its contract has none."""
         kind, version, body = event["kind"], audience.version, event["body"]
-        address = ADDRESSES.get(kind)
-        if address is None or address.api != audience.api or not versions.known(kind, version):
+        if self._numbers.get(kind) != audience.api or not versions.known(kind, version):
             return None
         name = versions.event_name(version, f"{kind}{event['what']}Event", body)
         if name not in self._events[versions.mount(kind, version)]:
