@@ -60,6 +60,8 @@ class Collection:
         schema = self.operations["create"].body_schema
         bodies = Bodies(self.contract)
         made = bodies.full(schema) if full else bodies.minimal(schema)
+        if self.kind == "Alarm":
+            made["state"] = "raised"
         return made | self._references(client)
 
     def _references(self, client):

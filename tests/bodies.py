@@ -21,6 +21,7 @@ MEANT = {
     "perceivedSeverity": "critical",
     "plannedOutageIndicator": "InService",
     "probableCause": "lossOfSignal",
+    "priority": "1",
     "requestedInitialState": "acknowledged",
 }
 #: Attributes left out of full bodies, by schema without its ending: the law has them made by the
@@ -51,11 +52,16 @@ class Bodies:
 
     def minimal(self, schema):
         """What must be there."""
-        return self._object(schema, full=False, depth=8)
+        return self._root(self._object(schema, full=False, depth=8))
 
     def full(self, schema):
         """All that may be there, three levels deep."""
-        return self._object(schema, full=True, depth=3)
+        return self._root(self._object(schema, full=True, depth=3))
+
+    @staticmethod
+    def _root(body):
+        """A resource itself has no id before it is made."""
+        return {name: value for name, value in body.items() if name not in {"id", "href"}}
 
     def merged(self, node):
         """A schema with what it refers to and inherits in one piece."""
@@ -88,7 +94,7 @@ class Bodies:
                 value = self._value(attribute, node, full=full, depth=depth - 1)
                 if mandatory or value not in ({}, [], None):
                     made[attribute] = value
-        if "id" in schema["properties"] and depth < 7:
+        if "id" in schema["properties"]:
             made.setdefault("id", f"id {next(self._numbers)}")
         return made
 

@@ -21,6 +21,10 @@ TEXT = {
 }
 
 
+#: Attributes that the worker changes at any moment.
+MOVING = {"state", "status", "lastUpdate", "completionDate", "errorLog", "customerBill"}
+
+
 def changeable(collection):
     """Name of an attribute of text that a client may change."""
     return TEXT.get(collection.kind, "description")
@@ -81,6 +85,7 @@ def test_nothing_that_was_sent_is_lost(api, collection):
     body = collection.body(api, full=True) | {"unknownToUs": {"deep": [1, True, "x"]}}
     resource = collection.create(api, body).json()
     owned = {"creationDate", "status", "completionDate", "errorLog", "state", "ackState"}
+    owned |= {"customerBill", "failure", "appliedBillingRate"}
     for name in body.keys() - owned - {"lastUpdate", "version", "path"}:
         if "Alarm" not in collection.kind:
             assert resource[name] == body[name], name
@@ -126,7 +131,8 @@ def test_every_value_sent_back_as_a_filter_finds_its_resource(api, collection):
     resource = api.get(sent["href"]).json()
     wrong = []
     with ThreadPoolExecutor(2) as pool:
-        cases = spread(list(dict(leaves(resource)).items()), 50)
+        cases = [one for one in dict(leaves(resource)).items() if one[0] not in MOVING]
+        cases = spread(cases, 50)
         queries = [{path: text(value), "id": resource["id"]} for path, value in cases]
         for query, answer in zip(
             queries, pool.map(lambda q: api.get(collection.path, params=q), queries), strict=True
@@ -405,10 +411,13 @@ def test_what_one_version_wrote_the_other_reads(api, one, other, full):
     listed = api.get(other.path, params={"id": made["id"]})
     assert listed.status_code == 200
     other.check("list", listed, types_only=True)
-    assert listed.json() == [read.json()]
-    for name, value in spread(list(read.json().items()), 8):
+    assert [one["id"] for one in listed.json()] == [made["id"]]
+    stable = {name: v for name, v in read.json().items() if name not in MOVING}
+    for name, value in spread(list(stable.items()), 8):
         part = api.get(f"{other.path}/{made['id']}", params={"fields": name})
         assert part.json()[name] == value
+        part = api.get(other.path, params={"fields": name, "id": made["id"]})
+        assert part.json()[0][name] == value
     back = api.get(f"{one.path}/{made['id']}")
     assert back.json().keys() >= made.keys()
 

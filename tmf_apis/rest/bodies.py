@@ -5,7 +5,7 @@ integer that the database cannot hold) or cost more than a request may (depth, l
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -17,7 +17,10 @@ from tmf_apis.settings import Settings
 #: BSON integers are 64 bits wide and signed.
 INT64 = range(-(2**63), 2**63)
 
-_WALKED = frozenset({dict, list, int})
+_WALKED = frozenset({dict, list, int, float})
+#: From here on an integer does not fit, and has been read as a float.
+_LARGE = 2.0**63
+_INTEGER = re.compile(rb"(?<![\d.eE+-])-?\d{19,}(?![\d.eE])")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 JSON = "application/json"
@@ -51,13 +54,39 @@ def parse(raw: bytes, settings: Settings) -> Any:  # noqa: ANN401
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise InvalidBody(f"the body is not JSON: {error}") from None
-    try:
-        keys = _members(value, settings.depth_limit, settings.array_limit)
-    except _OverLimit as error:
-        raise InvalidBody(f"{pointer(reversed(error.path)) or '/'}: {error.rule}") from None
+    keys = _checked(value, settings, lambda: _has_long_integer(raw))
     if _count_keys(raw, keys) != keys:
         raise InvalidBody("the body has an object with the same member twice")
     return value
+
+
+def check(value: object, settings: Settings) -> None:
+    """Hold a value that was made of bodies (by a patch) to the limits and names of a body.
+
+    Raises:
+        InvalidBody: It is beyond a limit; the message says where (HTTP 400).
+    """
+    _checked(value, settings, lambda: False)
+
+
+def _checked(value: object, settings: Settings, long_integer: Callable[[], bool]) -> int:
+    """Return how many object members there are in a value, once it has passed the limits."""
+    depth, items = settings.depth_limit, settings.array_limit
+    try:
+        try:
+            return _members(value, depth, items)
+        except _LargeFloat:
+            if long_integer():
+                raise _OverLimit("integers have at most 64 bits") from None
+            return _members(value, depth, items, large=True)
+    except _OverLimit as error:
+        raise InvalidBody(f"{pointer(reversed(error.path)) or '/'}: {error.rule}") from None
+
+
+def _has_long_integer(raw: bytes) -> bool:
+    """Return whether a JSON text has an integer of more than 64 bits."""
+    plain = _STRING.sub(b"", raw)
+    return any(len(m[0]) > 20 or int(m[0]) not in INT64 for m in _INTEGER.finditer(plain))  # noqa: PLR2004
 
 
 def _count_keys(raw: bytes, parsed: int) -> int:
@@ -71,6 +100,10 @@ def _count_keys(raw: bytes, parsed: int) -> int:
     return _STRING.sub(b"", raw).count(b":")
 
 
+class _LargeFloat(Exception):
+    """There is a number that may have been written as an integer, but does not fit in one."""
+
+
 class _OverLimit(Exception):
     """A limit is broken; the way to the place is collected while the recursion unwinds."""
 
@@ -80,19 +113,21 @@ class _OverLimit(Exception):
         self.path: list[str | int] = []
 
 
-def _members(value: Any, depth: int, items: int) -> int:  # noqa: ANN401
+def _members(value: Any, depth: int, items: int, *, large: bool = False) -> int:  # noqa: ANN401
     """Return how many object members there are in ``value``, limits checked on the way."""
     kind = type(value)
     if kind is dict:
-        return _of_object(value, depth - 1, items)
+        return _of_object(value, depth - 1, items, large=large)
     if kind is list:
-        return _of_array(value, depth - 1, items)
+        return _of_array(value, depth - 1, items, large=large)
+    if kind is float and not large and not -_LARGE < value < _LARGE:
+        raise _LargeFloat
     if kind is int and not INT64.start <= value < INT64.stop:
         raise _OverLimit("integers have at most 64 bits")
     return 0
 
 
-def _of_object(value: dict[str, Any], depth: int, items: int) -> int:
+def _of_object(value: dict[str, Any], depth: int, items: int, *, large: bool) -> int:
     if depth < 0:
         raise _OverLimit("nested too deep")
     count = len(value)
@@ -101,14 +136,14 @@ def _of_object(value: dict[str, Any], depth: int, items: int) -> int:
             raise _OverLimit(f"{key!r} cannot be the name of an attribute")
         if type(member) in _WALKED:
             try:
-                count += _members(member, depth, items)
+                count += _members(member, depth, items, large=large)
             except _OverLimit as error:
                 error.path.append(key)
                 raise
     return count
 
 
-def _of_array(value: list[Any], depth: int, items: int) -> int:
+def _of_array(value: list[Any], depth: int, items: int, *, large: bool) -> int:
     if depth < 0:
         raise _OverLimit("nested too deep")
     if len(value) > items:
@@ -117,7 +152,7 @@ def _of_array(value: list[Any], depth: int, items: int) -> int:
     for place, item in enumerate(value):
         if type(item) in _WALKED:
             try:
-                count += _members(item, depth, items)
+                count += _members(item, depth, items, large=large)
             except _OverLimit as error:
                 error.path.append(place)
                 raise

@@ -23,6 +23,7 @@ from tmf_apis.rest.law import Resource
 from tmf_apis.rest.messages import Request, Response, json_response
 from tmf_apis.rest.representation import array, as_client, etag, path_of, whole
 from tmf_apis.rest.schemas import Schemas
+from tmf_apis.rest.turns import Turns
 from tmf_apis.rest.writes import Idempotency, Writes, Written
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import translated
@@ -67,6 +68,7 @@ class Handlers:
         self._writes = writes
         self._resources = writes.resources
         self._settings = settings
+        self._turns = Turns()
 
     def retrieve(self, api: Api, operation: Operation, request: Request) -> Response:
         """Answer GET of one resource: 200, or 304 when the client has it."""
@@ -99,7 +101,12 @@ class Handlers:
             items = ((one["id"], one["text"][version]) for one in found.documents)
             return Response(status, array(items, request.base), headers)
         if simple := query.fields.simple(version):
-            shown = [_picked(kind, version, request.base, one, simple) for one in found.documents]
+            shown = [
+                _picked(kind, version, request.base, one, simple)
+                if "loose" not in one
+                else _selected(self._client(kind, version, request, one), query.fields, version)
+                for one in found.documents
+            ]
             return json_response(status, shown, headers)
         shown = [
             _selected(self._client(kind, version, request, one), query.fields, version)
@@ -109,13 +116,28 @@ class Handlers:
 
     def create(self, api: Api, operation: Operation, request: Request) -> Response:
         """Answer POST of a collection: 201 with Location, or the first answer to the same key."""
-        kind, version = operation.kind, api.contract.version
+        kind = operation.kind
         resource = self._body(api, operation, request)
-        stored = versions.to_stored(kind, version, resource, operation.schema)
-        idempotency = self._idempotency(operation, request)
-        if idempotency and (first := self._replayed(kind, idempotency)):
-            return self._created(api, operation, request, first)
+        if (idempotency := self._idempotency(operation, request)) is None:
+            written = self._make(api, operation, request, resource)
+            return self._created(api, operation, request, written)
+        with self._turns.one_at_a_time(idempotency.key):
+            written = self._replayed(kind, idempotency) or self._make(
+                api, operation, request, resource, idempotency
+            )
+        return self._created(api, operation, request, written)
 
+    def _make(
+        self,
+        api: Api,
+        operation: Operation,
+        request: Request,
+        resource: Resource,
+        idempotency: Idempotency | None = None,
+    ) -> Written:
+        """Make a resource of what the client sent, unless another server just did."""
+        kind, version = operation.kind, api.contract.version
+        stored = versions.to_stored(kind, version, resource, operation.schema)
         sent = operation.body_schema or operation.schema
 
         def typed(body: Resource) -> None:
@@ -124,7 +146,7 @@ class Handlers:
 
         circumstances = self._writes.circumstances(request.identity, version)
         try:
-            written = self._writes.create(
+            return self._writes.create(
                 request.identity, kind, stored, circumstances,
                 idempotency=idempotency, check=typed,
             )  # fmt: skip
@@ -135,15 +157,14 @@ class Handlers:
                 raise
             if replayed is None:
                 raise Conflict("the same Idempotency-Key is being used right now") from None
-            written = replayed
-        return self._created(api, operation, request, written)
+            return replayed
 
     def patch(self, api: Api, operation: Operation, request: Request) -> Response:
         """Answer PATCH of one resource with the changed resource."""
         kind = bodies.media_type(request.headers)
         patch = patching.parse(kind, bodies.parse(request.body, self._settings), self._settings)
         pointed = isinstance(patch, patching.OperationPatch)
-        return self._changed(api, operation, request, patch.apply, as_shown=pointed)
+        return self._changed(api, operation, request, patch.apply, pointed=pointed)
 
     def replace(self, api: Api, operation: Operation, request: Request) -> Response:
         """Answer PUT of one resource: every attribute that the client may set is set anew."""
@@ -190,7 +211,7 @@ class Handlers:
         request: Request,
         edit: Callable[[Resource], Resource],
         *,
-        as_shown: bool = False,
+        pointed: bool = False,
     ) -> Response:
         """Change a resource by a function of the client's view of it.
 
@@ -199,12 +220,12 @@ class Handlers:
             operation: The operation.
             request: The request.
             edit: From what the client sees to what it wants.
-            as_shown: The change may name what only a client of v5 sees: the types of nested
-                objects that v4 left out.
+            pointed: The change is one by paths: it may name what only a client of v5 sees (types
+                of nested objects that v4 left out), and put together what no body may have.
         """
         kind, version = operation.kind, api.contract.version
 
-        complete = self._writes.complete.get(kind) if as_shown and version != "v4" else None
+        complete = self._writes.complete.get(kind) if pointed and version != "v4" else None
 
         def edited(stored: Resource) -> Resource:
             id = stored["id"]
@@ -215,15 +236,13 @@ class Handlers:
                 after = _kept(edit(shown), shown, before)
             else:
                 after = edit(before)
-            if not isinstance(after, dict):
-                raise InvalidBody("/: the patch would make the resource something else")
-            for name in ("id", "href"):
-                if after.get(name) != before[name]:
-                    raise InvalidBody(f"/{name}: kept by the server and cannot be set")
+            after = _itself(after, before)
             if b"null" in request.body:
                 after = bodies.without_nulls(after)
             if same(after, before):
                 return stored
+            if pointed:
+                bodies.check(after, self._settings)
             changed = {k: v for k, v in after.items() if v is not before.get(k)}
             after = {**after, **api.dates.normalise(operation.schema, changed)}
             patching.check_size(after, self._settings)
@@ -333,6 +352,20 @@ class Handlers:
             shown = self._client(operation.kind, version, request, document)
             return json_response(status, _selected(shown, wanted, version), headers)
         return Response(status, whole(written.id, request.base, written.text[version]), headers)
+
+
+def _itself(after: Any, before: Resource) -> Resource:  # noqa: ANN401
+    """Return what a resource was changed to, if it still is that resource.
+
+    Raises:
+        InvalidBody: It is no object any more, or another one (HTTP 400).
+    """
+    if not isinstance(after, dict):
+        raise InvalidBody("/: the patch would make the resource something else")
+    for name in ("id", "href"):
+        if after.get(name) != before[name]:
+            raise InvalidBody(f"/{name}: kept by the server and cannot be set")
+    return after
 
 
 def _kept(after: Any, shown: Resource, before: Resource) -> Any:  # noqa: ANN401

@@ -12,9 +12,10 @@ from pymongo.errors import DuplicateKeyError
 
 from tmf_apis.errors import InvalidBody, UnsupportedMediaType
 from tmf_apis.events.signing import subscription_key
-from tmf_apis.events.subscriptions import Subscriptions, Wanted
+from tmf_apis.events.subscriptions import Subscriptions, Wanted, split_query
 from tmf_apis.rest import bodies
 from tmf_apis.rest.contracts import Operation
+from tmf_apis.rest.fields import Fields
 from tmf_apis.rest.handlers import Api
 from tmf_apis.rest.messages import Request, Response, json_response
 from tmf_apis.settings import Settings
@@ -54,11 +55,13 @@ class Hub:
         """Answer POST /hub: 201 with the subscription and, once, the key of its signatures."""
         body = self._object(request)
         api.schemas.check(operation.body_schema or operation.schema, body)
+        query = body.get("query") or ""
+        Fields.read(split_query(query)[1])
         wanted = Wanted(
             api=api.contract.number,
             version=api.contract.version,
             callback=body["callback"],
-            query=body.get("query") or "",
+            query=query,
             base=request.base,
         )
         with translated():

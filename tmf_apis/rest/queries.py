@@ -12,7 +12,7 @@ from tmf_apis.rest.fields import Fields
 from tmf_apis.rest.filtering import compiled
 from tmf_apis.rest.messages import RESERVED, Request
 from tmf_apis.rest.paging import Page, Shown
-from tmf_apis.rest.schema_paths import SchemaPaths
+from tmf_apis.rest.schema_paths import AttributeType, SchemaPaths
 from tmf_apis.rest.selecting import selecting
 from tmf_apis.settings import Settings
 from tmf_apis.store.resources import Document, Resources
@@ -68,9 +68,20 @@ class Queries:
         contract: Contract,
         settings: Settings,
         extensions: Mapping[str, Sequence[Schema]] | None = None,
+        stored: Contract | None = None,
     ) -> None:
+        """Take a contract.
+
+        Args:
+            contract: The contract that the clients speak.
+            settings: The limits.
+            extensions: Schemas with further attributes, by the type that they extend.
+            stored: The contract of the stored form; what it has and the client's does not is
+                shown to the client all the same, so it may be named.
+        """
         self._contract = contract
         self._settings = settings
+        self._stored = stored
         self.extend(extensions or {})
 
     def extend(self, extensions: Mapping[str, Sequence[Schema]]) -> None:
@@ -85,7 +96,7 @@ class Queries:
             version = self._contract.version
             paths = SchemaPaths(self._contract.document, schema, extensions)
             found = remembered[kind, schema] = Attributes(
-                type_of=paths.type_of,
+                type_of=partial(_type_of, paths, self._beside(kind), kind, version),
                 stored_paths=partial(versions.stored_paths, kind, version),
                 stored_value=lambda path, value: str(
                     versions.stored_value(kind, version, path, value)
@@ -93,6 +104,12 @@ class Queries:
                 unknown=self._settings.unknown_filters,
             )
         return found
+
+    def _beside(self, kind: str) -> SchemaPaths | None:
+        """Return the attributes of the stored form where the client's is another."""
+        if self._stored is None or kind not in self._stored.document["components"]["schemas"]:
+            return None
+        return SchemaPaths(self._stored.document, kind)
 
     def parse(self, operation: Operation, request: Request) -> ListQuery:
         """Return what a list request asks for.
@@ -122,6 +139,16 @@ class Queries:
         return ListQuery(
             [one for one in conditions if one], page, wanted, _joined(projection, extra)
         )
+
+
+def _type_of(
+    paths: SchemaPaths, beside: SchemaPaths | None, kind: str, version: str, path: str
+) -> AttributeType | None:
+    """Return the type of an attribute that the client's contract has, or that passes as it is."""
+    found = paths.type_of(path)
+    if found is None and beside and versions.stored_paths(kind, version, path) == (path,):
+        return beside.type_of(path)
+    return found
 
 
 def _joined(projection: dict[str, int], extra: Mapping[str, int]) -> dict[str, int]:

@@ -1,0 +1,568 @@
+"""Bad input: whatever is sent is refused with the body of errors or ignored, at once, unwritten."""
+
+import json
+import re
+import socket
+import time
+import uuid
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+CATALOG = "/tmf-api/productCatalogManagement/v4"
+CATEGORY = f"{CATALOG}/category"
+OFFERING = "/tmf-api/productCatalogManagement/v5/productOffering"
+ORDER = "/tmf-api/productOrderingManagement/v5/productOrder"
+ALARM = "/tmf-api/alarmManagement/v5/alarm"
+#: Longest time of any answer, in seconds.
+SOON = 5.0
+LONG = "x" * 100_000
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    with server.client() as one:
+        yield one
+
+
+@pytest.fixture
+def category(client):
+    made = client.post(CATEGORY, json={"name": f"c-{uuid.uuid4().hex}"})
+    assert made.status_code == 201
+    return made.json()
+
+
+def refused(answer, *statuses):
+    """Hold an answer to what every refusal is."""
+    assert answer.elapsed.total_seconds() < SOON
+    assert answer.status_code in (statuses or range(400, 500)), answer.text[:300]
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json()
+    assert body["@type"] == "Error"
+    assert {"code", "reason", "message", "status"} <= body.keys()
+    assert body["status"] == str(answer.status_code)
+    assert "Traceback" not in answer.text
+
+
+def deep(levels, kind="["):
+    """JSON that is nested so deep."""
+    return (kind * levels + "1" + {"[": "]", '{"a":': "}"}[kind] * levels).encode()
+
+
+BODIES = {
+    "nothing": b"",
+    "a space": b" ",
+    "half an object": b'{"name":',
+    "half a text": b'{"name":"x',
+    "no quotes": b"{name:1}",
+    "single quotes": b"{'name':'x'}",
+    "a comma too many": b'{"name":"x",}',
+    "a comment": b'{"name":"x"}//',
+    "two values": b'{"name":"x"}{"name":"y"}',
+    "an array": b"[]",
+    "an array of objects": b'[{"name":"x"}]',
+    "a text": b'"name"',
+    "a number": b"1",
+    "null": b"null",
+    "true": b"true",
+    "NaN": b'{"name":"x","a":NaN}',
+    "Infinity": b'{"name":"x","a":-Infinity}',
+    "a number beyond floats": b'{"name":"x","a":1e999}',
+    "5000 digits": b'{"name":"x","a":' + b"9" * 5000 + b"}",
+    "5000 decimals that overflow": b'{"name":"x","a":' + b"9" * 5000 + b".5}",
+    "an integer of 65 bits": b'{"name":"x","a":18446744073709551616}',
+    "an unsigned integer of 64 bits": b'{"name":"x","a":9223372036854775808}',
+    "a leading zero": b'{"name":"x","a":01}',
+    "hexadecimal": b'{"name":"x","a":0x1}',
+    "depth 100": b'{"name":"x","a":' + deep(100) + b"}",
+    "depth 100 of objects": b'{"name":"x","a":' + deep(100, '{"a":') + b"}",
+    "depth 100000": deep(100_000),
+    "depth 100000 of objects": deep(100_000, '{"a":'),
+    "depth unclosed": b"[" * 100_000,
+    "a lone surrogate": b'{"name":"\\ud800"}',
+    "surrogates in the wrong order": b'{"name":"\\udc00\\ud800"}',
+    "a lone surrogate as a name": b'{"name":"x","\\ud800":1}',
+    "invalid UTF-8": b'{"name":"\xff\xfe"}',
+    "overlong UTF-8": b'{"name":"\xc0\xaf"}',
+    "UTF-8 of a surrogate": b'{"name":"\xed\xa0\x80"}',
+    "UTF-16": '{"name":"x"}'.encode("utf-16"),
+    "a byte order mark": b'\xef\xbb\xbf{"name":"x"}',
+    "a bare NUL": b'{"name":"\x00"}',
+    "a bare newline in a text": b'{"name":"a\nb"}',
+    "a NUL in a name": b'{"name":"x","a\\u0000b":1}',
+    "the same member twice": b'{"name":"x","name":"y"}',
+    "the same member twice below": b'{"name":"x","a":{"b":1,"b":2}}',
+    "the same member twice, spelled apart": b'{"name":"x","na\\u006de":"y"}',
+    "an empty name": b'{"name":"x","":1}',
+    "an operator as a name": b'{"name":"x","$where":"1"}',
+    "an operator below": b'{"name":"x","a":[{"$gt":""}]}',
+    "an operator as the value": b'{"name":{"$gt":""}}',
+    "1001 items": b'{"name":"x","a":[' + b"1," * 1000 + b"1]}",
+    "a megabyte": b'{"name":"' + b"x" * 1_048_577 + b'"}',
+    "a wrong type": b'{"name":1}',
+    "a wrong type of an array": b'{"name":"x","parentId":["1"]}',
+    "a wrong date": b'{"name":"x","validFor":{"startDateTime":"yesterday"}}',
+    "a date that is none": b'{"name":"x","validFor":{"startDateTime":"2026-02-30T00:00:00Z"}}',
+    "a date of the year 10000": b'{"name":"x","validFor":{"startDateTime":"10000-01-01T00:00:00Z"}}',
+    "a wrong boolean": b'{"name":"x","isRoot":"true"}',
+    "a state that is none": b'{"name":"x","lifecycleStatus":7}',
+    "its mandatory attribute null": b'{"name":null}',
+    "nothing in it": b"{}",
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_a_bad_body_is_refused(client, category, method, body):
+    before = client.get(CATEGORY).headers["x-total-count"]
+    url = CATEGORY if method == "POST" else category["href"]
+    answer = client.request(method, url, content=body, headers={"Content-Type": "application/json"})
+    if method == "PATCH" and body == b"{}":
+        assert answer.status_code == 200
+    else:
+        refused(answer, 400, 409, 413)
+    assert client.get(CATEGORY).headers["x-total-count"] == before
+    assert client.get(category["href"]).json() == category
+
+
+GOOD = {
+    "deep but not too deep": {"a": json.loads(deep(20))},
+    "the largest integers": {"a": 2**63 - 1, "b": -(2**63)},
+    "floats": {"a": 1e308, "b": -0.0, "c": 5e-324},
+    "dots in names": {"a.b": 1, ".": 2, "a.": 3},
+    "a dollar in names": {"a$b": 1},
+    "names of the server's own": {"_id": 1, "tenant": "x", "rev": 9, "parties": ["*"], "body": {}},
+    "names of Python": {"__proto__": {"x": 1}, "constructor": 1, "__class__": 1},
+    "any text": {"a": "\u0000\u0001\u202e\U0001f600' OR 1=1 -- <script>{{7*7}}${x}%s"},
+    "a NUL in a text": {"a": "\u0000"},
+    "a thousand items": {"a": [1] * 1000},
+    "nulls in arrays": {"a": [None, 1]},
+}
+
+
+@pytest.mark.parametrize("more", GOOD.values(), ids=GOOD)
+def test_odd_but_good_bodies_come_back_as_they_are(client, more):
+    answer = client.post(CATEGORY, json={"name": "odd", **more})
+    assert answer.status_code == 201, answer.text[:300]
+    read = client.get(answer.json()["href"])
+    assert {name: read.json()[name] for name in more} == more
+    changed = client.patch(answer.json()["href"], json={"description": "x"})
+    assert changed.status_code == 200, changed.text[:300]
+
+
+HEADERS = {
+    "text": ({"Content-Type": "text/plain"}, 415),
+    "xml": ({"Content-Type": "application/xml"}, 415),
+    "form": ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+    "multipart": ({"Content-Type": "multipart/form-data; boundary=x"}, 415),
+    "nonsense": ({"Content-Type": ";;;==,"}, 415),
+    "latin-1": ({"Content-Type": "application/json; charset=iso-8859-1"}, 415),
+    "utf-16": ({"Content-Type": 'application/json; charset="utf-16"'}, 415),
+    "a patch": ({"Content-Type": "application/merge-patch+json"}, 415),
+    "gzip": ({"Content-Encoding": "gzip"}, 415),
+    "two encodings": ({"Content-Encoding": "gzip, br"}, 415),
+    "no host": ({"Host": "a b"}, 400),
+    "a host of markup": ({"Host": "<x>"}, 400),
+    "a host and a path": ({"Host": "evil.example/x"}, 400),
+    "an empty key": ({"Idempotency-Key": ""}, 400),
+    "a long key": ({"Idempotency-Key": "k" * 256}, 400),
+    "accept nothing": ({"Accept": "image/png"}, 406),
+}
+
+
+@pytest.mark.parametrize(("headers", "status"), HEADERS.values(), ids=HEADERS)
+def test_bad_headers_are_refused(client, headers, status):
+    body = json.dumps({"name": "x"}).encode()
+    answer = client.post(
+        CATEGORY, content=body, headers={"Content-Type": "application/json", **headers}
+    )
+    refused(answer, status, 403)
+
+
+@pytest.mark.parametrize("tag", ["1", '"1', "W/1", '"a" "b"', "\\", '"\t"', "'1'", ",", '""'])
+@pytest.mark.parametrize("header", ["If-Match", "If-None-Match"])
+def test_bad_entity_tags_are_refused_or_match_nothing(client, category, header, tag):
+    answer = client.request(
+        "GET" if header == "If-None-Match" else "DELETE", category["href"], headers={header: tag}
+    )
+    assert answer.status_code in {200, 400, 412}, answer.text
+    assert client.get(category["href"]).status_code == 200
+
+
+QUERIES = [
+    "limit=-1", "limit=x", "limit=1e3", "limit=1001", "limit=99999999999999999999", "limit=",
+    "limit=%00", "limit=1.5", "limit=٣", "offset=-1", "offset=100001", "offset=x", "offset=9" * 5,
+    "offset=1&after=", "after=x&before=y", "after=!!!", "after=e30", "after=W10", "after=WzFd",
+    "after=WyIkZ3QiXQ&before=", "before=" + "A" * 5000, "after=bnVsbA", "after=W3siJGd0IjoiIn1d",
+    "sort=nope", "sort=-", "sort=,", "sort=name,name,name" + ",name" * 60, "sort=$where",
+    "sort=-name.$gt", "sort=a..b", "sort=validFor",
+    "nope=1", "name.nope=1", "name.$gt=1", "$where=1", "$or=1", "name[$ne]=x", "name.gt.lt=1",
+    "a..b=1", ".name=1", "name.=1", "name.exists=maybe", "isRoot=maybe", "isRoot.gt=true",
+    "lastUpdate=yesterday", "lastUpdate.gt=2026-13-01T00:00:00Z", "validFor=1",
+    "name.regex=(", "name.regex=(a%2B)%2B%24", "name.regex=(.*)*x", "name.regex=" + "a" * 300,
+    "name.regex=%5B", "name.regex=(%3F%3C%3Dx)y", "name.regex=%5C1", "name.regex=a{1000}{1000}",
+    "name.regex=%00", "name=%00", "name=%ff", "name=%ed%a0%80", "%ff=1", "name=" + "x" * 5000,
+    "name=" + ",".join("x" * 101), "&".join(f"name=x{n}" for n in range(101)),
+    "&".join(f"a{n}=1" for n in range(300)), "name.0=x", "a." * 100 + "b=1", "_id=1", "tenant=x",
+    "body.name=x", "parties=x", "__proto__=1", "events=1", "rev=1", "text.v4=1",
+    "filter=", "filter=x", "filter=$", "filter=$[", "filter=$..*", "filter=$[?(", "filter=$[?(@.",
+    "filter=$[?(@.name=='x'%20%26%26)]", "filter=$[?(@.nope==1)]", "filter=$[?(@.name=~/(/)]",
+    "filter=$[?(@.name=~/(a%2B)%2B$/)]", "filter=$[?(" + "(" * 200 + "@.name==1", "filter=$[0]",
+    "filter=$[?(@.$where=='1')]", "filter=" + "$.a" * 300, "filter=$[(1%2B1)]", "filter=$[-1:]",
+    "filter=$.a.b.c.d.e.f.g.h.i.j", "filter=$[?(@.name==__import__('os'))]",
+    "filter=$[?(!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!@.name)]", 
+    "filter=$[?(" + "%26%26".join(["@.name=='x'"] * 60) + ")]",
+    "fields=" + ",".join(f"a{n}" for n in range(101)), "fields=$where", "fields=a..b",
+    "fields=%00", "fields=" + "a." * 50 + "b", "fields=a.$x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query[:40])
+def test_a_bad_query_is_refused(client, query):
+    refused(client.get(f"{CATEGORY}?{query}"), 400, 414, 501)
+
+
+FINE = [
+    "", "&", "sort=", "filter=$[?(@.name==1e999)]", "&&", "=", "fields=", "fields=nope", "limit=0", "limit=1000", "offset=100000",
+    "name=", "name=$gt", 'name={"$gt":""}', "name.in=", "name.exists=true", "name.regex=",
+    "name=a'b", "name=*", "name=(", "name=%F0%9F%98%80", "name.gt=", "lastUpdate.gt=2026-01-01",
+    "name.regex=^x", "isRoot=TRUE", "after=", "before=", "name=;", "name=,,,", 'name="',
+    "id=", "href=x", "lifecycleStatus=In%20study",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", FINE, ids=lambda query: query[:40])
+def test_an_odd_query_is_answered(client, query):
+    answer = client.get(f"{CATEGORY}?{query}")
+    assert answer.elapsed.total_seconds() < SOON
+    assert answer.status_code in {200, 206, 400}, answer.text[:300]
+    if answer.status_code == 400:
+        refused(answer)
+
+
+PATCHES = {
+    "no array": {},
+    "no operation": [1],
+    "an empty operation": [{}],
+    "an unknown operation": [{"op": "increment", "path": "/name", "value": 1}],
+    "an operation of another type": [{"op": ["add"], "path": "/name", "value": 1}],
+    "no path": [{"op": "add", "value": 1}],
+    "a path of another type": [{"op": "add", "path": 1, "value": 1}],
+    "a long path": [{"op": "add", "path": "/" + "a" * 2000, "value": 1}],
+    "no value": [{"op": "add", "path": "/name"}],
+    "nothing there": [{"op": "remove", "path": "/nope"}],
+    "an index beyond": [{"op": "add", "path": "/channel/99999999999999999999", "value": 1}],
+    "a negative index": [{"op": "add", "path": "/channel/-1", "value": 1}],
+    "below a text": [{"op": "add", "path": "/name/x", "value": 1}],
+    "the whole away": [{"op": "remove", "path": ""}],
+    "the whole another thing": [{"op": "replace", "path": "", "value": []}],
+    "the whole null": [{"op": "replace", "path": "", "value": None}],
+    "the id": [{"op": "replace", "path": "/id", "value": "x"}],
+    "the id away": [{"op": "remove", "path": "/id"}],
+    "the href": [{"op": "replace", "path": "/href", "value": "x"}],
+    "the id moved": [{"op": "move", "from": "/id", "path": "/other"}],
+    "into itself": [{"op": "add", "path": "/a", "value": {}},
+                    {"op": "move", "from": "/a", "path": "/a/b"}],
+    "a test that fails": [{"op": "test", "path": "/name", "value": "no"}],
+    "101 operations": [{"op": "add", "path": "/x", "value": 1}] * 101,
+    "a bomb of copies": [{"op": "add", "path": "/a", "value": ["x" * 1000]}]
+    + [{"op": "copy", "from": "/a", "path": "/a/-"}] * 40,
+    "an operator": [{"op": "add", "path": "/$where", "value": "1"}],
+    "an operator below": [{"op": "add", "path": "/a", "value": {}},
+                          {"op": "add", "path": "/a/$gt", "value": 1}],
+    "an empty name": [{"op": "add", "path": "/", "value": 1}],
+    "a name with NUL": [{"op": "add", "path": "/a\u0000b", "value": 1}],
+    "a wrong type": [{"op": "replace", "path": "/name", "value": 7}],
+    "the mandatory away": [{"op": "remove", "path": "/name"}],
+    "too deep in the end": [{"op": "add", "path": "/a", "value": json.loads(deep(25))},
+                            {"op": "copy", "from": "/a", "path": "/b"},
+                            {"op": "add", "path": "/a" + "/0" * 25, "value": json.loads(deep(25))}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("patch", PATCHES.values(), ids=PATCHES)
+@pytest.mark.parametrize("kind", ["json-patch", "json-patch-query"])
+def test_a_bad_patch_is_refused_whole(client, category, patch, kind):
+    answer = client.patch(
+        category["href"],
+        content=json.dumps(patch),
+        headers={"Content-Type": f"application/{kind}+json"},
+    )
+    refused(answer, 400, 409, 413)
+    assert client.get(category["href"]).json() == category
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["$", "$..*", "$.name[", "$[?(@.x", "$.a[?(" + "(" * 300, "$.nope.deeper", "$.id",
+     "$.a[*].b", "$.$where", "$[0]", "$.name[?(@=~/(a+)+$/)]"],
+)  # fmt: skip
+def test_a_bad_path_in_a_query_patch_is_refused(client, category, path):
+    patch = [{"op": "replace", "path": path, "value": "x"}]
+    media = {"Content-Type": "application/json-patch-query+json"}
+    answer = client.patch(category["href"], content=json.dumps(patch), headers=media)
+    refused(answer, 400, 409, 413, 501)
+    assert client.get(category["href"]).json() == category
+
+
+MERGES = {
+    "the id": {"id": "x"},
+    "the id of another type": {"id": {"$gt": ""}},
+    "the href": {"href": "http://evil.example"},
+    "the id away": {"id": None},
+    "a step that is none": {"lifecycleStatus": "Retired"},
+    "the state away": {"lifecycleStatus": None},
+    "a wrong type": {"isRoot": "yes"},
+    "the mandatory away": {"name": None},
+    "an operator": {"$set": {"name": "x"}},
+    "a wrong date": {"validFor": {"startDateTime": "x"}},
+    "an end before its start": {
+        "validFor": {
+            "startDateTime": "2026-02-01T00:00:00Z",
+            "endDateTime": "2026-01-01T00:00:00Z",
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("patch", MERGES.values(), ids=MERGES)
+def test_a_bad_merge_patch_is_refused(client, category, patch):
+    refused(client.patch(category["href"], json=patch), 400, 409)
+    assert client.get(category["href"]).json() == category
+
+
+CALLBACKS = [
+    "", "x", "//x", "ftp://example.com", "file:///etc/passwd", "javascript:alert(1)", "gopher://x",
+    "http://", "http://:80", "http://user:pass@example.com/", "http://169.254.169.254/latest",
+    "http://10.0.0.1/", "http://192.168.0.1/", "http://172.16.0.1/", "http://100.64.0.1/",
+    "http://0.0.0.0/", "http://[fe80::1]/", "http://[fc00::1]/", "http://[::ffff:10.0.0.1]/",
+    "http://0x0a000001/", "http://167772161/", "http://012.0.0.1/", "http://10.1/",
+    "http://224.0.0.1/", "http://255.255.255.255/", "http://[64:ff9b::a00:1]/", "http://exa mple/",
+    "http://example.com:99999/", "http://example.com:0/x", "http://\u0000/", "http://a" + LONG,
+    "http://[::",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", CALLBACKS, ids=lambda url: url[:40])
+def test_a_callback_to_where_it_must_not_go_is_refused(client, url):
+    hub = client.post(f"{CATALOG}/hub", json={"callback": url})
+    refused(hub, 400)
+    if url.startswith("http"):
+        refused(client.post(f"{CATALOG}/importJob", json={"url": url}), 400)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["nope=1", "eventType.regex=(", "event.nope=1", "$where=1", "x" * 5000, "event.category.$x=1",
+     "fields=%00", "eventTime.gt=x"],
+    ids=lambda q: q[:20],
+)  # fmt: skip
+def test_a_bad_query_of_a_subscription_is_refused(client, query):
+    body = {"callback": "http://127.0.0.1:9/x", "query": query}
+    answer = client.post(f"{CATALOG}/hub", json=body)
+    refused(answer, 400)
+
+
+@pytest.mark.parametrize("id", [
+    "x" * 5000, "%00", "%2e%2e", "%2F", "$gt", "{}", "a:b", "default:x", "%ff", "%F0%9F%98%80",
+    "~gone", "' or 1=1", "*", "null", "1;drop", "a%0d%0aSet-Cookie:x", "%u0041", ":", "a/b", "a/b/c",
+])  # fmt: skip
+def test_an_odd_id_is_not_found(client, id):
+    for method in ("GET", "DELETE", "PATCH"):
+        answer = client.request(method, f"{CATEGORY}/{id}", json={})
+        assert answer.status_code in {400, 404, 405, 414}, (method, answer.status_code)
+        refused(answer)
+        assert "set-cookie" not in answer.headers
+
+
+def test_a_long_path_or_query_is_414(client):
+    refused(client.get(f"{CATEGORY}/{'x' * 9000}"), 414)
+    refused(client.get(f"{CATEGORY}?name={'x' * 9000}"), 414)
+
+
+def test_an_object_for_a_filter_value_is_text(client, category):
+    for value in ('{"$ne":null}', '{"$gt":""}', '["x"]'):
+        answer = client.get(f"{CATEGORY}?name={quote(value)}")
+        assert (answer.status_code, answer.json()) == (200, [])
+
+
+def test_types_that_are_none_are_refused(client):
+    for body in ({"@type": "Evil", "name": "x"}, {"@type": 1, "name": "x"},
+                 {"@type": "Category", "name": "x"}, {"@type": ["ProductOffering"], "name": "x"},
+                 {"@type": {"$gt": ""}, "name": "x"}):  # fmt: skip
+        refused(client.post(OFFERING, json=body), 400)
+    fetched = {
+        "@type": "Evil", "@baseType": "ProductOffering", "name": "x",
+        "@schemaLocation": "http://127.0.0.1:9/evil.json", "lifecycleStatus": "In study",
+        "lastUpdate": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    assert client.post(OFFERING, json=fetched).status_code in {201, 400}
+
+
+@pytest.mark.parametrize(
+    "state", ["completed", "nonsense", "", 1, None, {"$gt": ""}, ["completed"]]
+)
+def test_a_client_cannot_start_an_order_where_it_ends(client, state):
+    item = {"@type": "ProductOrderItem", "id": "1", "action": "add"}
+    body = {"@type": "ProductOrder", "productOrderItem": [item], "state": state}
+    answer = client.post(ORDER, json=body)
+    if answer.status_code == 201:
+        assert answer.json()["state"] in {"acknowledged", "inProgress"}
+    else:
+        refused(answer, 400, 409)
+
+
+@pytest.mark.parametrize("name", ["id", "href", "lastUpdate", "creationDate"])
+def test_what_the_server_owns_is_not_taken_from_a_create(client, name):
+    item = {"@type": "ProductOrderItem", "id": "1", "action": "add"}
+    body = {"@type": "ProductOrder", "productOrderItem": [item]}
+    answer = client.post(ORDER, json={**body, name: "2001-01-01T00:00:00.000Z"})
+    assert answer.status_code in {201, 400}
+    if answer.status_code == 201 and name != "lastUpdate":
+        assert answer.json()[name] != "2001-01-01T00:00:00.000Z"
+
+
+# Raw bytes on the wire.
+
+
+def exchange(server, *parts, pause=0.0, wait=SOON, half=False):
+    """Send bytes as they are and return what comes back until the server closes or is silent."""
+    parts = [part if isinstance(part, bytes) else part.encode() for part in parts]
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=wait) as sock:
+        received = b""
+        try:
+            for part in parts:
+                sock.sendall(part)
+                time.sleep(pause)
+            if half:
+                sock.shutdown(socket.SHUT_WR)
+            while chunk := sock.recv(65536):
+                received += chunk
+                if complete(received):
+                    break
+        except (TimeoutError, ConnectionError):
+            pass
+        return received
+
+
+def complete(received):
+    """Whether there is one whole answer."""
+    head, end, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head.lower())
+    return bool(end) and (not length or len(body) >= int(length[1]))
+
+
+def status(received):
+    """The status of the first answer; 0 where there is none."""
+    match = re.match(rb"HTTP/1\.1 (\d{3})", received)
+    return int(match[1]) if match else 0
+
+
+POST = f"POST {CATEGORY} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+WIRE = {
+    "nothing": ("",),
+    "not HTTP": ("hello\r\n\r\n",),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 100,),
+    "bytes": (bytes(range(256)) * 4,),
+    "no version": (f"GET {CATEGORY}\r\n\r\n",),
+    "another version": (f"GET {CATEGORY} HTTP/9.9\r\nHost: x\r\n\r\n",),
+    "a bad header": (f"GET {CATEGORY} HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n",),
+    "a header with NUL": (f"GET {CATEGORY} HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n",),
+    "huge headers": (f"GET {CATEGORY} HTTP/1.1\r\nHost: x\r\nX: {'a' * 200_000}\r\n\r\n",),
+    "many headers": (f"GET {CATEGORY} HTTP/1.1\r\nHost: x\r\n", "X: y\r\n" * 20_000, "\r\n"),
+    "a huge target": (f"GET /{'a' * 200_000} HTTP/1.1\r\nHost: x\r\n\r\n",),
+    "an absolute target": ("GET http://evil.example/x HTTP/1.1\r\nHost: localhost\r\n\r\n",),
+    "two lengths": (f"{POST}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{{}}",),
+    "a negative length": (f"{POST}Content-Length: -1\r\n\r\n{{}}",),
+    "a length of letters": (f"{POST}Content-Length: abc\r\n\r\n{{}}",),
+    "a huge length": (f"{POST}Content-Length: 99999999999999999999999\r\n\r\n{{}}",),
+    "a length over the limit": (f"{POST}Content-Length: 2000000\r\n\r\n",),
+    "length and chunks": (
+        f"{POST}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ),
+    "bad chunks": (f"{POST}Transfer-Encoding: chunked\r\n\r\nzz\r\n{{}}\r\n0\r\n\r\n",),
+    "a huge chunk size": (f"{POST}Transfer-Encoding: chunked\r\n\r\n{'f' * 40}\r\n",),
+    "an unknown encoding": (f"{POST}Transfer-Encoding: gzip\r\n\r\nx",),
+    "an expectation": (f"{POST}Expect: 100-continue\r\nContent-Length: 2000000\r\n\r\n",),
+    "an upgrade": (
+        f"GET {CATEGORY} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    ),
+    "no host": (f"GET {CATEGORY} HTTP/1.1\r\n\r\n",),
+    "two hosts": (f"GET {CATEGORY} HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",),
+    "an odd method": (f"BREW {CATEGORY} HTTP/1.1\r\nHost: x\r\n\r\n",),
+}
+
+
+@pytest.mark.parametrize("parts", WIRE.values(), ids=WIRE)
+def test_what_is_not_good_http_does_no_harm(server, client, parts):
+    received = exchange(server, *parts, half=True)
+    assert status(received) < 500, received[:300]
+    assert b"Traceback" not in received
+    assert client.get("/health/live").status_code == 200
+
+
+def test_chunks_over_the_limit_are_cut_off(server, client):
+    chunk = f"{65536:x}\r\n{'x' * 65536}\r\n"
+    received = exchange(server, f"{POST}Transfer-Encoding: chunked\r\n\r\n", *[chunk] * 40)
+    assert status(received) in {0, 413}
+    assert client.get("/health/live").status_code == 200
+
+
+def test_a_body_shorter_than_its_length_makes_nothing(server, client):
+    before = client.get(CATEGORY).headers["x-total-count"]
+    body = '{"name":"half"}'
+    exchange(server, f"{POST}Content-Length: {len(body) + 5}\r\n\r\n{body}", half=True, wait=1.0)
+    assert client.get(CATEGORY).headers["x-total-count"] == before
+
+
+def test_a_body_longer_than_its_length_is_cut(server, client):
+    received = exchange(server, f'{POST}Content-Length: 14\r\n\r\n{{"name":"more"}}garbage')
+    assert status(received) == 400
+    assert client.get("/health/live").status_code == 200
+
+
+def test_many_slow_bodies_hold_nobody_up(server, client):
+    address = urlsplit(server.url)
+    socks = []
+    try:
+        for _ in range(60):
+            sock = socket.create_connection((address.hostname, address.port), timeout=5)
+            sock.sendall(f"{POST}Content-Length: 100\r\n\r\n{{".encode())
+            socks.append(sock)
+        started = time.monotonic()
+        assert client.get(CATEGORY).status_code in {200, 206}
+        assert client.post(CATEGORY, json={"name": "quick"}).status_code == 201
+        assert time.monotonic() - started < SOON
+    finally:
+        for sock in socks:
+            sock.close()
+
+
+def test_requests_in_a_row_are_answered_in_a_row(server):
+    one = f"GET {CATEGORY}?limit=0 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = f"GET {CATEGORY}/nope HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=SOON) as sock:
+        sock.sendall((one * 20 + last).encode())
+        received = b""
+        while chunk := sock.recv(65536):
+            received += chunk
+    assert received.count(b"HTTP/1.1 200") == 20
+    assert received.rindex(b"HTTP/1.1 404") > received.rindex(b"HTTP/1.1 200")
+
+
+def test_a_client_that_hangs_up_does_no_harm(server, client):
+    address = urlsplit(server.url)
+    for _ in range(30):
+        sock = socket.create_connection((address.hostname, address.port), timeout=SOON)
+        sock.sendall(f"GET {CATEGORY} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        sock.close()
+    assert client.get(CATEGORY).status_code in {200, 206}
+
+
+def test_the_log_has_no_unexpected_error(server):
+    """Last: nothing above has made the server log a traceback."""
+    assert '"traceback"' not in server.log, server.log[-3000:]
