@@ -167,9 +167,13 @@ class Handlers:
         return self._changed(api, operation, request, patch.apply, pointed=pointed)
 
     def replace(self, api: Api, operation: Operation, request: Request) -> Response:
-        """Answer PUT of one resource: every attribute that the client may set is set anew."""
+        """Answer PUT of one resource: every attribute that the client may set is set anew.
+
+        States stay where the client says nothing of them: a resource is always in one.
+        """
         resource = self._body(api, operation, request, whole_resource=True)
-        owned = self._writes.law(operation.kind).server_owned | {"id", "href"}
+        law = self._writes.law(operation.kind)
+        owned = law.server_owned | law.states | {"id", "href", "@type"}
         return self._changed(
             api,
             operation,

@@ -249,6 +249,13 @@ class Law:
     parties: Callable[[Resource], Iterable[str]] | None = None
     state_event: frozenset[str] | None = None
 
+    @property
+    def states(self) -> frozenset[str]:
+        """The attributes that hold its states: a change of one is a StateChangeEvent."""
+        if self.state_event is not None:
+            return self.state_event
+        return frozenset({self.lifecycle.attribute}) if self.lifecycle else frozenset()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
