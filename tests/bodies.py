@@ -99,6 +99,7 @@ class Bodies:
         return made
 
     def _type(self, base, schema):
+        base = base.removesuffix("RefOrValue") or base
         mapping = schema.get("discriminator", {}).get("mapping", {})
         names = [name.removesuffix("_FVO").removesuffix("_MVO") for name in mapping]
         return base if base in names or not names else names[0]

@@ -53,6 +53,11 @@ def text(value):
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
+def ids(answer):
+    """The ids of the resources in an answer."""
+    return [one["id"] for one in answer.json()]
+
+
 def links(answer):
     """The links to other pages by their relation."""
     return {name: link["url"] for name, link in answer.links.items()}
@@ -85,7 +90,7 @@ def test_nothing_that_was_sent_is_lost(api, collection):
     body = collection.body(api, full=True) | {"unknownToUs": {"deep": [1, True, "x"]}}
     resource = collection.create(api, body).json()
     owned = {"creationDate", "status", "completionDate", "errorLog", "state", "ackState"}
-    owned |= {"customerBill", "failure", "appliedBillingRate"}
+    owned |= {"customerBill", "failure", "productOrderItem"}
     for name in body.keys() - owned - {"lastUpdate", "version", "path"}:
         if "Alarm" not in collection.kind:
             assert resource[name] == body[name], name
@@ -175,9 +180,9 @@ def test_pages_go_from_the_first_to_the_last(api, collection):
     second = api.get(links(first)["next"])
     assert second.status_code == 206
     assert set(links(second)) == {"first", "prev", "next", "last"}
-    assert api.get(links(second)["prev"]).json() == first.json()
+    assert ids(api.get(links(second)["prev"])) == ids(first)
     last = api.get(links(first)["last"])
-    assert last.json() == api.get(links(second)["next"]).json()
+    assert ids(last) == ids(api.get(links(second)["next"]))
     assert set(links(last)) == {"first", "prev", "last"}
     assert [one["id"] for page in (first, second, last) for one in page.json()] == made
     past = api.get(collection.path, params={"offset": "5", "limit": "2"})

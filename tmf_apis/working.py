@@ -11,14 +11,18 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
+
+from pymongo.errors import PyMongoError
 
 from adapters.credentials import Credentials
 from tmf_apis.assurance.network import Network
 from tmf_apis.assurance.receiving import Receiving
 from tmf_apis.assurance.watching import Watching
 from tmf_apis.engine import CONTRACTS, Engine
-from tmf_apis.errors import NotFound
+from tmf_apis.errors import NotFound, TmfError
 from tmf_apis.events import worker
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.relay import Application, Listener
@@ -45,6 +49,9 @@ SUBJECT = "tmf-apis"
 QUICK, LONG = 8, 4
 #: Pause between two attempts to reach the database, in seconds.
 PAUSE = 2.0
+#: Pause between two looks at follow-ups that a dead process has left, in seconds; and the age at
+#: which one is taken to be left and not under way.
+FOLLOW_UP, UNDER_WAY = 30.0, timedelta(seconds=15)
 #: What is decided by fulfilment itself and not by the law's ``begin``.
 CANCELLATION = "CancelProductOrder"
 
@@ -109,12 +116,31 @@ class Work:
                 ),
                 self._temporal.run(stop),
                 self._receiving.run(stop),
+                self._follow_up(stop),
             )
         finally:
             stop.set()
             await self._connections.close()
             for threads in (self._quick, self._long):
                 threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _follow_up(self, stop: asyncio.Event) -> None:
+        """Do what writes have left undone whose process died, now and at intervals."""
+        kinds = [kind for kind, law in self._engine.laws.items() if law.after]
+        loop = asyncio.get_running_loop()
+        while not stop.is_set():
+            before = datetime.now(UTC) - UNDER_WAY
+            for kind in kinds:
+                try:
+                    resume = self._engine.writes.resume
+                    done = await loop.run_in_executor(self._quick, resume, kind, before)
+                except (TmfError, PyMongoError) as error:
+                    log.warning("follow-ups wait: %s", error, extra={"kind": kind})
+                else:
+                    if done:
+                        log.warning("follow-ups done", extra={"kind": kind, "count": done})
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), FOLLOW_UP)
 
     def _order(self, event: PendingEvent) -> None:
         """Begin to work on an order that is new, or that its customer lets go on."""

@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,9 @@ from tmf_apis.store.model import GONE
 
 #: First and longest pause of an event that fails, in seconds.
 FIRST, LONGEST = 1.0, 300.0
+
+#: A deleted document that waits for its events alone.
+GOING: Mapping[str, Any] = {"tenant": GONE, "todo": {"$exists": False}}
 
 Document = dict[str, Any]
 Write = UpdateOne | UpdateMany | DeleteOne | DeleteMany
@@ -49,16 +53,14 @@ def removals(batch: Batch, ids: list[str]) -> list[Write]:
         query = {"_id": key, "events": {"$size": len(events)}}
         query[f"events.{last}.id"] = events[last]["id"]
         writes.append(
-            DeleteOne(query | {"tenant": GONE})
-            if gone
-            else UpdateOne(query, {"$unset": {"events": ""}})
+            DeleteOne({**query, **GOING}) if gone else UpdateOne(query, {"$unset": {"events": ""}})
         )
     same = {"events": {"$size": 1}, "events.id": {"$in": ids}}
     if single[False]:
         query = {"_id": {"$in": single[False]}, "tenant": {"$ne": GONE}, **same}
         writes.append(UpdateMany(query, {"$unset": {"events": ""}}))
     if single[True]:
-        writes.append(DeleteMany({"_id": {"$in": single[True]}, "tenant": GONE, **same}))
+        writes.append(DeleteMany({"_id": {"$in": single[True]}, **GOING, **same}))
     return writes
 
 

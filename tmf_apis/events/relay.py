@@ -24,7 +24,7 @@ from tmf_apis.events.envelope import Render
 from tmf_apis.events.matching import Matching
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.store.indexes import PENDING
-from tmf_apis.store.model import GONE
+from tmf_apis.store.model import DONE_FOR
 
 LEASES = "leases"
 #: Most documents and bytes in one batch.
@@ -170,9 +170,7 @@ class Relay:
                 {"_id": {"$in": list(batch.done)}, "events.id": {"$in": ids}},
                 {"$pull": {"events": {"id": {"$in": ids}}}},
             )
-            self._database[kind].delete_many(
-                {"_id": {"$in": list(batch.done)}, "tenant": GONE, "events.0": {"$exists": False}}
-            )
+            self._database[kind].delete_many({"_id": {"$in": list(batch.done)}, **DONE_FOR})
 
     def _tell(self, kind: str, batch: Batch, lease: leases.Lease) -> None:
         """Call the listeners for what has been handed on, as long as there is time."""

@@ -42,7 +42,7 @@ class Completion:
         named = isinstance(type, str) and type in self._schemas
         members = self._members(type if named else schema)
         for name, old in value.items():
-            if name in members and old and isinstance(old, (dict, list)):
+            if name in members and isinstance(old, (dict, list)):
                 new = self._completed(members[name], old)
                 if new is not old:
                     result = {**result, name: new}
@@ -56,7 +56,7 @@ class Completion:
                 same = same and new is item
                 items.append(new)
             return value if same else items
-        if not isinstance(value, dict) or not value:
+        if not isinstance(value, dict):
             return value
         schema = candidates[0] if len(candidates) == 1 else self._fitting(candidates, value)
         inside = self._inside(schema, value)

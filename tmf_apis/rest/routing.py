@@ -16,6 +16,7 @@ from typing import Any
 
 from connexion.middleware.abstract import SpecMiddleware
 from connexion.spec import Specification
+from pymongo.errors import PyMongoError
 
 from tmf_apis.errors import (
     BadRequest,
@@ -31,6 +32,7 @@ from tmf_apis.rest.messages import Request, Response, error_response
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.sites import keep_out
 from tmf_apis.settings import Settings
+from tmf_apis.store.connection import translation
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -196,6 +198,11 @@ class Door(SpecMiddleware):  # type: ignore[misc]
             return self._work(name, request)
         except TmfError as error:
             return error_response(error)
+        except PyMongoError as error:
+            if meaning := translation(error):
+                return error_response(meaning)
+            log.exception("unexpected error", extra={"operation": name, "path": request.path})
+            return error_response(TmfError())
         except Exception:
             log.exception("unexpected error", extra={"operation": name, "path": request.path})
             return error_response(TmfError())

@@ -5,6 +5,7 @@ door to the data leads around the law.
 """
 
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -14,20 +15,29 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from tmf_apis.errors import Forbidden, InvalidBody, NotFound, PreconditionFailed, Stale
+from tmf_apis.errors import (
+    Forbidden,
+    InvalidBody,
+    NotFound,
+    PreconditionFailed,
+    Stale,
+    TmfError,
+    Unavailable,
+)
 from tmf_apis.events import outbox
 from tmf_apis.rest.law import Circumstances, Desk, Law, Resource, rfc3339
 from tmf_apis.rest.owners import party_ids
 from tmf_apis.rest.representation import texts
 from tmf_apis.rest.views.steps import Transform
 from tmf_apis.security.identity import EVERYONE, Identity
-from tmf_apis.store.connection import translated
 from tmf_apis.store.model import GONE
 from tmf_apis.store.resources import Document, Resources, same, taken
 
+log = logging.getLogger(__name__)
+
 #: How often a change without a precondition is tried when others change the resource too.
 ATTEMPTS = 12
-_READ = {"id": 1, "rev": 1, "body": 1, "owner": 1, "loose": 1}
+_READ = {"id": 1, "rev": 1, "body": 1, "owner": 1, "loose": 1, "todo": 1}
 _PLAIN = Law()
 
 Edit = Callable[[Resource], Resource]
@@ -167,7 +177,7 @@ class Writes:
         document |= {"idem": idempotency.kept(text)} if idempotency else {}
         todo = law.after is not None and law.concerns(None, body)
         if todo:
-            document["todo"] = {"old": None, "at": circumstances.timestamp}
+            document["todo"] = {"old": None, "at": circumstances.timestamp, "rev": 1}
         try:
             self.resources.insert(kind, document)
         except DuplicateKeyError as error:
@@ -175,7 +185,8 @@ class Writes:
                 raise
             raise taken(kind, id) from None
         if todo:
-            self._afterwards(identity, circumstances, kind, key, (None, {**body, "id": id}))
+            change = (None, {**body, "id": id})
+            self._afterwards(identity, circumstances, kind, (key, 1), change)
         return Written(id, 1, body, text)
 
     def document(
@@ -275,7 +286,8 @@ class Writes:
                 law.check(self._staff(identity, circumstances), old, new)
             if written := self._replace(identity, kind, document, new, circumstances):
                 if law.after and law.concerns(old, new):
-                    self._afterwards(identity, circumstances, kind, document["_id"], (old, new))
+                    done = (document["_id"], written.rev)
+                    self._afterwards(identity, circumstances, kind, done, (old, new))
                 return written
             time.sleep(0.001 * attempt)
         raise Stale(f"{kind} {id} was changed by others {ATTEMPTS} times in a row; try again")
@@ -312,9 +324,12 @@ class Writes:
                 kind, document["body"], tenant=identity.tenant, id=id, rev=document["rev"] + 1,
                 parties=parties, now=circumstances.now,
             )  # fmt: skip
-            if self.resources.remove(kind, document["_id"], document["rev"], [event]):
-                if law.after and law.concerns(old, None):
-                    law.after(self._staff(identity, circumstances), old, None)
+            key, rev = document["_id"], document["rev"]
+            follow = law.after is not None and law.concerns(old, None)
+            todo = _todo(document, rev + 1, circumstances) if follow else None
+            if self.resources.remove(kind, key, rev, [event], todo):
+                if follow:
+                    self._afterwards(identity, circumstances, kind, (key, rev + 1), (old, None))
                 return
         raise Stale(f"{kind} {id} was changed by others {ATTEMPTS} times in a row; try again")
 
@@ -370,7 +385,7 @@ class Writes:
         if loose:
             changes["loose"] = True
         if law.after and law.concerns(document["body"], body):
-            changes["todo"] = {"old": document["body"], "at": circumstances.timestamp}
+            changes["todo"] = _todo(document, rev + 1, circumstances)
         if not self.resources.replace(kind, document, changes, events):
             return None
         return Written(id, rev + 1, body, text)
@@ -411,14 +426,14 @@ class Writes:
         identity: Identity,
         circumstances: Circumstances,
         kind: str,
-        key: str,
-        change: tuple[Resource | None, Resource],
+        written: tuple[str, int],
+        change: tuple[Resource | None, Resource | None],
     ) -> None:
+        """Do the follow-up of a write, and note that it is done unless a later one waits."""
         after = self.law(kind).after
         assert after is not None  # noqa: S101
         after(self._staff(identity, circumstances), *change)
-        with translated():
-            self.resources.collection(kind).update_one({"_id": key}, {"$unset": {"todo": ""}})
+        self.resources.followed(kind, *written)
 
     def resume(self, kind: str, before: datetime) -> int:
         """Do the follow-ups of writes whose process died before it had done them.
@@ -430,16 +445,32 @@ class Writes:
         Returns:
             How many there were.
         """
-        query = {"todo.at": {"$lt": rfc3339(before)}, "tenant": {"$ne": GONE}}
+        query = {"todo.at": {"$lt": rfc3339(before)}}
         found = self.resources.many(kind, query, limit=1000)
-        for document in found:
-            identity = Identity("server", document["tenant"])
-            old = document["todo"]["old"]
-            new = {**document["body"], "id": document["id"]}
-            change = (old and {**old, "id": document["id"]}, new)
-            circumstances = self.circumstances(identity, system=True)
-            self._afterwards(identity, circumstances, kind, document["_id"], change)
-        return len(found)
+        return sum(self._resumed(kind, document) for document in found)
+
+    def _resumed(self, kind: str, document: Document) -> bool:
+        """Do the follow-up of one write; one that cannot be done waits for the next time."""
+        key, id, todo = document["_id"], document["id"], document["todo"]
+        identity = Identity("server", key.partition(":")[0])
+        old = todo["old"] and {**todo["old"], "id": id}
+        new = {**document["body"], "id": id} if document["tenant"] != GONE else None
+        circumstances = self.circumstances(identity, system=True)
+        try:
+            self._afterwards(identity, circumstances, kind, (key, todo["rev"]), (old, new))
+        except Unavailable:
+            raise
+        except TmfError as error:
+            log.warning("a follow-up waits: %s", error, extra={"kind": kind, "resource": id})
+            return False
+        return True
+
+
+def _todo(document: Document, rev: int, circumstances: Circumstances) -> Document:
+    """Return the note of a follow-up: from what the resource was when none was waiting."""
+    waiting = document.get("todo")
+    old = waiting["old"] if waiting else document["body"]
+    return {"old": old, "at": circumstances.timestamp, "rev": rev}
 
 
 def _loose(circumstances: Circumstances) -> bool:

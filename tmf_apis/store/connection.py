@@ -13,6 +13,7 @@ from pymongo.errors import (
     ConnectionFailure,
     DocumentTooLarge,
     ExecutionTimeout,
+    InvalidOperation,
     InvalidURI,
     OperationFailure,
     PyMongoError,
@@ -135,7 +136,7 @@ def translation(error: BaseException) -> TmfError | None:
             meaning = Unavailable("the query took too long and was stopped; make it narrower")
         case WTimeoutError():
             meaning = Unavailable("the write was not confirmed in time; read before repeating it")
-        case ConnectionFailure():
+        case ConnectionFailure() | InvalidOperation():  # the latter: the client is closed, we stop
             meaning = Unavailable(SILENT, headers=RETRY)
         case DocumentTooLarge():
             return TooLarge("the resource is larger than the database can store")

@@ -12,17 +12,25 @@ One collection a kind (its name is the kind: ``ProductOrder``). A stored documen
              id and href, as ``,"name":"x"}`` (or ``}`` when there are none)
     loose    true where nested objects may lack the ``@type`` that v5 must have: its text has them
     events   what happened and is not yet handed to the subscriptions; absent when nothing
+    todo     {"old", "at", "rev"}: the write whose follow-up on other resources is not done yet
     idem     {"key", "hash"}: the Idempotency-Key that made it; absent without one, and once it
              is deleted
 """
 
 import functools
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from mongoengine import Document, fields
 
 #: Tenant of documents that are deleted but whose delete event still waits for the relay.
 GONE = "~gone"
+#: Finds a document of which nothing is left to do.
+DONE_FOR: Mapping[str, Any] = {
+    "tenant": GONE,
+    "events.0": {"$exists": False},
+    "todo": {"$exists": False},
+}
 
 
 class Stored(Document):

@@ -15,7 +15,7 @@ from pymongo.errors import AutoReconnect
 from tmf_apis.errors import Conflict
 from tmf_apis.store.connection import translated
 from tmf_apis.store.counts import Counts
-from tmf_apis.store.model import GONE
+from tmf_apis.store.model import DONE_FOR, GONE
 
 Document = dict[str, Any]
 
@@ -129,17 +129,26 @@ class Resources:
             self.counts.changed(kind)
         return result.matched_count == 1
 
-    def remove(self, kind: str, key: str, rev: int, events: list[Document]) -> bool:
+    def remove(
+        self,
+        kind: str,
+        key: str,
+        rev: int,
+        events: list[Document],
+        todo: Document | None = None,
+    ) -> bool:
         """Take a document that is still at ``rev`` out of its tenant; False when it no longer is.
 
-        The document itself goes when its last events have been handed on.
+        The document itself goes when its last events have been handed on, and what ``todo`` notes
+        is done.
         """
         tenant = key.partition(":")[0]
+        change = {"tenant": GONE, "rev": rev + 1, **({"todo": todo} if todo else {})}
         with translated():
             result = self.collection(kind).update_one(
                 {"_id": key, "rev": rev, "tenant": {"$ne": GONE}},
                 {
-                    "$set": {"tenant": GONE, "rev": rev + 1},
+                    "$set": change,
                     "$unset": {"text": "", "idem": ""},
                     "$push": {"events": {"$each": events}},
                 },
@@ -147,6 +156,13 @@ class Resources:
         if result.matched_count:
             self.counts.deleted(kind, key, tenant)
         return result.matched_count == 1
+
+    def followed(self, kind: str, key: str, rev: int) -> None:
+        """Note that the follow-up of a write is done; a document that is gone may go now."""
+        collection = self.collection(kind)
+        with translated():
+            collection.update_one({"_id": key, "todo.rev": rev}, {"$unset": {"todo": ""}})
+            collection.delete_one({"_id": key, **DONE_FOR})
 
 
 def same(one: object, other: object) -> bool:
