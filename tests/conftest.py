@@ -3,6 +3,7 @@
 import uuid
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 from pymongo import MongoClient
 
 from tests.running import Served
@@ -10,6 +11,10 @@ from tmf_apis.app import CONTRACTS
 from tmf_apis.rest.contracts import load
 from tmf_apis.settings import Settings
 from tmf_apis.store.embedded import Mongod
+
+# Machines differ, and so does what else runs on them: no example fails for being slow.
+hypothesis_settings.register_profile("unhurried", deadline=None)
+hypothesis_settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

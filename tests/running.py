@@ -55,9 +55,11 @@ class Served:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("TMF_")}
         with self.folder.with_suffix(".log").open("ab") as log:
             position = log.tell()
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tmf_apis", "serve", "--port", str(port or free_port())]
-                + ["--data-dir", str(self.folder)],
+            self.process = subprocess.Popen(  # noqa: S603 - our own server
+                [
+                    *(sys.executable, "-m", "tmf_apis", "serve"),
+                    *("--port", str(port or free_port()), "--data-dir", str(self.folder)),
+                ],
                 cwd=ROOT,
                 env={**inherited, **self.environment},
                 stdout=log,

@@ -487,8 +487,10 @@ WIRE = {
     "an unknown encoding": (f"{POST}Transfer-Encoding: gzip\r\n\r\nx",),
     "an expectation": (f"{POST}Expect: 100-continue\r\nContent-Length: 2000000\r\n\r\n",),
     "an upgrade": (
-        f"GET {CATEGORY} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        "Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        (
+            f"GET {CATEGORY} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        ),
     ),
     "no host": (f"GET {CATEGORY} HTTP/1.1\r\n\r\n",),
     "two hosts": (f"GET {CATEGORY} HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",),

@@ -1,12 +1,20 @@
 """Patches: what each media type does, and what none of them may do."""
 
+import contextlib
 import copy
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmf_apis.errors import Conflict, InvalidBody, TmfError, TooLarge, UnsupportedMediaType
+from tmf_apis.errors import (
+    Conflict,
+    InvalidBody,
+    InvalidQuery,
+    NotImplementedHere,
+    TooLarge,
+    UnsupportedMediaType,
+)
 from tmf_apis.rest.patching import JSON_PATCH, JSON_PATCH_QUERY, MERGE, merge, parse
 from tmf_apis.settings import Settings
 
@@ -148,12 +156,14 @@ def test_a_query_that_selects_nothing_is_refused():
         patched(JSON_PATCH_QUERY, [{"op": "remove", "path": "$.note[?(@.author=='x')]"}])
 
 
+@settings(deadline=None)
 @given(OBJECTS, OBJECTS)
 def test_a_merge_patch_applied_twice_is_applied_once(document, patch):
     once = merge(document, patch)
     assert merge(once, patch) == once
 
 
+@settings(deadline=None)
 @given(OBJECTS, st.text("ab", min_size=1, max_size=2), JSON.filter(lambda value: value is not None))
 def test_replacing_a_member_is_the_same_by_merge_and_by_operation(document, name, value):
     scalar = value if not isinstance(value, dict) else "x"
@@ -169,14 +179,20 @@ def test_replacing_a_member_is_the_same_by_merge_and_by_operation(document, name
     assert document == before
 
 
-@given(OBJECTS, st.lists(st.fixed_dictionaries({"op": st.sampled_from(
-    ["add", "remove", "replace", "move", "copy", "test"]),
-    "path": st.text("/ab01-~$.[]?(@)='", max_size=8),
-    "from": st.text("/ab01-~", max_size=4), "value": JSON}), max_size=4), st.booleans())  # fmt: skip
+OPERATIONS = st.fixed_dictionaries(
+    {
+        "op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test"]),
+        "path": st.text("/ab01-~$.[]?(@)='", max_size=8),
+        "from": st.text("/ab01-~", max_size=4),
+        "value": JSON,
+    }
+)
+
+
+@settings(deadline=None)
+@given(OBJECTS, st.lists(OPERATIONS, max_size=4), st.booleans())
 def test_whatever_a_patch_says_the_answer_is_a_document_or_an_error(document, patch, query):
     before = copy.deepcopy(document)
-    try:
+    with contextlib.suppress(InvalidBody, InvalidQuery, Conflict, TooLarge, NotImplementedHere):
         patched(JSON_PATCH_QUERY if query else JSON_PATCH, patch, document)
-    except TmfError as error:
-        assert error.status in {400, 409, 413, 501}
     assert document == before

@@ -379,7 +379,7 @@ class Writes:
         text = texts(kind, id, body, self.complete.get(kind) if loose else None)
         events = outbox.changes(
             kind, document["body"], body, tenant=identity.tenant, id=id, rev=rev + 1,
-            parties=parties, now=circumstances.now, states=_states(law),
+            parties=parties, now=circumstances.now, states=law.states,
         )  # fmt: skip
         changes: Document = {"body": body, "text": text, "parties": parties}
         if loose:
@@ -480,9 +480,3 @@ def _loose(circumstances: Circumstances) -> bool:
 
 def _members(resource: Resource) -> Resource:
     return {k: v for k, v in resource.items() if k not in {"id", "href"}}
-
-
-def _states(law: Law) -> frozenset[str]:
-    if law.state_event is not None:
-        return law.state_event
-    return frozenset({law.lifecycle.attribute}) if law.lifecycle else frozenset()
