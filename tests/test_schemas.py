@@ -64,6 +64,26 @@ def test_an_extension_is_held_to_its_base_type():
     assert "/contactMedium/0/emailAddress" in message
 
 
+@pytest.mark.parametrize("number", ["TMF622", "TMF629", "TMF639"])
+def test_a_subtype_that_a_contract_forgets_to_map_goes_by_its_name(number):
+    # TMF622's Characteristic maps every type of value but boolean, whose schema it has.
+    contract = schemas(number)
+    contract.check(
+        "Characteristic_FVO", {"@type": "BooleanCharacteristic", "name": "a", "value": True}
+    )
+    contract.check("Characteristic", {"@type": "BooleanCharacteristic", "name": "a", "value": True})
+    with pytest.raises(InvalidBody, match="/value"):
+        contract.check(
+            "Characteristic", {"@type": "BooleanCharacteristic", "name": "a", "value": "x"}
+        )
+
+
+def test_the_form_of_a_subtype_is_that_of_the_place():
+    one = {"@type": "BooleanCharacteristic_FVO", "name": "a", "value": True}
+    with pytest.raises(InvalidBody, match="@type"):
+        schemas("TMF622").check("Characteristic", one)
+
+
 def test_a_registered_extension_is_held_to_its_own_schema_as_well():
     pigeon = {"x-baseType": "ContactMedium", "required": ["loft"], "type": "object"}
     body = {**CUSTOMER, "contactMedium": [{"@type": "Pigeon"}]}

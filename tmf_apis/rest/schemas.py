@@ -25,6 +25,8 @@ _TYPES = ("@type", "@baseType")
 _NONE = object()
 #: What the name of a schema of a create ends with; before it is that of the resource.
 _CREATE = re.compile(r"_(?:FVO|Create)\Z")
+#: The same for every form of a schema.
+_FORM = re.compile(r"_(?:FVO|MVO|Create|Update)\Z")
 _COMPONENTS = "#/components/schemas/"
 #: Formats that say something a client can get wrong; others (int32, uri) are hints.
 _FORMATS = frozenset({"date-time", "date", "email"})
@@ -63,6 +65,7 @@ class Schemas:
         self._extensions = dict(extensions or {})
         self._validators: dict[str, jsonschema_rs.Validator] = {}
         self._gathered: dict[tuple[str, str], frozenset[str]] = {}
+        self._bases: Mapping[str, set[str]] | None = None
         self._lock = Lock()
 
     def extend(self, extensions: Mapping[str, Schema]) -> None:
@@ -231,12 +234,28 @@ class Schemas:
                 continue
             seen.add(current)
             mapping = self._schemas[current].get("discriminator", {}).get("mapping", {})
-            for type_name, target in mapping.items():
-                schema = target.removeprefix(_COMPONENTS)
+            targets = {type: target.removeprefix(_COMPONENTS) for type, target in mapping.items()}
+            if len(targets) > 1:  # else the contract has one type here, whatever extends it
+                mapped = set(targets.values())
+                targets |= {
+                    _FORM.sub("", child): child for child in self._children(current) - mapped
+                }
+            for type_name, schema in targets.items():
                 if schema in self._schemas:
                     found.setdefault(type_name, schema)
                     waiting.append(schema)
         return found
+
+    def _children(self, name: str) -> set[str]:
+        """Return the schemas that say ``allOf`` a schema, in the same form (create, merge).
+
+        A discriminator names them without a mapping, by OpenAPI; TMF622's Characteristic maps
+        every type of value but boolean, TMF620's CharacteristicValueSpecification four others.
+        """
+        if self._bases is None:
+            self._bases = _children(self._schemas)
+        form = name.partition("_")[2]
+        return {one for one in self._bases.get(name, ()) if one.partition("_")[2] == form}
 
     def _extending(self, types: Collection[str]) -> set[str]:
         """Return the extension types of some types."""
@@ -341,6 +360,16 @@ def _gathered(schemas: Mapping[str, Schema], schema: Schema, keyword: str) -> It
             yield from _gathered(schemas, schemas[reference.removeprefix(_COMPONENTS)], keyword)
         elif part is not schema:
             yield from _gathered(schemas, part, keyword)
+
+
+def _children(schemas: Mapping[str, Schema]) -> Mapping[str, set[str]]:
+    """Return the schemas that inherit from each schema directly."""
+    found: dict[str, set[str]] = {}
+    for name, schema in schemas.items():
+        for part in schema.get("allOf", ()):
+            if reference := part.get("$ref"):
+                found.setdefault(reference.removeprefix(_COMPONENTS), set()).add(name)
+    return found
 
 
 def _when(attribute: str, value: str, then: Schema, otherwise: Schema) -> Schema:
