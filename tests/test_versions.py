@@ -6,7 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.apis import CONTRACTS
 from tests.documents import Contract
+from tmf_apis.errors import InvalidQuery
+from tmf_apis.rest.queries import Queries
 from tmf_apis.rest.versions import (
     event_member,
     event_name,
@@ -19,6 +22,7 @@ from tmf_apis.rest.versions import (
 )
 from tmf_apis.rest.views import alarms, billing, catalog, customer, inventory, ordering
 from tmf_apis.rest.views.addresses import ADDRESSES, MOUNTS, SUBTYPES
+from tmf_apis.settings import Settings
 
 V4 = [(kind, address.v4) for kind, address in ADDRESSES.items() if address.v4]
 V4 += [("Resource", "PhysicalResource"), ("Resource", "LogicalResource")]
@@ -672,3 +676,14 @@ def test_every_kind_is_a_schema_of_its_contract():
     for table in SUBTYPES.values():
         assert set(table.values()) <= set(Contract("TMF639", "v4").schemas)
         assert set(table) <= set(Contract("TMF639", "v5").schemas)
+
+
+def test_what_v4_shows_of_a_longer_v5_attribute_may_be_named_in_its_queries():
+    v4, v5 = (
+        next(one for one in CONTRACTS if (one.number, one.version) == ("TMF622", version))
+        for version in ("v4", "v5")
+    )
+    named = Queries(v4, Settings(), stored=v5).attributes("ProductOrder", "ProductOrder")
+    assert "body.externalId.owner" in named.find("externalIdDetail.owner").stored
+    with pytest.raises(InvalidQuery):
+        named.find("externalIdDetail.colour")

@@ -144,11 +144,13 @@ class Queries:
 def _type_of(
     paths: SchemaPaths, beside: SchemaPaths | None, kind: str, version: str, path: str
 ) -> AttributeType | None:
-    """Return the type of an attribute that the client's contract has, or that passes as it is."""
-    found = paths.type_of(path)
-    if found is None and beside and versions.stored_paths(kind, version, path) == (path,):
-        return beside.type_of(path)
-    return found
+    """Return the type of an attribute that the client's contract or the stored form has."""
+    if (found := paths.type_of(path)) is not None or beside is None:
+        return found
+    for stored in versions.stored_paths(kind, version, path):
+        if stored.count(".") == path.count(".") and (found := beside.type_of(stored)) is not None:
+            return found
+    return None
 
 
 def _joined(projection: dict[str, int], extra: Mapping[str, int]) -> dict[str, int]:
