@@ -18,8 +18,8 @@ from pymongo.errors import DuplicateKeyError
 from tmf_apis.alarms import AlarmKey, find_open
 from tmf_apis.assurance.rules import AlarmFacts, Effect
 from tmf_apis.errors import Conflict, NotFound
+from tmf_apis.rest.ids import new_id
 from tmf_apis.rest.law import Desk, Resource, rfc3339
-from tmf_apis.rest.writes import new_id
 from tmf_apis.store.connection import translated
 
 #: ``reportingSystemId`` of our alarms.

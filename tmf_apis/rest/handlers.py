@@ -19,12 +19,13 @@ from tmf_apis.rest import bodies, monitors, patching, preconditions, queries, ve
 from tmf_apis.rest.contracts import Contract, Operation
 from tmf_apis.rest.dates import Dates
 from tmf_apis.rest.fields import Fields, select
+from tmf_apis.rest.idempotency import Idempotency
 from tmf_apis.rest.law import Resource
 from tmf_apis.rest.messages import Request, Response, json_response
 from tmf_apis.rest.representation import array, as_client, etag, path_of, whole
 from tmf_apis.rest.schemas import Schemas
 from tmf_apis.rest.turns import Turns
-from tmf_apis.rest.writes import Idempotency, Writes, Written
+from tmf_apis.rest.writes import Writes, Written
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import translated
 from tmf_apis.store.resources import Document, same

@@ -4,9 +4,7 @@ Clients' requests, task operations, jobs and workflows all use the same three fu
 door to the data leads around the law.
 """
 
-import hashlib
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +23,8 @@ from tmf_apis.errors import (
     Unavailable,
 )
 from tmf_apis.events import outbox
+from tmf_apis.rest.idempotency import Idempotency
+from tmf_apis.rest.ids import new_id
 from tmf_apis.rest.law import Circumstances, Desk, Law, Resource, rfc3339
 from tmf_apis.rest.owners import party_ids
 from tmf_apis.rest.representation import texts
@@ -41,46 +41,6 @@ _READ = {"id": 1, "rev": 1, "body": 1, "owner": 1, "loose": 1, "todo": 1}
 _PLAIN = Law()
 
 Edit = Callable[[Resource], Resource]
-
-
-def new_id() -> str:
-    """Return an id that sorts by the time it was made.
-
-    Source: RFC 9562, UUID version 7.
-    """
-    stamp = time.time_ns() // 1_000_000
-    value = (stamp << 80) | int.from_bytes(os.urandom(10))
-    value = value & ~(0xF << 76) | (0x7 << 76)
-    value = value & ~(0x3 << 62) | (0x2 << 62)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-@dataclass(frozen=True, slots=True)
-class Idempotency:
-    """An ``Idempotency-Key`` in the scope of who sent it.
-
-    Attributes:
-        tenant: The client's tenant.
-        key: Tenant, subject, operation and the client's key.
-        hash: Of the request's body: the same key with another body is a mistake.
-        until: When the key is forgotten, in seconds since the epoch.
-    """
-
-    tenant: str
-    key: str
-    hash: str
-    until: float
-
-    @classmethod
-    def of(cls, parts: tuple[str, ...], body: bytes, *, hours: float) -> "Idempotency":
-        """Make one of the request's parts, the tenant first."""
-        key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-        return cls(parts[0], key, hashlib.sha256(body).hexdigest(), time.time() + hours * 3600)
-
-    def kept(self, text: Mapping[str, bytes]) -> dict[str, Any]:
-        """Return what is stored beside the resource: the key, and the first answer to it."""
-        return {"key": self.key, "hash": self.hash, "until": self.until, "text": text}
 
 
 @dataclass(frozen=True, slots=True)
