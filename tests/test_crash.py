@@ -141,19 +141,32 @@ class Writers:
         return seen
 
 
-@pytest.fixture
-def crashing(tmp_path):
-    """A server of this test alone."""
-    served = Served(tmp_path / "data", TMF_AUTH="off", TMF_RETRY_FIRST="0.2")
+@contextlib.contextmanager
+def started(folder):
+    served = Served(folder / "data", TMF_AUTH="off", TMF_RETRY_FIRST="0.2")
     try:
         yield served.start()
     finally:
-        with contextlib.suppress(Exception):
-            served.stop()
+        served.stop()
+
+
+@pytest.fixture
+def crashing(tmp_path):
+    """A server of this test alone, which it may kill."""
+    with started(tmp_path) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def surviving(tmp_path_factory):
+    """A server that goes on while its children die."""
+    with started(tmp_path_factory.mktemp("surviving")) as served:
+        yield served
 
 
 @pytest.mark.parametrize("victim", ["server", "worker", "mongod"])
-def test_nothing_acknowledged_is_lost_when_a_process_is_killed(crashing, victim):
+def test_nothing_acknowledged_is_lost_when_a_process_is_killed(request, victim):
+    crashing = request.getfixturevalue("crashing" if victim == "server" else "surviving")
     with Listener() as listener, crashing.client() as client:
         hub = client.post(HUB, json={"@type": "Hub", "callback": listener.url})
         assert hub.status_code == 201
@@ -187,8 +200,8 @@ def test_nothing_acknowledged_is_lost_when_a_process_is_killed(crashing, victim)
         assert len(known) >= len(wanted)
 
 
-def test_a_follow_up_that_a_dead_server_owed_is_done(crashing):
-    with crashing.client() as client:
+def test_a_follow_up_that_a_dead_server_owed_is_done(surviving):
+    with surviving.client() as client:
         made = client.post(CATEGORY, json={"@type": "Category", "name": "above"})
         parent = made.json()["id"]
         below = {"@type": "Category", "name": "below"}
@@ -197,7 +210,7 @@ def test_a_follow_up_that_a_dead_server_owed_is_done(crashing):
         assert child.status_code == 201, child.text
         shown = client.get(f"{CATEGORY}/{parent}").json()
         assert [one["id"] for one in shown["subCategory"]] == [child.json()["id"]]
-        with MongoClient(Mongod(crashing.settings).uri) as database:
+        with MongoClient(Mongod(surviving.settings).uri) as database:
             table = database["tmf"]["Category"]
             key = f"default:{child.json()['id']}"
             past = "2026-01-01T00:00:00.000Z"
@@ -222,10 +235,10 @@ def test_stopping_answers_what_is_under_way_and_ends_in_time(crashing):
         writers.verify(client)
 
 
-def test_readiness_follows_the_database(crashing):
-    with crashing.client() as client:
+def test_readiness_follows_the_database(surviving):
+    with surviving.client() as client:
         assert client.get("/health/ready").status_code == 200
-        pid = crashing.child("mongod")
+        pid = surviving.child("mongod")
         os.kill(pid, signal.SIGSTOP)
         try:
             eventually(lambda: client.get("/health/ready").status_code == 503)
