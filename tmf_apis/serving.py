@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 _STEP = 0.05
 #: Pause between two attempts to reach the operator's own database, in seconds.
 _PAUSE = 2.0
+#: When garbage is looked for: a request makes thousands of objects and hardly a cycle.
+_COLLECT = (20_000, 20, 20)
 #: Longest wait for requests that are under way when the server stops, in seconds.
 _GRACE = 10
 
@@ -191,6 +193,7 @@ class Server:
             self._stopping.set()
         finally:
             gc.freeze()
+            gc.set_threshold(*_COLLECT)
             gc.enable()
 
     def _tell(self, text: str) -> None:
