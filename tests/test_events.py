@@ -393,7 +393,7 @@ def _until(holds, seconds=5.0):
 
 
 def test_pending_events_are_plain_documents(database):
-    event = outbox.information_required("ProductOrder", {"a": [1]}, **origin("1"))
+    event = outbox.happened("ProductOrder", "InformationRequired", {"a": [1]}, **origin("1"))
     database.x.insert_one({"_id": 1, "events": [event]})
     assert database.x.find_one()["events"] == [event]
     with pytest.raises(ValueError, match="16"):

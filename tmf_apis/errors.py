@@ -14,7 +14,6 @@ Source: TMF630 REST API Design Guidelines part 1, "Error representation".
       Conflict                    409  70   Conflict
         IllegalTransition         409  71   Illegal state change
         Stale                     409  72   Changed at the same moment
-      Gone                        410  63   Gone
       PreconditionFailed          412  73   Precondition failed
       TooLarge                    413  23   Payload too large
       UriTooLong                  414  24   URI too long
@@ -109,12 +108,6 @@ class NotAcceptable(TmfError):
     """The client accepts none of the media types that this server can send."""
 
     status, code, reason = 406, "62", "Not acceptable"
-
-
-class Gone(TmfError):
-    """The resource was there and is no more."""
-
-    status, code, reason = 410, "63", "Gone"
 
 
 class Conflict(TmfError):

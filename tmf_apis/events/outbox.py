@@ -117,27 +117,6 @@ def deleted(kind: str, body: Mapping[str, Any], **origin: Unpack[Origin]) -> dic
     return happened(kind, "Delete", body, **origin)
 
 
-def milestone(
-    kind: str, body: Mapping[str, Any], n: int = 0, **origin: Unpack[Origin]
-) -> dict[str, Any]:
-    """Return the event of a milestone that an order has reached."""
-    return happened(kind, "Milestone", body, n, **origin)
-
-
-def jeopardy(
-    kind: str, body: Mapping[str, Any], n: int = 0, **origin: Unpack[Origin]
-) -> dict[str, Any]:
-    """Return the event of an order that may miss its date."""
-    return happened(kind, "Jeopardy", body, n, **origin)
-
-
-def information_required(
-    kind: str, body: Mapping[str, Any], n: int = 0, **origin: Unpack[Origin]
-) -> dict[str, Any]:
-    """Return the event of work that waits for somebody's answer."""
-    return happened(kind, "InformationRequired", body, n, **origin)
-
-
 def changes(
     kind: str,
     old: Mapping[str, Any],
