@@ -1,8 +1,9 @@
 """What goes between an order's workflow and its activities: plain values, kept as JSON."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from adapters.values import Intent, Plan, Target
+from adapters.values import Intent, Plan, Setting, Target
 
 
 class Refused(Exception):
@@ -16,10 +17,238 @@ class OrderKey:
     Attributes:
         tenant: Whose it is.
         order: Its id.
+        kind: ``ProductOrder`` or ``ServiceOrder``.
     """
 
     tenant: str
     order: str
+    kind: str = "ProductOrder"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A resource that a task takes.
+
+    Attributes:
+        slot: Its name within the task.
+        specification: Id of its ResourceSpecification; empty: of none.
+        category: Category of the TMF639 resource that is taken (``accessPort``, ``simCard`` ...).
+        wanted: Characteristics that it must have.
+        named: Id, name or value (an address, a number) of the one that is wanted; empty: any.
+        places: Ids of the places where it may be; empty: anywhere.
+        amount: How much of it is drawn, in the unit of its capacity (bit/s); 0: all of it.
+        carrier: The service is set up on it: its natural key is the port of the intent.
+        on: Category of the element that it is on; needs of one task that say the same are on the
+            same element. Empty: on none, or it does not matter.
+    """
+
+    slot: str
+    specification: str = ""
+    category: str = ""
+    wanted: Mapping[str, Setting] = field(default_factory=dict)
+    named: str = ""
+    places: tuple[str, ...] = ()
+    amount: int = 0
+    carrier: bool = False
+    on: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is done for one service on one carrier: the node of an order's graph.
+
+    Attributes:
+        id: ``<item>#<n>``, unique in the order and the same whenever it is planned.
+        item: Id of the order item.
+        action: ``provide``, ``change`` or ``cease``; the undo of each is implied: gone again, as
+            before, there again.
+        product: Id of the product.
+        cfs: Id of the customer facing service that it is a part of.
+        service: Id of the resource facing service; the tag on the element.
+        specification: Id of its ServiceSpecification; empty: of none.
+        settings: What is known beforehand of the intent's settings.
+        needs: The resources that it takes; of a cease: those that the service has, whichever.
+        derived: From further settings to slot and characteristic of the resource that has them.
+        after: Ids of the tasks that are done before.
+        replaces: Of a provide: the service runs on another carrier, which a later task frees.
+    """
+
+    id: str
+    item: str
+    action: str
+    product: str
+    cfs: str
+    service: str
+    specification: str = ""
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    needs: tuple[Need, ...] = ()
+    derived: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    replaces: bool = False
+
+    def holder(self, key: OrderKey) -> str:
+        """Return who holds what is reserved for it; also the key under which steps repeat."""
+        return f"{key.order}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePlan:
+    """A service as the inventory shall have it.
+
+    Attributes:
+        id: Its id.
+        name: What it is called.
+        specification: Id of its ServiceSpecification; empty: of none.
+        facing: ``customer`` or ``resource``.
+        characteristics: By name.
+        parts: Ids of the services that it consists of.
+    """
+
+    id: str
+    name: str = ""
+    specification: str = ""
+    facing: str = "resource"
+    characteristics: Mapping[str, Setting] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProductPlan:
+    """A product as the inventory shall have it.
+
+    Attributes:
+        id: Its id.
+        name: What it is called.
+        offering: Id of its ProductOffering.
+        specification: Id of its ProductSpecification; empty: of none.
+        characteristics: By name.
+        services: Ids of the services that realize it.
+        status: What it is when all is done: ``active``, ``suspended`` or ``terminated``.
+        parent: Id of the product that it is a part of; empty: of none.
+    """
+
+    id: str
+    name: str = ""
+    offering: str = ""
+    specification: str = ""
+    characteristics: Mapping[str, Setting] = field(default_factory=dict)
+    services: tuple[str, ...] = ()
+    status: str = "active"
+    parent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPlan:
+    """What becomes of one item of an order.
+
+    Attributes:
+        item: Its id.
+        action: ``add``, ``modify``, ``delete`` or ``noChange``.
+        change: ``new``, ``upgrade``, ``downgrade``, ``move``, ``suspend``, ``resume``, ``cease``,
+            ``change`` (neither up nor down) or ``none``.
+        product: The product as it shall be; None: the inventory is left alone.
+        services: Its services as they shall be, of both facings.
+        tasks: Ids of the tasks.
+    """
+
+    item: str
+    action: str
+    change: str = "none"
+    product: ProductPlan | None = None
+    services: tuple[ServicePlan, ...] = ()
+    tasks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What an order wants done, as a graph; nothing where it is none of ours.
+
+    Attributes:
+        items: What becomes of each item that can be fulfilled.
+        tasks: What is done on the network; each stands after those that it waits for.
+        plain: Ids of items that need nothing done on the network (some of ``items``).
+        refused: From the ids of items that cannot be fulfilled to all reasons.
+    """
+
+    items: tuple[ItemPlan, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    plain: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is nothing to be done."""
+        return not (self.items or self.refused)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a service has of a resource.
+
+    Attributes:
+        service: Id of the service; empty: nobody has it.
+        settings: How it is set up, by the names of the adapters' vocabulary.
+        ordered: The order and task that put it there.
+        amount: How much of a shared resource the service draws.
+    """
+
+    service: str = ""
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    ordered: str = ""
+    amount: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What is reserved for a task, and how it was found.
+
+    Attributes:
+        task: Id of the task.
+        service: Id of the service.
+        action: ``provide``, ``change`` or ``cease``.
+        resources: From the slots to the ids of the resources.
+        names: From the slots to their names.
+        before: From the slots to what was on each.
+        settings: How the service shall be set up, derived settings included.
+        element: Id of the element's resource; empty: nothing is done on an element.
+        target: How the element is reached; None: nothing is done on one.
+        port: Natural key of the carrier on the element.
+    """
+
+    task: str
+    service: str
+    action: str
+    resources: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    before: Mapping[str, Usage] = field(default_factory=dict)
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    element: str = ""
+    target: Target | None = None
+    port: str = ""
+
+    @property
+    def intent(self) -> Intent:
+        """How the carrier shall be on the element."""
+        return Intent(self.service, self.port, dict(self.settings), present=self.action != "cease")
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why a task cannot be done as things are.
+
+    Attributes:
+        item: Id of the order item.
+        task: Id of the task.
+        slot: Name of the need; empty: the task as a whole.
+        category: Category of the resource that is wanted.
+        reason: What is missing, for the customer.
+    """
+
+    item: str
+    task: str
+    slot: str
+    category: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
