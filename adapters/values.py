@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-Setting = str | int | bool
+#: ``bool`` comes first: Temporal 1.x reads a value back as the first of these that takes it, and
+#: ``int`` takes True.
+Setting = bool | int | str
 
 
 @dataclass(frozen=True, slots=True)
