@@ -21,7 +21,7 @@ from adapters.values import (
 # What an adapter may declare in ``capabilities``.
 ATOMIC = "atomic"  # apply does all steps or none
 CONFIRMED = "confirmed"  # apply(confirm_within=...) is taken back by the element itself
-ADMIN = "admin"  # ports can be switched on and off
+ADMIN = "admin"  # the setting "enabled" is known
 COUNTERS = "counters"  # counters() has something to say
 USAGE = "usage"  # usage() has something to say
 FAULTS = "faults"  # faults() yields
@@ -68,16 +68,25 @@ class Adapter(Protocol):
         """Return what the element consists of."""
 
     async def read(self, service_id: str) -> Observed | None:
-        """Return where and how a service is, found by the tag on the element."""
+        """Return where and how a service is, found by the tag on the element.
+
+        Raises:
+            Conflict: It is in two places.
+            Unsupported: The element has no room for tags; look through ``services``.
+        """
 
     async def services(self) -> list[Observed]:
-        """Return every service that is on the element, ordered by port."""
+        """Return every service that is on the element, ordered by port.
+
+        Where the element has no room for tags, ``service_id`` is empty in each.
+        """
 
     async def plan(self, intent: Intent) -> Plan:
         """Return what has to change so that the element is as asked; nothing is touched.
 
         Raises:
-            Rejected: There is no such port, or it cannot be as asked.
+            Rejected: There is no such port, or it cannot be as asked; with the reason
+                "noSuchPort", "noSuchAttribute", "wrongType" or "wrongValue" where it is one.
             Conflict: Another service has the port, or the service is on another port.
         """
 
@@ -109,7 +118,11 @@ class Adapter(Protocol):
         """
 
     async def remove(self, service_id: str) -> Transaction:
-        """Take a service off the element; one that is not there is removed already."""
+        """Take a service off the element; one that is not there is removed already.
+
+        Raises:
+            Unsupported: The element has no room for tags; plan an intent that is not present.
+        """
 
     async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
         """Return the counters of some ports, or of all."""

@@ -14,25 +14,16 @@ def wanted(intent: Intent, profile: Profile, current: State) -> dict[str, Settin
 
     A service that shall be gone and whose port has another tag wants nothing.
     """
+    known = [one.name for one in profile.attributes]
     if not intent.present:
         if current.get("tag") not in {"", intent.service_id}:
             return {}
         gone = {one.name: one.absent for one in profile.attributes if one.absent is not None}
-        return {name: gone[name] for name in reversed(gone)} | _switch(intent)
-    values: dict[str, Setting] = {
-        "tag": intent.service_id,
-        "downstream": intent.downstream,
-        "upstream": intent.upstream,
-    }
-    values |= _switch(intent)
-    known = [one.name for one in profile.attributes]
+        return {name: gone[name] for name in reversed(gone)}
+    values: dict[str, Setting] = {**intent.settings, "tag": intent.service_id}
     return {name: values[name] for name in known if name in values} | {
         name: value for name, value in values.items() if name not in known
     }
-
-
-def _switch(intent: Intent) -> dict[str, Setting]:
-    return {} if intent.enabled is None else {"enabled": intent.enabled}
 
 
 def plan(
@@ -79,11 +70,11 @@ def _check_free(element: str, intent: Intent, holder: Setting, tags: Mapping[str
 
 def _check_value(element: str, step: Step, profile: Profile) -> None:
     path, value = f"{step.port} {step.attribute}", step.after
-    if isinstance(value, int) and value < 0:
-        raise Rejected(element, f"{path} = {value}: below zero", path=path, reason="wrongValue")
-    if not (one := profile.attribute(step.attribute)).exact(value):
-        message = f"{path} = {value}: the element counts in steps of {one.scale}"
-        raise Rejected(element, message, path=path, reason="wrongValue")
+    one = profile.attribute(step.attribute)
+    if problem := one.problem(value):
+        message = f"{path} = {value!r}: {problem}"
+        reason = "wrongValue" if one.holds(value) else "wrongType"
+        raise Rejected(element, message, path=path, reason=reason)
 
 
 def check_precondition(plan: Plan, current: State) -> None:

@@ -1,6 +1,7 @@
 """A type of SNMP element, described by data: which columns hold what, in which unit."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from adapters import mib
 from adapters.values import Setting
 
 KBIT = 1000
+#: The kind of value that a column of each syntax holds.
+KINDS: Mapping[str, type] = {"gauge": int, "integer": int, "octets": str, "truth": bool}
+WORDS = {int: "a whole number", str: "a text", bool: "true or false"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +20,7 @@ class Attribute:
     """One attribute of a port and the column that holds it.
 
     Attributes:
-        name: "tag", "downstream", "upstream" or "enabled".
+        name: "tag", or the name of a setting ("downstream", "enabled", ...).
         column: Object identifier of the column, instance excluded.
         syntax: "gauge", "integer", "octets" or "truth" (1 is true, 2 is false, as ifAdminStatus).
         scale: How many of our units one of the element's is (1000: the element counts in kbit/s).
@@ -31,9 +35,19 @@ class Attribute:
     key: str = mib.IF_NAME
     absent: Setting | None = None
 
-    def exact(self, setting: Setting) -> bool:
-        """Whether the element can hold this value without rounding it."""
-        return not isinstance(setting, int) or setting % self.scale == 0
+    def holds(self, setting: Setting) -> bool:
+        """Whether a value is of the kind that the column holds."""
+        return type(setting) is KINDS[self.syntax]
+
+    def problem(self, setting: Setting) -> str:
+        """Return why the element cannot hold a value; empty if it can, without rounding it."""
+        if not self.holds(setting):
+            return f"not {WORDS[KINDS[self.syntax]]}"
+        if isinstance(setting, str | bool):
+            return ""
+        if setting < 0 and self.syntax == "gauge":
+            return "below zero"
+        return f"the element counts in steps of {self.scale}" if setting % self.scale else ""
 
     def encode(self, setting: Setting) -> int | bytes:
         """Return a value as the element wants it."""
@@ -97,7 +111,7 @@ class Profile:
 
 
 TAG = Attribute("tag", mib.IF_ALIAS, "octets", absent="")
-ENABLED = Attribute("enabled", mib.IF_ADMIN_STATUS, "truth")
+ENABLED = Attribute("enabled", mib.IF_ADMIN_STATUS, "truth", absent=True)
 
 #: What every element with IF-MIB counts (RFC 2863).
 IF_COUNTERS = (

@@ -116,9 +116,7 @@ class SnmpElement:
             Observed(
                 port.tag,
                 port.name,
-                int(settings.get("downstream", 0)),
-                int(settings.get("upstream", 0)),
-                port.enabled,
+                {name: value for name, value in settings.items() if name != "tag"},
                 port.up,
             )
             for port, settings in found

@@ -8,6 +8,10 @@ run by the pytest plugin that anyio brings along):
         return "asyncio"
 
     class TestMyElement(AdapterContract):
+        settings = {"vlan": 100}
+        changed = {"vlan": 200}
+        wrong = {"vlan": 5000}
+
         @pytest.fixture
         async def adapter(self):
             async with MyElement(target, secret) as adapter:
@@ -15,28 +19,34 @@ run by the pytest plugin that anyio brings along):
 
         @pytest.fixture
         def ports(self):
-            return ("port-1", "port-2")   # two access ports without a service
+            return ("port-1", "port-2")   # two ports without a service, in order
 
-The tests leave the ports as they found them if the adapter does what it should.
+The class attributes say what is specific to the element; those of ``AdapterContract`` are a
+broadband gateway's. The tests leave the ports as they found them if the adapter does what it
+should, and expect to find no service on the element.
 """
 
 import asyncio
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import pytest
 
 from adapters import base
 from adapters.base import Adapter
 from adapters.errors import Conflict, ElementError, Rejected, Unsupported
-from adapters.values import Intent, Transaction
+from adapters.values import Intent, Setting, Transaction
 
 MBIT = 1_000_000
+RATES = {"downstream": 100 * MBIT, "upstream": 50 * MBIT}
 Ports = tuple[str, str]
 
 
 def premium(port: str, *, service: str = "service-1") -> Intent:
     """Return an intent of 100/50 Mbit/s."""
-    return Intent(service, port, downstream=100 * MBIT, upstream=50 * MBIT)
+    return Intent(service, port, RATES)
 
 
 async def provide(adapter: Adapter, intent: Intent) -> Transaction:
@@ -46,7 +56,47 @@ async def provide(adapter: Adapter, intent: Intent) -> Transaction:
 
 @pytest.mark.anyio
 class AdapterContract:
-    """Tests shared by all adapters."""
+    """Tests shared by all adapters.
+
+    Attributes:
+        settings: What a service is provided with.
+        changed: What it is changed to; each value is another than in ``settings``.
+        wrong: A setting that the adapter knows, with a value that no element can have.
+        switched: What suspends a service; looked at only with the capability "admin".
+        unknown_port: What no element has and none can get.
+        fixed_ports: False where the port comes and goes with its service (a subscriber): then
+            the inventory does not list it before.
+        tagged: False where the element has no room for the id of a service: then it cannot be
+            found by it, and whose a port is can only be known from the inventory.
+        patience: Seconds within which an element takes back what is not confirmed, beyond the
+            time that it was given for it; looked at only with the capability "confirmed".
+    """
+
+    settings: ClassVar[Mapping[str, Setting]] = RATES
+    changed: ClassVar[Mapping[str, Setting]] = {"downstream": 1000 * MBIT, "upstream": 500 * MBIT}
+    wrong: ClassVar[Mapping[str, Setting]] = {"downstream": -1}
+    switched: ClassVar[Mapping[str, Setting]] = {"enabled": False}
+    unknown_port: ClassVar[str] = "no-such-port"
+    fixed_ports: ClassVar[bool] = True
+    tagged: ClassVar[bool] = True
+    patience: ClassVar[float] = 5.0
+
+    def wanted(self, port: str, *, service: str = "service-1") -> Intent:
+        """Return the intent that a service is provided with."""
+        return Intent(service, port, self.settings)
+
+    def faster(self, port: str) -> Intent:
+        """Return the intent that the service is changed to."""
+        return Intent("service-1", port, self.changed)
+
+    async def take_off(self, adapter: Adapter, port: str, *, service: str = "service-1") -> None:
+        """Take a service off its port."""
+        await provide(adapter, Intent(service, port, present=False))
+
+    def need_tags(self) -> None:
+        """Skip where the element cannot tell whose a port is."""
+        if not self.tagged:
+            pytest.skip("the element has no room for the id of a service")
 
     async def test_it_is_an_adapter(self, adapter: Adapter) -> None:
         assert isinstance(adapter, Adapter)
@@ -63,60 +113,69 @@ class AdapterContract:
         inventory = await adapter.inventory()
         names = [port.name for port in inventory.ports]
         assert names == sorted(set(names))
-        assert set(ports) <= {port.name for port in inventory.ports if port.access}
         assert inventory.taken_at.tzinfo is UTC
+        if self.fixed_ports:
+            assert set(ports) <= {port.name for port in inventory.ports if port.access}
+
+    async def test_components_and_neighbours_hang_together(self, adapter: Adapter) -> None:
+        inventory = await adapter.inventory()
+        known = {""}
+        for component in inventory.components:
+            assert component.parent in known
+            assert component.name not in known
+            known.add(component.name)
+        names = {port.name for port in inventory.ports}
+        assert {one.port for one in inventory.neighbours} <= names
 
     async def test_planning_touches_nothing(self, adapter: Adapter, ports: Ports) -> None:
-        plan = await adapter.plan(premium(ports[0]))
+        plan = await adapter.plan(self.wanted(ports[0]))
         assert plan.steps
         assert await adapter.services() == []
 
     async def test_what_is_applied_is_there(self, adapter: Adapter, ports: Ports) -> None:
-        intent = premium(ports[0])
+        intent = self.wanted(ports[0])
         transaction = await provide(adapter, intent)
         verdict = await adapter.verify(intent)
         assert verdict.good, verdict.difference
-        found = await adapter.read("service-1")
-        assert found is not None
-        assert (found.port, found.downstream, found.upstream) == (
-            ports[0],
-            intent.downstream,
-            intent.upstream,
-        )
+        (found,) = await adapter.services()
+        assert found.port == ports[0]
+        assert found.settings.items() >= intent.settings.items()
+        if self.tagged:
+            assert found == await adapter.read("service-1")
+            assert found.service_id == "service-1"
         await adapter.rollback(transaction)
 
     async def test_what_is_applied_leaves_nothing_to_plan(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        transaction = await provide(adapter, premium(ports[0]))
-        assert (await adapter.plan(premium(ports[0]))).steps == ()
+        transaction = await provide(adapter, self.wanted(ports[0]))
+        assert (await adapter.plan(self.wanted(ports[0]))).steps == ()
         await adapter.rollback(transaction)
 
     async def test_applying_a_plan_twice_is_the_same_as_once(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        plan = await adapter.plan(premium(ports[0]))
+        plan = await adapter.plan(self.wanted(ports[0]))
         first = await adapter.apply(plan)
         second = await adapter.apply(plan)
         assert second.done == first.done
         await adapter.rollback(second)
         assert await adapter.services() == []
 
-    async def test_rolling_back_a_change_brings_the_old_rates_back(
+    async def test_rolling_back_a_change_brings_the_old_settings_back(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        first = await provide(adapter, premium(ports[0]))
-        faster = Intent("service-1", ports[0], downstream=1000 * MBIT, upstream=500 * MBIT)
-        second = await provide(adapter, faster)
-        assert (await adapter.verify(faster)).good
+        first = await provide(adapter, self.wanted(ports[0]))
+        second = await provide(adapter, self.faster(ports[0]))
+        assert (await adapter.verify(self.faster(ports[0]))).good
         await adapter.rollback(second)
-        assert (await adapter.verify(premium(ports[0]))).good
+        assert (await adapter.verify(self.wanted(ports[0]))).good
         await adapter.rollback(first)
 
     async def test_rolling_back_twice_is_the_same_as_once(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        transaction = await provide(adapter, premium(ports[0]))
+        transaction = await provide(adapter, self.wanted(ports[0]))
         await adapter.rollback(transaction)
         await adapter.rollback(transaction)
         assert await adapter.services() == []
@@ -124,108 +183,160 @@ class AdapterContract:
     async def test_a_plan_that_was_never_begun_can_be_rolled_back(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        plan = await adapter.plan(premium(ports[0]))
+        plan = await adapter.plan(self.wanted(ports[0]))
         await adapter.rollback(plan.attempted)
         assert await adapter.services() == []
 
+    async def test_a_setting_that_is_not_named_is_left_as_it_is(
+        self, adapter: Adapter, ports: Ports
+    ) -> None:
+        await provide(adapter, self.wanted(ports[0]))
+        bare = Intent("service-1", ports[0])
+        assert (await adapter.plan(bare)).steps == ()
+        assert (await adapter.verify(bare)).good
+        await self.take_off(adapter, ports[0])
+
+    async def test_a_service_that_is_taken_off_is_gone(
+        self, adapter: Adapter, ports: Ports
+    ) -> None:
+        await provide(adapter, self.wanted(ports[0]))
+        await self.take_off(adapter, ports[0])
+        assert await adapter.services() == []
+        assert (await adapter.verify(Intent("service-1", ports[0], present=False))).good
+
     async def test_a_removed_service_is_gone(self, adapter: Adapter, ports: Ports) -> None:
-        await provide(adapter, premium(ports[0]))
+        self.need_tags()
+        await provide(adapter, self.wanted(ports[0]))
         await adapter.remove("service-1")
         assert await adapter.read("service-1") is None
-        gone = Intent("service-1", ports[0], present=False)
-        assert (await adapter.verify(gone)).good
+        assert (await adapter.verify(Intent("service-1", ports[0], present=False))).good
 
     async def test_removing_twice_is_the_same_as_once(self, adapter: Adapter, ports: Ports) -> None:
-        await provide(adapter, premium(ports[0]))
+        self.need_tags()
+        await provide(adapter, self.wanted(ports[0]))
         await adapter.remove("service-1")
         assert (await adapter.remove("service-1")).done == ()
 
     async def test_a_removal_can_be_rolled_back(self, adapter: Adapter, ports: Ports) -> None:
-        await provide(adapter, premium(ports[0]))
-        removal = await adapter.remove("service-1")
+        await provide(adapter, self.wanted(ports[0]))
+        removal = await provide(adapter, Intent("service-1", ports[0], present=False))
         await adapter.rollback(removal)
-        assert (await adapter.verify(premium(ports[0]))).good
-        await adapter.remove("service-1")
+        assert (await adapter.verify(self.wanted(ports[0]))).good
+        await self.take_off(adapter, ports[0])
 
     async def test_a_port_in_use_is_not_given_to_another_service(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        await provide(adapter, premium(ports[0]))
+        self.need_tags()
+        await provide(adapter, self.wanted(ports[0]))
         with pytest.raises(Conflict, match="service-1"):
-            await adapter.plan(premium(ports[0], service="service-2"))
+            await adapter.plan(self.wanted(ports[0], service="service-2"))
         await adapter.remove("service-1")
 
     async def test_a_service_is_not_put_on_two_ports(self, adapter: Adapter, ports: Ports) -> None:
-        await provide(adapter, premium(ports[0]))
-        with pytest.raises(Conflict, match=ports[0]):
-            await adapter.plan(premium(ports[1]))
+        self.need_tags()
+        await provide(adapter, self.wanted(ports[0]))
+        with pytest.raises(Conflict, match=re.escape(ports[0])):
+            await adapter.plan(self.wanted(ports[1]))
         await adapter.remove("service-1")
 
     async def test_of_two_plans_for_one_port_the_later_is_refused(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        plans = [
-            await adapter.plan(premium(ports[0], service=service)) for service in ("one", "two")
-        ]
-        await adapter.apply(plans[0])
+        one = await adapter.plan(self.wanted(ports[0]))
+        other = await adapter.plan(Intent("service-2", ports[0], self.changed))
+        await adapter.apply(one)
         with pytest.raises(Conflict):
-            await adapter.apply(plans[1])
-        await adapter.remove("one")
+            await adapter.apply(other)
+        await self.take_off(adapter, ports[0])
 
     async def test_changes_asked_for_at_once_are_all_done(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        intents = [premium(port, service=f"service-{port}") for port in ports]
+        settings = (self.settings, {**self.settings, **self.changed})
+        intents = [
+            Intent(f"service-{port}", port, one) for port, one in zip(ports, settings, strict=True)
+        ]
         await asyncio.gather(*(provide(adapter, intent) for intent in intents))
         assert [one.port for one in await adapter.services()] == sorted(ports)
         for intent in intents:
-            await adapter.remove(intent.service_id)
+            assert (await adapter.verify(intent)).good
+            await self.take_off(adapter, intent.port, service=intent.service_id)
 
     async def test_what_somebody_else_changed_since_is_not_rolled_back(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        transaction = await provide(adapter, premium(ports[0]))
-        faster = Intent("service-1", ports[0], downstream=1000 * MBIT, upstream=50 * MBIT)
-        await provide(adapter, faster)
-        with pytest.raises(Conflict, match="downstream"):
+        transaction = await provide(adapter, self.wanted(ports[0]))
+        await provide(adapter, self.faster(ports[0]))
+        with pytest.raises(Conflict, match="|".join(map(re.escape, self.changed))):
             await adapter.rollback(transaction)
-        assert (await adapter.verify(faster)).good
-        await adapter.remove("service-1")
+        assert (await adapter.verify(self.faster(ports[0]))).good
+        await self.take_off(adapter, ports[0])
 
     async def test_an_unknown_port_is_refused_by_name(self, adapter: Adapter) -> None:
-        with pytest.raises(Rejected, match="no-such-port"):
-            await adapter.plan(premium("no-such-port"))
+        with pytest.raises(Rejected, match=re.escape(self.unknown_port)):
+            await adapter.plan(self.wanted(self.unknown_port))
 
     async def test_an_unknown_port_is_never_as_asked(self, adapter: Adapter) -> None:
-        assert not (await adapter.verify(premium("no-such-port"))).good
+        assert not (await adapter.verify(self.wanted(self.unknown_port))).good
 
-    async def test_a_rate_below_zero_is_refused(self, adapter: Adapter, ports: Ports) -> None:
-        with pytest.raises(Rejected):
-            await adapter.plan(Intent("service-1", ports[0], downstream=-1))
+    async def test_a_setting_that_no_element_can_have_is_refused(
+        self, adapter: Adapter, ports: Ports
+    ) -> None:
+        with pytest.raises(Rejected, match="|".join(map(re.escape, self.wrong))):
+            await adapter.plan(Intent("service-1", ports[0], {**self.settings, **self.wrong}))
+
+    async def test_a_setting_of_another_kind_is_refused(
+        self, adapter: Adapter, ports: Ports
+    ) -> None:
+        for name, value in self.settings.items():
+            other: Setting = 7 if isinstance(value, str) else "seven"
+            with pytest.raises(Rejected, match=re.escape(name)):
+                await adapter.plan(Intent("service-1", ports[0], {**self.settings, name: other}))
+
+    async def test_a_setting_that_it_does_not_know_is_refused(
+        self, adapter: Adapter, ports: Ports
+    ) -> None:
+        with pytest.raises(Rejected, match="shoeSize") as caught:
+            await adapter.plan(Intent("service-1", ports[0], {**self.settings, "shoeSize": 43}))
+        assert caught.value.reason == "noSuchAttribute"
 
     async def test_an_unknown_service_is_not_found(self, adapter: Adapter) -> None:
+        self.need_tags()
         assert await adapter.read("no-such-service") is None
         assert (await adapter.remove("no-such-service")).done == ()
 
-    async def test_ports_are_switched_off_and_on(self, adapter: Adapter, ports: Ports) -> None:
+    async def test_a_service_is_switched_off_and_on(self, adapter: Adapter, ports: Ports) -> None:
         if base.ADMIN not in adapter.capabilities:
-            pytest.skip("its ports cannot be switched")
-        off = Intent("service-1", ports[0], enabled=False)
+            pytest.skip("its services cannot be switched")
+        await provide(adapter, self.wanted(ports[0]))
+        off = Intent("service-1", ports[0], self.switched)
         transaction = await provide(adapter, off)
         assert (await adapter.verify(off)).good
-        found = await adapter.read("service-1")
-        assert found is not None
-        assert not found.enabled
+        assert (await adapter.verify(self.wanted(ports[0]))).good
+        (found,) = await adapter.services()
+        assert found.settings.items() >= self.switched.items()
         await adapter.rollback(transaction)
-        enabled = {port.name for port in (await adapter.inventory()).ports if port.enabled}
-        assert ports[0] in enabled
+        (found,) = await adapter.services()
+        assert all(found.settings[name] != value for name, value in self.switched.items())
+        await self.take_off(adapter, ports[0])
+
+    async def test_a_service_that_is_switched_off_leaves_its_port_switched_on(
+        self, adapter: Adapter, ports: Ports
+    ) -> None:
+        if base.ADMIN not in adapter.capabilities or not self.fixed_ports:
+            pytest.skip("its ports cannot be switched")
+        await provide(adapter, Intent("service-1", ports[0], {**self.settings, **self.switched}))
+        await self.take_off(adapter, ports[0])
+        assert ports[0] in {port.name for port in (await adapter.inventory()).ports if port.enabled}
 
     async def test_a_port_that_is_switched_off_is_no_fault(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         if not {base.ADMIN, base.CONDITIONS} <= adapter.capabilities:
             pytest.skip("its ports cannot be switched, or it reports no conditions")
-        transaction = await provide(adapter, Intent("service-1", ports[0], enabled=False))
+        off = Intent("service-1", ports[0], {**self.settings, **self.switched})
+        transaction = await provide(adapter, off)
         assert ports[0] not in {one.port for one in await adapter.active_conditions()}
         await adapter.rollback(transaction)
 
@@ -239,17 +350,66 @@ class AdapterContract:
         grown = [new.since(old) for new, old in zip(later, earlier, strict=True)]
         assert all(one is not None and one >= 0 for one in grown)
 
+    async def test_what_is_confirmed_stays(self, adapter: Adapter, ports: Ports) -> None:
+        if base.CONFIRMED not in adapter.capabilities:
+            pytest.skip("it has no confirmed commit")
+        intent = self.wanted(ports[0])
+        transaction = await adapter.apply(await adapter.plan(intent), confirm_within=2)
+        assert transaction.token
+        assert (await adapter.verify(intent)).good
+        await adapter.confirm(transaction)
+        await asyncio.sleep(3)
+        assert (await adapter.verify(intent)).good
+        await self.take_off(adapter, ports[0])
+
+    async def test_what_is_not_confirmed_is_taken_back(
+        self, adapter: Adapter, ports: Ports
+    ) -> None:
+        if base.CONFIRMED not in adapter.capabilities:
+            pytest.skip("it has no confirmed commit")
+        transaction = await adapter.apply(
+            await adapter.plan(self.wanted(ports[0])), confirm_within=1
+        )
+        for _ in range(int((1 + self.patience) * 5)):
+            if not await adapter.services():
+                break
+            await asyncio.sleep(0.2)
+        assert await adapter.services() == []
+        await adapter.rollback(transaction)
+        assert await adapter.services() == []
+
+    async def test_what_waits_to_be_confirmed_can_be_rolled_back(
+        self, adapter: Adapter, ports: Ports
+    ) -> None:
+        if base.CONFIRMED not in adapter.capabilities:
+            pytest.skip("it has no confirmed commit")
+        plan = await adapter.plan(self.wanted(ports[0]))
+        await adapter.rollback(await adapter.apply(plan, confirm_within=30))
+        assert await adapter.services() == []
+        await adapter.rollback(await provide(adapter, self.wanted(ports[0])))
+
+    async def test_confirming_what_does_not_wait_does_nothing(
+        self, adapter: Adapter, ports: Ports
+    ) -> None:
+        transaction = await provide(adapter, self.wanted(ports[0]))
+        await adapter.confirm(transaction)
+        assert (await adapter.verify(self.wanted(ports[0]))).good
+        await adapter.rollback(transaction)
+
     async def test_what_it_cannot_do_it_says(self, adapter: Adapter, ports: Ports) -> None:
         if base.CONFIRMED not in adapter.capabilities:
-            plan = await adapter.plan(premium(ports[0]))
+            plan = await adapter.plan(self.wanted(ports[0]))
             with pytest.raises(Unsupported):
                 await adapter.apply(plan, confirm_within=1)
         if base.USAGE not in adapter.capabilities:
             with pytest.raises(Unsupported):
                 await adapter.usage("service-1", datetime.now(UTC) - timedelta(hours=1))
+        if not self.tagged:
+            with pytest.raises(Unsupported):
+                await adapter.read("service-1")
         assert await adapter.services() == []
 
     async def test_its_errors_name_the_element(self, adapter: Adapter) -> None:
         with pytest.raises(ElementError) as caught:
-            await adapter.plan(premium("no-such-port"))
+            await adapter.plan(self.wanted(self.unknown_port))
         assert caught.value.element == adapter.target.name

@@ -87,7 +87,9 @@ class Port:
         up: Working.
         speed: In bits per second; 0 where the element does not say.
         mac: Hardware address as "00:11:22:33:44:55"; may be empty.
-        access: Whether a service profile can be set on it.
+        access: Whether a service can be put on it.
+        addresses: Its IP addresses with the length of their prefix where it is known
+            ("192.0.2.1/24", "2001:db8::1"), in order.
     """
 
     name: str
@@ -98,6 +100,45 @@ class Port:
     speed: int
     mac: str
     access: bool
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A part of an element that can be taken in the hand, or a module of its software.
+
+    Attributes:
+        name: Natural key on the element, stable over restarts.
+        kind: "chassis", "card", "module", "powerSupply", "fan", "container", "stack" or "other".
+        parent: Name of the component that it is in; empty: none.
+        model: What it is; may be empty.
+        serial: Serial number; may be empty.
+        software: Its software or firmware; may be empty.
+    """
+
+    name: str
+    kind: str
+    parent: str = ""
+    model: str = ""
+    serial: str = ""
+    software: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another element at the far end of a port's cable, as it says itself (IEEE 802.1AB, LLDP).
+
+    Attributes:
+        port: Natural key of our port.
+        system: Name that the other gives itself; may be empty.
+        chassis: Identifier of the other: a hardware address, an IP address or a text.
+        remote_port: Identifier of its port.
+    """
+
+    port: str
+    system: str
+    chassis: str
+    remote_port: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,52 +149,57 @@ class Inventory:
         facts: What it is.
         ports: Its ports, ordered by name.
         taken_at: When it was read, in UTC.
+        components: Its parts, a part after the one that it is in.
+        neighbours: Who is at the other ends of its cables, ordered by port.
     """
 
     facts: Facts
     ports: tuple[Port, ...]
     taken_at: datetime
+    components: tuple[Component, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """How a port shall be.
+    """How a service shall be on an element.
+
+    Settings have one meaning on every element that has them; an adapter's documentation says
+    which it knows and may add others:
+
+    - ``downstream``, ``upstream``: towards and from the customer, in bits per second; 0: no limit
+    - ``enabled``: True; False: suspended or barred
+    - ``vlan``: 1 to 4094
+    - ``msisdn``: digits of the telephone number, country code first
+    - ``circuitSwitched``, ``packetSwitched``: whether the subscriber may call, and have data
 
     Attributes:
-        service_id: The service that uses the port; written on it as its tag.
-        port: Natural key of the port.
-        downstream: Towards the customer, in bits per second; 0 is no limit.
-        upstream: From the customer, in bits per second; 0 is no limit.
-        enabled: Switched on (True), off (False) or left as it is (None).
-        present: False: the service shall be gone from the port; the rates do not matter.
+        service_id: The service; written on the element as its tag where there is room for one.
+        port: Natural key of what carries it: a port's name, a subscriber's IMSI.
+        settings: From name to value; what is not named is left as it is.
+        present: False: the service shall be gone; what is then reset is up to the adapter.
     """
 
     service_id: str
     port: str
-    downstream: int = 0
-    upstream: int = 0
-    enabled: bool | None = None
+    settings: Mapping[str, Setting] = field(default_factory=dict)
     present: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """How a port with a service on it is.
+    """How a service is on an element.
 
     Attributes:
-        service_id: The tag on the port.
-        port: Natural key of the port.
-        downstream: Towards the customer, in bits per second; 0 is no limit.
-        upstream: From the customer, in bits per second; 0 is no limit.
-        enabled: Switched on by the operator.
+        service_id: Its tag; empty where the element has no room for one.
+        port: Natural key of what carries it.
+        settings: Everything that an intent could have set, as in ``Intent``.
         up: Working.
     """
 
     service_id: str
     port: str
-    downstream: int
-    upstream: int
-    enabled: bool
+    settings: Mapping[str, Setting]
     up: bool
 
 
@@ -163,7 +209,7 @@ class Step:
 
     Attributes:
         port: Natural key of the port.
-        attribute: "tag", "downstream", "upstream", "enabled" or another of the adapter's.
+        attribute: "tag" or the name of a setting.
         before: Its value when it was planned; rates in bits per second.
         after: Its value when the step is done.
     """

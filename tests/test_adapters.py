@@ -90,7 +90,7 @@ async def test_a_service_is_on_the_gateway_in_kilobits(gateway, element):
 
 async def test_a_rate_that_the_gateway_would_round_is_refused(element):
     with pytest.raises(Rejected, match="1000") as caught:
-        await element.plan(Intent("service-1", "sub1", downstream=1_500))
+        await element.plan(Intent("service-1", "sub1", {"downstream": 1_500}))
     assert caught.value.path == "sub1 downstream"
 
 
@@ -276,7 +276,7 @@ def test_an_element_type_can_be_described_by_a_file(tmp_path):
         Plan("gw", PREMIUM, STEPS, {"tag": "", "downstream": 0, "enabled": True}),
         Transaction("gw", PREMIUM, (Step("sub1", "downstream", 0, 1000),)),
         Target("gw", "127.0.0.1:161", options={"timeout": "1"}),
-        Intent("service-1", "sub1", enabled=False),
+        Intent("service-1", "sub1", {"enabled": False, "vlan": 1, "msisdn": "491700000000"}),
     ],
 )
 async def test_values_survive_between_the_steps_of_a_workflow(value):

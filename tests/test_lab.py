@@ -77,7 +77,7 @@ class TestRealGateway(AdapterContract):
 
 @pytest.mark.skipif(shutil.which("iperf3") is None, reason="iperf3 is not installed")
 async def test_a_service_really_has_its_bandwidth(lab, element):
-    intent = Intent("service-9", "sub2", downstream=20_000_000, upstream=5_000_000)
+    intent = Intent("service-9", "sub2", {"downstream": 20_000_000, "upstream": 5_000_000})
     await provide(element, intent)
     down = await asyncio.to_thread(throughput, lab, "sub2")
     up = await asyncio.to_thread(throughput, lab, "sub2", upstream=True)
@@ -109,7 +109,7 @@ async def test_a_cut_cable_is_a_trap_an_alarm_and_a_condition_and_mended_it_goes
 
 
 async def test_a_port_switched_off_by_us_is_reported_as_deliberate(element, receiver):
-    off = Intent("service-1", "sub2", enabled=False)
+    off = Intent("service-1", "sub2", {"enabled": False})
     transaction = await provide(element, off)
     down = (await wait_for(receiver, mib.LINK_DOWN)).notification
     await element.rollback(transaction)
@@ -164,7 +164,7 @@ async def test_who_may_only_read_cannot_write(lab):
 
 async def test_a_rate_beyond_the_gateway_is_rejected_with_its_reason(element):
     with pytest.raises(PartiallyApplied, match="wrongValue") as caught:
-        await provide(element, Intent("service-1", "sub1", downstream=20_000_000_000))
+        await provide(element, Intent("service-1", "sub1", {"downstream": 20_000_000_000}))
     await element.rollback(caught.value.transaction)
     assert await element.read("service-1") is None
 

@@ -439,7 +439,8 @@ def test_the_thread_on_a_real_gateway(server, desk, credentials, fibre):
                 return await adapter.read(service)
 
         found = asyncio.run(read())
-        assert (found.port, found.downstream, found.upstream) == ("sub1", 100_000_000, 40_000_000)
+        rates = (found.settings["downstream"], found.settings["upstream"])
+        assert (found.port, rates) == ("sub1", (100_000_000, 40_000_000))
         wanted = {"alarmedObject.id": known.ports["sub1"]}
         eventually(lambda: "taking notifications" in server.worker_log())
         gateway.cut("sub1")

@@ -14,6 +14,7 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
+from adapters.values import Observed
 from tmf_apis.demo.element import Element, running
 from tmf_apis.demo.listener import Listener
 from tmf_apis.demo.parts import PARTNER, party
@@ -191,8 +192,8 @@ class Story:
         self._say(f"The element itself, {target.name}, read back over SNMP", kind)
         seen = self._until(lambda: self._element.read(service), "the element to show the service")
         self._tell(
-            f"port {seen.port}: {seen.downstream / 10**6:g} Mbit/s down,"
-            f" {seen.upstream / 10**6:g} Mbit/s up, service {seen.service_id}"
+            f"port {seen.port}: {_megabits(seen, 'downstream')} Mbit/s down,"
+            f" {_megabits(seen, 'upstream')} Mbit/s up, service {seen.service_id}"
         )
         (port,) = self._get(f"{INVENTORY}/resource", **{"externalIdentifier.id": service})
         named = {one["name"]: one.get("value") for one in port["resourceCharacteristic"]}
@@ -309,3 +310,7 @@ def _ready(server: Server, tell: Callable[[str], None]) -> str:
         tell(str(answer.get("message") or "the server is starting"))
         time.sleep(0.1)
     raise Unfinished("the server is not ready; see the logs in its data directory")
+
+
+def _megabits(seen: Observed, setting: str) -> str:
+    return f"{int(seen.settings.get(setting, 0)) / 10**6:g}"

@@ -357,8 +357,7 @@ class Found:
         return Intent(
             self.errand.service,
             self.port,
-            self.errand.downstream,
-            self.errand.upstream,
+            {"downstream": self.errand.downstream, "upstream": self.errand.upstream},
             present=self.errand.action != "delete",
         )
 
