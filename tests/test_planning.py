@@ -3,7 +3,7 @@
 import pytest
 
 from tmf_apis.fulfilment import ports
-from tmf_apis.fulfilment.planning import Catalogue, plan
+from tmf_apis.fulfilment.errand_planning import Catalogue, plan
 from tmf_apis.fulfilment.values import OrderKey, Refused, Use
 
 KEY = OrderKey("default", "o-1")

@@ -19,7 +19,9 @@ from adapters.base import Adapter
 from adapters.errors import Conflict, ElementError, NotVerified
 from adapters.values import Plan, Target
 from tmf_apis.errors import NotFound, Stale, TmfError, Unavailable
-from tmf_apis.fulfilment import cancelling, orders, planning, reserving
+from tmf_apis.fulfilment import cancelling, orders
+from tmf_apis.fulfilment import errand_planning as planning
+from tmf_apis.fulfilment import errand_reserving as reserving
 from tmf_apis.fulfilment.connections import Connections
 from tmf_apis.fulfilment.values import (
     Attempt,

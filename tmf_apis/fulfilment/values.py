@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from adapters.values import Intent, Plan, Setting, Target
 
@@ -40,6 +41,7 @@ class Need:
         carrier: The service is set up on it: its natural key is the port of the intent.
         on: Category of the element that it is on; needs of one task that say the same are on the
             same element. Empty: on none, or it does not matter.
+        optional: The task is done without it where there is none in the inventory.
     """
 
     slot: str
@@ -51,6 +53,7 @@ class Need:
     amount: int = 0
     carrier: bool = False
     on: str = ""
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class ServicePlan:
     name: str = ""
     specification: str = ""
     facing: str = "resource"
-    characteristics: Mapping[str, Setting] = field(default_factory=dict)
+    characteristics: Mapping[str, Any] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
 
 
@@ -131,7 +134,7 @@ class ProductPlan:
     name: str = ""
     offering: str = ""
     specification: str = ""
-    characteristics: Mapping[str, Setting] = field(default_factory=dict)
+    characteristics: Mapping[str, Any] = field(default_factory=dict)
     services: tuple[str, ...] = ()
     status: str = "active"
     parent: str = ""
@@ -149,6 +152,7 @@ class ItemPlan:
         product: The product as it shall be; None: the inventory is left alone.
         services: Its services as they shall be, of both facings.
         tasks: Ids of the tasks.
+        parts: Further products that a bundle brings, each with its ``parent``.
     """
 
     item: str
@@ -157,6 +161,7 @@ class ItemPlan:
     product: ProductPlan | None = None
     services: tuple[ServicePlan, ...] = ()
     tasks: tuple[str, ...] = ()
+    parts: tuple[ProductPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +218,8 @@ class Taken:
         element: Id of the element's resource; empty: nothing is done on an element.
         target: How the element is reached; None: nothing is done on one.
         port: Natural key of the carrier on the element.
+        holder: Who holds the resources until they are activated.
+        product: Id of the product.
     """
 
     task: str
@@ -225,6 +232,8 @@ class Taken:
     element: str = ""
     target: Target | None = None
     port: str = ""
+    holder: str = ""
+    product: str = ""
 
     @property
     def intent(self) -> Intent:
