@@ -105,6 +105,9 @@ _MOUNTS: Final = {
     if version == "v5" or address.v4
 }
 
+#: Names of learnt kinds that are called otherwise in their API.
+_NAMES: Final[dict[str, str]] = {}
+
 
 def to_stored(
     kind: str,
@@ -184,14 +187,27 @@ def known(kind: str, version: str) -> bool:
     return (kind, version) in _MOUNTS
 
 
-def learn(kind: str, version: str, mount: str) -> None:
+def learn(kind: str, version: str, mount: str, name: str = "") -> None:
     """Take a kind of a further API, as its contract says it; a kind that is known stays.
+
+    Args:
+        kind: The stored kind.
+        version: "v4" or "v5".
+        mount: The path below which it is served.
+        name: What the contract calls it, where that is not the kind.
 
     >>> learn("TroubleTicket", "v4", "/tmf-api/troubleTicket/v4")
     >>> mount("TroubleTicket", "v4"), resource_path("TroubleTicket", "v4", {})
     ('/tmf-api/troubleTicket/v4', 'troubleTicket')
+    >>> learn("TicketImportJob", "v4", "/tmf-api/troubleTicket/v4", "ImportJob")
+    >>> resource_path("TicketImportJob", "v4", {})
+    'importJob'
+    >>> event_name("v4", "TicketImportJobCreateEvent")
+    'ImportJobCreateEvent'
     """
     _MOUNTS.setdefault((kind, version), mount)
+    if name and name != kind and kind not in ADDRESSES:
+        _NAMES.setdefault(kind, name)
 
 
 def mount(kind: str, version: str) -> str:
@@ -230,7 +246,7 @@ def _name(kind: str, version: str, body: Mapping[str, Any]) -> str:
 
 def _plain_name(kind: str, version: str) -> str:
     address = ADDRESSES.get(kind)
-    return address.name(version) if address else kind
+    return address.name(version) if address else _NAMES.get(kind, kind)
 
 
 def _event(type: str) -> tuple[str, str]:
@@ -251,7 +267,9 @@ def event_name(version: str, type: str, body: Mapping[str, Any] | None = None) -
     'CatalogCreateEvent'
     """
     kind, ending = _event(type)
-    if version == "v5" or kind not in ADDRESSES:
+    if kind not in ADDRESSES:
+        return _NAMES.get(kind, kind) + ending
+    if version == "v5":
         return type
     return _subject(kind, version, body or {}) + ending
 
