@@ -1,4 +1,4 @@
-"""The collections of the twelve contracts, as tests go through them, and answers held to them."""
+"""The collections of the contracts, as tests go through them, and answers held to them."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +16,8 @@ ALARM_TASKS = {
     **dict.fromkeys(("AckAlarm", "UnAckAlarm", "ClearAlarm", "CommentAlarm"), ("alarmPattern",)),
     **dict.fromkeys(("GroupAlarm", "UnGroupAlarm"), ("parentAlarm", "correlatedAlarm")),
 }
+#: Tasks that the worker begins to work on at once.
+WORKED = {"ImportJob", "ExportJob", "NetworkDiscovery", "NetworkAudit", "ResolveDifference"}
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ class Collection:
         if self.kind == "CancelProductOrder":
             order = find(self.contract, "productOrder").create(client).json()
             return {"productOrder": {"id": order["id"], **typed}}
+        if self.kind == "ResolveDifference":
+            audit = find(self.contract, "networkAudit").create(client).json()
+            return {"audit": {"id": audit["id"], "@type": "EntityRef"}}
         if self.kind in ALARM_TASKS:
             alarms = find(self.contract, "alarm")
             typed = {"@type": "AlarmRef"} if self.v5 else {}

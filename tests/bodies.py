@@ -23,6 +23,7 @@ MEANT = {
     "probableCause": "lossOfSignal",
     "priority": "1",
     "requestedInitialState": "acknowledged",
+    "target": "127.0.0.1:9",
 }
 #: Attributes left out of full bodies, by schema without its ending: the law has them made by the
 #: server, or has to do with other resources that must be there.

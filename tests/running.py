@@ -19,8 +19,8 @@ from tmf_apis.settings import Settings
 ROOT = Path(__file__).parent.parent
 #: Every scope of every API.
 ALL = tuple(
-    f"tmf{number}:{verb}"
-    for number in (620, 622, 629, 639, 642, 678)
+    f"{api}:{verb}"
+    for api in sorted({one.stem.split("-")[0].lower() for one in (ROOT / "openapi").glob("*.yaml")})
     for verb in ("read", "create", "update", "delete", "subscribe", "notify")
 )
 

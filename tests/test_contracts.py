@@ -19,6 +19,8 @@ from tests.contracts.facts import (
 )
 
 FILES = sorted(file.stem for file in OURS.glob("*.yaml"))
+#: Those that TM Forum has published; the others are this project's own.
+OFFICIAL = [stem for stem in FILES if stem.startswith("TMF")]
 NUMBERS = ("TMF620", "TMF622", "TMF629", "TMF639", "TMF642", "TMF678")
 VERBS = {"get": "read", "post": "create", "put": "update", "patch": "update", "delete": "delete"}
 
@@ -147,19 +149,20 @@ def attributes(schema, place):
 
 
 def test_there_is_a_contract_of_each_api_in_both_versions(theirs):
-    assert [f"{number}-{version}" for number in NUMBERS for version in ("v4", "v5")] == FILES
-    assert sorted(theirs) == FILES
+    assert [f"{number}-{version}" for number in NUMBERS for version in ("v4", "v5")] == OFFICIAL
+    assert sorted(theirs) == OFFICIAL
 
 
 def test_the_fingerprint_is_that_of_the_published_contracts():
     """Where the published contracts are not at hand the fingerprint stands for them."""
     known = published() or fingerprint()
     assert FINGERPRINT.read_text("utf-8") == written(known)
-    assert len(known) == len(FILES) or not PUBLISHED.exists()
+    assert len(known) == len(OFFICIAL) or not PUBLISHED.exists()
 
 
-def test_nothing_published_is_missing_changed_or_added_to(stem, document, theirs):
-    assert differences(stem, theirs[stem], facts(document)) == []
+@pytest.mark.parametrize("stem", OFFICIAL)
+def test_nothing_published_is_missing_changed_or_added_to(stem, documents, theirs):
+    assert differences(stem, theirs[stem], facts(documents[stem])) == []
 
 
 def test_every_reading_is_still_needed(documents, theirs):
@@ -303,7 +306,7 @@ def test_every_operation_has_a_summary_and_a_name_of_its_own(document):
 
 
 def test_every_operation_asks_for_the_scope_of_its_verb(stem, document):
-    number = stem[:6].lower()
+    number = stem.rpartition("-")[0].lower()
     scheme = document["components"]["securitySchemes"]["oauth2"]
     declared = set(scheme["flows"]["clientCredentials"]["scopes"])
     used = set()
@@ -371,5 +374,5 @@ def test_every_departure_from_the_published_contract_says_why(document, stem):
     for file, name in READINGS:
         if file == stem and " " not in name:
             assert document["components"]["schemas"][name]["x-reading"]
-    for name in OWN[stem] - {"JsonPatch", "JsonPatchOperations"}:
+    for name in OWN.get(stem, set()) - {"JsonPatch", "JsonPatchOperations"}:
         assert document["components"]["schemas"][name]["x-reading"]

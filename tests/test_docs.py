@@ -17,7 +17,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("
 MODULES = sorted(
     path for folder in ("tmf_apis", "adapters") for path in (ROOT / folder).rglob("*.py")
 )
-ROOMS = ("catalog", "ordering", "customer", "billing", "inventory", "alarms")
+ROOMS = ("catalog", "ordering", "customer", "billing", "inventory", "alarms", "network")
 GROUND = ("settings", "errors")
 #: What each package of ``tmf_apis`` may import of the others.
 BELOW = {
@@ -28,9 +28,15 @@ BELOW = {
     **dict.fromkeys(ROOMS, (*GROUND, "security", "store", "events", "rest")),
     "fulfilment": (*GROUND, "security", "store", "events", "rest", *ROOMS),
     "assurance": (*GROUND, "security", "store", "events", "rest", *ROOMS, "fulfilment"),
+    **dict.fromkeys(
+        ("reconciliation", "capacity"),
+        (*GROUND, "security", "store", "events", "rest", *ROOMS, "fulfilment"),
+    ),
     "settings": (),
     "errors": (),
 }
+#: Only these know network elements.
+KNOWING = {"fulfilment", "assurance", "reconciliation", "capacity", "working", "demo"}
 #: Only these put the pieces together.
 TOP = {"__main__", "app", "cli", "serving", "web", "working", "console", "demo", "loading"}
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
@@ -157,10 +163,10 @@ def test_imports_go_down_and_never_up_or_sideways(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_elements_are_known_to_fulfilment_and_assurance_only(path):
+def test_elements_are_known_to_the_middle_floor_only(path):
     parts = path.relative_to(ROOT).with_suffix("").parts
     known = {name.split(".")[0] for name in imports(path)}
-    if parts[0] == "tmf_apis" and parts[1] not in {"fulfilment", "assurance", "working", "demo"}:
+    if parts[0] == "tmf_apis" and parts[1] not in KNOWING:
         assert "adapters" not in known
 
 

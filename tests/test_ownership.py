@@ -12,7 +12,7 @@ CATALOG = "/tmf-api/productCatalogManagement/v5"
 ORDER = "/tmf-api/productOrderingManagement/v5/productOrder"
 BULK = {"Content-Type": "application/json-patch+json"}
 #: Collections in which a party may have something.
-OWNED = [c for c in having("create") if c.contract.number not in {"TMF620", "TMF678"}]
+OWNED = [c for c in having("create") if c.contract.number not in {"TMF620", "TMF678", "NETWORK"}]
 CATALOGUE = [c for c in having("create", "patch") if c.contract.number == "TMF620"]
 DELETABLE = [c for c in OWNED if {"patch", "delete"} <= set(c.operations)]
 

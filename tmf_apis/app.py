@@ -79,6 +79,7 @@ class Application:
         key = server_key(engine.database, self.settings.hub_secret)
         hub = Hub(engine.database, engine.subscriptions, key, engine.compile_query, self.settings)
         hub.prepare()
+        engine.subscriptions.prepare()
         actions: Mapping[str, Handler] = {
             "list": handlers.list,
             "create": handlers.create,

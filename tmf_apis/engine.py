@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from tmf_apis import alarms, billing, catalog, customer, inventory, ordering
+from tmf_apis import alarms, billing, catalog, customer, inventory, network, ordering
 from tmf_apis.events.envelope import Audience, Json, notification
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.subscriptions import Subscriptions, Wanted
@@ -47,6 +47,7 @@ ROOMS: tuple[Callable[[Settings], Room], ...] = (
     billing.room,
     inventory.room,
     alarms.room,
+    network.room,
 )
 
 _ENVELOPE: Mapping[str, Kind] = {

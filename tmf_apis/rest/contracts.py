@@ -1,10 +1,11 @@
 """The contracts in ``openapi/``: what each operation does, to which kind, for which scope.
 
-The file name has number and version (``TMF620-v5.yaml``), the servers in the
-document say where it is mounted; nothing else about an API is known here, so a further file is
-enough to serve a further API.
+The file name has number and version (``TMF620-v5.yaml``; an API of the operator's own has a word
+instead, ``NETWORK-v5.yaml``), the servers in the document say where it is mounted; nothing else
+about an API is known here, so a further file is enough to serve a further API.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,9 @@ Action = Literal[
     "unsubscribe",
     "listen",
 ]
+
+#: Names of files that are contracts.
+_FILE: Final = re.compile(r"[A-Z][A-Z0-9]*-v[0-9]+\.yaml")
 
 #: What a method does, on a path without an id and on one with it.
 _RESOURCE: Final[Mapping[tuple[str, bool], Action]] = {
@@ -95,7 +99,7 @@ class Contract:
     """One API in one version.
 
     Attributes:
-        number: As "TMF620".
+        number: As "TMF620", or the word that an API of the operator's own has instead.
         version: "v4" or "v5".
         title: What people call it.
         name: Its name in the path: ``productCatalogManagement``.
@@ -119,13 +123,13 @@ def load(folder: Path, cache: Path | None = None) -> list[Contract]:
     """Return the contracts of a folder, ordered by number and version.
 
     Args:
-        folder: Where the ``TMFnnn-vN.yaml`` files are.
+        folder: Where the ``TMFnnn-vN.yaml`` files are; a word in capitals may stand for the number.
         cache: Folder that keeps them as JSON from one start to the next.
 
     Raises:
         ValueError: There is no contract, or one cannot be understood; the message names the file.
     """
-    files = sorted(folder.glob("TMF*-v*.yaml"))
+    files = sorted(one for one in folder.glob("*.yaml") if _FILE.fullmatch(one.name))
     if not files:
         raise ValueError(f"there is no contract (TMFnnn-vN.yaml) in {folder}")
     return [_contract(file, cache) for file in files]
