@@ -50,6 +50,12 @@ ROOMS: tuple[Callable[[Settings], Room], ...] = (
     network.room,
 )
 
+#: What some contracts call an event that others call by its usual name.
+_ALSO: Mapping[str, str] = {
+    "AttributeValueChange": "Change",
+    "Milestone": "MilestoneStateChange",
+}
+
 _ENVELOPE: Mapping[str, Kind] = {
     "eventId": "string",
     "eventType": "string",
@@ -79,7 +85,9 @@ class Engine:
         for contract in contracts:
             for operation in contract.operations:
                 if operation.kind:
-                    versions.learn(operation.kind, contract.version, contract.base_path)
+                    versions.learn(
+                        operation.kind, contract.version, contract.base_path, operation.schema
+                    )
         self.apis = {c.base_path: self._api(c) for c in contracts}
         self.registry = Registry(database, self._extend)
         self.rooms = [self._catalog(), *(room(settings) for room in ROOMS)]
@@ -155,8 +163,11 @@ class Engine:
         kind, version, body = event["kind"], audience.version, event["body"]
         if self._numbers.get(kind) != audience.api or not versions.known(kind, version):
             return None
-        name = versions.event_name(version, f"{kind}{event['what']}Event", body)
-        if name not in self._events[versions.mount(kind, version)]:
+        listed = self._events[versions.mount(kind, version)]
+        whats = (event["what"], _ALSO.get(event["what"], ""))
+        names = [versions.event_name(version, f"{kind}{what}Event", body) for what in whats if what]
+        name = next((name for name in names if name in listed), None)
+        if name is None:
             return None
         resource = as_client(kind, version, event["resource"], audience.base, body)
         if version != "v4":

@@ -62,6 +62,13 @@ _KINDS: Final[Mapping[str, str]] = {
     "GroupAlarms": "GroupAlarm",
     "UnGroupAlarms": "UnGroupAlarm",
 }
+#: Kinds of schemas whose name another API has taken already.
+_KINDS_OF_API: Final[Mapping[tuple[str, str], str]] = {
+    ("TMF633", "ImportJob"): "ServiceImportJob",
+    ("TMF633", "ExportJob"): "ServiceExportJob",
+    ("TMF634", "ImportJob"): "ResourceImportJob",
+    ("TMF634", "ExportJob"): "ResourceExportJob",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +142,13 @@ def load(folder: Path, cache: Path | None = None) -> list[Contract]:
     return [_contract(file, cache) for file in files]
 
 
-def kind_of(schema: str) -> str:
-    """Return the stored kind of the resources of a schema."""
-    return _KINDS.get(schema, schema)
+def kind_of(schema: str, number: str = "") -> str:
+    """Return the stored kind of the resources of a schema, as an API means it.
+
+    >>> kind_of("Catalog"), kind_of("ImportJob"), kind_of("ImportJob", "TMF633")
+    ('ProductCatalog', 'ImportJob', 'ServiceImportJob')
+    """
+    return _KINDS_OF_API.get((number, schema)) or _KINDS.get(schema, schema)
 
 
 def event_types(contract: Contract) -> frozenset[str]:
@@ -163,20 +174,20 @@ def _contract(file: Path, cache: Path | None) -> Contract:
             base_path=mounts[0],
             mounts=mounts,
             document=document,
-            operations=tuple(_operations(document)),
+            operations=tuple(_operations(document, number)),
         )
     except (yaml.YAMLError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"{file.name} is not a contract: {error!r}") from error
 
 
-def _operations(document: Document) -> Iterator[Operation]:
+def _operations(document: Document, number: str) -> Iterator[Operation]:
     for path, item in document["paths"].items():
         for method in _METHODS:
             if method in item:
-                yield _operation(document, path, method)
+                yield _operation(document, number, path, method)
 
 
-def _operation(document: Document, path: str, method: str) -> Operation:
+def _operation(document: Document, number: str, path: str, method: str) -> Operation:
     operation = document["paths"][path][method]
     resource, *below = path.strip("/").split("/")
     action = _action(path, method)
@@ -191,7 +202,7 @@ def _operation(document: Document, path: str, method: str) -> Operation:
         action=action,
         resource=resource,
         schema=schema,
-        kind=kind_of(schema) if stored else "",
+        kind=kind_of(schema, number) if stored else "",
         body_schema=body,
         event=event,
         scopes=tuple(scope for one in operation["security"] for scope in one.get("oauth2", ())),

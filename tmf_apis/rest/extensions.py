@@ -91,7 +91,7 @@ def bases(contract: Contract, base: str) -> list[str]:
     """
     if base in contract.document["components"]["schemas"]:
         return [base]
-    kind = kind_of(base)
+    kind = kind_of(base, contract.number)
     found = {operation.schema for operation in contract.operations if operation.kind == kind}
     return sorted(found)
 

@@ -18,10 +18,12 @@ from tmf_apis.rest.views.steps import NO_SPELLING, Json, Path, Place, Spelling, 
 #: Endings of an event type after the name of its kind.
 _EVENTS: Final = (
     "AttributeValueChangeEvent",
+    "MilestoneStateChangeEvent",
     "InformationRequiredEvent",
     "JeopardyAlertEvent",
     "ErrorMessageEvent",
     "StateChangeEvent",
+    "ChangeEvent",
     "MilestoneEvent",
     "CreateEvent",
     "DeleteEvent",
