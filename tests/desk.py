@@ -3,7 +3,7 @@
 import copy
 import itertools
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -157,6 +157,18 @@ class MemoryDesk:
         if law.after:
             law.after(desk, None, new)
         return self.get(kind, new["id"])
+
+    def create_many(self, kind: str, resources: Iterable[Resource]) -> set[str]:
+        there = set()
+        for one in resources:
+            if one["id"] in self.stored.get(kind, {}):
+                there.add(one["id"])
+            else:
+                law = self._law(kind, system=True)[0]
+                self._write("create", kind, one["id"])
+                made = law.on_create(copy.deepcopy(one), self.circumstances)
+                self.stored.setdefault(kind, {})[one["id"]] = made
+        return there
 
     def change(
         self,

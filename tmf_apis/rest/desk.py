@@ -1,6 +1,6 @@
 """The desk: what deeds, jobs and workflows may do to resources, bound to who asks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -51,6 +51,10 @@ class BoundDesk:
         """Make a resource and return it with its id."""
         written = self._writes.create(self._identity, kind, resource, self._system())
         return {"id": written.id, **written.body}
+
+    def create_many(self, kind: str, resources: Iterable[Resource]) -> set[str]:
+        """Make resources with ids; return the ids of those that were there already."""
+        return self._writes.create_many(self._identity, kind, resources, self._system())
 
     def change(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:
         """Change a resource by a function of its stored form."""

@@ -174,6 +174,14 @@ class Desk(Protocol):
             Conflict: The id is taken already.
         """
 
+    def create_many(self, kind: str, resources: Iterable[Resource]) -> set[str]:
+        """Make resources with ids, events included; return the ids of those that were there.
+
+        What is there already stays as it is. What the law looks up in other resources and has
+        follow there (``check``, ``after``) is left to the caller, who brings whole what belongs
+        together.
+        """
+
     def change(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:
         """Change a resource by a function of its stored form, tried again when it was stale.
 

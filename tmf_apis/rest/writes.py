@@ -6,7 +6,7 @@ door to the data leads around the law.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +30,7 @@ from tmf_apis.rest.owners import party_ids
 from tmf_apis.rest.representation import texts
 from tmf_apis.rest.views.steps import Transform
 from tmf_apis.security.identity import EVERYONE, Identity
+from tmf_apis.store import bulk
 from tmf_apis.store.model import GONE
 from tmf_apis.store.resources import Document, Resources, same, taken
 
@@ -177,6 +178,34 @@ class Writes:
         if check:
             check(body)
         return self._document(identity, kind, id, body, loose=_loose(circumstances))
+
+    def create_many(
+        self,
+        identity: Identity,
+        kind: str,
+        resources: Iterable[Resource],
+        circumstances: Circumstances,
+    ) -> set[str]:
+        """Make many resources with their events; return the ids of those that were there already.
+
+        Other resources are neither looked at nor follow; see ``document``.
+
+        Raises:
+            TmfError: The law refuses one of them; nothing is written then.
+            Unavailable: The database does not answer; some may be written (HTTP 503).
+        """
+        documents = [self.document(identity, kind, one, circumstances) for one in resources]
+        for one in documents:
+            one["events"] = [
+                outbox.created(
+                    kind, one["body"], tenant=identity.tenant, id=one["id"], rev=1,
+                    parties=one["parties"], now=circumstances.now,
+                )
+            ]  # fmt: skip
+        there = set[str]()
+        for start in range(0, len(documents), bulk.BATCH):
+            there |= bulk.insert(self.resources, kind, documents[start : start + bulk.BATCH])
+        return {key.partition(":")[2] for key in there}
 
     def _document(
         self, identity: Identity, kind: str, id: str, body: Resource, *, loose: bool
