@@ -127,6 +127,15 @@ class Settings:
     fulfilment_patience: float = _setting(
         900.0, "How long an element that cannot be reached is tried for an order", "seconds"
     )
+    capacity_interval: float = _setting(
+        300.0, "Pause between two readings of the counters of all elements; 0: none", "seconds"
+    )
+    capacity_threshold: float = _setting(
+        0.8, "Utilisation from which a capacity alarm is raised; 1 is full, 0: none is raised"
+    )
+    capacity_notice: float = _setting(
+        30.0, "How long before exhaustion a capacity alarm is raised", "days"
+    )
     log_level: str = _setting("INFO", "Least severe level that is logged")
 
     @classmethod

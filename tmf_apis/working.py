@@ -21,6 +21,8 @@ from adapters.credentials import Credentials
 from tmf_apis.assurance.network import Network
 from tmf_apis.assurance.receiving import Receiving
 from tmf_apis.assurance.watching import Watching
+from tmf_apis.capacity.measuring import Measuring
+from tmf_apis.capacity.polling import Polling
 from tmf_apis.engine import CONTRACTS, Engine
 from tmf_apis.errors import NotFound, TmfError
 from tmf_apis.events import worker
@@ -45,8 +47,8 @@ log = logging.getLogger(__name__)
 
 #: Who signs what the worker does.
 SUBJECT = "tmf-apis"
-#: Threads that wait for the database: for orders and notifications, and for long tasks.
-QUICK, LONG = 8, 4
+#: Threads that wait for the database: for orders and notifications, for long tasks, for capacity.
+QUICK, LONG, COUNTING = 8, 4, 2
 #: Pause between two attempts to reach the database, in seconds.
 PAUSE = 2.0
 #: Pause between two looks at follow-ups that a dead process has left, in seconds; and the age at
@@ -73,6 +75,7 @@ class Work:
         self._connections = Connections(credentials)
         self._quick = ThreadPoolExecutor(QUICK, "work")
         self._long = ThreadPoolExecutor(LONG, "task")
+        self._counting = ThreadPoolExecutor(COUNTING, "capacity")
         begins = {
             kind: law.begin
             for kind, law in engine.laws.items()
@@ -91,6 +94,14 @@ class Work:
             self._connections,
             self._quick,
             (settings.trap_host, settings.trap_port),
+        )
+        self._capacity = Polling(
+            engine.database,
+            Measuring(engine.database, self._desks, settings),
+            Network(engine.database, self._desks, credentials),
+            self._connections,
+            self._counting,
+            settings.capacity_interval,
         )
         self._listeners: dict[str, list[Listener]] = {kind: [self._task] for kind in begins}
         self._listeners |= {
@@ -116,12 +127,13 @@ class Work:
                 ),
                 self._temporal.run(stop),
                 self._receiving.run(stop),
+                self._capacity.run(stop),
                 self._follow_up(stop),
             )
         finally:
             stop.set()
             await self._connections.close()
-            for threads in (self._quick, self._long):
+            for threads in (self._quick, self._long, self._counting):
                 threads.shutdown(wait=False, cancel_futures=True)
 
     async def _follow_up(self, stop: asyncio.Event) -> None:

@@ -1,0 +1,253 @@
+"""What the inventory says of capacity: ports taken and free, uplinks, pools; counted by MongoDB.
+
+A pool is a resource of category ``pool`` with the characteristics ``poolOf`` and ``range``; what is
+taken of it are other resources that name it. An uplink has the characteristic ``bandwidth``; what
+is drawn from it stands in ``allocatedBandwidth`` of the resources that name it.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from tmf_apis.capacity import ranges
+from tmf_apis.capacity.values import (
+    ACCESS_PORTS,
+    ADDRESSES,
+    NUMBERS,
+    PORT,
+    SITE,
+    UPLINK,
+    VLANS,
+    Level,
+    Thing,
+)
+from tmf_apis.fulfilment.characteristics import objects, of_resource
+from tmf_apis.fulfilment.elements import key_of
+from tmf_apis.fulfilment.ports import ACCESS_PORT, GATEWAY
+from tmf_apis.store.connection import Documents, translated
+from tmf_apis.store.model import GONE
+
+#: Characteristic that says at which utilisation of a resource an alarm is raised; 0: never.
+THRESHOLD = "capacityThreshold"
+POOL = "pool"
+#: From what a pool is of to its category; another is of numbers.
+POOLS: Mapping[str, str] = {
+    "ipAddress": ADDRESSES,
+    "ipv4Address": ADDRESSES,
+    "ipv6Address": ADDRESSES,
+    "vlan": VLANS,
+    "serviceVlan": VLANS,
+}
+_KIND = "Resource"
+_MEGABIT = 10**6
+_SHOWN = {
+    "id": 1, "body.name": 1, "body.category": 1, "body.resourceCharacteristic": 1,
+    "body.place.place.id": 1,
+}  # fmt: skip
+_ELEMENT = {
+    "$first": {
+        "$map": {
+            "input": {
+                "$filter": {
+                    "input": "$body.resourceRelationship",
+                    "cond": {"$eq": ["$$this.relationshipType", "isContainedIn"]},
+                }
+            },
+            "in": "$$this.resource.id",
+        }
+    }
+}
+#: How a port counts: ``used`` (or in doubt), ``reserved``, ``free``, or ``out`` of service.
+_STATUS = {
+    "$switch": {
+        "branches": [
+            {
+                "case": {"$in": ["$body.allocationStatus", ["allocated", "unknown"]]},
+                "then": "used",
+            },
+            {"case": {"$eq": ["$body.allocationStatus", "reserved"]}, "then": "reserved"},
+            {
+                "case": {
+                    "$or": [
+                        {"$eq": ["$body.administrativeState", "locked"]},
+                        {"$eq": ["$body.operationalState", "disabled"]},
+                    ]
+                },
+                "then": "out",
+            },
+            {"case": {"$ne": ["$body.usageState", "idle"]}, "then": "used"},
+        ],
+        "default": "free",
+    }
+}
+log = logging.getLogger(__name__)
+
+
+class Counting:
+    """Counts in the inventory of one tenant."""
+
+    def __init__(self, database: Documents, tenant: str) -> None:
+        """Take the database."""
+        self._resources = database[_KIND]
+        self._tenant = tenant
+
+    def levels(self, now: datetime) -> list[Level]:
+        """Return how much is used of everything that is counted and not measured."""
+        return [*self._ports(now), *self._pools(now), *self._uplinks(now)]
+
+    def ports(self, element: str) -> dict[str, Thing]:
+        """Return the ports of an element by their natural keys, with their speeds."""
+        query = {
+            "tenant": self._tenant,
+            "body.resourceRelationship.resource.id": element,
+            "body.category": {"$in": [PORT, ACCESS_PORT]},
+        }
+        return {_key(one): _port(one) for one in self._find(query)}
+
+    def _find(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with translated():
+            return list(self._resources.find(query, _SHOWN))
+
+    def _aggregate(self, *stages: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with translated():
+            return list(self._resources.aggregate(list(stages)))
+
+    def _ports(self, now: datetime) -> Iterator[Level]:
+        """Yield the access ports of each element and of each site."""
+        counted = self._aggregate(
+            {"$match": {"tenant": self._tenant, "body.category": ACCESS_PORT}},
+            {
+                "$group": {
+                    "_id": {
+                        "element": _ELEMENT,
+                        "place": {"$first": "$body.place.place.id"},
+                        "status": _STATUS,
+                    },
+                    "count": {"$sum": 1},
+                    "name": {"$first": {"$first": "$body.place.place.name"}},
+                }
+            },
+        )
+        known = self._find({"tenant": self._tenant, "body.category": GATEWAY})
+        elements = {one["id"]: _thing(one, ACCESS_PORTS, 0) for one in known}
+        places = {one.places[0] for one in elements.values() if one.places}
+        by_element: dict[str, dict[str, int]] = {}
+        by_place: dict[str, dict[str, int]] = {}
+        names: dict[str, str] = {}
+        for one in counted:
+            key = one["_id"]
+            element = elements.get(key.get("element"))
+            place = key.get("place") or (element.places[0] if element and element.places else "")
+            if element:
+                _sum(by_element, element.id, key["status"], one["count"])
+            if place:
+                _sum(by_place, place, key["status"], one["count"])
+                names[place] = one["name"] or names.get(place) or place
+        for id, counts in by_element.items():
+            yield _counted(replace(elements[id], element=elements[id].name), counts, now)
+        for place in sorted(by_place.keys() | places & by_place.keys()):
+            site = Thing(place, names[place], SITE, 0, places=(place,), threshold=0.0)
+            yield _counted(site, by_place[place], now)
+
+    def _pools(self, now: datetime) -> Iterator[Level]:
+        pools = self._find({"tenant": self._tenant, "body.category": POOL})
+        taken = self._drawn([one["id"] for one in pools], {"$sum": 1})
+        for one in pools:
+            found = of_resource(one["body"])
+            category = POOLS.get(str(found.get("poolOf")), NUMBERS)
+            try:
+                capacity = ranges.size(str(found.get("range", "")))
+            except ValueError as error:
+                log.warning("a pool has no range: %s", error, extra={"resource": one["id"]})
+                continue
+            counts = taken.get(one["id"], {})
+            used = float(counts.get("used", 0))
+            yield Level(
+                _thing(one, category, capacity), used, float(counts.get("reserved", 0)), now
+            )
+
+    def _uplinks(self, now: datetime) -> Iterator[Level]:
+        uplinks = self._find({"tenant": self._tenant, "body.category": UPLINK})
+        drawn = self._drawn([one["id"] for one in uplinks], {"$sum": 0})
+        for one in uplinks:
+            found = of_resource(one["body"])
+            capacity = _number(found.get("bandwidth")) * _MEGABIT
+            counts = drawn.get(one["id"], {})
+            yield Level(
+                _thing(one, UPLINK, capacity),
+                float(counts.get("used", 0)),
+                float(counts.get("reserved", 0)),
+                now,
+            )
+
+    def _drawn(self, ids: list[str], amount: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+        """Return what is taken of resources by others that name them, by status."""
+        if not ids:
+            return {}
+        name = "body.resourceRelationship.resource.id"
+        rows = self._aggregate(
+            {"$match": {"tenant": self._tenant, name: {"$in": ids}}},
+            {"$set": {"of": {"$setIntersection": [f"${name}", ids]}, "status": _STATUS}},
+            {"$unwind": "$of"},
+            {"$group": {"_id": {"of": "$of", "status": "$status"}, "amount": dict(amount)}},
+        )
+        made: dict[str, dict[str, float]] = {}
+        for one in rows:
+            made.setdefault(one["_id"]["of"], {})[one["_id"]["status"]] = one["amount"]
+        return made
+
+
+def tenants(database: Documents) -> list[str]:
+    """Return every tenant that has resources."""
+    with translated():
+        return [one for one in database[_KIND].distinct("tenant") if one != GONE]
+
+
+def _sum(counts: dict[str, dict[str, int]], key: str, status: str, count: int) -> None:
+    of_key = counts.setdefault(key, {})
+    of_key[status] = of_key.get(status, 0) + count
+
+
+def _counted(thing: Thing, counts: Mapping[str, int], now: datetime) -> Level:
+    used, reserved = counts.get("used", 0), counts.get("reserved", 0)
+    capacity = used + reserved + counts.get("free", 0)
+    return Level(replace(thing, capacity=capacity), float(used), float(reserved), now)
+
+
+def _thing(document: Mapping[str, Any], category: str, capacity: float) -> Thing:
+    body = document["body"]
+    places = (one.get("place") for one in objects(body.get("place")))
+    name = str(body.get("name") or document["id"])
+    return Thing(
+        document["id"],
+        name,
+        category,
+        capacity,
+        name,
+        tuple(str(one["id"]) for one in places if isinstance(one, dict) and one.get("id")),
+        _threshold(of_resource(body), category, str(body.get("category"))),
+    )
+
+
+def _port(document: Mapping[str, Any]) -> Thing:
+    speed = _number(of_resource(document["body"]).get("speed")) * _MEGABIT
+    return _thing(document, PORT, speed)
+
+
+def _threshold(found: Mapping[str, Any], category: str, kind: str) -> float | None:
+    """Return the resource's own threshold; a customer who fills his line is no alarm."""
+    value = found.get(THRESHOLD)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return max(0.0, float(value))
+    return 0.0 if category == PORT and kind == ACCESS_PORT else None
+
+
+def _key(document: Mapping[str, Any]) -> str:
+    return key_of(document["body"])
+
+
+def _number(value: object) -> float:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return max(0.0, float(value)) if plain else 0.0  # type: ignore[arg-type]
