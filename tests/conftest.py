@@ -48,7 +48,7 @@ def database(_client):
 
 @pytest.fixture(scope="session")
 def contracts(tmp_path_factory):
-    """The twelve contracts by (number, version)."""
+    """The contracts by (number, version)."""
     cache = tmp_path_factory.getbasetemp() / "contracts"
     return {(one.number, one.version): one for one in load(CONTRACTS, cache)}
 

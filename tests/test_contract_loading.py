@@ -116,16 +116,27 @@ def test_a_listener_knows_its_event(contracts):
 
 
 def test_the_kinds_are_the_same_in_both_versions_but_for_bill_cycles(contracts):
+    twice = {number for number, version in contracts if version == "v5"} - {"NETWORK"}
+
     def kinds(version):
         return {
             one.kind
             for contract in contracts.values()
-            if contract.version == version and contract.number != "NETWORK"
+            if contract.version == version and contract.number in twice
             for one in contract.operations
         }
 
     assert kinds("v5") - kinds("v4") == {"BillCycle"}
     assert kinds("v4") <= kinds("v5")
+
+
+def test_no_two_apis_have_resources_of_one_kind(contracts):
+    owners = {}
+    for contract in contracts.values():
+        for one in contract.operations:
+            if one.kind:
+                owners.setdefault(one.kind, set()).add(contract.number)
+    assert {kind: numbers for kind, numbers in owners.items() if len(numbers) > 1} == {}
 
 
 def test_event_types_are_spelled_as_the_contract_spells_them(contracts):

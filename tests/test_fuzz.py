@@ -1,4 +1,4 @@
-"""Schemathesis against the running server: every operation of the twelve documents."""
+"""Schemathesis against the running server: every operation of every document."""
 
 import os
 

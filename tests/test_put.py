@@ -1,4 +1,4 @@
-"""PUT, which of the twelve contracts only TMF639 v4 has, for logical resources."""
+"""PUT, which of the contracts only TMF639 v4 has, for logical resources."""
 
 import httpx
 import pytest

@@ -125,8 +125,10 @@ def _chooser(discriminator, place) -> Iterator[str]:
 
 
 def published():
-    """Return the facts of the published contracts, read from them."""
-    return {file.stem: facts(read(file)) for file in sorted(PUBLISHED.glob("TMF*.yaml"))}
+    """Return the facts of the published contracts that we have one of, read from them."""
+    ours = {file.stem for file in OURS.glob("TMF*.yaml")}
+    files = {file.stem: file for file in PUBLISHED.rglob("TMF*.yaml")}
+    return {stem: facts(read(files[stem])) for stem in sorted(ours & files.keys())}
 
 
 def fingerprint():
