@@ -30,7 +30,7 @@ BELOW = {
     "assurance": (*GROUND, "security", "store", "events", "rest", *ROOMS, "fulfilment"),
     **dict.fromkeys(
         ("reconciliation", "capacity"),
-        (*GROUND, "security", "store", "events", "rest", *ROOMS, "fulfilment"),
+        (*GROUND, "security", "store", "events", "rest", *ROOMS, "fulfilment", "assurance"),
     ),
     "settings": (),
     "errors": (),
