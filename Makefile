@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-APT := iproute2 snmp snmpd
+APT := iproute2 openvswitch-switch osmo-hlr snmp snmpd
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test bench lint lab lock clean

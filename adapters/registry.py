@@ -13,7 +13,10 @@ from adapters.values import Target
 GROUP = "tmf_apis.adapters"
 
 #: Our own, so that they are found where the package runs from its source folder, not installed.
-BUILT_IN = {"snmp": "adapters.snmp:SnmpElement"}
+BUILT_IN = {
+    "osmo-hlr": "adapters.osmo_hlr:OsmoHlr",
+    "snmp": "adapters.snmp:SnmpElement",
+}
 
 OPERATIONS = (
     "probe", "inventory", "read", "services", "plan", "apply", "verify", "confirm", "rollback",

@@ -1,0 +1,237 @@
+"""A mobile subscriber register: Osmocom's HLR.
+
+Subscribers are made, changed and deleted over its control interface; their secret keys, which
+that does not take, over its command line. What it then does for a subscriber is asked over GSUP,
+as a serving node would ask. It has no room for the id of a service: a subscriber is one, and its
+IMSI is the port.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import ClassVar, Self
+
+from adapters import base, planning
+from adapters.credentials import Secret
+from adapters.errors import (
+    Conflict,
+    ElementError,
+    Misconfigured,
+    NotVerified,
+    PartiallyApplied,
+    Rejected,
+    Unreachable,
+    Unsupported,
+)
+from adapters.observations import RawFault, Sample, UsageRecord
+from adapters.osmo_hlr import effect, subscriber
+from adapters.osmo_hlr.ipa import Broken
+from adapters.osmo_hlr.register import Register
+from adapters.osmo_hlr.vty import rows
+from adapters.turns import turn
+from adapters.values import (
+    Facts,
+    Intent,
+    Inventory,
+    Observed,
+    Plan,
+    Step,
+    Target,
+    Transaction,
+    Verdict,
+)
+
+
+class OsmoHlr:
+    """One HLR; the address is that of its control interface.
+
+    Options of the target: ``vty`` and ``gsup``, where its command line and its serving nodes'
+    interface are (a port, or "host:port"), and ``timeout`` of one answer in seconds. The
+    credentials hold the keys of the SIM cards (``adapters.osmo_hlr.keys``).
+    """
+
+    capabilities: ClassVar = frozenset({base.ADMIN})
+
+    def __init__(self, target: Target, secret: Secret) -> None:
+        self.target = target
+        try:
+            self._register = Register(target, secret)
+        except ValueError as error:
+            raise Misconfigured(target.name, f"options or address: {error}") from error
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._register.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Broken as error:
+            raise Unreachable(self.target.name, str(error)) from error
+
+    def _turn(self) -> asyncio.Lock:
+        return turn(self._register.endpoint)
+
+    async def probe(self) -> Facts:
+        """Return what the HLR is, as its command line says; it tells neither uptime nor serial."""
+        async with self._turn():
+            with self._errors():
+                said = await self._register.vty.command("show version")
+        return Facts(
+            name=self._register.vty.host,
+            vendor="Osmocom",
+            model="OsmoHLR",
+            software=said.partition("\n")[0].strip() or "OsmoHLR",
+            serial="",
+            uptime=0.0,
+            boots=0,
+        )
+
+    async def inventory(self) -> Inventory:
+        """Return facts and no ports: subscribers come and go, ``services`` lists them."""
+        return Inventory(await self.probe(), (), datetime.now(UTC))
+
+    async def services(self) -> list[Observed]:
+        """Return every subscriber, ordered by IMSI; whose service it is the HLR does not know."""
+        async with self._turn():
+            with self._errors():
+                found = rows(await self._register.vty.command("show subscribers all"))
+        return [
+            Observed("", row.imsi, subscriber.settings(row.state), row.circuit or row.packet)
+            for row in found
+        ]
+
+    async def read(self, service_id: str) -> Observed | None:
+        """Refuse: the HLR knows subscribers by their IMSI, not by the id of a service."""
+        raise Unsupported(self.target.name, f"no room for the id of a service ({service_id})")
+
+    async def plan(self, intent: Intent) -> Plan:
+        """Return the steps to what is asked; see ``Adapter.plan``.
+
+        Raises:
+            Conflict: Another subscriber has the number.
+            Misconfigured: The subscriber is new and the credentials have no keys for it.
+        """
+        subscriber.check(self.target.name, intent)
+        keys = self._register.keys(intent.port) is not None
+        async with self._turn():
+            with self._errors():
+                current = await self._register.state(intent.port)
+                number = intent.settings.get("msisdn", "") if intent.present else ""
+                owner = await self._register.owner(str(number))
+        if owner not in {"", intent.port}:
+            raise Conflict(self.target.name, f"msisdn {number} is in use by subscriber {owner}")
+        if intent.present and not keys and current["keys"] == subscriber.NONE:
+            raise Misconfigured(
+                self.target.name, f"the credentials have no keys for IMSI {intent.port}"
+            )
+        target = subscriber.wanted(intent, current, keys=keys)
+        needed = subscriber.steps(intent, current, target)
+        return Plan(self.target.name, intent, needed, dict(current))
+
+    async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:
+        """Do what the plan says, one variable after the other; see ``Adapter.apply``."""
+        if confirm_within is not None:
+            raise Unsupported(self.target.name, "an HLR has no confirmed commit")
+        done: tuple[Step, ...] = ()
+        async with self._turn():
+            with self._errors():
+                current = await self._register.state(plan.intent.port)
+            planning.check_precondition(plan, current)
+            for step in subscriber.ordered(plan.steps):
+                try:
+                    with self._errors():
+                        current = await self._register.take(step, current)
+                except ElementError as error:
+                    done += () if isinstance(error, Rejected) else (step,)
+                    if not done:
+                        raise
+                    transaction = Transaction(plan.element, plan.intent, done)
+                    raise PartiallyApplied(transaction, error) from error
+                done += (step,)
+        return Transaction(plan.element, plan.intent, done)
+
+    async def verify(self, intent: Intent) -> Verdict:
+        """Return whether the subscriber is as asked, the keys included; they are not shown."""
+        keys = self._register.keys(intent.port)
+        async with self._turn():
+            with self._errors():
+                current = await self._register.state(intent.port)
+        expected = subscriber.wanted(intent, current, keys=keys is not None)
+        observed = current if current["subscriber"] else {"subscriber": False}
+        seen = {name: observed[name] for name in expected if name in observed}
+        return Verdict(self.target.name, expected, seen, datetime.now(UTC))
+
+    async def measure(self, intent: Intent) -> Verdict:
+        """Return whether the subscriber can attach, asked as a serving node asks.
+
+        A subscriber that is attached somewhere is left there: being attached is the proof. One
+        that is not is registered and purged again; its authentication counter moves on, as it
+        does whenever a card is switched on.
+        """
+        subscriber.check(self.target.name, intent)
+        async with self._turn():
+            with self._errors():
+                seen = await self._register.seen(intent.port)
+                current = subscriber.state(seen, None)
+                target = subscriber.wanted(intent, current, keys=False)
+                observed = await effect.attach(self._register, intent.port, seen or {})
+        return Verdict(self.target.name, effect.expected(target), observed, datetime.now(UTC))
+
+    async def confirm(self, transaction: Transaction) -> None:
+        """Do nothing: what is set lasts at once."""
+
+    async def rollback(self, transaction: Transaction) -> None:
+        """Set back what the transaction set; see ``Adapter.rollback``.
+
+        Raises:
+            Misconfigured: A subscriber would have to be made again whose keys nobody has.
+        """
+        imsi, steps = transaction.intent.port, subscriber.ordered(transaction.inverse)
+        if not steps:
+            return
+        async with self._turn():
+            with self._errors():
+                current = await self._register.state(imsi)
+                planning.check_untouched(transaction, current)
+                self._check_keys(imsi, steps)
+                for step in steps:
+                    current = await self._register.take(step, current)
+                observed = await self._register.state(imsi)
+        expected = {step.attribute: step.after for step in steps}
+        verdict = Verdict(self.target.name, expected, observed, datetime.now(UTC))
+        if not verdict.good:
+            raise NotVerified(verdict)
+
+    def _check_keys(self, imsi: str, steps: Sequence[Step]) -> None:
+        lost = any(step.attribute == "keys" and step.after == subscriber.OTHER for step in steps)
+        asked = any(step.attribute == "keys" and step.after == subscriber.ASKED for step in steps)
+        if lost or (asked and self._register.keys(imsi) is None):
+            raise Misconfigured(
+                self.target.name, f"the credentials do not have the keys that IMSI {imsi} had"
+            )
+
+    async def remove(self, service_id: str) -> Transaction:
+        """Refuse: plan an intent for the IMSI that is not present."""
+        raise Unsupported(self.target.name, f"no room for the id of a service ({service_id})")
+
+    async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
+        """Refuse: an HLR carries no traffic."""
+        raise Unsupported(self.target.name, f"no counters of subscribers {list(ports)}")
+
+    async def usage(self, service_id: str, since: datetime) -> list[UsageRecord]:
+        """Refuse: an HLR carries no traffic."""
+        raise Unsupported(self.target.name, f"no usage records ({service_id}, {since:%F})")
+
+    async def active_conditions(self) -> list[RawFault]:
+        """Refuse: an HLR reports no conditions."""
+        raise Unsupported(self.target.name, "an HLR reports no conditions")
+
+    async def faults(self) -> AsyncIterator[RawFault]:
+        """Refuse: an HLR reports no conditions."""
+        raise Unsupported(self.target.name, "an HLR reports no conditions")
+        yield  # what makes it a generator

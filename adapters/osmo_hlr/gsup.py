@@ -1,0 +1,157 @@
+"""Attaching as a subscriber would: what an SGSN or VLR asks the HLR, and what it answers.
+
+Source: libosmocore ``gsm/gsup.h``; "OsmoHLR User Manual", chapter "Generic Subscriber Update
+Protocol"; causes from 3GPP TS 24.008, section 10.5.5.14.
+"""
+
+import secrets
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+from adapters.osmo_hlr import ipa
+from adapters.osmo_hlr.ipa import Broken, Frame, Link
+
+UPDATE_LOCATION, UPDATE_LOCATION_ERROR, UPDATE_LOCATION_RESULT = 0x04, 0x05, 0x06
+SEND_AUTH_INFO, SEND_AUTH_INFO_ERROR, SEND_AUTH_INFO_RESULT = 0x08, 0x09, 0x0A
+PURGE, PURGE_ERROR, PURGE_RESULT = 0x0C, 0x0D, 0x0E
+INSERT_DATA, INSERT_DATA_RESULT = 0x10, 0x12
+IMSI_IE, CAUSE_IE, TUPLE_IE, DOMAIN_IE = 0x01, 0x02, 0x03, 0x28
+PACKET, CIRCUIT = 1, 2
+ID_GET, ID_RESPONSE, ID_ACK = 0x04, 0x05, 0x06
+SERIAL_TAG, NAME_TAG, UNIT_TAG = 0x00, 0x01, 0x08
+UNKNOWN, NOT_ALLOWED = 2, 7
+CAUSES = {UNKNOWN: "unknownSubscriber", NOT_ALLOWED: "notAllowed"}
+#: How we call ourselves; no serving node of an operator is called so.
+NAME = "tmf-probe-"
+#: Messages for somebody else that may come before ours.
+STRANGERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One GSUP message.
+
+    Attributes:
+        type: What it is.
+        elements: Its information elements in order: tag and value.
+    """
+
+    type: int
+    elements: tuple[tuple[int, bytes], ...]
+
+    @property
+    def outcome(self) -> str:
+        """What it says about a request: "accepted" or why it is not."""
+        for tag, value in self.elements:
+            if tag == CAUSE_IE:
+                cause = value[0] if value else 0
+                return CAUSES.get(cause, f"cause {cause}")
+        return "accepted"
+
+
+def digits(text: str) -> bytes:
+    """Return digits as packed, two an octet, the lower half first.
+
+    >>> digits("12345").hex()
+    '2143f5'
+    """
+    text += "f" * (len(text) % 2)
+    return bytes(int(text[at + 1] + text[at], 16) for at in range(0, len(text), 2))
+
+
+def encode(message: Message) -> bytes:
+    """Return the payload of a message."""
+    parts = (bytes((tag, len(value))) + value for tag, value in message.elements)
+    return bytes((ipa.GSUP, message.type)) + b"".join(parts)
+
+
+def decode(payload: bytes) -> Message | None:
+    """Return the message in a payload, or None if it is none.
+
+    >>> decode(bytes.fromhex("0505020107")).outcome
+    'notAllowed'
+    """
+    if len(payload) < 2 or payload[0] != ipa.GSUP:  # noqa: PLR2004 - protocol and type
+        return None
+    try:
+        return Message(payload[1], tuple(_elements(payload[2:])))
+    except ValueError:
+        return None
+
+
+def _elements(octets: bytes) -> Iterator[tuple[int, bytes]]:
+    while octets:
+        if len(octets) < 2 or len(octets) < 2 + octets[1]:  # noqa: PLR2004 - tag and length
+            raise ValueError("cut short")
+        yield octets[0], octets[2 : 2 + octets[1]]
+        octets = octets[2 + octets[1] :]
+
+
+class Probe:
+    """A serving node that asks for one subscriber; an asynchronous context manager.
+
+    Args:
+        endpoint: Host and port.
+        timeout: Of each answer, in seconds.
+        imsi: The subscriber.
+    """
+
+    def __init__(self, endpoint: tuple[str, int], timeout: float, imsi: str) -> None:
+        self._link = Link(endpoint, timeout)
+        self._imsi = imsi
+
+    async def __aenter__(self) -> Self:
+        await self._link.open()
+        await self._introduce(f"{NAME}{secrets.token_hex(6)}".encode() + b"\0")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._link.close()
+
+    async def _introduce(self, name: bytes) -> None:
+        """Say who we are as soon as the HLR asks; without a unit it hangs up."""
+        for _ in range(STRANGERS):
+            frame = await self._link.receive()
+            if frame.stream == ipa.CCM and frame.payload[:1] == bytes((ID_GET,)):
+                pairs = ((UNIT_TAG, b"0/0/0\0"), (NAME_TAG, name), (SERIAL_TAG, name))
+                text = (struct.pack(">HB", len(value) + 1, tag) + value for tag, value in pairs)
+                await self._link.send(Frame(ipa.CCM, bytes((ID_RESPONSE,)) + b"".join(text)))
+                await self._link.send(Frame(ipa.CCM, bytes((ID_ACK,))))
+                return
+        raise Broken("what answers there is no HLR")
+
+    async def authenticate(self) -> str:
+        """Ask for authentication vectors; return "accepted" if there are any, or why not."""
+        domain = (DOMAIN_IE, bytes((PACKET,)))
+        answer = await self._ask(SEND_AUTH_INFO, domain, ends=(SEND_AUTH_INFO_RESULT,))
+        if answer.type == SEND_AUTH_INFO_RESULT and TUPLE_IE not in dict(answer.elements):
+            return "noVectors"
+        return answer.outcome
+
+    async def attach(self, domain: int) -> str:
+        """Register the subscriber here; return "accepted" or why not."""
+        place = (DOMAIN_IE, bytes((domain,)))
+        answer = await self._ask(UPDATE_LOCATION, place, ends=(UPDATE_LOCATION_RESULT,))
+        if answer.type == UPDATE_LOCATION_RESULT:
+            await self._ask(PURGE, place, ends=(PURGE_RESULT,))
+        return answer.outcome
+
+    async def _ask(self, type: int, *elements: tuple[int, bytes], ends: tuple[int, ...]) -> Message:
+        """Send a request and return its answer; subscription data on the way is acknowledged."""
+        imsi = (IMSI_IE, digits(self._imsi))
+        await self._send(Message(type, (imsi, *elements)))
+        for _ in range(STRANGERS):
+            frame = await self._link.receive()
+            message = decode(frame.payload) if frame.stream == ipa.OSMO else None
+            if message is None or imsi not in message.elements:
+                continue
+            if message.type == INSERT_DATA:
+                await self._send(Message(INSERT_DATA_RESULT, (imsi,)))
+            elif message.type in {type + 1, *ends}:
+                return message
+        raise Broken("what answers there is no HLR")
+
+    async def _send(self, message: Message) -> None:
+        await self._link.send(Frame(ipa.OSMO, encode(message)))
