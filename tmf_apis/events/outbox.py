@@ -123,6 +123,7 @@ def changes(
     new: Mapping[str, Any],
     *,
     states: Iterable[str],
+    news: Iterable[str] = (),
     **origin: Unpack[Origin],
 ) -> list[dict[str, Any]]:
     """Return what a change is to subscribers: a state change, another attribute's, or both.
@@ -132,6 +133,7 @@ def changes(
         old: Its stored form before.
         new: Its stored form after.
         states: Attributes whose change is a StateChange.
+        news: What else has happened by it ("Milestone").
         **origin: As for every event.
     """
     names = {name for name in {*old, *new} if old.get(name) != new.get(name)} - STAMPS
@@ -140,4 +142,6 @@ def changes(
         events.append(state_changed(kind, new, **origin))
     if names - set(states):
         events.append(changed(kind, new, len(events), **origin))
+    for what in news:
+        events.append(happened(kind, what, new, len(events), **origin))
     return events

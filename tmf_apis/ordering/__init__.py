@@ -33,6 +33,7 @@ def room(
                 on_delete=rules.on_delete,
                 check=actions.check_offerings,
                 parties=rules.parties,
+                news=rules.news,
             ),
             "CancelProductOrder": Law(
                 lifecycle=TASK,

@@ -36,6 +36,8 @@ SETTLED = (
     "quote",
 )
 
+_MILESTONES, _ERRORS = "productOrderMilestone", "productOrderErrorMessage"
+
 #: What a client may still change in an item once work on the order has begun.
 _OPEN_IN_ITEM = frozenset({"note", "state"})
 
@@ -142,6 +144,27 @@ def past_no_return(order: Mapping[str, Any]) -> bool:
         milestone.get("name") == POINT_OF_NO_RETURN and milestone.get("status") == "Completed"
         for milestone in order.get("productOrderMilestone") or ()
     )
+
+
+def news(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the events that a change of an order is beside those of every resource.
+
+    A milestone that is reached or violated, a further jeopardy alert, a further error message.
+    """
+    reached = {
+        name: {(one.get("id"), one.get("status")) for one in order.get(_MILESTONES) or ()}
+        for name, order in (("old", old), ("new", new))
+    }
+    if any(status != "Yet-To-Reach" for _, status in reached["new"] - reached["old"]):
+        yield "Milestone"
+    if _ids(new.get("productOrderJeopardyAlert")) - _ids(old.get("productOrderJeopardyAlert")):
+        yield "JeopardyAlert"
+    if len(new.get(_ERRORS) or ()) > len(old.get(_ERRORS) or ()):
+        yield "ErrorMessage"
+
+
+def _ids(some: object) -> set[object]:
+    return {one.get("id") for one in some} if isinstance(some, list) else set()
 
 
 def _in_step(old: Resource, new: Resource) -> Resource:

@@ -240,6 +240,8 @@ class Law:
             the desk and the stored task, at least once; safe to repeat.
         parties: Ids of the parties that the resource belongs to; default: every relatedParty,
             engagedParty and customer/account owner reference found at the first level.
+        news: Names of further events that a change is, with the old and the new resource
+            ("Milestone" of ProductOrderMilestoneEvent); at most 14.
         state_event: Attributes whose change is a StateChangeEvent instead of an
             AttributeValueChangeEvent; default: the lifecycle's attribute.
     """
@@ -255,6 +257,7 @@ class Law:
     act: Callable[[Desk, Resource], Resource] | None = None
     begin: Callable[[Desk, Resource], None] | None = None
     parties: Callable[[Resource], Iterable[str]] | None = None
+    news: Callable[[Resource, Resource], Iterable[str]] | None = None
     state_event: frozenset[str] | None = None
 
     @property

@@ -369,6 +369,7 @@ class Writes:
         events = outbox.changes(
             kind, document["body"], body, tenant=identity.tenant, id=id, rev=rev + 1,
             parties=parties, now=circumstances.now, states=law.states,
+            news=law.news(document["body"], body) if law.news else (),
         )  # fmt: skip
         changes: Document = {"body": body, "text": text, "parties": parties}
         if loose:

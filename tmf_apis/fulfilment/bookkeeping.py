@@ -1,0 +1,162 @@
+"""Products and services of an order, written into their inventories; every deed safe to repeat."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from tmf_apis.errors import Conflict, NotFound
+from tmf_apis.fulfilment import records
+from tmf_apis.fulfilment.journal import Entry, Item
+from tmf_apis.fulfilment.values import ItemPlan, ProductPlan, ServicePlan, Taken
+from tmf_apis.rest.law import Desk, Resource
+
+PRODUCT, SERVICE = "Product", "Service"
+
+
+class Books:
+    """What the inventories are told of one order."""
+
+    def __init__(self, desk: Desk, order: Mapping[str, Any], items: Mapping[str, Resource]) -> None:
+        """Take the order.
+
+        Args:
+            desk: Sees the whole tenant.
+            order: The order.
+            items: Its items by id.
+        """
+        self._desk = desk
+        self._order = order
+        self._items = items
+
+    def look(self, item: Item) -> bool:
+        """Note in ``item.before`` what is there already; return whether that is news.
+
+        What is noted must be kept before ``begin`` is called: afterwards it cannot be found out.
+        """
+        if (plan := item.plan) is None or plan.product is None or records.is_new(plan):
+            return False
+        before = dict(item.before)
+        product = plan.product.id
+        if plan.change == "cease" and (found := self._get(PRODUCT, product)):
+            item.before.setdefault(f"{PRODUCT}:{product}", str(found.get("status", "")))
+        known = self._known(SERVICE, [one.id for one in plan.services])
+        for one in plan.services:
+            item.before.setdefault(f"{SERVICE}:{one.id}", known.get(one.id, ""))
+        return item.before != before
+
+    def begin(self, item: Item) -> None:
+        """Write what an item is about to make or end."""
+        if (plan := item.plan) is None or (product := plan.product) is None:
+            return
+        if plan.change == "cease":
+            self._edit(PRODUCT, product.id, lambda old: {**old, "status": records.ENDING})
+        elif records.is_new(plan):
+            made = self._product({"id": product.id}, plan, product, records.PENDING)
+            self._make(PRODUCT, made)
+            self._reserve(plan.services, made)
+        elif new := [one for one in plan.services if self._was_not(item, one)]:
+            self._reserve(new, self._get(PRODUCT, product.id) or {"id": product.id})
+
+    def _reserve(self, services: Iterable[ServicePlan], product: Resource) -> None:
+        for one in services:
+            self._make(SERVICE, records.service({"id": one.id}, one, product, records.RESERVED))
+
+    def _make(self, kind: str, resource: Resource) -> None:
+        with suppress(Conflict):  # made by an attempt that was cut short
+            self._desk.create(kind, resource)
+
+    @staticmethod
+    def _was_not(item: Item, service: ServicePlan) -> bool:
+        return item.before.get(f"{SERVICE}:{service.id}") == ""
+
+    def done(self, item: Item, entries: Sequence[Entry]) -> None:
+        """Write what an item has made, changed or ended."""
+        if (plan := item.plan) is None or (product := plan.product) is None:
+            return
+        now = self._desk.now
+        taken = [one.taken for one in entries if one.taken]
+        if plan.change == "cease":
+            self._edit(PRODUCT, product.id, lambda old: records.ended(old, now))
+            self._stop({*product.services, *(one.id for one in plan.services)} | _ceased(entries))
+            return
+
+        def run(old: Resource) -> Resource:
+            new = self._product(old, plan, product, product.status)
+            return records.running(new, product, taken, now)
+
+        made = self._put(PRODUCT, product.id, run)
+        for one in plan.services:
+            own = [t for t in taken if t.service in {one.id, *one.parts}]
+            self._put(SERVICE, one.id, partial(self._serving, one, made, own))
+        self._stop(_ceased(entries) - {one.id for one in plan.services})
+
+    def _serving(
+        self, plan: ServicePlan, product: Resource, taken: Sequence[Taken], old: Resource
+    ) -> Resource:
+        new = records.service(old, plan, product, records.ACTIVE)
+        enabled = product["status"] != "suspended"
+        return records.serving(new, taken, self._desk.now, enabled=enabled)
+
+    def failed(self, item: Item, *, cancelled: bool) -> None:
+        """Write that nothing came of an item; what was there before is as it was."""
+        if (plan := item.plan) is None or (product := plan.product) is None:
+            return
+        if plan.change == "cease":
+            if before := item.before.get(f"{PRODUCT}:{product.id}"):
+                self._edit(PRODUCT, product.id, lambda old: _back(old, before))
+        elif records.is_new(plan):
+            status = "cancelled" if cancelled else "aborted"
+            self._edit(PRODUCT, product.id, lambda old: {**old, "status": status})
+            self._stop({one.id for one in plan.services})
+        else:
+            self._stop({one.id for one in plan.services if self._was_not(item, one)})
+
+    def _product(
+        self, old: Resource, plan: ItemPlan, product: ProductPlan, status: str
+    ) -> Resource:
+        return records.product(old, product, self._items[plan.item], self._order, status)
+
+    def _stop(self, services: Iterable[str]) -> None:
+        now = self._desk.now
+        for id in sorted(services):
+            self._edit(SERVICE, id, lambda old: records.stopped(old, now))
+
+    def _known(self, kind: str, ids: Sequence[str]) -> dict[str, str]:
+        if not ids:
+            return {}
+        found = self._desk.find(kind, {"id": {"$in": sorted(ids)}}, limit=len(ids))
+        return {one["id"]: str(one.get("state", "")) for one in found}
+
+    def _get(self, kind: str, id: str) -> Resource | None:
+        try:
+            return self._desk.get(kind, id)
+        except NotFound:
+            return None
+
+    def _edit(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> None:
+        try:
+            self._desk.change(kind, id, edit)
+        except NotFound:  # made before there was this inventory, or taken out of it meanwhile
+            return
+
+    def _put(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:
+        """Change a resource, or make it where it is not there."""
+        try:
+            return self._desk.change(kind, id, edit)
+        except NotFound:
+            pass
+        try:
+            return self._desk.create(kind, edit({"id": id}))
+        except Conflict:  # an attempt that was cut short, or another one of the same moment
+            return self._desk.change(kind, id, edit)
+
+
+def _back(product: Resource, before: str) -> Resource:
+    return {**product, "status": before} if product.get("status") == records.ENDING else product
+
+
+def _ceased(entries: Iterable[Entry]) -> set[str]:
+    """Return the services that are on no carrier any more."""
+    gone = {one.task.service for one in entries if one.task.action == "cease"}
+    return gone - {one.task.service for one in entries if one.task.action != "cease"}
