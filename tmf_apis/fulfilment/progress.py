@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from tmf_apis.fulfilment.characteristics import objects
-from tmf_apis.ordering.rules import POINT_OF_NO_RETURN
+from tmf_apis.ordering.rules import ACCEPTED, POINT_OF_NO_RETURN
 from tmf_apis.rest.law import Resource, rfc3339
 
-ACCEPTED, RESERVED, COMPLETED = "accepted", "reserved", "completed"
+RESERVED, COMPLETED = "reserved", "completed"
 #: What each milestone means, in the order in which they are reached.
 MILESTONES: Mapping[str, str] = {
     ACCEPTED: "The order is planned and work on it has begun",
@@ -50,14 +50,6 @@ def reached(order: Resource, name: str, now: datetime, status: str = REACHED) ->
         for one in objects(order.get("productOrderMilestone"))
     ]
     return {**order, "productOrderMilestone": milestones}
-
-
-def has_reached(order: Mapping[str, Any], name: str) -> bool:
-    """Return whether a milestone of an order is behind it."""
-    return any(
-        one.get("name") == name and one.get("status") == REACHED
-        for one in objects(order.get("productOrderMilestone"))
-    )
 
 
 def warned(order: Resource, alert: tuple[str, str, str], now: datetime, *items: str) -> Resource:

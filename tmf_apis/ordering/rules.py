@@ -18,6 +18,8 @@ PRIORITIES = ("0", "1", "2", "3", "4")
 #: Name of the milestone that, once completed, makes an order impossible to cancel. Fulfilment
 #: sets it; an operator's other systems may, too.
 POINT_OF_NO_RETURN = "pointOfNoReturn"
+#: Name of the milestone that says that work on an order has begun.
+ACCEPTED = "accepted"
 
 #: What a client cannot change any more once an order is finished.
 SETTLED = (
@@ -37,6 +39,10 @@ SETTLED = (
 )
 
 _MILESTONES, _ERRORS = "productOrderMilestone", "productOrderErrorMessage"
+
+#: What a client cannot change any more once work on an order has begun, beside its items: it is
+#: in the inventories by then. The rest is merged, and reaches the work under way.
+BEGUN = ("requestedStartDate", "billingAccount", "agreement")
 
 #: What a client may still change in an item once work on the order has begun.
 _OPEN_IN_ITEM = frozenset({"note", "state"})
@@ -119,6 +125,10 @@ def _check_still_open(old: Resource, new: Resource) -> None:
                 "/productOrderItem: work on the order has begun; only note and state of an item"
                 " can be changed, anything else needs a new order"
             )
+        if late := [name for name in BEGUN if old.get(name) != new.get(name)]:
+            raise Conflict(
+                f"/{late[0]}: work on the order has begun, this cannot be changed any more"
+            )
         if new.get("state") == "cancelled":
             raise Conflict("/state: work on the order has begun; cancel it by cancelProductOrder")
 
@@ -131,18 +141,25 @@ def _ordered(order: Mapping[str, Any]) -> list[tuple[str, Resource]]:
 
 
 def begun(order: Mapping[str, Any]) -> bool:
-    """Return whether anything was done for an order, so that cancelling means undoing."""
-    at_work = order.get("state", ORDER.initial[0]) not in WAITING | ORDER.final
-    return at_work or any(
-        item.get("state", "acknowledged") not in WAITING for _, item in items.of(order)
-    )
+    """Return whether anything was done for an order, so that cancelling means undoing.
+
+    An order that was begun and waits (``held``, ``pending``) is known by its milestone.
+    """
+    if order.get("state", ORDER.initial[0]) not in WAITING | ORDER.final or has(order, ACCEPTED):
+        return True
+    return any(item.get("state", "acknowledged") not in WAITING for _, item in items.of(order))
 
 
 def past_no_return(order: Mapping[str, Any]) -> bool:
     """Return whether fulfilment has said that an order cannot be undone any more."""
+    return has(order, POINT_OF_NO_RETURN)
+
+
+def has(order: Mapping[str, Any], milestone: str) -> bool:
+    """Return whether an order has a milestone behind it."""
     return any(
-        milestone.get("name") == POINT_OF_NO_RETURN and milestone.get("status") == "Completed"
-        for milestone in order.get("productOrderMilestone") or ()
+        one.get("name") == milestone and one.get("status") == "Completed"
+        for one in order.get(_MILESTONES) or ()
     )
 
 
