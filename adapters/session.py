@@ -1,6 +1,8 @@
 """Requests to one SNMP agent, v2c or v3; the only module that knows pysnmp.
 
-Values come as plain Python: numbers, octets, object identifiers as text, None for "no such".
+What is read goes through ``polling``; pysnmp sets, and reads for users without a password, whose
+answers nobody could check. Values come as plain Python: numbers, octets, object identifiers and
+addresses as text, None for "no such".
 """
 
 import asyncio
@@ -15,30 +17,26 @@ from pysnmp.hlapi.v3arch.asyncio import (
     ObjectIdentity,
     ObjectType,
     SnmpEngine,
+    Udp6TransportTarget,
     UdpTransportTarget,
     bulk_cmd,
     get_cmd,
     set_cmd,
 )
 from pysnmp.proto import errind
-from pysnmp.proto.rfc1902 import Gauge32, Integer32, OctetString
+from pysnmp.proto.rfc1902 import Gauge32, Integer32, IpAddress, OctetString
 
 from adapters.credentials import Secret
 from adapters.errors import Misconfigured, Rejected, Unreachable
 from adapters.identity import authentication
+from adapters.polling import ERRORS, Poller
+from adapters.wire import message
 from adapters.wire.ber import Value
 
 Command = Callable[..., Awaitable[tuple[Any, Any, Any, Any]]]
 
 SYNTAX = {"gauge": Gauge32, "integer": Integer32, "truth": Integer32, "octets": OctetString}
 
-#: RFC 3416 section 3, error-status.
-ERRORS = (
-    "noError", "tooBig", "noSuchName", "badValue", "readOnly", "genErr", "noAccess", "wrongType",
-    "wrongLength", "wrongEncoding", "wrongValue", "noCreation", "inconsistentValue",
-    "resourceUnavailable", "commitFailed", "undoFailed", "authorizationError", "notWritable",
-    "inconsistentName",
-)  # fmt: skip
 #: What an agent says when our credentials are not the ones it knows (RFC 3414 section 3.2).
 BAD_CREDENTIALS = (
     errind.UnknownUserName,
@@ -85,32 +83,37 @@ class Session:
         self.endpoint = endpoint
         self._authentication = authentication(secret, element)
         self._patience = patience
+        self._poller: Poller | None = None
+        if "community" in secret or "auth_password" in secret:
+            waits = (patience.timeout,) * (patience.retries + 1)
+            self._poller = Poller(element, endpoint, secret, waits)
         self._engine: Any = None
         self._target: Any = None
+        self._open = False
         self._secured, self._answered = "community" not in secret, False
 
     async def __aenter__(self) -> Self:
-        timeout, retries = self._patience.timeout, self._patience.retries
-        try:
-            self._target = await UdpTransportTarget.create(self.endpoint, timeout, retries)
-        except (PySnmpError, OSError) as error:
-            raise Unreachable(self.element, f"no such host: {self.endpoint[0]}") from error
-        self._engine, self._answered = SnmpEngine(), False
+        if self._poller is not None:
+            await self._poller.open()
+        self._open = True
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._open = False
+        if self._poller is not None:
+            self._poller.close()
         if self._engine is not None:
             self._engine.close_dispatcher()
-            self._engine = None
-            await asyncio.sleep(0)  # asyncio closes the socket in its next round
+            self._engine = self._target = None
+        await asyncio.sleep(0)  # asyncio closes the sockets in its next round
 
     async def get(self, oids: Sequence[str]) -> dict[str, Value]:
         """Return the values of some instances; None for one that is not there."""
         found: dict[str, Value] = {}
         for at in range(0, len(oids), BATCH):
             asked = oids[at : at + BATCH]
-            answer = await self._ask(get_cmd, [ObjectType(ObjectIdentity(oid)) for oid in asked])
-            found.update(zip(asked, (_plain(value) for _, value in answer), strict=False))
+            answer = dict(await self._read(message.GET, asked))
+            found.update((oid, answer.get(oid)) for oid in asked)
         return found
 
     async def set(self, oid: str, syntax: str, content: int | bytes) -> None:
@@ -123,31 +126,51 @@ class Session:
         found: dict[str, dict[str, Value]] = {column: {} for column in columns}
         last = {column: column for column in columns}
         while last:
-            names = list(last)
-            request = [ObjectType(ObjectIdentity(last[column])) for column in names]
-            answer = await self._ask(bulk_cmd, request, (0, ROWS))
-            before = dict(last)
+            names, before = list(last), dict(last)
+            answer = await self._read(message.GET_BULK, list(last.values()))
             for place, (oid, value) in enumerate(answer):
-                self._take(names[place % len(names)], str(oid), value, last, found)
+                self._take(names[place % len(names)], oid, value, last, found)
             self._check_progress(before, last, found)
         return found
+
+    async def first(self, column: str) -> dict[str, Value]:
+        """Return the first rows of a column: instance -> value."""
+        answer = await self._read(message.GET_BULK, [column])
+        rows = ((oid[len(column) + 1 :], value) for oid, value in answer)
+        inside = [oid.startswith(f"{column}.") for oid, _ in answer]
+        return {
+            instance: value
+            for (instance, value), own in zip(rows, inside, strict=True)
+            if own and value is not None
+        }
+
+    async def _read(self, tag: int, oids: Sequence[str]) -> list[tuple[str, Value]]:
+        if self._poller is not None:
+            rows = ROWS if tag == message.GET_BULK else 0
+            answer = await self._poller.ask(tag, list(oids), rows=rows)
+            return [(one.oid, one.value) for one in answer]
+        variables = [ObjectType(ObjectIdentity(oid)) for oid in oids]
+        if tag == message.GET_BULK:
+            found = await self._ask(bulk_cmd, variables, (0, ROWS))
+        else:
+            found = await self._ask(get_cmd, variables)
+        return [(str(oid), _plain(value)) for oid, value in found]
 
     @staticmethod
     def _take(
         column: str,
         oid: str,
-        value: object,
+        value: Value,
         last: dict[str, str],
         found: Mapping[str, dict[str, Value]],
     ) -> None:
         if column not in last:
             return
-        plain = _plain(value)
-        if plain is None or not oid.startswith(f"{column}."):
+        if value is None or not oid.startswith(f"{column}."):
             del last[column]
         else:
             last[column] = oid
-            found[column][oid[len(column) + 1 :]] = plain
+            found[column][oid[len(column) + 1 :]] = value
 
     def _check_progress(
         self,
@@ -164,8 +187,10 @@ class Session:
     async def _ask(
         self, command: Command, variables: Sequence[Any], numbers: tuple[int, ...] = ()
     ) -> list[Any]:
-        if self._engine is None:
+        if not self._open:
             raise Misconfigured(self.element, "the adapter is not open")
+        if self._engine is None:
+            self._engine, self._target = SnmpEngine(), await self._transport()
         indication, status, index, answer = await self._once(command, variables, numbers)
         if indication and self._secured and self._answered:
             # pysnmp 7.1 does not find back to a v3 agent that has restarted; a new engine does.
@@ -182,6 +207,13 @@ class Session:
             reason = ERRORS[number] if number < len(ERRORS) else f"error {number}"
             raise Rejected(self.element, f"{reason} at {path}", path=path, reason=reason)
         return list(answer)
+
+    async def _transport(self) -> object:
+        kind = Udp6TransportTarget if ":" in self.endpoint[0] else UdpTransportTarget
+        try:
+            return await kind.create(self.endpoint, self._patience.timeout, self._patience.retries)
+        except (PySnmpError, OSError) as error:
+            raise Unreachable(self.element, f"no such host: {self.endpoint[0]}") from error
 
     async def _once(
         self, command: Command, variables: Sequence[Any], numbers: tuple[int, ...]
@@ -212,6 +244,8 @@ def _arcs(oid: str) -> tuple[int, ...]:
 def _plain(value: object) -> Value:
     if isinstance(value, univ.Null):  # noSuchInstance and its like; pyasn1 makes them octets too
         return None
+    if isinstance(value, IpAddress):
+        return str(value.prettyPrint())
     if isinstance(value, univ.Integer):
         return int(value)
     if isinstance(value, univ.OctetString):

@@ -155,6 +155,12 @@ def community(octets: bytes) -> tuple[int, bytes, Pdu | TrapV1]:
 
 def encode(number: int, name: bytes, content: Pdu) -> bytes:
     """Return a v1 or v2c message."""
+    head = ber.encode_integer(number) + ber.encode(ber.OCTETS, name)
+    return ber.encode(ber.SEQUENCE, head + encode_pdu(content))
+
+
+def encode_pdu(content: Pdu) -> bytes:
+    """Return a PDU, without the message around it."""
     bindings = b"".join(
         ber.encode(
             ber.SEQUENCE,
@@ -168,7 +174,4 @@ def encode(number: int, name: bytes, content: Pdu) -> bytes:
         + ber.encode_integer(content.error_index)
         + ber.encode(ber.SEQUENCE, bindings)
     )
-    return ber.encode(
-        ber.SEQUENCE,
-        ber.encode_integer(number) + ber.encode(ber.OCTETS, name) + ber.encode(content.tag, body),
-    )
+    return ber.encode(content.tag, body)

@@ -1,4 +1,4 @@
-"""SNMPv3 messages as a receiver of notifications opens them: the user-based security model.
+"""SNMPv3 messages as who receives them opens them: the user-based security model.
 
 Source: RFC 3412 section 6 (message), RFC 3414 (USM, SHA), RFC 7860 (SHA-2), RFC 3826 (AES).
 """
@@ -134,6 +134,7 @@ class Envelope:
         salt: What the encryption was seasoned with.
         content: Start of the scoped PDU, or of the octets it is encrypted in.
         end: End of the message.
+        message: Number that joins a response and its request.
     """
 
     flags: int
@@ -145,6 +146,7 @@ class Envelope:
     salt: bytes
     content: int
     end: int
+    message: int = 0
 
 
 def envelope(octets: bytes) -> Envelope:
@@ -157,7 +159,8 @@ def envelope(octets: bytes) -> Envelope:
     if number != message.V3:
         raise Malformed(f"version {number} has no users")
     start, header_end = ber.expect(octets, at, end, ber.SEQUENCE)
-    _, place = ber.expect(octets, start, header_end, ber.INTEGER)  # msgID
+    number, place = ber.expect(octets, start, header_end, ber.INTEGER)
+    message_id = ber.integer(octets[number:place])
     _, place = ber.expect(octets, place, header_end, ber.INTEGER)  # msgMaxSize
     flag, place = ber.expect(octets, place, header_end, ber.OCTETS)
     model, model_end = ber.expect(octets, place, header_end, ber.INTEGER)
@@ -183,6 +186,7 @@ def envelope(octets: bytes) -> Envelope:
         octets[salt:salt_end],
         content,
         end,
+        message_id,
     )
 
 
@@ -205,15 +209,27 @@ def open_message(octets: bytes, found: Envelope, user: User) -> Pdu:
     if not hmac.compare_digest(code, octets[start:stop]):
         raise Refused("wrong authentication code")
     user.check_time(found.engine, found.boots, found.seconds)
-    content, at, end = octets, found.content, found.end
-    if found.flags & ENCRYPTED:
-        at, end = ber.expect(octets, at, end, ber.OCTETS)
-        content, at = _decrypted(octets[at:end], found, privacy), 0
-        end = len(content)
-    at, end = ber.expect(content, at, end, ber.SEQUENCE)
-    _, at = ber.expect(content, at, end, ber.OCTETS)  # contextEngineID
-    _, at = ber.expect(content, at, end, ber.OCTETS)  # contextName
-    pdu = message.pdu(content, at, end)
+    if not found.flags & ENCRYPTED:
+        return content(octets, found)
+    at, end = ber.expect(octets, found.content, found.end, ber.OCTETS)
+    plain = _decrypted(octets[at:end], found, privacy)
+    return _scoped(plain, 0, len(plain))
+
+
+def content(octets: bytes, found: Envelope) -> Pdu:
+    """Return the PDU in a message that is not encrypted; nothing is checked.
+
+    Raises:
+        Malformed: It is not a message.
+    """
+    return _scoped(octets, found.content, found.end)
+
+
+def _scoped(octets: bytes, at: int, end: int) -> Pdu:
+    at, end = ber.expect(octets, at, end, ber.SEQUENCE)
+    _, at = ber.expect(octets, at, end, ber.OCTETS)  # contextEngineID
+    _, at = ber.expect(octets, at, end, ber.OCTETS)  # contextName
+    pdu = message.pdu(octets, at, end)
     if not isinstance(pdu, Pdu):
         raise Malformed("a v1 trap in a v3 message")
     return pdu
@@ -224,6 +240,10 @@ def _decrypted(octets: bytes, found: Envelope, key: bytes | None) -> bytes:
         raise Refused("cannot be decrypted")
     if not (0 <= found.boots < 2**31 and 0 <= found.seconds < 2**31):
         raise Malformed("impossible time")
-    vector = struct.pack(">II", found.boots, found.seconds) + found.salt
-    decryptor = Cipher(algorithms.AES(key), CFB(vector)).decryptor()
+    decryptor = cipher(key, found.boots, found.seconds, found.salt).decryptor()
     return decryptor.update(octets) + decryptor.finalize()
+
+
+def cipher(key: bytes, boots: int, seconds: int, salt: bytes) -> Cipher[CFB]:
+    """Return the cipher of a message (RFC 3826 section 3.1)."""
+    return Cipher(algorithms.AES(key), CFB(struct.pack(">II", boots, seconds) + salt))
