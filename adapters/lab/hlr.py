@@ -27,8 +27,8 @@ CONFIGURATION = """\
 log stderr
  logging color 0
  logging level set-all notice
-line vty
-{password} bind {address}
+{password}line vty
+ bind {address}
 ctrl
  bind {address}
 hlr
@@ -90,7 +90,7 @@ class HlrLab:
         """
         self._files = Path(tempfile.mkdtemp(prefix="tmfhlr-"))
         self.address = free_address()
-        password = f" password {self._password}\n login\n" if self._password else ""
+        password = f"enable password {self._password}\n" if self._password else ""
         text = CONFIGURATION.format(address=self.address, password=password)
         (self._files / "osmo-hlr.cfg").write_text(text, "utf-8")
         try:
@@ -114,8 +114,8 @@ class HlrLab:
         """
         log = self._files / "log"
         with log.open("ab") as said:
-            self._process = subprocess.Popen(  # noqa: S603
-                ("osmo-hlr", "-c", "osmo-hlr.cfg", "-l", "hlr.db"),
+            self._process = subprocess.Popen(
+                ("osmo-hlr", "-c", "osmo-hlr.cfg", "-l", "hlr.db"),  # noqa: S607
                 cwd=self._files,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

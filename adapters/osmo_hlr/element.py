@@ -28,7 +28,7 @@ from adapters.observations import RawFault, Sample, UsageRecord
 from adapters.osmo_hlr import effect, subscriber
 from adapters.osmo_hlr.ipa import Broken
 from adapters.osmo_hlr.register import Register
-from adapters.osmo_hlr.vty import rows
+from adapters.osmo_hlr.vty import WrongPassword, rows
 from adapters.turns import turn
 from adapters.values import (
     Facts,
@@ -70,6 +70,8 @@ class OsmoHlr:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except WrongPassword as error:
+            raise Misconfigured(self.target.name, str(error)) from error
         except Broken as error:
             raise Unreachable(self.target.name, str(error)) from error
 

@@ -21,8 +21,14 @@ IMSI_IE, CAUSE_IE, TUPLE_IE, DOMAIN_IE = 0x01, 0x02, 0x03, 0x28
 PACKET, CIRCUIT = 1, 2
 ID_GET, ID_RESPONSE, ID_ACK = 0x04, 0x05, 0x06
 SERIAL_TAG, NAME_TAG, UNIT_TAG = 0x00, 0x01, 0x08
-UNKNOWN, NOT_ALLOWED = 2, 7
-CAUSES = {UNKNOWN: "unknownSubscriber", NOT_ALLOWED: "notAllowed"}
+#: For packet switched services the HLR says 7, for circuit switched ones 11 (this network is not
+#: allowed): it means the same.
+UNKNOWN, NOT_ALLOWED, NETWORK_NOT_ALLOWED = 2, 7, 11
+CAUSES = {
+    UNKNOWN: "unknownSubscriber",
+    NOT_ALLOWED: "notAllowed",
+    NETWORK_NOT_ALLOWED: "notAllowed",
+}
 #: How we call ourselves; no serving node of an operator is called so.
 NAME = "tmf-probe-"
 #: Messages for somebody else that may come before ours.

@@ -21,6 +21,10 @@ LARGEST = 256 * 1024 * 1024  # octets of one answer
 CHUNK = 65536
 
 
+class WrongPassword(Broken):
+    """The command line wants another password than the credentials have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A subscriber in the HLR's list.
@@ -100,6 +104,7 @@ class Vty:
         """Give a command and return what it prints, without its echo and the prompt.
 
         Raises:
+            WrongPassword: The credentials do not open it.
             Broken: No whole answer; whether it was done is not known. The message does not quote
                 the command, which may be secret.
         """
@@ -121,14 +126,14 @@ class Vty:
                 self._streams = await asyncio.open_connection(*self._endpoint)
         except UnicodeError as error:
             raise Broken(f"no such host: {error}") from error
-        said = await self._until(PROMPT)
-        if said.endswith(PASSWORD):
-            said = await self._say(self._password, PROMPT)
-        if (prompt := PROMPT.search(said)) is None:
-            raise Broken("the HLR wants another password")
+        if (prompt := PROMPT.search(await self._until(PROMPT))) is None:
+            raise Broken("what answers there is no HLR")
         self.host = prompt[1].decode("ascii", "replace")
-        if (await self._say("enable", self._ready)).endswith(PASSWORD):
-            await self._say(self._password, self._ready)
+        said = await self._say("enable", self._ready)
+        if said.endswith(PASSWORD):
+            said = await self._say(self._password, self._ready)
+        if said.endswith(PASSWORD):
+            raise WrongPassword("the command line wants another password")
         await self._give("terminal length 0")
 
     @property
@@ -137,8 +142,6 @@ class Vty:
 
     async def _give(self, text: str) -> str:
         said = await self._say(text, self._ready)
-        if said.endswith(PASSWORD):
-            raise Broken("the HLR wants another password")
         lines = said.decode("utf-8", "replace").replace("\r", "").split("\n")
         return "\n".join(lines[1:-1])
 
