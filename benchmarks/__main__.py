@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import requests, scale
+from benchmarks import fulfilment, requests, scale
 
 if __name__ == "__main__":
     quick = "--quick" in sys.argv
@@ -10,3 +10,5 @@ if __name__ == "__main__":
     requests.main()
     sys.argv[1:] = ["--documents", "100000", "--rounds", "50"] if quick else []
     scale.main()
+    sys.argv[1:] = ["--quick"] if quick else []
+    fulfilment.main()

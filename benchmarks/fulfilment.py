@@ -1,0 +1,264 @@
+"""Orders a second, time of one order, and what it costs whom: from POST to ``completed``.
+
+``python -m benchmarks.fulfilment``: a server with worker, Temporal and database of its own. One
+order after another, many at once, one of 1,000 items, each on elements that answer at once
+(``benchmarks.instant``), then one after another on real elements where the machine has them.
+"""
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from adapters.lab import Lab, available
+from benchmarks.operator import FINAL, ORDERS, OURS, Operator, operator, order
+
+#: Most of our processor time an order may take, in milliseconds.
+BAR = 30.0
+#: Longest wait for one order, and for all that are queued without one being done, in seconds.
+PATIENCE = 120.0
+#: Longest pause between two lines about memory, in seconds.
+LONGEST = 30.0
+_PAUSE = 0.005
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer orders")
+    parser.add_argument("--single", type=int, help="orders one after another")
+    parser.add_argument("--queued", type=int, help="orders at once")
+    parser.add_argument("--items", type=int, help="items of the large order; 0: none")
+    parser.add_argument("--real", type=int, help="orders one after another on each real element")
+    parser.add_argument("--profile", default="", help="file for a profile of the worker (py-spy)")
+    options = parser.parse_args()
+    usual = (20, 500, 1000, 10) if options.quick else (100, 10_000, 1000, 100)
+    for name, value in zip(("single", "queued", "items", "real"), usual, strict=True):
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    with tempfile.TemporaryDirectory(prefix="tmf-bench-") as folder:
+        measure(options, Path(folder))
+
+
+def measure(options: argparse.Namespace, folder: Path) -> None:
+    """Run every part on one server."""
+    needed = options.single + options.queued + options.items + 1
+    elements = max(4, min(20, needed // 100))
+    with operator(folder) as it:
+        places = it.build(elements, needed // elements + 20)
+        offering = it.offering()
+        ended(it, it.post(ORDERS, order(offering, place=places[0]))["id"])  # everything is warm
+        print("\nOn elements that answer at once (adapter instant, in the worker's memory)")
+        one_by_one(it, [order(offering, place=places[n % elements]) for n in range(options.single)])
+        with profiled(it, options.profile):
+            queued(it, [order(offering, place=places[n % elements]) for n in range(options.queued)])
+        if options.items:
+            large(it, order(offering, items=options.items))
+        if options.real:
+            real(it, offering, options.real)
+
+
+class profiled:  # noqa: N801 - reads as a function
+    """Profile the worker with py-spy meanwhile, where a file is named."""
+
+    def __init__(self, it: Operator, file: str) -> None:
+        command = ["py-spy", "record", "-n", "-f", "raw", "-r", "200", "-t", "-o", file, "-p"]
+        self._command = [*command, str(it.pids["worker"])] if file else []
+
+    def __enter__(self) -> None:
+        self._process = subprocess.Popen(self._command) if self._command else None  # noqa: S603
+
+    def __exit__(self, *_: object) -> None:
+        if self._process:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(60)
+
+
+def ended(it: Operator, id: str) -> dict[str, Any]:
+    """Wait for the final state of an order and return the order."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        found = it.client.get(f"{it.url}{ORDERS}/{id}").json()
+        if found["state"] in FINAL:
+            return found
+        time.sleep(_PAUSE)
+    raise SystemExit(f"order {id} does not end")
+
+
+def percentiles(seconds: Sequence[float]) -> str:
+    """Return the middle and the worst of some times."""
+    ordered = sorted(seconds)
+    last = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    return f"p50 {1000 * statistics.median(ordered):.0f} ms, p99 {1000 * last:.0f} ms"
+
+
+def timed(it: Operator, body: dict[str, Any]) -> float:
+    """Place an order and return the seconds until it is completed."""
+    started = time.perf_counter()
+    found = ended(it, it.post(ORDERS, body)["id"])
+    if found["state"] != "completed":
+        raise SystemExit(f"an order is {found['state']}: {json.dumps(found)[:2000]}")
+    return time.perf_counter() - started
+
+
+def one_by_one(it: Operator, bodies: Sequence[dict[str, Any]]) -> None:
+    """Print how long one order takes while nothing else is done."""
+    took = [timed(it, one) for one in bodies]
+    if took:
+        print(f"  one order, {len(took)} one after another: {percentiles(took)}", flush=True)
+
+
+def costs(before: dict[str, float], after: dict[str, float], orders: int) -> str:
+    """Return the processor time of an order by process, and the share of it that is ours."""
+    each = {name: 1000 * (after[name] - before[name]) / orders for name in before}
+    ours = sum(each[name] for name in OURS)
+    parts = ", ".join(f"{name} {value:.1f}" for name, value in each.items())
+    verdict = "ok" if ours < BAR else "OVER"
+    share = ours / sum(each.values())
+    return f"{parts} ms; ours {ours:.1f} ms, {share:.0%} of all; bar {BAR:g} ms {verdict}"
+
+
+def queued(it: Operator, bodies: Sequence[dict[str, Any]]) -> None:
+    """Place many orders at once; print orders a second, processor time and memory over time."""
+    if not bodies:
+        return
+    it.settle()
+    already, before, started = it.ended(), it.times(), time.perf_counter()
+    print(f"  {len(bodies):,} orders at once")
+    with ThreadPoolExecutor(1) as watcher:
+        watching = watcher.submit(watch, it, already + len(bodies), started)
+        place(it, bodies)
+        took = time.perf_counter() - started
+        print(f"    all accepted after {took:.1f} s, {len(bodies) / took:.0f}/s", flush=True)
+        done = watching.result()
+    total = done - started
+    it.settle()
+    print(f"    {len(bodies) / total:.1f} orders/s from the first POST to the last completed")
+    print(f"    processor time an order: {costs(before, it.times(), len(bodies))}", flush=True)
+    check(it, already, len(bodies))
+
+
+def place(it: Operator, bodies: Sequence[dict[str, Any]]) -> None:
+    """Post orders over some connections."""
+    texts = [json.dumps(one).encode() for one in bodies]
+    head = {"Content-Type": "application/json"}
+
+    def some(part: Sequence[bytes]) -> None:
+        with httpx.Client(timeout=60) as client:
+            for text in part:
+                answer = client.post(f"{it.url}{ORDERS}", content=text, headers=head)
+                if answer.status_code != 201:  # noqa: PLR2004
+                    raise SystemExit(f"{answer.status_code} {answer.text}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(some, (texts[start::4] for start in range(4))))
+
+
+def watch(it: Operator, wanted: int, started: float) -> float:
+    """Print memory over time until so many orders have ended; return when that was."""
+    names = list(it.pids)
+    print(f"    {'s':>7} {'ended':>7} " + "".join(f"{name + ' MiB':>14}" for name in names))
+    rest = wanted - it.ended()
+    pause, told = 1.0, 0.0
+    last, since = -1, time.perf_counter()
+    while True:
+        now, count = time.perf_counter(), it.ended()
+        if count != last:
+            last, since = count, now
+        if now - told >= pause or count >= wanted:
+            told, pause = now, min(1.3 * pause, LONGEST)
+            sizes = it.sizes()
+            cells = "".join(f"{sizes[name]:14.0f}" for name in names)
+            print(f"    {now - started:7.1f} {rest - wanted + count:7,} {cells}", flush=True)
+        if count >= wanted:
+            return now
+        if now - since > PATIENCE:
+            raise SystemExit(f"no order ended for {PATIENCE:g} s")
+        time.sleep(0.25)
+
+
+def check(it: Operator, already: int, count: int) -> None:
+    """Say it where orders did not end well."""
+    states = it.database["ProductOrder"].aggregate(
+        [{"$group": {"_id": "$body.state", "count": {"$sum": 1}}}]
+    )
+    found = {one["_id"]: one["count"] for one in states}
+    if found.get("completed", 0) < already + count:
+        print(f"    NOT ALL COMPLETED: {found}")
+
+
+def large(it: Operator, body: dict[str, Any]) -> None:
+    """Print how long one order of many items takes, what it costs and how memory grows."""
+    it.settle()
+    count = len(body["productOrderItem"])
+    before, sizes, started = it.times(), it.sizes(), time.perf_counter()
+    id = it.post(ORDERS, body)["id"]
+    accepted = time.perf_counter() - started
+    most = sizes
+    while True:
+        found = it.database["ProductOrder"].find_one({"id": id}, {"body.state": 1})
+        most = {name: max(value, it.sizes()[name]) for name, value in most.items()}
+        if found and found["body"]["state"] in FINAL:
+            break
+        if time.perf_counter() - started > 10 * PATIENCE:
+            raise SystemExit("the large order does not end")
+        time.sleep(0.25)
+    took = time.perf_counter() - started
+    it.settle()
+    grown = ", ".join(f"{name} +{most[name] - sizes[name]:.0f}" for name in sizes)
+    print(f"  one order of {count:,} items: {found['body']['state']} after {took:.1f} s")
+    print(f"    accepted after {accepted:.2f} s; memory at most {grown} MiB")
+    print(f"    processor time an item: {costs(before, it.times(), count)}", flush=True)
+
+
+def real(it: Operator, offering: str, count: int) -> None:
+    """Print how long one order takes on each real element that the machine can have."""
+    for name, why, make in stands():
+        if why:
+            print(f"\nNot on {name}: {why}")
+            continue
+        print(f"\nOn a real element, {name}")
+        with make() as stand:
+            ports = it.add(stand.target, stand.credentials)
+            free = [id for port, id in ports.items() if port.startswith("sub")]
+            times: dict[str, list[float]] = {"add": [], "delete": []}
+            for number in range(count):
+                started = time.perf_counter()
+                body = order(offering, port=free[number % len(free)])
+                found = ended(it, it.post(ORDERS, body)["id"])
+                times["add"].append(time.perf_counter() - started)
+                if found["state"] != "completed":
+                    raise SystemExit(f"an order is {found['state']}: {json.dumps(found)[:2000]}")
+                product = found["productOrderItem"][0]["product"]["id"]
+                times["delete"].append(timed(it, deletion(product)))
+            for action, took in times.items():
+                print(f"  {action}, {count} one after another: {percentiles(took)}", flush=True)
+
+
+def deletion(product: str) -> dict[str, Any]:
+    """Return the order that ends a product."""
+    item = {"@type": "ProductOrderItem", "id": "1", "action": "delete",
+            "product": {"@type": "Product", "id": product}}  # fmt: skip
+    return {"@type": "ProductOrder", "productOrderItem": [item]}
+
+
+def stands() -> list[tuple[str, str, Callable[[], Any]]]:
+    """Return the kinds of real elements: name, why there is none here, what makes one."""
+    missing = available() or ""
+    return [("snmpd (SNMP v3)", missing, lambda: Lab("gw-bench", ports=4))]
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""An element that answers at once: its ports lie in the memory of the worker that asks.
+
+It is an adapter like those of other packages: the benchmark names it by an entry point of its own.
+With it, what is measured is fulfilment; over SNMP a simulator of 500 ports and the protocol would
+take more time than the order.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar, Self
+
+from adapters.credentials import Secret
+from adapters.errors import Conflict, Rejected
+from adapters.observations import RawFault, Sample, UsageRecord
+from adapters.values import (
+    Facts,
+    Intent,
+    Inventory,
+    Observed,
+    Plan,
+    Port,
+    Setting,
+    Step,
+    Target,
+    Transaction,
+    Verdict,
+)
+
+SPEED = 10**9
+_elements: dict[str, dict[str, dict[str, Setting]]] = {}
+
+
+def port(number: int) -> str:
+    """Return the name of a port, the first being 1."""
+    return f"p{number:05d}"
+
+
+def announce(folder: Path) -> None:
+    """Write what makes Python find the adapter ``instant`` where ``folder`` is on its path."""
+    place = folder / "instant_element-1.dist-info"
+    place.mkdir(parents=True)
+    (place / "METADATA").write_text("Metadata-Version: 2.1\nName: instant-element\nVersion: 1\n")
+    entry = "[tmf_apis.adapters]\ninstant = benchmarks.instant:InstantElement\n"
+    (place / "entry_points.txt").write_text(entry)
+
+
+class InstantElement:
+    """One element; option ``ports`` says how many it has."""
+
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, target: Target, secret: Secret) -> None:  # noqa: ARG002
+        self.target = target
+        count = int(target.options.get("ports", "100"))
+        self._ports = _elements.setdefault(
+            target.name, {port(number): {"tag": ""} for number in range(1, count + 1)}
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close nothing."""
+
+    async def probe(self) -> Facts:
+        """Return what it says it is."""
+        return Facts(self.target.name, "bench", "instant", "1", "", 0.0, 1)
+
+    async def inventory(self) -> Inventory:
+        """Return its ports."""
+        ports = tuple(
+            Port(
+                name, str(number), str(one["tag"]), enabled=True, up=True, speed=SPEED, mac="",
+                access=True,
+            )
+            for number, (name, one) in enumerate(self._ports.items())
+        )  # fmt: skip
+        return Inventory(await self.probe(), ports, datetime.now(UTC))
+
+    async def services(self) -> list[Observed]:
+        """Return what is on its ports."""
+        return [
+            Observed(str(one["tag"]), name, {k: v for k, v in one.items() if k != "tag"}, up=True)
+            for name, one in self._ports.items()
+            if one["tag"]
+        ]
+
+    async def read(self, service_id: str) -> Observed | None:
+        """Return the port with a tag."""
+        found = (one for one in await self.services() if one.service_id == service_id)
+        return next(found, None)
+
+    def _state(self, name: str) -> dict[str, Setting]:
+        try:
+            return self._ports[name]
+        except KeyError:
+            message = f"no port {name!r}"
+            raise Rejected(self.target.name, message, reason="noSuchPort") from None
+
+    def _wanted(self, intent: Intent) -> dict[str, Setting]:
+        if intent.present:
+            return {"tag": intent.service_id, **intent.settings}
+        found = self._state(intent.port)
+        return {"tag": "", **{name: 0 for name in found if name != "tag"}}
+
+    async def plan(self, intent: Intent) -> Plan:
+        """Return the difference."""
+        found = self._state(intent.port)
+        if found["tag"] not in {"", intent.service_id}:
+            raise Conflict(self.target.name, f"port {intent.port} has {found['tag']}")
+        wanted = self._wanted(intent)
+        steps = tuple(
+            Step(intent.port, name, found.get(name, 0), value)
+            for name, value in wanted.items()
+            if found.get(name, 0) != value
+        )
+        before = {name: found.get(name, 0) for name in wanted}
+        return Plan(self.target.name, intent, steps, before)
+
+    async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:  # noqa: ARG002
+        """Do it."""
+        found = self._state(plan.intent.port)
+        found |= {step.attribute: step.after for step in plan.steps}
+        return Transaction(plan.element, plan.intent, plan.steps)
+
+    async def verify(self, intent: Intent) -> Verdict:
+        """Read it back."""
+        wanted, found = self._wanted(intent), self._state(intent.port)
+        observed = {name: found.get(name, 0) for name in wanted}
+        return Verdict(self.target.name, wanted, observed, datetime.now(UTC))
+
+    async def confirm(self, transaction: Transaction) -> None:
+        """Do nothing: it lasts."""
+
+    async def rollback(self, transaction: Transaction) -> None:
+        """Set it back."""
+        found = self._state(transaction.intent.port)
+        found |= {step.attribute: step.after for step in transaction.inverse}
+
+    async def remove(self, service_id: str) -> Transaction:
+        """Take a service off."""
+        if (found := await self.read(service_id)) is None:
+            return Transaction(self.target.name, Intent(service_id, "", present=False))
+        return await self.apply(await self.plan(Intent(service_id, found.port, present=False)))
+
+    async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:  # noqa: ARG002
+        """Return nothing: it counts nothing."""
+        return []
+
+    async def usage(self, service_id: str, since: datetime) -> list[UsageRecord]:  # noqa: ARG002
+        """Return nothing: it records nothing."""
+        return []
+
+    async def active_conditions(self) -> list[RawFault]:
+        """Return nothing: it is always well."""
+        return []
+
+    async def faults(self) -> AsyncIterator[RawFault]:
+        """Yield nothing."""
+        return
+        yield
