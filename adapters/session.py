@@ -1,8 +1,7 @@
 """Requests to one SNMP agent, v2c or v3; the only module that knows pysnmp.
 
-What is read goes through ``polling``; pysnmp sets, and reads for users without a password, whose
-answers nobody could check. Values come as plain Python: numbers, octets, object identifiers and
-addresses as text, None for "no such".
+Requests go through ``client``, but for v3 users without a password: those are pysnmp's. Values
+come as plain Python: numbers, octets, object identifiers and addresses as text, None for "no such".
 """
 
 import asyncio
@@ -26,16 +25,22 @@ from pysnmp.hlapi.v3arch.asyncio import (
 from pysnmp.proto import errind
 from pysnmp.proto.rfc1902 import Gauge32, Integer32, IpAddress, OctetString
 
+from adapters.client import ERRORS, Client
 from adapters.credentials import Secret
 from adapters.errors import Misconfigured, Rejected, Unreachable
 from adapters.identity import authentication
-from adapters.polling import ERRORS, Poller
-from adapters.wire import message
+from adapters.wire import ber, message
 from adapters.wire.ber import Value
+from adapters.wire.message import Variable
 
 Command = Callable[..., Awaitable[tuple[Any, Any, Any, Any]]]
 
-SYNTAX = {"gauge": Gauge32, "integer": Integer32, "truth": Integer32, "octets": OctetString}
+SYNTAX = {
+    "gauge": (ber.GAUGE32, Gauge32),
+    "integer": (ber.INTEGER, Integer32),
+    "truth": (ber.INTEGER, Integer32),
+    "octets": (ber.OCTETS, OctetString),
+}
 
 #: What an agent says when our credentials are not the ones it knows (RFC 3414 section 3.2).
 BAD_CREDENTIALS = (
@@ -83,25 +88,25 @@ class Session:
         self.endpoint = endpoint
         self._authentication = authentication(secret, element)
         self._patience = patience
-        self._poller: Poller | None = None
+        self._client: Client | None = None
         if "community" in secret or "auth_password" in secret:
             waits = (patience.timeout,) * (patience.retries + 1)
-            self._poller = Poller(element, endpoint, secret, waits)
+            self._client = Client(element, endpoint, secret, waits)
         self._engine: Any = None
         self._target: Any = None
         self._open = False
         self._secured, self._answered = "community" not in secret, False
 
     async def __aenter__(self) -> Self:
-        if self._poller is not None:
-            await self._poller.open()
+        if self._client is not None:
+            await self._client.open()
         self._open = True
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._open = False
-        if self._poller is not None:
-            self._poller.close()
+        if self._client is not None:
+            self._client.close()
         if self._engine is not None:
             self._engine.close_dispatcher()
             self._engine = self._target = None
@@ -118,8 +123,11 @@ class Session:
 
     async def set(self, oid: str, syntax: str, content: int | bytes) -> None:
         """Set one variable: several in one request are not one change on every agent."""
-        variable = ObjectType(ObjectIdentity(oid), SYNTAX[syntax](content))
-        await self._ask(set_cmd, [variable])
+        tag, kind = SYNTAX[syntax]
+        if self._client is not None:
+            await self._client.ask(message.SET, [Variable(oid, tag, content)])
+        else:
+            await self._ask(set_cmd, [ObjectType(ObjectIdentity(oid), kind(content))])
 
     async def table(self, columns: Sequence[str]) -> dict[str, dict[str, Value]]:
         """Return whole columns: column -> instance -> value."""
@@ -145,9 +153,9 @@ class Session:
         }
 
     async def _read(self, tag: int, oids: Sequence[str]) -> list[tuple[str, Value]]:
-        if self._poller is not None:
+        if self._client is not None:
             rows = ROWS if tag == message.GET_BULK else 0
-            answer = await self._poller.ask(tag, list(oids), rows=rows)
+            answer = await self._client.ask(tag, [Variable(oid) for oid in oids], rows=rows)
             return [(one.oid, one.value) for one in answer]
         variables = [ObjectType(ObjectIdentity(oid)) for oid in oids]
         if tag == message.GET_BULK:

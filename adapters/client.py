@@ -1,4 +1,4 @@
-"""Reads from one SNMP agent, v2c or v3, many times faster than pysnmp; see decision 0017.
+"""Requests to one SNMP agent, v2c or v3, many times faster than pysnmp; see decision 0017.
 
 An answer counts only if it comes from the address that was asked, answers a request that waits,
 and has our community or, for v3, a valid authentication code: anything else is as if it had never
@@ -7,7 +7,7 @@ come.
 
 import asyncio
 import secrets
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -114,8 +114,8 @@ class Secured:
         return found.message, content
 
 
-class Poller(asyncio.DatagramProtocol):
-    """Requests to one agent, for one event loop."""
+class Client(asyncio.DatagramProtocol):
+    """Requests to one agent, for one event loop; several may wait for their answers at once."""
 
     def __init__(
         self, element: str, endpoint: tuple[str, int], secret: Secret, waits: tuple[float, ...]
@@ -163,23 +163,24 @@ class Poller(asyncio.DatagramProtocol):
             self._transport.close()
             self._transport = None
 
-    async def ask(self, tag: int, oids: list[str], *, rows: int = 0) -> tuple[Variable, ...]:
+    async def ask(
+        self, tag: int, variables: Sequence[Variable], *, rows: int = 0
+    ) -> tuple[Variable, ...]:
         """Return the variables of an answer.
 
         Args:
-            tag: GET or GET_BULK.
-            oids: What is asked for.
+            tag: GET, GET_BULK or SET.
+            variables: What is asked for, or set.
             rows: Of GET_BULK: how many of the next variables of each.
 
         Raises:
             Rejected: The agent refuses, or does not know our user.
             Unreachable: No answer in time.
         """
-        content = Pdu(tag, 0, 0, rows, tuple(Variable(oid) for oid in oids))
-        answer = await self._answer(content)
+        answer = await self._answer(Pdu(tag, 0, 0, rows, tuple(variables)))
         if answer.error_status:
             place, status = answer.error_index, answer.error_status
-            path = oids[place - 1] if 0 < place <= len(oids) else ""
+            path = variables[place - 1].oid if 0 < place <= len(variables) else ""
             reason = ERRORS[status] if 0 < status < len(ERRORS) else f"error {status}"
             raise Rejected(self.element, f"{reason} at {path}", path=path, reason=reason)
         return answer.variables
