@@ -201,8 +201,9 @@ class MemoryDesk:
             law.after(desk, old, copy.deepcopy(new))
         return self.get(kind, id)
 
-    def delete(self, kind: str, id: str) -> None:
-        law, desk = self._law(kind, system=True)
+    def delete(self, kind: str, id: str, *, system: bool = True) -> None:
+        """Delete a resource; with ``system=False`` as if a client had asked for it."""
+        law, desk = self._law(kind, system=system)
         old = self.get(kind, id)
         if law.on_delete:
             law.on_delete(copy.deepcopy(old), desk.circumstances)

@@ -53,12 +53,17 @@ GEOJSON = re.compile(
 UPDATE = ("_Update", "_MVO")
 MANDATORY = re.compile(r"\S* required \S+")
 ENTITY_MVO = ({" allOf #Extensible"}, {" allOf #Extensible_MVO"})
+URI = "@schemaLocation: string/uri"
 EXTENSIBLE = {"@type: string", "@baseType: string", "@schemaLocation: string"}
 #: Schemas and bodies that are read in another way than published: what is missing, what is added.
 READINGS = {
     ("TMF620-v5", "Entity_MVO"): ENTITY_MVO,
     ("TMF622-v5", "Entity_MVO"): ENTITY_MVO,
     ("TMF678-v5", "Entity_MVO"): ENTITY_MVO,
+    **{
+        ("TMF637-v4", name): (set(), {"@type: string", "@baseType: string", URI})
+        for name in ("Product", "Product_Create", "Product_Update")
+    },
     ("TMF637-v4", "ProductStatusType"): (set(), {" enum aborted"}),
     ("TMF642-v4", "Alarm"): ({"id: integer"}, {"id: string"}),
     ("TMF642-v4", "AlarmRefOrValue"): ({"id: integer"}, {"id: string"}),

@@ -17,7 +17,17 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("
 MODULES = sorted(
     path for folder in ("tmf_apis", "adapters") for path in (ROOT / folder).rglob("*.py")
 )
-ROOMS = ("catalog", "ordering", "customer", "billing", "inventory", "alarms", "network")
+ROOMS = (
+    "catalog",
+    "ordering",
+    "customer",
+    "billing",
+    "inventory",
+    "alarms",
+    "network",
+    "products",
+    "services",
+)
 GROUND = ("settings", "errors")
 #: What each package of ``tmf_apis`` may import of the others.
 BELOW = {

@@ -1,13 +1,17 @@
-"""The indexes of the catalogue and ordering rooms serve the queries that they are for."""
+"""The indexes of these rooms serve the queries that they are for."""
 
 import pytest
 
 from tmf_apis.catalog import ROOM as CATALOG
 from tmf_apis.ordering import ROOM as ORDERING
+from tmf_apis.products import room as products
+from tmf_apis.services import room as services
+from tmf_apis.settings import Settings
 from tmf_apis.store.indexes import declared, ensure
 
 COUNT = 600
-MODELS = [*CATALOG.models, *ORDERING.models]
+ROOMS = (CATALOG, ORDERING, products(Settings()), services(Settings()))
+MODELS = [model for room in ROOMS for model in room.models]
 
 
 def paths(model):
@@ -54,5 +58,5 @@ def test_every_index_is_used_by_the_query_that_it_is_for(model, database):
 
 
 def test_every_kind_of_the_rooms_has_a_collection_of_its_name():
-    kinds = {*CATALOG.laws, *ORDERING.laws}
+    kinds = {kind for room in ROOMS for kind in room.laws}
     assert {model._get_collection_name() for model in MODELS} == kinds

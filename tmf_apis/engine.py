@@ -8,7 +8,17 @@ from typing import Any
 
 from pymongo.database import Database
 
-from tmf_apis import alarms, billing, catalog, customer, inventory, network, ordering
+from tmf_apis import (
+    alarms,
+    billing,
+    catalog,
+    customer,
+    inventory,
+    network,
+    ordering,
+    products,
+    services,
+)
 from tmf_apis.events.envelope import Audience, Json, notification
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.subscriptions import Subscriptions, Wanted
@@ -46,6 +56,8 @@ ROOMS: tuple[Callable[[Settings], Room], ...] = (
     customer.room,
     billing.room,
     inventory.room,
+    products.room,
+    services.room,
     alarms.room,
     network.room,
 )
