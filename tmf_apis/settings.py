@@ -127,6 +127,14 @@ class Settings:
     fulfilment_patience: float = _setting(
         900.0, "How long an element that cannot be reached is tried for an order", "seconds"
     )
+    fulfilment_fallout: tuple[str, ...] = _setting(
+        ("unreachable", "misconfigured", "undo"),
+        "What a person decides instead of failing the item: unreachable, misconfigured, rejected,"
+        " conflict, notVerified, undo (what cannot be taken back)",
+    )
+    fulfilment_confirm: float = _setting(
+        60.0, "After this an element takes back by itself what was not confirmed", "seconds"
+    )
     capacity_interval: float = _setting(
         300.0, "Pause between two readings of the counters of all elements; 0: none", "seconds"
     )

@@ -4,7 +4,7 @@ The work itself is done by the worker (``reconciliation``, ``fulfilment``, ``cap
 what its resources may be.
 """
 
-from tmf_apis.network import rules
+from tmf_apis.network import fallout, rules
 from tmf_apis.rest.law import Law, Room
 from tmf_apis.settings import Settings
 
@@ -14,6 +14,7 @@ __all__ = ["room"]
 def room(settings: Settings) -> Room:  # noqa: ARG001
     """Return the room; all of it is for the operator's own people."""
     laws = {
+        "FalloutTask": fallout.LAW,
         "NetworkDiscovery": Law(
             lifecycle=rules.TASK,
             server_owned=rules.DISCOVERED,
@@ -34,4 +35,4 @@ def room(settings: Settings) -> Room:  # noqa: ARG001
             act=rules.for_staff,
         ),
     }
-    return Room(number="NETWORK", laws=laws)
+    return Room(number="NETWORK", laws=laws, models=(fallout.FalloutTask,))
