@@ -193,6 +193,40 @@ def load_files(  # noqa: PLR0913, PLR0917
     sys.exit(1 if faults else 0)
 
 
+@main.command()
+@click.option("--category", "categories", multiple=True, help="Only of this category; repeatable.")
+@click.option("--place", "places", multiple=True, help="Only at this place (id); repeatable.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="Most rows.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--tenant", default="", help="Whose network; default: the default tenant.")
+@click.option("--uri", default="", help="MongoDB to look into; default: TMF_MONGODB_URI.")
+@_data_dir
+@_clear
+def capacity(  # noqa: PLR0913, PLR0917
+    categories: tuple[str, ...],
+    places: tuple[str, ...],
+    limit: int,
+    tenant: str,
+    uri: str,
+    data_dir: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Show how full the network is and how long the rest lasts, the most urgent first."""
+    from tmf_apis.capacity import command  # noqa: PLC0415
+    from tmf_apis.capacity.figures import Wanted  # noqa: PLC0415
+    from tmf_apis.loading.command import engine  # noqa: PLC0415
+
+    settings = _settings(data_dir)
+    if uri:
+        settings = dataclasses.replace(settings, mongodb_uri=uri)
+    configure_logging("WARNING")
+    wanted = Wanted(categories, places, limit)
+    with engine(settings) as made:
+        owner = tenant or settings.default_tenant
+        command.run(made.database, settings, owner, wanted, as_json=as_json)
+
+
 class _RunsByDefault(click.Group):
     """A group whose options without a command are those of ``run``."""
 

@@ -11,6 +11,7 @@ from pymongo.database import Database
 from tmf_apis import (
     alarms,
     billing,
+    capacity,
     catalog,
     customer,
     inventory,
@@ -102,7 +103,11 @@ class Engine:
                     )
         self.apis = {c.base_path: self._api(c) for c in contracts}
         self.registry = Registry(database, self._extend)
-        self.rooms = [self._catalog(), *(room(settings) for room in ROOMS)]
+        self.rooms = [
+            self._catalog(),
+            capacity.room(settings, database),
+            *(room(settings) for room in ROOMS),
+        ]
         self.laws: dict[str, Law] = {}
         for room in self.rooms:
             self.laws.update(room.laws)

@@ -97,7 +97,7 @@ class Work:
         )
         self._capacity = Polling(
             engine.database,
-            Measuring(engine.database, self._desks, settings),
+            Measuring(engine.database, settings, self._desks),
             Network(engine.database, self._desks, credentials),
             self._connections,
             self._counting,

@@ -169,9 +169,20 @@ class Figures:
             found = list(self._figures.find(query, {"at": 1}).sort("at", -1).limit(1))
         return found[0]["at"] if found else None
 
-    def gone(self, tenant: str, category: str, before: datetime) -> list[Figure]:
-        """Take away and return what has not been seen since a time."""
-        query = {"tenant": tenant, "category": category, "at": {"$lt": before}}
+    def forget(
+        self, tenant: str, categories: Sequence[str], before: datetime, *, alarmed: bool
+    ) -> list[Figure]:
+        """Take away and return what has not been seen since a time.
+
+        Args:
+            tenant: Whose.
+            categories: Of which categories.
+            before: The time, in UTC.
+            alarmed: Also what has an alarm; whoever asks clears it.
+        """
+        query = {"tenant": tenant, "category": {"$in": list(categories)}, "at": {"$lt": before}}
+        if not alarmed:
+            query["alarm"] = {"$exists": False}
         with translated():
             found = list(self._figures.find(query))
             self._figures.delete_many({"_id": {"$in": [one["_id"] for one in found]}})

@@ -158,7 +158,7 @@ class Counting:
             found = of_resource(one["body"])
             category = POOLS.get(str(found.get("poolOf")), NUMBERS)
             try:
-                capacity = ranges.size(str(found.get("range", "")))
+                capacity = float(ranges.size(str(found.get("range", ""))))
             except ValueError as error:
                 log.warning("a pool has no range: %s", error, extra={"resource": one["id"]})
                 continue

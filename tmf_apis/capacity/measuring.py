@@ -19,16 +19,26 @@ from tmf_apis.store.connection import Documents
 class Measuring:
     """Writes what is found out."""
 
-    def __init__(self, database: Documents, desks: Desks, settings: Settings) -> None:
-        """Take where it writes."""
+    def __init__(self, database: Documents, settings: Settings, desks: Desks | None = None) -> None:
+        """Take where it writes.
+
+        Args:
+            database: Where inventory, history and figures are.
+            settings: The threshold and the notice of alarms.
+            desks: Give access to alarms; None: alarms are left to the worker.
+        """
         self._database = database
         self._history = History(database)
-        self._figures = Figures(database, threshold=settings.capacity_threshold)
-        self._alarming = Alarming(database, desks, self._figures, notice=settings.capacity_notice)
+        self.figures = Figures(database, threshold=settings.capacity_threshold)
+        self._alarming = (
+            Alarming(database, desks, self.figures, notice=settings.capacity_notice)
+            if desks
+            else None
+        )
 
     def prepare(self) -> None:
         """Make the indexes; safe to repeat."""
-        self._figures.prepare()
+        self.figures.prepare()
 
     def sum_up(self, now: datetime) -> None:
         """Write the busiest hour of each day that is over."""
@@ -38,16 +48,17 @@ class Measuring:
         """Return every tenant that has resources."""
         return tenants(self._database)
 
-    def count(self, tenant: str, now: datetime, *, alarm: bool = True) -> None:
-        """Count in the inventory, and raise or clear alarms where that is asked for."""
+    def count(self, tenant: str, now: datetime) -> None:
+        """Count in the inventory; what is not there any more is forgotten."""
         levels = Counting(self._database, tenant).levels(now)
         taken = {one.thing.series: one.used + one.reserved for one in levels}
         self._history.add_levels(tenant, taken, now)
-        figures = self._figures.write(tenant, levels, now)
-        if alarm:
+        figures = self.figures.write(tenant, levels, now)
+        categories = sorted(UNITS.keys() - {PORT})
+        gone = self.figures.forget(tenant, categories, now, alarmed=self._alarming is not None)
+        if self._alarming:
             self._alarming.follow(tenant, figures, now)
-            for category in UNITS.keys() - {PORT}:
-                self._alarming.end(tenant, self._figures.gone(tenant, category, now), now)
+            self._alarming.end(tenant, gone, now)
 
     def measure(self, element: Element, samples: Sequence[Sample]) -> None:
         """Take the counters of an element."""
@@ -68,8 +79,9 @@ class Measuring:
         levels = [_level(thing, hours.get(series, ()), known, at) for series, thing in
                   things.items() if series in hours]  # fmt: skip
         now = datetime.now(UTC)
-        figures = self._figures.write(element.tenant, levels, now)
-        self._alarming.follow(element.tenant, figures, now)
+        figures = self.figures.write(element.tenant, levels, now)
+        if self._alarming:
+            self._alarming.follow(element.tenant, figures, now)
 
 
 def _level(
