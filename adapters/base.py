@@ -26,7 +26,8 @@ COUNTERS = "counters"  # counters() has something to say
 USAGE = "usage"  # usage() has something to say
 FAULTS = "faults"  # faults() yields
 CONDITIONS = "conditions"  # active_conditions() is complete
-CAPABILITIES = frozenset({ATOMIC, CONFIRMED, ADMIN, COUNTERS, USAGE, FAULTS, CONDITIONS})
+EFFECT = "effect"  # measure() can prove a service: the adapter is a ``Measuring``
+CAPABILITIES = frozenset({ATOMIC, CONFIRMED, ADMIN, COUNTERS, USAGE, FAULTS, CONDITIONS, EFFECT})
 
 
 @runtime_checkable
@@ -135,3 +136,17 @@ class Adapter(Protocol):
 
     async def active_conditions(self) -> list[RawFault]:
         """Return every condition that lasts now; what is not among them has gone."""
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """An adapter with the capability "effect": it can tell what the customer really gets."""
+
+    async def measure(self, intent: Intent) -> Verdict:
+        """Return whether a service does what is asked, whatever the element says of it.
+
+        Raises:
+            Unsupported: There is no verdict, because nothing can be measured; the reason is
+                "noTestHead", "noIperf3" or "nothingToMeasure".
+            Unreachable: Not now; try again.
+        """

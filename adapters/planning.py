@@ -1,12 +1,41 @@
 """From how a port is and how it shall be to the steps between: pure, no I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from adapters.errors import Conflict, Rejected
-from adapters.profile import Profile
 from adapters.values import Intent, Plan, Setting, Step, Transaction
 
 State = Mapping[str, Setting]
+
+
+class Attribute(Protocol):
+    """One attribute of a port, as planning sees it; see ``adapters.profile.Attribute``."""
+
+    @property
+    def name(self) -> str:
+        """Either "tag" or the name of a setting."""
+
+    @property
+    def absent(self) -> Setting | None:
+        """Its value while no service uses the port; None: it is not touched then."""
+
+    def holds(self, setting: Setting) -> bool:
+        """Whether a value is of its kind."""
+
+    def problem(self, setting: Setting) -> str:
+        """Return why the element cannot hold a value; empty if it can."""
+
+
+class Profile(Protocol):
+    """A type of element, as planning sees it, whatever it speaks."""
+
+    @property
+    def attributes(self) -> Sequence[Attribute]:
+        """What can be set, in the order in which a service is put on a port."""
+
+    def attribute(self, name: str) -> Attribute:
+        """Return the attribute of a name."""
 
 
 def wanted(intent: Intent, profile: Profile, current: State) -> dict[str, Setting]:

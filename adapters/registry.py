@@ -14,6 +14,7 @@ GROUP = "tmf_apis.adapters"
 
 #: Our own, so that they are found where the package runs from its source folder, not installed.
 BUILT_IN = {
+    "netconf": "adapters.netconf:NetconfElement",
     "osmo-hlr": "adapters.osmo_hlr:OsmoHlr",
     "snmp": "adapters.snmp:SnmpElement",
 }

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Self
 
-from adapters import base, mib, planning
+from adapters import base, effect, mib, planning
 from adapters.credentials import Secret
 from adapters.errors import (
     Conflict,
@@ -27,6 +27,7 @@ from adapters.observations import RawFault, Sample, UsageRecord
 from adapters.ports import Ports, number, text
 from adapters.profile import BROADBAND_GATEWAY, PROFILES, Profile, load
 from adapters.session import Patience, Session
+from adapters.survey import Survey
 from adapters.turns import turn
 from adapters.values import (
     Facts,
@@ -41,7 +42,6 @@ from adapters.values import (
 )
 
 SNMP_PORT = 161
-CENTISECONDS = 100
 OPTIONS = frozenset({"profile", "timeout", "retries", "poll"})
 
 
@@ -53,12 +53,14 @@ class SnmpElement:
     seconds, and ``retries``.
     """
 
-    capabilities: ClassVar = frozenset({base.ADMIN, base.COUNTERS, base.FAULTS, base.CONDITIONS})
+    capabilities: ClassVar = frozenset(
+        {base.ADMIN, base.COUNTERS, base.FAULTS, base.CONDITIONS, base.EFFECT}
+    )
 
     def __init__(self, target: Target, secret: Secret) -> None:
         self.target = target
         options = target.options
-        if unknown := sorted(set(options) - OPTIONS):
+        if unknown := sorted(set(options) - OPTIONS - effect.OPTIONS):
             raise Misconfigured(target.name, f"no such option: {', '.join(unknown)}")
         try:
             patience = Patience(float(options.get("timeout", 1)), int(options.get("retries", 2)))
@@ -83,28 +85,17 @@ class SnmpElement:
         return Ports(self._session, self._profile)
 
     async def probe(self) -> Facts:
-        """Return what the element is, as its system group says."""
+        """Return what the element is, as its system group and ENTITY-MIB say."""
         async with self._turn():
-            return await self._facts()
+            return await self._survey().facts()
 
-    async def _facts(self) -> Facts:
-        names = (mib.SYS_NAME, mib.SYS_DESCR, mib.SYS_UP_TIME, mib.SNMP_ENGINE_BOOTS)
-        name, description, uptime, boots = (await self._session.get(names)).values()
-        return Facts(
-            name=text(name),
-            vendor=self._profile.vendor,
-            model=self._profile.model,
-            software=text(description),
-            serial="",
-            uptime=number(uptime) / CENTISECONDS,
-            boots=number(boots),
-        )
+    def _survey(self) -> Survey:
+        return Survey(self._session, self._profile)
 
     async def inventory(self) -> Inventory:
-        """Return facts and ports (IF-MIB), loopbacks left out."""
+        """Return what IF-MIB, IP-MIB, ENTITY-MIB and LLDP-MIB say, loopbacks left out."""
         async with self._turn():
-            ports = await self._ports().all()
-            return Inventory(await self._facts(), tuple(ports), datetime.now(UTC))
+            return await self._survey().inventory(self._ports())
 
     async def services(self) -> list[Observed]:
         """Return every port with a tag on it, ordered by name."""
@@ -174,6 +165,10 @@ class SnmpElement:
         observed = {name: current[name] for name in expected if name in current}
         return Verdict(self.target.name, expected, observed, datetime.now(UTC))
 
+    async def measure(self, intent: Intent) -> Verdict:
+        """Return what the customer gets; see ``adapters.effect``."""
+        return await effect.measure(self.target, intent)
+
     async def confirm(self, transaction: Transaction) -> None:
         """Do nothing: what SNMP sets lasts at once."""
 
@@ -209,7 +204,7 @@ class SnmpElement:
         extra = [mib.IF_NAME, mib.IF_COUNTER_DISCONTINUITY_TIME]
         async with self._turn():
             table = await self._session.table([*extra, *columns])
-            boots = (await self._facts()).boots
+            boots = await self._survey().boots()
         now = datetime.now(UTC)
         return [
             Sample(name, one.name, number(value), one.unit, now, f"{boots}:{since}")

@@ -1,0 +1,118 @@
+"""The interfaces of an element: ports and counters (RFC 7223, RFC 8343)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lxml.etree import _Element as Element
+
+from adapters.netconf.profile import Profile
+from adapters.netconf.services import State
+from adapters.netconf.session import Session
+from adapters.values import Port
+
+SPACE = "urn:ietf:params:xml:ns:yang:ietf-interfaces"
+IP = "urn:ietf:params:xml:ns:yang:ietf-ip"
+LOOPBACK = "softwareLoopback"
+COUNTERS = {
+    "octets_in": ("in-octets", "octets"),
+    "octets_out": ("out-octets", "octets"),
+    "errors_in": ("in-errors", "packets"),
+    "errors_out": ("out-errors", "packets"),
+    "discards_in": ("in-discards", "packets"),
+    "discards_out": ("out-discards", "packets"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One interface as the element shows it.
+
+    Attributes:
+        name: Its name.
+        index: The element's number for it; may be empty.
+        enabled: Switched on by the operator; None where the element does not say.
+        up: Working.
+        speed: In bits per second; 0 where the element does not say.
+        mac: Hardware address; may be empty.
+        addresses: With prefix length.
+        counters: From the names of ``COUNTERS`` to values.
+        since: When its counters began; may be empty.
+    """
+
+    name: str
+    index: str
+    enabled: bool | None
+    up: bool
+    speed: int
+    mac: str
+    addresses: tuple[str, ...]
+    counters: Mapping[str, int]
+    since: str
+
+
+async def interfaces(session: Session, profile: Profile) -> list[Interface]:
+    """Return the interfaces that the profile shows, ordered by name, loopbacks left out."""
+    filters = (f'<interfaces-state xmlns="{SPACE}"/>', f'<interfaces xmlns="{SPACE}"/>')
+    data = await session.read("get", *filters)
+    found: dict[str, Interface] = {}
+    for container in ("interfaces", "interfaces-state"):  # what the old one says counts more
+        for entry in data.iterfind(f"{{{SPACE}}}{container}/{{{SPACE}}}interface"):
+            one = _interface(entry)
+            shown = re.fullmatch(profile.ports, one.name) and not _says(entry, "type", LOOPBACK)
+            if shown and (_text(entry, "oper-status") or one.name not in found):
+                found[one.name] = one
+    return [found[name] for name in sorted(found)]
+
+
+def port(interface: Interface, state: State, profile: Profile) -> Port:
+    """Return an interface with its service as a port."""
+    switched = interface.enabled
+    if switched is None:
+        switched = state.get("enabled", True) is not False
+    return Port(
+        name=interface.name,
+        index=interface.index,
+        tag=str(state["tag"]),
+        enabled=switched,
+        up=interface.up,
+        speed=interface.speed,
+        mac=interface.mac,
+        access=re.fullmatch(profile.access, interface.name) is not None,
+        addresses=interface.addresses,
+    )
+
+
+def _interface(entry: Element) -> Interface:
+    switched = _text(entry, "admin-status") or _text(entry, "enabled")
+    return Interface(
+        name=_text(entry, "name"),
+        index=_text(entry, "if-index"),
+        enabled=switched in {"up", "true"} if switched else None,
+        up=_text(entry, "oper-status") == "up",
+        speed=_number(_text(entry, "speed")) or 0,
+        mac=_text(entry, "phys-address").lower(),
+        addresses=tuple(
+            f"{found.findtext(f'{{{IP}}}ip')}/{found.findtext(f'{{{IP}}}prefix-length')}"
+            for family in ("ipv4", "ipv6")
+            for found in entry.iterfind(f"{{{IP}}}{family}/{{{IP}}}address")
+        ),
+        counters={
+            name: value
+            for name, (leaf, _) in COUNTERS.items()
+            if (value := _number(_text(entry, f"statistics/{{{SPACE}}}{leaf}"))) is not None
+        },
+        since=_text(entry, f"statistics/{{{SPACE}}}discontinuity-time"),
+    )
+
+
+def _text(entry: Element, name: str) -> str:
+    return (entry.findtext(f"{{{SPACE}}}{name}") or "").strip()
+
+
+def _says(entry: Element, name: str, word: str) -> bool:
+    return _text(entry, name).rpartition(":")[2] == word
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and text.isascii() else None

@@ -1,0 +1,202 @@
+"""A type of NETCONF element, described by data: where in its YANG models what stands.
+
+Names are written ``prefix:name`` with the prefixes of the profile's ``namespaces``, paths as
+``prefix:name/prefix:name``.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from adapters.values import Setting
+
+FOLDER = Path(__file__).with_name("profiles")
+SHIPPED = "tmf-lab-access"
+KINDS: Mapping[str, type] = {"integer": int, "text": str, "boolean": bool}
+WORDS = {int: "a whole number", str: "a text", bool: "true or false"}
+FACTS = frozenset({"name", "software", "serial", "started"})
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A setting of a service and the leaf that holds it.
+
+    Attributes:
+        name: Name of the setting; "tag" is the key of the list.
+        leaf: Path of the leaf below the list's entry.
+        kind: "integer", "text" or "boolean".
+        absent: The value that the setting has while the leaf is not there.
+        scale: How many of our units one of the element's is (1000: the leaf is in kbit/s).
+        words: From our value, as text, to the leaf's word, where they differ ("true": "up").
+    """
+
+    name: str
+    leaf: str
+    kind: str
+    absent: Setting
+    scale: int = 1
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS or not self.holds(self.absent) or self.scale < 1:
+            raise ValueError(f"{self.name}: kind, scale or the value for an absent leaf")
+
+    def holds(self, setting: Setting) -> bool:
+        """Whether a value is of the kind that the leaf holds."""
+        return type(setting) is KINDS[self.kind]
+
+    def problem(self, setting: Setting) -> str:
+        """Return why the element cannot hold a value; empty if it can, without rounding it."""
+        if not self.holds(setting):
+            return f"not {WORDS[KINDS[self.kind]]}"
+        if isinstance(setting, str):
+            return "" if all(one.isprintable() for one in setting) else "not printable text"
+        if setting < 0:
+            return "below zero"
+        return f"the element counts in steps of {self.scale}" if setting % self.scale else ""
+
+    def encode(self, setting: Setting) -> str:
+        """Return a value as the leaf has it."""
+        if isinstance(setting, bool):
+            text = "true" if setting else "false"
+        elif isinstance(setting, int):
+            text = str(setting // self.scale)
+        else:
+            text = setting
+        return self.words.get(text, text)
+
+    def decode(self, text: str) -> Setting:
+        """Return what a leaf says as a value of ours; what it should not say stays text."""
+        word = {theirs: ours for ours, theirs in self.words.items()}.get(text, text)
+        if self.kind == "boolean":
+            return {"true": True, "false": False}.get(word, word)
+        if self.kind == "text":
+            return word
+        try:
+            number = Decimal(word) * self.scale
+            return int(number) if number == number.to_integral_value() else word
+        except (InvalidOperation, OverflowError, ValueError):
+            return word
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A notification of the element's that a port works no longer, or works again.
+
+    Attributes:
+        name: The notification.
+        port: Path of the leaf with the port's name, below it.
+        active: Whether the condition begins or ends.
+    """
+
+    name: str
+    port: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A type of NETCONF element.
+
+    Attributes:
+        name: What a target's option ``profile`` calls it.
+        vendor: Who makes it.
+        model: What it is.
+        namespaces: Prefix -> namespace.
+        list: Path of the list of services, from the top of the configuration.
+        key: Its key: the id of the service.
+        port: Leaf with the name of the port that carries it.
+        ports: Expression that the names of ports match; other interfaces are not shown.
+        access: Expression that the names of ports match which can carry a service.
+        attributes: The settings, the tag first.
+        facts: "name", "software", "serial" and "started" (a time) -> where it stands.
+        notifications: What the element reports by itself.
+    """
+
+    name: str
+    vendor: str
+    model: str
+    namespaces: Mapping[str, str]
+    list: str
+    key: str
+    port: str
+    ports: str
+    access: str
+    attributes: tuple[Attribute, ...]
+    facts: Mapping[str, str]
+    notifications: tuple[Report, ...]
+
+    def attribute(self, name: str) -> Attribute:
+        """Return the attribute of a name.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for one in self.attributes:
+            if one.name == name:
+                return one
+        raise KeyError(name)
+
+    def steps(self, path: str) -> tuple[str, ...]:
+        """Return a path as names with their namespaces, "{namespace}name".
+
+        Raises:
+            ValueError: A prefix is not one of the profile's.
+        """
+        found = []
+        for step in path.split("/"):
+            prefix, colon, name = step.partition(":")
+            if not colon or not name or prefix not in self.namespaces:
+                raise ValueError(f"{path!r}: {step!r} has none of the prefixes of the profile")
+            found.append(f"{{{self.namespaces[prefix]}}}{name}")
+        return tuple(found)
+
+
+def load(name: str) -> Profile:
+    """Return a shipped profile by its name, or one from the path of a JSON file.
+
+    Raises:
+        ValueError: It is not a profile; the message says why.
+        OSError: There is none.
+    """
+    shipped = FOLDER / f"{name}.json"
+    file = shipped if re.fullmatch(r"[\w-]+", name) and shipped.exists() else Path(name)
+    try:
+        return _profile(json.loads(file.read_text("utf-8")))
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, re.error) as error:
+        raise ValueError(f"{file.name} is not a profile: {error!r}") from error
+
+
+def _profile(content: Any) -> Profile:  # noqa: ANN401 - what a JSON file may hold
+    own = [Attribute(**one) for one in content["attributes"]]
+    profile = Profile(
+        name=content["name"],
+        vendor=content.get("vendor", ""),
+        model=content.get("model", ""),
+        namespaces=dict(content["namespaces"]),
+        list=content["list"],
+        key=content["key"],
+        port=content["port"],
+        ports=content.get("ports", ".*"),
+        access=content.get("access", ".*"),
+        attributes=(Attribute("tag", content["key"], "text", ""), *own),
+        facts=dict(content.get("facts", {})),
+        notifications=tuple(Report(**one) for one in content.get("notifications", ())),
+    )
+    if unknown := set(profile.facts) - FACTS:
+        raise ValueError(f"no such facts: {', '.join(sorted(unknown))}")
+    names = [one.name for one in profile.attributes]
+    if len(set(names)) < len(names):
+        raise ValueError("two attributes have one name")
+    paths = [profile.list, profile.key, profile.port, *profile.facts.values()]
+    paths += [one.leaf for one in own]
+    paths += [path for one in profile.notifications for path in (one.name, one.port)]
+    for path in paths:
+        profile.steps(path)
+    for expression in (profile.ports, profile.access):
+        re.compile(expression)
+    return profile
