@@ -18,8 +18,8 @@ from adapters.wire import ber
 from adapters.wire.message import Variable
 from tests.house import ALARMS, CATALOGUE, INVENTORY, ORDERS, Gateway, Subscriber, eventually, house
 from tmf_apis.engine import CONTRACTS, Engine
-from tmf_apis.fulfilment.elements import register
 from tmf_apis.fulfilment.workflow import OrderWorkflow
+from tmf_apis.reconciliation.discovery import register
 from tmf_apis.rest.contracts import load
 from tmf_apis.rest.desk import Desks
 from tmf_apis.settings import Settings

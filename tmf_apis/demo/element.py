@@ -18,7 +18,8 @@ from adapters.values import Observed
 from tmf_apis.demo.filling import fill
 from tmf_apis.demo.sites import sites
 from tmf_apis.fulfilment.characteristics import with_values
-from tmf_apis.fulfilment.elements import gateways, register
+from tmf_apis.fulfilment.elements import gateways
+from tmf_apis.reconciliation.discovery import register
 from tmf_apis.rest.desk import Desks
 from tmf_apis.rest.law import Desk, Resource
 from tmf_apis.store.temporal import free_port

@@ -1,0 +1,1 @@
+"""Inventory and network brought together: discovery, and audits with their remedies."""

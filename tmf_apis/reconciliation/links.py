@@ -1,0 +1,201 @@
+"""Cables: which port is connected to which, worked out from what the elements say (LLDP).
+
+Discovery marks the relationships that it makes, and takes away only those. A link is known as
+soon as one of its ends tells of it and both ends are in the inventory.
+
+Source: IEEE 802.1AB.
+"""
+
+import ipaddress
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tmf_apis.errors import Conflict, NotFound
+from tmf_apis.fulfilment.characteristics import objects, of_resource
+from tmf_apis.fulfilment.ports import ACCESS_PORT, PORT, is_on
+from tmf_apis.reconciliation.merging import MISSING, NEIGHBOUR, reference
+from tmf_apis.rest.law import Desk, Resource
+
+#: Type of the relationship, from both of its ends.
+CONNECTED = "connectedTo"
+#: Characteristic of a relationship: who has made it.
+SOURCE = {
+    "@type": "StringCharacteristic",
+    "name": "source",
+    "valueType": "string",
+    "value": "discovery",
+}
+_KIND = "Resource"
+#: Most ports that are looked at for links.
+_MOST = 200_000
+
+Links = Mapping[str, frozenset[str]]
+
+
+def connect(desk: Desk) -> int:
+    """Bring the links of a tenant in step with what its elements say; return what has changed."""
+    telling = {
+        "category": {"$in": [ACCESS_PORT, PORT]},
+        "$or": [
+            {"resourceCharacteristic.name": NEIGHBOUR},
+            {"resourceRelationship.relationshipType": CONNECTED},
+        ],
+    }
+    told = {one["id"]: one for one in desk.find(_KIND, telling, limit=_MOST)}
+    if not told:
+        return 0
+    elements, ports = _surroundings(desk, told.values())
+    wanted = links(elements, ports, told.values())
+    everything = {one["id"]: one for one in ports} | told
+    changed = 0
+    for id in sorted({*wanted, *told}):
+        port = everything.get(id)
+        ends = {end: everything[end] for end in wanted.get(id, ()) if end in everything}
+        if port is None or connected(port, ends) == port:
+            continue
+        try:
+            desk.change(_KIND, id, lambda old, ends=ends: connected(old, ends))  # type: ignore[misc]
+        except (NotFound, Conflict):  # deleted meanwhile; the next run sees what is left
+            continue
+        changed += 1
+    return changed
+
+
+def _surroundings(desk: Desk, telling: Iterable[Resource]) -> tuple[list[Resource], list[Resource]]:
+    """Return the elements that are told of, and the ports of those."""
+    seen = [value for one in telling if isinstance(value := of_resource(one).get(NEIGHBOUR), dict)]
+    names = sorted({str(one["system"]) for one in seen if one.get("system")})
+    macs = sorted({mac for one in seen if (mac := _mac(one.get("chassis")))})
+    macs += sorted({mac for one in seen if (mac := _mac(one.get("port")))})
+    by_value = {
+        "category": {"$in": [ACCESS_PORT, PORT]},
+        "resourceCharacteristic": {"$elemMatch": {"name": "macAddress", "value": {"$in": macs}}},
+    }
+    ported = {is_on(one) for one in desk.find(_KIND, by_value, limit=_MOST)} if macs else set()
+    named = desk.find(
+        _KIND,
+        {
+            "resourceCharacteristic.name": "managementAddress",
+            "$or": [
+                {"name": {"$in": names}},
+                {
+                    "resourceCharacteristic": {
+                        "$elemMatch": {"name": "systemName", "value": {"$in": names}}
+                    }
+                },
+                {"id": {"$in": sorted(ported)}},
+            ],
+        },
+        limit=_MOST,
+    )
+    ids = [one["id"] for one in named]
+    query = {
+        "resourceRelationship.resource.id": {"$in": ids},
+        "category": {"$in": [ACCESS_PORT, PORT]},
+    }
+    ports = desk.find(_KIND, query, limit=_MOST) if ids else []
+    return named, [one for one in ports if is_on(one) in set(ids)]
+
+
+def links(
+    elements: Iterable[Resource], ports: Iterable[Resource], telling: Iterable[Resource]
+) -> Links:
+    """Return which ports each port is connected to; pure.
+
+    Args:
+        elements: Those that may be at the other ends.
+        ports: Their ports.
+        telling: Ports that tell of a neighbour.
+    """
+    names: dict[str, set[str]] = defaultdict(set)
+    for one in elements:
+        for name in {str(one.get("name")), str(of_resource(one).get("systemName"))}:
+            names[name].add(one["id"])
+    table = _Ports(ports)
+    found: dict[str, set[str]] = defaultdict(set)
+    for port in telling:
+        said = of_resource(port).get(NEIGHBOUR)
+        if not isinstance(said, dict):
+            continue
+        far = table.find(names.get(str(said.get("system") or ""), set()), said)
+        if far and far != port["id"]:
+            found[port["id"]].add(far)
+            found[far].add(port["id"])
+    return {id: frozenset(ends) for id, ends in found.items()}
+
+
+class _Ports:
+    """Ports looked up by what a neighbour may call them."""
+
+    def __init__(self, ports: Iterable[Resource]) -> None:
+        self._names: dict[tuple[str, str], str] = {}
+        self._macs: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        for one in ports:
+            said = of_resource(one)
+            if MISSING in said:
+                continue
+            self._names[is_on(one), str(said.get("portName"))] = one["id"]
+            if mac := _mac(said.get("macAddress")):
+                self._macs[mac].add((is_on(one), one["id"]))
+
+    def find(self, elements: set[str], said: Mapping[str, Any]) -> str:
+        """Return the port that is meant; empty where that cannot be told."""
+        chassis = {on for on, _ in self._macs.get(_mac(said.get("chassis")), ())}
+        if len(elements) != 1 and len(chassis) == 1:
+            elements = chassis  # known by its hardware address, or told from its namesakes
+        if len(elements) != 1:
+            return ""
+        (element,) = elements
+        port = str(said.get("port") or "")
+        if (element, port) in self._names:
+            return self._names[element, port]
+        ids = {id for on, id in self._macs.get(_mac(port), ()) if on == element}
+        return ids.pop() if len(ids) == 1 else ""
+
+
+def connected(port: Resource, ends: Mapping[str, Resource]) -> Resource:
+    """Return a port connected to others as discovery sees it; what others have written stays."""
+    before = list(objects(port.get("resourceRelationship")))
+    kept = [one for one in before if not _ours(one) or _end(one) in ends]
+    there = {_end(one) for one in kept if one.get("relationshipType") == CONNECTED}
+    made = [
+        {
+            "@type": "ResourceRelationship",
+            "relationshipType": CONNECTED,
+            "resource": reference(ends[id]),
+            "resourceRelationshipCharacteristic": [SOURCE],
+        }
+        for id in sorted(ends)
+        if id not in there
+    ]
+    after = kept + made
+    if after == before:
+        return port
+    rest = {name: value for name, value in port.items() if name != "resourceRelationship"}
+    return {**rest, "resourceRelationship": after} if after else rest
+
+
+def _ours(relationship: Mapping[str, Any]) -> bool:
+    return relationship.get("relationshipType") == CONNECTED and any(
+        one.get("name") == "source" and one.get("value") == "discovery"
+        for one in objects(relationship.get("resourceRelationshipCharacteristic"))
+    )
+
+
+def _end(relationship: Mapping[str, Any]) -> str:
+    return str((relationship.get("resource") or {}).get("id"))
+
+
+def _mac(text: object) -> str:
+    """Return a hardware address as ports have it; empty where it is none."""
+    digits = str(text or "").replace(":", "").replace("-", "").replace(".", "").lower()
+    try:
+        ipaddress.ip_address(str(text))
+    except ValueError:
+        pass
+    else:
+        return ""
+    if len(digits) != 12 or any(one not in "0123456789abcdef" for one in digits):  # noqa: PLR2004
+        return ""
+    return ":".join(digits[place : place + 2] for place in range(0, 12, 2))

@@ -1,0 +1,181 @@
+"""What an element says of itself, read as a whole and looked through before any of it is used.
+
+An element may lie: names twice, things without end, parts inside themselves, answers that change
+while it is read. What cannot be made sense of is in doubt as a whole; what is merely odd is left
+out and told of.
+"""
+
+import asyncio
+import ipaddress
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from adapters.base import Adapter
+from adapters.values import Component, Facts, Inventory, Neighbour, Port, Target
+
+#: Most ports and most other parts of one element, and the longest name of anything.
+PORTS, PARTS, LONGEST = 4096, 4096, 255
+#: Longest time in which one element must have told everything, in seconds.
+PATIENCE = 120.0
+#: Serial numbers that makers leave in when they have none; compared in small letters.
+NO_SERIAL = frozenset(
+    {"", "0", "n/a", "na", "none", "null", "unknown", "default", "default string", "not specified"}
+    | {"to be filled by o.e.m.", "system serial number", "serial", "123456789", "1234567890"}
+)
+
+
+class Doubtful(Exception):
+    """An element contradicts itself or others; nothing of what it says is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An element as it shows itself.
+
+    Attributes:
+        target: How it was reached.
+        facts: What it is; its serial may be that of its chassis.
+        ports: Its ports, ordered by name.
+        components: Its parts, a part after the one that it is in.
+        neighbours: Who is at the other ends of its cables, at most one a port.
+        odd: What was left out, for people.
+        place: Where it is, where whoever asked has said so.
+    """
+
+    target: Target
+    facts: Facts
+    ports: tuple[Port, ...]
+    components: tuple[Component, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+    odd: tuple[str, ...] = ()
+    place: dict[str, str] | None = field(default=None, compare=False)
+
+    @property
+    def serial(self) -> str:
+        """Serial number; empty where it has none that says anything."""
+        return self.facts.serial
+
+
+async def read(adapter: Adapter, facts: Facts | None = None) -> Picture:
+    """Return the whole of an element.
+
+    Args:
+        adapter: It is open.
+        facts: What it said it is a moment ago, where it was asked already.
+
+    Raises:
+        ElementError: It does not answer, or refuses.
+        Doubtful: It contradicts itself.
+        TimeoutError: It did not come to an end in two minutes.
+    """
+    async with asyncio.timeout(PATIENCE):
+        before = facts or await adapter.probe()
+        seen = await adapter.inventory()
+    if _self(before) != _self(seen.facts) or seen.facts.uptime < before.uptime:
+        raise Doubtful("it changed or started anew while it was read")
+    return picture(adapter.target, seen)
+
+
+def picture(target: Target, seen: Inventory) -> Picture:
+    """Return what an element has said, looked through.
+
+    Raises:
+        Doubtful: It contradicts itself.
+    """
+    if len(seen.ports) > PORTS or len(seen.components) > PARTS:
+        raise Doubtful(
+            f"it claims {len(seen.ports)} ports and {len(seen.components)} other parts; "
+            f"at most {PORTS} and {PARTS} are believed"
+        )
+    _unique("port", (one.name for one in seen.ports))
+    _unique("part", (one.name for one in seen.components))
+    odd: list[str] = []
+    components = _in_order(seen.components, odd)
+    ports = tuple(_port(one, odd) for one in sorted(seen.ports, key=lambda port: port.name))
+    facts = replace(seen.facts, name=_clean(seen.facts.name), serial=_serial(seen.facts.serial))
+    if not facts.serial:
+        facts = replace(facts, serial=_chassis_serial(components))
+    neighbours = _neighbours(seen.neighbours, {one.name for one in ports}, odd)
+    return Picture(target, facts, ports, components, neighbours, tuple(odd))
+
+
+def _self(facts: Facts) -> tuple[object, ...]:
+    return facts.name, facts.serial, facts.vendor, facts.model, facts.boots
+
+
+def _unique(what: str, names: Iterable[str]) -> None:
+    counted = Counter(names)
+    for name, count in counted.items():
+        if count > 1:
+            raise Doubtful(f"{count} of its {what}s are called {name[:80]!r}")
+        if not name or len(name) > LONGEST or not name.isprintable():
+            raise Doubtful(f"one of its {what}s is called {name[:80]!r}")
+
+
+def _in_order(components: Iterable[Component], odd: list[str]) -> tuple[Component, ...]:
+    """Return the parts from the outside in; those inside themselves hang on the element."""
+    waiting = {one.name: one for one in sorted(components, key=lambda part: part.name)}
+    found: dict[str, Component] = {}
+    while waiting:
+        ready = [one for one in waiting.values() if one.parent not in waiting]
+        if not ready:
+            first = next(iter(waiting.values()))
+            odd.append(f"part {first.name} is inside itself")
+            ready = [replace(first, parent="")]
+        for one in ready:
+            if one.parent and one.parent not in found:
+                odd.append(f"part {one.name} is in {one.parent}, which is not there")
+            parent = one.parent if one.parent in found else ""
+            found[one.name] = replace(
+                one,
+                parent=parent,
+                model=_clean(one.model),
+                serial=_serial(one.serial),
+                software=_clean(one.software),
+            )
+            del waiting[one.name]
+    return tuple(found.values())
+
+
+def _port(port: Port, odd: list[str]) -> Port:
+    addresses = []
+    for text in port.addresses:
+        try:
+            addresses.append(str(ipaddress.ip_interface(text)))
+        except ValueError:
+            odd.append(f"port {port.name} has the address {text[:80]!r}")
+    bare = [text.removesuffix("/32").removesuffix("/128") for text in addresses]
+    return replace(port, mac=_clean(port.mac), addresses=tuple(sorted(set(bare))))
+
+
+def _neighbours(
+    seen: Iterable[Neighbour], ports: set[str], odd: list[str]
+) -> tuple[Neighbour, ...]:
+    found: dict[str, Neighbour] = {}
+    several = set[str]()
+    for one in sorted(seen, key=lambda n: (n.port, n.system, n.chassis, n.remote_port)):
+        if one.port not in ports:
+            odd.append(f"a neighbour is at port {one.port[:80]!r}, which is not there")
+        elif one.port in found:
+            several.add(one.port)
+        else:
+            texts = (_clean(one.system), _clean(one.chassis), _clean(one.remote_port))
+            found[one.port] = Neighbour(one.port, *texts)
+    # several at one port: there is a hub or a bridge in between, and no cable to either
+    return tuple(one for name, one in found.items() if name not in several)
+
+
+def _chassis_serial(components: Iterable[Component]) -> str:
+    tops = [one for one in components if one.kind in {"chassis", "stack"} and not one.parent]
+    return next((one.serial for one in tops if one.serial), "")
+
+
+def _serial(text: str) -> str:
+    text = _clean(text)
+    return "" if text.lower() in NO_SERIAL or set(text) <= {"0", "-", ".", "f", "F"} else text
+
+
+def _clean(text: str) -> str:
+    """Return a text that can stand in an inventory: one line, at most 255 characters."""
+    return "".join(one if one.isprintable() else " " for one in text[:LONGEST]).strip()
