@@ -67,7 +67,9 @@ class _Compiler:
         if self.faults:
             raise Faulty(self.faults)
         id = str(self.product.get("id"))
-        return Recipe(id, self.names[0], tuple(self.nodes), order)
+        provides = frozenset(node.specification for node in self.nodes)
+        requires = frozenset(one for node in self.nodes for one in node.outside)
+        return Recipe(id, self.names[0], tuple(self.nodes), order, provides, requires)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

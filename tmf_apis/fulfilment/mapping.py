@@ -100,6 +100,8 @@ class Choice:
         return str(value) if self.type == "text" and not isinstance(value, dict | list) else value
 
     def _number(self, value: Any, unit: str) -> float:  # noqa: ANN401
+        if type(value) is int and unit == self.unit:
+            return value
         found = number(value)
         if found is None:
             raise Refused(f"{self.where}: {self.name} {_shown(value)}{_of(unit)} is no number")

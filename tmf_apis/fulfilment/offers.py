@@ -124,10 +124,10 @@ class Offer:
 
 def _one(choice: Choice, name: str, wanted: Mapping[str, Any], before: Mapping[str, Any]) -> Any:  # noqa: ANN401
     if name in wanted:
-        return choice.take(wanted[name])
+        return choice.take(wanted[name], choice.unit)
     if name in before:
         try:
-            return choice.take(before[name])
+            return choice.take(before[name], choice.unit)
         except Refused:  # another offering by now
             return choice.default
     if choice.default is None and choice.required:

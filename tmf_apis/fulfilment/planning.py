@@ -29,6 +29,7 @@ from tmf_apis.rest.law import Resource
 __all__ = ["Catalogue", "offerings", "plan", "products"]
 
 _COOKBOOK = Cookbook()
+_FINAL = ITEM.final
 _PRODUCT_STATUS = {"suspended": False, "active": True}
 _RATES = ("downstream", "upstream")
 
@@ -62,7 +63,7 @@ def plan(key: OrderKey, order: Mapping[str, Any], catalogue: Catalogue) -> Desig
         return Design()
     planner = _Planner(key, catalogue, {item["id"] for item, _ in found})
     for item, above in found:
-        if item.get("state") not in ITEM.final:
+        if item.get("state") not in _FINAL:
             planner.add(item, above)
     return graph(planner.made, planner.refused, found)
 
@@ -295,9 +296,9 @@ class _Planner:
         )
 
     def _made(self, plan: ItemPlan, tasks: tuple[Task, ...], offers: Iterable[Offer]) -> Made:
-        nodes = [node for offer in offers for node in _recipe(offer).nodes]
-        requires = frozenset(id for node in nodes for id in node.outside)
-        return Made(plan, tasks, frozenset(node.specification for node in nodes), requires)
+        recipes = [_recipe(offer) for offer in offers]
+        provides = frozenset[str]().union(*(one.provides for one in recipes))
+        return Made(plan, tasks, provides, frozenset[str]().union(*(r.requires for r in recipes)))
 
 
 def _recipe(offer: Offer) -> Any:  # noqa: ANN401

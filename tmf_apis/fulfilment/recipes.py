@@ -138,12 +138,16 @@ class Recipe:
         choices: What the product's characteristics may be.
         nodes: Its services; each after the one that it is a part of.
         order: Numbers of the resource facing ones, each after those that come before it.
+        provides: Ids of the service specifications in it.
+        requires: Ids of those that have to be there and are in other products.
     """
 
     specification: str
     choices: Mapping[str, Choice] = field(default_factory=dict)
     nodes: tuple[Node, ...] = ()
     order: tuple[int, ...] = ()
+    provides: frozenset[str] = frozenset()
+    requires: frozenset[str] = frozenset()
     _known: dict[Any, "Figures"] = field(default_factory=dict, repr=False, compare=False)
 
     def figures(self, product: dict[str, Any]) -> "Figures":
