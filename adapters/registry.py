@@ -16,6 +16,7 @@ GROUP = "tmf_apis.adapters"
 BUILT_IN = {
     "netconf": "adapters.netconf:NetconfElement",
     "osmo-hlr": "adapters.osmo_hlr:OsmoHlr",
+    "ovsdb": "adapters.ovsdb:OvsdbSwitch",
     "snmp": "adapters.snmp:SnmpElement",
 }
 

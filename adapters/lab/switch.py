@@ -1,0 +1,277 @@
+"""A real carrier-Ethernet switch: Open vSwitch in userspace, in a network namespace, with hosts.
+
+Needs root, and the Debian packages openvswitch-switch and iproute2. ``missing()`` says what is
+not there. No kernel module is needed; what the kernel cannot do (police what a port receives, for
+one) the switch leaves out without a word.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from adapters.lab import network
+from adapters.lab.network import PATH, LabError, Site, available, ip, sweep
+from adapters.values import Target
+
+SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
+PORT = 6640
+PATIENCE = 15.0  # seconds
+#: Userspace switching sees packets before the kernel would fill in their checksums: off with it.
+#: SIOCETHTOOL, ETHTOOL_STXCSUM (linux/ethtool.h).
+NO_CHECKSUMS = """
+import array, fcntl, socket, struct
+value = array.array("B", struct.pack("II", 0x17, 0))
+request = struct.pack("16sP", b"wan0", value.buffer_info()[0])
+fcntl.ioctl(socket.socket(), 0x8946, request)
+"""
+RECEIVE = """
+import socket, sys, time
+server = socket.create_server(("0.0.0.0", 5201))
+print("ready", flush=True)
+link, _ = server.accept()
+link.settimeout(5)
+end, began, octets = time.monotonic() + float(sys.argv[1]), time.monotonic(), 0
+while time.monotonic() < end and (piece := link.recv(65536)):
+    octets += len(piece)
+print(octets * 8 / (time.monotonic() - began))
+"""
+SEND = """
+import socket, sys
+link = socket.create_connection((sys.argv[1], 5201), 5)
+try:
+    while True:
+        link.sendall(bytes(65536))
+except OSError:
+    pass
+"""
+#: A refused connection is an answer.
+KNOCK = """
+import socket, sys
+link = socket.socket()
+link.settimeout(0.5)
+sys.exit(link.connect_ex((sys.argv[1], 1)) not in (0, 111))
+"""
+
+
+def missing() -> str | None:
+    """Return what is missing for a switch on this machine, in one line; None if nothing is."""
+    if shutil.which("ovs-vswitchd", path=PATH) is None or not SCHEMA.exists():
+        return "the switch needs a package: apt-get install openvswitch-switch"
+    if os.geteuid() != 0:
+        return "the switch needs root for its network namespaces"
+    return available() if shutil.which("snmpd", path=PATH) else None
+
+
+class SwitchSite(Site):
+    """A switch's network: all hosts, the core too, in one subnet, each behind a port of its own.
+
+    server --(management, 198.18.254.x/30)-- switch -- sub1 ... hosts, up0 ... core
+    """
+
+    def _build(self) -> None:
+        hosts = {"up0": self.core, **self.customers}
+        for name in (self.gateway, *hosts.values()):
+            ip("netns", "add", name)
+        links = [
+            f"link set {self._link}m name mgmt0 netns {self.gateway}",
+            f"address add {self.server_address}/30 dev {self._link}",
+            f"link set {self._link} up",
+        ]
+        links += [
+            f"link add {port} netns {self.gateway} type veth peer name wan0 netns {host}"
+            for port, host in hosts.items()
+        ]
+        ip(batch=links)
+        switch = ["link set lo up", f"address add {self.gateway_address}/30 dev mgmt0"]
+        switch += ["link set mgmt0 up", *(f"link set {port} up" for port in hosts)]
+        ip(namespace=self.gateway, batch=switch)
+        for number, host in enumerate(hosts.values()):
+            address = f"address add 198.18.0.{number + 1}/24 dev wan0"
+            ip(namespace=host, batch=["link set lo up", address, "link set wan0 up"])
+            self.run(host, sys.executable, "-IS", "-c", NO_CHECKSUMS)
+
+    def connect(self, port: str) -> None:
+        """Switch on the far end of a port."""
+        ip("link", "set", "wan0", "up", namespace=self.host(port))
+
+    def cut(self, port: str) -> None:
+        """Switch off the far end of a port: at the switch that is a cut cable."""
+        ip("link", "set", "wan0", "down", namespace=self.host(port))
+
+    def host(self, port: str) -> str:
+        """Return the namespace behind a port."""
+        return self.core if port == "up0" else self.customers[port]
+
+    def address(self, port: str) -> str:
+        """Return the address of the host behind a port."""
+        return f"198.18.0.{1 + ['up0', *self.customers].index(port)}"
+
+
+class SwitchLab:
+    """A switch with a bridge, and a port for each host; a context manager.
+
+    Args:
+        name: What the element is called.
+        ports: Number of hosts at "sub1", ...; "up0" is the uplink.
+    """
+
+    def __init__(self, name: str = "switch-lab", *, ports: int = 3) -> None:
+        self.name = name
+        self._ports = ports
+        self._site: SwitchSite | None = None
+
+    def __enter__(self) -> Self:
+        return self.up()
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+    @property
+    def site(self) -> SwitchSite:
+        """The network, while the lab is up.
+
+        Raises:
+            LabError: It is not.
+        """
+        if self._site is None:
+            raise LabError("the lab is not up")
+        return self._site
+
+    @property
+    def target(self) -> Target:
+        """How to reach the switch; it needs no credentials."""
+        options = {"uplinks": "up0"}
+        return Target(self.name, f"{self.site.gateway_address}:{PORT}", "ovsdb", "", options)
+
+    def up(self) -> Self:
+        """Make the network and start the switch.
+
+        Raises:
+            LabError: The machine does not do what the lab needs; nothing is left behind.
+        """
+        sweep()
+        files = Path(tempfile.mkdtemp(prefix="tmflab-"))
+        try:
+            self._site = SwitchSite(self._ports, files)
+            network.run("ovsdb-tool", "create", str(files / "conf.db"), str(SCHEMA))
+            self.start_database()
+            self.control("--no-wait", "init")
+            self.start_switch()
+            names = ["up0", *self.site.customers]
+            bridge = ["--", "set", "bridge", "br0", "datapath_type=netdev"]
+            ports = [word for name in names for word in ("--", "add-port", "br0", name)]
+            identity = ["--", "set", "open_vswitch", ".", f"external_ids:system-id={self.name}"]
+            self.control("add-br", "br0", *bridge, *ports, *identity)
+        except BaseException:
+            self.down()
+            shutil.rmtree(files, ignore_errors=True)
+            raise
+        return self
+
+    def down(self) -> None:
+        """Stop the switch and remove everything; may be called twice."""
+        if self._site is not None:
+            self.stop("switch")
+            self.stop("database")
+            self._site.remove()
+            self._site = None
+
+    def start_database(self) -> None:
+        """Start the database server with the database that is there."""
+        self._start(
+            "database",
+            "ovsdb-server",
+            str(self.site.files / "conf.db"),
+            f"--remote=punix:{self._socket}",
+            f"--remote=ptcp:{PORT}:{self.site.gateway_address}",
+        )
+
+    def start_switch(self) -> None:
+        """Start what does the switching."""
+        self._start("switch", "ovs-vswitchd", f"unix:{self._socket}")
+
+    def stop(self, which: str, how: signal.Signals = signal.SIGTERM) -> None:
+        """Stop the "database" or the "switch"; with SIGKILL it cannot tidy up."""
+        file = self.site.files / f"{which}.pid"
+        if not file.exists():
+            return
+        process = int(file.read_text("ascii"))
+        with suppress(ProcessLookupError):
+            os.kill(process, how)
+        end = time.monotonic() + PATIENCE
+        while Path(f"/proc/{process}").exists():
+            if time.monotonic() > end:
+                os.kill(process, signal.SIGKILL)
+            time.sleep(0.01)
+        file.unlink(missing_ok=True)
+
+    def control(self, *arguments: str) -> str:
+        """Use the switch's own tool, as somebody at its console would."""
+        return self._run("ovs-vsctl", f"--db=unix:{self._socket}", "-t", "10", *arguments)
+
+    def reaches(self, port: str, other: str) -> bool:
+        """Whether the host behind a port gets an answer from the one behind another."""
+        target = self.site.address(other)
+        with suppress(LabError):
+            self.site.run(self.site.host(port), sys.executable, "-IS", "-c", KNOCK, target)
+            return True
+        return False
+
+    def throughput(self, port: str, *, source: str, seconds: float = 1) -> float:
+        """Return how much comes out of a port that another one sends to, in bits per second.
+
+        Raises:
+            LabError: Nothing does.
+        """
+        command = ("ip", "netns", "exec")
+        python = (sys.executable, "-IS", "-c")
+        to, origin = self.site.host(port), self.site.host(source)
+        with subprocess.Popen(  # noqa: S603
+            (*command, to, *python, RECEIVE, str(seconds)),
+            stdout=subprocess.PIPE,
+            text=True,
+            env={"PATH": PATH},
+        ) as receiver:
+            if receiver.stdout is None or not receiver.stdout.readline():
+                raise LabError("the receiver does not start")
+            sender = subprocess.Popen(  # noqa: S603
+                (*command, origin, *python, SEND, self.site.address(port)), env={"PATH": PATH}
+            )
+            try:
+                said = receiver.stdout.readline()
+            finally:
+                sender.kill()
+                sender.wait()
+                receiver.kill()
+        if not re.fullmatch(r"[\d.]+\n", said):
+            raise LabError("nothing comes through")
+        return float(said)
+
+    @property
+    def _socket(self) -> Path:
+        return self.site.files / "db.sock"
+
+    def _start(self, which: str, *command: str) -> None:
+        files = self.site.files
+        self._run(
+            *command,
+            f"--pidfile={files}/{which}.pid",
+            f"--log-file={files}/{which}.log",
+            f"--unixctl={files}/{which}.ctl",
+            "-vconsole:off",
+            "--no-chdir",
+            "--detach",
+        )
+
+    def _run(self, *command: str) -> str:
+        files = str(self.site.files)
+        where = (f"OVS_RUNDIR={files}", f"OVS_LOGDIR={files}", f"OVS_DBDIR={files}")
+        return self.site.run(self.site.gateway, "env", *where, *command)

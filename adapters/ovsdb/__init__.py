@@ -1,0 +1,5 @@
+"""Ethernet switches with an OVSDB management interface (Open vSwitch)."""
+
+from adapters.ovsdb.element import OvsdbSwitch
+
+__all__ = ["OvsdbSwitch"]

@@ -1,0 +1,320 @@
+"""A carrier-Ethernet switch that is configured by its database: Open vSwitch over OVSDB.
+
+The database has transactions with conditions, so a plan is one: all of it is done, and only if
+the port still is as it was read.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import ClassVar, Self
+
+from adapters import base, mib, planning
+from adapters.credentials import Secret
+from adapters.errors import (
+    Conflict,
+    ElementError,
+    Misconfigured,
+    NotVerified,
+    Rejected,
+    Unreachable,
+    Unsupported,
+)
+from adapters.observations import RawFault, Sample, UsageRecord
+from adapters.ovsdb import changes
+from adapters.ovsdb.profile import Profile
+from adapters.ovsdb.rows import Row, Switch, first, pairs, service, uuid, works
+from adapters.ovsdb.session import Session, serial
+from adapters.planning import State
+from adapters.turns import turn
+from adapters.values import (
+    Component,
+    Facts,
+    Intent,
+    Inventory,
+    Observed,
+    Plan,
+    Setting,
+    Target,
+    Transaction,
+    Verdict,
+)
+
+OPTIONS = frozenset({"timeout", "poll", "uplinks", "idle", "upstream", "tls"})
+SETTINGS = ("vlan", "downstream", "upstream", "enabled")
+#: Ours, the database's, and the unit.
+COUNTERS = (
+    ("octets_in", "rx_bytes", "octets"),
+    ("octets_out", "tx_bytes", "octets"),
+    ("errors_in", "rx_errors", "packets"),
+    ("errors_out", "tx_errors", "packets"),
+    ("discards_in", "rx_dropped", "packets"),
+    ("discards_out", "tx_dropped", "packets"),
+)
+
+
+class OvsdbSwitch:
+    """One switch; its address is that of its database server.
+
+    Options of the target: ``timeout`` of one answer and ``poll``, the pause before a lost
+    connection for faults is made again, both in seconds; ``uplinks``, the names of ports that
+    never carry a service, separated by commas; ``idle``, whether a port without a service is
+    "closed" (carries nothing) or "open"; ``upstream``, "policing" where the switch is known to
+    police what it receives; ``tls``, "yes" or "no".
+    """
+
+    capabilities: ClassVar = frozenset(
+        {base.ATOMIC, base.ADMIN, base.COUNTERS, base.FAULTS, base.CONDITIONS}
+    )
+
+    def __init__(self, target: Target, secret: Secret) -> None:
+        self.target = target
+        options = target.options
+        if unknown := sorted(set(options) - OPTIONS):
+            raise Misconfigured(target.name, f"no such option: {', '.join(unknown)}")
+        try:
+            self._session = Session(target, secret)
+            self._poll = float(options.get("poll", 5))
+        except (ValueError, OSError) as error:
+            raise Misconfigured(target.name, f"options or address: {error}") from error
+        for name, allowed in (("idle", {"closed", "open"}), ("upstream", {"policing"})):
+            if name in options and options[name] not in allowed:
+                raise Misconfigured(target.name, f"{name} is one of: {', '.join(sorted(allowed))}")
+        self._profile = Profile(parks=options.get("idle", "closed") == "closed")
+        self._polices = "upstream" in options
+        self._uplinks = frozenset(options.get("uplinks", "").split(","))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    def _turn(self) -> asyncio.Lock:
+        return turn(self._session.endpoint)
+
+    async def _read(self) -> Switch:
+        async with self._turn():
+            return await self._session.read()
+
+    def _row(self, switch: Switch, port: str) -> Row:
+        if port not in switch.ports:
+            message = f"there is no port {port!r}"
+            raise Rejected(self.target.name, message, path=port, reason="noSuchPort")
+        return switch.ports[port]
+
+    def _state(self, switch: Switch, row: Row) -> State:
+        return {"tag": service(row)} if row["name"] in self._uplinks else switch.state(row)
+
+    async def probe(self) -> Facts:
+        """Return what the switch is; its database does not say since when it runs."""
+        return _facts(await self._read())
+
+    async def inventory(self) -> Inventory:
+        """Return facts, ports, and the bridges of the switch as its modules."""
+        switch = await self._read()
+        chassis = serial(switch) or "switch"
+        facts = _facts(switch)
+        components = [Component(chassis, "chassis", "", facts.model, facts.serial, facts.software)]
+        components += [
+            Component(
+                f"bridge {one['name']}", "module", chassis, str(one.get("datapath_type") or "")
+            )
+            for one in switch.bridges
+        ]
+        ports = tuple(
+            switch.port(row, access=name not in self._uplinks and switch.carries_services(row))
+            for name, row in switch.ports.items()
+        )
+        return Inventory(facts, ports, datetime.now(UTC), components=tuple(components))
+
+    async def services(self) -> list[Observed]:
+        """Return every port with the id of a service in its external_ids, ordered by name."""
+        return _services(await self._read())
+
+    async def read(self, service_id: str) -> Observed | None:
+        """Return the service whose id is in the external_ids of a port."""
+        found = [one for one in await self.services() if one.service_id == service_id]
+        if len(found) > 1:
+            message = f"service {service_id!r} is on {', '.join(one.port for one in found)}"
+            raise Conflict(self.target.name, message)
+        return found[0] if found else None
+
+    async def plan(self, intent: Intent) -> Plan:
+        """Return the steps to what is asked; see ``Adapter.plan``.
+
+        Raises:
+            Unsupported: A rate from the customer is asked of a switch that does not police.
+        """
+        for name in intent.settings:
+            if name not in SETTINGS:
+                message = f"a port has no {name}; it has {', '.join(SETTINGS)}"
+                path = f"{intent.port} {name}"
+                raise Rejected(self.target.name, message, path=path, reason="noSuchAttribute")
+        switch = await self._read()
+        current = self._state(switch, self._row(switch, intent.port))
+        asked = intent
+        if intent.present and "parked" in current:
+            asked = replace(intent, settings={**intent.settings, "parked": False})
+        found = planning.plan(self.target.name, asked, self._profile, current, switch.tags)
+        self._check(intent, current)
+        return replace(found, intent=intent)
+
+    def _check(self, intent: Intent, current: State) -> None:
+        settings = {**current, **intent.settings}
+        if not intent.present:
+            return
+        if settings["upstream"] and not self._polices:
+            raise Unsupported(
+                self.target.name,
+                f"{intent.port} upstream: the switch may ignore it without a word; where it is"
+                " known to police, the option upstream=policing says so",
+                path=f"{intent.port} upstream",
+            )
+        if not settings["vlan"]:
+            message = f"{intent.port} vlan: without one the port would be in all"
+            path = f"{intent.port} vlan"
+            raise Rejected(self.target.name, message, path=path, reason="wrongValue")
+
+    async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:
+        """Do a plan in one transaction, and wait until it is in force; see ``Adapter.apply``."""
+        if confirm_within is not None:
+            raise Unsupported(self.target.name, "OVSDB has no confirmed commit")
+        target = {step.attribute: step.after for step in plan.steps}
+        async with self._turn():
+            switch = await self._session.read()
+            row = self._row(switch, plan.intent.port)
+            planning.check_precondition(plan, self._state(switch, row))
+            await self._change(switch, row, target)
+        return Transaction(plan.element, plan.intent, plan.steps)
+
+    async def _change(self, switch: Switch, row: Row, target: State) -> None:
+        current = self._state(switch, row)
+        if all(current[name] == value for name, value in target.items()):
+            if target and not await self._session.in_force():
+                raise Unreachable(self.target.name, "the switch is at a standstill")
+            return
+        await self._session.change(changes.of(switch, row, {**current, **target}))
+
+    async def verify(self, intent: Intent) -> Verdict:
+        """Return whether the port is as asked and the switch has taken that over."""
+        async with self._turn():
+            switch = await self._session.read()
+            in_force = await self._session.in_force()
+        row = switch.ports.get(intent.port)
+        current: dict[str, Setting] = {}
+        if row is not None:
+            failed = first(switch.interface(row).get("error"))
+            current = {**self._state(switch, row), "inForce": in_force and not failed}
+        expected = planning.wanted(intent, self._profile, current) | {"inForce": True}
+        observed = {name: current[name] for name in expected if name in current}
+        return Verdict(self.target.name, expected, observed, datetime.now(UTC))
+
+    async def confirm(self, transaction: Transaction) -> None:
+        """Do nothing: what is committed lasts at once."""
+
+    async def rollback(self, transaction: Transaction) -> None:
+        """Set back what the transaction set, in one transaction; see ``Adapter.rollback``."""
+        if not transaction.done:
+            return
+        target = {step.attribute: step.after for step in transaction.inverse}
+        port = transaction.intent.port
+        async with self._turn():
+            switch = await self._session.read()
+            row = self._row(switch, port)
+            planning.check_untouched(transaction, self._state(switch, row))
+            await self._change(switch, row, target)
+            switch = await self._session.read()
+            observed = self._state(switch, self._row(switch, port))
+        verdict = Verdict(self.target.name, target, observed, datetime.now(UTC))
+        if not verdict.good:
+            raise NotVerified(verdict)
+
+    async def remove(self, service_id: str) -> Transaction:
+        """Take the service off the port that has it, and close the port."""
+        found = await self.read(service_id)
+        if found is None:
+            return Transaction(self.target.name, Intent(service_id, "", present=False))
+        return await self.apply(await self.plan(Intent(service_id, found.port, present=False)))
+
+    async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
+        """Return what the switch has counted; it looks itself every five seconds."""
+        switch, now = await self._read(), datetime.now(UTC)
+        return [
+            Sample(name, ours, int(statistics[theirs]), unit, now, uuid(interface))
+            for name, row in switch.ports.items()
+            if not ports or name in ports
+            for interface in [switch.interface(row)]
+            for statistics in [pairs(interface.get("statistics"))]
+            for ours, theirs, unit in COUNTERS
+            if theirs in statistics
+        ]
+
+    async def usage(self, service_id: str, since: datetime) -> list[UsageRecord]:
+        """Refuse: a switch keeps no records; usage comes from its counters."""
+        raise Unsupported(self.target.name, f"no usage records ({service_id}, {since:%F})")
+
+    async def active_conditions(self) -> list[RawFault]:
+        """Return a link-down condition for each port that is switched on and has no link."""
+        return self._conditions(await self._read())
+
+    def _conditions(self, switch: Switch) -> list[RawFault]:
+        now = datetime.now(UTC)
+        return [
+            RawFault(
+                self.target.name,
+                mib.LINK_DOWN,
+                name,
+                active=True,
+                seen_at=now,
+                attributes={"tag": service(row)},
+            )
+            for name, row in switch.ports.items()
+            if switch.state(row).get("enabled", True)
+            and switch.interface(row).get("type") != "internal"
+            and not works(switch.interface(row))
+        ]
+
+    async def faults(self) -> AsyncIterator[RawFault]:
+        """Yield conditions as the database reports them; a lost connection is made again."""
+        before: dict[tuple[str, str], RawFault] = {}
+        while True:
+            try:
+                async with self._session.watch() as watch, aclosing(watch.states()) as states:
+                    async for switch in states:
+                        now = {(one.condition, one.port): one for one in self._conditions(switch)}
+                        for key in now.keys() - before.keys():
+                            yield now[key]
+                        for key in before.keys() - now.keys():
+                            yield replace(before[key], active=False, seen_at=datetime.now(UTC))
+                        before = now
+            except ElementError:  # polling tells that it is gone; conditions last meanwhile
+                await asyncio.sleep(self._poll)
+
+
+def _services(switch: Switch) -> list[Observed]:
+    return [
+        Observed(tag, name, settings, up=works(switch.interface(row)))
+        for name, row in switch.ports.items()
+        if (tag := service(row))
+        for state in [switch.state(row)]
+        for settings in [{one: state[one] for one in SETTINGS if one in state}]
+    ]
+
+
+def _facts(switch: Switch) -> Facts:
+    system = switch.system
+    about = pairs(system.get("external_ids"))
+    version = str(first(system.get("ovs_version")) or "")
+    host = f"{first(system.get('system_type')) or ''} {first(system.get('system_version')) or ''}"
+    return Facts(
+        name=str(about.get("hostname") or about.get("system-id") or "switch"),
+        vendor="Open vSwitch",
+        model="Open vSwitch",
+        software=f"Open vSwitch {version} on {host}".strip(),
+        serial=serial(switch),
+        uptime=0.0,
+        boots=0,
+    )

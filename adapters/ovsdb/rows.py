@@ -1,0 +1,166 @@
+"""What the database of a switch says, in our terms: pure, no I/O.
+
+Source: ovs-vswitchd.conf.db(5); values as in RFC 7047, section 5.1.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.planning import State
+from adapters.values import Port
+
+Row = Mapping[str, Any]
+#: Key in a port's external_ids: the id of its service.
+SERVICE = "service"
+#: Key in the external_ids of a QoS and of a Queue that we have made: their port.
+MADE_FOR = "tmf-port"
+#: A VLAN that no frame can have (IEEE 802.1Q, table 9-2): a trunk of it alone carries nothing.
+NOWHERE = 4095
+SHAPER = "linux-htb"
+KBIT = 1000
+
+#: What is read, and for ports also what a change rests on.
+PORT_COLUMNS = ("name", "tag", "vlan_mode", "trunks", "qos", "external_ids", "interfaces")
+COLUMNS = {
+    "Open_vSwitch": (
+        "cur_cfg", "next_cfg", "ovs_version", "db_version", "external_ids", "system_type",
+        "system_version",
+    ),
+    "Bridge": ("name", "datapath_type", "datapath_version"),
+    "Port": PORT_COLUMNS,
+    "Interface": (
+        "name", "type", "admin_state", "link_state", "link_speed", "mac_in_use", "ofport",
+        "ifindex", "error", "statistics", "ingress_policing_rate",
+    ),
+    "QoS": ("type", "other_config", "queues", "external_ids"),
+}  # fmt: skip
+
+
+def members(value: Any) -> list[Any]:  # noqa: ANN401
+    """Return what is in a set, a single value being a set of one.
+
+    >>> members(["set", [1, 2]]), members(7), members(["uuid", "x"])
+    ([1, 2], [7], ['x'])
+    """
+    if isinstance(value, list) and len(value) == 2:  # noqa: PLR2004 - a tag and what it tags
+        kind, content = value
+        return [one for each in content for one in members(each)] if kind == "set" else [content]
+    return [] if value is None else [value]
+
+
+def first(value: Any) -> Any:  # noqa: ANN401
+    """Return the value of an optional column, or None."""
+    found = members(value)
+    return found[0] if found else None
+
+
+def pairs(value: Any) -> dict[Any, Any]:  # noqa: ANN401
+    """Return a map.
+
+    >>> pairs(["map", [["service", "one"]]])
+    {'service': 'one'}
+    """
+    if isinstance(value, list) and len(value) == 2 and value[0] == "map":  # noqa: PLR2004
+        return dict(value[1])
+    return {}
+
+
+def uuid(row: Row) -> str:
+    """Return the identity of a row."""
+    return str(first(row.get("_uuid")))
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Everything that was read of a switch at one moment.
+
+    Attributes:
+        system: The row of Open_vSwitch.
+        bridges: The rows of Bridge, ordered by name.
+        ports: The rows of Port by name, in order.
+        interfaces: The rows of Interface by identity.
+        shapers: The rows of QoS by identity.
+    """
+
+    system: Row
+    bridges: tuple[Row, ...]
+    ports: Mapping[str, Row]
+    interfaces: Mapping[str, Row]
+    shapers: Mapping[str, Row]
+
+    @classmethod
+    def of(cls, tables: Sequence[Sequence[Row]]) -> "Switch":
+        """Return the switch of which the tables of ``COLUMNS`` were read, in that order."""
+        system, bridges, ports, interfaces, shapers = tables
+        return cls(
+            system[0] if system else {},
+            tuple(sorted(bridges, key=lambda row: str(row["name"]))),
+            {str(row["name"]): row for row in sorted(ports, key=lambda row: str(row["name"]))},
+            {uuid(row): row for row in interfaces},
+            {uuid(row): row for row in shapers},
+        )
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The id of the service of each port; empty: none."""
+        return {name: service(row) for name, row in self.ports.items()}
+
+    def interface(self, port: Row) -> Row:
+        """Return the first interface of a port."""
+        return self.interfaces.get(str(first(port.get("interfaces"))), {})
+
+    def shaper(self, port: Row) -> Row | None:
+        """Return the QoS of a port, if it has one."""
+        return self.shapers.get(str(first(port.get("qos"))))
+
+    def carries_services(self, port: Row) -> bool:
+        """Whether a service can be put on a port: no bond, no trunk, not the switch itself."""
+        if len(members(port.get("interfaces"))) != 1:
+            return False
+        trunk = first(port.get("vlan_mode")) not in {None, "access"} or members(port.get("trunks"))
+        return self.interface(port).get("type") != "internal" and (not trunk or locked(port))
+
+    def state(self, port: Row) -> State:
+        """Return the attributes of a port; one that carries no services has but its tag."""
+        tag = service(port)
+        if not self.carries_services(port):
+            return {"tag": tag}
+        rate = pairs((self.shaper(port) or {}).get("other_config")).get("max-rate", "")
+        return {
+            "tag": tag,
+            "vlan": first(port.get("tag")) or 0,
+            "downstream": int(rate) if str(rate).isdecimal() else 0,
+            "upstream": int(self.interface(port).get("ingress_policing_rate", 0)) * KBIT,
+            "enabled": not (tag and locked(port)),
+            "parked": not tag and locked(port),
+        }
+
+    def port(self, row: Row, *, access: bool) -> Port:
+        """Return a port as the inventory has it."""
+        interface = self.interface(row)
+        return Port(
+            name=str(row["name"]),
+            index=str(first(interface.get("ofport")) or ""),
+            tag=service(row),
+            enabled=bool(self.state(row).get("enabled", True)),
+            up=works(interface),
+            speed=int(first(interface.get("link_speed")) or 0),
+            mac=str(first(interface.get("mac_in_use")) or ""),
+            access=access,
+        )
+
+
+def service(port: Row) -> str:
+    """Return the id of the service on a port; empty: none."""
+    return str(pairs(port.get("external_ids")).get(SERVICE, ""))
+
+
+def locked(port: Row) -> bool:
+    """Whether a port carries nothing because we have made it so."""
+    return first(port.get("vlan_mode")) == "trunk" and members(port.get("trunks")) == [NOWHERE]
+
+
+def works(interface: Row) -> bool:
+    """Whether an interface has a link."""
+    return [first(interface.get(one)) for one in ("admin_state", "link_state")] == ["up", "up"]
