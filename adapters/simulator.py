@@ -6,6 +6,7 @@ object identifiers of the lab's gateway, sends linkDown and linkUp, and misbehav
 
 import asyncio
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -13,6 +14,7 @@ from typing import Self
 
 from adapters import mib
 from adapters.simulated import ACCESS_COLUMNS, NO_CREATION, SimulatedPort, check, row, store
+from adapters.simulated_hardware import hardware, neighbourhood
 from adapters.values import Target
 from adapters.wire import ber, message
 from adapters.wire.agent import Variables, answer, arcs
@@ -71,6 +73,8 @@ class SimulatedGateway(asyncio.DatagramProtocol):
         self.ports = {1: SimulatedPort("lo", access=False), 2: SimulatedPort("up0", access=False)}
         self.ports |= {2 + number: SimulatedPort(f"sub{number}") for number in range(1, ports + 1)}
         self.misbehaviour = Misbehaviour()
+        self.serial = f"SIM-{zlib.crc32(name.encode()):08X}"
+        self.neighbours: dict[str, str] = {"up0": "core-1"}
         self.boots = 1
         self.sets = 0
         self._started = time.monotonic()
@@ -170,6 +174,7 @@ class SimulatedGateway(asyncio.DatagramProtocol):
             mib.SYS_NAME: (ber.OCTETS, self.name.encode()),
             mib.SNMP_ENGINE_BOOTS: (ber.INTEGER, self.boots),
         }
+        found |= hardware(self.serial) | neighbourhood(self.ports, self.neighbours)
         for index, port in self.ports.items():
             found |= {f"{column}.{index}": pair for column, pair in row(index, port).items()}
         return {arcs(oid): found[oid] for oid in sorted(found, key=arcs)}

@@ -21,6 +21,7 @@ from adapters.snmp import SnmpElement
 from adapters.testing import AdapterContract, premium, provide
 from adapters.traps import Senders, TrapReceiver
 from adapters.values import Intent, Target
+from adapters.wire import usm
 from tmf_apis.assurance.rules import Effect, of_notification
 
 MISSING = available()
@@ -73,6 +74,61 @@ class TestRealGateway(AdapterContract):
     @pytest.fixture
     def ports(self):
         return ("sub1", "sub2")
+
+
+async def test_the_real_gateway_tells_its_addresses_and_lacks_the_rest(lab, element):
+    inventory = await element.inventory()
+    addresses = {port.name: port.addresses for port in inventory.ports}
+    assert all(one.endswith(("/24", "/30")) for one in addresses["sub1"] if ":" not in one)
+    assert any(lab.site.gateway_address in one for some in addresses.values() for one in some)
+    assert (inventory.components, inventory.neighbours) == ((), ())
+
+
+class Forger(asyncio.DatagramProtocol):
+    """Stands between an agent and us and may change one octet of a proof on its way."""
+
+    def __init__(self, agent):
+        self.agent, self.forging, self.way = agent, False, {}
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, octets, source):
+        self.task = asyncio.ensure_future(self.forward(octets, source))
+
+    async def forward(self, octets, source):
+        loop, front = asyncio.get_running_loop(), self
+
+        class Back(asyncio.DatagramProtocol):
+            def datagram_received(self, answer, _):
+                changed = bytearray(answer)
+                start, stop = usm.envelope(answer).code
+                if front.forging and stop > start:
+                    changed[start] ^= 1
+                front.transport.sendto(bytes(changed), source)
+
+        if source not in self.way:
+            self.way[source], _ = await loop.create_datagram_endpoint(Back, remote_addr=self.agent)
+        self.way[source].sendto(octets)
+
+
+async def test_an_answer_whose_proof_is_wrong_is_no_answer(lab):
+    loop = asyncio.get_running_loop()
+    transport, forger = await loop.create_datagram_endpoint(
+        lambda: Forger(lab.target.endpoint(161)), local_addr=("127.0.0.1", 0)
+    )
+    port = transport.get_extra_info("sockname")[1]
+    target = Target("gw-lab", f"127.0.0.1:{port}", options=HASTE)
+    async with SnmpElement(target, Secret(lab.credentials["gw-lab"])) as element:
+        assert (await element.probe()).name == "gw-lab"
+        forger.forging = True
+        with pytest.raises(Unreachable):
+            await element.probe()
+        forger.forging = False
+        assert (await element.probe()).name == "gw-lab"
+    for one in (transport, *forger.way.values()):
+        one.close()
+    await asyncio.sleep(0)
 
 
 @pytest.mark.skipif(shutil.which("iperf3") is None, reason="iperf3 is not installed")
