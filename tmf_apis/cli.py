@@ -227,6 +227,50 @@ def capacity(  # noqa: PLR0913, PLR0917
         command.run(made.database, settings, owner, wanted, as_json=as_json)
 
 
+@main.command()
+@click.argument("targets", nargs=-1, metavar="[ADDRESS|BLOCK|FILE]...")
+@click.option("--adapter", default="snmp", show_default=True, help="Adapter of new elements.")
+@click.option("--credentials", multiple=True, help="Name of credentials; several are tried.")
+@click.option("--option", "options", multiple=True, help="NAME=VALUE for the adapter; repeatable.")
+@click.option("--place", default="", help="Id of the place where new elements are.")
+@click.option("--tenant", default="", help="Whose inventory; default: the default tenant.")
+@click.option("--at-once", default=64, show_default=True, help="Elements that are read at once.")
+@click.option("--uri", default="", help="MongoDB to write into; default: TMF_MONGODB_URI.")
+@_data_dir
+@_clear
+def discover(  # noqa: PLR0913, PLR0917
+    targets: tuple[str, ...],
+    adapter: str,
+    credentials: tuple[str, ...],
+    options: tuple[str, ...],
+    place: str,
+    tenant: str,
+    at_once: int,
+    uri: str,
+    data_dir: Path | None,
+) -> None:
+    """Look at network elements and bring the resource inventory up to date.
+
+    A target is an address or host name (also with :port), a range (198.18.0.1-198.18.0.9), a block
+    (198.18.0.0/24) or a file of such lines; a line may be a JSON object with address, adapter,
+    credentials, options and place. Without any, the elements of the inventory are looked at again.
+    The exit status is 1 if one that was named does not answer, refuses or is in doubt.
+    """
+    from tmf_apis.loading.command import engine  # noqa: PLC0415
+    from tmf_apis.reconciliation import command  # noqa: PLC0415
+
+    settings = _settings(data_dir)
+    if uri:
+        settings = dataclasses.replace(settings, mongodb_uri=uri)
+    configure_logging("ERROR")
+    with engine(settings) as made:
+        status = command.discover(
+            made, targets, adapter=adapter, credentials=credentials, options=options,
+            place=place, tenant=tenant, at_once=max(1, at_once),
+        )  # fmt: skip
+    sys.exit(status)
+
+
 class _RunsByDefault(click.Group):
     """A group whose options without a command are those of ``run``."""
 

@@ -144,6 +144,17 @@ class Settings:
     capacity_notice: float = _setting(
         30.0, "How long before exhaustion a capacity alarm is raised", "days"
     )
+    discovery_interval: float = _setting(
+        0.0, "Pause between two looks at all elements for the inventory; 0: none", "seconds"
+    )
+    audit_interval: float = _setting(
+        0.0, "Pause between two audits of all elements; 0: none", "seconds"
+    )
+    audit_remedy: str = _setting(
+        "none",
+        "What audits at intervals do about differences: none, correctNetwork,"
+        " acceptIntoInventory or openTask",
+    )
     log_level: str = _setting("INFO", "Least severe level that is logged")
 
     @classmethod

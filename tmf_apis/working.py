@@ -35,6 +35,8 @@ from tmf_apis.fulfilment.orders import OPEN
 from tmf_apis.fulfilment.ports import GATEWAY
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.fulfilment.workflow import OrderWorkflow
+from tmf_apis.reconciliation import tasks as reconciliation
+from tmf_apis.reconciliation.schedule import Schedule, tenants
 from tmf_apis.rest.contracts import load
 from tmf_apis.rest.desk import Desks
 from tmf_apis.settings import Settings
@@ -81,6 +83,7 @@ class Work:
             for kind, law in engine.laws.items()
             if law.begin and kind != CANCELLATION
         }
+        begins |= reconciliation.begins(credentials)
         orders = Activities(
             self._desks, self._connections, self._quick, patience=settings.fulfilment_patience
         )
@@ -109,6 +112,15 @@ class Work:
             CANCELLATION: [self._cancellation],
             "Resource": [self._resource],
         }
+        self._schedule = Schedule(
+            self._desks,
+            partial(tenants, engine.database),
+            self._quick,
+            {
+                "NetworkDiscovery": (settings.discovery_interval, {}),
+                "NetworkAudit": (settings.audit_interval, {"remedy": settings.audit_remedy}),
+            },
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -128,6 +140,7 @@ class Work:
                 self._temporal.run(stop),
                 self._receiving.run(stop),
                 self._capacity.run(stop),
+                self._schedule.run(stop),
                 self._follow_up(stop),
             )
         finally:
