@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-APT := iproute2 openvswitch-switch osmo-hlr snmp snmpd
+APT := iperf3 iproute2 netconfd netconfd-module-ietf-interfaces openssh-server openvswitch-switch osmo-hlr snmp snmpd
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test bench lint lab lock clean
@@ -33,7 +33,8 @@ $(STAMP): requirements.lock pyproject.toml
 .PHONY: elements
 elements:
 	@if [ "$$(id -u)" = 0 ] && ! { PATH="$$PATH:/usr/sbin:/sbin"; command -v snmpd && \
-	      command -v ip && command -v tc; } >/dev/null 2>&1; then \
+	      command -v ip && command -v tc && command -v netconfd && command -v sshd && \
+	      command -v iperf3; } >/dev/null 2>&1; then \
 	  command -v apt-get >/dev/null 2>&1 && echo "Installing $(APT)" && \
 	  apt-get update -qq >/dev/null 2>&1 && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(APT) \

@@ -30,7 +30,8 @@ REACH = 2.0  # seconds to connect
 TRIES = 3
 BUSY = "busy"
 REACHABLE = "reachable"
-RATES = {"downstream": ("--reverse",), "upstream": ()}
+#: We are the client, on the network's side: what we send is downstream.
+RATES = {"downstream": (), "upstream": ("--reverse",)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,9 @@ PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin"
 #: Management networks: one /30 of the benchmarking range (RFC 2544) for each lab.
 NETWORK = "198.18.254"
 NETWORKS = 63
+#: One /24 for the test heads of each lab, and in it one /30 for each port.
+HEADS = "198.19"
+IPERF3_PORT = 5201
 CARETAKER = """
 cat >/dev/null
 for n in "$@"; do ip netns pids "$n" | xargs -r kill; done
@@ -125,6 +128,8 @@ class Site:
         customers: Port of the gateway -> name of the customer's namespace.
         server_address: The server's end of the management link.
         gateway_address: The gateway's end.
+        heads: Port of the gateway -> address of the test head at the customer's, to which the
+            server gets through the port.
         files: Directory for files, removed with the rest.
     """
 
@@ -137,6 +142,9 @@ class Site:
         self._link = f"tmflab{number}"
         self.server_address = f"{NETWORK}.{4 * number + 1}"
         self.gateway_address = f"{NETWORK}.{4 * number + 2}"
+        self._heads = f"{HEADS}.{number}"
+        self.heads = {port: f"{self._heads}.{4 * int(port[3:]) + 2}" for port in self.customers}
+        self._listening: dict[str, subprocess.Popen[bytes]] = {}
         self._caretaker = self._hire()
         try:
             self._build()
@@ -183,6 +191,7 @@ class Site:
             for port, customer in self.customers.items()
         ]
         ip(batch=links)
+        ip("route", "add", f"{self._heads}.0/24", "via", self.gateway_address)
         gateway = [
             "link set lo up",
             f"address add {self.gateway_address}/30 dev mgmt0",
@@ -192,17 +201,33 @@ class Site:
         ]
         for place, port in enumerate(self.customers, 1):
             gateway += [f"address add 198.18.{place}.1/24 dev {port}", f"link set {port} up"]
+            gateway += [f"address add {self._heads}.{4 * place + 1}/30 dev {port}"]
         ip(namespace=self.gateway, batch=gateway)
         core = ["address add 198.18.0.2/30 dev gw0", "link set gw0 up"]
         ip(namespace=self.core, batch=[*core, "route add 198.18.0.0/16 via 198.18.0.1"])
         for place, (port, customer) in enumerate(self.customers.items(), 1):
-            ip(namespace=customer, batch=[f"address add 198.18.{place}.2/24 dev wan0"])
+            addresses = (f"198.18.{place}.2/24", f"{self.heads[port]}/30")
+            ip(namespace=customer, batch=[f"address add {one} dev wan0" for one in addresses])
             self.connect(port)
         self.run(self.gateway, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 
     def run(self, namespace: str, *command: str) -> str:
         """Run a command inside a namespace and return what it prints."""
         return run("ip", "netns", "exec", namespace, *command)
+
+    def head(self, port: str) -> str:
+        """Return "host:port" of the test head behind a port, an iperf3 server that is started."""
+        if port not in self._listening:
+            inside = ("ip", "netns", "exec", self.customers[port])
+            self._listening[port] = subprocess.Popen(  # noqa: S603
+                (*inside, "iperf3", "--server", "--port", str(IPERF3_PORT)),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={"PATH": PATH},
+                start_new_session=True,
+            )
+        return f"{self.heads[port]}:{IPERF3_PORT}"
 
     def connect(self, port: str) -> None:
         """Switch on the far end of a port."""
@@ -218,6 +243,10 @@ class Site:
 
     def remove(self) -> None:
         """Remove namespaces, links and files; may be called twice."""
+        for process in self._listening.values():
+            process.kill()
+            process.wait(5)
+        self._listening = {}
         if self._caretaker.stdin:
             self._caretaker.stdin.close()
         self._caretaker.wait(10)

@@ -1,0 +1,232 @@
+"""The lab's NETCONF gateway: netconfd behind an SSH server, shaping real traffic.
+
+Needs root, and the Debian packages netconfd, netconfd-module-ietf-interfaces, openssh-server and
+iproute2. ``missing()`` says what is not there.
+"""
+
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from adapters.lab.network import PATH, LabError, Site, available, run, sweep
+from adapters.values import Target
+
+HERE = Path(__file__).parent
+MODULES = "/usr/share/yuma/modules"
+TOOLS = {
+    "netconfd": "netconfd",
+    "sshd": "openssh-server",
+    "ssh-keygen": "openssh-client",
+}
+#: Seconds that a server has to get ready.
+PATIENCE = 10.0
+SSHD = """\
+Port 830
+ListenAddress {address}
+HostKey {files}/hostkey
+PidFile none
+AuthorizedKeysFile {files}/authorized_keys
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+MaxSessions 20
+Subsystem netconf "/usr/sbin/netconf-subsystem --ncxserver-sockname=830@{files}/ncx.sock"
+"""
+#: Debian's module calls both and brings neither; without the first the server ends itself.
+PROGRAMS = {
+    "get-interface-ipv4": """\
+ip -4 -o address show dev "$1" | while read -r _ _ _ a _; do
+  echo "<ipv4 xmlns=\\"urn:ietf:params:xml:ns:yang:ietf-ip\\"><address><ip>${a%/*}</ip>\
+<prefix-length>${a#*/}</prefix-length></address></ipv4>"
+  break
+done
+""",
+    "ifconfig": 'exec ip link set dev "$1" "$2"\n',
+}
+
+
+def missing() -> str | None:
+    """Return what is missing for this gateway on this machine, in one line; None if nothing is."""
+    if reason := available():
+        return reason
+    packages = {TOOLS[tool] for tool in TOOLS if shutil.which(tool, path=PATH) is None}
+    if not list(Path("/usr/lib").glob("*/yuma/libietf-interfaces.so")):
+        packages.add("netconfd-module-ietf-interfaces")
+    if packages:
+        return f"the NETCONF gateway needs packages: apt-get install {' '.join(sorted(packages))}"
+    return None
+
+
+class NetconfLab:
+    """A broadband gateway that speaks NETCONF, with customers behind it; a context manager.
+
+    What it is told lasts as long as the lab, restarts of its software included.
+
+    Args:
+        name: What the element is called.
+        ports: Number of access ports: "sub1", ...; "up0" is the uplink.
+    """
+
+    def __init__(self, name: str = "nc-lab", *, ports: int = 2) -> None:
+        self.name = name
+        self._ports = ports
+        self._site: Site | None = None
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self.up()
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+    @property
+    def site(self) -> Site:
+        """The network, while the lab is up.
+
+        Raises:
+            LabError: It is not.
+        """
+        if self._site is None:
+            raise LabError("the lab is not up")
+        return self._site
+
+    @property
+    def socket(self) -> Path:
+        """The server's socket for sessions from this machine."""
+        return self.site.files / "ncx.sock"
+
+    @property
+    def target(self) -> Target:
+        """How to reach the gateway."""
+        key = (self.site.files / "hostkey.pub").read_text("utf-8").strip()
+        options = {"profile": "tmf-lab-access", "hostKey": " ".join(key.split()[:2])}
+        return Target(self.name, self.site.gateway_address, "netconf", self.name, options)
+
+    @property
+    def credentials(self) -> dict[str, dict[str, str]]:
+        """What belongs into the credentials file."""
+        key = (self.site.files / "user").read_text("utf-8")
+        return {self.name: {"user": "root", "private_key": key}}
+
+    def up(self) -> Self:
+        """Make the network and start the gateway; about a second.
+
+        Raises:
+            LabError: The machine does not do what the lab needs; nothing is left behind.
+        """
+        sweep()
+        files = Path(tempfile.mkdtemp(prefix="tmflab-"))
+        try:
+            self._site = Site(self._ports, files)
+            self._configure()
+            self.start()
+        except BaseException:
+            self.down()
+            shutil.rmtree(files, ignore_errors=True)
+            raise
+        return self
+
+    def down(self) -> None:
+        """Stop the gateway and remove everything; may be called twice."""
+        self.stop()
+        if self._site is not None:
+            self._site.remove()
+            self._site = None
+
+    def cut(self, port: str) -> None:
+        """Cut the cable of a port."""
+        self.site.cut(port)
+
+    def mend(self, port: str) -> None:
+        """Mend the cable of a port."""
+        self.site.connect(port)
+
+    def restart(self) -> None:
+        """Restart the gateway's management software."""
+        self.stop()
+        self.start()
+
+    def start(self) -> None:
+        """Start the servers and wait until they are ready.
+
+        Raises:
+            LabError: They do not get ready.
+        """
+        files = self.site.files
+        self.socket.unlink(missing_ok=True)
+        self._spawn(
+            "netconfd", f"--startup={files}/startup-cfg.xml", "--port=830",
+            "--module=ietf-interfaces", "--module=ietf-system", "--module=tmf-lab-access",
+            f"--modpath={MODULES}:{MODULES}/examples:{HERE / 'yang'}",
+            "--target=candidate", "--with-validate=true", "--access-control=off",
+            f"--ncxserver-sockname={self.socket}", f"--log={files}/netconfd.log",
+            "--log-level=info",
+        )  # fmt: skip
+        self._await(self.socket.exists, "netconfd.log")
+        root = str(HERE.parent.parent)
+        self._spawn(sys.executable, "-S", "-m", "adapters.lab.configured", str(self.socket),
+                    PYTHONPATH=root)  # fmt: skip
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        self._spawn("/usr/sbin/sshd", "-D", "-f", f"{files}/sshd_config", "-E", f"{files}/sshd.log")
+        self._await(self._answers, "sshd.log")
+
+    def stop(self) -> None:
+        """Stop the servers, as a power failure does."""
+        for process in reversed(self._running):
+            with suppress(ProcessLookupError):
+                process.kill()
+            process.wait(5)
+        self._running = []
+
+    def _spawn(self, *command: str, **environment: str) -> None:
+        files = self.site.files
+        # netconfd prints for each request; what it has to say is in its log.
+        with (files / "errors.log").open("ab") as errors:
+            process = subprocess.Popen(  # noqa: S603
+                ("ip", "netns", "exec", self.site.gateway, *command),  # noqa: S607
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env={"PATH": f"{files}/bin:{PATH}", "HOME": str(files)} | environment,
+                start_new_session=True,
+            )
+        self._running.append(process)
+
+    def _await(self, ready: Callable[[], bool], log: str) -> None:
+        end = time.monotonic() + PATIENCE
+        while not ready():
+            ended = self._running[-1].poll() is not None
+            if ended or time.monotonic() > end:
+                file = self.site.files / log
+                said = file.read_text("utf-8", "replace")[-500:] if file.exists() else "nothing"
+                raise LabError(f"{log.removesuffix('.log')} does not get ready; it said: {said}")
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        with suppress(OSError):
+            socket.create_connection((self.site.gateway_address, 830), 0.2).close()
+            return True
+        return False
+
+    def _configure(self) -> None:
+        files = self.site.files
+        (files / "bin").mkdir()
+        for name, script in PROGRAMS.items():
+            program = files / "bin" / name
+            program.write_text(f"#!/bin/sh\n{script}", "utf-8")
+            program.chmod(0o755)
+        for key in ("hostkey", "user"):
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(files / key))
+        shutil.copy(files / "user.pub", files / "authorized_keys")
+        configuration = SSHD.format(address=self.site.gateway_address, files=files)
+        (files / "sshd_config").write_text(configuration, "utf-8")
+        empty = '<config xmlns="urn:ietf:params:xml:ns:netconf:base:1.0"/>'
+        (files / "startup-cfg.xml").write_text(f"{empty}\n", "utf-8")
