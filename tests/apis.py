@@ -17,7 +17,17 @@ ALARM_TASKS = {
     **dict.fromkeys(("GroupAlarm", "UnGroupAlarm"), ("parentAlarm", "correlatedAlarm")),
 }
 #: Tasks that the worker begins to work on at once.
-WORKED = {"ImportJob", "ExportJob", "NetworkDiscovery", "NetworkAudit", "ResolveDifference"}
+WORKED = {
+    "ImportJob",
+    "ExportJob",
+    "ServiceImportJob",
+    "ServiceExportJob",
+    "ResourceImportJob",
+    "ResourceExportJob",
+    "NetworkDiscovery",
+    "NetworkAudit",
+    "ResolveDifference",
+}
 
 
 @dataclass(frozen=True)

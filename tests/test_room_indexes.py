@@ -2,7 +2,8 @@
 
 import pytest
 
-from tmf_apis.catalog import ROOM as CATALOG
+from tmf_apis.catalog import FAMILIES
+from tmf_apis.catalog import room as catalogue
 from tmf_apis.ordering import ROOM as ORDERING
 from tmf_apis.products import room as products
 from tmf_apis.services import room as services
@@ -10,7 +11,8 @@ from tmf_apis.settings import Settings
 from tmf_apis.store.indexes import declared, ensure
 
 COUNT = 600
-ROOMS = (CATALOG, ORDERING, products(Settings()), services(Settings()))
+CATALOGUES = [catalogue(Settings(), family=family) for family in FAMILIES]
+ROOMS = (*CATALOGUES, ORDERING, products(Settings()), services(Settings()))
 MODELS = [model for room in ROOMS for model in room.models]
 
 

@@ -103,8 +103,9 @@ class Engine:
                     )
         self.apis = {c.base_path: self._api(c) for c in contracts}
         self.registry = Registry(database, self._extend)
+        catalogues = (one for one in catalog.FAMILIES if one.base_path in self.apis)
         self.rooms = [
-            self._catalog(),
+            *(self._catalogue(family) for family in catalogues),
             capacity.room(settings, database),
             *(room(settings) for room in ROOMS),
         ]
@@ -146,9 +147,9 @@ class Engine:
             api.queries.extend(by_base(own))
             api.dates.extend(by_base(own))
 
-    def _catalog(self) -> Room:
-        """Return the catalogue room, whose jobs hold files to the contract."""
-        api = self.apis["/tmf-api/productCatalogManagement/v5"]
+    def _catalogue(self, family: catalog.Family) -> Room:
+        """Return the room of a catalogue, whose jobs hold files to its contract."""
+        api = self.apis[family.base_path]
 
         def accept(kind: str, resource: Json) -> Json:
             api.schemas.check_types(kind, resource)
@@ -159,7 +160,9 @@ class Engine:
             attributes = replace(api.queries.attributes(kind, kind), prefix="", apart={"id": "id"})
             return compiled(request.parameters(), attributes, self.settings)
 
-        return catalog.room(self.settings, policy=self.policy, accept=accept, query=query)
+        return catalog.room(
+            self.settings, policy=self.policy, accept=accept, query=query, family=family
+        )
 
     def documents(self) -> list[type[Stored]]:
         """Return the mongoengine document of every kind."""

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from tmf_apis.catalog.states import ENTITIES
+from tmf_apis.catalog.families import Family
 from tmf_apis.errors import InvalidQuery
 from tmf_apis.rest.law import Desk, Resource
 
@@ -20,17 +20,6 @@ Query = Callable[[str, str], Mapping[str, Any]]
 _PAGE = 500
 _NAME = re.compile(r"[A-Za-z@][A-Za-z0-9@_]*(\.[A-Za-z@][A-Za-z0-9@_]*)*", re.ASCII)
 _LIMIT = 8192
-
-
-def kind_at(path: str) -> str | None:
-    """Return the kind whose collection a path ends with.
-
-    >>> kind_at("/tmf-api/productCatalogManagement/v4/productOffering")
-    'ProductOffering'
-    """
-    name = path.rstrip("/").rpartition("/")[2].lower()
-    names = {kind.lower(): kind for kind in ENTITIES} | {"catalog": "ProductCatalog"}
-    return names.get(name)
 
 
 def plain_query(kind: str, text: str) -> Mapping[str, Any]:  # noqa: ARG001
@@ -81,15 +70,17 @@ def media_type(job: Mapping[str, Any]) -> str:
     return "application/json" if is_array(job) else "application/x-ndjson"
 
 
-def write(desk: Desk, job: Mapping[str, Any], file: BinaryIO, query: Query) -> Iterator[str]:
+def write(
+    family: Family, desk: Desk, job: Mapping[str, Any], file: BinaryIO, query: Query
+) -> Iterator[str]:
     """Write the resources that a job asks for into a file; yield the kind of each.
 
     Raises:
         InvalidQuery: The job's query is not one (HTTP 400).
     """
-    one = kind_at(str(job.get("path") or ""))
+    one = family.kind_at(str(job.get("path") or ""))
     text = str(job.get("query") or "")
-    queries = {kind: query(kind, text) for kind in ((one,) if one else ENTITIES)}
+    queries = {kind: query(kind, text) for kind in ((one,) if one else family.entities)}
     packed = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if is_packed(job) else None
     out = cast("IO[bytes]", packed or file)
     start, between, end = (b"[\n", b",\n", b"\n]\n") if is_array(job) else (b"", b"\n", b"\n")

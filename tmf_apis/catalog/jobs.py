@@ -22,9 +22,10 @@ import httpx
 import orjson
 
 from tmf_apis.catalog import rules
-from tmf_apis.catalog.export import Query, kind_at, media_type, plain_query, write
+from tmf_apis.catalog.export import Query, media_type, plain_query, write
+from tmf_apis.catalog.families import PRODUCTS, Family
 from tmf_apis.catalog.files import Area, path_of
-from tmf_apis.catalog.states import ENTITIES, JOB
+from tmf_apis.catalog.states import JOB
 from tmf_apis.catalog.stream import Piece, limited, pieces, unpacked
 from tmf_apis.errors import InvalidBody, NotFound, TmfError, Unavailable, Unprocessable
 from tmf_apis.rest.bodies import parse
@@ -45,9 +46,6 @@ _LONGEST_ID = 256
 #: Bytes read from a file at once.
 _CHUNK = 1 << 16
 
-#: What the server keeps in step itself and a file therefore does not have to say.
-_KEPT = {"Category": ("subCategory", "isRoot", "parent")}
-
 #: Puts a resource from a file into the stored form, or raises what is wrong with it.
 Accept = Callable[[str, Resource], Resource]
 
@@ -66,12 +64,14 @@ class Surroundings:
         policy: Where URLs may lead.
         accept: Checks a resource against the contract.
         query: Turns a job's ``query`` into one of the database.
+        family: The catalogue that is carried in and out.
     """
 
     settings: Settings
     policy: Policy
     accept: Accept = as_it_is
     query: Query = plain_query
+    family: Family = PRODUCTS
 
 
 @dataclass(slots=True)
@@ -120,12 +120,12 @@ def check_url(around: Surroundings, new: Resource | None) -> None:
 
 def run_import(around: Surroundings, desk: Desk, job: Resource) -> None:
     """Do an import job from the start to the end; safe to repeat."""
-    _run("ImportJob", desk, job, partial(_import, around))
+    _run(around.family.importing, desk, job, partial(_import, around))
 
 
 def run_export(around: Surroundings, desk: Desk, job: Resource) -> None:
     """Do an export job from the start to the end; safe to repeat."""
-    _run("ExportJob", desk, job, partial(_export, around))
+    _run(around.family.exporting, desk, job, partial(_export, around))
 
 
 def _run(
@@ -161,7 +161,7 @@ def _words(error: Exception) -> str:
 
 def _import(around: Surroundings, desk: Desk, job: Resource, report: _Report) -> None:
     settings = around.settings
-    tell = _teller("ImportJob", desk, job, report, settings.job_seconds)
+    tell = _teller(around.family.importing, desk, job, report, settings.job_seconds)
     with _source(around, desk, job["url"]) as chunks:
         plain = limited(unpacked(chunks), settings.job_bytes)
         for piece in pieces(plain, settings.resource_limit):
@@ -200,9 +200,9 @@ def _take(around: Surroundings, desk: Desk, job: Resource, piece: Piece) -> str:
     resource = parse(piece.raw, around.settings)
     if not isinstance(resource, dict):
         raise InvalidBody("expected a JSON object")
-    kind = _kind_of(resource, job)
+    kind = _kind_of(around.family, resource, job)
     resource = {"@type": kind, **{k: v for k, v in resource.items() if v is not None}}
-    if resource["@type"] == "Catalog":
+    if resource["@type"] in around.family.spelled:
         resource["@type"] = kind
     chosen = resource.get("id") or _id_of(kind, resource)
     if not isinstance(chosen, str) or len(chosen) > _LONGEST_ID or not chosen.isprintable():
@@ -211,18 +211,17 @@ def _take(around: Surroundings, desk: Desk, job: Resource, piece: Piece) -> str:
     if not isinstance(name, str) or not name.strip():
         raise InvalidBody("/name: expected a text that is not blank")
     resource.pop("href", None)
-    return _put(desk, kind, {**around.accept(kind, resource), "id": chosen})
+    new = {**around.accept(kind, resource), "id": chosen}
+    return _put(desk, kind, new, around.family.kept.get(kind, ()))
 
 
-def _kind_of(resource: Resource, job: Resource) -> str:
+def _kind_of(family: Family, resource: Resource, job: Resource) -> str:
     for name in (resource.get("@type"), resource.get("@baseType")):
-        if name in ENTITIES:
-            return str(name)
-        if name == "Catalog":  # what v4 calls it
-            return "ProductCatalog"
-    if kind := kind_at(str(job.get("path") or "")):
+        if kind := family.kind_named(name):
+            return kind
+    if kind := family.kind_at(str(job.get("path") or "")):
         return kind
-    raise InvalidBody(f"/@type: expected one of {', '.join(ENTITIES)}")
+    raise InvalidBody(f"/@type: expected one of {', '.join(family.entities)}")
 
 
 def _id_of(kind: str, resource: Resource) -> str:
@@ -231,7 +230,7 @@ def _id_of(kind: str, resource: Resource) -> str:
     return hashlib.sha256(text).hexdigest()[:32]
 
 
-def _put(desk: Desk, kind: str, resource: Resource) -> str:
+def _put(desk: Desk, kind: str, resource: Resource, in_step: tuple[str, ...]) -> str:
     try:
         old = desk.get(kind, resource["id"])
     except NotFound:
@@ -239,7 +238,7 @@ def _put(desk: Desk, kind: str, resource: Resource) -> str:
         return "created"
 
     def replace(stored: Resource) -> Resource:
-        kept = {name: stored[name] for name in _KEPT.get(kind, ()) if name in stored}
+        kept = {name: stored[name] for name in in_step if name in stored}
         new = rules.completed(kind, {**kept, **resource, "lastUpdate": stored.get("lastUpdate")})
         return stored if _members(new) == _members(stored) else new
 
@@ -277,12 +276,12 @@ def _scheme(url: str) -> str:
 
 def _export(around: Surroundings, desk: Desk, job: Resource, report: _Report) -> None:
     settings = around.settings
-    tell = _teller("ExportJob", desk, job, report, settings.job_seconds)
+    tell = _teller(around.family.exporting, desk, job, report, settings.job_seconds)
     area = Area(settings.data_dir, desk.tenant)
     is_file = _scheme(job["url"]) == "file"
     target: AbstractContextManager[BinaryIO] = area.write(job["url"]) if is_file else area.scratch()
     with target as file:
-        for kind in write(desk, job, file, around.query):
+        for kind in write(around.family, desk, job, file, around.query):
             report.counts["lines"] += 1
             report.counts[kind] += 1
             if file.tell() > settings.job_bytes:

@@ -75,13 +75,45 @@ class ProductSpecification(Stored):
     )
 
 
-class ImportJob(Stored):
-    """A file that is carried in."""
+#: What clients look for a catalogue, a category, a candidate and a specification by.
+_LOOKED_FOR = {
+    "Catalog": ("name", "lifecycleStatus", "lastUpdate", "category.id"),
+    "Category": ("name", "lifecycleStatus", "lastUpdate", "parentId", "isRoot"),
+    "Candidate": ("name", "lifecycleStatus", "lastUpdate", "category.id"),
+    "Specification": ("name", "lifecycleStatus", "lastUpdate", "isBundle", "version"),
+    "ImportJob": ("status", "creationDate"),
+    "ExportJob": ("status", "creationDate"),
+}
+_FURTHER = {
+    "ServiceCandidate": ("serviceSpecification.id",),
+    "ServiceSpecification": ("serviceSpecRelationship.id", "resourceSpecification.id"),
+    "ResourceCandidate": ("resourceSpecification.id",),
+    "ResourceSpecification": ("resourceSpecRelationship.id", "category"),
+}
 
-    meta: ClassVar[dict[str, Any]] = _meta("ImportJob", "status", "creationDate")
+
+def _model(prefix: str, ending: str) -> type[Stored]:
+    kind = f"{prefix}{ending}"
+    names = (*_LOOKED_FOR[ending], *_FURTHER.get(kind, ()))
+    return type(kind, (Stored,), {"meta": _meta(kind, *names), "__module__": __name__})
 
 
-class ExportJob(Stored):
-    """A file that is carried out."""
-
-    meta: ClassVar[dict[str, Any]] = _meta("ExportJob", "status", "creationDate")
+#: The model of each kind of a catalogue.
+MODELS: dict[str, type[Stored]] = {
+    **{
+        one.__name__: one
+        for one in (
+            ProductCatalog,
+            Category,
+            ProductOffering,
+            ProductOfferingPrice,
+            ProductSpecification,
+        )
+    },
+    **{
+        f"{prefix}{ending}": _model(prefix, ending)
+        for prefix in ("Service", "Resource")
+        for ending in _LOOKED_FOR
+    },
+    **{ending: _model("", ending) for ending in ("ImportJob", "ExportJob")},
+}

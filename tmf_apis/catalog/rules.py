@@ -3,7 +3,7 @@
 Source: TMF620 v4.1 and v5.0.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,9 @@ FIRST_VERSION = "1.0"
 
 #: What a patch cannot remove: it stays as it was.
 _NEVER_LOST = ("lifecycleStatus", "version")
+
+#: Where a characteristic lists its values, unless said otherwise.
+VALUES = "characteristicValueSpecification"
 
 Part = Mapping[str, Any]
 
@@ -42,9 +45,10 @@ def on_change(kind: str, old: Resource, new: Resource, circumstances: Circumstan
     """
     kept = {name: old[name] for name in _NEVER_LOST if name in old and new.get(name) is None}
     new = completed(kind, {**new, **kept})
-    if kind == "Category" and bool(old.get("parent")) != bool(new.get("parent")):
+    parent = PARENTS.get(kind)
+    if parent and bool(old.get(parent)) != bool(new.get(parent)):
         moved = new.get("isRoot") == old.get("isRoot")
-        new = {**new, "isRoot": not new.get("parent")} if moved else new
+        new = {**new, "isRoot": not new.get(parent)} if moved else new
     check(kind, new)
     if {**new, "lastUpdate": old.get("lastUpdate")} == {"lastUpdate": None, **old}:
         return old
@@ -62,8 +66,16 @@ def completed(kind: str, resource: Resource) -> Resource:
     return {**resource, **missing} if missing else resource
 
 
-def _of_category(category: Resource) -> dict[str, Any]:
-    return {"isRoot": not category.get("parent")}
+#: The attribute that names the category above.
+PARENTS = {"Category": "parent", "ServiceCategory": "parentId", "ResourceCategory": "parentId"}
+
+
+def _of_category(kind: str) -> Callable[[Resource], dict[str, Any]]:
+    return lambda category: {"isRoot": not category.get(PARENTS[kind])}
+
+
+def _of_technical(kind: str) -> Callable[[Resource], dict[str, Any]]:
+    return lambda resource: {"isBundle": bool(related(kind, resource, PARTS_OF))}
 
 
 def _of_offering(offering: Resource) -> dict[str, Any]:
@@ -80,15 +92,44 @@ def _of_specification(specification: Resource) -> dict[str, Any]:
 
 _DEFAULTS: Mapping[str, Callable[[Resource], dict[str, Any]]] = {
     "ProductCatalog": lambda _: {},
-    "Category": _of_category,
+    "Category": _of_category("Category"),
     "ProductOffering": _of_offering,
     "ProductOfferingPrice": _of_price,
     "ProductSpecification": _of_specification,
+    "ServiceCatalog": lambda _: {},
+    "ServiceCategory": _of_category("ServiceCategory"),
+    "ServiceCandidate": lambda _: {},
+    "ServiceSpecification": _of_technical("ServiceSpecification"),
+    "ResourceCatalog": lambda _: {},
+    "ResourceCategory": _of_category("ResourceCategory"),
+    "ResourceCandidate": lambda _: {},
+    "ResourceSpecification": _of_technical("ResourceSpecification"),
+}
+
+#: ``relationshipType`` of a specification to those that it is made of, and to those that have to
+#: be there before; a circle of either can never be built.
+PARTS_OF = frozenset({"consistsOf", "composedOf", "bundled"})
+LEADING = PARTS_OF | {"requires", "dependency", "reliesOn"}
+#: Where each kind of specification has its relationships.
+RELATIONS = {
+    "ServiceSpecification": "serviceSpecRelationship",
+    "ResourceSpecification": "resourceSpecRelationship",
 }
 
 
+def related(kind: str, resource: Part, types: frozenset[str]) -> list[str]:
+    """Return the ids of the specifications that one is related to in one of some ways."""
+    relations = resource.get(RELATIONS[kind]) or ()
+    return _ids(one for one in relations if one.get("relationshipType") in types)
+
+
 def parts(kind: str, resource: Part) -> list[str]:
-    """Return the ids of what a bundle of this kind is made of, groups included."""
+    """Return the ids of what a bundle of this kind is made of, groups included.
+
+    Of a specification of services or resources also those that it needs.
+    """
+    if kind in RELATIONS:
+        return related(kind, resource, LEADING)
     found = _ids(resource.get(PARTS.get(kind, "")) or ())
     for group in resource.get("bundledGroupProductOffering") or ():
         found += parts(kind, group)
@@ -100,6 +141,7 @@ PARTS = {
     "ProductOffering": "bundledProductOffering",
     "ProductOfferingPrice": "bundledPopRelationship",
     "ProductSpecification": "bundledProductSpecification",
+    **RELATIONS,
 }
 
 
@@ -114,7 +156,7 @@ def check(kind: str, resource: Part) -> None:
         InvalidBody: It does; the message has the JSON pointer (HTTP 400).
     """
     valid_for(resource)
-    for one in _CHECKS[kind]:
+    for one in _CHECKS.get(kind, ()):
         one(resource)
 
 
@@ -178,20 +220,49 @@ def _check_price(price: Part, at: str = "") -> None:
             raise InvalidBody(f"{here}/percentage: {percentage} is not from 0 to 100")
 
 
-def _check_characteristics(name: str) -> Callable[[Part], None]:
+def _check_characteristics(name: str, choices: str = VALUES) -> Callable[[Part], None]:
     def check_each(resource: Part) -> None:
         for place, characteristic in enumerate(resource.get(name) or ()):
-            _check_characteristic(characteristic, f"/{name}/{place}")
+            _check_characteristic(characteristic, f"/{name}/{place}", choices)
 
     return check_each
 
 
-def _check_characteristic(characteristic: Part, at: str) -> None:
+def _check_names(name: str) -> Callable[[Part], None]:
+    """Check that characteristics can be told apart: values are mapped from one to another."""
+
+    def check_each(resource: Part) -> None:
+        seen: set[str] = set()
+        for place, characteristic in enumerate(resource.get(name) or ()):
+            own = characteristic.get("name")
+            if own in seen:
+                raise InvalidBody(f"/{name}/{place}/name: another characteristic is named {own}")
+            seen |= {own} if own else set()
+
+    return check_each
+
+
+def _check_relations(name: str) -> Callable[[Part], None]:
+    """Check how many there are of each related specification, and for how long."""
+
+    def check_each(resource: Part) -> None:
+        for place, relation in enumerate(resource.get(name) or ()):
+            valid_for(relation, at=f"/{name}/{place}")
+            _rising(
+                relation,
+                ("minimumQuantity", "defaultQuantity", "maximumQuantity"),
+                f"/{name}/{place}",
+            )
+
+    return check_each
+
+
+def _check_characteristic(characteristic: Part, at: str, choices: str) -> None:
     valid_for(characteristic, at=at)
     _rising(characteristic, ("minCardinality", "maxCardinality"), at)
-    values = characteristic.get("characteristicValueSpecification") or ()
+    values = characteristic.get(choices) or ()
     for place, value in enumerate(values):
-        here = f"{at}/characteristicValueSpecification/{place}"
+        here = f"{at}/{choices}/{place}"
         valid_for(value, at=here)
         low, high = value.get("valueFrom"), value.get("valueTo")
         if isinstance(low, int | float) and isinstance(high, int | float) and high < low:
@@ -202,8 +273,6 @@ def _check_characteristic(characteristic: Part, at: str) -> None:
 
 
 _CHECKS: Mapping[str, tuple[Callable[[Part], None], ...]] = {
-    "ProductCatalog": (),
-    "Category": (),
     "ProductOffering": (
         _check_bundle("ProductOffering"),
         _check_options,
@@ -214,6 +283,16 @@ _CHECKS: Mapping[str, tuple[Callable[[Part], None], ...]] = {
     "ProductSpecification": (
         _check_bundle("ProductSpecification"),
         _check_characteristics("productSpecCharacteristic"),
+    ),
+    "ServiceSpecification": (
+        _check_characteristics("specCharacteristic"),
+        _check_names("specCharacteristic"),
+        _check_relations("serviceSpecRelationship"),
+    ),
+    "ResourceSpecification": (
+        _check_characteristics("resourceSpecCharacteristic", "resourceSpecCharacteristicValue"),
+        _check_names("resourceSpecCharacteristic"),
+        _check_relations("resourceSpecRelationship"),
     ),
 }
 
@@ -248,11 +327,6 @@ def superseded(old: Resource, now: datetime) -> Resource:
 def is_new_version(old: Part, new: Part) -> bool:
     """Return whether a change asks for a new version: another number, while on sale."""
     return old.get("lifecycleStatus") in ON_SALE and old.get("version") != new.get("version")
-
-
-def ids_in(references: Iterable[Part] | None) -> Iterator[str]:
-    """Yield the ids of references."""
-    yield from _ids(references or ())
 
 
 def everybody(resource: Resource) -> tuple[str, ...]:  # noqa: ARG001
