@@ -19,7 +19,7 @@ from adapters.values import Target
 from benchmarks import instant
 from benchmarks.requests import memory, processor_time, running, until_ready, uri_of
 from tmf_apis.engine import CONTRACTS, Engine
-from tmf_apis.fulfilment.elements import register
+from tmf_apis.reconciliation.discovery import register
 from tmf_apis.rest.contracts import load
 from tmf_apis.rest.desk import Desks
 from tmf_apis.rest.law import Desk

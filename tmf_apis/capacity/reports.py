@@ -83,7 +83,7 @@ def shown(figure: Figure) -> dict[str, Any]:
 
 
 def _rounded(name: str, value: object) -> object:
-    digits = {"utilization": 4, "daysToExhaustion": 1, "trendPerDay": 3}
+    digits = {"utilization": 4, "threshold": 4, "daysToExhaustion": 1, "trendPerDay": 3}
     if not isinstance(value, float):
         return value
     whole = round(value, digits.get(name, 0))
