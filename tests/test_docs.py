@@ -36,19 +36,37 @@ BELOW = {
     "events": (*GROUND, "security", "store"),
     "rest": (*GROUND, "security", "store", "events"),
     **dict.fromkeys(ROOMS, (*GROUND, "security", "store", "events", "rest")),
-    "fulfilment": (*GROUND, "security", "store", "events", "rest", *ROOMS),
-    "assurance": (*GROUND, "security", "store", "events", "rest", *ROOMS, "fulfilment"),
+    "elements": (*GROUND, "security", "store", "events"),
+    "fulfilment": (*GROUND, "security", "store", "events", "rest", *ROOMS, "elements"),
+    "assurance": (*GROUND, "security", "store", "events", "rest", *ROOMS, "elements", "fulfilment"),
     **dict.fromkeys(
         ("reconciliation", "capacity"),
-        (*GROUND, "security", "store", "events", "rest", *ROOMS, "fulfilment", "assurance"),
+        (
+            *(*GROUND, "security", "store", "events", "rest", *ROOMS),
+            *("elements", "fulfilment", "assurance"),
+        ),
     ),
     "settings": (),
     "errors": (),
 }
 #: Only these know network elements.
-KNOWING = {"fulfilment", "assurance", "reconciliation", "capacity", "working", "demo"}
+KNOWING = {
+    *("elements", "fulfilment", "assurance", "reconciliation", "capacity"),
+    *("working", "demo", "engineer"),
+}
 #: Only these put the pieces together.
-TOP = {"__main__", "app", "cli", "serving", "web", "working", "console", "demo", "loading"}
+TOP = {
+    "__main__",
+    "app",
+    "cli",
+    "serving",
+    "web",
+    "working",
+    "console",
+    "demo",
+    "loading",
+    "engineer",
+}
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 

@@ -23,6 +23,8 @@ from tmf_apis.assurance.receiving import Receiving
 from tmf_apis.assurance.watching import Watching
 from tmf_apis.capacity.measuring import Measuring
 from tmf_apis.capacity.polling import Polling
+from tmf_apis.elements.connections import Connections
+from tmf_apis.elements.leasing import Leasing
 from tmf_apis.engine import CONTRACTS, Engine
 from tmf_apis.errors import NotFound, TmfError
 from tmf_apis.events import worker
@@ -30,7 +32,6 @@ from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.relay import Application, Listener
 from tmf_apis.fulfilment import cancelling
 from tmf_apis.fulfilment.activities import Activities
-from tmf_apis.fulfilment.connections import Connections
 from tmf_apis.fulfilment.orders import OPEN
 from tmf_apis.fulfilment.ports import GATEWAY
 from tmf_apis.fulfilment.values import OrderKey
@@ -74,8 +75,8 @@ class Work:
         self._engine = engine
         self._desks = Desks(engine.writes, SUBJECT)
         credentials = Credentials(settings.credentials_file)
-        self._connections = Connections(credentials)
         self._quick = ThreadPoolExecutor(QUICK, "work")
+        self._connections = Connections(credentials, Leasing(engine.database, self._quick))
         self._long = ThreadPoolExecutor(LONG, "task")
         self._counting = ThreadPoolExecutor(COUNTING, "capacity")
         begins = {

@@ -1,0 +1,1 @@
+"""Ways to the elements: open connections, one changer at a time, and rest for those that fail."""
