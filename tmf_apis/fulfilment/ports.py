@@ -16,7 +16,8 @@ from tmf_apis.rest.law import Resource
 #: ``category`` of a port that a customer's service can be put on, of another port, of an element.
 ACCESS_PORT, PORT, GATEWAY = "accessPort", "port", "accessGateway"
 SERVICE, HOLDER = "service", "orderItem"
-_OWNER = "tmf-apis"
+#: Who owns the identifiers that fulfilment writes.
+OWNER = "tmf-apis"
 #: ``allocationStatus`` and ``resourceStatus``.
 FREE, RESERVED = ("free", "available"), ("reserved", "reserved")
 ALLOCATED, UNKNOWN = ("allocated", "reserved"), ("unknown", "unknown")
@@ -83,7 +84,7 @@ def in_use(port: Resource, use: Use) -> Resource:
 
 def in_doubt(port: Resource, holder: str, why: str) -> Resource:
     """Return a port that is kept out of use until a person has looked at it."""
-    note = {"@type": "Note", "author": _OWNER, "text": f"order item {holder}: {why}"}
+    note = {"@type": "Note", "author": OWNER, "text": f"order item {holder}: {why}"}
     notes = list(objects(port.get("note")))
     if not any(one.get("text") == note["text"] for one in notes):
         notes.append(note)
@@ -127,7 +128,7 @@ def _held(port: Resource, holder: str, service: str) -> Resource:
     others = [
         one
         for one in objects(port.get("externalIdentifier"))
-        if one.get("owner") != _OWNER or one.get("externalIdentifierType") not in {SERVICE, HOLDER}
+        if one.get("owner") != OWNER or one.get("externalIdentifierType") not in {SERVICE, HOLDER}
     ]
     made = [_made(SERVICE, service), _made(HOLDER, holder)]
     identifiers = others + [one for one in made if one["id"]]
@@ -145,12 +146,12 @@ def _made(type_: str, id: str) -> dict[str, str]:
         "@type": "ExternalIdentifier",
         "externalIdentifierType": type_,
         "id": id,
-        "owner": _OWNER,
+        "owner": OWNER,
     }
 
 
 def _identifier(port: Mapping[str, Any], type_: str) -> str:
     for one in objects(port.get("externalIdentifier")):
-        if one.get("externalIdentifierType") == type_ and one.get("owner") == _OWNER:
+        if one.get("externalIdentifierType") == type_ and one.get("owner") == OWNER:
             return str(one.get("id", ""))
     return ""

@@ -220,6 +220,8 @@ class Taken:
         port: Natural key of the carrier on the element.
         holder: Who holds the resources until they are activated.
         product: Id of the product.
+        shared: The slots of which only a part is drawn.
+        carrier: The slot that the service is set up on; empty: none.
     """
 
     task: str
@@ -234,6 +236,8 @@ class Taken:
     port: str = ""
     holder: str = ""
     product: str = ""
+    shared: tuple[str, ...] = ()
+    carrier: str = ""
 
     @property
     def intent(self) -> Intent:

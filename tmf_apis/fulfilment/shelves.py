@@ -1,0 +1,157 @@
+"""Reading what planning has to know: what of catalogue and inventory an order speaks of."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tmf_apis.fulfilment import holdings, offers, planning, searching
+from tmf_apis.fulfilment.characteristics import objects, values
+from tmf_apis.fulfilment.elements import key_of
+from tmf_apis.fulfilment.offers import Catalogue, Running, RunningService
+from tmf_apis.fulfilment.ports import SERVICE, is_on, service_of
+from tmf_apis.fulfilment.recipes import BEFORE, ON, PARTS, refers_to, related
+from tmf_apis.rest.law import Desk, Resource
+
+#: Deepest tree of specifications that is read.
+_DEEPEST = 20
+_PRODUCT, _SERVICE = "Product", "Service"
+
+
+def catalogue_of(desk: Desk, order: Mapping[str, Any]) -> Catalogue:
+    """Return what planning has to know to plan an order."""
+    running = in_operation(desk, planning.products(order))
+    wanted = planning.offerings(order) | {one.offering for one in running.values()} - {""}
+    return for_offerings(desk, wanted, running)
+
+
+def for_offerings(
+    desk: Desk, wanted: Iterable[str], running: Mapping[str, Running] | None = None
+) -> Catalogue:
+    """Return offerings with everything below them."""
+    found = _by_id(desk, "ProductOffering", set(wanted))
+    inside = {id for one in found.values() for id in offers.inside(one)} - set(found)
+    found |= _by_id(desk, "ProductOffering", inside)
+    needed = {id for one in found.values() if (id := offers.of(one))}
+    specifications = _by_id(desk, "ProductSpecification", needed)
+    return for_specifications(desk, found, specifications, running or {})
+
+
+def for_specifications(
+    desk: Desk,
+    offerings: Mapping[str, Resource],
+    specifications: Mapping[str, Resource],
+    running: Mapping[str, Running],
+) -> Catalogue:
+    """Return product specifications with everything below them."""
+    named = [_roots(one) for one in specifications.values()]
+    types = _types(desk, {kind for _, kinds in named for kind in kinds})
+    level = {id for ids, _ in named for id in ids} | set(types.values())
+    services: dict[str, Resource] = {}
+    for _ in range(_DEEPEST):
+        if not (level := level - services.keys()):
+            break
+        found = _by_id(desk, "ServiceSpecification", level)
+        services |= found
+        level = {str(o["id"]) for one in found.values() for o in related(one, PARTS | BEFORE)}
+    taken = {id for one in services.values() for id in refers_to(one, "resourceSpecification")}
+    resources = _by_id(desk, "ResourceSpecification", taken)
+    on = {
+        str(other["id"])
+        for one in resources.values()
+        for other in related(one, ON, "resourceSpecRelationship")
+    }
+    resources |= _by_id(desk, "ResourceSpecification", on - set(resources))
+    return Catalogue(offerings, specifications, services, resources, types, running)
+
+
+def _roots(product: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    return refers_to(product, "serviceSpecification"), offers.service_types(product)
+
+
+def _types(desk: Desk, kinds: set[str]) -> dict[str, str]:
+    """Return the tenant's own customer facing specifications that are called like a type."""
+    if not kinds:
+        return {}
+    found = desk.find("ServiceSpecification", {"name": {"$in": sorted(kinds)}}, limit=100)
+    own = [one for one in found if not refers_to(one, "resourceSpecification")]
+    return {str(one["name"]): one["id"] for one in reversed(own)}
+
+
+def in_operation(desk: Desk, ids: Iterable[str]) -> dict[str, Running]:
+    """Return those of some products that have a service on a resource now."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    products = _by_id(desk, _PRODUCT, set(wanted))
+    parts = _parts(desk, wanted) if products else {}
+    every = [*wanted, *(id for inner in parts.values() for id in inner)]
+    held: dict[str, list[Resource]] = {}
+    for one in searching.written(desk, holdings.PRODUCT, every):
+        held.setdefault(holdings.identifier(one, holdings.PRODUCT), []).append(one)
+    bare = [id for id in wanted if id not in held]
+    for one in searching.written(desk, SERVICE, bare):
+        held.setdefault(service_of(one), []).append(one)
+    named = {service_of(one) for ones in held.values() for one in ones} - {""}
+    services = _by_id(desk, _SERVICE, named)
+    sites = _by_id(desk, "Resource", {is_on(o) for ones in held.values() for o in ones})
+    held = {id: [_sited(one, sites) for one in ones] for id, ones in held.items()}
+    return {
+        id: _running(held, services, products.get(id, {}), id, parts.get(id, []))
+        for id in wanted
+        if id in held or any(part in held for part in parts.get(id, ()))
+    }
+
+
+def _sited(resource: Resource, elements: Mapping[str, Resource]) -> Resource:
+    """Return a resource at the places of its element where it says none itself."""
+    there = elements.get(is_on(resource), {}).get("place")
+    return {"place": there, **resource} if there and not resource.get("place") else resource
+
+
+def _parts(desk: Desk, ids: list[str]) -> dict[str, list[str]]:
+    """Return the ids of the products that are part of others."""
+    query = {"productRelationship.product.id": {"$in": ids}}
+    made: dict[str, list[str]] = {}
+    for one in desk.find(_PRODUCT, query):
+        for relation in objects(one.get("productRelationship")):
+            above = (relation.get("product") or {}).get("id")
+            if relation.get("relationshipType") == "isPartOf" and above in ids:
+                made.setdefault(above, []).append(one["id"])
+    return made
+
+
+def _running(
+    held: Mapping[str, list[Resource]],
+    services: Mapping[str, Resource],
+    product: Mapping[str, Any],
+    id: str,
+    parts: list[str],
+) -> Running:
+    inner = [part for part in parts if part in held]
+    grouped: dict[str, list[Resource]] = {}
+    for one in (o for key in (id, *inner) for o in held.get(key, ())):
+        grouped.setdefault(service_of(one), []).append(one)
+    return Running(
+        tuple(_service(key, ones, services.get(key, {})) for key, ones in grouped.items() if key),
+        str((product.get("productOffering") or {}).get("id") or ""),
+        values(product.get("productCharacteristic")),
+        str(product.get("status") or ""),
+        tuple(inner),
+    )
+
+
+def _service(id: str, held: list[Resource], service: Mapping[str, Any]) -> RunningService:
+    carrier = searching.carrier_of(held)
+    return RunningService(
+        id,
+        str((service.get("serviceSpecification") or {}).get("id") or ""),
+        holdings.use_of(carrier).usage.settings,
+        frozenset({carrier["id"], str(carrier.get("name")), key_of(carrier)}),
+        searching.places_of(carrier),
+    )
+
+
+def _by_id(desk: Desk, kind: str, ids: set[str]) -> dict[str, Resource]:
+    if not (ids := ids - {""}):
+        return {}
+    query = {"id": {"$in": sorted(ids)}}
+    return {one["id"]: one for one in desk.find(kind, query, limit=len(ids))}
