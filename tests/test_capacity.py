@@ -16,6 +16,7 @@ from adapters.observations import Sample
 from adapters.simulator import SimulatedGateway
 from tmf_apis.assurance.network import Network
 from tmf_apis.capacity.figures import Figures, Wanted
+from tmf_apis.capacity.gauges import Gauges
 from tmf_apis.capacity.history import History
 from tmf_apis.capacity.inventory import Counting
 from tmf_apis.capacity.measuring import Measuring
@@ -366,6 +367,19 @@ def test_a_report_is_made_by_post_and_kept(api):
     only = api.post(NETWORK, json={"@type": "CapacityReport", "category": ["vlanRange"]}).json()
     assert [one["id"] for one in only["resource"]] == [ids["v"]]
     assert len(api.get(NETWORK).json()) == 2
+
+
+def test_metrics_have_the_fullest_of_each_category(database):
+    levels = [
+        Level(Thing(id, id, "numberRange", 100), used, 0, NOW)
+        for id, used in (("one", 20), ("other", 70))
+    ]
+    Figures(database, threshold=0.8).write("default", levels, NOW)
+    found = {one.name: one.samples for one in Gauges(database).collect()}
+    (sample,) = found["tmf_capacity_utilization"]
+    assert sample.labels == {"tenant": "default", "category": "numberRange"}
+    assert sample.value == 0.7
+    assert found["tmf_capacity_days_to_exhaustion"] == []
 
 
 def test_a_party_sees_no_capacity(authenticated_server, tenant):
