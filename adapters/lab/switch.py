@@ -163,7 +163,10 @@ class SwitchLab:
             self._site = SwitchSite(self._ports, files)
             network.run("ovsdb-tool", "create", str(files / "conf.db"), str(SCHEMA))
             self.start_database()
-            self.control("--no-wait", "init")
+            version = self._run("ovs-vswitchd", "--version").split()[3]
+            self.control(
+                "--no-wait", "init", "--", "set", "open_vswitch", ".", f"ovs_version={version}"
+            )
             self.start_switch()
             names = ["up0", *self.site.customers]
             bridge = ["--", "set", "bridge", "br0", "datapath_type=netdev"]
@@ -193,6 +196,11 @@ class SwitchLab:
             f"--remote=punix:{self._socket}",
             f"--remote=ptcp:{PORT}:{self.site.gateway_address}",
         )
+
+    def restart_database(self) -> None:
+        """Start the database server again, and wait until the switch has found it."""
+        self.start_database()
+        self.control("wait-until", "interface", "br0", "link_state!=[]")
 
     def start_switch(self) -> None:
         """Start what does the switching."""

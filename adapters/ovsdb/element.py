@@ -5,13 +5,13 @@ the port still is as it was read.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import ClassVar, Self
 
-from adapters import base, mib, planning
+from adapters import base, planning
 from adapters.credentials import Secret
 from adapters.errors import (
     Conflict,
@@ -23,14 +23,13 @@ from adapters.errors import (
     Unsupported,
 )
 from adapters.observations import RawFault, Sample, UsageRecord
-from adapters.ovsdb import changes
+from adapters.ovsdb import changes, views
 from adapters.ovsdb.profile import Profile
-from adapters.ovsdb.rows import Row, Switch, first, pairs, service, uuid, works
-from adapters.ovsdb.session import Session, serial
+from adapters.ovsdb.rows import Row, Switch, first, service
+from adapters.ovsdb.session import Session
 from adapters.planning import State
 from adapters.turns import turn
 from adapters.values import (
-    Component,
     Facts,
     Intent,
     Inventory,
@@ -43,16 +42,6 @@ from adapters.values import (
 )
 
 OPTIONS = frozenset({"timeout", "poll", "uplinks", "idle", "upstream", "tls"})
-SETTINGS = ("vlan", "downstream", "upstream", "enabled")
-#: Ours, the database's, and the unit.
-COUNTERS = (
-    ("octets_in", "rx_bytes", "octets"),
-    ("octets_out", "tx_bytes", "octets"),
-    ("errors_in", "rx_errors", "packets"),
-    ("errors_out", "tx_errors", "packets"),
-    ("discards_in", "rx_dropped", "packets"),
-    ("discards_out", "tx_dropped", "packets"),
-)
 
 
 class OvsdbSwitch:
@@ -110,29 +99,21 @@ class OvsdbSwitch:
 
     async def probe(self) -> Facts:
         """Return what the switch is; its database does not say since when it runs."""
-        return _facts(await self._read())
+        return views.facts(await self._read())
 
     async def inventory(self) -> Inventory:
         """Return facts, ports, and the bridges of the switch as its modules."""
         switch = await self._read()
-        chassis = serial(switch) or "switch"
-        facts = _facts(switch)
-        components = [Component(chassis, "chassis", "", facts.model, facts.serial, facts.software)]
-        components += [
-            Component(
-                f"bridge {one['name']}", "module", chassis, str(one.get("datapath_type") or "")
-            )
-            for one in switch.bridges
-        ]
         ports = tuple(
             switch.port(row, access=name not in self._uplinks and switch.carries_services(row))
             for name, row in switch.ports.items()
         )
-        return Inventory(facts, ports, datetime.now(UTC), components=tuple(components))
+        parts = views.components(switch)
+        return Inventory(views.facts(switch), ports, datetime.now(UTC), components=parts)
 
     async def services(self) -> list[Observed]:
         """Return every port with the id of a service in its external_ids, ordered by name."""
-        return _services(await self._read())
+        return views.services(await self._read())
 
     async def read(self, service_id: str) -> Observed | None:
         """Return the service whose id is in the external_ids of a port."""
@@ -149,8 +130,8 @@ class OvsdbSwitch:
             Unsupported: A rate from the customer is asked of a switch that does not police.
         """
         for name in intent.settings:
-            if name not in SETTINGS:
-                message = f"a port has no {name}; it has {', '.join(SETTINGS)}"
+            if name not in views.SETTINGS:
+                message = f"a port has no {name}; it has {', '.join(views.SETTINGS)}"
                 path = f"{intent.port} {name}"
                 raise Rejected(self.target.name, message, path=path, reason="noSuchAttribute")
         switch = await self._read()
@@ -241,80 +222,42 @@ class OvsdbSwitch:
 
     async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
         """Return what the switch has counted; it looks itself every five seconds."""
-        switch, now = await self._read(), datetime.now(UTC)
-        return [
-            Sample(name, ours, int(statistics[theirs]), unit, now, uuid(interface))
-            for name, row in switch.ports.items()
-            if not ports or name in ports
-            for interface in [switch.interface(row)]
-            for statistics in [pairs(interface.get("statistics"))]
-            for ours, theirs, unit in COUNTERS
-            if theirs in statistics
-        ]
+        return list(views.counters(await self._read(), ports, datetime.now(UTC)))
 
     async def usage(self, service_id: str, since: datetime) -> list[UsageRecord]:
         """Refuse: a switch keeps no records; usage comes from its counters."""
         raise Unsupported(self.target.name, f"no usage records ({service_id}, {since:%F})")
 
     async def active_conditions(self) -> list[RawFault]:
-        """Return a link-down condition for each port that is switched on and has no link."""
-        return self._conditions(await self._read())
+        """Return a link-down condition for each port that is switched on and has no link.
 
-    def _conditions(self, switch: Switch) -> list[RawFault]:
-        now = datetime.now(UTC)
-        return [
-            RawFault(
-                self.target.name,
-                mib.LINK_DOWN,
-                name,
-                active=True,
-                seen_at=now,
-                attributes={"tag": service(row)},
-            )
-            for name, row in switch.ports.items()
-            if switch.state(row).get("enabled", True)
-            and switch.interface(row).get("type") != "internal"
-            and not works(switch.interface(row))
-        ]
+        Raises:
+            Unreachable: The switch has not told its database yet how its ports are.
+        """
+        switch = await self._read()
+        if not switch.tells:
+            raise Unreachable(self.target.name, "the switch does not say how its ports are")
+        return views.conditions(self.target.name, switch)
 
     async def faults(self) -> AsyncIterator[RawFault]:
         """Yield conditions as the database reports them; a lost connection is made again."""
-        before: dict[tuple[str, str], RawFault] = {}
+        before: dict[str, RawFault] = {}
         while True:
             try:
                 async with self._session.watch() as watch, aclosing(watch.states()) as states:
                     async for switch in states:
-                        now = {(one.condition, one.port): one for one in self._conditions(switch)}
-                        for key in now.keys() - before.keys():
-                            yield now[key]
-                        for key in before.keys() - now.keys():
-                            yield replace(before[key], active=False, seen_at=datetime.now(UTC))
-                        before = now
+                        if switch.tells:
+                            now = views.conditions(self.target.name, switch)
+                            later = {one.port: one for one in now}
+                            for fault in _news(before, later):
+                                yield fault
+                            before = later
             except ElementError:  # polling tells that it is gone; conditions last meanwhile
                 await asyncio.sleep(self._poll)
 
 
-def _services(switch: Switch) -> list[Observed]:
-    return [
-        Observed(tag, name, settings, up=works(switch.interface(row)))
-        for name, row in switch.ports.items()
-        if (tag := service(row))
-        for state in [switch.state(row)]
-        for settings in [{one: state[one] for one in SETTINGS if one in state}]
-    ]
-
-
-def _facts(switch: Switch) -> Facts:
-    system = switch.system
-    about = pairs(system.get("external_ids"))
-    version = str(first(system.get("ovs_version")) or "")
-    host = f"{first(system.get('system_type')) or ''} {first(system.get('system_version')) or ''}"
-    return Facts(
-        name=str(about.get("hostname") or about.get("system-id") or "switch"),
-        vendor="Open vSwitch",
-        model="Open vSwitch",
-        software=f"Open vSwitch {version} on {host}".strip(),
-        serial=serial(switch),
-        uptime=0.0,
-        boots=0,
-    )
+def _news(before: Mapping[str, RawFault], now: Mapping[str, RawFault]) -> list[RawFault]:
+    """Return the conditions that have come, and those that have gone."""
+    come = [now[port] for port in sorted(now.keys() - before.keys())]
+    gone = [before[port] for port in sorted(before.keys() - now.keys())]
+    return come + [replace(one, active=False, seen_at=datetime.now(UTC)) for one in gone]

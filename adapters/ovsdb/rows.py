@@ -24,8 +24,7 @@ KBIT = 1000
 PORT_COLUMNS = ("name", "tag", "vlan_mode", "trunks", "qos", "external_ids", "interfaces")
 COLUMNS = {
     "Open_vSwitch": (
-        "cur_cfg", "next_cfg", "ovs_version", "db_version", "external_ids", "system_type",
-        "system_version",
+        "cur_cfg", "next_cfg", "ovs_version", "external_ids",
     ),
     "Bridge": ("name", "datapath_type", "datapath_version"),
     "Port": PORT_COLUMNS,
@@ -105,6 +104,16 @@ class Switch:
     def tags(self) -> dict[str, str]:
         """The id of the service of each port; empty: none."""
         return {name: service(row) for name, row in self.ports.items()}
+
+    @property
+    def tells(self) -> bool:
+        """Whether the switch says how its ports are.
+
+        That is in the memory of the database server only: after its restart nothing is known
+        until the switch has found it again.
+        """
+        states = [first(one.get("link_state")) for one in self.interfaces.values()]
+        return not states or any(states)
 
     def interface(self, port: Row) -> Row:
         """Return the first interface of a port."""

@@ -10,7 +10,7 @@ from adapters.credentials import Secret
 from adapters.errors import Conflict, Misconfigured, Rejected, Unreachable
 from adapters.ovsdb.changes import Operation
 from adapters.ovsdb.jsonrpc import Broken, Connection, Failed
-from adapters.ovsdb.rows import COLUMNS, Switch, pairs
+from adapters.ovsdb.rows import COLUMNS, Switch
 from adapters.values import Target
 
 OVSDB_PORT = 6640  # IANA, "ovsdb"
@@ -139,11 +139,6 @@ async def _read(connection: Connection) -> Switch:
         return Switch.of([one["rows"] for one in answers])
     except (KeyError, TypeError, AttributeError) as error:
         raise Broken("what answers there is no switch's database") from error
-
-
-def serial(switch: Switch) -> str:
-    """Return the identity that a switch has been given; empty: none."""
-    return str(pairs(switch.system.get("external_ids")).get("system-id", ""))
 
 
 def _tls(target: Target, secret: Secret) -> ssl.SSLContext | None:

@@ -1,0 +1,85 @@
+"""What is told of a switch, from what was read of it: pure, no I/O."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from adapters import mib
+from adapters.observations import RawFault, Sample
+from adapters.ovsdb.rows import Switch, first, pairs, service, uuid, works
+from adapters.values import Component, Facts, Observed
+
+SETTINGS = ("vlan", "downstream", "upstream", "enabled")
+#: Ours, the database's, and the unit.
+COUNTERS = (
+    ("octets_in", "rx_bytes", "octets"),
+    ("octets_out", "tx_bytes", "octets"),
+    ("errors_in", "rx_errors", "packets"),
+    ("errors_out", "tx_errors", "packets"),
+    ("discards_in", "rx_dropped", "packets"),
+    ("discards_out", "tx_dropped", "packets"),
+)
+
+
+def facts(switch: Switch) -> Facts:
+    """Return what a switch is; its database does not say since when it runs."""
+    about = pairs(switch.system.get("external_ids"))
+    identity = str(about.get("system-id", ""))
+    version = first(switch.system.get("ovs_version")) or "of unknown version"
+    return Facts(
+        name=str(about.get("hostname") or identity or "switch"),
+        vendor="Open vSwitch",
+        model="Open vSwitch",
+        software=f"Open vSwitch {version}",
+        serial=identity,
+        uptime=0.0,
+        boots=0,
+    )
+
+
+def components(switch: Switch) -> tuple[Component, ...]:
+    """Return the switch as a chassis, its bridges as modules in it."""
+    about = facts(switch)
+    chassis = about.serial or "switch"
+    whole = Component(chassis, "chassis", "", about.model, about.serial, about.software)
+    kinds = ((one["name"], str(one.get("datapath_type") or "")) for one in switch.bridges)
+    return whole, *(Component(f"bridge {name}", "module", chassis, kind) for name, kind in kinds)
+
+
+def services(switch: Switch) -> list[Observed]:
+    """Return every port with the id of a service on it."""
+    return [
+        Observed(tag, name, settings, up=works(switch.interface(row)))
+        for name, row in switch.ports.items()
+        if (tag := service(row))
+        for state in [switch.state(row)]
+        for settings in [{one: state[one] for one in SETTINGS if one in state}]
+    ]
+
+
+def counters(switch: Switch, ports: Sequence[str], now: datetime) -> Iterator[Sample]:
+    """Yield the counters of some ports, or of all."""
+    for name, row in switch.ports.items():
+        interface = switch.interface(row)
+        counted = pairs(interface.get("statistics"))
+        for ours, theirs, unit in COUNTERS:
+            if theirs in counted and (not ports or name in ports):
+                yield Sample(name, ours, int(counted[theirs]), unit, now, uuid(interface))
+
+
+def conditions(element: str, switch: Switch) -> list[RawFault]:
+    """Return a link-down condition for each port that is switched on and has no link."""
+    now = datetime.now(UTC)
+    return [
+        RawFault(
+            element,
+            mib.LINK_DOWN,
+            name,
+            active=True,
+            seen_at=now,
+            attributes={"tag": service(row)},
+        )
+        for name, row in switch.ports.items()
+        if switch.state(row).get("enabled", True)
+        and switch.interface(row).get("type") != "internal"
+        and not works(switch.interface(row))
+    ]
