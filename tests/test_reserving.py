@@ -1,0 +1,347 @@
+"""Reserving on a real database: ports, SIM cards, pools, uplinks; two orders at once."""
+
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from tmf_apis.engine import CONTRACTS, Engine
+from tmf_apis.fulfilment import holdings, reserving, shares
+from tmf_apis.fulfilment.ports import holder_of, service_of
+from tmf_apis.fulfilment.values import Need, OrderKey, Refused, Task
+from tmf_apis.rest.contracts import load
+from tmf_apis.rest.desk import Desks
+from tmf_apis.settings import Settings
+from tmf_apis.store.connection import client as client_of
+
+GATEWAY = "accessGateway"
+PORT = Need("accessPort", category="accessPort", carrier=True, on=GATEWAY)
+UPLINK = Need("uplink", category="uplink", amount=100_000_000, on=GATEWAY, optional=True)
+
+
+@pytest.fixture(scope="module")
+def desks(tmp_path_factory, mongodb_uri):
+    settings = Settings(mongodb_database=f"reserving_{uuid.uuid4().hex[:8]}")
+    with client_of(settings, mongodb_uri) as client:
+        database = client[settings.mongodb_database]
+        engine = Engine(settings, load(CONTRACTS, tmp_path_factory.mktemp("cache")), database)
+        engine.prepare()
+        yield Desks(engine.writes, "test")
+        client.drop_database(database)
+
+
+@pytest.fixture
+def tenant():
+    return uuid.uuid4().hex[:8]
+
+
+@pytest.fixture
+def desk(desks, tenant):
+    return desks.staff(tenant)
+
+
+def within(id):
+    return [
+        {
+            "@type": "ResourceRelationship",
+            "relationshipType": "isContainedIn",
+            "resource": {"@type": "ResourceRef", "id": id},
+        }
+    ]
+
+
+def made(desk, id, category, on="", site="", **characteristics):
+    values = [
+        {"@type": "ObjectCharacteristic", "name": name, "value": value}
+        for name, value in characteristics.items()
+    ]
+    place = {"@type": "RelatedPlaceRef", "role": "site", "place": {"id": site}}
+    resource = {"@type": "Resource", "id": id, "category": category, "name": f"the {id}"}
+    return desk.create(
+        "Resource",
+        {
+            **resource,
+            **({"resourceRelationship": within(on)} if on else {}),
+            **({"place": [place]} if site else {}),
+            **({"resourceCharacteristic": values} if values else {}),
+        },
+    )
+
+
+def gateway(desk, id="gw", ports=2, uplink=None, site="", **uplinks):
+    made(desk, id, GATEWAY, site=site, managementAddress="192.0.2.1")
+    for number in range(1, ports + 1):
+        made(desk, f"{id}-p{number}", "accessPort", on=id, portName=f"sub{number}")
+    if uplink:
+        made(desk, f"{id}-up", "uplink", on=id, bandwidth=uplink, **uplinks)
+
+
+def task(order="o-1", action="provide", needs=(PORT,), service=None, **more):
+    return Task("1#1", "1", action, f"{order}-1", f"{order}-1-cfs", service or f"{order}-1",
+                needs=needs, **more)  # fmt: skip
+
+
+def key(desk, order="o-1"):
+    return OrderKey(desk.tenant, order)
+
+
+def take(desk, order="o-1", **more):
+    return reserving.reserve(desk, key(desk, order), task(order, **more), desk)
+
+
+def resources(desk):
+    found = {one["id"]: one for one in desk.find("Resource", {})}
+    return {
+        id: {k: v for k, v in one.items() if k not in ("lastUpdate",)} for id, one in found.items()
+    }
+
+
+def test_a_port_is_reserved_and_its_element_found(desk):
+    gateway(desk, ports=1)
+    taken = take(desk, settings={"downstream": 100})
+    assert taken.resources == {"accessPort": "gw-p1"}
+    assert (taken.port, taken.target.address) == ("sub1", "192.0.2.1")
+    assert taken.intent.settings == {"downstream": 100}
+    assert holder_of(desk.get("Resource", "gw-p1")) == "o-1/1#1"
+
+
+def test_a_repeat_takes_the_same_and_writes_nothing(desk):
+    gateway(desk, uplink=1000)
+    first, before = take(desk, needs=(PORT, UPLINK)), resources(desk)
+    assert take(desk, needs=(PORT, UPLINK)).resources == first.resources
+    assert resources(desk) == before
+
+
+def test_what_is_released_is_as_it_was(desk):
+    gateway(desk, uplink=1000)
+    before = resources(desk)
+    taken = take(desk, needs=(PORT, UPLINK))
+    assert resources(desk) != before
+    reserving.release(desk, key(desk), task(needs=(PORT, UPLINK)), taken)
+    reserving.release(desk, key(desk), task(needs=(PORT, UPLINK)), taken)
+    free = {"allocationStatus": "free", "resourceStatus": "available"}
+    after = resources(desk)
+    assert after == {id: {**one, **(free if after[id].get("allocationStatus") else {})}
+                     for id, one in before.items()}  # fmt: skip
+
+
+def test_what_was_reserved_before_a_crash_is_released_without_knowing_it(desk):
+    gateway(desk, ports=1, uplink=1000)
+    take(desk, needs=(PORT, UPLINK))
+    reserving.release(desk, key(desk), task(needs=(PORT, UPLINK)), None)
+    assert holdings.is_free(desk.get("Resource", "gw-p1"), desk.now)
+    assert shares.drawn(desk.get("Resource", "gw-up"), desk.now) == (0, 0)
+
+
+def test_a_service_goes_into_operation_is_changed_and_ends(desk):
+    gateway(desk, ports=1, uplink=1000)
+    made_, needs = {"ProductOrder": "o-1"}, (PORT, UPLINK)
+    desk.create("ProductOrder", {"id": made_["ProductOrder"], "@type": "ProductOrder",
+                "productOrderItem": [{"id": "1", "action": "add", "@type": "ProductOrderItem"}]})  # fmt: skip
+    taken = take(desk, needs=needs, settings={"downstream": 100_000_000, "upstream": 40})
+    reserving.activate(desk, taken)
+    reserving.activate(desk, taken)
+    port = desk.get("Resource", "gw-p1")
+    assert holdings.use_of(port).usage.settings == {"downstream": 100_000_000, "upstream": 40}
+    assert (service_of(port), holder_of(port)) == ("o-1-1", "")
+    assert shares.drawn(desk.get("Resource", "gw-up"), desk.now) == (100_000_000, 0)
+    more = Need("uplink", category="uplink", amount=300_000_000, on=GATEWAY, optional=True)
+    change = {"action": "change", "service": "o-1-1", "needs": (PORT, more)}
+    changed = take(desk, "o-2", **change, settings={"downstream": 300_000_000})
+    assert changed.settings == {"downstream": 300_000_000, "upstream": 40}
+    assert shares.drawn(desk.get("Resource", "gw-up"), desk.now) == (100_000_000, 200_000_000)
+    reserving.activate(desk, changed)
+    assert shares.drawn(desk.get("Resource", "gw-up"), desk.now) == (300_000_000, 0)
+    ended = take(desk, "o-3", action="cease", service="o-1-1", needs=())
+    assert ended.port == "sub1"
+    assert not ended.intent.present
+    reserving.activate(desk, ended)
+    assert holdings.is_free(desk.get("Resource", "gw-p1"), desk.now)
+    assert shares.drawn(desk.get("Resource", "gw-up"), desk.now) == (0, 0)
+
+
+def test_a_change_that_is_released_leaves_the_service_as_it_was(desk):
+    gateway(desk, ports=1, uplink=1000)
+    desk.create("ProductOrder", {"id": "o-1", "@type": "ProductOrder",
+                "productOrderItem": [{"id": "1", "action": "add", "@type": "ProductOrderItem"}]})  # fmt: skip
+    reserving.activate(desk, take(desk, needs=(PORT, UPLINK), settings={"downstream": 7}))
+    before = resources(desk)
+    change = {"action": "change", "service": "o-1-1", "needs": (PORT, UPLINK)}
+    changed = take(desk, "o-2", **change, settings={"downstream": 9})
+    reserving.release(desk, key(desk, "o-2"), task("o-2", **change), changed)
+    assert resources(desk) == before
+
+
+def test_somebody_elses_service_cannot_be_changed(desk, desks):
+    gateway(desk, ports=1)
+    reserving.activate(desk, take(desk))
+    with pytest.raises(Refused, match="no service o-1-1 is in operation"):
+        take(desk, "o-2", action="change", service="o-1-1")
+
+
+def test_a_service_is_not_provided_twice(desk):
+    gateway(desk)
+    reserving.activate(desk, take(desk))
+    with pytest.raises(Refused, match="in operation already"):
+        take(desk, "o-2", service="o-1-1")
+
+
+def test_who_holds_a_port_is_said(desk):
+    gateway(desk, ports=1)
+    take(desk)
+    named = Need("accessPort", category="accessPort", named="the gw-p1", carrier=True, on=GATEWAY)
+    with pytest.raises(Refused, match="is reserved for order o-1, item 1"):
+        take(desk, "o-2", needs=(named,))
+    with pytest.raises(Refused, match="no access port is free"):
+        take(desk, "o-2")
+
+
+def test_a_port_that_is_gone_is_refused(desk):
+    gateway(desk, ports=1)
+    taken = take(desk)
+    desk.delete("Resource", "gw-p1")
+    with pytest.raises(Refused, match="not in the inventory any more"):
+        reserving.activate(desk, taken)
+    reserving.release(desk, key(desk), task(), taken)
+    with pytest.raises(Refused, match="no access port is free"):
+        take(desk, "o-2")
+
+
+def test_a_port_at_the_wanted_place_is_taken(desk):
+    gateway(desk, "gw-1", ports=3, site="north")
+    gateway(desk, "gw-2", ports=1, site="south")
+    there = Need("accessPort", category="accessPort", places=("south",), carrier=True, on=GATEWAY)
+    assert take(desk, needs=(there,)).resources == {"accessPort": "gw-2-p1"}
+    with pytest.raises(Refused, match="no access port is free at south"):
+        take(desk, "o-2", needs=(there,))
+
+
+def test_an_element_whose_uplink_is_full_is_passed_over(desk):
+    gateway(desk, "gw-1", ports=5, uplink=50)
+    gateway(desk, "gw-2", ports=1, uplink=100)
+    assert take(desk, needs=(PORT, UPLINK)).resources["uplink"] == "gw-2-up"
+    with pytest.raises(Refused, match="the gw-1-up has 50 Mbit/s left of 50, 100 are wanted"):
+        take(desk, "o-2", needs=(PORT, UPLINK))
+    held = [id for id, one in resources(desk).items() if holder_of(one)]
+    assert held == ["gw-2-p1"]
+
+
+def test_an_uplink_can_be_oversubscribed(desk):
+    gateway(desk, uplink=100, oversubscription=2)
+    take(desk, "o-1", needs=(PORT, UPLINK))
+    take(desk, "o-2", needs=(PORT, UPLINK))
+    assert shares.drawn(desk.get("Resource", "gw-up"), desk.now) == (0, 200_000_000)
+
+
+def test_a_reservation_that_is_over_may_be_taken_by_another_order(desk):
+    gateway(desk, ports=1, uplink=100)
+    first = reserving.reserve(
+        desk, key(desk), task(needs=(PORT, UPLINK)), desk, hold=timedelta(seconds=-1)
+    )
+    second = take(desk, "o-2", needs=(PORT, UPLINK))
+    assert second.resources == first.resources
+    with pytest.raises(Refused, match="held by order o-2, item 1 meanwhile"):
+        reserving.activate(desk, first)
+    assert not reserving.renew(desk, first)
+    assert reserving.renew(desk, second)
+    reserving.release(desk, key(desk), task(needs=(PORT, UPLINK)), first)
+    assert holder_of(desk.get("Resource", "gw-p1")) == "o-2/1#1"
+
+
+def test_reservations_that_are_over_are_swept(desk):
+    gateway(desk)
+    reserving.reserve(desk, key(desk), task(), desk, hold=timedelta(seconds=-1))
+    take(desk, "o-2")
+    assert reserving.sweep(desk) == 1
+    assert [holder_of(one) for one in desk.find("Resource", {}) if holder_of(one)] == ["o-2/1#1"]
+
+
+SIM = Need("simCard", category="simCard", wanted={"profile": "standard"}, carrier=True, on="hlr")
+NUMBER = Need("msisdn", category="msisdn")
+
+
+def test_a_sim_card_is_brought_to_a_register_with_a_number_of_a_pool(desk):
+    made(desk, "hlr", "hlr", managementAddress="192.0.2.9", adapter="osmo-hlr")
+    made(desk, "sim-1", "simCard", profile="other", imsi="262420000000001")
+    made(desk, "sim-2", "simCard", profile="standard", imsi="262420000000002")
+    made(desk, "numbers", "pool", poolOf="msisdn", range="491700000000-491700000001")
+    derived = {"msisdn": ("msisdn", "msisdn")}
+    taken = take(desk, needs=(SIM, NUMBER), derived=derived)
+    assert (taken.port, taken.target.name) == ("262420000000002", "the hlr")
+    assert taken.settings["msisdn"] in {"491700000000", "491700000001"}
+    reserving.activate(desk, taken)
+    desk.create("ProductOrder", {"id": "o-1", "@type": "ProductOrder",
+                "productOrderItem": [{"id": "1", "action": "add", "@type": "ProductOrderItem"}]})  # fmt: skip
+    ended = take(desk, "o-2", action="cease", service="o-1-1", needs=())
+    assert (ended.port, ended.target.name) == ("262420000000002", "the hlr")
+    assert set(ended.resources.values()) == set(taken.resources.values())
+
+
+def test_a_pool_gives_every_value_once_and_takes_it_back(desk):
+    made(desk, "vlans", "pool", poolOf="vlan", range="100-102")
+    need = (Need("vlan", category="vlan"),)
+    derived = {"vlan": ("vlan", "vlan")}
+    given = [take(desk, f"o-{n}", needs=need, derived=derived) for n in range(3)]
+    assert sorted(one.settings["vlan"] for one in given) == [100, 101, 102]
+    with pytest.raises(Refused, match="no vlan is free"):
+        take(desk, "o-9", needs=need)
+    reserving.release(desk, key(desk, "o-1"), task("o-1", needs=need), given[1])
+    again = take(desk, "o-9", needs=need, derived=derived)
+    assert again.settings == given[1].settings
+
+
+def test_a_value_of_a_pool_can_be_named(desk):
+    made(desk, "addresses", "pool", poolOf="ipAddress", range="198.18.1.0/29")
+    named = (Need("ipAddress", category="ipAddress", named="198.18.1.3"),)
+    assert take(desk, needs=named).names == {"ipAddress": "198.18.1.3"}
+    with pytest.raises(Refused, match="ipAddress 198.18.1.3 is reserved for order o-1, item 1"):
+        take(desk, "o-2", needs=named)
+    outside = (Need("ipAddress", category="ipAddress", named="198.18.2.3"),)
+    with pytest.raises(Refused, match="no ipAddress called 198.18.2.3"):
+        take(desk, "o-2", needs=outside)
+
+
+def test_feasibility_touches_nothing_and_says_all_that_is_missing(desk):
+    gateway(desk, ports=2, uplink=150)
+    before = resources(desk)
+    tasks = [
+        Task(f"{n}#1", str(n), "provide", f"p{n}", f"c{n}", f"s{n}", needs=(PORT, UPLINK))
+        for n in (1, 2, 3)
+    ]
+    found, missing = reserving.survey(desk, key(desk), tasks)
+    assert resources(desk) == before
+    assert list(found) == ["1#1"]
+    assert [(one.item, one.slot) for one in missing] == [("2", "uplink"), ("3", "uplink")]
+    assert "50 Mbit/s left" in missing[0].reason
+    assert reserving.feasible(desk, key(desk), tasks[:1]) == []
+
+
+def test_orders_at_once_never_get_the_same(desks, desk):
+    gateway(desk, ports=6, uplink=400)
+    made(desk, "vlans", "pool", poolOf="vlan", range="100-120")
+    needs = (PORT, UPLINK, Need("vlan", category="vlan"))
+    start = threading.Barrier(8)
+
+    def order(number):
+        own = desks.staff(desk.tenant)
+        start.wait()
+        try:
+            return reserving.reserve(
+                own, key(desk, f"o-{number}"), task(f"o-{number}", needs=needs), own
+            )
+        except Refused as error:
+            return str(error)
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(order, range(8)))
+    got = [one for one in results if not isinstance(one, str)]
+    for slot in ("accessPort", "vlan"):
+        ids = [one.resources[slot] for one in got]
+        assert len(set(ids)) == len(ids)
+    active, reserved = shares.drawn(desk.get("Resource", "gw-up"), desk.now)
+    assert (active, reserved) == (0, len(got) * 100_000_000)
+    assert len(got) == 4, results
+    held = [one for one in desk.find("Resource", {"category": "accessPort"}) if holder_of(one)]
+    assert len(held) == 4
