@@ -144,6 +144,35 @@ def test_pools_are_counted_by_what_is_taken_of_them(database, desk):
     assert found["v6"].thing.capacity == 2.0**80
 
 
+def test_uplinks_are_counted_by_what_services_draw(database, desk):
+    entry = {"service": "s", "carrier": "", "amount": 300 * 10**6, "wanted": 0, "holder": "",
+             "until": ""}  # fmt: skip
+    more = {**entry, "service": "t", "amount": 0, "wanted": 50 * 10**6, "holder": "o/1",
+            "until": "2027-01-01T00:00:00.000Z"}  # fmt: skip
+    uplink = {"bandwidth": 1000, "oversubscription": 2, "allocations": {"entry": [entry, more]}}
+    desk.create("Resource", resource("up", "uplink", characteristics=uplink))
+    (found,) = counted(database)
+    assert (found.thing.category, found.thing.capacity) == ("uplink", 2 * 10**9)
+    assert (found.used, found.reserved) == (300 * 10**6, 50 * 10**6)
+
+
+def test_a_reservation_counts_while_it_lasts_and_a_service_as_used_while_it_changes(database, desk):
+    pool(desk, "vlans", "vlan", "1-10")
+    for id, characteristics in (
+        ("over", {"reservedUntil": "2026-11-22T12:00:00.000Z"}),
+        ("lasts", {"reservedUntil": "2026-11-22T13:00:00.000Z"}),
+        ("changes", {"reservedUntil": "2026-11-22T13:00:00.000Z", "serviceId": "s"}),
+    ):
+        one = resource(
+            id, "vlan", within="vlans", as_="isAllocatedFrom", allocationStatus="reserved",
+            characteristics=characteristics,
+        )  # fmt: skip
+        desk.create("Resource", one)
+    desk.create("Resource", resource("gw", "accessGateway", within="vlans", as_="uses"))
+    found = next(one for one in counted(database) if one.thing.id == "vlans")
+    assert (found.used, found.reserved) == (1, 1)
+
+
 def test_a_reading_is_exchanged_for_the_one_before_so_that_nothing_counts_twice(history):
     def read(value, at):
         sample = Sample("up.0$", "octets_in", value, "octets", at, "1")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.observations import Sample
-from tmf_apis.capacity import ranges, rules
+from tmf_apis.capacity import rules
 from tmf_apis.capacity.traffic import LONGEST, Traffic, between, readings
 from tmf_apis.capacity.trend import FARTHEST, Point, day_of_week, forecast
 
@@ -158,22 +158,6 @@ def test_hours_add_up_to_the_whole(offset, seconds, bits):
     assert sum(one.seconds for one in parts) == pytest.approx(whole.seconds)
     assert all(one.since < one.until <= one.since.replace(minute=0, second=0, microsecond=0) + HOUR
                for one in parts)  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "text", ["", "abc", "9-1", "198.18.0.0/33", "198.18.0.9-198.18.0.1", "a-b"]
-)
-def test_what_is_no_range_is_refused(text):
-    with pytest.raises(ValueError, match=r".+"):
-        ranges.size(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("198.18.0.0/31", 2), ("198.18.0.7", 1), ("198.18.0.1-198.18.0.20", 20), ("10-19,30", 11)],
-)
-def test_a_range_has_so_many(text, size):
-    assert ranges.size(text) == size
 
 
 def figure(share, days=None, threshold=0.8):

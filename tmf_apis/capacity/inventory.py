@@ -1,8 +1,7 @@
 """What the inventory says of capacity: ports taken and free, uplinks, pools; counted by MongoDB.
 
-A pool is a resource of category ``pool`` with the characteristics ``poolOf`` and ``range``; what is
-taken of it are other resources that name it. An uplink has the characteristic ``bandwidth``; what
-is drawn from it stands in ``allocatedBandwidth`` of the resources that name it.
+Ports and pools are as ``fulfilment`` has them: what is taken of a pool are resources that name it;
+what is drawn of an uplink stands in the uplink itself.
 """
 
 import logging
@@ -11,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from tmf_apis.capacity import ranges
+from tmf_apis.capacity.expressions import ELEMENT, status
 from tmf_apis.capacity.values import (
     ACCESS_PORTS,
     ADDRESSES,
@@ -23,15 +22,17 @@ from tmf_apis.capacity.values import (
     Level,
     Thing,
 )
+from tmf_apis.fulfilment import shares
 from tmf_apis.fulfilment.characteristics import objects, of_resource
 from tmf_apis.fulfilment.elements import key_of
+from tmf_apis.fulfilment.pools import FROM, POOL, values_of
 from tmf_apis.fulfilment.ports import ACCESS_PORT, GATEWAY
+from tmf_apis.inventory.relationships import INSIDE
 from tmf_apis.store.connection import Documents, translated
 from tmf_apis.store.model import GONE
 
 #: Characteristic that says at which utilisation of a resource an alarm is raised; 0: never.
 THRESHOLD = "capacityThreshold"
-POOL = "pool"
 #: From what a pool is of to its category; another is of numbers.
 POOLS: Mapping[str, str] = {
     "ipAddress": ADDRESSES,
@@ -46,42 +47,9 @@ _SHOWN = {
     "id": 1, "body.name": 1, "body.category": 1, "body.resourceCharacteristic": 1,
     "body.place.place.id": 1,
 }  # fmt: skip
-_ELEMENT = {
-    "$first": {
-        "$map": {
-            "input": {
-                "$filter": {
-                    "input": "$body.resourceRelationship",
-                    "cond": {"$eq": ["$$this.relationshipType", "isContainedIn"]},
-                }
-            },
-            "in": "$$this.resource.id",
-        }
-    }
-}
-#: How a port counts: ``used`` (or in doubt), ``reserved``, ``free``, or ``out`` of service.
-_STATUS = {
-    "$switch": {
-        "branches": [
-            {
-                "case": {"$in": ["$body.allocationStatus", ["allocated", "unknown"]]},
-                "then": "used",
-            },
-            {"case": {"$eq": ["$body.allocationStatus", "reserved"]}, "then": "reserved"},
-            {
-                "case": {
-                    "$or": [
-                        {"$eq": ["$body.administrativeState", "locked"]},
-                        {"$eq": ["$body.operationalState", "disabled"]},
-                    ]
-                },
-                "then": "out",
-            },
-            {"case": {"$ne": ["$body.usageState", "idle"]}, "then": "used"},
-        ],
-        "default": "free",
-    }
-}
+_COUNT = {"count": {"$sum": 1}}
+#: What a resource that is taken from a pool may call it.
+_TAKEN = sorted(INSIDE | {FROM})
 log = logging.getLogger(__name__)
 
 
@@ -102,7 +70,7 @@ class Counting:
         query = {
             "tenant": self._tenant,
             "body.resourceRelationship.resource.id": element,
-            "body.category": {"$in": [PORT, ACCESS_PORT]},
+            "body.category": {"$in": [PORT, ACCESS_PORT, UPLINK]},
         }
         return {_key(one): _port(one) for one in self._find(query)}
 
@@ -117,22 +85,21 @@ class Counting:
     def _ports(self, now: datetime) -> Iterator[Level]:
         """Yield the access ports of each element and of each site."""
         counted = self._aggregate(
-            {"$match": {"tenant": self._tenant, "body.category": ACCESS_PORT}},
+            {"$match": self._of(ACCESS_PORT)},
             {
                 "$group": {
                     "_id": {
-                        "element": _ELEMENT,
+                        "element": ELEMENT,
                         "place": {"$first": "$body.place.place.id"},
-                        "status": _STATUS,
+                        "status": status(now),
                     },
-                    "count": {"$sum": 1},
+                    **_COUNT,
                     "name": {"$first": {"$first": "$body.place.place.name"}},
                 }
             },
         )
-        known = self._find({"tenant": self._tenant, "body.category": GATEWAY})
+        known = self._find(self._of(GATEWAY))
         elements = {one["id"]: _thing(one, ACCESS_PORTS, 0) for one in known}
-        places = {one.places[0] for one in elements.values() if one.places}
         by_element: dict[str, dict[str, int]] = {}
         by_place: dict[str, dict[str, int]] = {}
         names: dict[str, str] = {}
@@ -147,56 +114,53 @@ class Counting:
                 names[place] = one["name"] or names.get(place) or place
         for id, counts in by_element.items():
             yield _counted(replace(elements[id], element=elements[id].name), counts, now)
-        for place in sorted(by_place.keys() | places & by_place.keys()):
+        for place in sorted(by_place):
             site = Thing(place, names[place], SITE, 0, places=(place,), threshold=0.0)
             yield _counted(site, by_place[place], now)
 
     def _pools(self, now: datetime) -> Iterator[Level]:
-        pools = self._find({"tenant": self._tenant, "body.category": POOL})
-        taken = self._drawn([one["id"] for one in pools], {"$sum": 1})
-        for one in pools:
-            found = of_resource(one["body"])
-            category = POOLS.get(str(found.get("poolOf")), NUMBERS)
-            try:
-                capacity = float(ranges.size(str(found.get("range", ""))))
-            except ValueError as error:
-                log.warning("a pool has no range: %s", error, extra={"resource": one["id"]})
+        pools = {one["id"]: one for one in self._find(self._of(POOL))}
+        taken = self._taken(sorted(pools), now)
+        for id, one in pools.items():
+            values = values_of(one["body"])
+            if values is None:
+                log.warning("a pool has no range", extra={"resource": id})
                 continue
-            counts = taken.get(one["id"], {})
-            used = float(counts.get("used", 0))
-            yield Level(
-                _thing(one, category, capacity), used, float(counts.get("reserved", 0)), now
-            )
+            category = POOLS.get(str(of_resource(one["body"]).get("poolOf")), NUMBERS)
+            counts = taken.get(id, {})
+            used, reserved = (float(counts.get(name, 0)) for name in ("used", "reserved"))
+            yield Level(_thing(one, category, float(values.size)), used, reserved, now)
+
+    def _taken(self, pools: list[str], now: datetime) -> dict[str, dict[str, int]]:
+        """Return what is taken of pools, by status."""
+        if not pools:
+            return {}
+        name = "body.resourceRelationship"
+        rows = self._aggregate(
+            {"$match": {"tenant": self._tenant, f"{name}.resource.id": {"$in": pools}}},
+            {"$set": {"status": status(now), "of": f"${name}"}},
+            {"$unwind": "$of"},
+            {
+                "$match": {
+                    "of.resource.id": {"$in": pools},
+                    "of.relationshipType": {"$in": _TAKEN},
+                }
+            },
+            {"$group": {"_id": {"of": "$of.resource.id", "status": "$status"}, **_COUNT}},
+        )
+        made: dict[str, dict[str, int]] = {}
+        for one in rows:
+            _sum(made, one["_id"]["of"], one["_id"]["status"], one["count"])
+        return made
 
     def _uplinks(self, now: datetime) -> Iterator[Level]:
-        uplinks = self._find({"tenant": self._tenant, "body.category": UPLINK})
-        drawn = self._drawn([one["id"] for one in uplinks], {"$sum": 0})
-        for one in uplinks:
-            found = of_resource(one["body"])
-            capacity = _number(found.get("bandwidth")) * _MEGABIT
-            counts = drawn.get(one["id"], {})
-            yield Level(
-                _thing(one, UPLINK, capacity),
-                float(counts.get("used", 0)),
-                float(counts.get("reserved", 0)),
-                now,
-            )
+        for one in self._find(self._of(UPLINK)):
+            drawn, reserved = shares.drawn(one["body"], now)
+            thing = _thing(one, UPLINK, float(shares.limit(one["body"]) or 0))
+            yield Level(thing, float(drawn), float(reserved), now)
 
-    def _drawn(self, ids: list[str], amount: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-        """Return what is taken of resources by others that name them, by status."""
-        if not ids:
-            return {}
-        name = "body.resourceRelationship.resource.id"
-        rows = self._aggregate(
-            {"$match": {"tenant": self._tenant, name: {"$in": ids}}},
-            {"$set": {"of": {"$setIntersection": [f"${name}", ids]}, "status": _STATUS}},
-            {"$unwind": "$of"},
-            {"$group": {"_id": {"of": "$of", "status": "$status"}, "amount": dict(amount)}},
-        )
-        made: dict[str, dict[str, float]] = {}
-        for one in rows:
-            made.setdefault(one["_id"]["of"], {})[one["_id"]["status"]] = one["amount"]
-        return made
+    def _of(self, category: str) -> dict[str, Any]:
+        return {"tenant": self._tenant, "body.category": category}
 
 
 def tenants(database: Documents) -> list[str]:
