@@ -81,6 +81,9 @@ class Collection:
         if self.kind == "CancelProductOrder":
             order = find(self.contract, "productOrder").create(client).json()
             return {"productOrder": {"id": order["id"], **typed}}
+        if self.kind == "CancelServiceOrder":
+            order = find(self.contract, "serviceOrder").create(client).json()
+            return {"serviceOrder": {"id": order["id"]}}
         if self.kind == "ResolveDifference":
             audit = find(self.contract, "networkAudit").create(client).json()
             return {"audit": {"id": audit["id"], "@type": "EntityRef"}}

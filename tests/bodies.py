@@ -31,6 +31,8 @@ APART = {
     "Category": {"parent", "parentId", "subCategory"},
     "ProductOrderItem": {"productOrderItemRelationship", "productOrderItem", "state"},
     "ProductOrder": {"state", "cancellationDate", "cancellationReason", "orderRelationship"},
+    "ServiceOrderItem": {"serviceOrderItemRelationship", "serviceOrderItem", "state"},
+    "ServiceOrder": {"state", "cancellationDate", "cancellationReason", "orderRelationship"},
     "Customer": {"status"},
     "Alarm": {"state", "ackState", "parentAlarm", "correlatedAlarm"},
     "Resource": {"resourceRelationship"},

@@ -5,6 +5,7 @@ import pytest
 from tmf_apis.catalog import FAMILIES
 from tmf_apis.catalog import room as catalogue
 from tmf_apis.ordering import ROOM as ORDERING
+from tmf_apis.ordering import service_room as service_ordering
 from tmf_apis.products import room as products
 from tmf_apis.services import room as services
 from tmf_apis.settings import Settings
@@ -12,7 +13,11 @@ from tmf_apis.store.indexes import declared, ensure
 
 COUNT = 600
 CATALOGUES = [catalogue(Settings(), family=family) for family in FAMILIES]
-ROOMS = (*CATALOGUES, ORDERING, products(Settings()), services(Settings()))
+ROOMS = (
+    *CATALOGUES,
+    ORDERING,
+    *(room(Settings()) for room in (service_ordering, products, services)),
+)
 MODELS = [model for room in ROOMS for model in room.models]
 
 

@@ -54,6 +54,7 @@ CONTRACTS = Path(__file__).parent.parent / "openapi"
 
 ROOMS: tuple[Callable[[Settings], Room], ...] = (
     ordering.room,
+    ordering.service_room,
     customer.room,
     billing.room,
     inventory.room,

@@ -1,14 +1,19 @@
-"""TMF622 Product Ordering: what an order is allowed to do."""
+"""TMF622 and TMF641: what orders for products and for services are allowed to do."""
 
 from collections.abc import Callable
 
-from tmf_apis.ordering import actions, rules
-from tmf_apis.ordering.model import CancelProductOrder, ProductOrder
+from tmf_apis.ordering import actions, rules, services
+from tmf_apis.ordering.model import (
+    CancelProductOrder,
+    CancelServiceOrder,
+    ProductOrder,
+    ServiceOrder,
+)
 from tmf_apis.ordering.states import ORDER, TASK, machines
 from tmf_apis.rest.law import Desk, Law, Resource, Room
 from tmf_apis.settings import Settings
 
-__all__ = ["ROOM", "machines", "room"]
+__all__ = ["ROOM", "machines", "room", "service_room"]
 
 
 def room(
@@ -46,6 +51,11 @@ def room(
         },
         models=(ProductOrder, CancelProductOrder),
     )
+
+
+def service_room(settings: Settings) -> Room:  # noqa: ARG001
+    """Return the room of service orders."""
+    return Room(number="TMF641", laws=services.laws(), models=(ServiceOrder, CancelServiceOrder))
 
 
 #: The room as it is without settings of its own.

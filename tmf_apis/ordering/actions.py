@@ -1,10 +1,12 @@
 """What the ordering room does to other resources: cancelling, and looking offerings up."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tmf_apis.errors import Conflict, IllegalTransition, InvalidBody
-from tmf_apis.ordering import items, rules
+from tmf_apis.ordering import forms, items, rules
+from tmf_apis.ordering.forms import Form
 from tmf_apis.ordering.states import CANCELLING, ORDER, TASK, state_of_order
 from tmf_apis.rest.law import Desk, Resource, rfc3339
 
@@ -12,116 +14,133 @@ from tmf_apis.rest.law import Desk, Resource, rfc3339
 ON_SALE = frozenset({"Active", "Launched"})
 
 
-def cancel(desk: Desk, task: Resource) -> Resource:
-    """Start to cancel an order: what POST /cancelProductOrder does.
+@dataclass(frozen=True, slots=True)
+class Cancelling:
+    """How one kind of order is cancelled.
 
-    An order that nothing was done for is cancelled at once and the task is ``done``. One that is
-    being worked on goes to ``assessingCancellation`` and the task is ``inProgress``: what was
-    done must be undone first, which is decided later (``assess``, or fulfilment in its place).
-
-    Raises:
-        NotFound: There is no such order (HTTP 404).
-        IllegalTransition: The order is finished (HTTP 409).
-        Conflict: It is past the point of no return, or already being cancelled (HTTP 409).
+    Attributes:
+        form: The kind of order.
     """
-    order_id = _order_of(task)
-    at_once = False
 
-    def edit(order: Resource) -> Resource:
-        nonlocal at_once
-        _check_can_cancel(order)
-        at_once = not rules.begun(order)
-        if at_once:
-            return _cancelled(order, task)
-        return {**order, "state": "assessingCancellation"}
+    form: Form
 
-    order = desk.change("ProductOrder", order_id, edit)
-    if order.get("relatedParty"):  # who may see the order may see what became of the request
-        task = {**task, "relatedParty": order["relatedParty"]}
-    if not at_once:
-        return {**task, "state": "inProgress"}
-    return {**task, "state": "done", "effectiveCancellationDate": rfc3339(desk.now)}
+    def cancel(self, desk: Desk, task: Resource) -> Resource:
+        """Start to cancel an order: what POST /cancelProductOrder does.
 
+        An order that nothing was done for is cancelled at once and the task is ``done``. One that
+        is being worked on goes to ``assessingCancellation`` and the task is ``inProgress``: what
+        was done must be undone first, which is decided later (``assess``, or fulfilment in its
+        place).
 
-def _order_of(task: Mapping[str, Any]) -> str:
-    order_id = (task.get("productOrder") or {}).get("id")
-    if not isinstance(order_id, str) or not order_id:
-        raise InvalidBody("/productOrder/id: expected the id of the order to cancel")
-    return order_id
+        Raises:
+            NotFound: There is no such order (HTTP 404).
+            IllegalTransition: The order is finished (HTTP 409).
+            Conflict: It is past the point of no return, or already being cancelled (HTTP 409).
+        """
+        order_id = self.order_of(task)
+        at_once = False
 
+        def edit(order: Resource) -> Resource:
+            nonlocal at_once
+            self._check_can_cancel(order)
+            at_once = not rules.begun(order, self.form)
+            if at_once:
+                return _cancelled(order, task)
+            return {**order, "state": "assessingCancellation"}
 
-def _check_can_cancel(order: Mapping[str, Any]) -> None:
-    state = order.get("state", ORDER.initial[0])
-    if state in ORDER.final:
-        raise IllegalTransition("ProductOrder", state, "cancelled", frozenset())
-    if state in CANCELLING:
-        raise Conflict(f"ProductOrder is {state}: a cancellation is under way already")
-    if rules.past_no_return(order):
-        raise Conflict(
-            f"ProductOrder is {state} and past the point of no return (its milestone"
-            f" {rules.POINT_OF_NO_RETURN} is completed); it can no longer be cancelled"
-        )
+        order = desk.change(self.form.kind, order_id, edit)
+        if order.get("relatedParty"):  # who may see the order may see what became of the request
+            task = {**task, "relatedParty": order["relatedParty"]}
+        if not at_once:
+            return {**task, "state": "inProgress"}
+        return {**task, "state": "done", "effectiveCancellationDate": rfc3339(desk.now)}
+
+    def order_of(self, task: Mapping[str, Any]) -> str:
+        """Return the id of the order that a task names.
+
+        Raises:
+            InvalidBody: It names none (HTTP 400).
+        """
+        order_id = (task.get(self.form.reference) or {}).get("id")
+        if not isinstance(order_id, str) or not order_id:
+            raise InvalidBody(f"/{self.form.reference}/id: expected the id of the order to cancel")
+        return order_id
+
+    def _check_can_cancel(self, order: Mapping[str, Any]) -> None:
+        state = order.get("state", ORDER.initial[0])
+        if state in ORDER.final:
+            raise IllegalTransition(self.form.kind, state, "cancelled", frozenset())
+        if state in CANCELLING:
+            raise Conflict(f"{self.form.kind} is {state}: a cancellation is under way already")
+        if rules.past_no_return(order, self.form):
+            raise Conflict(
+                f"{self.form.kind} is {state} and past the point of no return (its milestone"
+                f" {rules.POINT_OF_NO_RETURN} is completed); it can no longer be cancelled"
+            )
+
+    def assess(self, desk: Desk, task: Resource) -> None:
+        """Decide on a task whose order is being worked on, where nothing else does.
+
+        This is what happens without fulfilment: nobody touches a network for the order, so nothing
+        has to be undone, and the point of no return decides alone. Safe to repeat.
+        """
+        if task.get("state") != "inProgress":
+            return
+        order = desk.get(self.form.kind, self.order_of(task))
+        if rules.past_no_return(order, self.form):
+            self.refuse(desk, task["id"], "the order passed the point of no return")
+            return
+        self.undo(desk, task["id"])
+        self.confirm(desk, task["id"])
+
+    def undo(self, desk: Desk, task_id: str) -> Resource:
+        """Say that a cancellation was accepted and that undoing begins; return the order."""
+        task = desk.get(self.form.task, task_id)
+        edit = _from("assessingCancellation", _pending)
+        return desk.change(self.form.kind, self.order_of(task), edit)
+
+    def confirm(self, desk: Desk, task_id: str) -> Resource:
+        """Say that everything is undone: the order is cancelled; return the task, done."""
+        task = desk.get(self.form.task, task_id)
+        for state in ("pendingCancellation", "assessingCancellation"):
+            edit = _from(state, lambda order: _cancelled(order, task))
+            desk.change(self.form.kind, self.order_of(task), edit)
+
+        def done(stored: Resource) -> Resource:
+            if stored["state"] in TASK.final:
+                return stored
+            return {**stored, "state": "done", "effectiveCancellationDate": rfc3339(desk.now)}
+
+        return desk.change(self.form.task, task_id, done)
+
+    def refuse(self, desk: Desk, task_id: str, why: str) -> Resource:
+        """Say that an order stays: it goes back to where its items are; return the task, failed."""
+        task = desk.get(self.form.task, task_id)
+        edit = _from("assessingCancellation", self._resumed)
+        desk.change(self.form.kind, self.order_of(task), edit)
+        message = {
+            "@type": "ErrorMessage",
+            "code": Conflict.code,
+            "reason": "Cancellation refused",
+            "message": why,
+            "timestamp": rfc3339(desk.now),
+        }
+
+        def failed(stored: Resource) -> Resource:
+            if stored["state"] in TASK.final:
+                return stored
+            return {**stored, "state": "terminatedWithError", "errorMessage": message}
+
+        return desk.change(self.form.task, task_id, failed)
+
+    def _resumed(self, order: Resource) -> Resource:
+        state = state_of_order(self.form.items.leaf_states(order))
+        return {**order, "state": "inProgress" if state == "acknowledged" else state}
 
 
 def _cancelled(order: Resource, task: Mapping[str, Any]) -> Resource:
     reason = task.get("cancellationReason")
     return {**order, "state": "cancelled", **({"cancellationReason": reason} if reason else {})}
-
-
-def assess(desk: Desk, task: Resource) -> None:
-    """Decide on a task whose order is being worked on, where nothing else does.
-
-    This is what happens without fulfilment: nobody touches a network for the order, so nothing
-    has to be undone, and the point of no return decides alone. Safe to repeat.
-    """
-    if task.get("state") != "inProgress":
-        return
-    order = desk.get("ProductOrder", _order_of(task))
-    if rules.past_no_return(order):
-        refuse(desk, task["id"], "the order passed the point of no return")
-        return
-    undo(desk, task["id"])
-    confirm(desk, task["id"])
-
-
-def undo(desk: Desk, task_id: str) -> Resource:
-    """Say that a cancellation was accepted and that undoing begins; return the order."""
-    task = desk.get("CancelProductOrder", task_id)
-    return desk.change("ProductOrder", _order_of(task), _from("assessingCancellation", _pending))
-
-
-def confirm(desk: Desk, task_id: str) -> Resource:
-    """Say that everything is undone: the order is cancelled; return the task, done."""
-    task = desk.get("CancelProductOrder", task_id)
-    for state in ("pendingCancellation", "assessingCancellation"):
-        desk.change("ProductOrder", _order_of(task), _from(state, lambda o: _cancelled(o, task)))
-
-    def done(stored: Resource) -> Resource:
-        if stored["state"] in TASK.final:
-            return stored
-        return {**stored, "state": "done", "effectiveCancellationDate": rfc3339(desk.now)}
-
-    return desk.change("CancelProductOrder", task_id, done)
-
-
-def refuse(desk: Desk, task_id: str, why: str) -> Resource:
-    """Say that an order stays: it goes back to where its items are; return the task, failed."""
-    task = desk.get("CancelProductOrder", task_id)
-    desk.change("ProductOrder", _order_of(task), _from("assessingCancellation", _resumed))
-    message = {
-        "@type": "ErrorMessage",
-        "code": Conflict.code,
-        "reason": "Cancellation refused",
-        "message": why,
-        "timestamp": rfc3339(desk.now),
-    }
-
-    def failed(stored: Resource) -> Resource:
-        if stored["state"] in TASK.final:
-            return stored
-        return {**stored, "state": "terminatedWithError", "errorMessage": message}
-
-    return desk.change("CancelProductOrder", task_id, failed)
 
 
 def _from(state: str, edit: Callable[[Resource], Resource]) -> Callable[[Resource], Resource]:
@@ -132,9 +151,13 @@ def _pending(order: Resource) -> Resource:
     return {**order, "state": "pendingCancellation"}
 
 
-def _resumed(order: Resource) -> Resource:
-    state = state_of_order(items.leaf_states(order))
-    return {**order, "state": "inProgress" if state == "acknowledged" else state}
+#: How product orders are cancelled; its functions are those of this module, too.
+PRODUCT = Cancelling(forms.PRODUCT)
+#: How service orders are.
+SERVICE = Cancelling(forms.SERVICE)
+
+cancel, assess, undo = PRODUCT.cancel, PRODUCT.assess, PRODUCT.undo
+confirm, refuse = PRODUCT.confirm, PRODUCT.refuse
 
 
 def check_offerings(desk: Desk, old: Resource | None, new: Resource | None) -> None:

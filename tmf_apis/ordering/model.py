@@ -37,3 +37,35 @@ class CancelProductOrder(Stored):
         "collection": "CancelProductOrder",
         "indexes": [by("state"), by("productOrder.id"), by("creationDate")],
     }
+
+
+_SERVICE_ORDER = (
+    "state",
+    "orderDate",
+    "completionDate",
+    "requestedCompletionDate",
+    "category",
+    "priority",
+    "externalId",
+    "relatedParty.id",
+    "serviceOrderItem.service.id",
+    "serviceOrderItem.service.serviceSpecification.id",
+)
+
+
+class ServiceOrder(Stored):
+    """An order for services."""
+
+    meta: ClassVar[dict[str, Any]] = {
+        "collection": "ServiceOrder",
+        "indexes": [by(name) for name in _SERVICE_ORDER],
+    }
+
+
+class CancelServiceOrder(Stored):
+    """A request to cancel a service order."""
+
+    meta: ClassVar[dict[str, Any]] = {
+        "collection": "CancelServiceOrder",
+        "indexes": [by("state"), by("serviceOrder.id")],
+    }

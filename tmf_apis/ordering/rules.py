@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tmf_apis.errors import Conflict, InvalidBody
-from tmf_apis.ordering import items
+from tmf_apis.ordering import forms, items
+from tmf_apis.ordering.forms import Form
+from tmf_apis.ordering.items import Items
 from tmf_apis.ordering.states import CANCELLING, ORDER, WAITING, state_of_order
 from tmf_apis.rest.law import Circumstances, Resource
 from tmf_apis.rest.periods import in_order
@@ -66,7 +68,7 @@ def on_create(order: Resource, circumstances: Circumstances) -> Resource:
         order = items.started({**order, "state": "draft" if wants_draft else ORDER.initial[0]})
     if not (circumstances.system and order.get("creationDate")):
         order = {**order, "creationDate": circumstances.timestamp}
-    return _with_notes(_with_dates(order, circumstances), circumstances)
+    return with_notes(with_dates(order, circumstances), circumstances)
 
 
 def on_change(old: Resource, new: Resource, circumstances: Circumstances) -> Resource:
@@ -86,8 +88,8 @@ def on_change(old: Resource, new: Resource, circumstances: Circumstances) -> Res
         _check_still_open(old, new)
     new = items.continued(old, items.numbered(new))
     items.check_steps(old, new, system=circumstances.system)
-    new = _in_step(old, new)
-    return _with_notes(_with_dates(new, circumstances), circumstances)
+    new = in_step(old, new)
+    return with_notes(with_dates(new, circumstances), circumstances)
 
 
 def on_delete(order: Resource, circumstances: Circumstances) -> None:
@@ -108,9 +110,7 @@ def on_delete(order: Resource, circumstances: Circumstances) -> None:
 def _check(order: Mapping[str, Any]) -> None:
     items.check(order)
     in_order(order, "requestedStartDate", "requestedCompletionDate")
-    priority = order.get("priority")
-    if priority is not None and priority not in PRIORITIES:
-        raise InvalidBody(f"/priority: expected 0 (highest) to 4 (lowest), not {priority}")
+    check_priority(order)
 
 
 def _check_still_open(old: Resource, new: Resource) -> None:
@@ -140,26 +140,28 @@ def _ordered(order: Mapping[str, Any]) -> list[tuple[str, Resource]]:
     ]
 
 
-def begun(order: Mapping[str, Any]) -> bool:
+def begun(order: Mapping[str, Any], form: Form = forms.PRODUCT) -> bool:
     """Return whether anything was done for an order, so that cancelling means undoing.
 
     An order that was begun and waits (``held``, ``pending``) is known by its milestone.
     """
-    if order.get("state", ORDER.initial[0]) not in WAITING | ORDER.final or has(order, ACCEPTED):
+    at_work = order.get("state", ORDER.initial[0]) not in WAITING | ORDER.final
+    if at_work or has(order, ACCEPTED, form):
         return True
-    return any(item.get("state", "acknowledged") not in WAITING for _, item in items.of(order))
+    found = form.items.of(order)
+    return any(item.get("state", "acknowledged") not in WAITING for _, item in found)
 
 
-def past_no_return(order: Mapping[str, Any]) -> bool:
+def past_no_return(order: Mapping[str, Any], form: Form = forms.PRODUCT) -> bool:
     """Return whether fulfilment has said that an order cannot be undone any more."""
-    return has(order, POINT_OF_NO_RETURN)
+    return has(order, POINT_OF_NO_RETURN, form)
 
 
-def has(order: Mapping[str, Any], milestone: str) -> bool:
+def has(order: Mapping[str, Any], milestone: str, form: Form = forms.PRODUCT) -> bool:
     """Return whether an order has a milestone behind it."""
     return any(
         one.get("name") == milestone and one.get("status") == "Completed"
-        for one in order.get(_MILESTONES) or ()
+        for one in order.get(form.milestones) or ()
     )
 
 
@@ -184,7 +186,12 @@ def _ids(some: object) -> set[object]:
     return {one.get("id") for one in some} if isinstance(some, list) else set()
 
 
-def _in_step(old: Resource, new: Resource) -> Resource:
+def in_step(old: Resource, new: Resource, items: Items = items.PRODUCT) -> Resource:
+    """Return a changed order whose state and whose items' states fit together.
+
+    Raises:
+        IllegalTransition: The order cannot go where its items lead it (HTTP 409).
+    """
     state = new.get("state", ORDER.initial[0])
     if state != old.get("state", ORDER.initial[0]):
         follows = state in ORDER.final - {"partial"}
@@ -195,10 +202,14 @@ def _in_step(old: Resource, new: Resource) -> Resource:
     derived = state_of_order(items.leaf_states(new))
     if derived == "acknowledged" or (state in CANCELLING and derived not in ORDER.final):
         return new
-    return {**new, "state": ORDER.move("ProductOrder", state, derived, system=True)}
+    return {
+        **new,
+        "state": ORDER.move(items.kind.removesuffix("Item"), state, derived, system=True),
+    }
 
 
-def _with_dates(order: Resource, circumstances: Circumstances) -> Resource:
+def with_dates(order: Resource, circumstances: Circumstances) -> Resource:
+    """Return an order with the date on which it ended, where it has."""
     state = order.get("state")
     dates = {}
     if state in ORDER.final and "completionDate" not in order:
@@ -208,7 +219,8 @@ def _with_dates(order: Resource, circumstances: Circumstances) -> Resource:
     return {**order, **dates}
 
 
-def _with_notes(order: Resource, circumstances: Circumstances) -> Resource:
+def with_notes(order: Resource, circumstances: Circumstances) -> Resource:
+    """Return an order whose notes say who wrote them and when, and have ids."""
     if not order.get("note"):
         return order
     taken = {note["id"] for note in order["note"] if note.get("id")}
@@ -224,6 +236,17 @@ def _with_notes(order: Resource, circumstances: Circumstances) -> Resource:
 
 def _missing(defaults: Mapping[str, Any], holder: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if holder.get(name) is None}
+
+
+def check_priority(order: Mapping[str, Any]) -> None:
+    """Let an order pass whose priority is one.
+
+    Raises:
+        InvalidBody: It is not (HTTP 400).
+    """
+    priority = order.get("priority")
+    if priority is not None and priority not in PRIORITIES:
+        raise InvalidBody(f"/priority: expected 0 (highest) to 4 (lowest), not {priority}")
 
 
 def parties(order: Mapping[str, Any]) -> Iterator[str]:

@@ -5,6 +5,7 @@ the state diagrams of the user guides.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tmf_apis.rest.law import Lifecycle
@@ -87,6 +88,27 @@ TASK = Lifecycle(
         "inProgress": frozenset({"done", "terminatedWithError", "cancelled"}),
     },
     source="TMF622 Product Ordering, TaskStateType",
+)
+
+#: What becomes of a service order: a product order without drafts.
+SERVICE_ORDER = replace(ITEM, source="TMF641 Service Ordering, ServiceOrderStateType")
+
+#: What becomes of a request to cancel a service order; every step is the server's.
+SERVICE_TASK = Lifecycle(
+    attribute="state",
+    initial=("accepted", "inProgress", "done"),
+    assigned=True,
+    steps={
+        "accepted": _NONE,
+        "inProgress": _NONE,
+        "done": _NONE,
+        "terminatedWithError": _NONE,
+    },
+    system={
+        "accepted": frozenset({"inProgress", "done", "terminatedWithError"}),
+        "inProgress": frozenset({"done", "terminatedWithError"}),
+    },
+    source="TMF641 Service Ordering, TaskStateType",
 )
 
 #: States in which nothing was done for the order or item yet.

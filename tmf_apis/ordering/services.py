@@ -1,0 +1,174 @@
+"""TMF641 Service Ordering: what a service order is allowed to be and to become.
+
+It is the law of product orders under other names.
+
+Source: TMF641 v4.1.0, ServiceOrder, ServiceOrderItem, CancelServiceOrder and their states.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tmf_apis.errors import Conflict, InvalidBody
+from tmf_apis.ordering import actions, forms, rules
+from tmf_apis.ordering.items import SERVICE as ITEMS
+from tmf_apis.ordering.states import SERVICE_ORDER as ORDER
+from tmf_apis.ordering.states import SERVICE_TASK
+from tmf_apis.rest import references
+from tmf_apis.rest.law import Circumstances, Desk, Law, Resource
+from tmf_apis.rest.owners import party_ids
+from tmf_apis.rest.periods import in_order
+from tmf_apis.rest.references import Reference
+
+FORM = forms.SERVICE
+
+#: What only the server sets.
+OWNED = frozenset({"orderDate", "startDate", "completionDate", "cancellationDate", "errorMessage"})
+#: What a client cannot change any more once an order is finished.
+SETTLED = (
+    *("serviceOrderItem", "requestedStartDate", "requestedCompletionDate", "priority"),
+    *("expectedCompletionDate", "relatedParty", "orderRelationship"),
+)
+#: What a client may still change in an item once work on the order has begun.
+_OPEN_IN_ITEM = frozenset({"state"})
+
+
+def laws() -> dict[str, Law]:
+    """Return the laws of service orders and of the tasks that cancel them."""
+    return {
+        "ServiceOrder": Law(
+            lifecycle=ORDER,
+            server_owned=OWNED,
+            on_create=on_create,
+            on_change=on_change,
+            on_delete=on_delete,
+            check=check,
+            parties=parties,
+            news=news,
+        ),
+        "CancelServiceOrder": Law(
+            lifecycle=SERVICE_TASK,
+            server_owned=frozenset({"effectiveCancellationDate"}),
+            act=actions.SERVICE.cancel,
+            begin=actions.SERVICE.assess,
+            parties=party_ids,
+        ),
+    }
+
+
+def on_create(order: Resource, circumstances: Circumstances) -> Resource:
+    """Return a new service order with what the server fills in.
+
+    Raises:
+        InvalidBody: The order is not whole (HTTP 400).
+    """
+    _check(order)
+    order = ITEMS.numbered(order)
+    order = ITEMS.summed(order) if circumstances.system else ITEMS.started(order)
+    if not (circumstances.system and order.get("orderDate")):
+        order = {**order, "orderDate": circumstances.timestamp}
+    return rules.with_notes(_with_dates(order, circumstances), circumstances)
+
+
+def on_change(old: Resource, new: Resource, circumstances: Circumstances) -> Resource:
+    """Return a changed service order with items, state and dates in step.
+
+    Raises:
+        InvalidBody: The order is not whole any more (HTTP 400).
+        Conflict: It is too late for this change (HTTP 409).
+        IllegalTransition: An item cannot go there (HTTP 409).
+    """
+    new = {"state": old.get("state", ORDER.initial[0]), **new}
+    _check(new)
+    if not circumstances.system:
+        _check_still_open(old, new)
+    new = ITEMS.continued(old, ITEMS.numbered(new))
+    ITEMS.check_steps(old, new, system=circumstances.system)
+    new = rules.in_step(old, new, ITEMS)
+    return rules.with_notes(_with_dates(new, circumstances), circumstances)
+
+
+def on_delete(order: Resource, circumstances: Circumstances) -> None:
+    """Let an order go that nothing was begun for, or that is finished.
+
+    Raises:
+        Conflict: It is being worked on (HTTP 409).
+    """
+    state = order.get("state", ORDER.initial[0])
+    if circumstances.system or state in ORDER.final | {"acknowledged"}:
+        return
+    raise Conflict(
+        f"ServiceOrder is {state}; only acknowledged and finished orders can be deleted:"
+        " cancel it first (cancelServiceOrder)"
+    )
+
+
+def _check(order: Mapping[str, Any]) -> None:
+    ITEMS.check(order)
+    in_order(order, "requestedStartDate", "requestedCompletionDate")
+    rules.check_priority(order)
+    for at, item in ITEMS.of(order):
+        if item.get("action") in {"modify", "delete"} and not (item.get("service") or {}).get("id"):
+            raise InvalidBody(f"{at}/service/id: expected the service to {item['action']}")
+
+
+def _check_still_open(old: Resource, new: Resource) -> None:
+    state = old.get("state", ORDER.initial[0])
+    if state in ORDER.final:
+        if late := [name for name in SETTLED if old.get(name) != new.get(name)]:
+            raise Conflict(f"/{late[0]}: the order is {state}, this cannot be changed any more")
+    elif rules.begun(old, FORM):
+        if _ordered(old) != _ordered(new):
+            raise Conflict(
+                "/serviceOrderItem: work on the order has begun; only the state of an item can be"
+                " changed, anything else needs a new order"
+            )
+        if new.get("state") == "cancelled":
+            raise Conflict("/state: work on the order has begun; cancel it by cancelServiceOrder")
+
+
+def _ordered(order: Mapping[str, Any]) -> list[tuple[str, Resource]]:
+    return [
+        (at, {name: item[name] for name in item.keys() - _OPEN_IN_ITEM - {ITEMS.member}})
+        for at, item in ITEMS.of(order)
+    ]
+
+
+def _with_dates(order: Resource, circumstances: Circumstances) -> Resource:
+    if order.get("state") == "inProgress" and not order.get("startDate"):
+        order = {**order, "startDate": circumstances.timestamp}
+    return rules.with_dates(order, circumstances)
+
+
+def parties(order: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the ids of all parties that an order names, for itself or for a service in it."""
+    yield from party_ids(order)
+    for _, item in ITEMS.of(order):
+        yield from party_ids(item.get("service") or {})
+
+
+def news(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the events that a change is beside those of every resource."""
+    if old.get("milestone") != new.get("milestone"):
+        yield "Milestone"
+    if len(new.get("jeopardyAlert") or ()) > len(old.get("jeopardyAlert") or ()):
+        yield "JeopardyAlert"
+
+
+def check(desk: Desk, old: Resource | None, new: Resource | None) -> None:
+    """Let an order pass whose services and specifications are there, where that is checked.
+
+    Raises:
+        InvalidBody: One is not (HTTP 400).
+    """
+    if new is not None:
+        references.check(desk, _references(old or {}), _references(new))
+
+
+def _references(order: Resource) -> Iterator[Reference]:
+    for at, item in ITEMS.of(order):
+        service = item.get("service") or {}
+        yield from references.single(
+            service, "ServiceSpecification", "serviceSpecification", f"{at}/service"
+        )
+        if item.get("action") != "add":
+            yield from references.single(item, "Service", "service", at)
