@@ -93,9 +93,12 @@ def take(desk, order="o-1", **more):
 
 def resources(desk):
     found = {one["id"]: one for one in desk.find("Resource", {})}
-    return {
-        id: {k: v for k, v in one.items() if k not in ("lastUpdate",)} for id, one in found.items()
-    }
+    return {id: {k: v for k, v in one.items() if k != "lastUpdate"} for id, one in found.items()}
+
+
+def placed(desk, id="o-1"):
+    one = {"id": "1", "action": "add", "@type": "ProductOrderItem"}
+    desk.create("ProductOrder", {"id": id, "@type": "ProductOrder", "productOrderItem": [one]})
 
 
 def test_a_port_is_reserved_and_its_element_found(desk):
@@ -137,9 +140,8 @@ def test_what_was_reserved_before_a_crash_is_released_without_knowing_it(desk):
 
 def test_a_service_goes_into_operation_is_changed_and_ends(desk):
     gateway(desk, ports=1, uplink=1000)
-    made_, needs = {"ProductOrder": "o-1"}, (PORT, UPLINK)
-    desk.create("ProductOrder", {"id": made_["ProductOrder"], "@type": "ProductOrder",
-                "productOrderItem": [{"id": "1", "action": "add", "@type": "ProductOrderItem"}]})  # fmt: skip
+    needs = (PORT, UPLINK)
+    placed(desk)
     taken = take(desk, needs=needs, settings={"downstream": 100_000_000, "upstream": 40})
     reserving.activate(desk, taken)
     reserving.activate(desk, taken)
@@ -164,8 +166,7 @@ def test_a_service_goes_into_operation_is_changed_and_ends(desk):
 
 def test_a_change_that_is_released_leaves_the_service_as_it_was(desk):
     gateway(desk, ports=1, uplink=1000)
-    desk.create("ProductOrder", {"id": "o-1", "@type": "ProductOrder",
-                "productOrderItem": [{"id": "1", "action": "add", "@type": "ProductOrderItem"}]})  # fmt: skip
+    placed(desk)
     reserving.activate(desk, take(desk, needs=(PORT, UPLINK), settings={"downstream": 7}))
     before = resources(desk)
     change = {"action": "change", "service": "o-1-1", "needs": (PORT, UPLINK)}
@@ -272,8 +273,7 @@ def test_a_sim_card_is_brought_to_a_register_with_a_number_of_a_pool(desk):
     assert (taken.port, taken.target.name) == ("262420000000002", "the hlr")
     assert taken.settings["msisdn"] in {"491700000000", "491700000001"}
     reserving.activate(desk, taken)
-    desk.create("ProductOrder", {"id": "o-1", "@type": "ProductOrder",
-                "productOrderItem": [{"id": "1", "action": "add", "@type": "ProductOrderItem"}]})  # fmt: skip
+    placed(desk)
     ended = take(desk, "o-2", action="cease", service="o-1-1", needs=())
     assert (ended.port, ended.target.name) == ("262420000000002", "the hlr")
     assert set(ended.resources.values()) == set(taken.resources.values())
@@ -296,10 +296,10 @@ def test_a_value_of_a_pool_can_be_named(desk):
     made(desk, "addresses", "pool", poolOf="ipAddress", range="198.18.1.0/29")
     named = (Need("ipAddress", category="ipAddress", named="198.18.1.3"),)
     assert take(desk, needs=named).names == {"ipAddress": "198.18.1.3"}
-    with pytest.raises(Refused, match="ipAddress 198.18.1.3 is reserved for order o-1, item 1"):
+    with pytest.raises(Refused, match=r"ipAddress 198\.18\.1\.3 is reserved for order o-1, item 1"):
         take(desk, "o-2", needs=named)
     outside = (Need("ipAddress", category="ipAddress", named="198.18.2.3"),)
-    with pytest.raises(Refused, match="no ipAddress called 198.18.2.3"):
+    with pytest.raises(Refused, match=r"no ipAddress called 198\.18\.2\.3"):
         take(desk, "o-2", needs=outside)
 
 
