@@ -22,6 +22,7 @@ from typing import Any
 import httpx
 
 from adapters.lab import Lab, available
+from adapters.lab.netconf import NetconfLab, missing
 from benchmarks.operator import FINAL, ORDERS, OURS, Operator, operator, order
 
 #: Most of our processor time an order may take, in milliseconds.
@@ -255,8 +256,10 @@ def deletion(product: str) -> dict[str, Any]:
 
 def stands() -> list[tuple[str, str, Callable[[], Any]]]:
     """Return the kinds of real elements: name, why there is none here, what makes one."""
-    missing = available() or ""
-    return [("snmpd (SNMP v3)", missing, lambda: Lab("gw-bench", ports=4))]
+    return [
+        ("snmpd (SNMP v3)", available() or "", lambda: Lab("gw-bench", ports=4)),
+        ("netconfd (NETCONF)", missing() or "", lambda: NetconfLab("nc-bench", ports=4)),
+    ]
 
 
 if __name__ == "__main__":
