@@ -23,6 +23,7 @@ from tmf_apis import (
 from tmf_apis.events.envelope import Audience, Json, notification
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.subscriptions import Subscriptions, Wanted
+from tmf_apis.fulfilment import launching, rehearsing
 from tmf_apis.rest import versions
 from tmf_apis.rest.attributes import Attributes
 from tmf_apis.rest.completion import Completion
@@ -113,6 +114,7 @@ class Engine:
         self.laws: dict[str, Law] = {}
         for room in self.rooms:
             self.laws.update(room.laws)
+        self.laws |= _fulfilled(self.laws, settings)
         self.kinds = sorted({o.kind for c in contracts for o in c.operations if o.kind})
         self.counts = Counts(database, query_time=settings.query_time)
         self.resources = Resources(database, self.counts, query_time=settings.query_time)
@@ -209,6 +211,16 @@ class Engine:
             apart={},
         )
         return compiled(request.parameters(), attributes, self.settings)
+
+
+def _fulfilled(laws: Mapping[str, Law], settings: Settings) -> dict[str, Law]:
+    """Return the laws of what is ordered and offered, with a look at how it is fulfilled."""
+    made = {}
+    if law := laws.get("ProductOffering"):
+        made["ProductOffering"] = launching.guarded(law, strict=not settings.launch_unfulfillable)
+    if law := laws.get("ProductOrder"):
+        made["ProductOrder"] = replace(law, rehearse=rehearsing.attribute)
+    return made
 
 
 def _complete(contracts: list[Contract]) -> dict[str, Transform]:

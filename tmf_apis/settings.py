@@ -99,6 +99,9 @@ class Settings:
     check_references: bool = _setting(
         default=False, help="Refuse an order for an offering that is not in the catalogue"
     )
+    launch_unfulfillable: bool = _setting(
+        default=False, help="Launch an offering that cannot be fulfilled, with a warning in the log"
+    )
     unique_customers: bool = _setting(
         default=False, help="Refuse a second customer with the same engaged party"
     )

@@ -120,13 +120,14 @@ def candidates(desk: Desk, need: Need, element: str, start: str) -> Iterator[Res
         },
     }
     first = f"{zlib.crc32(start.encode()):08x}"
+    find = getattr(desk, "find_untouched", desk.find)
     seen = 0
     for part in ({**query, **unheld}, {**query, **over}):
         for bounds in ({"$gte": first}, {"$lt": first}):
             last = ""
             while seen < MOST:
                 within = {**bounds, "$gt": last} if last else bounds
-                found = desk.find(KIND, {"$and": [part, {"id": within}]}, limit=WINDOW)
+                found = find(KIND, {"$and": [part, {"id": within}]}, limit=WINDOW)
                 yield from (one for one in found if holdings.is_free(one, desk.now))
                 seen += len(found)
                 if len(found) < WINDOW:

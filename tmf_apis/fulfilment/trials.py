@@ -41,6 +41,13 @@ class TrialDesk:
         shown = {one["id"]: self._laid.get((kind, one["id"]), one) for one in found}
         return copy.deepcopy([*{**shown, **here}.values()])
 
+    def find_untouched(
+        self, kind: str, query: Mapping[str, Any], *, limit: int = 1000
+    ) -> list[Resource]:
+        """Return resources that nothing was done to here."""
+        touched = [id for its, id in self._laid if its == kind]
+        return self._desk.find(kind, {"$and": [query, {"id": {"$nin": touched}}]}, limit=limit)
+
     def create(self, kind: str, resource: Resource) -> Resource:
         """Make a resource here.
 

@@ -119,6 +119,8 @@ class Handlers:
         """Answer POST of a collection: 201 with Location, or the first answer to the same key."""
         kind = operation.kind
         resource = self._body(api, operation, request)
+        if _is_trial(request):
+            return self._tried(api, operation, request, resource)
         if (idempotency := self._idempotency(operation, request)) is None:
             written = self._make(api, operation, request, resource)
             return self._created(api, operation, request, written)
@@ -127,6 +129,32 @@ class Handlers:
                 api, operation, request, resource, idempotency
             )
         return self._created(api, operation, request, written)
+
+    def _tried(
+        self, api: Api, operation: Operation, request: Request, resource: Resource
+    ) -> Response:
+        """Answer a POST that is not meant: 200 with what would be made, and become of it."""
+        kind, version = operation.kind, api.contract.version
+        stored = versions.to_stored(kind, version, resource, operation.schema)
+        circumstances = self._writes.circumstances(request.identity, version)
+        typed = self._typed(api, operation, resource)
+        body, found = self._writes.rehearse(request.identity, kind, stored, circumstances, typed)
+        document = {"id": body["id"], "body": body, "loose": True}
+        shown = self._client(kind, version, request, document)
+        return json_response(200, {**shown, **found})
+
+    def _typed(
+        self, api: Api, operation: Operation, resource: Resource
+    ) -> Callable[[Resource], None]:
+        """Return a last look at what would be stored, with the contract's types."""
+        kind, version = operation.kind, api.contract.version
+        sent = operation.body_schema or operation.schema
+
+        def typed(body: Resource) -> None:
+            members = versions.from_stored(kind, version, body)
+            api.schemas.check_rest(operation.schema, sent, resource, members)
+
+        return typed
 
     def _make(
         self,
@@ -139,17 +167,11 @@ class Handlers:
         """Make a resource of what the client sent, unless another server just did."""
         kind, version = operation.kind, api.contract.version
         stored = versions.to_stored(kind, version, resource, operation.schema)
-        sent = operation.body_schema or operation.schema
-
-        def typed(body: Resource) -> None:
-            members = versions.from_stored(kind, version, body)
-            api.schemas.check_rest(operation.schema, sent, resource, members)
-
         circumstances = self._writes.circumstances(request.identity, version)
         try:
             return self._writes.create(
                 request.identity, kind, stored, circumstances,
-                idempotency=idempotency, check=typed,
+                idempotency=idempotency, check=self._typed(api, operation, resource),
             )  # fmt: skip
         except (DuplicateKeyError, Conflict) as error:
             # The same request may have won a moment ago: its answer is the answer of both.
@@ -409,3 +431,15 @@ def within(operation: Operation) -> dict[str, Any]:
     if not types:
         return {}
     return {"$or": [{f"body.{name}": {"$in": types}} for name in ("@type", "@baseType")]}
+
+
+def _is_trial(request: Request) -> bool:
+    """Return whether a client wants to know only what would become of a new resource.
+
+    Raises:
+        InvalidQuery: ``dryRun`` is neither true nor false (HTTP 400).
+    """
+    wanted = request.parameter("dryRun")
+    if wanted not in {None, "true", "false"}:
+        raise InvalidQuery("dryRun: expected true or false")
+    return wanted == "true"

@@ -236,6 +236,9 @@ class Law:
         concerns: Whether a write calls for ``after``; asked with the old and the new resource.
         act: The deed of a task resource (POST /cancelProductOrder ...), called with the desk and
             the task before it is stored; what it returns is stored and answered.
+        rehearse: What would become of a new resource, for a client that asks with ``dryRun``:
+            called with a desk that sees the whole tenant, the client's own desk and the resource
+            as it would be stored; returns an attribute of the answer by name. Writes nothing.
         begin: Starts work that outlasts the request (job, bill run); called by the worker with
             the desk and the stored task, at least once; safe to repeat.
         parties: Ids of the parties that the resource belongs to; default: every relatedParty,
@@ -255,6 +258,7 @@ class Law:
     after: Callable[[Desk, Resource | None, Resource | None], None] | None = None
     concerns: Callable[[Resource | None, Resource | None], bool] = _always
     act: Callable[[Desk, Resource], Resource] | None = None
+    rehearse: Callable[[Desk, Desk, Resource], Mapping[str, Any]] | None = None
     begin: Callable[[Desk, Resource], None] | None = None
     parties: Callable[[Resource], Iterable[str]] | None = None
     news: Callable[[Resource, Resource], Iterable[str]] | None = None

@@ -16,6 +16,7 @@ from pymongo.errors import DuplicateKeyError
 from tmf_apis.errors import (
     Forbidden,
     InvalidBody,
+    InvalidQuery,
     NotFound,
     PreconditionFailed,
     Stale,
@@ -178,6 +179,32 @@ class Writes:
         if check:
             check(body)
         return self._document(identity, kind, id, body, loose=_loose(circumstances))
+
+    def rehearse(
+        self,
+        identity: Identity,
+        kind: str,
+        resource: Resource,
+        circumstances: Circumstances,
+        check: Callable[[Resource], None],
+    ) -> tuple[Resource, Mapping[str, Any]]:
+        """Return what a new resource would be, and what would become of it; nothing is written.
+
+        Raises:
+            InvalidQuery: Resources of this kind cannot be tried (HTTP 400).
+            TmfError: As if it were made.
+        """
+        law = self.law(kind)
+        if law.rehearse is None:
+            raise InvalidQuery(f"dryRun: a {kind} cannot be tried")
+        id = str(resource.get("id") or new_id())
+        body = self._lawful(law, kind, {**resource, "id": id}, circumstances)
+        staff = self._staff(identity, circumstances)
+        if law.check:
+            law.check(staff, None, body)
+        check(body)
+        self._document(identity, kind, id, body, loose=_loose(circumstances))
+        return body, law.rehearse(staff, self.desk(identity, circumstances), {**body, "id": id})
 
     def create_many(
         self,
