@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -73,7 +73,26 @@ _data_dir = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Later(click.Group):
+    """A group some of whose commands are loaded when they are asked for."""
+
+    places: ClassVar = {"adapters": "adapters", "element": "group"}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted({*super().list_commands(ctx), *self.places})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of a name."""
+        if cmd_name not in self.places:
+            return super().get_command(ctx, cmd_name)
+        from tmf_apis.engineer import command  # noqa: PLC0415 - the other commands need none of it
+
+        found: click.Command = getattr(command, self.places[cmd_name])
+        return found
+
+
+@click.group(cls=_Later, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tmf-apis")
 def main() -> None:
     """TM Forum Open APIs over MongoDB, joined to the network elements."""

@@ -1,0 +1,1 @@
+"""The engineer at the console: `tmf adapters`, `tmf element ...`."""
