@@ -233,7 +233,7 @@ def test_a_port_in_use_is_not_given_away(server, gateway, fibre):
     service = server.ended(server.order(offering=fibre, port="gw-sim sub4"))
     order = server.ended(server.order(offering=fibre, port="gw-sim sub4"))
     assert order["state"] == "failed"
-    assert "not free" in order["productOrderErrorMessage"][0]["message"]
+    assert "has service" in order["productOrderErrorMessage"][0]["message"]
     tag = service["productOrderItem"][0]["product"]["id"]
     assert gateway.on("sub4") == (tag, 100 * MEGABIT, 40 * MEGABIT)
 

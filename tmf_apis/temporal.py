@@ -30,6 +30,9 @@ DECISION = timedelta(seconds=5)
 THROTTLE = timedelta(seconds=1)
 #: Steps done at once, and workflows kept ready in memory.
 STEPS, CACHED = 50, 200
+#: Steps at the database and decisions of workflows done at once: what is taken up has to fit into
+#: memory, what waits stays in Temporal.
+LOCAL, DECISIONS = 8, 16
 
 T = TypeVar("T")
 
@@ -83,6 +86,8 @@ class Temporal:
             activities=self._activities,
             build_id=version("tmf-apis"),  # the default hashes every module: seconds
             max_concurrent_activities=STEPS,
+            max_concurrent_local_activities=LOCAL,
+            max_concurrent_workflow_tasks=DECISIONS,
             max_cached_workflows=CACHED,
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
             graceful_shutdown_timeout=timedelta(seconds=GRACE),
@@ -113,7 +118,7 @@ class Temporal:
 
         self._ask(start)
 
-    def signal(self, id: str, signal: Any, argument: object) -> bool:  # noqa: ANN401
+    def signal(self, id: str, signal: Any, *arguments: object) -> bool:  # noqa: ANN401
         """Tell a running workflow something; return whether it is running.
 
         Raises:
@@ -122,7 +127,7 @@ class Temporal:
 
         async def tell(client: Client) -> bool:
             try:
-                await client.get_workflow_handle(id).signal(signal, argument)
+                await client.get_workflow_handle(id).signal(signal, args=arguments)
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:
                     return False

@@ -30,11 +30,9 @@ from tmf_apis.errors import NotFound, TmfError
 from tmf_apis.events import worker
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.relay import Application, Listener
-from tmf_apis.fulfilment import cancelling
-from tmf_apis.fulfilment.activities import Activities
-from tmf_apis.fulfilment.orders import OPEN
+from tmf_apis.fulfilment.assembling import Fulfilment
+from tmf_apis.fulfilment.listening import Listening
 from tmf_apis.fulfilment.ports import GATEWAY
-from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.fulfilment.workflow import OrderWorkflow
 from tmf_apis.reconciliation import tasks as reconciliation
 from tmf_apis.reconciliation.schedule import Schedule, tenants
@@ -84,13 +82,14 @@ class Work:
             for kind, law in engine.laws.items()
             if law.begin and kind != CANCELLATION
         }
-        begins |= reconciliation.begins(credentials)
-        orders = Activities(
-            self._desks, self._connections, self._quick, patience=settings.fulfilment_patience
+        begins |= reconciliation.begins(credentials, engine.database)
+        fulfilment = Fulfilment(
+            engine.database, self._desks, self._connections, self._quick, settings
         )
+        fulfilment.prepare()
         tasks = TaskActivities(self._desks, begins, self._long)
         self._temporal = Temporal(
-            settings, [OrderWorkflow, TaskWorkflow], [*orders.all(), tasks.do]
+            settings, [OrderWorkflow, TaskWorkflow], [*fulfilment.activities.all(), tasks.do]
         )
         self._receiving = Receiving(
             Network(engine.database, self._desks, credentials),
@@ -108,11 +107,10 @@ class Work:
             settings.capacity_interval,
         )
         self._listeners: dict[str, list[Listener]] = {kind: [self._task] for kind in begins}
-        self._listeners |= {
-            "ProductOrder": [self._order],
-            CANCELLATION: [self._cancellation],
-            "Resource": [self._resource],
-        }
+        listening = Listening(self._desks, fulfilment.journal, self._temporal)
+        for kind, listener in listening.listeners.items():
+            self._listeners.setdefault(kind, []).append(listener)
+        self._listeners["Resource"] = [self._resource]
         self._schedule = Schedule(
             self._desks,
             partial(tenants, engine.database),
@@ -168,26 +166,6 @@ class Work:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), FOLLOW_UP)
 
-    def _order(self, event: PendingEvent) -> None:
-        """Begin to work on an order that is new, or that its customer lets go on."""
-        state = event["body"].get("state")
-        if event["what"] not in {"Create", "StateChange"} or state not in OPEN:
-            return
-        if event["what"] == "Create" and state != "acknowledged":
-            return  # loaded as it is: somebody else works on it
-        key = OrderKey(event["tenant"], event["resource"])
-        if self._state(event) in OPEN:
-            self._temporal.begin(OrderWorkflow.run, key, workflow_id(key))
-
-    def _cancellation(self, event: PendingEvent) -> None:
-        """Tell the order's workflow that its customer does not want it any more."""
-        if event["what"] != "Create" or self._state(event) not in {"acknowledged", "inProgress"}:
-            return
-        order = str((event["body"].get("productOrder") or {}).get("id"))
-        key = OrderKey(event["tenant"], order)
-        if not self._temporal.signal(workflow_id(key), OrderWorkflow.cancel, event["resource"]):
-            cancelling.settle(self._desks.staff(event["tenant"]), event["resource"])
-
     def _task(self, event: PendingEvent) -> None:
         """Begin a task that is left to the worker."""
         machine = self._engine.laws[event["kind"]].lifecycle
@@ -209,11 +187,6 @@ class Work:
         except NotFound:
             return None
         return found.get(machine.attribute) if machine else None
-
-
-def workflow_id(order: OrderKey) -> str:
-    """Return the id of an order's workflow; an order's id is one of its tenant's."""
-    return f"{order.tenant}:{order.order}"
 
 
 async def _until_told(begin: Callable[[asyncio.Event], Work | None]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,8 @@ from tmf_apis.fulfilment.values import ItemPlan, ProductPlan, ServicePlan, Taken
 from tmf_apis.rest.law import Desk, Resource
 
 PRODUCT, SERVICE = "Product", "Service"
+#: Final states of a product.
+_OVER = frozenset({"cancelled", "aborted", records.ENDED})
 
 
 class Books:
@@ -107,7 +110,7 @@ class Books:
                 self._edit(PRODUCT, product.id, lambda old: _back(old, before))
         elif records.is_new(plan):
             status = "cancelled" if cancelled else "aborted"
-            self._edit(PRODUCT, product.id, lambda old: {**old, "status": status})
+            self._edit(PRODUCT, product.id, partial(_given_up, status, self._desk.now))
             self._stop({one.id for one in plan.services})
         else:
             self._stop({one.id for one in plan.services if self._was_not(item, one)})
@@ -150,6 +153,13 @@ class Books:
             return self._desk.create(kind, edit({"id": id}))
         except Conflict:  # an attempt that was cut short, or another one of the same moment
             return self._desk.change(kind, id, edit)
+
+
+def _given_up(status: str, now: datetime, product: Resource) -> Resource:
+    """Return a product that never came to be, or only for a moment."""
+    if product.get("status") == records.PENDING:
+        return {**product, "status": status}
+    return product if product.get("status") in _OVER else records.ended(product, now)
 
 
 def _back(product: Resource, before: str) -> Resource:

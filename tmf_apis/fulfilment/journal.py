@@ -12,7 +12,7 @@ On the way back it is ``restored`` (the element is as before), then ``undone``. 
 that never got to the element; ``waiting`` one that waits for a person.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -34,6 +34,8 @@ INDEXES = (
 )
 
 FORWARD, BACK = "forward", "back"
+#: State of an item that is on the network whole, while inventory and order are told.
+CLOSING = "closing"
 #: States of a task that the element may know of.
 TOUCHED = frozenset({"planned", "applied", "verified"})
 #: States of a task that needs nothing more.
@@ -59,6 +61,7 @@ class Entry:
         attempts: How often it was tried without success, since the last success.
         since: When that began, in seconds since 1970; 0: all went well.
         again: When it is tried again, likewise; 0: at once.
+        held: Since when what is taken is reserved, or when that was renewed, likewise.
         reason: Why it was not done, for people.
         fallout: Id of the last task that a person was given for it.
         people: How many there were.
@@ -78,6 +81,7 @@ class Entry:
     attempts: int = 0
     since: float = 0.0
     again: float = 0.0
+    held: float = 0.0
     reason: str = ""
     fallout: str = ""
     people: int = 0
@@ -98,7 +102,8 @@ class Item:
         id: Of the document.
         item: The item's id in the order.
         unit: What it stands and falls with.
-        state: ``open``, then ``done`` or ``failed``, when order and inventory say so too.
+        state: ``open``; ``closing`` once it does not go back any more; ``done`` or ``failed`` when
+            inventory and order say so, too.
         goal: ``forward``, or ``back``.
         plan: What becomes of it; None: it was refused, or nothing is known of it.
         reason: Why it goes back, for the customer.
@@ -138,7 +143,10 @@ class Journal:
             self._tasks.create_indexes(list(INDEXES))
 
     def begin(
-        self, key: OrderKey, batches: Iterable[tuple[list[Item], list[Entry]]], **facts: object
+        self,
+        key: OrderKey,
+        batches: Iterable[tuple[list[Item], list[Entry]]],
+        facts: Mapping[str, object],
     ) -> Document:
         """Keep what an order wants, and return its head; what is there already stays."""
         of = name(key)

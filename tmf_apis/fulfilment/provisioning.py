@@ -6,23 +6,30 @@ confirmed it takes back by itself when nobody does; the next run applies it anew
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
-from adapters.base import CONFIRMED, Adapter
-from adapters.errors import Conflict, ElementError, NotVerified, PartiallyApplied, Unreachable
+from adapters.base import CONFIRMED, EFFECT, Adapter, Measuring
+from adapters.errors import (
+    Conflict,
+    Misconfigured,
+    NotVerified,
+    PartiallyApplied,
+    Rejected,
+    Unreachable,
+    Unsupported,
+)
 from adapters.values import Transaction
-from tmf_apis.fulfilment.connections import Connections
+from tmf_apis.elements.connections import Connections
 from tmf_apis.fulfilment.journal import BACK, Entry, Journal
 
 #: Longest time of one task at its element, in seconds.
 LONGEST = 120.0
 #: How often a plan that was overtaken by somebody else's change is made anew.
 REPLANS = 3
-#: Capability of adapters that can say how a service works, beside how it is configured.
-EFFECT = "effect"
 T = TypeVar("T")
 
 
@@ -58,7 +65,7 @@ class Provisioning:
         try:
             async with (
                 asyncio.timeout(LONGEST),
-                self._connections.to(entry.taken.target) as adapter,
+                self._connections.to(entry.taken.target, change=True) as adapter,
             ):
                 await (self._back if back else self._forward)(entry, adapter)
         except TimeoutError as error:
@@ -69,7 +76,7 @@ class Provisioning:
         transaction = await self._applied(entry, adapter)
         await self._checked(entry, adapter)
         if transaction.token:
-            await adapter.confirm(transaction)
+            await _confirmed(entry, adapter, transaction)
         await self._note(entry, state="verified", attempts=0, since=0.0, again=0.0)
 
     async def _applied(self, entry: Entry, adapter: Adapter) -> Transaction:
@@ -114,8 +121,8 @@ class Provisioning:
         intent = entry.taken.intent
         verdict = await adapter.verify(intent)
         if verdict.good and EFFECT in adapter.capabilities and intent.present:
-            measure: Callable[..., Awaitable[Any]] = adapter.measure  # type: ignore[attr-defined]
-            verdict = await measure(intent)
+            with suppress(Unsupported):  # nothing to measure it by
+                verdict = await cast("Measuring", adapter).measure(intent)
         if not verdict.good:
             raise NotVerified(verdict)
 
@@ -127,6 +134,18 @@ class Provisioning:
 
     async def _note(self, entry: Entry, **changes: object) -> None:
         await in_thread(self._threads, partial(self._journal.note, entry, **changes))
+
+
+async def _confirmed(entry: Entry, adapter: Adapter, transaction: Transaction) -> None:
+    """Make a change last.
+
+    Raises:
+        Unreachable: It came too late; what the element has taken back is done again.
+    """
+    try:
+        await adapter.confirm(transaction)
+    except NotVerified as error:
+        raise Unreachable(entry.element, f"it did not wait to be confirmed: {error}") from error
 
 
 async def in_thread(threads: Executor, work: Callable[[], T]) -> T:
@@ -146,5 +165,7 @@ def word(error: Exception) -> str:
     'unreachable'
     """
     cause = error.failure if isinstance(error, PartiallyApplied) else error
-    name = type(cause).__name__ if isinstance(cause, ElementError) else "unexpected"
-    return name[0].lower() + name[1:]
+    for kind in (Unreachable, Rejected, Conflict, NotVerified, Misconfigured):
+        if isinstance(cause, kind):
+            return kind.__name__[0].lower() + kind.__name__[1:]
+    return "unexpected"

@@ -1,44 +1,34 @@
-"""An order as a durable sequence of steps, with undo in reverse.
+"""An order as a durable sequence of steps.
 
 The code is run again from the start after every crash and must then do the same: no time, no
-chance, no input but what steps have returned. It runs outside Temporal's sandbox, which would
-load the modules anew for every order; ``tests/test_thread.py`` replays histories instead.
+chance, no input but what steps have returned. What is done and what is left stands in the
+journal, not here: a step is called until it says that nothing is left. It runs outside Temporal's
+sandbox, which would load the modules anew for every order; ``tests/test_thread.py`` replays
+histories instead.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.common import Priority, RetryPolicy
+from temporalio.exceptions import ActivityError, CancelledError
 
 from tmf_apis.fulfilment.activities import Activities
-from tmf_apis.fulfilment.values import (
-    Attempt,
-    Cancellation,
-    Ending,
-    Errand,
-    Found,
-    OrderKey,
-    Outcome,
-    Work,
-)
+from tmf_apis.fulfilment.steps import Cancellation, Part, Report, Work
+from tmf_apis.fulfilment.values import OrderKey
 
-#: Longest time of one attempt, in seconds: at the database, at an element.
-QUICK, SLOW = timedelta(seconds=15), timedelta(seconds=120)
-#: An element's step that gives no sign of life for so long is begun again elsewhere.
+#: Longest time of one attempt: at the database, at elements.
+QUICK, SLOW = timedelta(minutes=1), timedelta(hours=2)
+#: A step that gives no sign of life for so long is begun again elsewhere.
 HEARTBEAT = timedelta(seconds=5)
-#: How much longer than to do a step is tried to undo it.
-UNDO = 4
+#: An order that waits for another looks for itself after so long, should nobody tell it.
+TURN = timedelta(minutes=10)
+#: Batches of one order that are worked on at once.
+ABREAST = 4
 AGAIN = RetryPolicy(initial_interval=timedelta(seconds=0.5), maximum_interval=timedelta(seconds=30))
-
-T = TypeVar("T")
-Undo = Callable[[], Awaitable[None]]
-
-
-class _Cancelled(Exception):
-    """The customer does not want it any more."""
 
 
 @workflow.defn(name="ProductOrder", sandboxed=False)
@@ -47,13 +37,19 @@ class OrderWorkflow:
 
     def __init__(self) -> None:
         self._task = ""
-        self._patience = timedelta(0)
-        self._doubt = ""
+        self._news = 0
+        self._priority = Priority.default
 
     @workflow.signal
     def cancel(self, task: str) -> None:
         """Undo what was done; ``task`` is the id of the CancelProductOrder."""
         self._task = task
+        self._news += 1
+
+    @workflow.signal
+    def look(self) -> None:
+        """Go on: the order was changed, a person has decided, another order is finished."""
+        self._news += 1
 
     @workflow.run
     async def run(self, key: OrderKey) -> str:
@@ -63,122 +59,111 @@ class OrderWorkflow:
             What was done, for people who look at the workflow.
         """
         work = await self._work(key)
-        self._patience = timedelta(seconds=work.patience)
-        done = 0
-        for errand in work.errands:
-            if self._task:
-                break
-            done += await self._provide(errand)
+        if not work.batches:
+            return "nothing to be done"
+        watch = asyncio.create_task(self._watch(key, work.due)) if work.due else None
+        self._rank(work.priority)
+        abreast = asyncio.Semaphore(ABREAST)
+        parts = [Part(key, number) for number in range(work.batches)]
+        if not work.reserved and not self._task:
+            await asyncio.gather(*(self._reserve(one, abreast) for one in parts))
+        await asyncio.gather(*(self._bring(one, abreast) for one in parts))
+        if watch is not None:
+            watch.cancel()
         if self._task:
-            await self._quick(Activities.settle, Cancellation(key, self._task))
-        elif work.plain or work.refused:
-            await self._quick(Activities.finish, Outcome(key, work.plain, work.refused))
-        return f"{done} of {len(work.errands)} on the network"
+            cancellation = Cancellation(key, self._task)
+            report = await self._quick(Activities.settle, cancellation)
+            await self._wake(report.wake)
+        return f"{work.batches} batches"
 
     async def _work(self, key: OrderKey) -> Work:
-        work: Work = await self._quick(Activities.accept, key)
-        while work.wait:
-            await workflow.sleep(work.wait)
-            work = await self._quick(Activities.accept, key)
-        return work
+        """Take the order up as soon as its time has come."""
+        while True:
+            seen = self._news
+            work: Work = await self._quick(Activities.accept, key)
+            await self._wake(work.wake)
+            if not (work.wait or work.turn):
+                return work
+            await self._until_news(seen, timedelta(seconds=work.wait) if work.wait else TURN)
 
-    async def _provide(self, errand: Errand) -> bool:
-        """Put one item on the network; return whether it is there."""
-        self._doubt = ""
-        undo: list[Undo] = []
-        try:
-            await self._forward(errand, undo)
-        except _Cancelled:
-            await self._back(undo)
-            await workflow.wait_condition(lambda: bool(self._task))
-        except ActivityError as error:
-            reason = _reason(error)
-            await self._back(undo)
-            if self._doubt:
-                reason = f"{reason}; the port is in doubt and kept out of use: {self._doubt}"
-            await self._quick(Activities.finish, Outcome(errand.order, (), {errand.item: reason}))
-        else:
-            return True
-        return False
+    async def _reserve(self, part: Part, abreast: asyncio.Semaphore) -> None:
+        async with abreast:
+            await workflow.execute_activity_method(
+                Activities.reserve,
+                part,
+                start_to_close_timeout=SLOW,
+                heartbeat_timeout=HEARTBEAT,
+                retry_policy=AGAIN,
+            )
 
-    async def _forward(self, errand: Errand, undo: list[Undo]) -> None:
-        port: list[Found] = []
+    async def _bring(self, part: Part, abreast: asyncio.Semaphore) -> None:
+        """Bring a batch to its end: done, failed or taken back."""
+        while True:
+            seen = self._news
+            async with abreast:
+                report = await self._advance(part)
+            self._rank(report.priority)
+            await self._wake(report.wake)
+            if not report.open:
+                return
+            await self._until_news(seen, timedelta(seconds=report.wait) if report.wait else None)
 
-        async def release() -> None:
-            ending = Ending(errand, port[0] if port else None, self._doubt)
-            await self._quick(Activities.release, ending)
-
-        undo.append(release)
-        found = await self._quick(Activities.reserve, errand, self._patience)
-        port.append(found)
-        plan = await self._slow(Activities.plan, found, self._patience)
-        attempt = Attempt(found, plan)
-        if plan.steps:
-            undo.append(lambda: self._roll_back(attempt))
-            await self._slow(Activities.apply, attempt, self._patience)
-        await self._slow(Activities.verify, found, self._patience)
-        if not await self._quick(Activities.activate, found, self._patience):
-            raise _Cancelled
-
-    async def _roll_back(self, attempt: Attempt) -> None:
-        try:
-            await self._slow(Activities.roll_back, attempt, self._patience * UNDO)
-        except ActivityError as error:
-            self._doubt = _reason(error)
-
-    async def _back(self, undo: list[Undo]) -> None:
-        for deed in reversed(undo):
-            await deed()
-
-    async def _quick(
-        self,
-        step: Callable[[Any, Any], Awaitable[T]],
-        argument: object,
-        patience: timedelta | None = None,
-    ) -> T:
-        """Do a step at the database; without ``patience`` it is tried for ever."""
-        if patience is not None and self._task:
-            raise _Cancelled
-        return await workflow.execute_activity_method(
-            step,
-            argument,
-            start_to_close_timeout=QUICK,
-            schedule_to_close_timeout=patience,
-            retry_policy=AGAIN,
-        )
-
-    async def _slow(
-        self, step: Callable[[Any, Any], Awaitable[T]], argument: object, patience: timedelta
-    ) -> T:
-        """Do a step at an element; one that goes forward is given up when it is cancelled."""
-        forward = step is not Activities.roll_back
+    async def _advance(self, part: Part) -> Report:
+        """Go on with a batch; a step that goes forward is given up when it is cancelled."""
+        cancelled = bool(self._task)
         doing = workflow.start_activity_method(
-            step,
-            argument,
-            start_to_close_timeout=min(SLOW, patience),
-            schedule_to_close_timeout=patience,
+            Activities.advance,
+            part,
+            start_to_close_timeout=SLOW,
             heartbeat_timeout=HEARTBEAT,
             retry_policy=AGAIN,
+            priority=self._priority,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
-        if forward:
+        if not cancelled:
             await workflow.wait_condition(lambda: bool(self._task) or doing.done())
             if not doing.done():
                 doing.cancel()
         try:
             return await doing
-        except ActivityError as error:
-            if forward and self._task:
-                raise _Cancelled from error
-            raise
+        except (ActivityError, asyncio.CancelledError) as error:
+            if cancelled or not _is_cancel(error):
+                raise
+            return Report(open=True)
+
+    def _rank(self, priority: int) -> None:
+        """Let further steps queue by what the order's priority is now."""
+        self._priority = Priority(priority_key=priority) if priority else Priority.default
+
+    async def _until_news(self, seen: int, longest: timedelta | None) -> None:
+        with suppress(TimeoutError):
+            await workflow.wait_condition(lambda: self._news != seen, timeout=longest)
+
+    async def _watch(self, key: OrderKey, due: float) -> None:
+        """Say so when the order is not finished in time."""
+        while due > 0:
+            seen = self._news
+            await self._until_news(seen, timedelta(seconds=due))
+            due = await self._quick(Activities.late, key)
+
+    async def _wake(self, orders: tuple[OrderKey, ...]) -> None:
+        """Tell orders that waited for this one that it is finished."""
+        for one in orders:
+            handle: Any = workflow.get_external_workflow_handle(workflow_id(one))
+            with suppress(Exception):  # it is finished, too
+                await handle.signal(OrderWorkflow.look)
+
+    async def _quick(self, step: Any, argument: object) -> Any:  # noqa: ANN401
+        """Do a step at the database, however often it takes."""
+        return await workflow.execute_local_activity_method(
+            step, argument, start_to_close_timeout=QUICK, retry_policy=AGAIN
+        )
 
 
-def _reason(error: ActivityError) -> str:
-    """Return what went wrong in the words of the step, or else Temporal's."""
-    cause: BaseException | None = error
-    said = str(error.cause or error)
-    while cause is not None:
-        if isinstance(cause, ApplicationError):
-            return cause.message
-        cause = cause.__cause__
-    return said
+def workflow_id(order: OrderKey) -> str:
+    """Return the id of an order's workflow; an order's id is one of its tenant's."""
+    return f"{order.tenant}:{order.order}"
+
+
+def _is_cancel(error: BaseException) -> bool:
+    return isinstance(error, asyncio.CancelledError) or isinstance(error.__cause__, CancelledError)

@@ -1,0 +1,191 @@
+"""Taking an order up: when its time has come, alone for its products, planned once and reserved."""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from tmf_apis.errors import NotFound
+from tmf_apis.fulfilment import orders, progress, reserving
+from tmf_apis.fulfilment.bookkeeping import Books
+from tmf_apis.fulfilment.claims import Claims
+from tmf_apis.fulfilment.journal import FORWARD, Document, Entry, Item, Journal
+from tmf_apis.fulfilment.settling import Settling
+from tmf_apis.fulfilment.steps import Part, Work
+from tmf_apis.fulfilment.units import Graph, batched
+from tmf_apis.fulfilment.values import Design, OrderKey, Refused
+from tmf_apis.ordering import items
+from tmf_apis.rest.desk import Desks
+from tmf_apis.rest.law import Desk, Resource
+from tmf_apis.rest.periods import moment
+
+#: Tasks of one batch at least; a large order has about so many batches.
+BATCH, BATCHES = 25, 10
+Plan = Callable[[Desk, OrderKey, Resource], Design]
+
+
+class Accepting:
+    """Takes orders up; every deed is safe to repeat."""
+
+    def __init__(
+        self, desks: Desks, journal: Journal, claims: Claims, settling: Settling, plan: Plan
+    ) -> None:
+        """Take what it works with.
+
+        Args:
+            desks: Give access to the resources.
+            journal: Keeps what is planned.
+            claims: Keep orders for the same product apart.
+            settling: Ends what comes to nothing.
+            plan: Returns what an order wants.
+        """
+        self._desks = desks
+        self._journal = journal
+        self._claims = claims
+        self._settling = settling
+        self._plan = plan
+
+    def accept(self, key: OrderKey) -> Work:
+        """Plan an order, say that it is in progress and, where it is small, reserve for it."""
+        head = self._journal.head(key)
+        if head and "ended" in head:
+            return Work()
+        desk = self._desks.staff(key.tenant)
+        try:
+            order = desk.get(key.kind, key.order)
+        except NotFound:
+            order = {"id": key.order}
+        if head is None:
+            taken = self._taken_up(desk, key, order)
+            if isinstance(taken, Work):
+                return taken
+            head = taken
+        self._begin(desk, key, head)
+        batches = head["batches"]
+        if batches == 1:
+            self.reserve(Part(key, 0))
+        due = _seconds(order.get("requestedCompletionDate"))
+        rank = orders.rank(order)
+        return Work(batches=batches, reserved=batches == 1, due=max(due, 0.0), priority=rank)
+
+    def _taken_up(self, desk: Desk, key: OrderKey, order: Resource) -> Work | Document:
+        """Return the head of an order that is planned now, or why it is not."""
+        claimed = products(order)
+        if order.get("state") not in orders.OPEN:
+            return Work(wake=tuple(self._claims.free(key, claimed)))
+        if order["state"] == "acknowledged":
+            wait = _seconds(order.get("requestedStartDate"))
+            if wait > 0:
+                return Work(wait=wait)
+        if holder := self._claims.take(key, claimed, self._is_over):
+            self._say_whose_turn_it_is(desk, key, holder)
+            return Work(turn=True)
+        design = self._plan(desk, key, order)
+        if design.nothing:
+            return Work(wake=tuple(self._claims.free(key, claimed)))
+        size = max(BATCH, len(design.items) // BATCHES)
+        batches = batched(key, order, design, size)
+        due = moment(order.get("requestedCompletionDate"))
+        facts = {"batches": len(batches), "claims": sorted(claimed), "due": due}
+        return self._journal.begin(key, batches, facts)
+
+    def _is_over(self, holder: OrderKey) -> bool:
+        return orders.is_final(self._journal.state(holder))
+
+    def _say_whose_turn_it_is(self, desk: Desk, key: OrderKey, holder: OrderKey) -> None:
+        message = f"order {holder.order} works on the same product and goes first"
+        alert = (f"order {holder.order}", progress.TURN, message)
+
+        def warn(order: Resource) -> Resource:
+            if order.get("state") not in orders.OPEN:
+                return order
+            return progress.warned(order, alert, desk.now)
+
+        desk.change(key.kind, key.order, warn)
+
+    def _begin(self, desk: Desk, key: OrderKey, head: Mapping[str, Any]) -> None:
+        """Say that an order is in progress, unless it was said already."""
+        if head.get("begun"):
+            return
+        batches = [self._journal.batch(key, number) for number in range(head["batches"])]
+        plans = {item.item: item.plan for batch in batches for item in batch.items}
+
+        def begin(order: Resource) -> Resource:
+            if order.get("state") not in orders.OPEN:
+                return order
+            return orders.begun(order, plans, desk.now)
+
+        try:
+            desk.change(key.kind, key.order, begin)
+        except NotFound:  # deleted meanwhile: what is kept goes back
+            return
+        self._journal.mark(key, begun=True)
+
+    def reserve(self, part: Part) -> None:
+        """Reserve what a batch needs, and write into the inventories what is to come."""
+        key = part.key
+        batch = self._journal.batch(key, part.number)
+        if self._journal.state(key) not in orders.OPEN | {"held"}:
+            return
+        desk = self._desks.staff(key.tenant)
+        owner = self._desks.owner(key.tenant, key.kind, key.order)
+        graph, changed = Graph(batch), list[Item | Entry]()
+        done: list[Entry] = []
+        for entry in batch.entries:
+            if entry.goal != FORWARD or entry.state != "designed":
+                continue
+            try:
+                entry.taken = reserving.reserve(desk, key, entry.task, owner)
+            except Refused as error:
+                changed += graph.turned(entry.unit, str(error), entry.task.item)
+            else:
+                entry.state, entry.held = "reserved", time.time()
+                done.append(entry)
+        self._journal.save(done, "state", "taken", "held")
+        self._settling.turn(desk, changed)
+        order = desk.get(key.kind, key.order)
+        books = Books(desk, order, {one["id"]: one for _, one in items.of(order)})
+        forward = [one for one in batch.items if one.goal == FORWARD and one.state == "open"]
+        self._journal.save([one for one in forward if books.look(one)], "before")
+        for item in forward:
+            books.begin(item)
+
+    def late(self, key: OrderKey) -> float:
+        """Say that an order is late, if it is; return the seconds until it may be; 0: never."""
+        desk = self._desks.staff(key.tenant)
+        try:
+            order = desk.get(key.kind, key.order)
+        except NotFound:
+            return 0.0
+        wait = _seconds(order.get("requestedCompletionDate"))
+        self._journal.mark(key, due=moment(order.get("requestedCompletionDate")))
+        if orders.is_final(str(order.get("state"))) or not order.get("requestedCompletionDate"):
+            return 0.0
+        if wait > 0:
+            return wait
+
+        def warn(order: Resource) -> Resource:
+            if orders.is_final(str(order.get("state"))):
+                return order
+            wanted = order.get("requestedCompletionDate")
+            alert = (f"late {wanted}", progress.LATE, f"it was wanted until {wanted}")
+            return progress.warned(order, alert, desk.now)
+
+        desk.change(key.kind, key.order, warn)
+        return 0.0
+
+
+def products(order: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the products that an order changes."""
+    return {
+        str(product["id"])
+        for _, item in items.of(order)
+        if item.get("action") != "noChange"
+        if isinstance(product := item.get("product"), dict) and product.get("id")
+    }
+
+
+def _seconds(date: object) -> float:
+    """Return the seconds until a date of an order; 0 where it has none."""
+    wanted = moment(date) if date else None
+    return (datetime.fromisoformat(wanted) - datetime.now(UTC)).total_seconds() if wanted else 0.0

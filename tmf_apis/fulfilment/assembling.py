@@ -1,0 +1,69 @@
+"""Fulfilment put together for a worker."""
+
+from concurrent.futures import Executor
+
+from tmf_apis.elements.connections import Connections
+from tmf_apis.fulfilment import planning, shelves
+from tmf_apis.fulfilment.accepting import Accepting
+from tmf_apis.fulfilment.activities import Activities
+from tmf_apis.fulfilment.advancing import Advancing
+from tmf_apis.fulfilment.cancelling import Cancelling
+from tmf_apis.fulfilment.claims import Claims
+from tmf_apis.fulfilment.journal import Journal
+from tmf_apis.fulfilment.provisioning import Provisioning
+from tmf_apis.fulfilment.settling import Settling
+from tmf_apis.fulfilment.values import Design, OrderKey
+from tmf_apis.rest.desk import Desks
+from tmf_apis.rest.law import Desk, Resource
+from tmf_apis.settings import Settings
+from tmf_apis.store.connection import Documents
+
+
+class Fulfilment:
+    """All of it.
+
+    Attributes:
+        activities: The steps for Temporal.
+        journal: What was done.
+        cancelling: Ends requests to cancel whose order nobody works on.
+    """
+
+    def __init__(
+        self,
+        database: Documents,
+        desks: Desks,
+        connections: Connections,
+        threads: Executor,
+        settings: Settings,
+    ) -> None:
+        """Put it together.
+
+        Args:
+            database: Where the journal is.
+            desks: Give access to the resources.
+            connections: Give access to the elements.
+            threads: Where the database is waited for.
+            settings: The configuration.
+        """
+        self.journal = journal = Journal(database)
+        claims = Claims(database)
+        settling = Settling(desks, journal, claims)
+        provisioning = Provisioning(
+            journal, connections, threads, confirm=settings.fulfilment_confirm
+        )
+        self.cancelling = Cancelling(desks, journal, settling)
+        self.activities = Activities(
+            Accepting(desks, journal, claims, settling, plan),
+            Advancing(desks, journal, provisioning, settling, threads, settings),
+            self.cancelling,
+            threads,
+        )
+
+    def prepare(self) -> None:
+        """Make the indexes."""
+        self.journal.prepare()
+
+
+def plan(desk: Desk, key: OrderKey, order: Resource) -> Design:
+    """Return what an order wants, as catalogue and inventory are now."""
+    return planning.plan(key, order, shelves.catalogue_of(desk, order))

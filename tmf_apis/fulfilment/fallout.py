@@ -1,0 +1,93 @@
+"""What the machine cannot bring to an end goes to a person, and comes back with a decision."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from tmf_apis.errors import Conflict, NotFound
+from tmf_apis.fulfilment.journal import BACK, Entry
+from tmf_apis.fulfilment.values import OrderKey
+from tmf_apis.rest import versions
+from tmf_apis.rest.law import Desk, Resource
+
+KIND = "FalloutTask"
+RETRY, SKIP, CANCEL = "retry", "skip", "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person has decided.
+
+    Attributes:
+        what: ``retry``, ``skip`` or ``cancel``.
+        reason: Why.
+        who: The person.
+    """
+
+    what: str
+    reason: str
+    who: str
+
+
+def ask(desk: Desk, key: OrderKey, entry: Entry) -> str:
+    """Give a task to a person; return its id. Safe to repeat for the same ``entry.people``.
+
+    Args:
+        desk: Of the tenant.
+        key: The order that waits.
+        entry: The task of its plan; its reason says what went wrong.
+    """
+    name = f"{key.tenant}:{key.order}/{entry.task.id}/{entry.people}"
+    order = {
+        "@type": "EntityRef",
+        "id": key.order,
+        "@referredType": key.kind,
+        "href": f"{versions.mount(key.kind, 'v5')}/{key.kind[0].lower()}{key.kind[1:]}/{key.order}",
+    }
+    doing = "taking back" if entry.goal == BACK else entry.task.action
+    task: Resource = {
+        "@type": KIND,
+        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
+        "order": order,
+        "orderItemId": entry.task.item,
+        "task": entry.task.id,
+        "element": entry.element,
+        "reason": f"{doing} {entry.task.service}: {entry.reason}",
+        "attempts": entry.attempts,
+    }
+    with suppress(Conflict):  # made by an attempt that was cut short
+        desk.create(KIND, task)
+    return str(task["id"])
+
+
+def decisions(desk: Desk, entries: Iterable[Entry]) -> Mapping[str, Decision]:
+    """Return what was decided of entries that wait, by the ids of the entries."""
+    waiting = {one.fallout: one.id for one in entries if one.state == "waiting"}
+    if not waiting:
+        return {}
+    found = desk.find(KIND, {"id": {"$in": sorted(waiting)}}, limit=len(waiting))
+    known = {one["id"] for one in found}
+    made = {
+        waiting[one["id"]]: Decision(
+            str(one["decision"]),
+            str(one.get("decisionReason") or ""),
+            str(one.get("decidedBy") or "somebody"),
+        )
+        for one in found
+        if one.get("decision")
+    }
+    lost = {waiting[id]: Decision(RETRY, "", "nobody") for id in waiting if id not in known}
+    return made | lost  # a task that somebody has deleted
+
+
+def withdraw(desk: Desk, entry: Entry) -> None:
+    """Say that nobody needs to decide any more."""
+
+    def end(task: Resource) -> Resource:
+        return {**task, "state": "cancelled"} if task.get("state") == "open" else task
+
+    try:
+        desk.change(KIND, entry.fallout, end)
+    except NotFound:
+        return
