@@ -18,8 +18,9 @@ from adapters.values import Component, Facts, Inventory, Neighbour, Port, Target
 from tmf_apis.engine import CONTRACTS, Engine
 from tmf_apis.fulfilment.characteristics import of_resource
 from tmf_apis.fulfilment.elements import gateways, ports_of
-from tmf_apis.fulfilment.ports import in_use, is_on, service_of
-from tmf_apis.fulfilment.values import Use
+from tmf_apis.fulfilment.holdings import Use, in_use
+from tmf_apis.fulfilment.ports import is_on, service_of
+from tmf_apis.fulfilment.values import Usage
 from tmf_apis.network.targets import Place
 from tmf_apis.reconciliation import links, pictures
 from tmf_apis.reconciliation.discovery import Candidate, Discovery, Found
@@ -180,7 +181,8 @@ def test_what_fulfilment_and_people_have_written_stays(desk):
     take(desk, picture())
     gateway = element(desk)
     port = ports_of(desk, gateway["id"])["p1"]
-    desk.change("Resource", port["id"], lambda old: in_use(old, Use("svc-1", 10**8, 10**7, "o-1")))
+    use = Use(Usage("svc-1", {"downstream": 10**8, "upstream": 10**7}, "o-1"))
+    desk.change("Resource", port["id"], lambda old: in_use(old, use))
     note = [{"@type": "Note", "text": "the one by the window"}]
     desk.change("Resource", port["id"], lambda old: {**old, "note": note, "name": "window"})
     take(desk, picture(found=(replace(picture().ports[0], up=False, speed=10**8),)))

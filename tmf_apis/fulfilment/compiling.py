@@ -414,4 +414,4 @@ def _with_carrier(slots: list[Slot]) -> tuple[Slot, ...]:
 
 def _called(specification: Mapping[str, Any]) -> str:
     name, id = specification.get("name"), specification.get("id")
-    return f"{name} ({id})" if name else str(id)
+    return f"{name} ({id})" if name and name != id else str(id)
