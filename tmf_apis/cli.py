@@ -277,15 +277,63 @@ def discover(  # noqa: PLR0913, PLR0917
     """
     from tmf_apis.loading.command import engine  # noqa: PLC0415
     from tmf_apis.reconciliation import command  # noqa: PLC0415
+    from tmf_apis.rest.desk import Desks  # noqa: PLC0415
 
     settings = _settings(data_dir)
     if uri:
         settings = dataclasses.replace(settings, mongodb_uri=uri)
     configure_logging("ERROR")
     with engine(settings) as made:
+        desk = Desks(made.writes, "tmf-discover").staff(tenant or settings.default_tenant)
         status = command.discover(
-            made, targets, adapter=adapter, credentials=credentials, options=options,
-            place=place, tenant=tenant, at_once=max(1, at_once),
+            desk, settings.credentials_file, targets, adapter=adapter, credentials=credentials,
+            options=options, place=place, at_once=max(1, at_once),
+        )  # fmt: skip
+    sys.exit(status)
+
+
+@main.command()
+@click.argument("elements", nargs=-1, metavar="[ELEMENT]...")
+@click.option(
+    "--remedy",
+    default="",
+    type=click.Choice(["", "correctNetwork", "acceptIntoInventory", "openTask"]),
+    help="What to do about each difference that it can be done about; default: nothing.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--tenant", default="", help="Whose network; default: the default tenant.")
+@click.option("--at-once", default=64, show_default=True, help="Elements that are read at once.")
+@click.option("--uri", default="", help="MongoDB to look into; default: TMF_MONGODB_URI.")
+@_data_dir
+@_clear
+def audit(  # noqa: PLR0913, PLR0917
+    elements: tuple[str, ...],
+    remedy: str,
+    tenant: str,
+    at_once: int,
+    uri: str,
+    data_dir: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Compare what services say with what ELEMENTs (ids or names; default: all) have.
+
+    Nothing is changed unless a remedy is named. The exit status is 1 if there are differences that
+    are not resolved, or elements that do not answer.
+    """
+    from tmf_apis.loading.command import engine  # noqa: PLC0415
+    from tmf_apis.reconciliation import command  # noqa: PLC0415
+    from tmf_apis.rest.desk import Desks  # noqa: PLC0415
+
+    settings = _settings(data_dir)
+    if uri:
+        settings = dataclasses.replace(settings, mongodb_uri=uri)
+    configure_logging("ERROR")
+    with engine(settings) as made:
+        desk = Desks(made.writes, "tmf-audit").staff(tenant or settings.default_tenant)
+        ways = command.ways(settings.credentials_file, made.database)
+        status = command.audit(
+            desk, ways, elements, remedy=remedy, as_json=as_json, at_once=max(1, at_once),
         )  # fmt: skip
     sys.exit(status)
 

@@ -1,7 +1,8 @@
-"""``tmf discover``: places from the command line or a file, with progress and a summary."""
+"""``tmf discover`` and ``tmf audit``: the network looked at from the command line."""
 
 import asyncio
 import sys
+import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from adapters.credentials import Credentials
-from tmf_apis.engine import Engine
+from tmf_apis.elements.connections import Connections
+from tmf_apis.elements.leasing import Leasing
 from tmf_apis.network.targets import LIMIT, places
+from tmf_apis.reconciliation.audit import Audit, Result
+from tmf_apis.reconciliation.audit import chosen as elements_called
+from tmf_apis.reconciliation.auditing import listed, told
 from tmf_apis.reconciliation.discovery import Candidate, Discovery, Found, known_places
-from tmf_apis.rest.desk import Desks
-from tmf_apis.rest.law import Desk
+from tmf_apis.reconciliation.remedies import DONE, Outcome, Remedies
+from tmf_apis.rest.law import Desk, Resource
+from tmf_apis.store.connection import Documents
 
 #: Outcomes that make the exit status 1.
 BAD = ("unreachable", "refused", "inDoubt")
@@ -25,18 +31,28 @@ _KNOWN = {"address", "adapter", "credentials", "options", "place"}
 
 
 def discover(  # noqa: PLR0913 - the options of the command
-    engine: Engine,
+    desk: Desk,
+    secrets: str,
     targets: Iterable[str],
     *,
     adapter: str,
     credentials: tuple[str, ...],
     options: tuple[str, ...],
     place: str,
-    tenant: str,
     at_once: int,
 ) -> int:
-    """Look at targets and write them into the inventory; return the exit status."""
-    desk = Desks(engine.writes, "tmf-discover").staff(tenant or engine.settings.default_tenant)
+    """Look at targets and write them into the inventory; return the exit status.
+
+    Args:
+        desk: Whose inventory.
+        secrets: The file of credentials.
+        targets: Addresses, ranges, blocks and files of such.
+        adapter: Adapter of elements that the inventory does not know, with the following too.
+        credentials: Names of credentials, tried in this order.
+        options: Options of the adapter as NAME=VALUE.
+        place: Id of the place where they are.
+        at_once: Elements that are read at once.
+    """
     usual = Candidate(
         next(iter(places(["localhost"]))),
         adapter,
@@ -50,8 +66,7 @@ def discover(  # noqa: PLR0913 - the options of the command
     if len(unique) > LIMIT:
         raise click.ClickException(f"these are {len(unique)} addresses; at most {LIMIT}")
     console = Console(stderr=True)
-    secrets = Credentials(engine.settings.credentials_file)
-    found = asyncio.run(_run(desk, secrets, unique, console, at_once))
+    found = asyncio.run(_run(desk, Credentials(secrets), unique, console, at_once))
     _summary(found)
     return 1 if any(found.count(one) for one in BAD) else 0
 
@@ -59,14 +74,18 @@ def discover(  # noqa: PLR0913 - the options of the command
 async def _run(
     desk: Desk, secrets: Credentials, candidates: list[Candidate], console: Console, at_once: int
 ) -> Found:
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bar:
+    with _progress(console) as bar:
         shown = bar.add_task("addresses", total=len(candidates))
         return await Discovery(desk, secrets, at_once=at_once).run(
             candidates, lambda far: bar.update(shown, completed=far.done)
         )
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=console, transient=True,
+    )  # fmt: skip
 
 
 def _summary(found: Found) -> None:
@@ -76,9 +95,8 @@ def _summary(found: Found) -> None:
     for one in sorted(found.outcomes, key=lambda outcome: outcome.address):
         name = str((one.element or {}).get("name", ""))
         table.add_row(one.address, name, one.outcome, str(one.ports or ""), one.message)
-    console = Console(width=None if sys.stdout.isatty() else 160)
     if found.outcomes:
-        console.print(table, markup=False, highlight=False)
+        _print(table)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(found.counts.items()))
     click.echo(f"{counts or 'nothing to look at'}; {found.links} ports connected or disconnected")
 
@@ -128,3 +146,82 @@ def _options(given: tuple[str, ...]) -> dict[str, str]:
             raise click.ClickException(f"--option {one}: expected NAME=VALUE")
         made[name] = value
     return made
+
+
+def ways(secrets: str, database: Documents) -> Connections:
+    """Return the way to the elements, with the secrets of a file."""
+    return Connections(Credentials(secrets), Leasing(database))
+
+
+def audit(  # noqa: PLR0913 - the options of the command
+    desk: Desk,
+    connections: Connections,
+    elements: Iterable[str],
+    *,
+    remedy: str,
+    as_json: bool,
+    at_once: int,
+) -> int:
+    """Compare elements with the inventories, and return the exit status: 1 if they differ."""
+    try:
+        chosen = elements_called(desk, elements)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    work = _audit(desk, connections, chosen, remedy, at_once)
+    result, outcomes = asyncio.run(work)
+    if as_json:
+        shown = listed(result.differences)
+        for one, outcome in zip(shown, outcomes, strict=False):
+            one |= {"chosen": remedy, "outcome": outcome.what, "result": outcome.message}
+        facts = {**told(result), "difference": shown}
+        click.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
+    else:
+        _differences(result, outcomes)
+    resolved = len(outcomes) == len(result.differences) and all(
+        one.what == DONE for one in outcomes
+    )
+    return 0 if resolved and not result.unreachable else 1
+
+
+async def _audit(
+    desk: Desk, connections: Connections, chosen: list[Resource], remedy: str, at_once: int
+) -> tuple[Result, list[Outcome]]:
+    try:
+        with _progress(Console(stderr=True)) as bar:
+            shown = bar.add_task("elements", total=len(chosen))
+            result = await Audit(desk, connections, at_once=at_once).run(
+                chosen, lambda far: bar.update(shown, completed=far.done)
+            )
+        if not remedy:
+            return result, []
+        remedies = Remedies(desk, connections, f"audit-{uuid.uuid4()}")
+        return result, [await remedies.apply(*pair, remedy) for pair in result.differences]
+    finally:
+        await connections.close()
+
+
+def _differences(result: Result, outcomes: list[Outcome]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for title in ("element", "port", "service", "difference", "", "outcome")[
+        : 6 if outcomes else 5
+    ]:
+        table.add_column(title)
+    for place, (element, one) in enumerate(result.differences):
+        row = [str(element.get("name", "")), one.port, one.service, one.type, one.message]
+        if outcomes:
+            row.append(f"{outcomes[place].what} {outcomes[place].message}".strip())
+        table.add_row(*row)
+    if result.differences:
+        _print(table)
+    for name, why in sorted(result.unreachable.items()):
+        click.echo(f"{name}: not compared: {why}")
+    counts = ", ".join(f"{count} {type_}" for type_, count in result.counts.items())
+    click.echo(
+        f"{result.checked} services on {result.elements} elements: {counts or 'no difference'}; "
+        f"{result.in_flight} ports in flight left out"
+    )
+
+
+def _print(table: Table) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table, markup=False, highlight=False)

@@ -1,15 +1,14 @@
 """The tasks of network operations as the worker does them; each is safe to repeat."""
 
 import asyncio
-import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from adapters.credentials import Credentials
-from tmf_apis.errors import NotFound
+from tmf_apis.elements.leasing import Leasing
 from tmf_apis.network.targets import places
+from tmf_apis.reconciliation.auditing import Auditing
 from tmf_apis.reconciliation.discovery import (
     TOLD,
     Candidate,
@@ -18,58 +17,21 @@ from tmf_apis.reconciliation.discovery import (
     Outcome,
     known_places,
 )
-from tmf_apis.rest.law import Desk, Resource, rfc3339
-
-#: Pause between two words about how far a task is, in seconds.
-PAUSE = 1.0
-FINAL = frozenset({"done", "terminatedWithError"})
+from tmf_apis.reconciliation.progress import FINAL, Gone, Progress
+from tmf_apis.rest.law import Desk, Resource
+from tmf_apis.store.connection import Documents
 
 Begin = Callable[[Desk, Resource], None]
 
 
-class Gone(Exception):
-    """The task was deleted: whoever asked for it does not want it any more."""
-
-
-class Progress:
-    """Writes into a task how far it is, once a second at most."""
-
-    def __init__(self, desk: Desk, task: Resource) -> None:
-        self._desk = desk
-        self._kind, self._id = str(task["@type"]), task["id"]
-        self._last = time.monotonic()
-
-    def tell(self, facts: Callable[[], Mapping[str, Any]]) -> None:
-        """Write facts, if the last ones are old enough.
-
-        Raises:
-            Gone: The task was deleted.
-        """
-        if time.monotonic() - self._last >= PAUSE:
-            self.write({"state": "inProgress", **facts()})
-
-    def write(self, facts: Mapping[str, Any]) -> None:
-        """Write facts.
-
-        Raises:
-            Gone: The task was deleted.
-        """
-        self._last = time.monotonic()
-        try:
-            self._desk.change(self._kind, self._id, lambda old: {**old, **facts})
-        except NotFound:
-            raise Gone from None
-
-    def end(self, facts: Mapping[str, Any], *, good: bool = True) -> None:
-        """Write facts and that the task has ended."""
-        state = "done" if good else "terminatedWithError"
-        now = {"completionDate": rfc3339(datetime.now(UTC))}
-        self.write({**facts, **now, "state": state})
-
-
-def begins(credentials: Credentials) -> dict[str, Begin]:
+def begins(credentials: Credentials, database: Documents) -> dict[str, Begin]:
     """Return what does each kind of task."""
-    return {"NetworkDiscovery": partial(discover, credentials)}
+    auditing = Auditing(credentials, Leasing(database))
+    return {
+        "NetworkDiscovery": partial(discover, credentials),
+        "NetworkAudit": auditing.audit,
+        "ResolveDifference": auditing.resolve,
+    }
 
 
 def discover(credentials: Credentials, desk: Desk, task: Resource) -> None:
