@@ -28,7 +28,8 @@ SECONDS = 1
 PATIENCE = 5.0  # seconds beyond the measured ones
 REACH = 2.0  # seconds to connect
 TRIES = 3
-BUSY = "busy"
+#: What iperf3 says where asking again is of no use.
+NOBODY = ("timed out", "unreachable", "No route")
 REACHABLE = "reachable"
 #: We are the client, on the network's side: what we send is downstream.
 RATES = {"downstream": (), "upstream": ("--reverse",)}
@@ -116,19 +117,46 @@ async def measure(target: Target, intent: Intent, at: str = "") -> Verdict:
         host, port = Target(name, place).endpoint(IPERF3_PORT)
     except ValueError as error:
         raise Misconfigured(name, f"test head {place!r}: {error}") from error
-    enabled = intent.settings.get("enabled", True) is not False
-    reached = await reachable(host, port)
-    expected: dict[str, Setting] = {REACHABLE: enabled}
-    observed: dict[str, Setting] = {REACHABLE: reached}
-    if enabled and reached:
-        for direction in RATES:
-            rate = intent.settings.get(direction, 0)
-            if isinstance(rate, int) and rate > 0:
-                measured = await throughput(name, (host, port), direction)
-                expected[direction] = rate
-                observed[direction] = bounds.judge(rate, measured)
-                observed[f"measured{direction.capitalize()}"] = measured
-    return Verdict(name, expected, observed, datetime.now(UTC))
+    found = _Found(name, (host, port), bounds)
+    if intent.settings.get("enabled", True) is False:
+        return await found.without()
+    return await found.with_rates(intent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    element: str
+    head: tuple[str, int]
+    bounds: Limits
+
+    async def without(self) -> Verdict:
+        """Return whether nobody gets through, as for a service that is suspended."""
+        reached = await reachable(*self.head)
+        return self._verdict({REACHABLE: False}, {REACHABLE: reached})
+
+    async def with_rates(self, intent: Intent) -> Verdict:
+        """Return whether somebody gets through, and as much as was asked for."""
+        expected: dict[str, Setting] = {REACHABLE: True}
+        observed: dict[str, Setting] = {REACHABLE: True}
+        rates = {name: intent.settings.get(name, 0) for name in RATES}
+        wanted = {name: rate for name, rate in rates.items() if isinstance(rate, int) and rate > 0}
+        if not wanted:
+            observed[REACHABLE] = await reachable(*self.head)
+        for direction, rate in wanted.items():
+            try:
+                measured = await throughput(self.element, self.head, direction)
+            except Unreachable:
+                if await reachable(*self.head):
+                    raise
+                observed[REACHABLE] = False
+                break
+            expected[direction] = rate
+            observed[direction] = self.bounds.judge(rate, measured)
+            observed[f"measured{direction.capitalize()}"] = measured
+        return self._verdict(expected, observed)
+
+    def _verdict(self, expected: dict[str, Setting], observed: dict[str, Setting]) -> Verdict:
+        return Verdict(self.element, expected, observed, datetime.now(UTC))
 
 
 async def reachable(host: str, port: int) -> bool:
@@ -160,12 +188,12 @@ async def throughput(element: str, head: tuple[str, int], direction: str) -> int
                "--connect-timeout", str(int(REACH * 1000)), *RATES[direction])  # fmt: skip
     failure = ""
     for attempt in range(TRIES):
-        await asyncio.sleep(attempt * 0.3)  # a head does one test at a time
+        await asyncio.sleep(attempt * SECONDS)  # a head does one test at a time
         said = await _run(element, command)
         failure = str(said.get("error", ""))
         if not failure:
             return _received(element, said)
-        if BUSY not in failure:
+        if any(word in failure for word in NOBODY):
             break
     raise Unreachable(element, f"the test head at {host}:{port}: {failure}")
 

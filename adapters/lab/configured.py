@@ -109,8 +109,18 @@ def make(port: str, before: Wanted, after: Wanted) -> None:
         run("ip", "link", "set", port, "up" if after[2] else "down")
 
 
+def clear(port: str) -> None:
+    """Set a port free, however somebody who was killed at work has left it."""
+    run("tc", "qdisc", "del", "dev", port, "root", check=False)
+    run("tc", "qdisc", "del", "dev", port, "ingress", check=False)
+    run("ip", "link", "del", mirror(port), check=False)
+    run("ip", "link", "set", port, "up")
+
+
 def main(socket: str) -> None:
     """Follow the server until it ends."""
+    for port in ports().values():
+        clear(port)
     server = Server(socket, "agent")
     server.call(SUBSCRIBE)
     done: dict[str, Wanted] = {}

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ NETWORKS = 63
 #: One /24 for the test heads of each lab, and in it one /30 for each port.
 HEADS = "198.19"
 IPERF3_PORT = 5201
+#: Seconds until a test head listens.
+PATIENCE = 5.0
 CARETAKER = """
 cat >/dev/null
 for n in "$@"; do ip netns pids "$n" | xargs -r kill; done
@@ -216,7 +219,11 @@ class Site:
         return run("ip", "netns", "exec", namespace, *command)
 
     def head(self, port: str) -> str:
-        """Return "host:port" of the test head behind a port, an iperf3 server that is started."""
+        """Return "host:port" of the test head behind a port, an iperf3 server that is started.
+
+        Raises:
+            LabError: There is no iperf3.
+        """
         if port not in self._listening:
             inside = ("ip", "netns", "exec", self.customers[port])
             self._listening[port] = subprocess.Popen(  # noqa: S603
@@ -227,6 +234,11 @@ class Site:
                 env={"PATH": PATH},
                 start_new_session=True,
             )
+            end = time.monotonic() + PATIENCE
+            while not self.run(self.customers[port], "ss", "-Hltn", f"sport = :{IPERF3_PORT}"):
+                if time.monotonic() > end:
+                    raise LabError("iperf3 does not listen")
+                time.sleep(0.02)
         return f"{self.heads[port]}:{IPERF3_PORT}"
 
     def connect(self, port: str) -> None:

@@ -32,6 +32,7 @@ class Attribute:
         absent: The value that the setting has while the leaf is not there.
         scale: How many of our units one of the element's is (1000: the leaf is in kbit/s).
         words: From our value, as text, to the leaf's word, where they differ ("true": "up").
+        pattern: Expression that a text matches which the element takes.
     """
 
     name: str
@@ -40,10 +41,12 @@ class Attribute:
     absent: Setting
     scale: int = 1
     words: Mapping[str, str] = field(default_factory=dict)
+    pattern: str = ".*"
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS or not self.holds(self.absent) or self.scale < 1:
             raise ValueError(f"{self.name}: kind, scale or the value for an absent leaf")
+        re.compile(self.pattern)
 
     def holds(self, setting: Setting) -> bool:
         """Whether a value is of the kind that the leaf holds."""
@@ -54,7 +57,8 @@ class Attribute:
         if not self.holds(setting):
             return f"not {WORDS[KINDS[self.kind]]}"
         if isinstance(setting, str):
-            return "" if all(one.isprintable() for one in setting) else "not printable text"
+            fits = setting.isprintable() and re.fullmatch(self.pattern, setting)
+            return "" if fits else "the element does not take such a text"
         if setting < 0:
             return "below zero"
         return f"the element counts in steps of {self.scale}" if setting % self.scale else ""
@@ -112,7 +116,7 @@ class Profile:
         port: Leaf with the name of the port that carries it.
         ports: Expression that the names of ports match; other interfaces are not shown.
         access: Expression that the names of ports match which can carry a service.
-        attributes: The settings, the tag first.
+        attributes: The settings, the tag first; its pattern is "keyPattern" in a file.
         facts: "name", "software", "serial" and "started" (a time) -> where it stands.
         notifications: What the element reports by itself.
     """
@@ -173,6 +177,7 @@ def load(name: str) -> Profile:
 
 def _profile(content: Any) -> Profile:  # noqa: ANN401 - what a JSON file may hold
     own = [Attribute(**one) for one in content["attributes"]]
+    tag = Attribute("tag", content["key"], "text", "", pattern=content.get("keyPattern", ".*"))
     profile = Profile(
         name=content["name"],
         vendor=content.get("vendor", ""),
@@ -183,7 +188,7 @@ def _profile(content: Any) -> Profile:  # noqa: ANN401 - what a JSON file may ho
         port=content["port"],
         ports=content.get("ports", ".*"),
         access=content.get("access", ".*"),
-        attributes=(Attribute("tag", content["key"], "text", ""), *own),
+        attributes=(tag, *own),
         facts=dict(content.get("facts", {})),
         notifications=tuple(Report(**one) for one in content.get("notifications", ())),
     )
