@@ -34,7 +34,7 @@ $(STAMP): requirements.lock pyproject.toml
 elements:
 	@if [ "$$(id -u)" = 0 ] && ! { PATH="$$PATH:/usr/sbin:/sbin"; command -v snmpd && \
 	      command -v ip && command -v tc && command -v netconfd && command -v sshd && \
-	      command -v iperf3; } >/dev/null 2>&1; then \
+	      command -v iperf3 && command -v osmo-hlr && command -v ovs-vswitchd; } >/dev/null 2>&1; then \
 	  command -v apt-get >/dev/null 2>&1 && echo "Installing $(APT)" && \
 	  apt-get update -qq >/dev/null 2>&1 && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(APT) \

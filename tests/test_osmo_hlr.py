@@ -17,6 +17,7 @@ from adapters.errors import (
     Misconfigured,
     PartiallyApplied,
     Unreachable,
+    Unsupported,
 )
 from adapters.lab.hlr import HlrLab, missing
 from adapters.osmo_hlr import OsmoHlr, gsup, ipa, subscriber
@@ -290,6 +291,13 @@ async def test_what_is_no_hlr_is_unreachable_in_time(noise):
                 with pytest.raises(Unreachable) as caught:
                     await deed()
                 assert caught.value.element == "x"
+
+
+async def test_an_hlr_that_may_not_be_asked_is_not_measured():
+    async with OsmoHlr(Target("x", "127.0.0.1:1", options={"gsup": "none"}), Secret({})) as hlr:
+        with pytest.raises(Unsupported) as caught:
+            await hlr.measure(SUBSCRIBER)
+    assert caught.value.reason == "noTestHead"
 
 
 async def test_an_hlr_that_is_not_there_is_unreachable():

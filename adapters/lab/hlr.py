@@ -20,6 +20,7 @@ from adapters.lab.network import PATH, LabError
 from adapters.osmo_hlr.register import CTRL_PORT, GSUP_PORT, VTY_PORT
 from adapters.values import Target
 
+COMMAND = ("osmo-hlr", "-c", "osmo-hlr.cfg", "-l", "hlr.db")
 #: Seconds that it has to answer.
 PATIENCE = 10.0
 #: The interface of serving nodes has a fixed port, so each HLR has an address of its own.
@@ -115,7 +116,8 @@ class HlrLab:
         log = self._files / "log"
         with log.open("ab") as said:
             self._process = subprocess.Popen(
-                ("osmo-hlr", "-c", "osmo-hlr.cfg", "-l", "hlr.db"),  # noqa: S607
+                # However we end, it ends with the thread that started it.
+                ("setpriv", "--pdeathsig", "KILL", *COMMAND),
                 cwd=self._files,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -47,11 +47,12 @@ class OsmoHlr:
     """One HLR; the address is that of its control interface.
 
     Options of the target: ``vty`` and ``gsup``, where its command line and its serving nodes'
-    interface are (a port, or "host:port"), and ``timeout`` of one answer in seconds. The
-    credentials hold the keys of the SIM cards (``adapters.osmo_hlr.keys``).
+    interface are (a port, or "host:port"; ``gsup`` may be "none": then nothing is measured), and
+    ``timeout`` of one answer in seconds. The credentials hold the keys of the
+    SIM cards (``adapters.osmo_hlr.keys``).
     """
 
-    capabilities: ClassVar = frozenset({base.ADMIN})
+    capabilities: ClassVar = frozenset({base.ADMIN, base.EFFECT})
 
     def __init__(self, target: Target, secret: Secret) -> None:
         self.target = target
@@ -174,7 +175,13 @@ class OsmoHlr:
         A subscriber that is attached somewhere is left there: being attached is the proof. One
         that is not is registered and purged again; its authentication counter moves on, as it
         does whenever a card is switched on.
+
+        Raises:
+            Unsupported: The option ``gsup`` says that nobody may ask ("noTestHead").
         """
+        if not self._register.can_be_asked:
+            message = "serving nodes are asked nothing here: not measured"
+            raise Unsupported(self.target.name, message, path=intent.port, reason="noTestHead")
         subscriber.check(self.target.name, intent)
         async with self._turn():
             with self._errors():

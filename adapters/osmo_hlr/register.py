@@ -30,6 +30,7 @@ class Register:
     Attributes:
         endpoint: Host and port of the control interface.
         vty: The command line.
+        can_be_asked: Whether we may ask as a serving node does.
 
     Raises:
         ValueError: An option or the address is not usable.
@@ -42,7 +43,8 @@ class Register:
         self._name, self._secret = target.name, secret
         self._timeout = float(target.options.get("timeout", 2))
         self.endpoint = target.endpoint(CTRL_PORT)
-        self._gsup = self._beside(target, "gsup", GSUP_PORT)
+        self.can_be_asked = target.options.get("gsup") != "none"
+        self._gsup = self._beside(target, "gsup", GSUP_PORT) if self.can_be_asked else ("", 0)
         self._ctrl = Ctrl(self.endpoint, self._timeout)
         vty = self._beside(target, "vty", VTY_PORT)
         self.vty = Vty(vty, self._timeout, secret.get("vty", ""))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import ClassVar, Self
 
-from adapters import base, planning
+from adapters import base, effect, planning
 from adapters.credentials import Secret
 from adapters.errors import (
     Conflict,
@@ -51,17 +51,17 @@ class OvsdbSwitch:
     connection for faults is made again, both in seconds; ``uplinks``, the names of ports that
     never carry a service, separated by commas; ``idle``, whether a port without a service is
     "closed" (carries nothing) or "open"; ``upstream``, "policing" where the switch is known to
-    police what it receives; ``tls``, "yes" or "no".
+    police what it receives; ``tls``, "yes" or "no"; and those of ``adapters.effect``.
     """
 
     capabilities: ClassVar = frozenset(
-        {base.ATOMIC, base.ADMIN, base.COUNTERS, base.FAULTS, base.CONDITIONS}
+        {base.ATOMIC, base.ADMIN, base.COUNTERS, base.FAULTS, base.CONDITIONS, base.EFFECT}
     )
 
     def __init__(self, target: Target, secret: Secret) -> None:
         self.target = target
         options = target.options
-        if unknown := sorted(set(options) - OPTIONS):
+        if unknown := sorted(set(options) - OPTIONS - effect.OPTIONS):
             raise Misconfigured(target.name, f"no such option: {', '.join(unknown)}")
         try:
             self._session = Session(target, secret)
@@ -192,6 +192,10 @@ class OvsdbSwitch:
         expected = planning.wanted(intent, self._profile, current) | {"inForce": True}
         observed = {name: current[name] for name in expected if name in current}
         return Verdict(self.target.name, expected, observed, datetime.now(UTC))
+
+    async def measure(self, intent: Intent) -> Verdict:
+        """Return what the customer gets; see ``adapters.effect``."""
+        return await effect.measure(self.target, intent)
 
     async def confirm(self, transaction: Transaction) -> None:
         """Do nothing: what is committed lasts at once."""
