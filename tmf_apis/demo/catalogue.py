@@ -15,6 +15,7 @@ from tmf_apis.demo.parts import (
     party,
     reference,
 )
+from tmf_apis.demo.technical import ACCESS, NAMES
 from tmf_apis.rest.law import Resource
 
 _LINES = {line.id: line for line in LINES}
@@ -113,6 +114,17 @@ def _specification(line: Line, now: datetime) -> Resource:
                 "lifecycleStatus": "Active",
             }
             for part in line.parts
+        ]
+    if "serviceType" in line.choices:
+        made["serviceSpecification"] = [
+            reference(
+                "ServiceSpecificationRef",
+                ACCESS,
+                NAMES[ACCESS],
+                "ServiceSpecification",
+                version="1.0",
+                href=f"/tmf-api/serviceCatalogManagement/v4/serviceSpecification/{ACCESS}",
+            )
         ]
     if line.choices:
         made["productSpecCharacteristic"] = [

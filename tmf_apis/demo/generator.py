@@ -4,7 +4,17 @@ from collections.abc import Iterator
 from datetime import datetime
 from random import Random
 
-from tmf_apis.demo import bills, catalogue, customers, faults, network, orders, sites
+from tmf_apis.demo import (
+    bills,
+    catalogue,
+    customers,
+    faults,
+    holdings,
+    network,
+    orders,
+    sites,
+    technical,
+)
 from tmf_apis.rest.law import Resource
 
 #: Seed of the operator that ``tmf serve --demo`` loads.
@@ -23,6 +33,7 @@ def operator(seed: int, now: datetime) -> Iterator[tuple[str, Resource]]:
         return Random(f"{seed} {part}")  # noqa: S311 - reproducible on purpose
 
     yield from catalogue.catalogue(now)
+    yield from technical.catalogues(now)
     buyers = customers.customers(random("customers"))
     for resource in customers.resources(buyers, random("contacts"), now):
         yield "Customer", resource
@@ -35,8 +46,10 @@ def operator(seed: int, now: datetime) -> Iterator[tuple[str, Resource]]:
     for resource in built.resources.values():
         yield "Resource", resource
     details = random("order details")
-    for order in placed:
-        yield "ProductOrder", orders.resource(order, places, details, now)
+    known = {order.id: orders.resource(order, places, details, now) for order in placed}
+    for resource in known.values():
+        yield "ProductOrder", resource
+    yield from holdings.holdings(placed, known, built, now)
     for resource in orders.cancellations(placed, now):
         yield "CancelProductOrder", resource
     for resource in bills.cycles(now):

@@ -12,6 +12,7 @@ from tmf_apis.demo.offers import BY_ID
 from tmf_apis.demo.orders import Sale
 from tmf_apis.demo.parts import before, characteristic, reference
 from tmf_apis.demo.sites import Site
+from tmf_apis.demo.technical import specification_of
 from tmf_apis.inventory.relationships import INVERSE
 from tmf_apis.rest.law import Resource
 
@@ -217,10 +218,10 @@ def access(sale: Sale) -> dict[str, Any]:
 
 
 def _specification(category: str) -> Resource:
-    id = f"specification-{category}"
+    id, name = specification_of(category)
     return reference(
-        "ResourceSpecificationRef", id, category, "ResourceSpecification", version="1.0",
-        href=f"/tmf-api/resourceCatalogManagement/v5/resourceSpecification/{id}",
+        "ResourceSpecificationRef", id, name, "ResourceSpecification", version="1.0",
+        href=f"/tmf-api/resourceCatalog/v4/resourceSpecification/{id}",
     )  # fmt: skip
 
 

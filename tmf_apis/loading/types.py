@@ -21,13 +21,16 @@ class Types:
     """The types of one version, by every name that files give them."""
 
     def __init__(self, engine: "Engine", version: str) -> None:
-        """Take the contracts of a version."""
+        """Take the contracts of a version; of an API that has another one alone, that one."""
         self.version = version
         self._kinds: dict[str, str] = {}
         self._entries: dict[str, Entry] = {}
-        for api in engine.apis.values():
-            if api.contract.version == version:
+        apis = sorted(engine.apis.values(), key=lambda api: api.contract.version != version)
+        numbers: set[str] = set()
+        for api in apis:
+            if api.contract.version == version or api.contract.number not in numbers:
                 self._learn(api)
+                numbers.add(api.contract.number)
         for kind, subtypes in SUBTYPES.items():
             for subtype, schema in subtypes.items():
                 self._kinds[subtype] = kind
@@ -40,7 +43,8 @@ class Types:
         for action in ("create", "list", "retrieve"):
             for one in operations:
                 if one.action == action:
-                    self._kinds[one.schema] = self._kinds[one.kind] = one.kind
+                    self._kinds.setdefault(one.schema, one.kind)
+                    self._kinds.setdefault(one.kind, one.kind)
                     for name in (one.schema, one.kind):
                         self._entries.setdefault(name, (api, one))
 
@@ -78,7 +82,7 @@ class Types:
         api.schemas.check(self._body_schema(operation), resource)
         api.schemas.check_type(operation.schema, resource)
         members = {name: v for name, v in resource.items() if name not in {"id", "href"}}
-        return versions.to_stored(kind, self.version, members, operation.schema)
+        return versions.to_stored(kind, api.contract.version, members, operation.schema)
 
     def check(self, kind: str, resource: Resource, body: Resource) -> None:
         """Hold what would be stored to the types of the contract.
@@ -87,7 +91,7 @@ class Types:
             InvalidBody: An attribute is not of its type.
         """
         api, operation = self._entry(kind, resource)
-        members = versions.from_stored(kind, self.version, body)
+        members = versions.from_stored(kind, api.contract.version, body)
         api.schemas.check_types(operation.schema, members)
 
     def _entry(self, kind: str, resource: Mapping[str, Any]) -> Entry:
