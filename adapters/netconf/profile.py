@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ FOLDER = Path(__file__).with_name("profiles")
 SHIPPED = "tmf-lab-access"
 KINDS: Mapping[str, type] = {"integer": int, "text": str, "boolean": bool}
 WORDS = {int: "a whole number", str: "a text", bool: "true or false"}
+NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,18})?")
 FACTS = frozenset({"name", "software", "serial", "started"})
 
 
@@ -80,11 +81,10 @@ class Attribute:
             return {"true": True, "false": False}.get(word, word)
         if self.kind == "text":
             return word
-        try:
-            number = Decimal(word) * self.scale
-            return int(number) if number == number.to_integral_value() else word
-        except (InvalidOperation, OverflowError, ValueError):
+        if NUMBER.fullmatch(word) is None:
             return word
+        number = Decimal(word) * self.scale
+        return int(number) if number == number.to_integral_value() else word
 
 
 @dataclass(frozen=True, slots=True)
