@@ -115,9 +115,9 @@ class HlrLab:
         """
         log = self._files / "log"
         with log.open("ab") as said:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603
                 # However we end, it ends with the thread that started it.
-                ("setpriv", "--pdeathsig", "KILL", *COMMAND),
+                ("setpriv", "--pdeathsig", "KILL", *COMMAND),  # noqa: S607
                 cwd=self._files,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
