@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import fulfilment, requests, scale
+from benchmarks import fulfilment, planning, requests, scale
 
 if __name__ == "__main__":
     quick = "--quick" in sys.argv
@@ -12,3 +12,5 @@ if __name__ == "__main__":
     scale.main()
     sys.argv[1:] = ["--quick"] if quick else []
     fulfilment.main()
+    sys.argv[1:] = []
+    planning.main()

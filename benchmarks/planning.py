@@ -1,0 +1,107 @@
+"""Planning alone, on one core: orders a second from order and catalogue to a graph of tasks.
+
+``python -m benchmarks.planning``. No database, no network. Processor time is what counts, so what
+else runs on the machine does not; the best of the rounds is printed, and the median.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tmf_apis.fulfilment.offers import Catalogue, Running, RunningService
+from tmf_apis.fulfilment.planning import plan
+from tmf_apis.fulfilment.values import Design, OrderKey
+
+#: Orders a second of one access each, at least.
+BAR = 5000
+Order = dict[str, Any]
+
+
+def catalogue() -> Catalogue:
+    """Return a catalogue of one access, and ten products of it in operation."""
+    values: dict[str, list[Any]] = {
+        "serviceType": ["broadband"],
+        "downstreamSpeed": [100, 1000],
+        "upstreamSpeed": [50],
+    }
+    described = [
+        {"name": name, "characteristicValueSpecification": [{"value": one} for one in choices]}
+        for name, choices in values.items()
+    ]
+    specification = {"id": "access", "productSpecCharacteristic": described}
+    offering = {"id": "fibre", "name": "Fibre", "productSpecification": {"id": "access"}}
+    bundle = {"id": "office", "bundledProductOffering": [{"id": "fibre"}] * 3}
+    rates = {"downstream": 10**8, "upstream": 5 * 10**7}
+    running = {
+        f"p-{number}": Running((RunningService(f"p-{number}", "", rates),), "fibre")
+        for number in range(10)
+    }
+    return Catalogue(
+        {"fibre": offering, "office": bundle}, {"access": specification}, running=running
+    )
+
+
+def item(number: int, action: str = "add", offering: str = "fibre", **product: Any) -> Order:
+    """Return an order item as a customer sends it."""
+    chosen = [{"name": "downstreamSpeed", "value": 1000}]
+    return {
+        "id": str(number),
+        "action": action,
+        "productOffering": {"id": offering},
+        "product": {
+            "place": [{"place": {"id": "site"}}],
+            "productCharacteristic": chosen,
+            **product,
+        },
+    }
+
+
+ORDERS: dict[str, Order] = {
+    "one access": {"productOrderItem": [item(1)]},
+    "an upgrade": {"productOrderItem": [item(1, "modify", id="p-1", place=[])]},
+    "an end": {"productOrderItem": [item(1, "delete", id="p-2")]},
+    "a bundle of three": {"productOrderItem": [item(1, offering="office")]},
+    "1,000 items": {"productOrderItem": [item(number) for number in range(1000)]},
+}
+
+
+def measured(make: Callable[[int], Design], seconds: float) -> float:
+    """Return how often a second something can be done, by processor time."""
+    number, started = 0, time.process_time()
+    while (used := time.process_time() - started) < seconds:
+        for _ in range(20):
+            make(number)
+            number += 1
+    return number / used
+
+
+def main() -> None:
+    """Print orders a second for each kind of order."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured")
+    parser.add_argument("--seconds", type=float, default=0.5, help="length of a round")
+    given = parser.parse_args()
+    known = catalogue()
+    print(f"{'planning alone':24}{'orders/s':>12}{'median':>12}{'tasks':>8}")
+    best: dict[str, float] = {}
+    for name, order in ORDERS.items():
+        fresh = json.loads(json.dumps(order))
+
+        def make(number: int, order: Order = fresh) -> Design:
+            return plan(OrderKey("default", f"o-{number}"), order, known)
+
+        tasks, refused = len(make(0).tasks), make(0).refused
+        if refused:
+            raise SystemExit(f"{name}: {refused}")
+        found = [measured(make, given.seconds) for _ in range(given.rounds)]
+        best[name] = max(found)
+        print(f"{name:24}{best[name]:>12,.0f}{statistics.median(found):>12,.0f}{tasks:>8}")
+    if best["one access"] < BAR:
+        raise SystemExit(f"one access: under {BAR:,} orders/s")
+
+
+if __name__ == "__main__":
+    main()
