@@ -1,0 +1,140 @@
+"""POST /productOrder?dryRun=true over HTTP: what would become of an order; nothing is made."""
+
+import uuid
+
+import pytest
+
+V4, V5 = (f"/tmf-api/productOrderingManagement/{one}/productOrder" for one in ("v4", "v5"))
+CATALOGUE = "/tmf-api/productCatalogManagement/v5"
+INVENTORY = "/tmf-api/resourceInventoryManagement/v5/resource"
+STATUS = {"lastUpdate": "2026-01-01T00:00:00Z", "lifecycleStatus": "Active"}
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    with server.client() as client:
+        yield client
+
+
+def made(client, path, body):
+    response = client.post(path, json=body)
+    assert response.status_code == 201, response.text
+    return response.json()["id"]
+
+
+def offered(client, **values):
+    described = [
+        {
+            "@type": "CharacteristicSpecification",
+            "name": name,
+            "valueType": "string" if isinstance(value, str) else "integer",
+            "characteristicValueSpecification": [
+                {"@type": "CharacteristicValueSpecification", "value": value}
+            ],
+        }
+        for name, value in values.items()
+    ]
+    specification = {"@type": "ProductSpecification", "name": "Access", **STATUS}
+    id = made(client, f"{CATALOGUE}/productSpecification",
+              {**specification, "productSpecCharacteristic": described})  # fmt: skip
+    return {
+        "@type": "ProductOffering",
+        "name": "Fibre",
+        "productSpecification": {"@type": "ProductSpecificationRef", "id": id},
+        **STATUS,
+    }
+
+
+@pytest.fixture(scope="module")
+def fibre(client):
+    """An offering that can be fulfilled."""
+    body = offered(client, serviceType="broadband", downstreamSpeed=100, upstreamSpeed=40)
+    return made(client, f"{CATALOGUE}/productOffering", body)
+
+
+@pytest.fixture(scope="module")
+def site(client):
+    """A place with one free port."""
+    site, tag = uuid.uuid4().hex[:8], uuid.uuid4().hex[:8]
+    address = [{"@type": "StringCharacteristic", "name": "managementAddress", "value": "192.0.2.7"}]
+    gateway = made(client, INVENTORY, {
+        "@type": "PhysicalResource", "category": "accessGateway", "name": f"gw-{tag}",
+        "administrativeState": "unlocked",
+        "place": [{"@type": "RelatedPlaceRefOrValue", "role": "site",
+                   "place": {"@type": "PlaceRef", "id": site}}],
+        "resourceCharacteristic": address,
+    })  # fmt: skip
+    within = {"@type": "ResourceRelationship", "relationshipType": "isContainedIn",
+              "resource": {"@type": "ResourceRef", "id": gateway}}  # fmt: skip
+    made(client, INVENTORY, {
+        "@type": "PhysicalResource", "category": "accessPort", "name": f"port-{tag}",
+        "resourceRelationship": [within],
+    })  # fmt: skip
+    return site
+
+
+def order(fibre, site, count=1, version="v5"):
+    place = {"id": site, "@type": "PlaceRef"}
+    where = {"role": "site", "@type": "RelatedPlaceRefOrValue", "place": place}
+    if version == "v4":
+        where = {"role": "site", "id": site}
+    return {
+        "@type": "ProductOrder",
+        "productOrderItem": [
+            {
+                "@type": "ProductOrderItem",
+                "id": str(number),
+                "action": "add",
+                "productOffering": {"@type": "ProductOfferingRef", "id": fibre},
+                "product": {"@type": "Product", "place": [where]},
+            }
+            for number in range(1, count + 1)
+        ],
+    }
+
+
+@pytest.mark.parametrize(("path", "version"), [(V4, "v4"), (V5, "v5")])
+def test_the_plan_is_answered_and_nothing_is_made(client, fibre, site, path, version):
+    before = client.get(path).headers["X-Total-Count"]
+    response = client.post(f"{path}?dryRun=true", json=order(fibre, site, version=version))
+    assert response.status_code == 200, response.text
+    plan = response.json()["fulfilmentPlan"]
+    assert plan["feasible"], plan
+    (task,) = plan["task"]
+    assert task["setting"] == {"downstream": 100_000_000, "upstream": 40_000_000}
+    assert task["element"]["name"].startswith("gw-")
+    assert task["resource"][0]["name"].startswith("port-")
+    assert "taken away again" in task["undo"]
+    assert client.get(f"{path}/{response.json()['id']}").status_code == 404
+    assert client.get(path).headers["X-Total-Count"] == before
+
+
+def test_what_is_missing_is_said(client, fibre, site):
+    response = client.post(f"{V5}?dryRun=true", json=order(fibre, site, count=2))
+    assert response.status_code == 200
+    plan = response.json()["fulfilmentPlan"]
+    assert not plan["feasible"]
+    (missing,) = plan["missing"]
+    assert missing["orderItemId"] == "2"
+    assert f"no access port is free at {site}" in missing["reason"]
+
+
+def test_a_dry_run_is_held_to_the_law_of_a_real_order(client, fibre, site):
+    wrong = order(fibre, site)
+    wrong["productOrderItem"][0]["quantity"] = -1
+    real, dry = (client.post(path, json=wrong) for path in (V5, f"{V5}?dryRun=true"))
+    assert (real.status_code, dry.status_code) == (400, 400)
+    assert real.json()["message"] == dry.json()["message"]
+    assert client.post(f"{V5}?dryRun=perhaps", json=order(fibre, site)).status_code == 400
+    other = client.post(f"{CATALOGUE}/category?dryRun=true",
+                        json={"@type": "Category", "name": "x", **STATUS})  # fmt: skip
+    assert other.status_code == 400
+
+
+def test_an_offering_that_cannot_be_fulfilled_is_not_launched(client):
+    body = offered(client, serviceType="broadband", downstreamSpeed=100)
+    response = client.post(f"{CATALOGUE}/productOffering", json=body)
+    assert response.status_code == 409
+    assert "upstreamSpeed" in response.json()["message"]
+    draft = {**body, "lifecycleStatus": "In design"}
+    assert client.post(f"{CATALOGUE}/productOffering", json=draft).status_code == 201
