@@ -27,6 +27,7 @@ ROOMS = (
     "network",
     "products",
     "services",
+    "qualification",
 )
 GROUND = ("settings", "errors")
 #: What each package of ``tmf_apis`` may import of the others.

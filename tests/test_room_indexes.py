@@ -7,6 +7,7 @@ from tmf_apis.catalog import room as catalogue
 from tmf_apis.ordering import ROOM as ORDERING
 from tmf_apis.ordering import service_room as service_ordering
 from tmf_apis.products import room as products
+from tmf_apis.qualification import room as qualification
 from tmf_apis.services import room as services
 from tmf_apis.settings import Settings
 from tmf_apis.store.indexes import declared, ensure
@@ -16,7 +17,7 @@ CATALOGUES = [catalogue(Settings(), family=family) for family in FAMILIES]
 ROOMS = (
     *CATALOGUES,
     ORDERING,
-    *(room(Settings()) for room in (service_ordering, products, services)),
+    *(room(Settings()) for room in (service_ordering, products, services, qualification)),
 )
 MODELS = [model for room in ROOMS for model in room.models]
 

@@ -18,6 +18,7 @@ from tmf_apis import (
     network,
     ordering,
     products,
+    qualification,
     services,
 )
 from tmf_apis.events.envelope import Audience, Json, notification
@@ -61,6 +62,7 @@ ROOMS: tuple[Callable[[Settings], Room], ...] = (
     inventory.room,
     products.room,
     services.room,
+    qualification.room,
     alarms.room,
     network.room,
 )
