@@ -101,6 +101,7 @@ class AdapterContract:
     async def test_it_is_an_adapter(self, adapter: Adapter) -> None:
         assert isinstance(adapter, Adapter)
         assert adapter.capabilities <= base.CAPABILITIES
+        assert base.EFFECT not in adapter.capabilities or isinstance(adapter, base.Measuring)
 
     async def test_it_says_what_it_is(self, adapter: Adapter) -> None:
         facts = await adapter.probe()
