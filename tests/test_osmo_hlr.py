@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+from contextlib import suppress
 from dataclasses import asdict
 
 import pytest
@@ -254,6 +255,17 @@ async def test_a_restart_between_two_questions_is_not_noticed(hlr, lab):
     assert (await hlr.verify(SUBSCRIBER)).good
     assert (await hlr.probe()).software.startswith("OsmoHLR")
     assert len(await hlr.services()) == 1
+
+
+@needs_hlr
+async def test_an_answer_that_nobody_waits_for_is_not_given_to_the_next_question(hlr):
+    await provide(hlr, SUBSCRIBER)
+    for _ in range(20):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.0001):
+                await hlr.services()
+        assert (await hlr.probe()).software.startswith("OsmoHLR")
+        assert (await hlr.verify(SUBSCRIBER)).good
 
 
 @needs_hlr

@@ -25,6 +25,7 @@ from adapters.lab.network import PATH, run
 from adapters.lab.switch import SCHEMA, SwitchLab, missing
 from adapters.ovsdb import OvsdbSwitch, changes
 from adapters.ovsdb.jsonrpc import Broken, Splitter
+from adapters.ovsdb.session import parse
 from adapters.testing import AdapterContract, provide
 from adapters.values import Intent, Target
 
@@ -531,6 +532,47 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=5,
 )
+ODD = st.sampled_from(
+    [None, 7, -1.5, "x", [], {}, True, ["set", []], ["set", 7], ["map", []], ["map", [7]],
+     ["map", {}], ["uuid", []], ["set", [["uuid", "u"], 7]], ["map", [[0, ["set", []]]]], 1e999]
+)  # fmt: skip
+
+
+ROWS = {
+    table: st.fixed_dictionaries(
+        {column: ODD | st.just(good) for column, good in {"_uuid": ["uuid", "u"], **row}.items()}
+    )
+    for table, row in {
+        "Open_vSwitch": {"cur_cfg": 1, "next_cfg": 1, "ovs_version": "3", "external_ids": 7},
+        "Bridge": {"name": "b", "datapath_type": ""},
+        "Port": {
+            "name": "p", "tag": 7, "vlan_mode": ["set", []], "trunks": ["set", []],
+            "qos": ["uuid", "u"], "external_ids": ["map", [["service", "s"]]],
+            "interfaces": ["uuid", "u"],
+        },
+        "Interface": {
+            "name": "p", "type": "", "admin_state": "up", "link_state": "up", "link_speed": 1,
+            "mac_in_use": "m", "ofport": 1, "error": ["set", []], "ingress_policing_rate": 0,
+            "statistics": ["map", [["rx_bytes", 7]]],
+        },
+        "QoS": {
+            "type": "linux-htb", "other_config": ["map", [["max-rate", "7"]]],
+            "queues": ["map", [[0, ["uuid", "q"]]]], "external_ids": ["map", []],
+        },
+    }.items()
+}  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.tuples(*(st.lists(row, max_size=2) for row in ROWS.values())))
+def test_a_database_with_odd_values_is_refused_or_can_be_looked_at(tables):
+    with suppress(Broken):
+        switch = parse([{"rows": rows} for rows in tables])
+        for row in switch.ports.values():
+            state = switch.state(row)
+            if "vlan" in state:
+                wanted = {**state, "tag": "t", "vlan": 9, "downstream": 5, "enabled": False}
+                assert json.dumps(changes.of(switch, row, wanted))
 
 
 @settings(max_examples=25, deadline=None)

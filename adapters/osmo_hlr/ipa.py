@@ -102,7 +102,7 @@ class Link:
             async with asyncio.timeout(self._timeout):
                 self._streams = await asyncio.open_connection(*self._endpoint)
         except (OSError, UnicodeError) as error:  # UnicodeError: no host has such a name
-            raise Broken(f"cannot connect: {error}") from error
+            raise Broken(f"cannot connect: {error or 'no answer in time'}") from error
         self._splitter = Splitter()
         self._frames.clear()
         return True
@@ -155,7 +155,7 @@ class Link:
                 octets = await reader.read(LARGEST)
         except OSError as error:
             await self.close()
-            raise Broken(f"no answer: {error or type(error).__name__}") from error
+            raise Broken(str(error) or "no answer in time") from error
         if not octets:
             await self.close()
             raise Broken("the connection was closed")

@@ -41,6 +41,7 @@ class Register:
         if unknown := sorted(set(target.options) - OPTIONS):
             raise Misconfigured(target.name, f"no such option: {', '.join(unknown)}")
         self._name, self._secret = target.name, secret
+        self._keys: dict[str, Keys | None] = {}
         self._timeout = float(target.options.get("timeout", 2))
         self.endpoint = target.endpoint(CTRL_PORT)
         self.can_be_asked = target.options.get("gsup") != "none"
@@ -62,7 +63,9 @@ class Register:
 
     def keys(self, imsi: str) -> Keys | None:
         """Return the keys that the credentials have for a subscriber, if any."""
-        return keys_of(imsi, self._secret, self._name)
+        if imsi not in self._keys:
+            self._keys[imsi] = keys_of(imsi, self._secret, self._name)
+        return self._keys[imsi]
 
     def probe(self, imsi: str) -> Probe:
         """Return a serving node that asks for a subscriber."""

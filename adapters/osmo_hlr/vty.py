@@ -19,6 +19,7 @@ PASSWORD = b"Password: "
 ROW = re.compile(r"(\d+) +(none|\d+) +(\d+) +([\d-]+) +(CS)?(PS)? *")
 LARGEST = 256 * 1024 * 1024  # octets of one answer
 CHUNK = 65536
+TAIL = 256  # no prompt is longer
 
 
 class WrongPassword(Broken):
@@ -114,8 +115,16 @@ class Vty:
             await self._open()
             return await self._give(text)
         except OSError as error:
-            await self.close()
-            raise error if isinstance(error, Broken) else Broken(str(error)) from error
+            self._drop()
+            raise error if isinstance(error, Broken) else Broken(_why(error)) from error
+        except asyncio.CancelledError:
+            self._drop()  # what is still to come answers nobody's next question
+            raise
+
+    def _drop(self) -> None:
+        if self._streams is not None:
+            self._streams[1].transport.abort()
+            self._streams = None
 
     async def _open(self) -> None:
         if self._streams is not None and not self._streams[0].at_eof():
@@ -164,7 +173,11 @@ class Vty:
             if not piece:
                 raise Broken("the connection was closed")
             octets += piece
-            tail = plain(bytes(octets[-CHUNK:]))
+            tail = plain(bytes(octets[-TAIL:]))
             if tail.endswith(PASSWORD) or end.search(tail):
                 return plain(bytes(octets))
         raise Broken("what answers there is no HLR")
+
+
+def _why(error: OSError) -> str:
+    return str(error) or "no answer in time"

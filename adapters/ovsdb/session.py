@@ -2,12 +2,13 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from adapters.credentials import Secret
 from adapters.errors import Conflict, Misconfigured, Rejected, Unreachable
+from adapters.ovsdb import views
 from adapters.ovsdb.changes import Operation
 from adapters.ovsdb.jsonrpc import Broken, Connection, Failed
 from adapters.ovsdb.rows import COLUMNS, Switch
@@ -91,9 +92,8 @@ class Session:
             with self._errors():
                 await self._connection.open()
                 (found,) = await self._connection.transact(look)
-            rows = found.get("rows") or [{"cur_cfg": 0, "next_cfg": 0}]
-            if rows[0]["cur_cfg"] >= rows[0]["next_cfg"]:
-                return True
+                if _taken_over(found):
+                    return True
             if asyncio.get_running_loop().time() > end:
                 return False
             await asyncio.sleep(PAUSE)
@@ -129,16 +129,33 @@ class Watch:
             await self._connection.changed()
 
 
+def _taken_over(found: Mapping[str, Any]) -> bool:
+    try:
+        return all(int(row["cur_cfg"]) >= int(row["next_cfg"]) for row in found["rows"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise Broken("what answers there is no switch's database") from error
+
+
 async def _read(connection: Connection) -> Switch:
     questions: list[dict[str, Any]] = [
         {"op": "select", "table": table, "where": [], "columns": ["_uuid", *columns]}
         for table, columns in COLUMNS.items()
     ]
-    answers = await connection.transact(*questions)
+    return parse(await connection.transact(*questions))
+
+
+def parse(answers: Sequence[Mapping[str, Any]]) -> Switch:
+    """Return the switch of which the tables of ``COLUMNS`` were read.
+
+    Raises:
+        Broken: They are not a switch's.
+    """
     try:
-        return Switch.of([one["rows"] for one in answers])
-    except (KeyError, TypeError, AttributeError) as error:
+        switch = Switch.of([one["rows"] for one in answers])
+        views.check(switch)
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise Broken("what answers there is no switch's database") from error
+    return switch
 
 
 def _tls(target: Target, secret: Secret) -> ssl.SSLContext | None:

@@ -5,7 +5,16 @@ from datetime import UTC, datetime
 
 from adapters import mib
 from adapters.observations import RawFault, Sample
-from adapters.ovsdb.rows import Switch, first, pairs, service, uuid, works
+from adapters.ovsdb.rows import (
+    PORT_COLUMNS,
+    Switch,
+    first,
+    members,
+    pairs,
+    service,
+    uuid,
+    works,
+)
 from adapters.values import Component, Facts, Observed
 
 SETTINGS = ("vlan", "downstream", "upstream", "enabled")
@@ -18,6 +27,27 @@ COUNTERS = (
     ("discards_in", "rx_dropped", "packets"),
     ("discards_out", "tx_dropped", "packets"),
 )
+
+
+def check(switch: Switch) -> None:
+    """Look at everything once, so that whatever looks later finds values of the right type.
+
+    Raises:
+        KeyError: A column is missing; or ``ValueError``, ``TypeError``, ``AttributeError``,
+            ``OverflowError``: it is not of its type.
+    """
+    components(switch)
+    services(switch)
+    conditions("", switch)
+    list(counters(switch, (), datetime.now(UTC)))
+    for row in switch.ports.values():
+        switch.port(row, access=switch.carries_services(row))
+        for column in PORT_COLUMNS:
+            row[column]
+    for shaper in switch.shapers.values():
+        for column in ("type", "other_config", "queues"):
+            shaper[column]
+        [members(one)[0] for one in pairs(shaper["queues"]).values()]
 
 
 def facts(switch: Switch) -> Facts:
