@@ -95,17 +95,21 @@ async def commit(session: Session, within: float | None, name: str) -> str:
 
 
 async def extend(session: Session, within: float, name: str) -> str:
-    """Give a commit that waits to be confirmed more time; return "" where none waits."""
-    token = name if session.can(PERSIST) else f"{OF_SESSION}{session.number}"
-    timeout = f"<confirm-timeout>{max(1, math.ceil(within))}</confirm-timeout>"
-    if token.startswith(OF_SESSION):
-        return ""  # another <commit> would start a new one, or last for good
-    with suppress(Rejected, Conflict):
+    """Give a commit that waits to be confirmed more time.
+
+    Returns:
+        What ``confirm`` needs; empty where no commit of this name waits.
+    """
+    inside = f"<confirmed/><confirm-timeout>{max(1, math.ceil(within))}</confirm-timeout>"
+    token = f"{OF_SESSION}{session.number}"
+    if session.can(PERSIST):
+        inside, token = f"{inside}<persist-id>{escape(name)}</persist-id>", name
+    try:
         await session.call("<discard-changes/>")
-        inside = f"<confirmed/>{timeout}<persist-id>{escape(name)}</persist-id>"
         await session.call(f"<commit>{inside}</commit>")
-        return token
-    return ""
+    except Rejected:
+        return ""
+    return token
 
 
 async def confirm(session: Session, token: str) -> bool:
@@ -127,6 +131,6 @@ async def _decide(session: Session, token: str, request: Callable[[str], str]) -
     try:
         await session.call("<discard-changes/>")  # a commit would take a stranger's edits along
         await session.call(request(inside))
-    except (Rejected, Conflict):
+    except Rejected:
         return False
     return True

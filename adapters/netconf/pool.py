@@ -53,7 +53,8 @@ class Lease:
 
     def __init__(self, key: Key, make: Callable[[], Awaitable[Session]], idle: float) -> None:
         self._make, self._idle = make, idle
-        self._one = _all().setdefault(key, _Held())
+        self._key, self._all = key, _all()
+        self._one = self._all.setdefault(key, _Held())
         self._one.users += 1
         if self._one.closing is not None:
             self._one.closing.cancel()
@@ -72,7 +73,11 @@ class Lease:
         if self._one.users > 0:
             return
         if self._idle > 0:
-            loop = asyncio.get_running_loop()
-            self._one.closing = loop.call_later(self._idle, self._one.close)
+            self._one.closing = asyncio.get_running_loop().call_later(self._idle, self._end)
         else:
-            self._one.close()
+            self._end()
+
+    def _end(self) -> None:
+        self._one.close()
+        if self._all.get(self._key) is self._one:
+            del self._all[self._key]

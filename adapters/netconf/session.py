@@ -63,7 +63,10 @@ class Session:
     def close(self) -> None:
         """End it; the server gives back its locks. May be called twice."""
         self._link.lost.set()
-        self._link.close()
+        try:
+            _threads().submit(self._link.close)  # it waits for a thread of the library's
+        except RuntimeError:  # the interpreter ends
+            self._link.close()
 
     async def call(self, body: str, *, patience: float = 0) -> Element:
         """Send a request and return its reply.
