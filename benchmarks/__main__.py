@@ -14,3 +14,6 @@ if __name__ == "__main__":
     fulfilment.main()
     sys.argv[1:] = []
     planning.main()
+    sys.argv[1:] = ["--quick"] if quick else []
+    discovery.main()
+    audit.main()

@@ -1,0 +1,91 @@
+"""Discovery of many SNMP elements in parallel: elements a second, ports a second, memory.
+
+``python -m benchmarks.discovery``: the elements are simulated, in a process beside this one, each
+at a loopback address of its own; the database is the embedded one.
+"""
+
+import argparse
+import asyncio
+import json
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from adapters.credentials import Credentials
+from benchmarks import elements
+from tmf_apis.engine import CONTRACTS, Engine
+from tmf_apis.network.targets import Place
+from tmf_apis.reconciliation.discovery import Candidate, Discovery, Found
+from tmf_apis.rest.contracts import load
+from tmf_apis.rest.desk import Desks
+from tmf_apis.rest.law import Desk
+from tmf_apis.settings import Settings
+from tmf_apis.store.connection import connect
+from tmf_apis.store.embedded import Mongod
+
+OPTIONS = {"timeout": "5", "retries": "2"}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="50 elements")
+    parser.add_argument("--elements", type=int, help="how many")
+    parser.add_argument("--ports", type=int, default=24, help="access ports of each")
+    options = parser.parse_args()
+    count = options.elements or (50 if options.quick else 500)
+    with elements.running(count, options.ports), house() as (desk, credentials, _):
+        print(f"\nDiscovery of {count} elements with {options.ports + 1} ports each, over SNMP")
+        for what in ("new", "again"):
+            _measure(what, desk, credentials, count, options.ports + 1)
+
+
+@contextmanager
+def house() -> Iterator[tuple[Desk, Credentials, Engine]]:
+    """Give a desk on an empty database, and credentials of simulated elements."""
+    with tempfile.TemporaryDirectory(prefix="tmf-bench-") as name:
+        folder = Path(name)
+        file = folder / "credentials.json"
+        file.write_text(json.dumps({"bench": {"community": elements.COMMUNITY}}))
+        settings = Settings(data_dir=folder / "data")
+        settings.data_dir.mkdir()
+        mongod = Mongod(settings)
+        mongod.start()
+        try:
+            database = connect(settings, mongod.uri)
+            engine = Engine(settings, load(CONTRACTS, folder / "cache"), database)
+            engine.prepare()
+            yield Desks(engine.writes, "bench").staff("default"), Credentials(file), engine
+            database.client.close()
+        finally:
+            mongod.stop()
+
+
+def discovered(desk: Desk, credentials: Credentials, count: int) -> Found:
+    """Discover all elements."""
+    candidates = [
+        Candidate(
+            Place(f"{elements.address(n)}:{elements.PORT}", named=True), "snmp", ("bench",), OPTIONS
+        )
+        for n in range(count)
+    ]
+    return asyncio.run(Discovery(desk, credentials).run(candidates))
+
+
+def _measure(what: str, desk: Desk, credentials: Credentials, count: int, ports: int) -> None:
+    started, busy = time.perf_counter(), time.process_time()
+    found = discovered(desk, credentials, count)
+    took, busy = time.perf_counter() - started, time.process_time() - busy
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"  {what:6} {took:6.1f} s  {count / took:6.1f} elements/s  {count * ports / took:7.0f} "
+        f"ports/s  {1000 * busy / count:6.1f} ms of ours an element  {memory:5.0f} MB  "
+        f"{found.counts}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Simulated elements, many in one process, each at a loopback address of its own.
+
+``python -m benchmarks.elements ELEMENTS PORTS SERVICES`` serves them until its input ends. The
+first SERVICES access ports of each have a service.
+"""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from subprocess import PIPE, Popen
+from typing import IO
+
+from adapters.simulator import SimulatedGateway
+from adapters.wire.agent import Variables
+from benchmarks.requests import ROOT
+
+PORT = 10161
+COMMUNITY = "bench"
+DOWN, UP = 100_000, 20_000
+
+
+def address(number: int) -> str:
+    """Return the address of an element.
+
+    >>> address(300)
+    '127.16.1.44'
+    """
+    return f"127.16.{number // 256}.{number % 256}"
+
+
+class StillGateway(SimulatedGateway):
+    """One whose tables do not change while they are read, so that reading costs it little."""
+
+    _kept: Variables | None = None
+
+    def _variables(self) -> Variables:
+        if self._kept is None:
+            self._kept = super()._variables()
+        return self._kept
+
+
+async def _serve(elements: int, ports: int, services: int) -> None:
+    for number in range(elements):
+        one = StillGateway(
+            f"gw-{number:04}", ports=ports, address=(address(number), PORT), community=COMMUNITY
+        )
+        for port in range(1, services + 1):
+            it = one.port(f"sub{port}")
+            it.tag, it.down, it.up = f"s-{number:04}-{port}", DOWN, UP
+        await one.__aenter__()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+@contextmanager
+def running(elements: int, ports: int, services: int = 0) -> Iterator[None]:
+    """Run elements in a process beside this one."""
+    command = [sys.executable, "-m", "benchmarks.elements", *map(str, (elements, ports, services))]
+    process = Popen(command, stdin=PIPE, stdout=PIPE, cwd=ROOT)  # noqa: S603 - ourselves
+    output: IO[bytes] = process.stdout  # type: ignore[assignment]
+    try:
+        if output.readline() != b"ready\n":
+            raise RuntimeError("the simulated elements did not start")
+        yield
+    finally:
+        process.communicate()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(*map(int, sys.argv[1:])))

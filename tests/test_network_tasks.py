@@ -1,0 +1,151 @@
+"""Discovery, audits and remedies as clients ask for them: over HTTP, done by the worker."""
+
+import asyncio
+import json
+import threading
+import uuid
+from contextlib import contextmanager
+
+import pytest
+
+from adapters.simulator import SimulatedGateway
+from tests.house import INVENTORY, eventually, house
+from tmf_apis.engine import CONTRACTS, Engine
+from tmf_apis.reconciliation.schedule import Schedule, tenants
+from tmf_apis.rest.contracts import load
+from tmf_apis.rest.desk import Desks
+from tmf_apis.settings import Settings
+
+NETWORK = "/networkOperations/v5"
+LAB = {"lab": {"community": "simulated"}, "wrong": {"community": "wrong"}}
+
+
+@contextmanager
+def gateway(name, address, **more):
+    """A simulated gateway in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    made = SimulatedGateway(name, address=(address, 0), **more)
+    asyncio.run_coroutine_threadsafe(made.__aenter__(), loop).result(10)
+    try:
+        yield made
+    finally:
+        asyncio.run_coroutine_threadsafe(made.__aexit__(None, None, None), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, mongodb_uri, _client):
+    folder = tmp_path_factory.mktemp("network")
+    file = folder / "credentials.json"
+    file.write_text(json.dumps(LAB))
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with house(folder, mongodb_uri, name, TMF_CREDENTIALS_FILE=str(file)) as running:
+        yield running
+    _client.drop_database(name)
+
+
+def done(served, kind, **attributes):
+    """Ask for a task and return it when it has ended."""
+    path = f"{NETWORK}/{kind[0].lower()}{kind[1:]}"
+    made = served.post(path, {"@type": kind, **attributes})
+    assert made["state"] == "acknowledged"
+
+    def ended():
+        found = served.get(f"{path}/{made['id']}")
+        return found if found["state"] in {"done", "terminatedWithError"} else None
+
+    return eventually(ended)
+
+
+def test_a_network_is_discovered_audited_and_set_right(served):
+    with gateway("gw-n", "127.0.3.1", ports=3) as running:
+        address = "{}:{}".format(*running.address)
+        found = done(
+            served, "NetworkDiscovery",
+            target=[address, "127.0.3.9:9"],
+            credentials=["wrong", "lab"],
+            adapterOptions={"timeout": "0.3", "retries": "0"},
+            place={"@type": "EntityRef", "id": "site-7"},
+        )  # fmt: skip
+        assert (found["state"], found["found"], found["created"]) == ("done", 1, 1)
+        assert (found["unreachable"], found["percentComplete"]) == (["127.0.3.9:9"], 100)
+        (created,) = (one for one in found["element"] if one["outcome"] == "created")
+        assert created["name"] == "gw-n"
+        ports = served.get(f"{INVENTORY}/resource", category="accessPort", limit=10)
+        assert len(ports) == 3
+        assert ports[0]["place"][0]["place"]["id"] == "site-7"
+
+        running.port("sub1").tag = "s-unknown"
+        audit = done(served, "NetworkAudit", elementId=["gw-n"])
+        assert (audit["differences"], audit["checked"]) == (1, 0)
+        (difference,) = audit["difference"]
+        assert difference["type"] == "unknownOnElement"
+        assert running.port("sub1").tag == "s-unknown"
+        resolved = done(
+            served, "ResolveDifference",
+            audit={"@type": "EntityRef", "id": audit["id"]},
+            differenceId=[difference["id"]],
+            remedy="correctNetwork",
+        )  # fmt: skip
+        assert (resolved["resolved"], resolved["failed"]) == (1, 0)
+        assert running.port("sub1").tag == ""
+        assert done(served, "NetworkAudit")["differences"] == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("10.0.0.0/8", "at most 4096"),
+        ("198.18.0.9-198.18.0.1", "no range"),
+        ("no such place", "no address"),
+        ("198.18.0.300", "no address"),
+        ("198.18.0.1:99999", "no address"),
+        ("198.18.0.1/99", "no block"),
+        ("file:///etc/passwd", "no block"),
+    ],
+)
+def test_what_is_no_place_of_an_element_is_refused(api, target, why):
+    body = {"@type": "NetworkDiscovery", "target": [target]}
+    answer = api.post(f"/tmf-api{NETWORK}/networkDiscovery", json=body)
+    assert answer.status_code == 400
+    assert why in answer.json()["message"]
+
+
+def test_a_remedy_needs_an_audit(api):
+    body = {"@type": "ResolveDifference", "audit": {"@type": "EntityRef", "id": "none"}}
+    path = f"/tmf-api{NETWORK}/resolveDifference"
+    answer = api.post(path, json={**body, "remedy": "openTask"})
+    assert answer.status_code == 422
+
+
+def test_a_party_has_no_business_on_the_network(authenticated_server, tenant):
+    token = authenticated_server.token(tenant=tenant, parties=["alice"])
+    with authenticated_server.client(token) as alice:
+        for kind in ("NetworkDiscovery", "NetworkAudit"):
+            path = f"/tmf-api{NETWORK}/{kind[0].lower()}{kind[1:]}"
+            assert alice.post(path, json={"@type": kind}).status_code == 403
+
+
+def test_the_schedule_makes_one_task_a_period(database, tmp_path):
+    contracts = load(CONTRACTS, tmp_path / "cache")
+    settings = Settings(mongodb_database=database.name, data_dir=tmp_path)
+    engine = Engine(settings, contracts, database)
+    desks = Desks(engine.writes, "test")
+    desk = desks.staff("default")
+    desk.create("Resource", {"@type": "PhysicalResource", "category": "accessGateway"})
+    intervals = {"NetworkAudit": (60.0, {"remedy": "none"}), "NetworkDiscovery": (0.0, {})}
+    workers = [Schedule(desks, lambda: tenants(database), None, intervals) for _ in range(2)]
+    assert [one.make(now) for now in (600.0, 659.0, 660.0) for one in workers] == [1, 0, 0, 0, 1, 0]
+    assert desk.find("NetworkDiscovery", {}) == []
+    first = desk.get("NetworkAudit", "scheduled-10")
+    old = {**first, "creationDate": "2020-01-01T00:00:00.000Z"}
+    desk.change("NetworkAudit", first["id"], lambda _: old)
+    asked = desk.create("NetworkAudit", {"@type": "NetworkAudit"})
+    workers[0].make(720.0)
+    assert {one["id"] for one in desk.find("NetworkAudit", {})} == {
+        *("scheduled-11", "scheduled-12", asked["id"]),
+    }
