@@ -18,15 +18,15 @@ ALARM_TASKS = {
 }
 #: Tasks that the worker begins to work on at once.
 WORKED = {
-    "ImportJob",
-    "ExportJob",
-    "ServiceImportJob",
-    "ServiceExportJob",
-    "ResourceImportJob",
-    "ResourceExportJob",
-    "NetworkDiscovery",
-    "NetworkAudit",
-    "ResolveDifference",
+    *("ImportJob", "ExportJob", "ServiceImportJob", "ServiceExportJob"),
+    *("ResourceImportJob", "ResourceExportJob"),
+    *("NetworkDiscovery", "NetworkAudit", "ResolveDifference"),
+}
+#: Kinds that are like another in everything that the tests of all collections look at.
+ALIKE = {
+    *("ServiceCatalog", "ServiceCandidate", "ServiceExportJob", "QueryServiceQualification"),
+    *("ResourceCatalog", "ResourceCategory", "ResourceCandidate"),
+    *("ResourceImportJob", "ResourceExportJob"),
 }
 
 
@@ -168,5 +168,5 @@ def find(contract, resource):
 
 
 def having(*actions):
-    """The collections that have some operations, as parameters of a test."""
-    return [c for c in ALL if set(actions) <= set(c.operations)]
+    """The collections that have some operations, as parameters of a test; of those alike one."""
+    return [c for c in ALL if set(actions) <= set(c.operations) and c.kind not in ALIKE]

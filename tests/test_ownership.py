@@ -11,9 +11,10 @@ from tests.running import ALL as SCOPES
 CATALOG = "/tmf-api/productCatalogManagement/v5"
 ORDER = "/tmf-api/productOrderingManagement/v5/productOrder"
 BULK = {"Content-Type": "application/json-patch+json"}
+CATALOGUES = {"TMF620", "TMF633", "TMF634"}
 #: Collections in which a party may have something.
-OWNED = [c for c in having("create") if c.contract.number not in {"TMF620", "TMF678", "NETWORK"}]
-CATALOGUE = [c for c in having("create", "patch") if c.contract.number == "TMF620"]
+OWNED = [c for c in having("create") if c.contract.number not in {*CATALOGUES, "TMF678", "NETWORK"}]
+CATALOGUE = [c for c in having("create", "patch") if c.contract.number in CATALOGUES]
 DELETABLE = [c for c in OWNED if {"patch", "delete"} <= set(c.operations)]
 
 

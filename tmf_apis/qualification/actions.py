@@ -3,10 +3,9 @@
 Nothing is reserved: an answer says what could be had at that moment.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from tmf_apis.errors import NotFound
 from tmf_apis.qualification import rules
 from tmf_apis.qualification.rules import Reason
 from tmf_apis.rest.cycles import DEEPEST
@@ -14,35 +13,32 @@ from tmf_apis.rest.law import Desk, Resource, rfc3339
 
 #: Most services that one query answers with, and most that one service consists of.
 MOST = 100
+#: Says why a service cannot be had as things are.
+Obstacles = Callable[[Desk, Mapping[str, Any]], Iterable[str]]
 
 
-def answer(kind: str, desk: Desk, old: Resource | None, new: Resource | None) -> None:
-    """Answer a question that was asked; safe to repeat."""
-    if old is not None or new is None:
-        return
-    try:
-        task = desk.get(kind, new["id"])
-    except NotFound:
-        return
-    if task["state"] in rules.TASK.final:
-        return
+def answer(kind: str, obstacles: Obstacles | None, desk: Desk, task: Resource) -> Resource:
+    """Answer a question; what POST /checkServiceQualification does."""
     work = _checked if kind == "CheckServiceQualification" else _queried
-    found = work(desk, task)
     now = rfc3339(desk.now)
-    made = {**found, "effectiveQualificationDate": now, "state": "done"}
-    desk.change(kind, task["id"], lambda stored: {**stored, **made})
+    return {
+        **task,
+        **work(desk, task, obstacles),
+        "effectiveQualificationDate": now,
+        "state": "done",
+    }
 
 
-def _checked(desk: Desk, task: Resource) -> Resource:
+def _checked(desk: Desk, task: Resource, obstacles: Obstacles | None) -> Resource:
     explain = task.get("provideUnavailabilityReason") is True
     items = [
-        rules.answered(item, reasons(desk, item.get("service") or {}), explain=explain)
+        rules.answered(item, reasons(desk, item.get("service") or {}, obstacles), explain=explain)
         for item in task["serviceQualificationItem"]
     ]
     return {"serviceQualificationItem": items, "qualificationResult": rules.result(items)}
 
 
-def _queried(desk: Desk, task: Resource) -> Resource:
+def _queried(desk: Desk, task: Resource, obstacles: Obstacles | None) -> Resource:
     wanted = (task.get("searchCriteria") or {}).get("service") or {}
     id = (wanted.get("serviceSpecification") or {}).get("id")
     query: dict[str, Any] = {"lifecycleStatus": {"$in": ["Active", "Launched", "active"]}}
@@ -57,7 +53,7 @@ def _queried(desk: Desk, task: Resource) -> Resource:
         reference = {"id": one["id"], "name": one.get("name", one["id"])}
         reference["@referredType"] = "ServiceSpecification"
         service = {**wanted, "serviceSpecification": reference}
-        if one["id"] not in parts and not list(reasons(desk, service)):
+        if one["id"] not in parts and not list(reasons(desk, service, obstacles)):
             items.append({"id": str(len(items) + 1), "service": service})
     return {"serviceQualificationItem": items}
 
@@ -70,14 +66,20 @@ def _related(specification: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def reasons(desk: Desk, service: Mapping[str, Any]) -> Iterator[Reason]:
+def reasons(
+    desk: Desk, service: Mapping[str, Any], obstacles: Obstacles | None = None
+) -> Iterator[Reason]:
     """Yield why a service cannot be had; nothing where it can."""
     id = (service.get("serviceSpecification") or {}).get("id")
     if not isinstance(id, str):
         yield Reason("noSpecification", "the service names no specification")
         return
     places = rules.places(service)
-    for category in sorted(_categories(whole := list(_below(desk, id)), desk)):
+    whole = list(_below(desk, id))
+    if obstacles and not any(isinstance(one, Reason) for one in whole):
+        yield from (Reason("notFeasible", one) for one in obstacles(desk, service))
+        return
+    for category in sorted(_categories(whole, desk)):
         if not _free(desk, category, places):
             where = f" at {', '.join(places)}" if places else ""
             yield Reason("noResource", f"no {category} is free{where}")

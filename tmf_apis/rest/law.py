@@ -236,6 +236,8 @@ class Law:
         concerns: Whether a write calls for ``after``; asked with the old and the new resource.
         act: The deed of a task resource (POST /cancelProductOrder ...), called with the desk and
             the task before it is stored; what it returns is stored and answered.
+        surveys: ``act`` sees the whole of the tenant, whoever asks; what it answers must tell a
+            party no more than that something is there or not.
         rehearse: What would become of a new resource, for a client that asks with ``dryRun``:
             called with a desk that sees the whole tenant, the client's own desk and the resource
             as it would be stored; returns an attribute of the answer by name. Writes nothing.
@@ -258,6 +260,7 @@ class Law:
     after: Callable[[Desk, Resource | None, Resource | None], None] | None = None
     concerns: Callable[[Resource | None, Resource | None], bool] = _always
     act: Callable[[Desk, Resource], Resource] | None = None
+    surveys: bool = False
     rehearse: Callable[[Desk, Desk, Resource], Mapping[str, Any]] | None = None
     begin: Callable[[Desk, Resource], None] | None = None
     parties: Callable[[Resource], Iterable[str]] | None = None

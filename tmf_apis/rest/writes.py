@@ -125,7 +125,8 @@ class Writes:
         if law.check:
             law.check(self._staff(identity, circumstances), None, body)
         if law.act and not circumstances.system:
-            body = law.act(self.desk(identity, circumstances), body)
+            survey = self._staff if law.surveys else self.desk
+            body = law.act(survey(identity, circumstances), body)
         if check:
             check(body)
         document = self._document(identity, kind, id, body, loose=_loose(circumstances))
