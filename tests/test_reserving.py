@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tmf_apis.engine import CONTRACTS, Engine
-from tmf_apis.fulfilment import holdings, reserving, shares
+from tmf_apis.fulfilment import holdings, qualifying, reserving, shares
 from tmf_apis.fulfilment.ports import holder_of, service_of
 from tmf_apis.fulfilment.values import Need, OrderKey, Refused, Task
 from tmf_apis.rest.contracts import load
@@ -316,6 +316,49 @@ def test_feasibility_touches_nothing_and_says_all_that_is_missing(desk):
     assert [(one.item, one.slot) for one in missing] == [("2", "uplink"), ("3", "uplink")]
     assert "50 Mbit/s left" in missing[0].reason
     assert reserving.feasible(desk, key(desk), tasks[:1]) == []
+
+
+def described(desk):
+    """A service "line" of a port, 100 Mbit/s unless the customer says more."""
+    status = {"lifecycleStatus": "active"}
+    mbit = [{"value": one, "unitOfMeasure": "Mbit/s"} for one in (100, 200)]
+    speed = {"name": "downstream", "characteristicValueSpecification": mbit}
+    line = {"id": "line", "name": "line", "specCharacteristic": [speed], **status}
+    takes = [{"id": "port"}, {"id": "uplink"}]
+    desk.create("ServiceSpecification", {**line, "resourceSpecification": takes})
+    on = [{"id": "gateway", "relationshipType": "isContainedIn"}]
+    drawn = {"relationshipType": "mapsFrom", "name": "downstream"}
+    bandwidth = {
+        "name": "bandwidth",
+        "resourceSpecCharacteristicValue": [{"unitOfMeasure": "bit/s"}],
+        "resourceSpecCharRelationship": [drawn],
+    }
+    for id, category, more in (
+        ("gateway", GATEWAY, {}),
+        ("port", "accessPort", {"resourceSpecRelationship": on}),
+        ("uplink", "uplink", {"resourceSpecRelationship": on,
+                              "resourceSpecCharacteristic": [bandwidth]}),
+    ):  # fmt: skip
+        desk.create("ResourceSpecification", {"id": id, "category": category, **status, **more})
+
+
+def test_a_service_is_qualified_by_what_an_order_for_it_would_find(desk):
+    described(desk)
+    gateway(desk, uplink=150, site="north")
+
+    def ask(site, speed=None):
+        chosen = [{"name": "downstream", "value": speed}] if speed else []
+        return qualifying.obstacles(desk, {
+            "serviceSpecification": {"id": "line"}, "place": [{"id": site}],
+            "serviceCharacteristic": chosen,
+        })  # fmt: skip
+
+    before = resources(desk)
+    assert ask("north") == []
+    assert "no access port is free at south" in ask("south")[0]
+    assert "has 150 Mbit/s left of 150, 200 are wanted" in ask("north", 200)[0]
+    assert "has no downstream 300" in ask("north", 300)[0]
+    assert resources(desk) == before
 
 
 def test_orders_at_once_never_get_the_same(desks, desk):

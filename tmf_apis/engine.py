@@ -24,7 +24,7 @@ from tmf_apis import (
 from tmf_apis.events.envelope import Audience, Json, notification
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.subscriptions import Subscriptions, Wanted
-from tmf_apis.fulfilment import launching, rehearsing
+from tmf_apis.fulfilment import launching, qualifying, rehearsing
 from tmf_apis.rest import versions
 from tmf_apis.rest.attributes import Attributes
 from tmf_apis.rest.completion import Completion
@@ -62,7 +62,7 @@ ROOMS: tuple[Callable[[Settings], Room], ...] = (
     inventory.room,
     products.room,
     services.room,
-    qualification.room,
+    partial(qualification.room, obstacles=qualifying.obstacles),
     alarms.room,
     network.room,
 )

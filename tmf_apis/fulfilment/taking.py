@@ -84,6 +84,7 @@ class Taking:
 
     def _carried(self, need: Need, got: _Got) -> _Got:
         """Take a carrier on whose element everything else is to be had, too."""
+        self.at = need
         reason, barren = "", set[str]()
         for candidate in self._candidates(need, ""):
             self.at = need

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tmf_apis.errors import Conflict, NotFound
+from tmf_apis.fulfilment.ports import holder_of
 from tmf_apis.rest.law import Desk, Resource
 
 
@@ -44,8 +45,8 @@ class TrialDesk:
     def find_untouched(
         self, kind: str, query: Mapping[str, Any], *, limit: int = 1000
     ) -> list[Resource]:
-        """Return resources that nothing was done to here."""
-        touched = [id for its, id in self._laid if its == kind]
+        """Return resources that nobody holds here."""
+        touched = [id for (its, id), one in self._laid.items() if its == kind and holder_of(one)]
         return self._desk.find(kind, {"$and": [query, {"id": {"$nin": touched}}]}, limit=limit)
 
     def create(self, kind: str, resource: Resource) -> Resource:
