@@ -132,7 +132,7 @@ class Ports:
                 up=table[mib.IF_OPER_STATUS].get(index) == mib.UP,
                 speed=number(table[mib.IF_HIGH_SPEED].get(index)) * MEGABIT,
                 mac=_mac(table[mib.IF_PHYS_ADDRESS].get(index)),
-                access=self._access(name, special),
+                access=self._access(name, special) and self._profile.is_access(name),
             )
             for index, raw in table[mib.IF_NAME].items()
             if table[mib.IF_TYPE].get(index) != mib.SOFTWARE_LOOPBACK

@@ -1,10 +1,8 @@
 """A type of SNMP element, described by data: which columns hold what, in which unit."""
 
-import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
 from adapters import mib
 from adapters.values import Setting
@@ -26,6 +24,9 @@ class Attribute:
         scale: How many of our units one of the element's is (1000: the element counts in kbit/s).
         key: Column of the same table that holds the port's natural key.
         absent: Its value while no service uses the port; None: it is not touched then.
+        least: Least value, in our unit; None: 0 for a gauge, any for an integer.
+        most: Greatest value, in our unit, or most octets of a text; None: any.
+        values: From the setting's words to the element's numbers; empty: it is a number.
     """
 
     name: str
@@ -34,23 +35,43 @@ class Attribute:
     scale: int = 1
     key: str = mib.IF_NAME
     absent: Setting | None = None
+    least: int | None = None
+    most: int | None = None
+    values: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> type:
+        """The kind of value that the setting has."""
+        return str if self.values else KINDS[self.syntax]
 
     def holds(self, setting: Setting) -> bool:
         """Whether a value is of the kind that the column holds."""
-        return type(setting) is KINDS[self.syntax]
+        return type(setting) is self.kind
 
     def problem(self, setting: Setting) -> str:
         """Return why the element cannot hold a value; empty if it can, without rounding it."""
         if not self.holds(setting):
-            return f"not {WORDS[KINDS[self.syntax]]}"
-        if isinstance(setting, str | bool):
+            return f"not {WORDS[self.kind]}"
+        if self.values:
+            return "" if setting in self.values else f"not one of {', '.join(self.values)}"
+        if isinstance(setting, bool):
             return ""
-        if setting < 0 and self.syntax == "gauge":
-            return "below zero"
-        return f"the element counts in steps of {self.scale}" if setting % self.scale else ""
+        size = len(setting.encode()) if isinstance(setting, str) else setting
+        return self._out_of_range(size) or (
+            f"the element counts in steps of {self.scale}" if size % self.scale else ""
+        )
+
+    def _out_of_range(self, size: int) -> str:
+        least = 0 if self.least is None and self.syntax == "gauge" else self.least
+        if least is not None and size < least:
+            return f"below {least or 'zero'}"
+        unit = " octets" if self.syntax == "octets" else ""
+        return f"more than {self.most}{unit}" if self.most is not None and size > self.most else ""
 
     def encode(self, setting: Setting) -> int | bytes:
         """Return a value as the element wants it."""
+        if self.values:
+            return self.values[str(setting)]
         if self.syntax == "octets":
             return str(setting).encode()
         if self.syntax == "truth":
@@ -61,6 +82,8 @@ class Attribute:
         """Return a value as we want it."""
         if isinstance(raw, bytes):
             return raw.decode("utf-8", "replace")
+        if self.values:
+            return next((word for word, one in self.values.items() if one == raw), str(raw))
         return raw == mib.UP if self.syntax == "truth" else raw * self.scale
 
 
@@ -90,6 +113,8 @@ class Profile:
         attributes: What can be set on a port, in the order in which a service is put on it: the
             tag first, so that an interrupted run can be found.
         counters: What is counted, indexed as IF-MIB is.
+        access: Regular expression of the names of ports that a service can be put on; empty:
+            those that have every attribute.
     """
 
     name: str
@@ -97,6 +122,11 @@ class Profile:
     model: str
     attributes: tuple[Attribute, ...]
     counters: tuple[Counted, ...]
+    access: str = ""
+
+    def is_access(self, port: str) -> bool:
+        """Whether a port of this name may have a service."""
+        return not self.access or re.search(self.access, port) is not None
 
     def attribute(self, name: str) -> Attribute:
         """Return the attribute of a name.
@@ -136,22 +166,3 @@ BROADBAND_GATEWAY = Profile(
     counters=IF_COUNTERS,
 )
 PROFILES = {one.name: one for one in (BROADBAND_GATEWAY,)}
-
-
-def load(file: Path) -> Profile:
-    """Return a profile from a JSON file with the same attributes as the classes here.
-
-    Raises:
-        ValueError: It is not one; the message says why.
-    """
-    content: Any = json.loads(file.read_text("utf-8"))
-    try:
-        return Profile(
-            name=content["name"],
-            vendor=content.get("vendor", ""),
-            model=content.get("model", ""),
-            attributes=tuple(Attribute(**one) for one in content["attributes"]),
-            counters=tuple(Counted(**one) for one in content.get("counters", ())) or IF_COUNTERS,
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file.name} is not a profile: {error}") from error

@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import ClassVar, Self
 
 from adapters import base, effect, mib, planning
 from adapters.credentials import Secret
+from adapters.described import find
 from adapters.errors import (
     Conflict,
     ElementError,
@@ -25,7 +25,7 @@ from adapters.errors import (
 )
 from adapters.observations import RawFault, Sample, UsageRecord
 from adapters.ports import Ports, number, text
-from adapters.profile import BROADBAND_GATEWAY, PROFILES, Profile, load
+from adapters.profile import BROADBAND_GATEWAY
 from adapters.session import Patience, Session
 from adapters.survey import Survey
 from adapters.turns import turn
@@ -48,7 +48,7 @@ OPTIONS = frozenset({"profile", "timeout", "retries", "poll"})
 class SnmpElement:
     """One element over SNMP.
 
-    Options of the target: ``profile`` (a name of ``PROFILES`` or the path of a JSON file),
+    Options of the target: ``profile`` (the name of a type of element, see ``described.find``),
     ``timeout`` of one answer and ``poll``, the pause between two looks for faults, both in
     seconds, and ``retries``.
     """
@@ -65,7 +65,7 @@ class SnmpElement:
         try:
             patience = Patience(float(options.get("timeout", 1)), int(options.get("retries", 2)))
             self._poll = float(options.get("poll", 30))
-            self._profile = _profile(options.get("profile", BROADBAND_GATEWAY.name))
+            self._profile = find(options.get("profile", BROADBAND_GATEWAY.name))
             endpoint = target.endpoint(SNMP_PORT)
         except (ValueError, OSError) as error:
             raise Misconfigured(target.name, f"options or address: {error}") from error
@@ -256,7 +256,3 @@ class SnmpElement:
 def _untouched(error: ElementError) -> bool:
     """Whether a failed request has surely changed nothing."""
     return isinstance(error, Rejected) and error.reason != "undoFailed"
-
-
-def _profile(name: str) -> Profile:
-    return PROFILES[name] if name in PROFILES else load(Path(name))

@@ -21,7 +21,6 @@ from adapters.errors import (
 )
 from adapters.lab import Lab, network
 from adapters.lab.stand import SimulatedStand, stand
-from adapters.profile import BROADBAND_GATEWAY, load
 from adapters.simulated import WRONG_VALUE
 from adapters.simulator import SimulatedGateway
 from adapters.snmp import SnmpElement
@@ -252,22 +251,6 @@ async def test_an_adapter_that_is_not_open_says_so(gateway):
 def test_a_target_that_cannot_work_is_misconfigured(secret, options, message):
     with pytest.raises(Misconfigured, match=message):
         SnmpElement(Target("gw", "127.0.0.1", options=options), Secret(secret))
-
-
-def test_an_element_type_can_be_described_by_a_file(tmp_path):
-    file = tmp_path / "dslam.json"
-    attributes = [
-        {"name": "tag", "column": mib.IF_ALIAS, "syntax": "octets", "absent": ""},
-        {"name": "downstream", "column": "1.3.6.1.4.1.99999.1", "syntax": "gauge", "scale": 64},
-    ]
-    file.write_text(json.dumps({"name": "dslam", "attributes": attributes}))
-    profile = load(file)
-    assert profile.attribute("downstream").encode(640) == 10
-    assert profile.attribute("downstream").decode(10) == 640
-    assert profile.counters == BROADBAND_GATEWAY.counters
-    file.write_text('{"name": "dslam"}')
-    with pytest.raises(ValueError, match=r"dslam\.json is not a profile"):
-        load(file)
 
 
 @pytest.mark.parametrize(

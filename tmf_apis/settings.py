@@ -127,6 +127,7 @@ class Settings:
     trap_host: str = _setting("127.0.0.1", "Address that SNMP notifications arrive at")
     trap_port: int = _setting(0, "UDP port of SNMP notifications; 0: a free one")
     credentials_file: str = _setting("", "JSON file of named element credentials", secret=False)
+    profiles_dir: str = _setting("", "Folder of descriptions of types of SNMP element (JSON)")
     fulfilment_patience: float = _setting(
         900.0, "How long an element that cannot be reached is tried for an order", "seconds"
     )
