@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import fulfilment, planning, requests, scale
+from benchmarks import audit, discovery, fulfilment, planning, requests, scale
 
 if __name__ == "__main__":
     quick = "--quick" in sys.argv
