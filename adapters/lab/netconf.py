@@ -40,17 +40,16 @@ PermitRootLogin prohibit-password
 MaxSessions 20
 Subsystem netconf "/usr/sbin/netconf-subsystem --ncxserver-sockname=830@{files}/ncx.sock"
 """
-#: Debian's module calls both and brings neither; without the first the server ends itself.
+#: Debian's module calls both and brings neither; without the first, which it calls for each
+#: interface it shows, the server ends itself.
 PROGRAMS = {
-    "get-interface-ipv4": """\
-ip -4 -o address show dev "$1" | while read -r _ _ _ a _; do
-  echo "<ipv4 xmlns=\\"urn:ietf:params:xml:ns:yang:ietf-ip\\"><address><ip>${a%/*}</ip>\
-<prefix-length>${a#*/}</prefix-length></address></ipv4>"
-  break
-done
-""",
+    "get-interface-ipv4": 'read -r said 2>/dev/null <"$0.d/$1" && echo "$said"\nexit 0\n',
     "ifconfig": 'exec ip link set dev "$1" "$2"\n',
 }
+ADDRESS = (
+    '<ipv4 xmlns="urn:ietf:params:xml:ns:yang:ietf-ip"><address><ip>{}</ip>'
+    "<prefix-length>{}</prefix-length></address></ipv4>"
+)
 
 
 def missing() -> str | None:
@@ -223,6 +222,12 @@ class NetconfLab:
             program = files / "bin" / name
             program.write_text(f"#!/bin/sh\n{script}", "utf-8")
             program.chmod(0o755)
+        (files / "bin" / "get-interface-ipv4.d").mkdir()
+        listed = self.site.run(self.site.gateway, "ip", "-4", "-o", "address", "show")
+        for line in reversed(listed.splitlines()):  # the first one of an interface stays
+            words = line.split()
+            address = ADDRESS.format(*words[3].split("/"))
+            (files / "bin" / "get-interface-ipv4.d" / words[1]).write_text(f"{address}\n", "utf-8")
         for key in ("hostkey", "user"):
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(files / key))
         shutil.copy(files / "user.pub", files / "authorized_keys")

@@ -100,14 +100,8 @@ class NetconfElement:
             raise Misconfigured(self.target.name, "the adapter is not open")
         return await self._lease.session()
 
-    async def _states(self, session: Session) -> dict[str, State]:
-        """Return the attributes of every port, of those without a service too."""
-        services = await self._services.read(session)
-        ports = [one.name for one in await interfaces(session, self._profile)]
-        return {**{name: self._services.empty(name) for name in ports}, **services}
-
     async def _state(self, session: Session, name: str) -> State:
-        """Return the attributes of a port that was there when it was planned."""
+        """Return the attributes of a port, whether there is such a port or not."""
         services = await self._services.read(session)
         return services.get(name) or self._services.empty(name)
 
@@ -153,13 +147,25 @@ class NetconfElement:
     async def plan(self, intent: Intent) -> Plan:
         """Return the steps to what is asked; see ``Adapter.plan``."""
         async with self._turn():
-            states = await self._states(await self._session())
-        if (current := states.get(intent.port)) is None:
-            known = ", ".join(sorted(states)) or "none"
-            message = f"no port {intent.port!r}; it has {known}"
-            raise Rejected(self.target.name, message, path=intent.port, reason="noSuchPort")
-        tags = {name: str(state["tag"]) for name, state in states.items()}
+            session = await self._session()
+            services = await self._services.read(session)
+            if intent.port not in services:
+                services[intent.port] = await self._free(session, intent.port)
+        tags = {name: str(state["tag"]) for name, state in services.items()}
+        current = services[intent.port]
         return planning.plan(self.target.name, intent, self._profile, current, tags)
+
+    async def _free(self, session: Session, name: str) -> State:
+        """Return the attributes of a port without a service.
+
+        Raises:
+            Rejected: There is no such port.
+        """
+        ports = [one.name for one in await interfaces(session, self._profile)]
+        if name not in ports:
+            message = f"no port {name!r}; it has {', '.join(ports) or 'none'}"
+            raise Rejected(self.target.name, message, path=name, reason="noSuchPort")
+        return self._services.empty(name)
 
     async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:
         """Do all steps of the plan in one commit, or none; see ``Adapter.apply``.
@@ -214,7 +220,7 @@ class NetconfElement:
     async def verify(self, intent: Intent) -> Verdict:
         """Return whether the running configuration is as asked."""
         async with self._turn():
-            current = (await self._states(await self._session())).get(intent.port, {})
+            current = await self._state(await self._session(), intent.port)
         expected = planning.wanted(intent, self._profile, current)
         observed = {name: current[name] for name in expected if name in current}
         return Verdict(self.target.name, expected, observed, datetime.now(UTC))
