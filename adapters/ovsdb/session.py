@@ -153,7 +153,7 @@ def parse(answers: Sequence[Mapping[str, Any]]) -> Switch:
     try:
         switch = Switch.of([one["rows"] for one in answers])
         views.check(switch)
-    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise Broken("what answers there is no switch's database") from error
     return switch
 

@@ -33,21 +33,28 @@ def check(switch: Switch) -> None:
     """Look at everything once, so that whatever looks later finds values of the right type.
 
     Raises:
-        KeyError: A column is missing; or ``ValueError``, ``TypeError``, ``AttributeError``,
+        LookupError: Something is missing; or ``ValueError``, ``TypeError``, ``AttributeError``,
             ``OverflowError``: it is not of its type.
     """
+    ports = switch.ports.values()
+    others = (*switch.interfaces.values(), *switch.shapers.values())
+    for row in (switch.system, *switch.bridges, *ports, *others):
+        for value in row.values():
+            members(value)
+            pairs(value)
+    for port in ports:
+        switch.port(port, access=switch.carries_services(port))
+        for column in PORT_COLUMNS:
+            port[column]
+    for shaper in switch.shapers.values():
+        for column in ("type", "other_config", "queues"):
+            shaper[column]
+        for queue in pairs(shaper["queues"]).values():
+            members(queue)[0]
     components(switch)
     services(switch)
     conditions("", switch)
     list(counters(switch, (), datetime.now(UTC)))
-    for row in switch.ports.values():
-        switch.port(row, access=switch.carries_services(row))
-        for column in PORT_COLUMNS:
-            row[column]
-    for shaper in switch.shapers.values():
-        for column in ("type", "other_config", "queues"):
-            shaper[column]
-        [members(one)[0] for one in pairs(shaper["queues"]).values()]
 
 
 def facts(switch: Switch) -> Facts:
