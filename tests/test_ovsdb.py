@@ -566,7 +566,7 @@ ROWS = {
 }  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.tuples(*(st.lists(row, max_size=2) for row in ROWS.values())))
 def test_a_database_with_odd_values_is_refused_or_can_be_looked_at(tables):
     with suppress(Broken):
@@ -578,7 +578,7 @@ def test_a_database_with_odd_values_is_refused_or_can_be_looked_at(tables):
                 assert json.dumps(changes.of(switch, row, wanted))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.dictionaries(TEXT, VALUES), max_size=5), st.booleans(), st.integers(1, 99))
 def test_messages_are_the_same_however_they_arrive(messages, plain, size):
     octets = b" \n".join(json.dumps(one, ensure_ascii=plain).encode() for one in messages)
