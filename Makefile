@@ -6,6 +6,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 APT := iperf3 iproute2 netconfd netconfd-module-ietf-interfaces openssh-server openvswitch-switch osmo-hlr snmp snmpd
 
+# Packages with servers would start them; the lab starts its own, so nothing else shall.
+POLICY := /usr/sbin/policy-rc.d
+UNSTARTED := test -e $(POLICY) || { printf '\#!/bin/sh\nexit 101\n' >$(POLICY) && \
+  chmod +x $(POLICY) && trap 'rm -f $(POLICY)' EXIT; };
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test bench lint lab lock clean
 
@@ -36,7 +41,7 @@ elements:
 	      command -v ip && command -v tc && command -v netconfd && command -v sshd && \
 	      command -v iperf3 && command -v osmo-hlr && command -v ovs-vswitchd; } >/dev/null 2>&1; then \
 	  command -v apt-get >/dev/null 2>&1 && echo "Installing $(APT)" && \
-	  apt-get update -qq >/dev/null 2>&1 && \
+	  apt-get update -qq >/dev/null 2>&1 && { $(UNSTARTED) } && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(APT) \
 	    >/dev/null 2>&1 || \
 	  echo "No lab packages ($(APT)) to be had: a simulated gateway takes the real one's place"; \
@@ -59,6 +64,7 @@ lint: install ## Check style and types
 lab: ## Install what the real gateway needs (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "as root: sudo make lab"; exit 1; }
 	apt-get update
+	@$(UNSTARTED) \
 	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(APT)
 
 lock: install ## Renew requirements.lock from pyproject.toml (needs uv)
