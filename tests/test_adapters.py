@@ -192,6 +192,25 @@ async def test_a_plan_survives_a_restart_with_other_indexes(gateway, element):
     assert [port.tag for port in gateway.ports.values()] == [""] * len(gateway.ports)
 
 
+@pytest.mark.parametrize("after", [1, 2])
+async def test_a_restart_in_the_middle_of_a_plan_puts_nothing_on_another_port(
+    gateway, element, monkeypatch, after
+):
+    plan = await element.plan(PREMIUM)
+    change = gateway._change
+
+    def then_restart(name, deed):
+        change(name, deed)
+        if gateway.sets == after:
+            gateway.restart(shift=1)  # each port gets the index of the next one
+
+    monkeypatch.setattr(gateway, "_change", then_restart)
+    await element.apply(plan)
+    assert (await element.verify(PREMIUM)).good
+    used = {port.name for port in gateway.ports.values() if port.tag or port.down or port.up}
+    assert used == {"sub1"}
+
+
 async def test_a_restart_is_another_epoch_of_the_counters(gateway, element):
     gateway.port("sub1").octets_in = 1000
     earlier = (await element.counters(["sub1"]))[0]
