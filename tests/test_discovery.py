@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from adapters.credentials import Credentials
+from adapters.lab import Lab, available
 from adapters.simulator import SimulatedGateway
 from adapters.values import Component, Facts, Inventory, Neighbour, Port, Target
 from tmf_apis.engine import CONTRACTS, Engine
@@ -547,3 +548,32 @@ def test_it_goes_on_past_what_is_refused(desk, secrets):
     (one,) = found.outcomes
     assert one.outcome == "refused"
     assert "no such adapter" in one.message
+
+
+# A real agent.
+
+
+@pytest.fixture
+def lab():
+    with Lab(trap_port=16168) as running:
+        yield running
+
+
+@pytest.mark.skipif(available() is not None, reason=str(available()))
+def test_a_real_snmpd_is_discovered_and_found_again_unchanged(desk, secrets, lab):
+    secrets.add(lab.credentials)
+    target = lab.target
+    options = {**target.options, "timeout": "2"}
+    place = Candidate(
+        Place(target.address, named=True), target.adapter, (target.credentials,), options
+    )
+    found = run(Discovery(desk, secrets).run([place]))
+    assert [one.outcome for one in found.outcomes] == ["created"], found.outcomes
+    (gateway,) = gateways(desk)
+    ports = ports_of(desk, gateway["id"])
+    assert {one for one in ports if one.startswith("sub")}
+    assert len(of_resource(next(iter(ports.values())))["macAddress"]) == 17
+    before = inventory(desk)
+    again = run(Discovery(desk, secrets).run([place]))
+    assert [one.outcome for one in again.outcomes] == ["unchanged"]
+    assert inventory(desk) == before
