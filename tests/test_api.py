@@ -92,6 +92,7 @@ def test_nothing_that_was_sent_is_lost(api, collection):
     resource = collection.create(api, body).json()
     owned = {"creationDate", "status", "completionDate", "errorLog", "state", "ackState"}
     owned |= {"customerBill", "failure", "productOrderItem", "serviceOrderItem", "message"}
+    owned |= {"serviceQualificationItem"}
     for name in body.keys() - owned - {"lastUpdate", "version", "path"}:
         if "Alarm" not in collection.kind:
             assert resource[name] == body[name], name
@@ -227,7 +228,8 @@ def test_the_three_kinds_of_patches_do_the_same(api, collection):
         assert answer.json()[name] == "changed"
         assert api.get(made["href"]).json() == answer.json()
         apart = {"id", "href", "lastUpdate", "alarmChangedTime", "creationDate"}
-        apart |= {"orderDate", "alarmReportingTime", "effectiveDate"}
+        apart |= {"orderDate", "alarmReportingTime", "effectiveDate", "serviceDate", "startDate"}
+        apart |= {"checkServiceQualificationDate", "effectiveQualificationDate"}
         results.append({k: v for k, v in answer.json().items() if k not in apart})
     assert all(one == results[0] for one in results)
 
