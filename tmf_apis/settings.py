@@ -139,6 +139,9 @@ class Settings:
     fulfilment_confirm: float = _setting(
         60.0, "After this an element takes back by itself what was not confirmed", "seconds"
     )
+    reservation_time: float = _setting(
+        3600.0, "How long a reservation holds that nobody renews", "seconds"
+    )
     capacity_interval: float = _setting(
         300.0, "Pause between two readings of the counters of all elements; 0: none", "seconds"
     )

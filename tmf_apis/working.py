@@ -30,6 +30,7 @@ from tmf_apis.errors import NotFound, TmfError
 from tmf_apis.events import worker
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.relay import Application, Listener
+from tmf_apis.fulfilment import reserving
 from tmf_apis.fulfilment.assembling import Fulfilment
 from tmf_apis.fulfilment.listening import Listening
 from tmf_apis.fulfilment.ports import GATEWAY
@@ -40,6 +41,7 @@ from tmf_apis.rest.contracts import load
 from tmf_apis.rest.desk import Desks
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import Documents, connect
+from tmf_apis.store.model import GONE
 from tmf_apis.store.process import CannotStart
 from tmf_apis.tasks import TaskActivities, TaskKey, TaskWorkflow
 from tmf_apis.temporal import Temporal
@@ -141,12 +143,32 @@ class Work:
                 self._capacity.run(stop),
                 self._schedule.run(stop),
                 self._follow_up(stop),
+                self._sweep(stop),
             )
         finally:
             stop.set()
             await self._connections.close()
             for threads in (self._quick, self._long, self._counting):
                 threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _sweep(self, stop: asyncio.Event) -> None:
+        """Take away reservations that are over, so that nobody takes them for real ones."""
+        loop = asyncio.get_running_loop()
+        while not stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), max(60.0, self._settings.reservation_time / 4))
+                return
+            try:
+                done = await loop.run_in_executor(self._quick, self._swept)
+            except (TmfError, PyMongoError) as error:
+                log.warning("reservations are not swept: %s", error)
+            else:
+                if done:
+                    log.info("reservations swept", extra={"count": done})
+
+    def _swept(self) -> int:
+        tenants = self._engine.database["Resource"].distinct("tenant")
+        return sum(reserving.sweep(self._desks.staff(one)) for one in tenants if one != GONE)
 
     async def _follow_up(self, stop: asyncio.Event) -> None:
         """Do what writes have left undone whose process died, now and at intervals."""

@@ -1,6 +1,7 @@
 """Fulfilment put together for a worker."""
 
 from concurrent.futures import Executor
+from datetime import timedelta
 
 from tmf_apis.elements.connections import Connections
 from tmf_apis.fulfilment import planning, shelves
@@ -47,7 +48,8 @@ class Fulfilment:
         """
         self.journal = journal = Journal(database)
         claims = Claims(database)
-        settling = Settling(desks, journal, claims)
+        hold = timedelta(seconds=settings.reservation_time)
+        settling = Settling(desks, journal, claims, hold)
         provisioning = Provisioning(
             journal, connections, threads, confirm=settings.fulfilment_confirm
         )

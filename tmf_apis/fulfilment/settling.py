@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from datetime import timedelta
 
 from tmf_apis.errors import NotFound
 from tmf_apis.fulfilment import fallout, orders, reserving
@@ -11,7 +12,7 @@ from tmf_apis.fulfilment.journal import BACK, CLOSING, FORWARD, Batch, Entry, It
 from tmf_apis.fulfilment.orders import News
 from tmf_apis.fulfilment.steps import Report
 from tmf_apis.fulfilment.units import CANCELLED, Graph
-from tmf_apis.fulfilment.values import OrderKey, Refused
+from tmf_apis.fulfilment.values import OrderKey, Refused, Taken
 from tmf_apis.ordering import items
 from tmf_apis.ordering.rules import past_no_return
 from tmf_apis.ordering.states import CANCELLING
@@ -20,8 +21,8 @@ from tmf_apis.rest.law import Desk, Resource
 
 #: An element is said to be waited for when it has failed so often in a row.
 NEWSWORTHY = 2
-#: What is reserved is held for longer at least so often, in seconds.
-RENEW = reserving.HOLD.total_seconds() / 3
+#: What is reserved is held for longer as often as this part of its time is over.
+_OFTEN = 1 / 3
 #: Longest pause before a batch is looked at again of which nobody knows why it waits, in seconds.
 LOOK = 30.0
 
@@ -33,7 +34,14 @@ LOST = "what was reserved for it was taken by somebody else while it waited"
 class Settling:
     """Brings inventories and order in line with what was done on the network."""
 
-    def __init__(self, desks: Desks, journal: Journal, claims: Claims) -> None:
+    def __init__(
+        self,
+        desks: Desks,
+        journal: Journal,
+        claims: Claims,
+        hold: timedelta = reserving.HOLD,
+    ) -> None:
+        self.hold, self.often = hold, hold.total_seconds() * _OFTEN
         self._desks = desks
         self._journal = journal
         self._claims = claims
@@ -53,11 +61,14 @@ class Settling:
         for entry in batch.entries:
             if entry.taken is None or entry.goal == BACK or entry.state == "active":
                 continue
-            if entry.held and now - entry.held < RENEW / 2:
+            if entry.held and now - entry.held < self.often / 2:
                 continue
-            if entry.held and not reserving.renew(desk, entry.taken) and entry.state == "reserved":
+            if entry.held and not self._holds(desk, entry.taken) and entry.state == "reserved":
                 self.turn(desk, graph.turned(entry.unit, LOST, entry.task.item))
             self._journal.note(entry, held=now)
+
+    def _holds(self, desk: Desk, taken: Taken) -> bool:
+        return reserving.renew(desk, taken, self.hold)
 
     def _turn_cancelled(self, desk: Desk, batch: Batch) -> bool:
         """Turn everything back that is not done where the customer does not want it any more."""
@@ -237,7 +248,7 @@ class Settling:
             now = time.time()
             later = [one.again - now for one in batch.entries if one.again > now]
             people = any(one.state == "waiting" for one in batch.entries)
-            wait = max(min(later), 0.001) if later else RENEW if people else LOOK
+            wait = max(min(later), 0.001) if later else self.often if people else LOOK
             return Report(open=True, wait=wait, priority=priority)
         if orders.is_final(state):
             return Report(wake=self.end(batch.key))
