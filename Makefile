@@ -50,8 +50,8 @@ elements:
 demo: install elements ## Run the demo operator and its story, then serve until Ctrl-C
 	@$(BIN)/tmf demo
 
-test: install elements ## Run all tests
-	@$(BIN)/python -m pytest
+test: install elements ## Run all tests, a file on each of up to four processors
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 bench: install ## Measure the server beside its floor
 	@$(BIN)/python -m benchmarks
