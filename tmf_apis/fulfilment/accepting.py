@@ -12,7 +12,7 @@ from tmf_apis.fulfilment.claims import Claims
 from tmf_apis.fulfilment.journal import FORWARD, Document, Entry, Item, Journal
 from tmf_apis.fulfilment.settling import Settling
 from tmf_apis.fulfilment.steps import Part, Work
-from tmf_apis.fulfilment.units import Graph, batched
+from tmf_apis.fulfilment.units import Graph, batched, breaking
 from tmf_apis.fulfilment.values import Design, OrderKey, Refused
 from tmf_apis.ordering import items
 from tmf_apis.rest.desk import Desks
@@ -135,13 +135,16 @@ class Accepting:
             if entry.goal != FORWARD or entry.state != "designed":
                 continue
             try:
-                entry.taken = reserving.reserve(desk, key, entry.task, owner)
+                entry.taken = reserving.reserve(
+                    desk, key, entry.task, owner, hold=self._settling.hold
+                )
             except Refused as error:
                 changed += graph.turned(entry.unit, str(error), entry.task.item)
             else:
                 entry.state, entry.held = "reserved", time.time()
                 done.append(entry)
         self._journal.save(done, "state", "taken", "held")
+        self._journal.save(breaking(batch), "task")
         self._settling.turn(desk, changed)
         order = desk.get(key.kind, key.order)
         books = Books(desk, order, {one["id"]: one for _, one in items.of(order)})

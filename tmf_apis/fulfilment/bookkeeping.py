@@ -8,6 +8,7 @@ from typing import Any
 
 from tmf_apis.errors import Conflict, NotFound
 from tmf_apis.fulfilment import records
+from tmf_apis.fulfilment.characteristics import objects
 from tmf_apis.fulfilment.journal import Entry, Item
 from tmf_apis.fulfilment.values import ItemPlan, ProductPlan, ServicePlan, Taken
 from tmf_apis.rest.law import Desk, Resource
@@ -80,8 +81,9 @@ class Books:
         now = self._desk.now
         taken = [one.taken for one in entries if one.taken]
         if plan.change == "cease":
-            self._edit(PRODUCT, product.id, lambda old: records.ended(old, now))
-            self._stop({*product.services, *(one.id for one in plan.services)} | _ceased(entries))
+            gone = self._edit(PRODUCT, product.id, partial(self._ended, item.item))
+            known = {*product.services, *(one.id for one in plan.services)}
+            self._stop(known | _realizing(gone) | _ceased(entries))
             return
 
         def run(old: Resource) -> Resource:
@@ -92,7 +94,23 @@ class Books:
         for one in plan.services:
             own = [t for t in taken if t.service in {one.id, *one.parts}]
             self._put(SERVICE, one.id, partial(self._serving, one, made, own))
+        if not plan.services:
+            tasks = {id for one in entries for id in (one.task.service, one.task.cfs) if id}
+            self._switch(tasks | _realizing(made), enabled=product.status != "suspended")
         self._stop(_ceased(entries) - {one.id for one in plan.services})
+
+    def _ended(self, item: str, product: Resource) -> Resource:
+        concerned = records.concerned(product, self._order, self._items[item])
+        return records.ended(concerned, self._desk.now)
+
+    def _switch(self, services: Iterable[str], *, enabled: bool) -> None:
+        """Suspend services, or let them go on, as they are."""
+        for id in sorted(services):
+            self._edit(
+                SERVICE,
+                id,
+                lambda old: records.serving(old, (), self._desk.now, enabled=enabled),
+            )
 
     def _serving(
         self, plan: ServicePlan, product: Resource, taken: Sequence[Taken], old: Resource
@@ -137,11 +155,11 @@ class Books:
         except NotFound:
             return None
 
-    def _edit(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> None:
+    def _edit(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:
         try:
-            self._desk.change(kind, id, edit)
+            return self._desk.change(kind, id, edit)
         except NotFound:  # made before there was this inventory, or taken out of it meanwhile
-            return
+            return {}
 
     def _put(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:
         """Change a resource, or make it where it is not there."""
@@ -164,6 +182,11 @@ def _given_up(status: str, now: datetime, product: Resource) -> Resource:
 
 def _back(product: Resource, before: str) -> Resource:
     return {**product, "status": before} if product.get("status") == records.ENDING else product
+
+
+def _realizing(product: Resource) -> set[str]:
+    """Return the services that a product names."""
+    return {str(one["id"]) for one in objects(product.get("realizingService")) if "id" in one}
 
 
 def _ceased(entries: Iterable[Entry]) -> set[str]:

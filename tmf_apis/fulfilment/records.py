@@ -96,11 +96,11 @@ def product(
         new["productRelationship"] = [
             {"relationshipType": "isPartOf", "product": {"id": plan.parent, "@type": "Product"}}
         ]
-    new["productOrderItem"] = _items(old, order, item)
-    return _without_nothing(new)
+    return _without_nothing(concerned(new, order, item))
 
 
-def _items(old: Resource, order: Mapping[str, Any], item: Resource) -> list[Resource]:
+def concerned(product: Resource, order: Mapping[str, Any], item: Resource) -> Resource:
+    """Return a product that says which item of which order was the last to change it."""
     reference = {
         "productOrderId": order["id"],
         "orderItemId": item["id"],
@@ -109,10 +109,10 @@ def _items(old: Resource, order: Mapping[str, Any], item: Resource) -> list[Reso
     }
     others = [
         one
-        for one in objects(old.get("productOrderItem"))
+        for one in objects(product.get("productOrderItem"))
         if (one.get("productOrderId"), one.get("orderItemId")) != (order["id"], item["id"])
     ]
-    return [*others, reference]
+    return {**product, "productOrderItem": [*others, reference]}
 
 
 def running(

@@ -6,6 +6,7 @@ it; one that needs another goes back with it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tmf_apis.fulfilment.journal import BACK, DONE, FORWARD, GONE, TOUCHED, Batch, Entry, Item
@@ -46,7 +47,7 @@ def batched(
         key: Which order.
         order: The order.
         design: What it wants.
-        size: How many tasks a batch has at least, but for the last.
+        size: How many items or tasks a batch has at least, but for the last.
     """
     of, unit = f"{key.tenant}:{key.order}", unit_of(order)
     items = [Item(id=f"{of}/{one.item}", item=one.item, unit=unit[one.item], plan=one)
@@ -59,7 +60,7 @@ def batched(
     wholes = _components(items, entries)
     batches: list[tuple[list[Item], list[Entry]]] = []
     for some, tasks in wholes:
-        if batches and len(batches[-1][0]) + len(batches[-1][1]) < size:
+        if batches and max(len(batches[-1][0]), len(batches[-1][1])) < size:
             batches[-1][0].extend(some)
             batches[-1][1].extend(tasks)
         else:
@@ -95,6 +96,26 @@ def _components(
         tasks.setdefault(root(entry.unit), []).append(entry)
     for unit, held in some.items():
         yield held, tasks.get(unit, [])
+
+
+def breaking(batch: Batch) -> list[Entry]:
+    """Let services that move to another carrier of the same element leave the old one first.
+
+    No element has a service twice. Elsewhere the new carrier is set up before the old one is
+    freed, as it was planned. Returns the tasks whose order was changed.
+    """
+    changed: list[Entry] = []
+    for entry in batch.entries:
+        if not entry.task.replaces or entry.state != "reserved":
+            continue
+        for other in batch.entries:
+            leaves = other.task.action == "cease" and other.task.service == entry.task.service
+            if leaves and other.element == entry.element and entry.task.id in other.task.after:
+                rest = tuple(id for id in other.task.after if id != entry.task.id)
+                other.task = replace(other.task, after=rest)
+                entry.task = replace(entry.task, after=(*entry.task.after, other.task.id))
+                changed += [other, entry]
+    return changed
 
 
 class Graph:
