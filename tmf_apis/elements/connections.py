@@ -104,11 +104,17 @@ class Connections:
     async def _tidy(self) -> None:
         now = time.monotonic()
         idle = [(one.last, key) for key, one in self._open.items() if not one.used]
-        for place, (last, key) in enumerate(sorted(idle, reverse=True)):
-            if now - last > IDLE or place >= MOST:
-                one = self._open.pop(key)
-                self._opening.pop(key, None)
-                await one.adapter.__aexit__(None, None, None)
+        keys = [
+            key
+            for place, (last, key) in enumerate(sorted(idle, reverse=True))
+            if now - last > IDLE or place >= MOST
+        ]
+        # all at once: others come here while one is being closed
+        leaving = [self._open.pop(key) for key in keys]
+        for key in keys:
+            self._opening.pop(key, None)
+        for one in leaving:
+            await one.adapter.__aexit__(None, None, None)
 
     async def close(self) -> None:
         """Close everything that is open."""
