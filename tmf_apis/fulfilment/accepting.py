@@ -9,7 +9,7 @@ from tmf_apis.errors import NotFound
 from tmf_apis.fulfilment import orders, progress, reserving
 from tmf_apis.fulfilment.bookkeeping import Books
 from tmf_apis.fulfilment.claims import Claims
-from tmf_apis.fulfilment.journal import FORWARD, Document, Entry, Item, Journal
+from tmf_apis.fulfilment.journal import FORWARD, Batch, Document, Entry, Item, Journal
 from tmf_apis.fulfilment.settling import Settling
 from tmf_apis.fulfilment.steps import Part, Work
 from tmf_apis.fulfilment.units import Graph, batched, breaking
@@ -60,13 +60,14 @@ class Accepting:
             if isinstance(taken, Work):
                 return taken
             head = taken
-        self._begin(desk, key, head)
-        batches = head["batches"]
-        if batches == 1:
-            self.reserve(Part(key, 0))
+        count = head["batches"]
+        batches = [self._journal.batch(key, number) for number in range(count)]
+        begun = self._begin(desk, key, batches)
+        if count == 1 and begun is not None:
+            self._reserve(desk, batches[0], begun)
         due = _seconds(order.get("requestedCompletionDate"))
         rank = orders.rank(order)
-        return Work(batches=batches, reserved=batches == 1, due=max(due, 0.0), priority=rank)
+        return Work(batches=count, reserved=count == 1, due=max(due, 0.0), priority=rank)
 
     def _taken_up(self, desk: Desk, key: OrderKey, order: Resource) -> Work | Document:
         """Return the head of an order that is planned now, or why it is not."""
@@ -103,11 +104,9 @@ class Accepting:
 
         desk.change(key.kind, key.order, warn)
 
-    def _begin(self, desk: Desk, key: OrderKey, head: Mapping[str, Any]) -> None:
-        """Say that an order is in progress, unless it was said already."""
-        if head.get("begun"):
-            return
-        batches = [self._journal.batch(key, number) for number in range(head["batches"])]
+    @staticmethod
+    def _begin(desk: Desk, key: OrderKey, batches: list[Batch]) -> Resource | None:
+        """Say that an order is in progress, and return it; None: it is gone."""
         plans = {item.item: item.plan for batch in batches for item in batch.items}
 
         def begin(order: Resource) -> Resource:
@@ -116,18 +115,23 @@ class Accepting:
             return orders.begun(order, plans, desk.now)
 
         try:
-            desk.change(key.kind, key.order, begin)
+            return desk.change(key.kind, key.order, begin)
         except NotFound:  # deleted meanwhile: what is kept goes back
-            return
-        self._journal.mark(key, begun=True)
+            return None
 
     def reserve(self, part: Part) -> None:
         """Reserve what a batch needs, and write into the inventories what is to come."""
-        key = part.key
-        batch = self._journal.batch(key, part.number)
-        if self._journal.state(key) not in orders.OPEN | {"held"}:
+        desk = self._desks.staff(part.key.tenant)
+        try:
+            order = desk.get(part.key.kind, part.key.order)
+        except NotFound:
             return
-        desk = self._desks.staff(key.tenant)
+        self._reserve(desk, self._journal.batch(part.key, part.number), order)
+
+    def _reserve(self, desk: Desk, batch: Batch, order: Resource) -> None:
+        if order.get("state") not in orders.OPEN | {"held"}:
+            return
+        key = batch.key
         owner = self._desks.owner(key.tenant, key.kind, key.order)
         graph, changed = Graph(batch), list[Item | Entry]()
         done: list[Entry] = []
@@ -146,7 +150,6 @@ class Accepting:
         self._journal.save(done, "state", "taken", "held")
         self._journal.save(breaking(batch), "task")
         self._settling.turn(desk, changed)
-        order = desk.get(key.kind, key.order)
         books = Books(desk, order, {one["id"]: one for _, one in items.of(order)})
         forward = [one for one in batch.items if one.goal == FORWARD and one.state == "open"]
         self._journal.save([one for one in forward if books.look(one)], "before")

@@ -73,7 +73,7 @@ class Advancing:
         """Do every task that can be done, level by level."""
         graph, tried = Graph(batch), set[tuple[str, str]]()
         while some := [one for one in graph.ready(time.time()) if (one.id, one.goal) not in tried]:
-            if await self._is_held(batch, some):
+            if await self._is_held(batch, some, again=bool(tried)):
                 return
             tried |= {(one.id, one.goal) for one in some}
             elements: dict[str, list[Entry]] = {}
@@ -84,7 +84,7 @@ class Advancing:
     async def _on_one(self, batch: Batch, entries: list[Entry]) -> None:
         """Do tasks of one element; when it cannot be reached, the others wait with the first."""
         for place, entry in enumerate(entries):
-            if place and await self._is_held(batch, [entry]):
+            if place and await self._is_held(batch, [entry], again=True):
                 return
             try:
                 await self._provisioning.do(entry)
@@ -99,12 +99,14 @@ class Advancing:
                         await self._failed(batch, other, error)
                     return
 
-    async def _is_held(self, batch: Batch, entries: Iterable[Entry]) -> bool:
-        """Return whether the order is not to go on now."""
+    async def _is_held(self, batch: Batch, entries: Iterable[Entry], *, again: bool) -> bool:
+        """Return whether the order is not to go on now; ``again``: look at it once more."""
         if all(one.goal == BACK for one in entries):
             return False
-        state = await in_thread(self._threads, partial(self._journal.state, batch.key))
-        return state == "held" or state in CANCELLING
+        if again:
+            state = partial(self._journal.state, batch.key)
+            batch.state = await in_thread(self._threads, state)
+        return batch.state == "held" or (again and batch.state in CANCELLING)
 
     async def _failed(self, batch: Batch, entry: Entry, error: Exception) -> None:
         """Decide how a task goes on: later, to a person, or back with its unit."""

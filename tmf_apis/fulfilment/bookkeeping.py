@@ -63,8 +63,8 @@ class Books:
             self._reserve(new, self._get(PRODUCT, product.id) or {"id": product.id})
 
     def _reserve(self, services: Iterable[ServicePlan], product: Resource) -> None:
-        for one in services:
-            self._make(SERVICE, records.service({"id": one.id}, one, product, records.RESERVED))
+        new = [records.service({"id": one.id}, one, product, records.RESERVED) for one in services]
+        self._desk.create_many(SERVICE, new)
 
     def _make(self, kind: str, resource: Resource) -> None:
         with suppress(Conflict):  # made by an attempt that was cut short

@@ -36,7 +36,7 @@ class Cancelling:
         gone = [one for batch in batches for one in batch.items if one.reason == CANCELLED]
         settle(desk, cancellation.task, undone, gone)
         if orders.is_final(self._journal.state(key)):
-            return Report(wake=self._settling.end(key))
+            return Report(wake=self._settling.end(key, head.get("claims", ())))
         return Report()
 
 

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import ASCENDING, IndexModel, UpdateOne
+from pymongo.errors import BulkWriteError
 
 from adapters.values import Plan, Transaction
 from tmf_apis.fulfilment.kept import document, value
@@ -122,12 +123,23 @@ class Item:
 
 @dataclass(slots=True)
 class Batch:
-    """What is worked on together: whole units, with all that they wait for."""
+    """What is worked on together: whole units, with all that they wait for.
+
+    Attributes:
+        key: Which order.
+        number: Which batch of it.
+        items: Its items.
+        entries: Its tasks.
+        claims: Ids of the products that the order works on.
+        state: The order's state when it was looked at; empty: it is gone.
+    """
 
     key: OrderKey
     number: int
     items: list[Item]
     entries: list[Entry]
+    claims: tuple[str, ...] = ()
+    state: str = ""
 
 
 class Journal:
@@ -151,14 +163,17 @@ class Journal:
         """Keep what an order wants, and return its head; what is there already stays."""
         of = name(key)
         with translated():
-            self._tasks.delete_many({"of": of})  # half of an attempt that was cut short
             made = [
                 {**one, "of": of, "batch": number}
                 for number, (items, entries) in enumerate(batches)
                 for one in (*_documents("item", items), *_documents("task", entries))
             ]
             head = {"_id": of, "of": of, "what": "order", "batch": -1, "place": 0, **facts}
-            self._tasks.insert_many([*made, head])  # in order: the head says that all is there
+            try:  # in order: the head says that all is there
+                self._tasks.insert_many([*made, head])
+            except BulkWriteError:  # half of an attempt that was cut short
+                self._tasks.delete_many({"of": of})
+                self._tasks.insert_many([*made, head])
         return head
 
     def head(self, key: OrderKey) -> Document | None:
@@ -174,9 +189,12 @@ class Journal:
     def batch(self, key: OrderKey, number: int) -> Batch:
         """Return a batch as it is now."""
         with translated():
-            found = list(self._tasks.find({"of": name(key), "batch": number}).sort("place", 1))
+            query = {"of": name(key), "batch": {"$in": [-1, number]}}
+            found = list(self._tasks.find(query).sort("place", 1))
+        claims = next((one["claims"] for one in found if one["what"] == "order"), ())
         items = [_item(one) for one in found if one["what"] == "item"]
-        return Batch(key, number, items, [_entry(one) for one in found if one["what"] == "task"])
+        entries = [_entry(one) for one in found if one["what"] == "task"]
+        return Batch(key, number, items, entries, tuple(claims))
 
     def note(self, one: Entry | Item, **changes: object) -> None:
         """Change an entry, here and in the database."""

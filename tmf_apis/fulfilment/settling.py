@@ -50,6 +50,7 @@ class Settling:
         """Return a batch as it shall go on: people's decisions and a cancellation are in it."""
         batch = self._journal.batch(key, number)
         desk = self._desks.staff(key.tenant)
+        batch.state = self._journal.state(key)
         self._turn_cancelled(desk, batch)
         self._decide(desk, batch)
         self._renew(desk, batch)
@@ -72,7 +73,7 @@ class Settling:
 
     def _turn_cancelled(self, desk: Desk, batch: Batch) -> bool:
         """Turn everything back that is not done where the customer does not want it any more."""
-        state = self._journal.state(batch.key)
+        state = batch.state
         if not (orders.is_final(state) or state in CANCELLING):
             return False
         if state in CANCELLING and past_no_return(desk.get(batch.key.kind, batch.key.order)):
@@ -125,15 +126,15 @@ class Settling:
     def settle(self, batch: Batch) -> Report:
         """Write what has come of a batch so far; return how it goes on."""
         desk = self._desks.staff(batch.key.tenant)
+        order = self._order(desk, batch.key)
+        state = batch.state = str(order.get("state", ""))
         if self._turn_cancelled(desk, batch):
             return Report(open=True, wait=0.001)
-        state = self._journal.state(batch.key)
         if state == "held" and self._is_held(batch.key):
             return Report(open=True)
         self._release(desk, batch)
         if self._commit(desk, batch):
             return Report(open=True, wait=0.001)
-        order = self._order(desk, batch.key)
         books = Books(desk, order, {one["id"]: one for _, one in items.of(order)})
         news = News(reserved=any(one.taken and one.goal == FORWARD for one in batch.entries))
         finished = self._complete(books, batch, news)
@@ -251,12 +252,16 @@ class Settling:
             wait = max(min(later), 0.001) if later else self.often if people else LOOK
             return Report(open=True, wait=wait, priority=priority)
         if orders.is_final(state):
-            return Report(wake=self.end(batch.key))
+            return Report(wake=self.end(batch.key, batch.claims))
         return Report()
 
-    def end(self, key: OrderKey) -> tuple[OrderKey, ...]:
-        """Say that an order is finished; return those that waited for it."""
-        head = self._journal.head(key) or {}
-        waiting = self._claims.free(key, head.get("claims", ()))
+    def end(self, key: OrderKey, claims: Iterable[str]) -> tuple[OrderKey, ...]:
+        """Say that an order is finished; return those that waited for it.
+
+        Args:
+            key: Which order.
+            claims: Ids of the products that it worked on.
+        """
+        waiting = self._claims.free(key, claims)
         self._journal.end(key)
         return tuple(waiting)
