@@ -33,6 +33,7 @@ class Misbehaviour:
         deaf: Columns whose SET it does without answering, each with how many times it does so.
         refuse: Columns it refuses to set, each with an error-status of RFC 3416.
         lie: It answers "ok" to a SET and does nothing.
+        hang: A column; when it is to be set the gateway falls silent. Empty: none.
         noise: It answers with octets that are not SNMP.
         loop: Its tables never end.
     """
@@ -41,6 +42,7 @@ class Misbehaviour:
     deaf: dict[str, int] = field(default_factory=dict)
     refuse: dict[str, int] = field(default_factory=dict)
     lie: bool = False
+    hang: str = ""
     noise: bool = False
     loop: bool = False
 
@@ -195,7 +197,7 @@ class SimulatedGateway(asyncio.DatagramProtocol):
 
     def _deaf_to(self, variables: Sequence[Variable]) -> bool:
         deaf = self.misbehaviour.deaf
-        for column in (one.oid.rpartition(".")[0] for one in variables):
+        for column in _columns(variables):
             if deaf.get(column, 0) > 0:
                 deaf[column] -= 1
                 return True
@@ -212,6 +214,9 @@ class SimulatedGateway(asyncio.DatagramProtocol):
             return
         if not isinstance(request, Pdu) or self._transport is None:
             return
+        if request.tag == message.SET and wrong.hang in _columns(request.variables):
+            wrong.silent = True
+            return
         if (response := answer(request, self._variables(), self._write)) is None:
             return
         if wrong.loop:
@@ -221,6 +226,10 @@ class SimulatedGateway(asyncio.DatagramProtocol):
             return
         reply = message.encode(version, community, response)
         self._transport.sendto(NOISE if wrong.noise else reply, source)
+
+
+def _columns(variables: Sequence[Variable]) -> list[str]:
+    return [one.oid.rpartition(".")[0] for one in variables]
 
 
 async def run(

@@ -1,6 +1,8 @@
 """The bandwidth profiles of a gateway's ports, for snmpd's pass_persist; real shaping by tc.
 
-Runs with nothing but the standard library. The table .1.3.6.1.4.1.64999.1.1.1.COLUMN.IFINDEX has
+Runs with nothing but the standard library. A file that is named on the command line makes it
+misbehave: "refuse COLUMN" refuses to set that column, "hang COLUMN" says nothing any more from then
+on until the file says something else, and then does what it was asked. The table .1.3.6.1.4.1.64999.1.1.1.COLUMN.IFINDEX has
 one row a port that is called sub...:
 
     1  svcIfName    OCTET STRING  read-only
@@ -16,6 +18,8 @@ import re
 import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import TextIO
 
 BASE = (1, 3, 6, 1, 4, 1, 64999, 1, 1, 1)
@@ -27,6 +31,9 @@ UNITS = {"": 1, "K": 1000, "M": 1_000_000, "G": 1_000_000_000}
 CLASS = re.compile(
     r"class htb 1:10 .*?rate (\d+)([KMG]?)bit.*?Sent (\d+) bytes \d+ pkt \(dropped (\d+)", re.DOTALL
 )
+
+#: How often a hanging agent looks whether it still shall, in seconds.
+LOOK = 0.05
 
 Oid = tuple[int, ...]
 
@@ -93,6 +100,12 @@ def divert(name: str) -> str:
     return device
 
 
+def misbehaves(how: str, column: int) -> bool:
+    """Return whether the file that the command line names wants this misbehaviour."""
+    file = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    return file is not None and file.exists() and file.read_text("utf-8") == f"{how} {column}"
+
+
 def write(oid: Oid, kind: str, text: str) -> str:
     """Set a variable and return snmpd's word for how it went."""
     column, index = oid[len(BASE) :] if len(oid) == len(BASE) + 2 else (0, 0)
@@ -103,6 +116,10 @@ def write(oid: Oid, kind: str, text: str) -> str:
         return "not-writable"
     if kind not in {"gauge", "unsigned"}:
         return "wrong-type"
+    while misbehaves("hang", column):
+        time.sleep(LOOK)
+    if misbehaves("refuse", column):
+        return "inconsistent-value"
     kbps = int(text)
     if not 0 <= kbps <= MOST_KBPS:
         return "wrong-value"

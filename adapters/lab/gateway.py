@@ -19,6 +19,8 @@ from adapters.wire import message
 from adapters.wire.message import Pdu, Variable
 
 AGENT = Path(__file__).with_name("agent.py")
+#: Name of the file, in the folder of the site's files, that makes the agent misbehave.
+MISBEHAVIOUR = "misbehaviour"
 #: Seconds that snmpd has to answer its first question.
 PATIENCE = 10.0
 LINK_OBJECTS = " ".join(
@@ -201,7 +203,8 @@ class Lab:
     def _configure(self) -> None:
         files, site = self.site.files, self.site
         wrapper = files / "agent"
-        command = f"exec '{sys.executable}' -IS '{AGENT}' 2>>'{files}/agent.log'"
+        script = f"'{AGENT}' '{files / MISBEHAVIOUR}'"
+        command = f"exec '{sys.executable}' -IS {script} 2>>'{files}/agent.log'"
         wrapper.write_text(f"#!/bin/sh\n{command}\n", "utf-8")
         wrapper.chmod(0o700)
         text = CONFIGURATION.format(
