@@ -1,8 +1,6 @@
 """The bandwidth profiles of a gateway's ports, for snmpd's pass_persist; real shaping by tc.
 
-Runs with nothing but the standard library. A file that is named on the command line makes it
-misbehave: "refuse COLUMN" refuses to set that column, "hang COLUMN" says nothing any more from then
-on until the file says something else, and then does what it was asked. The table .1.3.6.1.4.1.64999.1.1.1.COLUMN.IFINDEX has
+Runs with nothing but the standard library. The table .1.3.6.1.4.1.64999.1.1.1.COLUMN.IFINDEX has
 one row a port that is called sub...:
 
     1  svcIfName    OCTET STRING  read-only
@@ -10,6 +8,10 @@ one row a port that is called sub...:
     3  svcUpKbps    Gauge32       read-write  rate from the customer, 0 = no limit
     4  svcTxBytes   Counter64     read-only   octets sent to the customer under a limit
     5  svcTxDrops   Counter32     read-only   packets dropped by the limit
+
+A file that is named on the command line makes it misbehave: "refuse COLUMN" refuses to set that
+column; "hang COLUMN" says nothing any more from then on until the file says something else, and
+does then what it was asked.
 
 Source: snmpd.conf(5), MIB-Specific Extension Commands.
 """
@@ -106,20 +108,25 @@ def misbehaves(how: str, column: int) -> bool:
     return file is not None and file.exists() and file.read_text("utf-8") == f"{how} {column}"
 
 
-def write(oid: Oid, kind: str, text: str) -> str:
-    """Set a variable and return snmpd's word for how it went."""
-    column, index = oid[len(BASE) :] if len(oid) == len(BASE) + 2 else (0, 0)
-    name = ports().get(index)
-    if name is None or column not in COLUMNS:
-        return "no-creation"
+def refusal(column: int, kind: str) -> str:
+    """Return why a column is not set, in snmpd's word; empty: it may be."""
     if column not in {DOWN, UP}:
         return "not-writable"
     if kind not in {"gauge", "unsigned"}:
         return "wrong-type"
     while misbehaves("hang", column):
         time.sleep(LOOK)
-    if misbehaves("refuse", column):
-        return "inconsistent-value"
+    return "inconsistent-value" if misbehaves("refuse", column) else ""
+
+
+def write(oid: Oid, kind: str, text: str) -> str:
+    """Set a variable and return snmpd's word for how it went."""
+    column, index = oid[len(BASE) :] if len(oid) == len(BASE) + 2 else (0, 0)
+    name = ports().get(index)
+    if name is None or column not in COLUMNS:
+        return "no-creation"
+    if why := refusal(column, kind):
+        return why
     kbps = int(text)
     if not 0 <= kbps <= MOST_KBPS:
         return "wrong-value"
