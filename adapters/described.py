@@ -29,7 +29,9 @@ T = TypeVar("T")
 
 
 def find(name: str, environment: Mapping[str, str] = os.environ) -> Profile:
-    """Return a type of element: one that is built in, NAME.json of the folder, or a file's path.
+    """Return a type of element: one that is built in, or NAME.json of the folder.
+
+    Names only: a resource of the inventory says them, and it shall not make the server read files.
 
     Raises:
         ValueError: There is none, or its file is not one.
@@ -38,8 +40,6 @@ def find(name: str, environment: Mapping[str, str] = os.environ) -> Profile:
     if name in PROFILES:
         return PROFILES[name]
     folder = environment.get(FOLDER, "")
-    if name.endswith(".json"):
-        return load(Path(name))
     known = {path.stem: path for path in sorted(Path(folder).glob("*.json"))} if folder else {}
     if name not in known:
         there = ", ".join([*PROFILES, *known])

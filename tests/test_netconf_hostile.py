@@ -11,6 +11,7 @@ import paramiko
 import pytest
 
 from adapters.credentials import Secret
+from adapters.described import FOLDER as PROFILES_DIR
 from adapters.errors import Conflict, ElementError, Misconfigured, Rejected, Unreachable
 from adapters.netconf import NetconfElement, wire
 from adapters.netconf.identity import fingerprint, identity
@@ -350,12 +351,11 @@ async def test_a_profile_that_is_none_says_so(tmp_path, old, new):
     assert old in text
     (tmp_path / "broken.json").write_text(text.replace(old, new), "utf-8")
     with pytest.raises(ValueError, match=r"broken\.json is not a profile"):
-        load(str(tmp_path / "broken.json"))
+        load("broken", {PROFILES_DIR: str(tmp_path)})
 
 
 async def test_an_element_type_may_nest_its_leaves_and_have_words_of_its_own(tmp_path):
-    file = tmp_path / "olt.json"
-    file.write_text(
+    (tmp_path / "olt.json").write_text(
         """{"name": "olt", "namespaces": {"o": "urn:olt", "q": "urn:qos"},
         "list": "o:access/o:line", "key": "o:service", "port": "o:port/o:name", "attributes": [
         {"name": "downstream", "leaf": "q:profile/q:down", "kind": "integer", "scale": 1000000,
@@ -364,7 +364,7 @@ async def test_an_element_type_may_nest_its_leaves_and_have_words_of_its_own(tmp
          "words": {"true": "unlocked", "false": "locked"}}]}""",
         "utf-8",
     )
-    services = Services("olt-1", load(str(file)))
+    services = Services("olt-1", load("olt", {PROFILES_DIR: str(tmp_path)}))
     steps = [
         Step("1/1", "tag", "", "s-1"),
         Step("1/1", "downstream", 0, 50_000_000),

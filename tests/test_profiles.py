@@ -118,8 +118,11 @@ async def test_what_the_element_cannot_hold_is_refused_before_it_is_asked(
 
 
 @pytest.mark.skipif(available() is not None, reason=str(available()))
-async def test_a_real_agent_without_a_table_of_its_own_is_described_by_a_file(tmp_path):
-    file = written(tmp_path, {
+async def test_a_real_agent_without_a_table_of_its_own_is_described_by_a_file(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    written(tmp_path, {
         "name": "plain-ports",
         "access": "^sub",
         "attributes": [
@@ -127,7 +130,7 @@ async def test_a_real_agent_without_a_table_of_its_own_is_described_by_a_file(tm
         ],
     })  # fmt: skip
     with Lab("gw-plain", ports=1) as lab:
-        target = Target("gw", lab.target.address, options={"profile": str(file)})
+        target = Target("gw", lab.target.address, options={"profile": "named-speeds"})
         async with SnmpElement(target, Secret(lab.credentials["gw-plain"])) as element:
             off = Intent("service-1", "sub1", {"enabled": False})
             transaction = await provide(element, off)

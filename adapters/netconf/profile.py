@@ -5,6 +5,7 @@ Names are written ``prefix:name`` with the prefixes of the profile's ``namespace
 """
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from adapters import described
 from adapters.values import Setting
 
 FOLDER = Path(__file__).with_name("profiles")
@@ -160,15 +162,19 @@ class Profile:
         return tuple(found)
 
 
-def load(name: str) -> Profile:
-    """Return a shipped profile by its name, or one from the path of a JSON file.
+def load(name: str, environment: Mapping[str, str] = os.environ) -> Profile:
+    """Return a profile by its name: a shipped one, or NAME.json of ``TMF_PROFILES_DIR``.
 
     Raises:
-        ValueError: It is not a profile; the message says why.
-        OSError: There is none.
+        ValueError: There is none, or it is not a profile; the message says why.
+        OSError: It cannot be read.
     """
-    shipped = FOLDER / f"{name}.json"
-    file = shipped if re.fullmatch(r"[\w-]+", name) and shipped.exists() else Path(name)
+    folders = [FOLDER, *(Path(own) for own in [environment.get(described.FOLDER, "")] if own)]
+    known = {file.stem: file for folder in reversed(folders) for file in folder.glob("*.json")}
+    if (file := known.get(name)) is None:
+        there = ", ".join(sorted(known))
+        message = f"no profile {name!r}; there are {there}; {described.FOLDER} names their folder"
+        raise ValueError(message)
     try:
         return _profile(json.loads(file.read_text("utf-8")))
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, re.error) as error:
