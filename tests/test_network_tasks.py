@@ -11,6 +11,7 @@ import pytest
 from adapters.simulator import SimulatedGateway
 from tests.house import INVENTORY, eventually, house
 from tmf_apis.engine import CONTRACTS, Engine
+from tmf_apis.network.reach import Outside, Reach
 from tmf_apis.reconciliation.schedule import Schedule, tenants
 from tmf_apis.rest.contracts import load
 from tmf_apis.rest.desk import Desks
@@ -113,6 +114,58 @@ def test_what_is_no_place_of_an_element_is_refused(api, target, why):
     answer = api.post(f"/tmf-api{NETWORK}/networkDiscovery", json=body)
     assert answer.status_code == 400
     assert why in answer.json()["message"]
+
+
+def reach(networks="", auth="on"):
+    environment = {"TMF_AUTH": auth, "TMF_DISCOVERY_NETWORKS": networks}
+    return Reach.of(Settings.from_environment(environment))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "10.0.1.0", "10.0.0.255-10.0.1.1", "10.0.0.0/23", "[::ffff:10.9.0.1]:161", "[::1]:161",
+        "localhost", "0x0a090001", "no-such-name.invalid", "127.0.0.1",
+    ],
+)  # fmt: skip
+def test_a_target_outside_of_the_permitted_networks_is_named(target):
+    with pytest.raises(Outside) as refused:
+        reach("10.0.0.0/24, 2001:db8::/64").places(["10.0.0.1:161", target])
+    assert str(refused.value).startswith(f"{target}: not in the networks")
+
+
+def test_what_is_permitted_is_looked_at_by_its_address():
+    found = reach("127.0.0.0/8,::1/128,10.0.0.0/24").places(
+        ["10.0.0.8/31", "localhost:1161", "::ffff:10.0.0.1"]
+    )
+    assert [one.address for one in found] in (
+        ["10.0.0.8", "10.0.0.9", there, "::ffff:10.0.0.1"] for there in LOCALHOST
+    )
+
+
+LOCALHOST = ("127.0.0.1:1161", "[::1]:1161")
+
+
+def test_without_authentication_everything_is_permitted_unless_networks_are_named():
+    assert reach(auth="off").places(["192.0.2.1"])
+    for where in (reach(), reach("10.0.0.0/8", "off")):
+        with pytest.raises(Outside):
+            where.places(["192.0.2.1"])
+
+
+def test_a_network_that_is_none_is_told_by_its_setting():
+    with pytest.raises(ValueError, match=r"TMF_DISCOVERY_NETWORKS='10\.0\.0\.1/8'"):
+        reach("10.0.0.1/8")
+
+
+def test_a_discovery_where_none_is_permitted_is_refused(authenticated_server, tenant):
+    path = f"/tmf-api{NETWORK}/networkDiscovery"
+    with authenticated_server.client(authenticated_server.token(tenant=tenant)) as staff:
+        body = {"@type": "NetworkDiscovery", "target": ["127.0.0.1:1"]}
+        answer = staff.post(path, json=body)
+        assert answer.status_code == 403
+        assert "127.0.0.1:1" in answer.json()["message"]
+        assert staff.post(path, json={"@type": "NetworkDiscovery"}).status_code == 201
 
 
 def test_a_remedy_needs_an_audit(api):

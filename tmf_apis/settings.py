@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +19,10 @@ def _boolean(text: str) -> bool:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(map(ip_network, _words(text)))
 
 
 def _at_least(minimum: float, kind: type[int] | type[float]) -> Callable[[str], Any]:
@@ -42,8 +47,15 @@ def _parser(default: object) -> Callable[[str], Any]:
     return Path if isinstance(default, Path) else str
 
 
-def _setting(default: Any, help: str, unit: str = "", *, secret: bool = False) -> Any:
-    metadata = {"help": help, "unit": unit, "secret": secret, "parse": _parser(default)}
+def _setting(
+    default: Any,
+    help: str,
+    unit: str = "",
+    *,
+    secret: bool = False,
+    parse: Callable[[str], Any] | None = None,
+) -> Any:
+    metadata = {"help": help, "unit": unit, "secret": secret, "parse": parse or _parser(default)}
     return field(default=default, metadata=metadata)
 
 
@@ -151,6 +163,12 @@ class Settings:
     capacity_notice: float = _setting(
         30.0, "How long before exhaustion a capacity alarm is raised", "days"
     )
+    discovery_networks: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        (),
+        "Networks (CIDR) that discovery over the API may look at; empty: none, and any without"
+        " authentication",
+        parse=_networks,
+    )
     discovery_interval: float = _setting(
         0.0, "Pause between two looks at all elements for the inventory; 0: none", "seconds"
     )
@@ -193,7 +211,7 @@ class Settings:
         rows = []
         for setting in fields(self):
             value = getattr(self, setting.name)
-            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             if setting.metadata["secret"] and text:
                 text = "********"
             unit = setting.metadata["unit"]

@@ -84,7 +84,7 @@ class Work:
             for kind, law in engine.laws.items()
             if law.begin and kind != CANCELLATION
         }
-        begins |= reconciliation.begins(credentials, engine.database)
+        begins |= reconciliation.begins(credentials, engine.database, settings)
         fulfilment = Fulfilment(
             engine.database, self._desks, self._connections, self._quick, settings
         )

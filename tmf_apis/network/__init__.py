@@ -4,21 +4,24 @@ The work itself is done by the worker (``reconciliation``, ``fulfilment``, ``cap
 what its resources may be.
 """
 
+from functools import partial
+
 from tmf_apis.network import fallout, rules
+from tmf_apis.network.reach import Reach
 from tmf_apis.rest.law import Law, Room
 from tmf_apis.settings import Settings
 
 __all__ = ["room"]
 
 
-def room(settings: Settings) -> Room:  # noqa: ARG001
+def room(settings: Settings) -> Room:
     """Return the room; all of it is for the operator's own people."""
     laws = {
         "FalloutTask": fallout.LAW,
         "NetworkDiscovery": Law(
             lifecycle=rules.TASK,
             server_owned=rules.DISCOVERED,
-            on_create=rules.on_create_discovery,
+            on_create=partial(rules.on_create_discovery, Reach.of(settings)),
             act=rules.for_staff,
         ),
         "NetworkAudit": Law(

@@ -4,7 +4,7 @@ Source: TaskStateType of TMF630 part 7 ("Task resource"); the resources are of t
 """
 
 from tmf_apis.errors import Forbidden, InvalidBody, NotFound, Unprocessable
-from tmf_apis.network import targets
+from tmf_apis.network.reach import Outside, Reach
 from tmf_apis.rest.law import Circumstances, Desk, Lifecycle, Resource
 
 TASK = Lifecycle(
@@ -41,14 +41,17 @@ def on_create_task(resource: Resource, circumstances: Circumstances) -> Resource
     return {**resource, "creationDate": circumstances.timestamp}
 
 
-def on_create_discovery(resource: Resource, circumstances: Circumstances) -> Resource:
+def on_create_discovery(reach: Reach, resource: Resource, circumstances: Circumstances) -> Resource:
     """Return a new discovery with its date.
 
     Raises:
+        Forbidden: It names where discovery must not look (HTTP 403).
         InvalidBody: It names what is no address, or too many (HTTP 400).
     """
     try:
-        targets.places(resource.get("target", ()))
+        reach.places(resource.get("target", ()))
+    except Outside as error:
+        raise Forbidden(f"/target: {error}") from None
     except ValueError as error:
         raise InvalidBody(f"/target: {error}") from None
     return on_create_task(resource, circumstances)

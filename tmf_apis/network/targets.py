@@ -56,7 +56,7 @@ def _places(target: str) -> Iterator[Place]:
     if dash and _address(first) and _address(last):
         yield from _range(target, first, last)
         return
-    host, port = _parts(target)
+    host, port = parts(target)
     if not 0 <= port <= 65535 or not (  # noqa: PLR2004 - RFC 768
         _address(host) or (_NAME.fullmatch(host) and not _NUMBERS.fullmatch(host))
     ):
@@ -82,8 +82,8 @@ def _range(target: str, first: str, last: str) -> Iterator[Place]:
     yield from (Place(_text(low + step), named=False) for step in range(count))
 
 
-def _parts(target: str) -> tuple[str, int]:
-    """Return host and port; port 0 where there is none, -1 where it is no number."""
+def parts(target: str) -> tuple[str, int]:
+    """Return host and port of an address; port 0 where there is none, -1 where it is no number."""
     if target.startswith("["):
         host, _, rest = target[1:].partition("]")
         return host, _port(rest[1:]) if rest.startswith(":") else (-1 if rest else 0)

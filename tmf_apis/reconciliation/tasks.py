@@ -7,7 +7,7 @@ from typing import Any
 
 from adapters.credentials import Credentials
 from tmf_apis.elements.leasing import Leasing
-from tmf_apis.network.targets import places
+from tmf_apis.network.reach import Reach
 from tmf_apis.reconciliation.auditing import Auditing
 from tmf_apis.reconciliation.discovery import (
     TOLD,
@@ -19,22 +19,23 @@ from tmf_apis.reconciliation.discovery import (
 )
 from tmf_apis.reconciliation.progress import FINAL, Gone, Progress
 from tmf_apis.rest.law import Desk, Resource
+from tmf_apis.settings import Settings
 from tmf_apis.store.connection import Documents
 
 Begin = Callable[[Desk, Resource], None]
 
 
-def begins(credentials: Credentials, database: Documents) -> dict[str, Begin]:
+def begins(credentials: Credentials, database: Documents, settings: Settings) -> dict[str, Begin]:
     """Return what does each kind of task."""
     auditing = Auditing(credentials, Leasing(database))
     return {
-        "NetworkDiscovery": partial(discover, credentials),
+        "NetworkDiscovery": partial(discover, credentials, Reach.of(settings)),
         "NetworkAudit": auditing.audit,
         "ResolveDifference": auditing.resolve,
     }
 
 
-def discover(credentials: Credentials, desk: Desk, task: Resource) -> None:
+def discover(credentials: Credentials, reach: Reach, desk: Desk, task: Resource) -> None:
     """Do a discovery."""
     if task.get("state") in FINAL:
         return
@@ -43,7 +44,7 @@ def discover(credentials: Credentials, desk: Desk, task: Resource) -> None:
         progress.write({"state": "inProgress", "percentComplete": 0})
         found = asyncio.run(
             Discovery(desk, credentials).run(
-                _candidates(desk, task), lambda far: progress.tell(lambda: told(far))
+                _candidates(desk, task, reach), lambda far: progress.tell(lambda: told(far))
             )
         )
         progress.end(told(found))
@@ -53,7 +54,7 @@ def discover(credentials: Credentials, desk: Desk, task: Resource) -> None:
         progress.end({"message": str(error)}, good=False)
 
 
-def _candidates(desk: Desk, task: Resource) -> list[Candidate]:
+def _candidates(desk: Desk, task: Resource, reach: Reach) -> list[Candidate]:
     if not task.get("target"):
         return known_places(desk)
     options = {str(name): str(value) for name, value in (task.get("adapterOptions") or {}).items()}
@@ -66,7 +67,7 @@ def _candidates(desk: Desk, task: Resource) -> list[Candidate]:
             options,
             {"@type": "PlaceRef", **site} if site else None,
         )
-        for one in places(task["target"])
+        for one in reach.places(task["target"])
     ]
 
 

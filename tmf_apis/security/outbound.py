@@ -79,7 +79,7 @@ def check(url: str, *, loopback: bool, hosts: tuple[str, ...]) -> Target:
     """
     policy = Policy(loopback, hosts)
     target = read(url, policy)
-    addresses = permitted(target.host, _lookup_in_time(target.host), policy)
+    addresses = permitted(target.host, resolved(target.host), policy)
     return Target(target.url, target.scheme, target.host, target.port, addresses)
 
 
@@ -137,7 +137,8 @@ async def addresses_of(host: str) -> list[Address]:
         return []
 
 
-def _lookup_in_time(host: str) -> list[Address]:
+def resolved(host: str) -> list[Address]:
+    """Do as ``addresses_of`` does, in a thread that may wait."""
     if literal := _literal(host):
         return [literal]
     waiting: Future[list[Address]] = _pool().submit(_lookup, host)
