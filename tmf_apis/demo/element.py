@@ -6,12 +6,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters import registry
+from adapters import effect, registry
 from adapters.credentials import Credentials
-from adapters.errors import ElementError
+from adapters.errors import ElementError, Unreachable
 from adapters.lab.network import LabError
 from adapters.lab.stand import SimulatedStand, Stand, stand
 from adapters.values import Observed
@@ -27,8 +28,11 @@ from tmf_apis.store.temporal import free_port
 if TYPE_CHECKING:
     from tmf_apis.app import Engine
 
+_DOWN = "downstream"
 #: Names of the gateways of stories begin with this.
 _PREFIX = "gw-demo-"
+#: It is on this machine: what is not answered at once is not answered at all.
+_HASTE = {"timeout": "0.7", "retries": "1"}
 
 
 class Element:
@@ -43,7 +47,7 @@ class Element:
             credentials: The file with its secrets.
         """
         self.gateway, self.simulated = gateway, simulated
-        self.target = gateway.target
+        self.target = replace(gateway.target, options=_HASTE)
         self._credentials = Credentials(credentials)
 
     def fill(self, engine: "Engine", tell: Callable[[str], None]) -> None:
@@ -73,6 +77,17 @@ class Element:
         try:
             return asyncio.run(ask())
         except ElementError:
+            return None
+
+    def throughput(self, port: str) -> int | None:
+        """Return what goes through a port downstream, in bit/s, by iperf3; None: nothing does.
+
+        It is sent to a test head at the customer's side, as a probe of the operator does.
+        """
+        host, _, number = self.gateway.head(port).rpartition(":")
+        try:
+            return asyncio.run(effect.throughput(self.target.name, (host, int(number)), _DOWN))
+        except Unreachable:
             return None
 
 
