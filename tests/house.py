@@ -22,6 +22,7 @@ ORDERS = "/productOrderingManagement/v5"
 CATALOGUE = "/productCatalogManagement/v5"
 INVENTORY = "/resourceInventoryManagement/v5"
 ALARMS = "/alarmManagement/v5"
+OPERATIONS = "/networkOperations/v5"
 #: How long a fulfilled order may take on a busy machine, in seconds.
 SOON = 30.0
 
@@ -130,6 +131,11 @@ class House:
     def get(self, path, **query):
         answer = self.client.get(f"{self.base}{path}", params=query)
         assert answer.status_code in {200, 206}, answer.text
+        return answer.json()
+
+    def patch(self, path, body):
+        answer = self.client.patch(f"{self.base}{path}", json=body)
+        assert answer.status_code == 200, answer.text
         return answer.json()
 
     def order(self, action="add", *, offering=None, port="", product="", **more):

@@ -16,7 +16,17 @@ from adapters.simulated import WRONG_VALUE
 from adapters.values import Target
 from adapters.wire import ber
 from adapters.wire.message import Variable
-from tests.house import ALARMS, CATALOGUE, INVENTORY, ORDERS, Gateway, Subscriber, eventually, house
+from tests.house import (
+    ALARMS,
+    CATALOGUE,
+    INVENTORY,
+    OPERATIONS,
+    ORDERS,
+    Gateway,
+    Subscriber,
+    eventually,
+    house,
+)
 from tmf_apis.engine import CONTRACTS, Engine
 from tmf_apis.fulfilment.workflow import OrderWorkflow
 from tmf_apis.reconciliation.discovery import register
@@ -390,6 +400,37 @@ def test_an_order_goes_on_when_temporal_was_killed(server, gateway, fibre):
     gateway.it.misbehaviour.silent = False
     assert server.ended(order, within=60)["state"] == "completed"
     assert gateway.it.sets == 3
+
+
+def test_an_order_is_held_and_let_go_on_by_its_customer(server, gateway, fibre):
+    gateway.it.misbehaviour.silent = True
+    order = server.order(offering=fibre, port="gw-sim sub10")
+    eventually(lambda: port_of(server, gateway, "sub10")["allocationStatus"] == "reserved")
+    path = f"{ORDERS}/productOrder/{order}"
+    server.patch(path, {"state": "held"})
+    gateway.it.misbehaviour.silent = False
+    time.sleep(3)
+    assert server.get(path)["state"] == "held"
+    server.patch(path, {"state": "inProgress"})
+    assert server.ended(order)["state"] == "completed"
+
+
+def test_what_waits_for_a_person_goes_on_by_the_decision(server, gateway, fibre, subscriber):
+    gateway.it.misbehaviour.silent = True
+    order = server.order(offering=fibre, port="gw-sim sub11")
+    found = eventually(
+        lambda: server.get(f"{OPERATIONS}/falloutTask", **{"state": "open", "order.id": order}),
+        within=60,
+    )
+    eventually(lambda: server.get(f"{ORDERS}/productOrder/{order}")["state"] == "pending")
+    gateway.it.misbehaviour.silent = False
+    done = server.patch(f"{OPERATIONS}/falloutTask/{found[0]['id']}", {"decision": "retry"})
+    assert done["state"] == "resolved"
+    assert server.ended(order)["state"] == "completed"
+    for event in ("Milestone", "JeopardyAlert"):
+        assert eventually(
+            lambda event=event: subscriber.of(f"ProductOrder{event}Event", "productOrder", order)
+        )
 
 
 def test_without_a_wish_a_free_port_is_chosen_and_no_two_orders_get_the_same(
