@@ -136,7 +136,8 @@ def _instances(
 ) -> tuple[dict[int, list[_Instance]], list[RunningService]]:
     """Return the services by level, and those in operation that are not wanted any more."""
     left = list(running.services) if running else []
-    taken = {service.id for service in left}
+    customers = dict(running.customers) if running else {}
+    taken = {service.id for service in left} | customers.keys()
     facing = {"resource": _ids(key, product, "."), "customer": _ids(key, f"{product}-cfs", ".")}
     made: dict[int, list[_Instance]] = {}
     reasons = []
@@ -150,7 +151,8 @@ def _instances(
         above = made[node.above] if node.above else [None]
         for parent in [one for one in above for _ in range(count)]:
             old = _matching(left, node) if node.facing == "resource" else None
-            id = old.id if old else next(one for one in facing[node.facing] if one not in taken)
+            id = (old.id if old else "") or _kept(customers, node, product)
+            id = id or next(one for one in facing[node.facing] if one not in taken)
             one = _Instance(node, id, cfs=_cfs(node, id, parent), running=old)
             made[node.level].append(one)
             if parent:
@@ -173,6 +175,21 @@ def _matching(left: list[RunningService], node: Node) -> RunningService | None:
         if one.specification in {"", node.specification}:
             return left.pop(place)
     return None
+
+
+def _kept(customers: dict[str, str], node: Node, product: str) -> str:
+    """Return the id of a customer facing service that is there already; empty: there is none.
+
+    A service that was ordered by itself is the one at the top.
+    """
+    if node.facing != "customer":
+        return ""
+    if not node.above and customers.pop(product, None) is not None:
+        return product
+    inner = (id for id, of in customers.items() if of == node.specification and id != product)
+    if id := next(inner, ""):
+        customers.pop(id)
+    return id
 
 
 def _ids(key: OrderKey, name: str, mark: str) -> Iterator[str]:

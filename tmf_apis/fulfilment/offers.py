@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tmf_apis.fulfilment import blueprints
@@ -39,14 +40,17 @@ class RunningService:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A product that is in operation.
+    """A product that is in operation, or a service that was ordered by itself.
 
     Attributes:
         services: Its resource facing services.
-        offering: Id of its offering; empty: not known.
+        offering: Id of its offering, of a service of its specification; empty: not known.
         characteristics: As they were chosen; empty: not known.
         status: ``active``, ``suspended``; empty: not known.
         parts: Ids of the products inside it that have services.
+        customers: Its customer facing services, where they keep their ids: from ids to the ids of
+            their specifications.
+        bound: Why it is not to be changed by itself; empty: it may be.
     """
 
     services: tuple[RunningService, ...] = ()
@@ -54,6 +58,8 @@ class Running:
     characteristics: Mapping[str, Any] = field(default_factory=dict)
     status: str = ""
     parts: tuple[str, ...] = ()
+    customers: Mapping[str, str] = field(default_factory=dict)
+    bound: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,8 @@ class Catalogue:
         types: From a ``serviceType`` to the id of the tenant's own service specification of that
             name.
         running: Products in operation by id.
+        roots: Service specifications as they are where they are ordered by themselves, by id;
+            ``offerings`` has an offering of each.
     """
 
     offerings: Mapping[str, Resource] = field(default_factory=dict)
@@ -76,6 +84,7 @@ class Catalogue:
     resources: Mapping[str, Resource] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
     running: Mapping[str, Running] = field(default_factory=dict)
+    roots: Mapping[str, Resource] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +212,11 @@ def _specifications(catalogue: Catalogue) -> Mapping[str, Any]:
     return catalogue.specifications
 
 
-def _services(catalogue: Catalogue) -> Mapping[str, Any]:
-    return catalogue.services
+def _services(id: str, catalogue: Catalogue) -> Mapping[str, Any]:
+    """Return the service specifications as they are where one of them is ordered, or an offer."""
+    if (root := catalogue.roots.get(id)) is None:
+        return catalogue.services
+    return {**catalogue.services, id: root}
 
 
 def _resources(catalogue: Catalogue) -> Mapping[str, Any]:
@@ -219,23 +231,29 @@ def _made(id: str, catalogue: Catalogue) -> tuple[list[_Read], Offer | Faulty]:
     read: list[_Read] = []
     offering = _Watched(_offerings, catalogue, read, {}).get(id)
     if offering is None:
-        return read, Faulty([f"the catalogue has no offering {id}"])
+        return read, Faulty([f"the catalogue has no {called(catalogue, id)}"])
     specification = of(offering)
     product = _Watched(_specifications, catalogue, read, {}).get(specification)
     shelf = Shelf(
-        _Watched(_services, catalogue, read, blueprints.SERVICES),
+        _Watched(partial(_services, id), catalogue, read, blueprints.SERVICES),
         _Watched(_resources, catalogue, read, blueprints.RESOURCES),
     )
     name = str(offering.get("name") or id)
+    where = called(catalogue, id)
     try:
         types = _Watched(_types, catalogue, read, blueprints.TYPES)
         recipe = recipe_of(product, shelf, types) if product else None
-        choices = _narrowed(recipe, offering) if recipe else {}
+        choices = _narrowed(recipe, offering, where) if recipe else {}
     except Faulty as fault:
-        return read, Faulty(f"offering {id}: {reason}" for reason in fault.reasons)
+        return read, Faulty(f"{where}: {reason}" for reason in fault.reasons)
     except Refused as error:
-        return read, Faulty([f"offering {id}: {error}"])
+        return read, Faulty([f"{where}: {error}"])
     return read, Offer(id, name, specification, recipe, choices, tuple(inside(offering)))
+
+
+def called(catalogue: Catalogue, id: str) -> str:
+    """Return what people call what is ordered: an offering, or a service by itself."""
+    return f"{'service specification' if id in catalogue.roots else 'offering'} {id}"
 
 
 def recipe_of(product: Mapping[str, Any], shelf: Shelf, types: Mapping[str, str]) -> Recipe | None:
@@ -275,10 +293,9 @@ def service_types(product: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _narrowed(recipe: Recipe, offering: Mapping[str, Any]) -> dict[str, Choice]:
+def _narrowed(recipe: Recipe, offering: Mapping[str, Any], where: str) -> dict[str, Choice]:
     """Return what may be chosen: what the specification allows, less what the offering leaves."""
     made = dict(recipe.choices)
-    where = f"offering {offering.get('id')}"
     for one in objects(offering.get("prodSpecCharValueUse")):
         name, values = str(one.get("name")), specified(one)
         if not values or (general := made.get(name)) is None:

@@ -32,6 +32,10 @@ _COOKBOOK = Cookbook()
 _FINAL = ITEM.final
 _PRODUCT_STATUS = {"suspended": False, "active": True}
 _RATES = ("downstream", "upstream")
+_NAMED_BY = {
+    "ProductOrder": "offering (productOffering.id)",
+    "ServiceOrder": "specification (service.serviceSpecification.id)",
+}
 
 
 def offerings(order: Mapping[str, Any]) -> set[str]:
@@ -51,19 +55,32 @@ def relied_on(item: Mapping[str, Any]) -> set[str]:
     return {id for one in related if (id := str(one.get("id") or "") or _id(one.get("product")))}
 
 
-def plan(key: OrderKey, order: Mapping[str, Any], catalogue: Catalogue) -> Design:
+def plan(
+    key: OrderKey,
+    order: Mapping[str, Any],
+    catalogue: Catalogue,
+    refused: Mapping[str, str] | None = None,
+) -> Design:
     """Return what an order wants done.
 
     Nothing, where none of its items names an offering of the catalogue or a product that is in
     operation: such an order is somebody else's work. Items that are finished are left out.
+
+    Args:
+        key: Which order.
+        order: The order.
+        catalogue: What is known beside it.
+        refused: From the ids of items that are refused already to the reasons.
     """
     found = _items(order)
     leaves = [(item, above) for item, above in found if not item.get("productOrderItem")]
     if not any(_ours(item, catalogue) for item, _ in leaves):
         return Design()
-    planner = _Planner(key, catalogue, {item["id"] for item, _ in found})
+    planner = _Planner(
+        key, catalogue, {item["id"] for item, _ in found}, refused=dict(refused or {})
+    )
     for item, above in found:
-        if item.get("state") not in _FINAL:
+        if item.get("state") not in _FINAL and item["id"] not in planner.refused:
             planner.add(item, above)
     return graph(planner.made, planner.refused, found)
 
@@ -135,6 +152,8 @@ class _Planner:
             return self._added(item, parent)
         running = self.catalogue.running.get(product)
         if leaf and running:
+            if running.bound:
+                raise Refused(running.bound)
             self._once(item["id"], product)
             return (
                 self._ceased(item, running) if action == "delete" else self._modified(item, running)
@@ -148,14 +167,20 @@ class _Planner:
 
     def _once(self, item: str, product: str) -> None:
         if (other := self.changed.setdefault(product, item)) != item:
-            raise Refused(f"item {other} changes product {product} already")
+            raise Refused(f"item {other} changes {self._what} {product} already")
+
+    @property
+    def _what(self) -> str:
+        return "service" if self.key.kind == "ServiceOrder" else "product"
 
     def _product(self, item: Mapping[str, Any]) -> str:
         return _id(item.get("product")) or name_of(self.key, item["id"])
 
     def _offer(self, id: str) -> Offer:
         if not id:
-            raise Refused("the item names no offering (productOffering.id)")
+            raise Refused(f"the item names no {_NAMED_BY[self.key.kind]}")
+        if self._what == "service" and id not in self.catalogue.offerings:
+            raise Refused(f"service specification {id} is not fulfilled here")
         return _COOKBOOK.offer(self.key.tenant, id, self.catalogue)
 
     def _network(self, offer: Offer) -> list[Offer]:
@@ -173,7 +198,7 @@ class _Planner:
         if (offer.recipe or parts) and (item.get("quantity") or 1) > 1:
             raise Refused("one item orders one access; order several by several items")
         if id in self.catalogue.running:
-            raise Refused(f"product {id} is in operation already; change it by a modify")
+            raise Refused(f"{self._what} {id} is in operation already; change it by a modify")
         if offer.recipe or len(parts) == 1:
             return self._single(item, offer, offer if offer.recipe else parts[0], parent, None)
         if parts:

@@ -5,7 +5,7 @@ It is the law of product orders under other names.
 Source: TMF641 v4.1.0, ServiceOrder, ServiceOrderItem, CancelServiceOrder and their states.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tmf_apis.errors import Conflict, InvalidBody
@@ -28,6 +28,8 @@ SETTLED = (
     *("serviceOrderItem", "requestedStartDate", "requestedCompletionDate", "priority"),
     *("expectedCompletionDate", "relatedParty", "orderRelationship"),
 )
+#: States of a product that has no services any more.
+_ENDED = ("terminated", "cancelled", "aborted", "aborted ")
 #: What a client may still change in an item once work on the order has begun.
 _OPEN_IN_ITEM = frozenset({"state"})
 
@@ -157,11 +159,82 @@ def news(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
 def check(desk: Desk, old: Resource | None, new: Resource | None) -> None:
     """Let an order pass whose services and specifications are there, where that is checked.
 
+    Services that belong to a product or to another service are changed with it.
+
     Raises:
         InvalidBody: One is not (HTTP 400).
+        Conflict: A service belongs to something else (HTTP 409).
     """
-    if new is not None:
-        references.check(desk, _references(old or {}), _references(new))
+    if new is None:
+        return
+    references.check(desk, _references(old or {}), _references(new))
+    if not desk.circumstances.system and (named := _changed(new)) != _changed(old or {}):
+        _check_masters(desk, named)
+
+
+def _changed(order: Mapping[str, Any]) -> dict[str, str]:
+    """Return the ids of the services that an order changes or ends, with their JSON pointers."""
+    return {
+        str(service["id"]): f"{at}/service"
+        for at, item in ITEMS.of(order)
+        if item.get("action") in {"modify", "delete"}
+        if (service := item.get("service") or {}).get("id")
+    }
+
+
+def _check_masters(desk: Desk, named: Mapping[str, str]) -> None:
+    ids = sorted(named)
+    found = desk.find("Service", {"id": {"$in": ids}}, limit=len(ids)) if ids else []
+    asking = desk.circumstances.parties
+    seen = [one for one in found if asking is None or asking & set(party_ids(one))]
+    for id, reason in masters(desk, seen).items():
+        raise Conflict(f"{named[id]}: {reason}")
+
+
+def masters(desk: Desk, some: Iterable[Resource]) -> dict[str, str]:
+    """Return why services are not changed by themselves, by their ids; those that are, are not in.
+
+    A service that realizes a product is changed by an order for the product, one that another
+    service rests on with that one: so they stay in agreement.
+
+    Args:
+        desk: Sees the whole tenant.
+        some: The services.
+    """
+    known = {one["id"]: one for one in some}
+    if not known:
+        return {}
+    within = {"$in": sorted(known)}
+    above = desk.find("Service", {"supportingService.id": within, "state": {"$ne": "terminated"}})
+    products = desk.find(
+        "Product", {"realizingService.id": within, "status": {"$nin": list(_ENDED)}}
+    )
+    found = [
+        *_named(above, "supportingService", "service", "TMF641"),
+        *_of_products(known.values()),
+        *_named(products, "realizingService", "product", "TMF622"),
+    ]
+    return {id: reason for id, reason in found if id in known}
+
+
+def _named(
+    some: Iterable[Resource], member: str, what: str, number: str
+) -> Iterator[tuple[str, str]]:
+    for one in some:
+        for part in one.get(member) or ():
+            id = str(part.get("id"))
+            yield id, _belongs(id, what, one["id"], number)
+
+
+def _of_products(some: Iterable[Resource]) -> Iterator[tuple[str, str]]:
+    for one in some:
+        for entity in one.get("relatedEntity") or ():
+            if entity.get("@referredType") == "Product":
+                yield one["id"], _belongs(one["id"], "product", entity["id"], "TMF622")
+
+
+def _belongs(id: str, what: str, master: str, number: str) -> str:
+    return f"service {id} belongs to {what} {master}; order a change of that one ({number})"
 
 
 def _references(order: Resource) -> Iterator[Reference]:
