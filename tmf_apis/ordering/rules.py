@@ -40,8 +40,6 @@ SETTLED = (
     "quote",
 )
 
-_MILESTONES, _ERRORS = "productOrderMilestone", "productOrderErrorMessage"
-
 #: What a client cannot change any more once work on an order has begun, beside its items: it is
 #: in the inventories by then. The rest is merged, and reaches the work under way.
 BEGUN = ("requestedStartDate", "billingAccount", "agreement")
@@ -165,20 +163,23 @@ def has(order: Mapping[str, Any], milestone: str, form: Form = forms.PRODUCT) ->
     )
 
 
-def news(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+def news(
+    old: Mapping[str, Any], new: Mapping[str, Any], form: Form = forms.PRODUCT
+) -> Iterator[str]:
     """Yield the events that a change of an order is beside those of every resource.
 
     A milestone that is reached or violated, a further jeopardy alert, a further error message.
     """
     reached = {
-        name: {(one.get("id"), one.get("status")) for one in order.get(_MILESTONES) or ()}
+        name: {(one.get("id"), one.get("status")) for one in order.get(form.milestones) or ()}
         for name, order in (("old", old), ("new", new))
     }
     if any(status != "Yet-To-Reach" for _, status in reached["new"] - reached["old"]):
         yield "Milestone"
-    if _ids(new.get("productOrderJeopardyAlert")) - _ids(old.get("productOrderJeopardyAlert")):
+    if _ids(new.get(form.alerts)) - _ids(old.get(form.alerts)):
         yield "JeopardyAlert"
-    if len(new.get(_ERRORS) or ()) > len(old.get(_ERRORS) or ()):
+    errors = new.get(form.errors)
+    if isinstance(errors, list) and len(errors) > len(old.get(form.errors) or ()):
         yield "ErrorMessage"
 
 

@@ -6,6 +6,7 @@ Source: TMF641 v4.1.0, ServiceOrder, ServiceOrderItem, CancelServiceOrder and th
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from tmf_apis.errors import Conflict, InvalidBody
@@ -45,7 +46,7 @@ def laws() -> dict[str, Law]:
             on_delete=on_delete,
             check=check,
             parties=parties,
-            news=news,
+            news=partial(rules.news, form=FORM),
         ),
         "CancelServiceOrder": Law(
             lifecycle=SERVICE_TASK,
@@ -146,14 +147,6 @@ def parties(order: Mapping[str, Any]) -> Iterator[str]:
     yield from party_ids(order)
     for _, item in ITEMS.of(order):
         yield from party_ids(item.get("service") or {})
-
-
-def news(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the events that a change is beside those of every resource."""
-    if old.get("milestone") != new.get("milestone"):
-        yield "Milestone"
-    if len(new.get("jeopardyAlert") or ()) > len(old.get("jeopardyAlert") or ()):
-        yield "JeopardyAlert"
 
 
 def check(desk: Desk, old: Resource | None, new: Resource | None) -> None:
