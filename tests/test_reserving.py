@@ -3,6 +3,7 @@
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from tmf_apis.fulfilment.ports import holder_of, service_of
 from tmf_apis.fulfilment.values import Need, OrderKey, Refused, Task
 from tmf_apis.rest.contracts import load
 from tmf_apis.rest.desk import Desks
+from tmf_apis.security.identity import Identity
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import client as client_of
 
@@ -199,6 +201,50 @@ def test_who_holds_a_port_is_said(desk):
         take(desk, "o-2")
 
 
+def seen_by(desks, tenant, party):
+    """What a party may see, as a request of its own does."""
+    return desks._desk(Identity("test", tenant, frozenset({party})))
+
+
+def test_a_party_reads_nothing_of_other_parties_orders_nor_of_what_is_left(desks, desk):
+    gateway(desk, ports=1, uplink=150)
+    party = {"@type": "PartyRef", "id": "alice"}
+    desk.create("ProductOrder", {
+        "@type": "ProductOrder", "id": "o-1", "productOrderItem": [{"id": "1", "action": "add"}],
+        "relatedParty": [{"role": "customer", "partyOrPartyRole": party}],
+    })  # fmt: skip
+    take(desk, needs=(PORT, UPLINK))
+    named = Need("accessPort", category="accessPort", named="the gw-p1", carrier=True, on=GATEWAY)
+    uplink = Need("uplink", category="uplink", amount=10**8)
+    said = {
+        party: [
+            reserving.feasible(desk, key(desk, "o-2"), [task("o-2", needs=(need,))], owner)[0]
+            for need in (named, uplink)
+        ]
+        for party, owner in (
+            ("staff", desk),
+            *((one, seen_by(desks, desk.tenant, one)) for one in ("alice", "bob")),
+        )
+    }  # fmt: skip
+    said = {party: [one.reason for one in missing] for party, missing in said.items()}
+    held = "port the gw-p1 is reserved for order o-1, item 1"
+    full = "the uplink has not enough capacity left"
+    assert said["staff"] == [held, "uplink the gw-up has 50 Mbit/s left of 150, 100 are wanted"]
+    assert said["alice"] == [held, full]
+    assert said["bob"] == ["port the gw-p1 is not free", full]
+
+
+def test_a_service_of_somebody_else_is_not_named(desks, desk):
+    gateway(desk, ports=1)
+    reserving.activate(desk, take(desk))
+    named = Need("accessPort", category="accessPort", named="the gw-p1", carrier=True, on=GATEWAY)
+    wanted = [task("o-2", service="o-2-1", needs=(named,))]
+    (missing,) = reserving.feasible(
+        desk, key(desk, "o-2"), wanted, seen_by(desks, desk.tenant, "bob")
+    )
+    assert missing.reason == "port the gw-p1 is not free"
+
+
 def test_a_port_that_is_gone_is_refused(desk):
     gateway(desk, ports=1)
     taken = take(desk)
@@ -243,7 +289,7 @@ def test_a_reservation_that_is_over_may_be_taken_by_another_order(desk):
     )
     second = take(desk, "o-2", needs=(PORT, UPLINK))
     assert second.resources == first.resources
-    with pytest.raises(Refused, match="held by order o-2, item 1 meanwhile"):
+    with pytest.raises(Refused, match="reserved for order o-2, item 1"):
         reserving.activate(desk, first)
     assert not reserving.renew(desk, first)
     assert reserving.renew(desk, second)
@@ -342,13 +388,13 @@ def described(desk):
         desk.create("ResourceSpecification", {"id": id, "category": category, **status, **more})
 
 
-def test_a_service_is_qualified_by_what_an_order_for_it_would_find(desk):
+def test_a_service_is_qualified_by_what_an_order_for_it_would_find(desk, desks):
     described(desk)
     gateway(desk, uplink=150, site="north")
 
-    def ask(site, speed=None):
+    def ask(site, speed=None, asked=desk):
         chosen = [{"name": "downstream", "value": speed}] if speed else []
-        return qualifying.obstacles(desk, {
+        return qualifying.obstacles(asked, {
             "serviceSpecification": {"id": "line"}, "place": [{"id": site}],
             "serviceCharacteristic": chosen,
         })  # fmt: skip
@@ -357,6 +403,9 @@ def test_a_service_is_qualified_by_what_an_order_for_it_would_find(desk):
     assert ask("north") == []
     assert "no access port is free at south" in ask("south")[0]
     assert "has 150 Mbit/s left of 150, 200 are wanted" in ask("north", 200)[0]
+    for_bob = replace(desk.circumstances, parties=frozenset({"bob"}))
+    bob = desks._writes.desk(Identity("test", desk.tenant), for_bob)
+    assert ask("north", 200, bob) == ["the uplink has not enough capacity left"]
     assert "has no downstream 300" in ask("north", 300)[0]
     assert resources(desk) == before
 

@@ -1,12 +1,13 @@
 """Taking an order up: when its time has come, alone for its products, planned once and reserved."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from tmf_apis.errors import NotFound
-from tmf_apis.fulfilment import orders, progress, reserving
+from tmf_apis.fulfilment import orders, progress, refusals, reserving
 from tmf_apis.fulfilment.bookkeeping import Books
 from tmf_apis.fulfilment.claims import Claims
 from tmf_apis.fulfilment.journal import FORWARD, Batch, Document, Entry, Item, Journal
@@ -18,6 +19,8 @@ from tmf_apis.ordering import items
 from tmf_apis.rest.desk import Desks
 from tmf_apis.rest.law import Desk, Resource
 from tmf_apis.rest.periods import moment
+
+log = logging.getLogger(__name__)
 
 #: Tasks of one batch at least; a large order has about so many batches.
 BATCH, BATCHES = 25, 10
@@ -94,8 +97,10 @@ class Accepting:
         return orders.is_final(self._journal.state(holder))
 
     def _say_whose_turn_it_is(self, desk: Desk, key: OrderKey, holder: OrderKey) -> None:
-        message = f"order {holder.order} works on the same product and goes first"
-        alert = (f"order {holder.order}", progress.TURN, message)
+        readers = self._desks.readers(key.tenant, key.kind, key.order)
+        mine = all(refusals.visible(one, holder.order, holder.kind) for one in readers)
+        other = f"order {holder.order}" if mine else "another order"
+        alert = (other, progress.TURN, f"{other} works on the same product and goes first")
 
         def warn(order: Resource) -> Resource:
             if order.get("state") not in orders.OPEN:
@@ -133,6 +138,7 @@ class Accepting:
             return
         key = batch.key
         owner = self._desks.owner(key.tenant, key.kind, key.order)
+        readers = self._desks.readers(key.tenant, key.kind, key.order)
         graph, changed = Graph(batch), list[Item | Entry]()
         done: list[Entry] = []
         for entry in batch.entries:
@@ -143,7 +149,12 @@ class Accepting:
                     desk, key, entry.task, owner, hold=self._settling.hold
                 )
             except Refused as error:
-                changed += graph.turned(entry.unit, str(error), entry.task.item)
+                entry.reason = str(error)
+                said = refusals.told(error, readers)
+                changed += graph.turned(entry.unit, said, entry.task.item)
+                facts = {"order": key.order, "task": entry.task.id, "tenant": key.tenant}
+                log.info("a task cannot be done: %s", error, extra=facts)
+                self._journal.save([entry], "reason")
             else:
                 entry.state, entry.held = "reserved", time.time()
                 done.append(entry)

@@ -83,6 +83,12 @@ def spoken(holder: str) -> str:
     return f"order {order}, item {task.rpartition('#')[0] or task}"
 
 
+def held_by(what: str, holder: str) -> Refused:
+    """Return the refusal of something that is reserved for another task."""
+    message = f"{what} is reserved for {spoken(holder)}"
+    return Refused(message, f"{what} is not free", order=holder.partition("/")[0])
+
+
 def called(resource: Mapping[str, Any]) -> str:
     """Return what people call a resource: its kind and its name."""
     category = str(resource.get("category") or "resource")
@@ -113,13 +119,16 @@ def reserved(resource: Resource, claim: Claim) -> Resource:
     """
     other, what = holder_of(resource), called(resource)
     if other and other != claim.holder and not expired(resource, claim.now):
-        raise Refused(f"{what} is reserved for {spoken(other)}")
+        raise held_by(what, other)
     if resource.get("unknownStatus"):
         raise Refused(f"{what} is in doubt and kept out of use")
     if resource.get("administrativeState", "unlocked") != "unlocked":
         raise Refused(f"{what} is {resource['administrativeState']}")
     if (there := service_of(resource)) != claim.service:
-        raise Refused(f"{what} has service {there or 'none'}, not {claim.service or 'none'}")
+        message = f"{what} has service {there or 'none'}, not {claim.service or 'none'}"
+        neutral = f"{what} is not free" if there else ""
+        ordered = use_of(resource).usage.ordered
+        raise Refused(message, neutral, order=ordered.partition("/")[0])
     if not claim.service and not other and resource.get("usageState", "idle") != "idle":
         raise Refused(f"{what} is {resource['usageState']}")
     if other == claim.holder and not _renews(resource, claim):

@@ -13,6 +13,7 @@ from tmf_apis.errors import NotFound
 from tmf_apis.fulfilment import holdings, searching, shares
 from tmf_apis.fulfilment.holdings import Claim, Use
 from tmf_apis.fulfilment.ports import HOLDER, SERVICE, holder_of, service_of
+from tmf_apis.fulfilment.refusals import told
 from tmf_apis.fulfilment.searching import KIND, written
 from tmf_apis.fulfilment.taking import HOLD, Taking
 from tmf_apis.fulfilment.trials import TrialDesk
@@ -45,6 +46,9 @@ def survey(
 ) -> tuple[dict[str, Taken], list[Missing]]:
     """Return what every task of an order would take, and what is missing; touches nothing."""
     trial = TrialDesk(desk)
+    readers = [owner] if owner else None
+    if (owner or desk).circumstances.parties is None:
+        readers = []
     found: dict[str, Taken] = {}
     missing: list[Missing] = []
     for task in tasks:
@@ -54,7 +58,9 @@ def survey(
         except Refused as error:
             need = taking.at
             slot, category = (need.slot, need.category) if need else ("", "")
-            missing.append(Missing(task.item, task.id, slot, category, str(error)))
+            missing.append(
+                Missing(task.item, task.id, slot, category, told(error, readers))
+            )
     return found, missing
 
 
@@ -103,8 +109,10 @@ def activate(desk: Desk, taken: Taken) -> None:
         def edit(resource: Resource, use: Use = use) -> Resource:
             holder = holder_of(resource)
             if holder != taken.holder and (holder or not _same(resource, use)):
-                who = holdings.spoken(holder) if holder else "nobody"
-                raise Refused(f"{holdings.called(resource)} is held by {who} meanwhile")
+                what = holdings.called(resource)
+                if holder:
+                    raise holdings.held_by(what, holder)
+                raise Refused(f"{what} is not reserved any more")
             return holdings.in_use(resource, use)
 
         try:

@@ -1,5 +1,6 @@
 """What the inventories and the order are told of a batch; deeds at the database, safe to repeat."""
 
+import logging
 import time
 from collections.abc import Iterable
 from datetime import timedelta
@@ -26,6 +27,8 @@ _OFTEN = 1 / 3
 #: Longest pause before a batch is looked at again of which nobody knows why it waits, in seconds.
 LOOK = 30.0
 
+
+log = logging.getLogger(__name__)
 
 #: Why an item fails that waited for too long.
 LOST = "what was reserved for it was taken by somebody else while it waited"
@@ -184,7 +187,8 @@ class Settling:
                     if entry.taken is not None:
                         reserving.activate(desk, entry.taken)
             except Refused as error:
-                self.turn(desk, graph.turned(unit, str(error)))
+                log.warning("a unit goes back: %s", error, extra={"order": batch.key.order})
+                self.turn(desk, graph.turned(unit, error.neutral))
                 return True
             for one in some:
                 one.state = CLOSING

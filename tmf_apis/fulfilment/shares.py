@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from tmf_apis.fulfilment.characteristics import objects, of_resource, with_values
-from tmf_apis.fulfilment.holdings import Claim, called, spoken
+from tmf_apis.fulfilment.holdings import Claim, called, held_by, spoken
 from tmf_apis.fulfilment.ports import megabits
 from tmf_apis.fulfilment.values import Refused
 from tmf_apis.inventory.rules import out_of_service
@@ -74,7 +74,7 @@ def taken(resource: Resource, draw: Draw) -> Resource:
     own = next((one for one in entries if _is(one, draw.service, draw.carrier)), None)
     before = own["amount"] if own else 0
     if own and own["holder"] not in {"", claim.holder} and own["until"] > now:
-        raise Refused(f"{called(resource)}: its part is reserved for {spoken(own['holder'])}")
+        raise held_by(f"the part of {called(resource)}", own["holder"])
     if draw.amount > before:
         _check(resource, entries, draw, now)
     made = {
@@ -106,7 +106,8 @@ def _check(resource: Resource, entries: list[dict[str, Any]], draw: Draw, now: s
         left = megabits(max(most - others, 0))
         raise Refused(
             f"{called(resource)} has {left:g} Mbit/s left of {megabits(most):g},"
-            f" {megabits(draw.amount):g} are wanted"
+            f" {megabits(draw.amount):g} are wanted",
+            f"the {resource.get('category')} has not enough capacity left",
         )
 
 

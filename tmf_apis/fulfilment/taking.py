@@ -14,6 +14,7 @@ from tmf_apis.fulfilment.characteristics import of_resource
 from tmf_apis.fulfilment.elements import target_of
 from tmf_apis.fulfilment.holdings import Claim
 from tmf_apis.fulfilment.ports import HOLDER, SERVICE, holder_of, is_on, service_of
+from tmf_apis.fulfilment.refusals import visible
 from tmf_apis.fulfilment.searching import KIND, written
 from tmf_apis.fulfilment.shares import Draw
 from tmf_apis.fulfilment.values import Need, OrderKey, Refused, Taken, Task, Usage
@@ -85,7 +86,7 @@ class Taking:
     def _carried(self, need: Need, got: _Got) -> _Got:
         """Take a carrier on whose element everything else is to be had, too."""
         self.at = need
-        reason, barren = "", set[str]()
+        refusal, barren = None, set[str]()
         for candidate in self._candidates(need, ""):
             self.at = need
             if (on := is_on(candidate)) in barren:
@@ -97,14 +98,14 @@ class Taking:
                 self._fill(trial)
             except (Refused, Stale) as error:
                 self._give_back(trial, got)
-                reason = str(error)
+                refusal = _refusal(error)
                 if need.named or not self._may_differ(need, on):
-                    raise Refused(reason) from None
+                    raise refusal from None
                 if need.slot in trial.whole or trial.element is None:
                     barren.add(on)
                 continue
             return trial
-        raise Refused(reason or self._none(need))
+        raise refusal or Refused(self._none(need))
 
     def _may_differ(self, carrier: Need, element: str) -> bool:
         """Return whether another carrier may have what this one, or its element, has not."""
@@ -131,37 +132,37 @@ class Taking:
                 self._one(got, need, element)
 
     def _one(self, got: _Got, need: Need, element: str) -> None:
-        reason = ""
+        refusal = None
         for candidate in self._candidates(need, element):
             try:
                 self._keep(got, need, self._take(candidate, need))
             except (Refused, Stale) as error:
                 if need.named:
                     raise
-                reason = str(error)
+                refusal = _refusal(error)
                 continue
             return
         if not need.optional:
-            raise Refused(reason or self._none(need))
+            raise refusal or Refused(self._none(need))
 
     def _draw(self, got: _Got, need: Need, element: str) -> None:
         task, carrier = self._task, got.whole.get(got.carrier, {})
         draw = Draw(self._claim, task.service, str(carrier.get("id", "")), need.amount)
         found = searching.shared(self._desk, need, element)
         found.sort(key=lambda one: not shares.amount_of(one, draw.service, draw.carrier))
-        reason = ""
+        refusal = None
         for one in found:
             before = shares.amount_of(one, draw.service, draw.carrier)
             try:
                 new = self._desk.change(KIND, one["id"], lambda r: shares.taken(r, draw))
             except (Refused, NotFound, Stale) as error:
-                reason = str(error)
+                refusal = _refusal(error)
                 continue
             got.shared[need.slot] = new
             got.before[need.slot] = Usage(task.service if before else "", amount=before)
             return
-        if reason or not need.optional:
-            raise Refused(reason or self._none(need))
+        if refusal or not need.optional:
+            raise refusal or Refused(self._none(need))
 
     def _candidates(self, need: Need, element: str) -> Iterator[Resource]:
         """Yield resources that a need may take; a value of a pool is made when it is wanted."""
@@ -297,16 +298,8 @@ class Taking:
 
     def _may_change(self, found: list[Resource]) -> bool:
         made_by = {holdings.use_of(one).usage.ordered.partition("/")[0] for one in found} - {""}
-        return all(self._visible(order) for order in made_by)
-
-    def _visible(self, order: str) -> bool:
-        for kind in dict.fromkeys(("ProductOrder", self._key.kind)):
-            try:
-                self._owner.get(kind, order)
-            except NotFound:
-                continue
-            return True
-        return False
+        kinds = dict.fromkeys(("ProductOrder", self._key.kind))
+        return all(visible(self._owner, order, *kinds) for order in made_by)
 
     def _none(self, need: Need) -> str:
         words = f"no {_CALLED.get(need.category, need.category)} is free"
@@ -341,11 +334,16 @@ class Taking:
             product=task.product,
             shared=tuple(got.shared),
             carrier=got.carrier,
+            head=str(of_resource(carrier or {}).get("testAddress") or ""),
         )
 
 
 #: What people call resources of a category.
 _CALLED: Mapping[str, str] = {"accessPort": "access port", "simCard": "SIM card"}
+
+
+def _refusal(error: Exception) -> Refused:
+    return error if isinstance(error, Refused) else Refused(str(error))
 
 
 def _along(need: Need, task: Task) -> bool:

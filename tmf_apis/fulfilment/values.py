@@ -8,7 +8,18 @@ from adapters.values import Intent, Setting, Target
 
 
 class Refused(Exception):
-    """An item cannot be fulfilled as it was ordered; the message says why, for the customer."""
+    """An item cannot be fulfilled as it was ordered; the message says why.
+
+    Attributes:
+        neutral: Why, for a customer: without what is another's, or the operator's own.
+        order: Id of the order that the message is about; empty: none. Whoever may read that order
+            may read the message.
+    """
+
+    def __init__(self, message: str, neutral: str = "", *, order: str = "") -> None:
+        self.neutral = neutral or message
+        self.order = order
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +233,7 @@ class Taken:
         product: Id of the product.
         shared: The slots of which only a part is drawn.
         carrier: The slot that the service is set up on; empty: none.
+        head: "host:port" of the test head behind the port; empty: as the element's options say.
     """
 
     task: str
@@ -238,6 +250,7 @@ class Taken:
     product: str = ""
     shared: tuple[str, ...] = ()
     carrier: str = ""
+    head: str = ""
 
     @property
     def intent(self) -> Intent:

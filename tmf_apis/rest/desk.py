@@ -109,5 +109,16 @@ class Desks:
         parties = found.get("owner")
         return self._desk(Identity(self._subject, tenant, frozenset(parties) if parties else None))
 
+    def readers(self, tenant: str, kind: str, id: str) -> list[Desk]:
+        """Return for each party that may read a resource a desk that sees what it may see.
+
+        None are returned for what is the operator's own.
+        """
+        found = self._writes.resources.one(kind, {"tenant": tenant}, id, {"parties": 1}) or {}
+        return [
+            self._desk(Identity(self._subject, tenant, frozenset({one})))
+            for one in found.get("parties") or ()
+        ]
+
     def _desk(self, identity: Identity) -> Desk:
         return self._writes.desk(identity, self._writes.circumstances(identity, system=True))
