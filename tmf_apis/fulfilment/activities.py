@@ -64,8 +64,9 @@ class Activities:
     @activity.defn(name="order-advance")
     async def advance(self, part: Part) -> Report:
         """Bring a batch as far as it goes now: forward, or back."""
+        again = activity.info().attempt > 1
         async with _beating():
-            return await self._advancing.advance(part)
+            return await self._advancing.advance(part, again=again)
 
     @activity.defn(name="order-late")
     async def late(self, key: OrderKey) -> float:

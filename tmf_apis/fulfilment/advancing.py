@@ -9,7 +9,7 @@ from functools import partial
 
 from adapters.errors import Conflict, ElementError, PartiallyApplied
 from tmf_apis.errors import TmfError
-from tmf_apis.fulfilment.journal import BACK, Batch, Entry, Journal
+from tmf_apis.fulfilment.journal import BACK, Batch, Entry, Journal, Superseded
 from tmf_apis.fulfilment.provisioning import Provisioning, in_thread, word
 from tmf_apis.fulfilment.settling import Settling
 from tmf_apis.fulfilment.steps import Part, Report
@@ -60,14 +60,30 @@ class Advancing:
         self._patience = settings.fulfilment_patience
         self._people = frozenset(settings.fulfilment_fallout)
 
-    async def advance(self, part: Part) -> Report:
-        """Do what can be done now of a batch; may be called at any time and any number of times."""
-        batch = await in_thread(self._threads, partial(self._settling.look, part.key, part.number))
+    async def advance(self, part: Part, *, again: bool = False) -> Report:
+        """Do what can be done now of a batch; may be called at any time and any number of times.
+
+        Args:
+            part: The batch.
+            again: Somebody was at it and gave no sign of life any more; if he has one, he is not
+                to write anything further.
+        """
+        batch = await in_thread(self._threads, partial(self._look, part, again=again))
         while True:
             await self._go(batch)
             report = await in_thread(self._threads, partial(self._settling.settle, batch))
             if not 0 < report.wait < PAUSES[0] / 10:
                 return report
+
+    def _look(self, part: Part, *, again: bool) -> Batch:
+        if again:
+            self._journal.own(part.key, part.number)
+        batch, now = self._settling.look(part.key, part.number), time.time()
+        for entry in batch.entries:
+            entry.since = min(entry.since, now)
+            if entry.again > now + PAUSES[1]:  # no pause is so long: the clock was set back
+                entry.again = 0.0
+        return batch
 
     async def _go(self, batch: Batch) -> None:
         """Do every task that can be done, level by level."""
@@ -88,7 +104,7 @@ class Advancing:
                 return
             try:
                 await self._provisioning.do(entry)
-            except TmfError:
+            except (TmfError, Superseded):
                 raise
             except Exception as error:  # an adapter of somebody else's may fail in any way
                 if not isinstance(error, ElementError):

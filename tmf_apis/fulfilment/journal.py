@@ -12,7 +12,8 @@ On the way back it is ``restored`` (the element is as before), then ``undone``. 
 that never got to the element; ``waiting`` one that waits for a person.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -68,6 +69,7 @@ class Entry:
         people: How many there were.
         doubt: Why the element may not be as the inventory says; nobody gets what was taken.
         skipped: Why a person said that it is to be taken as done.
+        by: Whose it is, where one who worked on it was taken for dead; see ``Journal.own``.
     """
 
     id: str
@@ -88,6 +90,7 @@ class Entry:
     people: int = 0
     doubt: str = ""
     skipped: str = ""
+    by: str = ""
 
     @property
     def element(self) -> str:
@@ -109,6 +112,7 @@ class Item:
         plan: What becomes of it; None: it was refused, or nothing is known of it.
         reason: Why it goes back, for the customer.
         before: From kind and id of products and services to their state before.
+        by: As of an entry.
     """
 
     id: str
@@ -119,6 +123,11 @@ class Item:
     plan: ItemPlan | None = None
     reason: str = ""
     before: dict[str, str] = field(default_factory=dict)
+    by: str = ""
+
+
+class Superseded(Exception):
+    """Somebody else works on the batch: whoever did was taken for dead, or slept for too long."""
 
 
 @dataclass(slots=True)
@@ -171,8 +180,10 @@ class Journal:
             head = {"_id": of, "of": of, "what": "order", "batch": -1, "place": 0, **facts}
             try:  # in order: the head says that all is there
                 self._tasks.insert_many([*made, head])
-            except BulkWriteError:  # half of an attempt that was cut short
-                self._tasks.delete_many({"of": of})
+            except BulkWriteError:
+                if there := self._tasks.find_one({"_id": of}):  # another was faster
+                    return there
+                self._tasks.delete_many({"of": of})  # half of an attempt that was cut short
                 self._tasks.insert_many([*made, head])
         return head
 
@@ -185,6 +196,15 @@ class Journal:
         """Write something into the head of an order."""
         with translated():
             self._tasks.update_one({"_id": name(key)}, {"$set": facts})
+
+    def own(self, key: OrderKey, number: int) -> None:
+        """Let nobody who has looked at a batch until now write of it any more.
+
+        For whoever takes it over from one who does not answer, but may not be dead.
+        """
+        with translated():
+            query = {"of": name(key), "batch": number}
+            self._tasks.update_many(query, {"$set": {"by": uuid.uuid4().hex}})
 
     def batch(self, key: OrderKey, number: int) -> Batch:
         """Return a batch as it is now."""
@@ -201,7 +221,11 @@ class Journal:
         self.note_all([one], **changes)
 
     def note_all(self, some: Iterable[Entry | Item], **changes: object) -> None:
-        """Change several in the same way."""
+        """Change several of a batch in the same way.
+
+        Raises:
+            Superseded: The batch is another's by now.
+        """
         changed = []
         for one in some:
             for attribute, new in changes.items():
@@ -210,18 +234,26 @@ class Journal:
         if changed:
             update = {"$set": {key: document(new) for key, new in changes.items()}}
             ids = [one.id for one in changed]
+            query = {"_id": ids[0] if len(ids) == 1 else {"$in": ids}, **_whose(changed[0])}
             with translated():
-                self._tasks.update_many({"_id": ids[0] if len(ids) == 1 else {"$in": ids}}, update)
+                done = self._tasks.update_many(query, update)
+            _check(done.matched_count, ids)
 
     def save(self, some: Iterable[Entry | Item], *attributes: str) -> None:
-        """Write attributes that differ from one to the other."""
-        updates = [
-            UpdateOne({"_id": one.id}, {"$set": {a: document(getattr(one, a)) for a in attributes}})
-            for one in some
-        ]
+        """Write attributes that differ from one to the other.
+
+        Raises:
+            Superseded: The batch is another's by now.
+        """
+        ids, updates = list[str](), list[UpdateOne]()
+        for one in some:
+            change = {"$set": {a: document(getattr(one, a)) for a in attributes}}
+            updates.append(UpdateOne({"_id": one.id, **_whose(one)}, change))
+            ids.append(one.id)
         if updates:
             with translated():
-                self._tasks.bulk_write(updates, ordered=False)
+                done = self._tasks.bulk_write(updates, ordered=False)
+            _check(done.matched_count, ids)
 
     def end(self, key: OrderKey) -> None:
         """Say that an order is finished: what is kept of it may go one day."""
@@ -243,6 +275,15 @@ def name(key: OrderKey) -> str:
     'default:42'
     """
     return f"{key.tenant}:{key.order}"
+
+
+def _whose(one: Entry | Item) -> Document:
+    return {"by": one.by or {"$in": ["", None]}}  # what an older release has kept has none
+
+
+def _check(matched: int, ids: Sequence[str]) -> None:
+    if matched < len(ids):
+        raise Superseded(f"another works on {', '.join(ids[:3])} by now")
 
 
 def _documents(what: str, some: Iterable[Entry | Item]) -> Iterator[Document]:

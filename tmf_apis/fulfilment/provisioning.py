@@ -99,6 +99,9 @@ class Provisioning:
         assert entry.plan is not None  # noqa: S101
         if not entry.plan.steps:
             return Transaction(entry.plan.element, entry.plan.intent)
+        if entry.transaction is not None and not entry.transaction.token:
+            # it tells of an earlier attempt; from here on more may have been done
+            await self._note(entry, transaction=None)
         confirmed = CONFIRMED in adapter.capabilities
         try:
             done = await adapter.apply(
