@@ -66,13 +66,12 @@ class Leasing:
 
     async def _wait(self, element: str, owner: str, patience: float) -> None:
         end = asyncio.get_running_loop().time() + patience
-        prepared = False
         while True:
             try:
-                if not prepared:
-                    await self._ask(lambda: leases.prepare(self._collection, element))
-                    prepared = True
                 if await self._take(element, owner):
+                    return
+                await self._ask(lambda: leases.prepare(self._collection, element))
+                if await self._take(element, owner):  # nobody had it before
                     return
             except PyMongoError as error:
                 message = f"its lease cannot be had: {error}"

@@ -30,12 +30,14 @@ class Batch:
         done: By document, ids of the events that are to be removed.
         failed: By document, the event that could not be dealt with.
         handed: By document, ids of the events that the subscriptions have.
+        left: There is, or may be, something to be done at once that was not in it.
     """
 
     documents: list[Document]
     done: dict[str, list[str]] = field(default_factory=dict)
     failed: dict[str, PendingEvent] = field(default_factory=dict)
     handed: dict[str, list[str]] = field(default_factory=dict)
+    left: bool = False
 
 
 def removals(batch: Batch, ids: list[str]) -> list[Write]:

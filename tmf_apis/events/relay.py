@@ -77,6 +77,8 @@ class Relay:
         self._application = application
         self._owner = owner
         self._lease = lease
+        self._leases: dict[str, leases.Lease] = {}
+        self._later: set[str] = set()
 
     def prepare(self, kinds: Iterable[str]) -> None:
         """Make the indexes and leases for some kinds."""
@@ -91,6 +93,8 @@ class Relay:
         kind: str,
         stop: Callable[[], bool] = lambda: False,
         tell: Callable[[set[str]], object] = lambda _: None,
+        *,
+        keep: bool = False,
     ) -> set[str]:
         """Hand on every pending event of a kind, unless another relay is at it.
 
@@ -98,32 +102,71 @@ class Relay:
             kind: The kind.
             stop: Asked before each batch.
             tell: Told of subscriptions as soon as they have something new.
+            keep: Keep the lease until ``release``, for there will be more soon.
 
         Returns:
             The subscriptions that have something new.
         """
         told: set[str] = set()
-        if not self._pending(kind, 1):
+        self._later.add(kind)  # until it is known better
+        if not self._holds(kind) and not self._pending(kind, 1)[0]:
+            self._later.discard(kind)
             return told
-        table = self._database[LEASES]
         try:
-            while not stop() and (lease := leases.take(table, kind, self._owner, self._lease)):
-                if not (documents := self._pending(kind, BATCH)):
+            more, later = True, False
+            while more and not stop():
+                if (lease := self._taken(kind)) is None:
+                    later = True
                     break
-                batch = Batch(documents)
-                queued = self._hand_on(batch)
-                if queued:
-                    tell(queued)
-                self._tell(kind, batch, lease)
-                self._remove(kind, batch)
-                if writes := put_off(batch):
-                    self._database[kind].bulk_write(writes, ordered=False)
-                told |= queued
+                documents, more = self._pending(kind, BATCH)
+                if documents:
+                    batch = Batch(documents)
+                    told |= self._one(kind, batch, lease, tell)
+                    more = more or batch.left
+                    later = later or bool(batch.failed)
+            if not later:
+                self._later.discard(kind)
         finally:
-            leases.release(table, kind, self._owner)
+            if not keep:
+                self.release(kind)
         return told
 
-    def _pending(self, kind: str, most: int) -> list[Document]:
+    def _one(
+        self, kind: str, batch: Batch, lease: leases.Lease, tell: Callable[[set[str]], object]
+    ) -> set[str]:
+        """Hand on a batch; return the subscriptions that have something new."""
+        queued = self._hand_on(batch)
+        if queued:
+            tell(queued)
+        self._tell(kind, batch, lease)
+        self._remove(kind, batch)
+        if writes := put_off(batch):
+            self._database[kind].bulk_write(writes, ordered=False)
+        return queued
+
+    def waits(self, kind: str) -> bool:
+        """Return whether the last look left something that is to be looked at again soon."""
+        return kind in self._later or kind in self._leases
+
+    def release(self, kind: str) -> None:
+        """Give the lease of a kind back, if we have it."""
+        if self._leases.pop(kind, None):
+            leases.release(self._database[LEASES], kind, self._owner)
+
+    def _holds(self, kind: str) -> bool:
+        held = self._leases.get(kind)
+        return held is not None and held.lasts(self._lease / 2)
+
+    def _taken(self, kind: str) -> leases.Lease | None:
+        """Return the lease of a kind, taken or prolonged where it does not last."""
+        if not self._holds(kind):
+            self._leases.pop(kind, None)
+            if lease := leases.take(self._database[LEASES], kind, self._owner, self._lease):
+                self._leases[kind] = lease
+        return self._leases.get(kind)
+
+    def _pending(self, kind: str, most: int) -> tuple[list[Document], bool]:
+        """Return documents with events that are due, and whether there may be more."""
         query = {"events.0.due": {"$lte": int(time.time() * 1000)}}
         view = {"events": 1, "tenant": 1, "size": {"$bsonSize": "$$ROOT"}}
         documents = []
@@ -133,8 +176,8 @@ class Relay:
                 documents.append(document)
                 size += document["size"]
                 if size > BATCH_BYTES:
-                    break
-        return documents
+                    return documents, True
+        return documents, len(documents) == most
 
     def _hand_on(self, batch: Batch) -> set[str]:
         """Queue what the subscriptions are to receive of a batch."""
@@ -166,6 +209,7 @@ class Relay:
             result = self._database[kind].bulk_write(writes, ordered=False)
             emptied = result.modified_count + result.deleted_count
         if emptied < len([1 for some in batch.done.values() if some]):
+            batch.left = True
             self._database[kind].update_many(
                 {"_id": {"$in": list(batch.done)}, "events.id": {"$in": ids}},
                 {"$pull": {"events": {"id": {"$in": ids}}}},
@@ -184,6 +228,7 @@ class Relay:
             done = batch.done[key] = []
             for event in document["events"][: len(batch.handed[key])]:
                 if time.monotonic() > end:
+                    batch.left = True
                     return
                 if not _heard(listeners, event):
                     batch.failed[key] = event

@@ -14,21 +14,39 @@ from pymongo.errors import PyMongoError
 #: Pause before a broken stream is opened again, in seconds.
 PAUSE = 1.0
 #: Longest wait for a change before looking whether to stop, in milliseconds.
-WAIT = 500
+WAIT = 1000
 
 _THERE = {"$exists": True}
 log = logging.getLogger(__name__)
 
 
 class Watch(threading.Thread):
-    """Follows the changes of some kinds and calls ``tell`` with a kind that has a new event."""
+    """Follows the changes of some kinds and calls ``tell`` with a kind that has a new event.
+
+    Attributes:
+        open: Whether it follows now.
+    """
 
     def __init__(
-        self, database: Database[dict[str, Any]], kinds: Iterable[str], tell: Callable[[str], None]
+        self,
+        database: Database[dict[str, Any]],
+        kinds: Iterable[str],
+        tell: Callable[[str], None],
+        turned: Callable[[], None] = lambda: None,
     ) -> None:
+        """Take what it follows.
+
+        Args:
+            database: Where the kinds are.
+            kinds: Their names.
+            tell: Called with a kind that has a new event.
+            turned: Called when it begins to follow, or ceases to: what happened before is not told.
+        """
         super().__init__(name="watch", daemon=True)
         self._database = database
         self._tell = tell
+        self._turned = turned
+        self.open = False
         self._stop_asked = threading.Event()
         has_events = [
             {"operationType": {"$in": ["insert", "replace"]}, "fullDocument.events.0": _THERE},
@@ -40,7 +58,7 @@ class Watch(threading.Thread):
         ]
 
     def stop(self) -> None:
-        """End within half a second."""
+        """End within a second or so."""
         self._stop_asked.set()
 
     def run(self) -> None:
@@ -50,10 +68,15 @@ class Watch(threading.Thread):
                 self._follow()
             except PyMongoError as error:
                 log.warning("change stream broke: %s", error)
+                if self.open:
+                    self.open = False
+                    self._turned()
                 self._stop_asked.wait(PAUSE)
 
     def _follow(self) -> None:
         with self._database.watch(self._pipeline, max_await_time_ms=WAIT) as stream:
+            self.open = True
+            self._turned()
             while stream.alive and not self._stop_asked.is_set():
                 change = stream.try_next()
                 if change is not None:

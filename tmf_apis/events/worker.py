@@ -7,9 +7,9 @@ import socket
 import uuid
 from collections.abc import Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from pymongo.database import Database
@@ -31,6 +31,12 @@ SLOTS = 400
 RELAYS, LANES = 4, 8
 #: How much longer than an attempt a lane's lease lasts, in seconds.
 MARGIN = 10.0
+#: Longest time that a relay holds a kind without a sign of life, in seconds.
+LEASE = 4.0
+#: Pause after a look at a kind, so that the next one is worth its questions, in seconds.
+GATHER = 0.1
+#: Longest time without a look while the change stream says that there is nothing, in seconds.
+LONGEST = 30.0
 
 Document = dict[str, Any]
 log = logging.getLogger(__name__)
@@ -77,8 +83,8 @@ async def run(  # noqa: PLR0913
         policy: Where callbacks may lead.
         owner: Name of this process. One that takes the place of another which is surely dead may
             have the same name and then need not wait for the other's leases to end.
-        margin: How long a relay holds a kind without a sign of life, and how much longer than an
-            attempt a lane is held, in seconds.
+        margin: How long a relay holds a kind at most without a sign of life, and how much longer
+            than an attempt a lane is held, in seconds.
     """
     kinds = tuple(kinds)
     owner = owner or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}"
@@ -102,20 +108,30 @@ async def run(  # noqa: PLR0913
             margin=margin,
         )
         deliverer = Deliverer(depot)
-        hands = _Hands(
-            Relay(database, deliveries, application, owner=owner, lease=margin), relays, deliverer
-        )
+        lease = min(margin, LEASE)
+        relay = Relay(database, deliveries, application, owner=owner, lease=lease)
+        hands = _Hands(relay, relays, deliverer, depot.pause)
         news = {kind: asyncio.Event() for kind in kinds}
 
         def tell(kind: str) -> None:
             loop.call_soon_threadsafe(news[kind].set)
 
-        watch = Watch(database, kinds, tell)
+        def tell_all() -> None:
+            for kind in kinds:
+                tell(kind)
+
+        watch = Watch(database, kinds, tell, tell_all)
+
+        async def end() -> None:
+            await stop.wait()
+            tell_all()
+
         watch.start()
         try:
             await asyncio.gather(
+                end(),
                 deliverer.run(stop),
-                *(hands.work(kind, news[kind], stop, depot.pause) for kind in kinds),
+                *(hands.work(kind, news[kind], stop, watch) for kind in kinds),
             )
         finally:
             watch.stop()
@@ -129,21 +145,41 @@ class _Hands:
     relay: Relay
     threads: Executor
     deliverer: Deliverer
+    pause: float
 
-    async def work(self, kind: str, news: asyncio.Event, stop: asyncio.Event, pause: float) -> None:
+    async def work(self, kind: str, news: asyncio.Event, stop: asyncio.Event, watch: Watch) -> None:
         """Hand on a kind's events whenever there is news, and at intervals anyway."""
+        try:
+            while not stop.is_set():
+                news.clear()
+                await self._drain(kind, stop)
+                await asyncio.sleep(min(GATHER, self.pause))
+                quiet = watch.open and not self.relay.waits(kind)
+                try:
+                    await asyncio.wait_for(news.wait(), LONGEST if quiet else self.pause)
+                except TimeoutError:
+                    await self._release(kind)
+        finally:
+            await self._release(kind)
+
+    async def _release(self, kind: str) -> None:
+        """Give the lease back: there is nothing to be done."""
+        release = self.relay.release
+        try:
+            await asyncio.get_running_loop().run_in_executor(self.threads, release, kind)
+        except PyMongoError as error:
+            log.warning("a lease ends by itself: %s", error, extra={"kind": kind})
+
+    async def _drain(self, kind: str, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
 
         def tell(subscriptions: set[str]) -> None:
             loop.call_soon_threadsafe(self.deliverer.wake, subscriptions)
 
-        while not stop.is_set():
-            news.clear()
-            try:
-                await loop.run_in_executor(self.threads, self.relay.drain, kind, stop.is_set, tell)
-            except PyMongoError as error:
-                log.warning("events cannot be handed on: %s", error, extra={"kind": kind})
-            except Exception:
-                log.exception("events cannot be handed on", extra={"kind": kind})
-            with suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), pause)
+        drain = partial(self.relay.drain, kind, stop.is_set, tell, keep=True)
+        try:
+            await loop.run_in_executor(self.threads, drain)
+        except PyMongoError as error:
+            log.warning("events cannot be handed on: %s", error, extra={"kind": kind})
+        except Exception:
+            log.exception("events cannot be handed on", extra={"kind": kind})
