@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar, cast
 
+from adapters import effect
 from adapters.base import CONFIRMED, EFFECT, Adapter, Measuring
 from adapters.errors import (
     Conflict,
@@ -22,7 +23,7 @@ from adapters.errors import (
     Unreachable,
     Unsupported,
 )
-from adapters.values import Transaction
+from adapters.values import Intent, Transaction, Verdict
 from tmf_apis.elements.connections import Connections
 from tmf_apis.fulfilment.journal import BACK, Entry, Journal
 
@@ -125,7 +126,7 @@ class Provisioning:
         verdict = await adapter.verify(intent)
         if verdict.good and EFFECT in adapter.capabilities and intent.present:
             with suppress(Unsupported):  # nothing to measure it by
-                verdict = await cast("Measuring", adapter).measure(intent)
+                verdict = await _measured(adapter, intent, entry.taken.head)
         if not verdict.good:
             raise NotVerified(verdict)
 
@@ -137,6 +138,13 @@ class Provisioning:
 
     async def _note(self, entry: Entry, **changes: object) -> None:
         await in_thread(self._threads, partial(self._journal.note, entry, **changes))
+
+
+async def _measured(adapter: Adapter, intent: Intent, head: str) -> Verdict:
+    """Return what the customer gets, by the test head that the port names, if it names one."""
+    if head:
+        return await effect.measure(adapter.target, intent, head)
+    return await cast("Measuring", adapter).measure(intent)
 
 
 async def _confirmed(entry: Entry, adapter: Adapter, transaction: Transaction) -> None:
