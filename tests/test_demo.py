@@ -397,6 +397,8 @@ def test_the_story_begins_with_what_an_order_would_do(story):
         ("cancels", "gone", ""),
         ("suspended", "suspended", "1000/500"),
         ("resumed", "running", "1000/500"),
+        ("cable of", "running", "1000/500"),
+        ("mended", "running", "1000/500"),
         ("terminated", "gone", ""),
     ],
 )
@@ -429,9 +431,11 @@ def test_a_cut_cable_is_one_alarm(story):
     text = chapter(story, "cable of")
     assert "1 alarm: linkDown, major" in text
     assert "AlarmCreateEvent" in text
+    assert text.count(", link down") == 2
     text = chapter(story, "mended")
     assert "the alarm is cleared since" in text
     assert "AlarmStateChangeEvent" in text
+    assert text.count(", link up") == 2
 
 
 def test_the_gateway_leaves_with_the_story(story):

@@ -1,9 +1,10 @@
 """One service seen from five sides: what each says of it, and whether they agree."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from tmf_apis.demo.story.orders import Bought
 from tmf_apis.demo.story.stage import PRODUCTS, RESOURCES, SERVICES, Stage
 
 MEGABIT = 1_000_000
@@ -40,6 +41,7 @@ class View:
         word: In which state it is.
         speed: Mbit/s down and up; None: it says nothing, or it does not matter.
         text: What else there is to say.
+        link: Whether the line works; None: it says nothing of it.
     """
 
     side: str
@@ -47,23 +49,30 @@ class View:
     word: str
     speed: tuple[float, float] | None = None
     text: str = ""
+    link: bool | None = None
 
     def __str__(self) -> str:
         speed = f"{self.speed[0]:g}/{self.speed[1]:g} Mbit/s" if self.speed else ""
-        return f"{self.title:24}{self.word:13}{speed:17}{self.text}".rstrip()
+        link = "" if self.link is None else f", link {'up' if self.link else 'down'}"
+        return f"{self.title:24}{self.word:13}{speed:17}{self.text}{link}".rstrip()
 
 
 def agree(
-    stage: Stage, product: str, port: str, standing: str, speed: tuple[float, float] | None = None
+    stage: Stage,
+    bought: Bought,
+    standing: str,
+    speed: tuple[float, float] | None = None,
+    *,
+    link: bool = True,
 ) -> None:
     """Show what each side says of a product, and wait until all say the same.
 
     Args:
         stage: Where it is shown.
-        product: Id of the product.
-        port: Id of the port's resource.
+        bought: What is looked at.
         standing: How it should be, a key of ``WORDS``.
-        speed: The speed that it should have, in Mbit/s down and up; None: it does not matter.
+        speed: The speed that it should have, in Mbit/s down and up; None: none.
+        link: Whether the line should work, if the service is running.
 
     Raises:
         Unfinished: They do not agree.
@@ -71,11 +80,16 @@ def agree(
     seen: list[View] = []
 
     def all_agree() -> bool | None:
-        seen[:] = views(stage, product, port)
-        return (good(seen, standing) and speeds(seen) <= ({speed} if speed else set())) or None
+        seen[:] = views(stage, bought)
+        if standing != "running":  # a port that is switched off is neither up nor broken
+            seen[:] = [replace(one, link=None) for one in seen]
+        links = {one.link for one in seen} - {None}
+        works = standing != "running" or links == {link}
+        spoken = {one.speed for one in seen} - {None}
+        return (good(seen, standing) and works and spoken == ({speed} if speed else set())) or None
 
     try:
-        stage.until(all_agree, f"everything to say that {product} is {standing}")
+        stage.until(all_agree, f"everything to say that {bought.product} is {standing}")
     finally:
         for one in seen:
             stage.say(str(one))
@@ -87,13 +101,9 @@ def good(seen: Iterable[View], standing: str) -> bool:
     return all(one.word in WORDS[standing][one.side] for one in seen)
 
 
-def speeds(seen: Iterable[View]) -> set[tuple[float, float]]:
-    """Return the speeds that are spoken of."""
-    return {one.speed for one in seen if one.speed is not None}
-
-
-def views(stage: Stage, product: str, port: str) -> list[View]:
-    """Return what every side says of a product now."""
+def views(stage: Stage, bought: Bought) -> list[View]:
+    """Return what every side says of what was bought, now."""
+    product = bought.product
     return [
         _product(stage.get(f"{PRODUCTS}/product/{product}")),
         *(
@@ -101,7 +111,7 @@ def views(stage: Stage, product: str, port: str) -> list[View]:
             for id in (f"{product}-cfs", product)
             for one in stage.get(f"{SERVICES}/service", id=id)
         ),
-        _resource(stage.get(f"{RESOURCES}/resource/{port}")),
+        _resource(stage.get(f"{RESOURCES}/resource/{bought.port}")),
         _element(stage, product),
     ]
 
@@ -127,7 +137,10 @@ def _service(found: Mapping[str, Any]) -> View:
 
 def _resource(found: Mapping[str, Any]) -> View:
     speed = _speed(found.get("resourceCharacteristic"), "downstreamSpeed", "upstreamSpeed", 1)
-    return View("resource", "TMF639 resource", found["allocationStatus"], speed, found["name"])
+    link = found["operationalState"] == "enabled" if speed else None
+    return View(
+        "resource", "TMF639 resource", found["allocationStatus"], speed, found["name"], link
+    )
 
 
 def _element(stage: Stage, service: str) -> View:
@@ -137,7 +150,8 @@ def _element(stage: Stage, service: str) -> View:
         return View("element", "element over SNMP", "nothing", None, f"{name} has no such service")
     word = "switched on" if seen.settings.get("enabled") else "switched off"
     down, up = (int(seen.settings.get(way, 0)) / MEGABIT for way in ("downstream", "upstream"))
-    return View("element", "element over SNMP", word, (down, up), f"{name} {seen.port}")
+    where = f"{name} {seen.port}"
+    return View("element", "element over SNMP", word, (down, up), where, seen.up)
 
 
 def _speed(characteristics: object, down: str, up: str, unit: int) -> tuple[float, float] | None:

@@ -1,12 +1,12 @@
 """Buying: the offering, a look at what an order would do, the order, and what it made."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from tmf_apis.demo.parts import PARTNER
 from tmf_apis.demo.story import orders
 from tmf_apis.demo.story.agreement import MEGABIT, agree
 from tmf_apis.demo.story.measuring import measure
+from tmf_apis.demo.story.orders import Bought
 from tmf_apis.demo.story.stage import (
     ALARMS,
     CATALOGUE,
@@ -27,23 +27,6 @@ _WANTED = {
     "ProductOrderJeopardyAlertEvent,ProductOrderErrorMessageEvent",
     ALARMS: "AlarmCreateEvent,AlarmStateChangeEvent&event.alarm.specificProblem=linkDown",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Bought:
-    """What the story is about.
-
-    Attributes:
-        customer: Whose it is, a TMF629 customer.
-        product: Id of the product, and of the service that is on the element.
-        port: Id of the port's resource.
-        port_name: What the element calls the port.
-    """
-
-    customer: dict[str, Any]
-    product: str
-    port: str
-    port_name: str
 
 
 def offering(stage: Stage) -> None:
@@ -109,7 +92,7 @@ def show(stage: Stage, bought: Bought) -> None:
     why = stage.element.simulated
     kind = f"simulated ({why})" if why else "net-snmp in a network of its own, shaped by the kernel"
     stage.head("What it made, from product to port", f"the element is {kind}")
-    agree(stage, bought.product, bought.port, "running", SLOW)
+    agree(stage, bought, "running", SLOW)
     measure(stage, bought.port_name)
 
 

@@ -21,12 +21,13 @@ def cancel(stage: Stage, customer: dict[str, Any]) -> None:
     try:
         id = orders.place(stage, orders.order(customer, "Fibre 100", orders.add(FIBRE_100)))
         port = stage.until(lambda: _reserved(stage), "a port to be reserved")
-        with watched(stage, str(_value(port, "portName"))):
+        begun = orders.Bought(customer, f"{id}-1", port["id"], str(_value(port, "portName")))
+        with watched(stage, begun.port_name):
             stage.until_heard("ProductOrderJeopardyAlertEvent", id)
             _take_back(stage, id)
     finally:
         stage.element.gateway.behave()
-    agree(stage, f"{id}-1", port["id"], "gone")
+    agree(stage, begun, "gone")
 
 
 def _take_back(stage: Stage, id: str) -> None:

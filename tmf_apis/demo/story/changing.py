@@ -2,8 +2,9 @@
 
 from tmf_apis.demo.story import orders
 from tmf_apis.demo.story.agreement import agree
-from tmf_apis.demo.story.buying import FAST, FIBRE_100, FIBRE_1000, Bought
+from tmf_apis.demo.story.buying import FAST, FIBRE_100, FIBRE_1000
 from tmf_apis.demo.story.measuring import measure, watched
+from tmf_apis.demo.story.orders import Bought
 from tmf_apis.demo.story.stage import Stage
 
 
@@ -13,7 +14,7 @@ def upgrade(stage: Stage, bought: Bought) -> None:
     body = orders.order(bought.customer, "Upgrade", orders.modify(bought.product, FIBRE_1000))
     with watched(stage, bought.port_name):
         orders.fulfilled(stage, body)
-    agree(stage, bought.product, bought.port, "running", FAST)
+    agree(stage, bought, "running", FAST)
     measure(stage, bought.port_name)
 
 
@@ -31,7 +32,7 @@ def break_down(stage: Stage, bought: Bought) -> None:
     finally:
         stage.element.gateway.behave()
     stage.say("half of it was done, and undone; everything is as it was before:")
-    agree(stage, bought.product, bought.port, "running", FAST)
+    agree(stage, bought, "running", FAST)
     measure(stage, bought.port_name)
 
 
@@ -40,12 +41,12 @@ def suspend(stage: Stage, bought: Bought) -> None:
     stage.head("The customer does not pay: suspended")
     item = orders.modify(bought.product, status="suspended")
     orders.fulfilled(stage, orders.order(bought.customer, "Suspend", item))
-    agree(stage, bought.product, bought.port, "suspended", FAST)
+    agree(stage, bought, "suspended", FAST)
     measure(stage, bought.port_name)
     stage.head("The customer has paid: resumed")
     item = orders.modify(bought.product, status="active")
     orders.fulfilled(stage, orders.order(bought.customer, "Resume", item))
-    agree(stage, bought.product, bought.port, "running", FAST)
+    agree(stage, bought, "running", FAST)
     measure(stage, bought.port_name)
 
 
@@ -55,4 +56,4 @@ def terminate(stage: Stage, bought: Bought) -> None:
     body = orders.order(bought.customer, "Termination", orders.delete(bought.product))
     with watched(stage, bought.port_name):
         orders.fulfilled(stage, body)
-    agree(stage, bought.product, bought.port, "gone")
+    agree(stage, bought, "gone")

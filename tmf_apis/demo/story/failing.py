@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from tmf_apis.demo.story.buying import Bought
+from tmf_apis.demo.story.agreement import agree
+from tmf_apis.demo.story.buying import FAST
+from tmf_apis.demo.story.orders import Bought
 from tmf_apis.demo.story.stage import ALARMS, Stage
 
 
@@ -29,6 +31,7 @@ def fault(stage: Stage, bought: Bought) -> None:
         f" {raised['probableCause']}; affects {affected}"
     )
     stage.links["The alarm"] = f"{stage.base}{ALARMS}/alarm/{raised['id']}"
+    agree(stage, bought, "running", FAST, link=False)
     stage.head("The cable is mended")
     stage.element.gateway.mend(bought.port_name)
 
@@ -41,3 +44,4 @@ def fault(stage: Stage, bought: Bought) -> None:
         "AlarmStateChangeEvent", raised["id"], lambda one: one.get("state") == "cleared"
     )
     stage.say(f"the alarm is cleared since {since}")
+    agree(stage, bought, "running", FAST)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tmf_apis.demo.parts import PARTNER, party
@@ -13,6 +14,23 @@ WAITING = frozenset({"acknowledged"})
 #: Names of milestones (docs/fulfilment.md).
 COMPLETED, NO_RETURN = "completed", "pointOfNoReturn"
 ORDER = f"{ORDERING}/productOrder"
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """What the story is about.
+
+    Attributes:
+        customer: Whose it is, a TMF629 customer.
+        product: Id of the product, and of the service that is on the element.
+        port: Id of the port's resource.
+        port_name: What the element calls the port.
+    """
+
+    customer: dict[str, Any]
+    product: str
+    port: str
+    port_name: str
 
 
 def add(offering: str) -> dict[str, Any]:
@@ -99,7 +117,7 @@ def follow(stage: Stage, id: str) -> dict[str, Any]:
         stage.until_heard("ProductOrderMilestoneEvent", id, lambda one: reached(one, COMPLETED))
     if found.get("productOrderErrorMessage"):
         stage.until_heard("ProductOrderErrorMessageEvent", id)
-    first = f", after {waited:.1f} s for somebody to take it up" if waited > 1 else ""
+    first = f" (it waited {waited:.1f} s before, for the worker)" if waited > 1 else ""
     stage.say(f"the order is {found['state']} after {took:.1f} s{first}")
     return found
 
