@@ -39,6 +39,10 @@ class Adapter(Protocol):
     a process. Every operation may raise ``Unreachable``, ``Rejected`` and ``Misconfigured``;
     nothing but an ``ElementError`` ever leaves. An operation that is not in ``capabilities``
     raises ``Unsupported``.
+
+    Two attributes may be there beside: ``category``, that of the element's resource in the
+    inventory (by default ``accessGateway``), and ``port_category``, that of its ports that carry
+    services (``accessPort``). They are what the resource specifications of the catalogue name.
     """
 
     capabilities: ClassVar[frozenset[str]]

@@ -52,6 +52,7 @@ class OsmoHlr:
     SIM cards (``adapters.osmo_hlr.keys``).
     """
 
+    category: ClassVar = "hlr"
     capabilities: ClassVar = frozenset({base.ADMIN, base.EFFECT})
 
     def __init__(self, target: Target, secret: Secret) -> None:

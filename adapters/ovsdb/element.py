@@ -54,6 +54,8 @@ class OvsdbSwitch:
     police what it receives; ``tls``, "yes" or "no"; and those of ``adapters.effect``.
     """
 
+    category: ClassVar = "switch"
+    port_category: ClassVar = "switchPort"
     capabilities: ClassVar = frozenset(
         {base.ATOMIC, base.ADMIN, base.COUNTERS, base.FAULTS, base.CONDITIONS, base.EFFECT}
     )

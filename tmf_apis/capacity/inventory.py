@@ -26,7 +26,7 @@ from tmf_apis.fulfilment import shares
 from tmf_apis.fulfilment.characteristics import objects, of_resource
 from tmf_apis.fulfilment.elements import key_of
 from tmf_apis.fulfilment.pools import FROM, POOL, values_of
-from tmf_apis.fulfilment.ports import ACCESS_PORT, GATEWAY
+from tmf_apis.fulfilment.ports import ACCESS_PORT, ADDRESS, PORTS, SWITCH_PORT
 from tmf_apis.inventory.relationships import INSIDE
 from tmf_apis.store.connection import Documents, translated
 from tmf_apis.store.model import GONE
@@ -50,6 +50,8 @@ _SHOWN = {
 _COUNT = {"count": {"$sum": 1}}
 #: What a resource that is taken from a pool may call it.
 _TAKEN = sorted(INSIDE | {FROM})
+#: Categories of ports that services are put on.
+ACCESS = (ACCESS_PORT, SWITCH_PORT)
 log = logging.getLogger(__name__)
 
 
@@ -70,7 +72,7 @@ class Counting:
         query = {
             "tenant": self._tenant,
             "body.resourceRelationship.resource.id": element,
-            "body.category": {"$in": [PORT, ACCESS_PORT, UPLINK]},
+            "body.category": {"$in": [*PORTS, UPLINK]},
         }
         return {_key(one): _port(one) for one in self._find(query)}
 
@@ -85,7 +87,7 @@ class Counting:
     def _ports(self, now: datetime) -> Iterator[Level]:
         """Yield the access ports of each element and of each site."""
         counted = self._aggregate(
-            {"$match": self._of(ACCESS_PORT)},
+            {"$match": {"tenant": self._tenant, "body.category": {"$in": ACCESS}}},
             {
                 "$group": {
                     "_id": {
@@ -98,7 +100,7 @@ class Counting:
                 }
             },
         )
-        known = self._find(self._of(GATEWAY))
+        known = self._find({"tenant": self._tenant, "body.resourceCharacteristic.name": ADDRESS})
         elements = {one["id"]: _thing(one, ACCESS_PORTS, 0) for one in known}
         by_element: dict[str, dict[str, int]] = {}
         by_place: dict[str, dict[str, int]] = {}
@@ -205,7 +207,7 @@ def _threshold(found: Mapping[str, Any], category: str, kind: str) -> float | No
     value = found.get(THRESHOLD)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return max(0.0, float(value))
-    return 0.0 if category == PORT and kind == ACCESS_PORT else None
+    return 0.0 if category == PORT and kind in ACCESS else None
 
 
 def _key(document: Mapping[str, Any]) -> str:

@@ -6,8 +6,15 @@ from typing import Any
 from tmf_apis.fulfilment.characteristics import objects
 from tmf_apis.inventory.rules import out_of_service
 
-#: ``category`` of a port that a customer's service can be put on, of another port, of an element.
+#: ``category`` of a port that a customer's service can be put on, of another port, of an element,
+#: where the adapter knows no better.
 ACCESS_PORT, PORT, GATEWAY = "accessPort", "port", "accessGateway"
+#: ``category`` of a switch's port that a customer's service can be put on.
+SWITCH_PORT = "switchPort"
+#: What is a port by its category; anything else is one if it has the characteristic ``portName``.
+PORTS = (ACCESS_PORT, PORT, SWITCH_PORT)
+#: The characteristic by which a resource is an element.
+ADDRESS = "managementAddress"
 SERVICE, HOLDER = "service", "orderItem"
 #: Who owns the identifiers that fulfilment writes.
 OWNER = "tmf-apis"

@@ -8,7 +8,7 @@ from adapters.errors import Misconfigured
 from tmf_apis.errors import NotFound
 from tmf_apis.fulfilment import holdings
 from tmf_apis.fulfilment.characteristics import objects, of_resource
-from tmf_apis.fulfilment.elements import key_of, target_of
+from tmf_apis.fulfilment.elements import target_of
 from tmf_apis.fulfilment.pools import POOL, Range, id_of, values_of
 from tmf_apis.fulfilment.ports import HOLDER, SERVICE, is_on
 from tmf_apis.fulfilment.values import Need, Refused
@@ -212,17 +212,3 @@ def carrier_of(found: list[Resource]) -> Resource:
         if of_resource(one).get(holdings.SETTINGS) is not None:
             return one
     return next((one for one in found if is_on(one)), found[0])
-
-
-def port_of(resource: Mapping[str, Any]) -> str:
-    """Return the natural key of a carrier on its element."""
-    return natural_key(resource) or key_of(resource)
-
-
-def natural_key(resource: Mapping[str, Any]) -> str:
-    """Return what a carrier that is contained in no element is called there; empty: its name.
-
-    A SIM card goes by its IMSI.
-    """
-    found = of_resource(resource)
-    return str(found.get("portName") or found.get("naturalKey") or found.get("imsi") or "")

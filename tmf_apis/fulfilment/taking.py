@@ -11,7 +11,7 @@ from adapters.values import Setting, Target
 from tmf_apis.errors import Conflict, NotFound, Stale
 from tmf_apis.fulfilment import holdings, pools, searching, shares
 from tmf_apis.fulfilment.characteristics import of_resource
-from tmf_apis.fulfilment.elements import target_of
+from tmf_apis.fulfilment.elements import key_of, target_of
 from tmf_apis.fulfilment.holdings import Claim
 from tmf_apis.fulfilment.ports import HOLDER, SERVICE, holder_of, is_on, service_of
 from tmf_apis.fulfilment.refusals import visible
@@ -329,7 +329,7 @@ class Taking:
             settings={} if task.action == "cease" else settings,
             element=str(got.element["id"]) if got.element else "",
             target=_target(got.element),
-            port=searching.port_of(carrier) if carrier else "",
+            port=key_of(carrier) if carrier else "",
             holder=self._holder,
             product=task.product,
             shared=tuple(got.shared),

@@ -25,5 +25,11 @@ class Resource(Stored):
             by("serialNumber"),
             by("externalIdentifier.id"),
             by("value"),
+            {  # the elements among all that is in the network
+                **by("resourceCharacteristic.name"),
+                "partialFilterExpression": {
+                    "body.resourceCharacteristic.name": "managementAddress"
+                },
+            },
         ],
     }

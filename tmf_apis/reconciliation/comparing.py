@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.values import Observed, Setting
@@ -67,9 +67,12 @@ def compare(
         observed: What is on the element.
         ports: Natural keys of all that can carry a service there; None: that is not known.
     """
+    carried = {claim.port: claim.service for claim in view.expected}
     seen = [
-        one for one in observed if one.port not in view.held and one.service_id not in view.moving
-    ]
+        one if one.service_id else replace(one, service_id=carried.get(one.port, ""))
+        for one in observed
+        if one.port not in view.held and one.service_id not in view.moving
+    ]  # an element without room for ids of services is known by its ports
     by_service: dict[str, list[Observed]] = defaultdict(list)
     for one in seen:
         by_service[one.service_id].append(one)

@@ -9,9 +9,8 @@ from tmf_apis.fulfilment import holdings
 from tmf_apis.fulfilment.characteristics import of_resource
 from tmf_apis.fulfilment.elements import key_of
 from tmf_apis.fulfilment.ports import (
-    ACCESS_PORT,
     HOLDER,
-    PORT,
+    PORTS,
     SERVICE,
     holder_of,
     is_on,
@@ -133,7 +132,7 @@ def _element(resource: Resource) -> str:
 def _carries(resource: Resource) -> bool:
     """Return whether it is this resource of a service that the element knows it by."""
     said = of_resource(resource)
-    port = resource.get("category") in {ACCESS_PORT, PORT} or "portName" in said
+    port = resource.get("category") in PORTS or "portName" in said
     return port or holdings.SETTINGS in said or holdings.ELEMENT in said
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from tmf_apis.errors import Conflict, NotFound
 from tmf_apis.fulfilment.characteristics import objects, of_resource
-from tmf_apis.fulfilment.ports import ACCESS_PORT, PORT, is_on
+from tmf_apis.fulfilment.ports import PORTS, is_on
 from tmf_apis.reconciliation.merging import MISSING, NEIGHBOUR, reference
 from tmf_apis.rest.law import Desk, Resource
 
@@ -36,7 +36,7 @@ Links = Mapping[str, frozenset[str]]
 def connect(desk: Desk) -> int:
     """Bring the links of a tenant in step with what its elements say; return what has changed."""
     telling = {
-        "category": {"$in": [ACCESS_PORT, PORT]},
+        "category": {"$in": PORTS},
         "$or": [
             {"resourceCharacteristic.name": NEIGHBOUR},
             {"resourceRelationship.relationshipType": CONNECTED},
@@ -69,7 +69,7 @@ def _surroundings(desk: Desk, telling: Iterable[Resource]) -> tuple[list[Resourc
     macs = sorted({mac for one in seen if (mac := _mac(one.get("chassis")))})
     macs += sorted({mac for one in seen if (mac := _mac(one.get("port")))})
     by_value = {
-        "category": {"$in": [ACCESS_PORT, PORT]},
+        "category": {"$in": PORTS},
         "resourceCharacteristic": {"$elemMatch": {"name": "macAddress", "value": {"$in": macs}}},
     }
     ported = {is_on(one) for one in desk.find(_KIND, by_value, limit=_MOST)} if macs else set()
@@ -92,7 +92,7 @@ def _surroundings(desk: Desk, telling: Iterable[Resource]) -> tuple[list[Resourc
     ids = [one["id"] for one in named]
     query = {
         "resourceRelationship.resource.id": {"$in": ids},
-        "category": {"$in": [ACCESS_PORT, PORT]},
+        "category": {"$in": PORTS},
     }
     ports = desk.find(_KIND, query, limit=_MOST) if ids else []
     return named, [one for one in ports if is_on(one) in set(ids)]

@@ -11,9 +11,7 @@ from typing import Any
 from adapters.values import Component, Neighbour, Port
 from tmf_apis.fulfilment.characteristics import objects, of_resource, with_values
 from tmf_apis.fulfilment.ports import (
-    ACCESS_PORT,
     FREE,
-    GATEWAY,
     PORT,
     is_on,
     service_of,
@@ -41,7 +39,7 @@ def element(old: Resource, picture: Picture, name: str = "") -> Resource:
     """
     facts, target = picture.facts, picture.target
     before = of_resource(old).get("systemName")
-    new = {"@type": "PhysicalResource", "category": GATEWAY, "name": name, **old}
+    new = {"@type": "PhysicalResource", "category": picture.category, "name": name, **old}
     if facts.name and before and old.get("name") == before:
         new["name"] = facts.name  # its name is the one that it gives itself, then and now
     values: dict[str, Any] = {
@@ -75,7 +73,7 @@ def port(old: Resource, on: Resource, port: Port, picture: Picture, was: str = "
     free = {"allocationStatus": allocation, "resourceStatus": status} if port.access else {}
     new = {
         "@type": "PhysicalResource",
-        "category": ACCESS_PORT if port.access else PORT,
+        "category": picture.port_category if port.access else PORT,
         "name": f"{on['name']} {port.name}",
         **free,
         **old,

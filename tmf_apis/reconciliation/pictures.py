@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from adapters.base import Adapter
 from adapters.values import Component, Facts, Inventory, Neighbour, Port, Target
+from tmf_apis.fulfilment.ports import ACCESS_PORT, GATEWAY
 
 #: Most ports and most other parts of one element, and the longest name of anything.
 PORTS, PARTS, LONGEST = 4096, 4096, 255
@@ -40,6 +41,8 @@ class Picture:
         components: Its parts, a part after the one that it is in.
         neighbours: Who is at the other ends of its cables, at most one a port.
         odd: What was left out, for people.
+        category: Of the element in the inventory, where it is new.
+        port_category: Likewise of its ports that carry services.
         place: Where it is, where whoever asked has said so.
     """
 
@@ -49,6 +52,8 @@ class Picture:
     components: tuple[Component, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
     odd: tuple[str, ...] = ()
+    category: str = GATEWAY
+    port_category: str = ACCESS_PORT
     place: dict[str, str] | None = field(default=None, compare=False)
 
     @property
@@ -74,7 +79,11 @@ async def read(adapter: Adapter, facts: Facts | None = None) -> Picture:
         seen = await adapter.inventory()
     if _self(before) != _self(seen.facts) or seen.facts.uptime < before.uptime:
         raise Doubtful("it changed or started anew while it was read")
-    return picture(adapter.target, seen)
+    return replace(
+        picture(adapter.target, seen),
+        category=getattr(adapter, "category", GATEWAY),
+        port_category=getattr(adapter, "port_category", ACCESS_PORT),
+    )
 
 
 def picture(target: Target, seen: Inventory) -> Picture:

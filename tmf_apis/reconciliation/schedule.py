@@ -15,7 +15,7 @@ from datetime import timedelta
 from pymongo.errors import PyMongoError
 
 from tmf_apis.errors import Conflict, NotFound, TmfError
-from tmf_apis.fulfilment.ports import GATEWAY
+from tmf_apis.fulfilment.ports import ADDRESS
 from tmf_apis.rest.desk import Desks
 from tmf_apis.rest.law import Resource, rfc3339
 from tmf_apis.store.connection import Documents, translated
@@ -33,7 +33,9 @@ PREFIX = "scheduled-"
 def tenants(database: Documents) -> list[str]:
     """Return every tenant that has elements."""
     with translated():
-        found = database["Resource"].distinct("tenant", {"body.category": GATEWAY})
+        found = database["Resource"].distinct(
+            "tenant", {"body.resourceCharacteristic.name": ADDRESS}
+        )
     return sorted(one for one in found if one != GONE)
 
 

@@ -13,7 +13,8 @@ from adapters.values import Component
 from tmf_apis.errors import NotFound
 from tmf_apis.fulfilment.characteristics import of_resource
 from tmf_apis.fulfilment.elements import ports_of
-from tmf_apis.fulfilment.ports import ACCESS_PORT, PORT, is_on
+from tmf_apis.fulfilment.ports import PORTS as PORT_CATEGORIES
+from tmf_apis.fulfilment.ports import is_on
 from tmf_apis.reconciliation import merging
 from tmf_apis.reconciliation.matching import Elements, fixed_id, new_id
 from tmf_apis.reconciliation.pictures import PARTS, Picture
@@ -156,7 +157,7 @@ def _components(desk: Desk, element: str) -> dict[str, Resource]:
     for _ in range(DEPTH):
         query = {
             "resourceRelationship.resource.id": {"$in": level},
-            "category": {"$nin": [ACCESS_PORT, PORT]},
+            "category": {"$nin": PORT_CATEGORIES},
             "resourceCharacteristic.name": merging.COMPONENT,
         }
         below = [one for one in desk.find(KIND, query, limit=PARTS) if is_on(one) in set(level)]
