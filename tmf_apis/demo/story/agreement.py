@@ -30,6 +30,9 @@ WORDS: Mapping[str, Mapping[str, frozenset[str]]] = {
     },
 }
 
+#: Product, two services, resource and element.
+SIDES = 5
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -86,7 +89,8 @@ def agree(
         links = {one.link for one in seen} - {None}
         works = standing != "running" or links == {link}
         spoken = {one.speed for one in seen} - {None}
-        return (good(seen, standing) and works and spoken == ({speed} if speed else set())) or None
+        same = len(seen) == SIDES and spoken == ({speed} if speed else set())
+        return (good(seen, standing) and works and same) or None
 
     try:
         stage.until(all_agree, f"everything to say that {bought.product} is {standing}")
@@ -112,7 +116,7 @@ def views(stage: Stage, bought: Bought) -> list[View]:
             for one in stage.get(f"{SERVICES}/service", id=id)
         ),
         _resource(stage.get(f"{RESOURCES}/resource/{bought.port}")),
-        _element(stage, product),
+        _element(stage, bought),
     ]
 
 
@@ -143,14 +147,16 @@ def _resource(found: Mapping[str, Any]) -> View:
     )
 
 
-def _element(stage: Stage, service: str) -> View:
-    seen = stage.element.read(service)
+def _element(stage: Stage, bought: Bought) -> View:
+    seen = stage.element.read(bought.product)
     name = stage.element.target.name
     if seen is None:
         return View("element", "element over SNMP", "nothing", None, f"{name} has no such service")
     word = "switched on" if seen.settings.get("enabled") else "switched off"
     down, up = (int(seen.settings.get(way, 0)) / MEGABIT for way in ("downstream", "upstream"))
     where = f"{name} {seen.port}"
+    if seen.port != bought.port_name:
+        word = "elsewhere"
     return View("element", "element over SNMP", word, (down, up), where, seen.up)
 
 
