@@ -1,5 +1,8 @@
 """Bad days of orders: late doubles, clocks that jump, things that change or go in the middle."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -11,6 +14,7 @@ from adapters import mib
 from adapters.simulated import WRONG_VALUE
 from tests.crashing import mortal
 from tests.executing import Execution, item
+from tests.running import ROOT
 from tmf_apis.errors import Conflict, IllegalTransition
 from tmf_apis.fulfilment.journal import Superseded
 from tmf_apis.fulfilment.steps import Part
@@ -278,3 +282,45 @@ def test_a_cancellation_between_any_two_writes_comes_in_time_or_too_late_and_nev
                 product = order["productOrderItem"][0]["product"]["id"]
                 assert it.run(it.post(item("delete", product=product)))["state"] == "completed"
     assert seen == {"cancelled", "completed"}
+
+
+HALF_ALIVE = """
+import asyncio, sys
+from contextlib import suppress
+from tmf_apis import working
+from tmf_apis.capacity.polling import Polling
+from tmf_apis.settings import Settings
+from tmf_apis.temporal import Temporal
+
+async def fails(self, stop):
+    await asyncio.sleep(0.5)
+    raise RuntimeError("broken")
+
+async def goes_on(self, stop):
+    while True:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+Polling.run, Temporal.run = fails, goes_on
+working.run(Settings.from_environment())
+"""
+
+
+def test_a_worker_of_which_a_part_fails_ends_as_a_whole(mongodb_uri, tmp_path):
+    settings = {
+        "TMF_MONGODB_URI": mongodb_uri,
+        "TMF_MONGODB_DATABASE": "half_alive",
+        "TMF_TEMPORAL_ADDRESS": "127.0.0.1:1",
+        "TMF_DATA_DIR": str(tmp_path),
+    }
+    ended = subprocess.run(  # noqa: S603 - our own worker
+        [sys.executable, "-c", HALF_ALIVE],
+        env={**os.environ, **settings},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "broken" in ended.stderr + ended.stdout

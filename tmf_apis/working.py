@@ -145,6 +145,12 @@ class Work:
                 self._follow_up(stop),
                 self._sweep(stop),
             )
+        except Exception:
+            # nothing here ends for sure once a part has failed, and half a worker is worse than
+            # none: nobody would start another
+            log.exception("a part of the worker failed; it ends and is to be started again")
+            logging.shutdown()
+            os._exit(1)
         finally:
             stop.set()
             await self._connections.close()
