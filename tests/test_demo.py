@@ -354,7 +354,7 @@ def told(folder, *options):
     command = [sys.executable, "-W", "ignore", "-m", "tmf_apis", "demo", "--port", "0", "--exit"]
     done = subprocess.run(  # noqa: S603 - our own command
         [*command, "--data-dir", str(folder), *options],
-        capture_output=True, text=True, env=environment, timeout=400, check=False,
+        capture_output=True, text=True, env=environment, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -22,7 +22,7 @@ ALARMS = "/tmf-api/alarmManagement/v5"
 CUSTOMERS = "/tmf-api/customerManagement/v5"
 BILLS = "/tmf-api/customerBillManagement/v5"
 #: Longest wait for one thing in the story to happen, in seconds, and the pause between two looks.
-PATIENCE, PAUSE = 60.0, 0.05
+PATIENCE, PAUSE = 120.0, 0.05
 
 
 class Unfinished(Exception):

@@ -18,7 +18,7 @@ from tmf_apis.serving import Server
 from tmf_apis.settings import Settings
 
 #: Longest wait for the server, in seconds.
-START = 120.0
+START = 300.0
 
 
 def story(stage: Stage, *, leave: bool) -> None:
