@@ -27,6 +27,8 @@ from tmf_apis.fulfilment.ports import holder_of, is_on, service_of
 from tmf_apis.fulfilment.steps import Cancellation, Part
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.ordering import items
+from tmf_apis.ordering.forms import FORMS
+from tmf_apis.ordering.items import SERVICE
 from tmf_apis.reconciliation.discovery import register
 from tmf_apis.rest.desk import Desks
 from tmf_apis.security.identity import Identity
@@ -145,12 +147,12 @@ class Execution:
             {"name": f"Fibre {down}", "productSpecification": {"id": made["id"]}, **WRITTEN},
         )["id"]
 
-    def post(self, *some, kind="ProductOrder", **more):
-        """Place an order as a client does; return its key."""
-        body = {"@type": kind, "productOrderItem": list(some), **more}
-        staff = Identity("client", self.tenant)
+    def post(self, *some, kind="ProductOrder", parties=None, **more):
+        """Place an order as a client does, or a partner; return its key."""
+        body = {"@type": kind, FORMS[kind].items.member: list(some), **more}
+        client = Identity("client", self.tenant, parties and frozenset(parties))
         written = self.engine.writes.create(
-            staff, kind, body, self.engine.writes.circumstances(staff)
+            client, kind, body, self.engine.writes.circumstances(client)
         )
         return OrderKey(self.tenant, written.id, kind)
 
@@ -165,10 +167,11 @@ class Execution:
     def cancel(self, key):
         """Ask to cancel an order as a client does; return the id of the request."""
         staff = Identity("client", self.tenant)
-        task = {"productOrder": {"@type": "ProductOrderRef", "id": key.order}}
+        form = FORMS[key.kind]
+        task = {form.reference: {"@type": f"{key.kind}Ref", "id": key.order}}
         task["cancellationReason"] = "moved away"
         return self.engine.writes.create(
-            staff, "CancelProductOrder", task, self.engine.writes.circumstances(staff)
+            staff, form.task, task, self.engine.writes.circumstances(staff)
         ).id
 
     def settle(self, key, task):
@@ -199,7 +202,7 @@ class Execution:
 
     def states(self, key):
         """Return the states of an order's tasks by id."""
-        found = self.database[TASKS].find({"of": f"{self.tenant}:{key.order}", "what": "task"})
+        found = self.database[TASKS].find({"of": key.name, "what": "task"})
         return {one["task"]["id"]: one["state"] for one in found}
 
     def port(self, gateway, name):
@@ -237,6 +240,23 @@ def agree(it, *, whole=True):  # noqa: C901, PLR0912 - one look at everything
         if product["status"] in {"active", "suspended"}:
             for one in product.get("realizingResource", ()):
                 assert service_of(resources[one["id"]]) in realizing, (id, one)
+    for order in it.desk.find("ServiceOrder", {}, limit=5000):
+        for _, item in SERVICE.of(order):
+            service = services.get((item.get("service") or {}).get("id", ""))
+            if service is None or order["state"] == "failed":
+                continue
+            last = service["serviceOrderItem"][-1]
+            if (last["serviceOrderId"], last["itemId"]) == (order["id"], item["id"]):
+                assert service["state"] == item["service"]["state"], (order, service)
+    for id, service in services.items():
+        if "serviceOrderItem" in service:
+            assert not service.get("relatedEntity"), service
+            below = {services[one["id"]]["state"] for one in service.get("supportingService", ())}
+            assert below <= {service["state"]}, (id, service["state"], below)
+            for one in service.get("supportingResource", ()):
+                if service["state"] != "terminated":
+                    rests = {id, *(part["id"] for part in service.get("supportingService", ()))}
+                    assert service_of(resources[one["id"]]) in rests, (id, one)
     for id, service in services.items():
         if service.get("category") == "RFS" and service["state"] in {"active", "inactive"}:
             assert id in on, f"service {id} is on nothing"

@@ -24,7 +24,7 @@ from tmf_apis import (
 from tmf_apis.events.envelope import Audience, Json, notification
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.subscriptions import Subscriptions, Wanted
-from tmf_apis.fulfilment import launching, qualifying, rehearsing
+from tmf_apis.fulfilment import kinds, launching, qualifying, rehearsing
 from tmf_apis.rest import versions
 from tmf_apis.rest.attributes import Attributes
 from tmf_apis.rest.completion import Completion
@@ -220,8 +220,9 @@ def _fulfilled(laws: Mapping[str, Law], settings: Settings) -> dict[str, Law]:
     made = {}
     if law := laws.get("ProductOffering"):
         made["ProductOffering"] = launching.guarded(law, strict=not settings.launch_unfulfillable)
-    if law := laws.get("ProductOrder"):
-        made["ProductOrder"] = replace(law, rehearse=rehearsing.attribute)
+    for kind in kinds.KINDS:
+        if law := laws.get(kind):
+            made[kind] = replace(law, rehearse=partial(rehearsing.attribute, kind))
     return made
 
 

@@ -2,20 +2,16 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from tmf_apis.errors import NotFound
-from tmf_apis.fulfilment import orders, progress, refusals, reserving
-from tmf_apis.fulfilment.bookkeeping import Books
+from tmf_apis.fulfilment import kinds, orders, progress, refusals, reserving
 from tmf_apis.fulfilment.claims import Claims
 from tmf_apis.fulfilment.journal import FORWARD, Batch, Document, Entry, Item, Journal
 from tmf_apis.fulfilment.settling import Settling
 from tmf_apis.fulfilment.steps import Part, Work
 from tmf_apis.fulfilment.units import Graph, batched, breaking
-from tmf_apis.fulfilment.values import Design, OrderKey, Refused
-from tmf_apis.ordering import items
+from tmf_apis.fulfilment.values import OrderKey, Refused
 from tmf_apis.rest.desk import Desks
 from tmf_apis.rest.law import Desk, Resource
 from tmf_apis.rest.periods import moment
@@ -24,15 +20,12 @@ log = logging.getLogger(__name__)
 
 #: Tasks of one batch at least; a large order has about so many batches.
 BATCH, BATCHES = 25, 10
-Plan = Callable[[Desk, OrderKey, Resource], Design]
 
 
 class Accepting:
     """Takes orders up; every deed is safe to repeat."""
 
-    def __init__(
-        self, desks: Desks, journal: Journal, claims: Claims, settling: Settling, plan: Plan
-    ) -> None:
+    def __init__(self, desks: Desks, journal: Journal, claims: Claims, settling: Settling) -> None:
         """Take what it works with.
 
         Args:
@@ -40,13 +33,11 @@ class Accepting:
             journal: Keeps what is planned.
             claims: Keep orders for the same product apart.
             settling: Ends what comes to nothing.
-            plan: Returns what an order wants.
         """
         self._desks = desks
         self._journal = journal
         self._claims = claims
         self._settling = settling
-        self._plan = plan
 
     def accept(self, key: OrderKey) -> Work:
         """Plan an order, say that it is in progress and, where it is small, reserve for it."""
@@ -74,7 +65,8 @@ class Accepting:
 
     def _taken_up(self, desk: Desk, key: OrderKey, order: Resource) -> Work | Document:
         """Return the head of an order that is planned now, or why it is not."""
-        claimed = products(order)
+        kind = kinds.of(key)
+        claimed = kind.changed(order)
         if order.get("state") not in orders.OPEN:
             return Work(wake=tuple(self._claims.free(key, claimed)))
         if order["state"] == "acknowledged":
@@ -84,11 +76,11 @@ class Accepting:
         if holder := self._claims.take(key, claimed, self._is_over):
             self._say_whose_turn_it_is(desk, key, holder)
             return Work(turn=True)
-        design = self._plan(desk, key, order)
+        design = kind.plan(desk, key, order)
         if design.nothing:
             return Work(wake=tuple(self._claims.free(key, claimed)))
         size = max(BATCH, len(design.items) // BATCHES)
-        batches = batched(key, order, design, size)
+        batches = batched(key, kind.as_products(order), design, size)
         due = moment(order.get("requestedCompletionDate"))
         facts = {"batches": len(batches), "claims": sorted(claimed), "due": due}
         return self._journal.begin(key, batches, facts)
@@ -100,12 +92,13 @@ class Accepting:
         readers = self._desks.readers(key.tenant, key.kind, key.order)
         mine = all(refusals.visible(one, holder.order, holder.kind) for one in readers)
         other = f"order {holder.order}" if mine else "another order"
-        alert = (other, progress.TURN, f"{other} works on the same product and goes first")
+        form = kinds.of(key).form
+        alert = (other, progress.TURN, f"{other} works on the same {form.subject} and goes first")
 
         def warn(order: Resource) -> Resource:
             if order.get("state") not in orders.OPEN:
                 return order
-            return progress.warned(order, alert, desk.now)
+            return progress.warned(order, alert, desk.now, form=form)
 
         desk.change(key.kind, key.order, warn)
 
@@ -117,7 +110,7 @@ class Accepting:
         def begin(order: Resource) -> Resource:
             if order.get("state") not in orders.OPEN:
                 return order
-            return orders.begun(order, plans, desk.now)
+            return orders.begun(order, plans, desk.now, kinds.of(key).form)
 
         try:
             return desk.change(key.kind, key.order, begin)
@@ -161,7 +154,7 @@ class Accepting:
         self._journal.save(done, "state", "taken", "held")
         self._journal.save(breaking(batch), "task")
         self._settling.turn(desk, changed)
-        books = Books(desk, order, {one["id"]: one for _, one in items.of(order)})
+        books = kinds.of(key).ledger(desk, order)
         forward = [one for one in batch.items if one.goal == FORWARD and one.state == "open"]
         self._journal.save([one for one in forward if books.look(one)], "before")
         for item in forward:
@@ -186,20 +179,10 @@ class Accepting:
                 return order
             wanted = order.get("requestedCompletionDate")
             alert = (f"late {wanted}", progress.LATE, f"it was wanted until {wanted}")
-            return progress.warned(order, alert, desk.now)
+            return progress.warned(order, alert, desk.now, form=kinds.of(key).form)
 
         desk.change(key.kind, key.order, warn)
         return 0.0
-
-
-def products(order: Mapping[str, Any]) -> set[str]:
-    """Return the ids of the products that an order changes."""
-    return {
-        str(product["id"])
-        for _, item in items.of(order)
-        if item.get("action") != "noChange"
-        if isinstance(product := item.get("product"), dict) and product.get("id")
-    }
 
 
 def _seconds(date: object) -> float:

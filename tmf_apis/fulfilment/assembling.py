@@ -4,7 +4,6 @@ from concurrent.futures import Executor
 from datetime import timedelta
 
 from tmf_apis.elements.connections import Connections
-from tmf_apis.fulfilment import planning, shelves
 from tmf_apis.fulfilment.accepting import Accepting
 from tmf_apis.fulfilment.activities import Activities
 from tmf_apis.fulfilment.advancing import Advancing
@@ -13,9 +12,7 @@ from tmf_apis.fulfilment.claims import Claims
 from tmf_apis.fulfilment.journal import Journal
 from tmf_apis.fulfilment.provisioning import Provisioning
 from tmf_apis.fulfilment.settling import Settling
-from tmf_apis.fulfilment.values import Design, OrderKey
 from tmf_apis.rest.desk import Desks
-from tmf_apis.rest.law import Desk, Resource
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import Documents
 
@@ -55,7 +52,7 @@ class Fulfilment:
         )
         self.cancelling = Cancelling(desks, journal, settling)
         self.activities = Activities(
-            Accepting(desks, journal, claims, settling, plan),
+            Accepting(desks, journal, claims, settling),
             Advancing(desks, journal, provisioning, settling, threads, settings),
             self.cancelling,
             threads,
@@ -64,8 +61,3 @@ class Fulfilment:
     def prepare(self) -> None:
         """Make the indexes."""
         self.journal.prepare()
-
-
-def plan(desk: Desk, key: OrderKey, order: Resource) -> Design:
-    """Return what an order wants, as catalogue and inventory are now."""
-    return planning.plan(key, order, shelves.catalogue_of(desk, order))

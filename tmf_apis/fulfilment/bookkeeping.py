@@ -18,8 +18,12 @@ PRODUCT, SERVICE = "Product", "Service"
 _OVER = frozenset({"cancelled", "aborted", records.ENDED})
 
 
+#: Gives a service what it has from what is ordered: parties, places, and who ordered it.
+Link = Callable[[Resource], Resource]
+
+
 class Books:
-    """What the inventories are told of one order."""
+    """What the inventories are told of one order: its products, and the services of these."""
 
     def __init__(self, desk: Desk, order: Mapping[str, Any], items: Mapping[str, Resource]) -> None:
         """Take the order.
@@ -41,9 +45,8 @@ class Books:
         if (plan := item.plan) is None or plan.product is None or records.is_new(plan):
             return False
         before = dict(item.before)
-        product = plan.product.id
-        if plan.change == "cease" and (found := self._get(PRODUCT, product)):
-            item.before.setdefault(f"{PRODUCT}:{product}", str(found.get("status", "")))
+        if plan.change == "cease":
+            self._note(item, plan.product)
         known = self._known(SERVICE, [one.id for one in plan.services])
         for one in plan.services:
             item.before.setdefault(f"{SERVICE}:{one.id}", known.get(one.id, ""))
@@ -54,17 +57,15 @@ class Books:
         if (plan := item.plan) is None or (product := plan.product) is None:
             return
         if plan.change == "cease":
-            self._edit(PRODUCT, product.id, lambda old: {**old, "status": records.ENDING})
+            self._ending(product)
         elif records.is_new(plan):
-            made = self._product({"id": product.id}, plan, product, records.PENDING)
-            self._make(PRODUCT, made)
-            self._reserve(plan.services, made)
+            self._reserve(plan.services, self._pending(plan, product))
         elif new := [one for one in plan.services if self._was_not(item, one)]:
-            self._reserve(new, self._get(PRODUCT, product.id) or {"id": product.id})
+            self._reserve(new, self._link(plan, product))
 
-    def _reserve(self, services: Iterable[ServicePlan], product: Resource) -> None:
-        new = [records.service({"id": one.id}, one, product, records.RESERVED) for one in services]
-        self._desk.create_many(SERVICE, new)
+    def _reserve(self, services: Iterable[ServicePlan], link: Link) -> None:
+        new = [records.service({"id": one.id}, one, records.RESERVED) for one in services]
+        self._desk.create_many(SERVICE, [link(one) for one in new])
 
     def _make(self, kind: str, resource: Resource) -> None:
         with suppress(Conflict):  # made by an attempt that was cut short
@@ -78,45 +79,40 @@ class Books:
         """Write what an item has made, changed or ended."""
         if (plan := item.plan) is None or (product := plan.product) is None:
             return
-        now = self._desk.now
         taken = [one.taken for one in entries if one.taken]
         if plan.change == "cease":
-            gone = self._edit(PRODUCT, product.id, partial(self._ended, item.item))
             known = {*product.services, *(one.id for one in plan.services)}
-            self._stop(known | _realizing(gone) | _ceased(entries))
+            known |= self._ended(plan, product) | _ceased(entries)
+            self._stop(known, self._signed(plan, product))
             return
-
-        def run(old: Resource) -> Resource:
-            new = self._product(old, plan, product, product.status)
-            return records.running(new, product, taken, now)
-
-        made = self._put(PRODUCT, product.id, run)
+        enabled = product.status != "suspended"
+        link, known = self._running(plan, product, taken)
         for one in plan.services:
             own = [t for t in taken if t.service in {one.id, *one.parts}]
-            self._put(SERVICE, one.id, partial(self._serving, one, made, own))
+            self._put(SERVICE, one.id, partial(self._serving, one, link, own, enabled))
         if not plan.services:
-            tasks = {id for one in entries for id in (one.task.service, one.task.cfs) if id}
-            self._switch(tasks | _realizing(made), enabled=product.status != "suspended")
+            known |= {id for one in entries for id in (one.task.service, one.task.cfs) if id}
+            self._switch(known, self._signed(plan, product), enabled=enabled)
         self._stop(_ceased(entries) - {one.id for one in plan.services})
 
-    def _ended(self, item: str, product: Resource) -> Resource:
-        concerned = records.concerned(product, self._order, self._items[item])
-        return records.ended(concerned, self._desk.now)
-
-    def _switch(self, services: Iterable[str], *, enabled: bool) -> None:
+    def _switch(self, services: Iterable[str], link: Link, *, enabled: bool) -> None:
         """Suspend services, or let them go on, as they are."""
         for id in sorted(services):
             self._edit(
                 SERVICE,
                 id,
-                lambda old: records.serving(old, (), self._desk.now, enabled=enabled),
+                lambda old: records.serving(link(old), (), self._desk.now, enabled=enabled),
             )
 
     def _serving(
-        self, plan: ServicePlan, product: Resource, taken: Sequence[Taken], old: Resource
+        self,
+        plan: ServicePlan,
+        link: Link,
+        taken: Sequence[Taken],
+        enabled: bool,  # noqa: FBT001
+        old: Resource,
     ) -> Resource:
-        new = records.service(old, plan, product, records.ACTIVE)
-        enabled = product["status"] != "suspended"
+        new = link(records.service(old, plan, records.ACTIVE))
         return records.serving(new, taken, self._desk.now, enabled=enabled)
 
     def failed(self, item: Item, *, cancelled: bool) -> None:
@@ -124,24 +120,75 @@ class Books:
         if (plan := item.plan) is None or (product := plan.product) is None:
             return
         if plan.change == "cease":
-            if before := item.before.get(f"{PRODUCT}:{product.id}"):
-                self._edit(PRODUCT, product.id, lambda old: _back(old, before))
+            self._not_ended(item, product)
         elif records.is_new(plan):
-            status = "cancelled" if cancelled else "aborted"
-            self._edit(PRODUCT, product.id, partial(_given_up, status, self._desk.now))
+            self._given_up(product, "cancelled" if cancelled else "aborted")
             self._stop({one.id for one in plan.services})
         else:
             self._stop({one.id for one in plan.services if self._was_not(item, one)})
+
+    def _note(self, item: Item, product: ProductPlan) -> None:
+        """Note how a product is before it ends."""
+        if found := self._get(PRODUCT, product.id):
+            item.before.setdefault(f"{PRODUCT}:{product.id}", str(found.get("status", "")))
+
+    def _pending(self, plan: ItemPlan, product: ProductPlan) -> Link:
+        """Write that a product is about to be; return what links services to it."""
+        made = self._product({"id": product.id}, plan, product, records.PENDING)
+        self._make(PRODUCT, made)
+        return partial(records.service_of, made)
+
+    def _ending(self, product: ProductPlan) -> None:
+        """Write that a product is about to end."""
+        self._edit(PRODUCT, product.id, lambda old: {**old, "status": records.ENDING})
+
+    def _link(self, plan: ItemPlan, product: ProductPlan) -> Link:  # noqa: ARG002
+        """Return what links services to a product as it is."""
+        return partial(records.service_of, self._get(PRODUCT, product.id) or {"id": product.id})
+
+    def _signed(self, plan: ItemPlan, product: ProductPlan) -> Link:  # noqa: ARG002
+        """Return what says in services that stay as they are who has switched or ended them."""
+        return _as_it_is
+
+    def _running(
+        self, plan: ItemPlan, product: ProductPlan, taken: Sequence[Taken]
+    ) -> tuple[Link, set[str]]:
+        """Write that a product is as ordered; return what links services, and those it has."""
+
+        def run(old: Resource) -> Resource:
+            new = self._product(old, plan, product, product.status)
+            return records.running(new, product, taken, self._desk.now)
+
+        made = self._put(PRODUCT, product.id, run)
+        return partial(records.service_of, made), _realizing(made)
+
+    def _ended(self, plan: ItemPlan, product: ProductPlan) -> set[str]:
+        """Write that a product is no more; return the services that it had."""
+
+        def end(old: Resource) -> Resource:
+            concerned = records.concerned(old, self._order, self._items[plan.item])
+            return records.ended(concerned, self._desk.now)
+
+        return _realizing(self._edit(PRODUCT, product.id, end))
+
+    def _not_ended(self, item: Item, product: ProductPlan) -> None:
+        """Write that a product is as before it was about to end."""
+        if before := item.before.get(f"{PRODUCT}:{product.id}"):
+            self._edit(PRODUCT, product.id, lambda old: _back(old, before))
+
+    def _given_up(self, product: ProductPlan, status: str) -> None:
+        """Write that nothing came of a new product."""
+        self._edit(PRODUCT, product.id, partial(_given_up, status, self._desk.now))
 
     def _product(
         self, old: Resource, plan: ItemPlan, product: ProductPlan, status: str
     ) -> Resource:
         return records.product(old, product, self._items[plan.item], self._order, status)
 
-    def _stop(self, services: Iterable[str]) -> None:
-        now = self._desk.now
+    def _stop(self, services: Iterable[str], link: Link | None = None) -> None:
+        now, linked = self._desk.now, link or _as_it_is
         for id in sorted(services):
-            self._edit(SERVICE, id, lambda old: records.stopped(old, now))
+            self._edit(SERVICE, id, lambda old: records.stopped(linked(old), now))
 
     def _known(self, kind: str, ids: Sequence[str]) -> dict[str, str]:
         if not ids:
@@ -171,6 +218,43 @@ class Books:
             return self._desk.create(kind, edit({"id": id}))
         except Conflict:  # an attempt that was cut short, or another one of the same moment
             return self._desk.change(kind, id, edit)
+
+
+class ServiceBooks(Books):
+    """What the inventory of services is told of an order for services; there are no products."""
+
+    def _link(self, plan: ItemPlan, product: ProductPlan) -> Link:
+        order, item = self._order, self._items[plan.item]
+        return partial(records.service_for, order, item, product.id)
+
+    _pending = _signed = _link
+
+    def _running(
+        self,
+        plan: ItemPlan,
+        product: ProductPlan,
+        taken: Sequence[Taken],  # noqa: ARG002
+    ) -> tuple[Link, set[str]]:
+        return self._link(plan, product), set(product.services)
+
+    def _ended(self, plan: ItemPlan, product: ProductPlan) -> set[str]:  # noqa: ARG002
+        return set(product.services)
+
+    def _note(self, item: Item, product: ProductPlan) -> None:
+        """Nothing: a service runs until it has ended."""
+
+    def _ending(self, product: ProductPlan) -> None:
+        """Nothing: a service runs until it has ended."""
+
+    def _not_ended(self, item: Item, product: ProductPlan) -> None:
+        """Nothing: it runs still."""
+
+    def _given_up(self, product: ProductPlan, status: str) -> None:
+        """Nothing: its services are stopped one by one."""
+
+
+def _as_it_is(service: Resource) -> Resource:
+    return service
 
 
 def _given_up(status: str, now: datetime, product: Resource) -> Resource:

@@ -3,19 +3,18 @@
 from collections.abc import Iterable
 
 from tmf_apis.errors import NotFound
-from tmf_apis.fulfilment import orders, progress
+from tmf_apis.fulfilment import kinds, orders, progress
 from tmf_apis.fulfilment.journal import BACK, Entry, Item, Journal
+from tmf_apis.fulfilment.kinds import Kind
 from tmf_apis.fulfilment.settling import Settling
 from tmf_apis.fulfilment.steps import Cancellation, Report
 from tmf_apis.fulfilment.units import CANCELLED
 from tmf_apis.fulfilment.values import OrderKey
-from tmf_apis.ordering import actions
+from tmf_apis.ordering.forms import Form
 from tmf_apis.ordering.rules import past_no_return
 from tmf_apis.ordering.states import CANCELLING, TASK
 from tmf_apis.rest.desk import Desks
 from tmf_apis.rest.law import Desk, Resource
-
-_TASK = "CancelProductOrder"
 
 
 class Cancelling:
@@ -34,7 +33,7 @@ class Cancelling:
         batches = [self._journal.batch(key, number) for number in range(head["batches"])]
         undone = list(said(one for batch in batches for one in batch.entries))
         gone = [one for batch in batches for one in batch.items if one.reason == CANCELLED]
-        settle(desk, cancellation.task, undone, gone)
+        settle(desk, kinds.of(key), cancellation.task, undone, gone)
         if orders.is_final(self._journal.state(key)):
             return Report(wake=self._settling.end(key, head.get("claims", ())))
         return Report()
@@ -56,42 +55,52 @@ def said(entries: Iterable[Entry]) -> Iterable[str]:
             yield f"{where}: free again as before, nothing was done on the network"
 
 
-def settle(desk: Desk, task_id: str, undone: Iterable[str] = (), gone: Iterable[Item] = ()) -> None:
+def settle(
+    desk: Desk,
+    kind: Kind,
+    task_id: str,
+    undone: Iterable[str] = (),
+    gone: Iterable[Item] = (),
+) -> None:
     """Decide on a request whose order nobody works on (any more); safe to repeat.
 
     The order is cancelled if it waits for that; one that has ended otherwise stays as it is.
 
     Args:
         desk: Of the tenant.
+        kind: Which kind of order.
         task_id: The request.
         undone: What was undone, for people.
         gone: Items of which nothing is left.
     """
+    form, cancelling = kind.form, kind.cancelling
     try:
-        task = desk.get(_TASK, task_id)
-        id = str((task.get("productOrder") or {}).get("id"))
-        order = desk.get("ProductOrder", id)
+        task = desk.get(form.task, task_id)
+        id = str((task.get(form.reference) or {}).get("id"))
+        order = desk.get(form.kind, id)
     except NotFound:
         return
     text = "; ".join(undone) or "nothing had been done yet"
     if task.get("state") not in TASK.final:
-        _say(desk, id, task_id, text)
-        if order["state"] in CANCELLING and not past_no_return(order):
-            actions.undo(desk, task_id)
-            actions.confirm(desk, task_id)
+        _say(desk, form, id, task_id, text)
+        if order["state"] in CANCELLING and not past_no_return(order, form):
+            cancelling.undo(desk, task_id)
+            cancelling.confirm(desk, task_id)
         elif order["state"] == "cancelled":
-            actions.confirm(desk, task_id)
+            cancelling.confirm(desk, task_id)
         elif order["state"] in CANCELLING:
-            actions.refuse(desk, task_id, "a service is in operation: past the point of no return")
+            cancelling.refuse(
+                desk, task_id, "a service is in operation: past the point of no return"
+            )
         else:
             why = f"the order was {order['state']} before it could be undone"
-            actions.refuse(desk, task_id, why)
+            cancelling.refuse(desk, task_id, why)
     ids = {one.item for one in gone}
     if ids:
-        desk.change("ProductOrder", id, lambda one: _cancelled(one, ids, desk))
+        desk.change(form.kind, id, lambda one: _cancelled(one, ids, desk, form))
 
 
-def _say(desk: Desk, order: str, task: str, text: str) -> None:
+def _say(desk: Desk, form: Form, order: str, task: str, text: str) -> None:
     """Say in the order and in the request what was undone."""
 
     def note(one: Resource) -> Resource:
@@ -99,14 +108,14 @@ def _say(desk: Desk, order: str, task: str, text: str) -> None:
             return one
         return progress.noted(one, f"Cancelled. Undone: {text}", orders.AUTHOR)
 
-    desk.change("ProductOrder", order, note)
-    desk.change(_TASK, task, lambda one: progress.noted(one, f"Undone: {text}", orders.AUTHOR))
+    desk.change(form.kind, order, note)
+    desk.change(form.task, task, lambda one: progress.noted(one, f"Undone: {text}", orders.AUTHOR))
 
 
-def _cancelled(order: Resource, ids: Iterable[str], desk: Desk) -> Resource:
+def _cancelled(order: Resource, ids: Iterable[str], desk: Desk, form: Form) -> Resource:
     if orders.is_final(str(order.get("state"))) or orders.is_cancelling(order):
         return order
-    return orders.cancelled(order, ids, desk.now)
+    return orders.cancelled(order, ids, desk.now, form)
 
 
 __all__ = ["Cancelling", "OrderKey", "settle"]

@@ -38,12 +38,13 @@ def ask(desk: Desk, key: OrderKey, entry: Entry) -> str:
         key: The order that waits.
         entry: The task of its plan; its reason says what went wrong.
     """
-    name = f"{key.tenant}:{key.order}/{entry.task.id}/{entry.people}"
+    name = f"{key.name}/{entry.task.id}/{entry.people}"
+    version = "v5" if versions.known(key.kind, "v5") else "v4"
     order = {
         "@type": "EntityRef",
         "id": key.order,
         "@referredType": key.kind,
-        "href": f"{versions.mount(key.kind, 'v5')}/{key.kind[0].lower()}{key.kind[1:]}/{key.order}",
+        "href": f"{versions.mount(key.kind, version)}/{versions.lower_first(key.kind)}/{key.order}",
     }
     doing = "taking back" if entry.goal == BACK else entry.task.action
     task: Resource = {

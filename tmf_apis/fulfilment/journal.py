@@ -170,7 +170,7 @@ class Journal:
         facts: Mapping[str, object],
     ) -> Document:
         """Keep what an order wants, and return its head; what is there already stays."""
-        of = name(key)
+        of = key.name
         with translated():
             made = [
                 {**one, "of": of, "batch": number}
@@ -190,12 +190,12 @@ class Journal:
     def head(self, key: OrderKey) -> Document | None:
         """Return the head of an order; None where it was not taken up."""
         with translated():
-            return self._tasks.find_one({"_id": name(key)})
+            return self._tasks.find_one({"_id": key.name})
 
     def mark(self, key: OrderKey, **facts: object) -> None:
         """Write something into the head of an order."""
         with translated():
-            self._tasks.update_one({"_id": name(key)}, {"$set": facts})
+            self._tasks.update_one({"_id": key.name}, {"$set": facts})
 
     def own(self, key: OrderKey, number: int) -> None:
         """Let nobody who has looked at a batch until now write of it any more.
@@ -203,13 +203,13 @@ class Journal:
         For whoever takes it over from one who does not answer, but may not be dead.
         """
         with translated():
-            query = {"of": name(key), "batch": number}
+            query = {"of": key.name, "batch": number}
             self._tasks.update_many(query, {"$set": {"by": uuid.uuid4().hex}})
 
     def batch(self, key: OrderKey, number: int) -> Batch:
         """Return a batch as it is now."""
         with translated():
-            query = {"of": name(key), "batch": {"$in": [-1, number]}}
+            query = {"of": key.name, "batch": {"$in": [-1, number]}}
             found = list(self._tasks.find(query).sort("place", 1))
         claims = next((one["claims"] for one in found if one["what"] == "order"), ())
         items = [_item(one) for one in found if one["what"] == "item"]
@@ -258,7 +258,7 @@ class Journal:
     def end(self, key: OrderKey) -> None:
         """Say that an order is finished: what is kept of it may go one day."""
         with translated():
-            self._tasks.update_many({"of": name(key)}, {"$set": {"ended": datetime.now(UTC)}})
+            self._tasks.update_many({"of": key.name}, {"$set": {"ended": datetime.now(UTC)}})
 
     def state(self, key: OrderKey) -> str:
         """Return the state of an order as it is now; empty where it is gone."""
@@ -266,15 +266,6 @@ class Journal:
         with translated():
             found = self._database[key.kind].find_one(query, {"body.state": 1})
         return str(found["body"].get("state", "")) if found else ""
-
-
-def name(key: OrderKey) -> str:
-    """Return the id of an order's head, which is the id of its workflow, too.
-
-    >>> name(OrderKey("default", "42"))
-    'default:42'
-    """
-    return f"{key.tenant}:{key.order}"
 
 
 def _whose(one: Entry | Item) -> Document:

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from tmf_apis.errors import NotFound
 from tmf_apis.events.outbox import PendingEvent
+from tmf_apis.fulfilment import kinds
 from tmf_apis.fulfilment.cancelling import settle
 from tmf_apis.fulfilment.journal import Journal
 from tmf_apis.fulfilment.orders import OPEN
@@ -36,8 +37,8 @@ class Listening:
     def listeners(self) -> Mapping[str, Callable[[PendingEvent], None]]:
         """What is called with the events of which kind."""
         return {
-            "ProductOrder": self.order,
-            "CancelProductOrder": self.cancellation,
+            **dict.fromkeys(kinds.KINDS, self.order),
+            **dict.fromkeys(kinds.CANCELLED_BY, self.cancellation),
             "FalloutTask": self.decision,
         }
 
@@ -47,7 +48,7 @@ class Listening:
         Most events are of what the workflow itself has written; they cost a look at the journal.
         """
         what, body = event["what"], event["body"]
-        key = OrderKey(event["tenant"], event["resource"])
+        key = OrderKey(event["tenant"], event["resource"], event["kind"])
         state = body.get("state")
         if what == "Create" and state == "acknowledged":  # another one is somebody else's work
             self._begin(key)
@@ -77,16 +78,19 @@ class Listening:
         task = self._now(event)
         if event["what"] != "Create" or task.get("state") not in {"acknowledged", "inProgress"}:
             return
-        key = OrderKey(event["tenant"], str((task.get("productOrder") or {}).get("id")))
+        kind = kinds.CANCELLED_BY[event["kind"]]
+        order = str((task.get(kind.form.reference) or {}).get("id"))
+        key = OrderKey(event["tenant"], order, kind.form.kind)
         id = event["resource"]
         if not self._workflows.signal(workflow_id(key), OrderWorkflow.cancel, id):
-            settle(self._desks.staff(event["tenant"]), id)
+            settle(self._desks.staff(event["tenant"]), kind, id)
 
     def decision(self, event: PendingEvent) -> None:
         """Tell an order's workflow that a person has decided."""
         order = event["body"].get("order")
         if event["what"] == "StateChange" and isinstance(order, dict) and order.get("id"):
-            self._tell(OrderKey(event["tenant"], str(order["id"])))
+            kind = str(order.get("@referredType") or "ProductOrder")
+            self._tell(OrderKey(event["tenant"], str(order["id"]), kind))
 
     def _begin(self, key: OrderKey) -> None:
         try:

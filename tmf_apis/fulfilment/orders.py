@@ -1,6 +1,6 @@
 """What fulfilment writes into an order: pure edits, each the same when repeated."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -9,7 +9,8 @@ from typing import Any
 from tmf_apis.fulfilment import progress
 from tmf_apis.fulfilment.characteristics import objects
 from tmf_apis.fulfilment.values import ItemPlan, Taken
-from tmf_apis.ordering import items
+from tmf_apis.ordering import forms
+from tmf_apis.ordering.forms import Form
 from tmf_apis.ordering.rules import POINT_OF_NO_RETURN, PRIORITIES
 from tmf_apis.ordering.states import CANCELLING, ITEM, ORDER
 from tmf_apis.rest.law import Resource, rfc3339
@@ -21,6 +22,34 @@ AUTHOR = "tmf-apis"
 OPEN = frozenset({"acknowledged", "inProgress", "inProgress.accepted"})
 #: What an order takes as a whole, and each of its tasks, where nobody says when it shall be done.
 ESTIMATE, EACH = timedelta(minutes=1), timedelta(seconds=1)
+
+#: What an item says of the state of what is ordered: the attribute, and the words for each status.
+_STATUS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "ProductOrder": (
+        "status",
+        {
+            **{one: one for one in ("active", "suspended", "terminated", "cancelled")},
+            "pendingActive": "pendingActive",
+            "aborted": "aborted ",  # as the contract writes it
+        },
+    ),
+    "ServiceOrder": (
+        "state",
+        {
+            "pendingActive": "reserved",
+            "active": "active",
+            "suspended": "inactive",
+            **dict.fromkeys(("terminated", "cancelled", "aborted"), "terminated"),
+        },
+    ),
+}
+#: The type of what is ordered, where its contract must have one.
+_TYPE: Mapping[str, Resource] = {"ProductOrder": {"@type": "Product"}, "ServiceOrder": {}}
+#: Which resources and services what is ordered rests on.
+_RESTS_ON: Mapping[str, tuple[str, str]] = {
+    "ProductOrder": ("realizingResource", "realizingService"),
+    "ServiceOrder": ("supportingResource", "supportingService"),
+}
 
 
 @dataclass(slots=True)
@@ -46,14 +75,21 @@ class News:
     notes: list[str] = field(default_factory=list)
 
 
-def begun(order: Resource, plans: Mapping[str, ItemPlan | None], now: datetime) -> Resource:
+def begun(
+    order: Resource,
+    plans: Mapping[str, ItemPlan | None],
+    now: datetime,
+    form: Form = forms.PRODUCT,
+) -> Resource:
     """Return an order whose items are in progress, and it with them.
 
     Args:
         order: The order.
         plans: What becomes of each item, by id.
         now: The time.
+        form: What kind of order it is.
     """
+    status, words = _STATUS[form.kind]
 
     def begin(item: Resource) -> Resource:
         if item["id"] not in plans or item.get("state", "acknowledged") != "acknowledged":
@@ -62,11 +98,11 @@ def begun(order: Resource, plans: Mapping[str, ItemPlan | None], now: datetime) 
         made = plan.product if plan and plan.action == "add" else None
         if made is None:
             return {**item, "state": "inProgress"}
-        product = {"@type": "Product", **(item.get("product") or {})}
-        product |= {"id": made.id, "status": "pendingActive"}
-        return {**item, "product": product, "state": "inProgress"}
+        subject = {**_TYPE[form.kind], **(item.get(form.subject) or {})}
+        subject |= {"id": made.id, status: words["pendingActive"]}
+        return {**item, form.subject: subject, "state": "inProgress"}
 
-    new = progress.announced({**_each(order, begin), "state": "inProgress"}, now)
+    new = progress.announced({**form.changed(order, begin), "state": "inProgress"}, now, form)
     if not new.get("expectedCompletionDate"):
         new["expectedCompletionDate"] = expected(new, len(plans), now)
     return new
@@ -80,32 +116,35 @@ def expected(order: Mapping[str, Any], count: int, now: datetime) -> str:
     return rfc3339(soon.replace(microsecond=0))
 
 
-def told(order: Resource, news: News, now: datetime) -> Resource:
+def told(order: Resource, news: News, now: datetime, form: Form = forms.PRODUCT) -> Resource:
     """Return an order that says what has happened."""
-    open_ = {i["id"] for _, i in items.of(order) if i.get("state") not in ITEM.final}
-    new = _each(order, partial(_item, news, open_, cancelled=is_cancelling(order)))
+    open_ = {i["id"] for i in form.of(order) if i.get("state") not in ITEM.final}
+    change = partial(_item, form, news, open_, cancelled=is_cancelling(order))
+    new = form.changed(order, change)
     if news.reserved or news.done:
-        new = progress.reached(new, progress.RESERVED, now)
+        new = progress.reached(new, progress.RESERVED, now, form=form)
     if any(taken for _, taken in news.done.values()):
-        new = progress.reached(new, POINT_OF_NO_RETURN, now)
+        new = progress.reached(new, POINT_OF_NO_RETURN, now, form=form)
     for item, alert in _alerts(news):
-        new = progress.warned(new, alert, now, item)
+        new = progress.warned(new, alert, now, item, form=form)
     for text in news.notes:
         new = progress.noted(new, text, AUTHOR)
     if not is_cancelling(order):
         why_not = {id: why for id, why in news.failed.items() if id in open_}
-        new = progress.regretted(new, why_not, now)
-    return ended(new, now)
+        new = progress.regretted(new, why_not, now, form)
+    return ended(new, now, form)
 
 
-def _item(news: News, open_: Container[str], item: Resource, *, cancelled: bool) -> Resource:
+def _item(
+    form: Form, news: News, open_: Container[str], item: Resource, *, cancelled: bool
+) -> Resource:
     id, done = item["id"], news.done
     if id not in open_:
         return item
     if id in done:
-        return {**with_product(item, *done[id]), "state": "completed"}
+        return {**with_subject(form, item, *done[id]), "state": "completed"}
     if id in news.failed:
-        return _failed(item, cancelled=cancelled)
+        return _failed(form, item, cancelled=cancelled)
     if id in news.waiting:
         return {**item, "state": "pending"}
     if id in news.resumed and item.get("state") == "pending":
@@ -122,17 +161,19 @@ def _alerts(news: News) -> Iterator[tuple[str, tuple[str, str, str]]]:
         yield item, (f"task {id}", progress.PERSON, f"a person has to decide: {why}")
 
 
-def ended(order: Resource, now: datetime) -> Resource:
+def ended(order: Resource, now: datetime, form: Form = forms.PRODUCT) -> Resource:
     """Return an order that says so where all its items have a final state."""
-    states = set(items.leaf_states(order))
+    states = set(form.items.leaf_states(order))
     if not states <= ITEM.final:
         return order
     good = states <= {"completed"}
     status = progress.REACHED if good else progress.VIOLATED
-    return progress.reached(order, progress.COMPLETED, now, status)
+    return progress.reached(order, progress.COMPLETED, now, status, form)
 
 
-def cancelled(order: Resource, gone: Iterable[str], now: datetime) -> Resource:
+def cancelled(
+    order: Resource, gone: Iterable[str], now: datetime, form: Form = forms.PRODUCT
+) -> Resource:
     """Return an order whose items that were taken back are cancelled, though it goes on."""
     ids = set(gone)
 
@@ -141,15 +182,16 @@ def cancelled(order: Resource, gone: Iterable[str], now: datetime) -> Resource:
             return {**item, "state": "cancelled"}
         return item
 
-    return ended(_each(order, change), now)
+    return ended(form.changed(order, change), now, form)
 
 
-def _failed(item: Resource, *, cancelled: bool) -> Resource:
+def _failed(form: Form, item: Resource, *, cancelled: bool) -> Resource:
     """Return an item of which nothing is left; that of a cancelled order follows the order."""
-    product = dict(item.get("product") or {})
-    if product.get("status") == "pendingActive":
-        product["status"] = "cancelled" if cancelled else "aborted "  # as the contract writes it
-        item = {**item, "product": product}
+    status, words = _STATUS[form.kind]
+    subject = dict(item.get(form.subject) or {})
+    if subject.get(status) == words["pendingActive"] and item.get("action") == "add":
+        subject[status] = words["cancelled" if cancelled else "aborted"]
+        item = {**item, form.subject: subject}
     return item if cancelled else {**item, "state": "failed"}
 
 
@@ -173,12 +215,13 @@ def is_final(state: str) -> bool:
     return not state or state in ORDER.final
 
 
-def with_product(item: Resource, plan: ItemPlan, taken: Iterable[Taken]) -> Resource:
-    """Return an item whose product says which it is, and on which services and resources."""
+def with_subject(form: Form, item: Resource, plan: ItemPlan, taken: Iterable[Taken]) -> Resource:
+    """Return an item whose product or service says which it is, and what it is on."""
     if plan.product is None:
         return item
-    product = {"@type": "Product", **(item.get("product") or {})}
-    product |= {"id": plan.product.id, "status": plan.product.status}
+    status, words = _STATUS[form.kind]
+    subject = {**_TYPE[form.kind], **(item.get(form.subject) or {})}
+    subject |= {"id": plan.product.id, status: words[plan.product.status]}
     resources = [
         {"@type": "ResourceRef", "id": id, "name": one.names.get(slot, id),
          "@referredType": "Resource"}
@@ -186,26 +229,15 @@ def with_product(item: Resource, plan: ItemPlan, taken: Iterable[Taken]) -> Reso
         if one.action != "cease" or plan.change == "cease"
         for slot, id in one.resources.items()
     ]  # fmt: skip
+    typed = {"@type": "ServiceRef"} if form is forms.PRODUCT else {}
     services = [
-        {"@type": "ServiceRef", "id": id, "@referredType": "Service"}
+        {**typed, "id": id, "@referredType": "Service"}
         for id in plan.product.services
+        if id != plan.product.id
     ]
-    for name, found in (("realizingResource", resources), ("realizingService", services)):
-        others = {one["id"]: one for one in objects(product.get(name)) if "id" in one}
+    rests = _RESTS_ON[form.kind]
+    for name, found in zip(rests, (resources, services), strict=True):
+        others = {one["id"]: one for one in objects(subject.get(name)) if "id" in one}
         if merged := {**others, **{one["id"]: one for one in found}}:
-            product[name] = list(merged.values())
-    return {**item, "product": product}
-
-
-def _each(order: Resource, change: Callable[[Resource], Resource]) -> Resource:
-    """Return an order with every item that has none inside it changed."""
-
-    def within(held: list[Resource]) -> list[Resource]:
-        return [
-            {**item, "productOrderItem": within(item["productOrderItem"])}
-            if item.get("productOrderItem")
-            else change(item)
-            for item in held
-        ]
-
-    return {**order, "productOrderItem": within(order.get("productOrderItem") or [])}
+            subject[name] = list(merged.values())
+    return {**item, form.subject: subject}

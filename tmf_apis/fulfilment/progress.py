@@ -1,6 +1,7 @@
 """Milestones, jeopardy alerts and error messages of an order: pure edits, same when repeated.
 
-Source: TMF622 v5.0.0, ProductOrderMilestone, ProductOrderJeopardyAlert, ProductOrderErrorMessage.
+Source: TMF622 v5.0.0, ProductOrderMilestone, ProductOrderJeopardyAlert, ProductOrderErrorMessage;
+TMF641 v4.1.0, ServiceOrderMilestone, ServiceOrderJeopardyAlert, ServiceOrderErrorMessage.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,6 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from tmf_apis.fulfilment.characteristics import objects
+from tmf_apis.ordering import forms
+from tmf_apis.ordering.forms import Form
 from tmf_apis.ordering.rules import ACCEPTED, POINT_OF_NO_RETURN
 from tmf_apis.rest.law import Resource, rfc3339
 
@@ -21,6 +24,9 @@ MILESTONES: Mapping[str, str] = {
     ),
     COMPLETED: "Every item has a final state",
 }
+_FAILED = "The item could not be fulfilled"
+#: ``code`` of the error message of a service order.
+UNFULFILLED = 422
 YET, REACHED, VIOLATED = "Yet-To-Reach", "Completed", "Violated"
 #: Types of jeopardy alerts.
 LATE, ELEMENT, PERSON, TURN = (
@@ -28,31 +34,40 @@ LATE, ELEMENT, PERSON, TURN = (
 )  # fmt: skip
 
 
-def announced(order: Resource, now: datetime) -> Resource:
+def announced(order: Resource, now: datetime, form: Form = forms.PRODUCT) -> Resource:
     """Return an order that says which milestones lie before it; the first is reached."""
+    type_ = f"{form.kind}Milestone"
     made = [
-        {"@type": "ProductOrderMilestone", "id": id, "name": id, "description": text, "status": YET}
+        {"@type": type_, "id": id, "name": id, "description": text, "status": YET}
         for id, text in MILESTONES.items()
     ]
-    known = {one.get("name") for one in objects(order.get("productOrderMilestone"))}
+    before = list(objects(order.get(form.milestones)))
+    known = {one.get("name") for one in before}
     new = [one for one in made if one["name"] not in known]
-    before = list(objects(order.get("productOrderMilestone")))
-    order = {**order, "productOrderMilestone": [*before, *new]}
-    return reached(order, ACCEPTED, now)
+    order = {**order, form.milestones: [*before, *new]}
+    return reached(order, ACCEPTED, now, form=form)
 
 
-def reached(order: Resource, name: str, now: datetime, status: str = REACHED) -> Resource:
+def reached(
+    order: Resource, name: str, now: datetime, status: str = REACHED, form: Form = forms.PRODUCT
+) -> Resource:
     """Return an order with a milestone reached, unless it was already."""
     milestones = [
         {**one, "status": status, "milestoneDate": rfc3339(now)}
         if one.get("name") == name and one.get("status") == YET
         else one
-        for one in objects(order.get("productOrderMilestone"))
+        for one in objects(order.get(form.milestones))
     ]
-    return {**order, "productOrderMilestone": milestones}
+    return {**order, form.milestones: milestones}
 
 
-def warned(order: Resource, alert: tuple[str, str, str], now: datetime, *items: str) -> Resource:
+def warned(
+    order: Resource,
+    alert: tuple[str, str, str],
+    now: datetime,
+    *items: str,
+    form: Form = forms.PRODUCT,
+) -> Resource:
     """Return an order with a jeopardy alert, unless it has it already.
 
     Args:
@@ -60,46 +75,66 @@ def warned(order: Resource, alert: tuple[str, str, str], now: datetime, *items: 
         alert: Id, type and message.
         now: The time.
         *items: Ids of the items that are concerned.
+        form: What kind of order it is.
     """
     id, type_, message = alert
-    before = list(objects(order.get("productOrderJeopardyAlert")))
+    before = list(objects(order.get(form.alerts)))
     if any(one.get("id") == id for one in before):
         return order
     new = {
-        "@type": "ProductOrderJeopardyAlert",
+        "@type": f"{form.kind}JeopardyAlert",
         "id": id,
         "name": type_,
         "jeopardyType": type_,
         "message": message,
         "alertDate": rfc3339(now),
-        **_concerned(order, items),
+        **_concerned(order, items, form),
     }
-    return {**order, "productOrderJeopardyAlert": [*before, new]}
+    return {**order, form.alerts: [*before, new]}
 
 
-def regretted(order: Resource, why: Mapping[str, str], now: datetime) -> Resource:
-    """Return an order with an error message for each item that has failed.
+def regretted(
+    order: Resource, why: Mapping[str, str], now: datetime, form: Form = forms.PRODUCT
+) -> Resource:
+    """Return an order with an error message for each item that has failed, or one for all.
 
     Args:
         order: The order.
         why: From the items' ids to the reasons.
         now: The time.
+        form: What kind of order it is.
     """
+    if not why:
+        return order
+    if form is forms.SERVICE:
+        return {**order, form.errors: _message_for_all(order, why)}
     messages = [
         {
             "@type": "ProductOrderErrorMessage",
             "code": "fulfilment",
-            "reason": "The item could not be fulfilled",
+            "reason": _FAILED,
             "message": why[item],
             "timestamp": rfc3339(now),
-            **_concerned(order, [item]),
+            **_concerned(order, [item], form),
         }
         for item in sorted(why)
     ]
-    if not messages:
-        return order
-    before = list(objects(order.get("productOrderErrorMessage")))
-    return {**order, "productOrderErrorMessage": [*before, *messages]}
+    return {**order, form.errors: [*objects(order.get(form.errors)), *messages]}
+
+
+def _message_for_all(order: Resource, why: Mapping[str, str]) -> Resource:
+    """Return the one error message of a service order, with further items that have failed."""
+    before = order.get(forms.SERVICE.errors) or {}
+    texts = [f"item {item}: {why[item]}" for item in sorted(why)]
+    concerned = _concerned(order, sorted(why), forms.SERVICE)
+    member = forms.SERVICE.items.member
+    return {
+        "@type": "ServiceOrderErrorMessage",
+        "code": UNFULFILLED,
+        "reason": _FAILED,
+        "message": "; ".join([*([before["message"]] if before.get("message") else []), *texts]),
+        member: [*objects(before.get(member)), *concerned[member]],
+    }
 
 
 def noted(order: Resource, text: str, author: str) -> Resource:
@@ -110,13 +145,25 @@ def noted(order: Resource, text: str, author: str) -> Resource:
     return {**order, "note": [*before, {"@type": "Note", "author": author, "text": text}]}
 
 
-def _concerned(order: Mapping[str, Any], items: Iterable[str]) -> Resource:
+def _concerned(order: Mapping[str, Any], items: Iterable[str], form: Form) -> Resource:
+    """Return which items something is about: TMF622 has references, TMF641 items."""
+    wanted = list(items)
+    if not wanted:
+        return {}
+    if form is forms.SERVICE:
+        return {form.items.member: [_shown(one) for one in form.of(order) if one["id"] in wanted]}
     found = [
         {
             "@type": "ProductOrderItemRef",
             "productOrderId": order["id"],
             "productOrderItemId": item,
         }
-        for item in items
+        for item in wanted
     ]
-    return {"productOrderItem": found} if found else {}
+    return {form.items.member: found}
+
+
+def _shown(item: Mapping[str, Any]) -> Resource:
+    service = item.get("service") or {}
+    named = {"id": service["id"]} if service.get("id") else {}
+    return {"id": item["id"], "action": item.get("action", "add"), "service": named}

@@ -25,6 +25,11 @@ _MISSING: Mapping[str, Mapping[str, str]] = {
 }
 #: What a service has from its product.
 _SHARED = ("relatedParty", "place")
+#: What a service has from the order that orders it by itself.
+_SAID = (
+    *(*_SHARED, "description", "name", "note", "feature", "serviceType", "startMode", "isBundle"),
+    *("isStateful", "serviceRelationship"),
+)
 _VALUE_TYPES: Mapping[type, str] = {str: "string", int: "integer", bool: "boolean", float: "number"}
 
 
@@ -132,17 +137,57 @@ def ended(product: Resource, now: datetime) -> Resource:
     return {**product, "status": ENDED, "terminationDate": rfc3339(now)}
 
 
-def service(old: Resource, plan: ServicePlan, product: Resource, state: str) -> Resource:
-    """Return a service of a product.
+def service_of(product: Resource, service: Resource) -> Resource:
+    """Return a service that says which product it realizes, and has its parties and places."""
+    shared: Resource = {name: product[name] for name in _SHARED if name in product}
+    entity = {"id": product["id"], "role": "product", "@referredType": "Product"}
+    others = [one for one in objects(service.get("relatedEntity")) if one.get("id") != entity["id"]]
+    return {**service, **shared, "relatedEntity": [*others, entity]}
+
+
+def service_for(
+    order: Mapping[str, Any], item: Mapping[str, Any], top: str, service: Resource
+) -> Resource:
+    """Return a service that says which item of which service order was the last to change it.
+
+    Parties and places are those of the service that is ordered, or else of the order; that service
+    itself has what the order says of it.
+
+    Args:
+        order: The service order.
+        item: Its item.
+        top: Id of the service that is ordered; the others are below it.
+        service: The service.
+    """
+    said = item.get("service") or {}
+    taken = _SHARED if service["id"] != top else _SAID
+    new = {**service, **{name: said[name] for name in taken if name in said}}
+    if "relatedParty" not in new and order.get("relatedParty"):
+        new["relatedParty"] = order["relatedParty"]
+    reference = {
+        "serviceOrderId": order["id"],
+        "itemId": item["id"],
+        "itemAction": item.get("action", "add"),
+        "role": "orderedBy",
+        "@referredType": "ServiceOrder",
+    }
+    others = [
+        one
+        for one in objects(service.get("serviceOrderItem"))
+        if (one.get("serviceOrderId"), one.get("itemId")) != (order["id"], item["id"])
+    ]
+    return {**new, "serviceOrderItem": [*others, reference]}
+
+
+def service(old: Resource, plan: ServicePlan, state: str) -> Resource:
+    """Return a service.
 
     Args:
         old: How it is; of a new one its id alone.
         plan: What it shall be.
-        product: The product.
         state: The state that it is in.
     """
-    shared: Resource = {name: product[name] for name in _SHARED if name in product}
-    new: Resource = {"@type": "Service", **old, **shared}
+    new: Resource = {"@type": "Service", **old}
     new["state"] = state
     new["category"] = FACING[plan.facing]
     new["name"] = plan.name or old.get("name") or plan.id
@@ -153,9 +198,6 @@ def service(old: Resource, plan: ServicePlan, product: Resource, state: str) -> 
     )
     if plan.parts:
         new["supportingService"] = [_reference(one, "Service") for one in plan.parts]
-    entity = {"id": product["id"], "role": "product", "@referredType": "Product"}
-    others = [one for one in objects(old.get("relatedEntity")) if one.get("id") != product["id"]]
-    new["relatedEntity"] = [*others, entity]
     return _without_nothing(new)
 
 

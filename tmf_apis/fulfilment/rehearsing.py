@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tmf_apis.fulfilment import planning, reserving, shelves
+from tmf_apis.fulfilment import kinds, reserving
 from tmf_apis.fulfilment.values import Design, ItemPlan, Missing, OrderKey, Taken, Task
 from tmf_apis.rest.law import Desk, Resource
 
@@ -16,15 +16,16 @@ _UNDO: Mapping[str, str] = {
 }
 
 
-def attribute(desk: Desk, owner: Desk, order: Resource) -> Mapping[str, Any]:
+def attribute(kind: str, desk: Desk, owner: Desk, order: Resource) -> Mapping[str, Any]:
     """Return what the answer to a dry run has beside the order; see ``rehearsed``."""
-    return {PLAN: rehearsed(desk, owner, order)}
+    return {PLAN: rehearsed(kind, desk, owner, order)}
 
 
-def rehearsed(desk: Desk, owner: Desk, order: Resource) -> Resource:
+def rehearsed(kind: str, desk: Desk, owner: Desk, order: Resource) -> Resource:
     """Return the plan of an order that is not placed.
 
     Args:
+        kind: The kind of the order.
         desk: Sees the whole tenant.
         owner: Sees what the client may see.
         order: The order as it would be stored.
@@ -33,8 +34,8 @@ def rehearsed(desk: Desk, owner: Desk, order: Resource) -> Resource:
         ``feasible``; ``item`` with products and services; ``task`` with the resources, the
         element and the settings of each, and what undoes it; ``missing`` with the reasons.
     """
-    key = OrderKey(desk.tenant, str(order["id"]))
-    design = planning.plan(key, order, shelves.catalogue_of(desk, order))
+    key = OrderKey(desk.tenant, str(order["id"]), kind)
+    design = kinds.of(key).plan(desk, key, order)
     found, missing = reserving.survey(desk, key, design.tasks, owner)
     refused = [
         {"orderItemId": item, "reason": reason} for item, reason in sorted(design.refused.items())
@@ -43,7 +44,7 @@ def rehearsed(desk: Desk, owner: Desk, order: Resource) -> Resource:
         "@type": "FulfilmentPlan",
         "feasible": not (missing or refused),
         "fulfilledHere": not design.nothing,
-        "item": [_item(one) for one in design.items],
+        "item": [_item(one, products=kind == "ProductOrder") for one in design.items],
         "task": [_task(task, found.get(task.id)) for task in design.tasks],
         "missing": [*refused, *map(_missing, missing)],
         **_order_of(design),
@@ -55,7 +56,7 @@ def _order_of(design: Design) -> dict[str, Any]:
     return {"sequence": [task.id for task in design.tasks]} if design.tasks else {}
 
 
-def _item(one: ItemPlan) -> dict[str, Any]:
+def _item(one: ItemPlan, *, products: bool) -> dict[str, Any]:
     made: dict[str, Any] = {
         "orderItemId": one.item,
         "action": one.action,
@@ -72,7 +73,8 @@ def _item(one: ItemPlan) -> dict[str, Any]:
             for service in one.services
         ],
     }
-    products = [product for product in (one.product, *one.parts) if product]
+    if not products:  # its services are all that it is about
+        return made
     made["product"] = [
         {
             "id": product.id,
@@ -80,7 +82,8 @@ def _item(one: ItemPlan) -> dict[str, Any]:
             "status": product.status,
             "characteristic": dict(product.characteristics),
         }
-        for product in products
+        for product in (one.product, *one.parts)
+        if product
     ]
     return made
 

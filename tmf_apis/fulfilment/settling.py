@@ -4,9 +4,10 @@ import logging
 import time
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 
 from tmf_apis.errors import NotFound
-from tmf_apis.fulfilment import fallout, orders, reserving
+from tmf_apis.fulfilment import fallout, kinds, orders, reserving
 from tmf_apis.fulfilment.bookkeeping import Books
 from tmf_apis.fulfilment.claims import Claims
 from tmf_apis.fulfilment.journal import BACK, CLOSING, FORWARD, Batch, Entry, Item, Journal
@@ -14,7 +15,6 @@ from tmf_apis.fulfilment.orders import News
 from tmf_apis.fulfilment.steps import Report
 from tmf_apis.fulfilment.units import CANCELLED, Graph
 from tmf_apis.fulfilment.values import OrderKey, Refused, Taken
-from tmf_apis.ordering import items
 from tmf_apis.ordering.rules import past_no_return
 from tmf_apis.ordering.states import CANCELLING
 from tmf_apis.rest.desk import Desks
@@ -79,7 +79,8 @@ class Settling:
         state = batch.state
         if not (orders.is_final(state) or state in CANCELLING):
             return False
-        if state in CANCELLING and past_no_return(desk.get(batch.key.kind, batch.key.order)):
+        order = desk.get(batch.key.kind, batch.key.order) if state in CANCELLING else {}
+        if past_no_return(order, kinds.of(batch.key).form):
             return False
         changed: list[Item | Entry] = []
         graph = Graph(batch)
@@ -138,7 +139,7 @@ class Settling:
         self._release(desk, batch)
         if self._commit(desk, batch):
             return Report(open=True, wait=0.001)
-        books = Books(desk, order, {one["id"]: one for _, one in items.of(order)})
+        books = kinds.of(batch.key).ledger(desk, order)
         news = News(reserved=any(one.taken and one.goal == FORWARD for one in batch.entries))
         finished = self._complete(books, batch, news)
         finished += self._fail(books, batch, news, cancelled=orders.is_cancelling(order))
@@ -243,9 +244,10 @@ class Settling:
         ]
 
     def _tell(self, desk: Desk, key: OrderKey, order: Resource, news: News) -> str:
-        if orders.told(order, news, desk.now) == order:
+        told = partial(orders.told, news=news, now=desk.now, form=kinds.of(key).form)
+        if told(order) == order:
             return str(order.get("state", ""))
-        written = desk.change(key.kind, key.order, lambda one: orders.told(one, news, desk.now))
+        written = desk.change(key.kind, key.order, told)
         return str(written.get("state", ""))
 
     def _report(self, batch: Batch, state: str, priority: int) -> Report:

@@ -45,11 +45,11 @@ def batched(
 
     Args:
         key: Which order.
-        order: The order.
+        order: The order, with its items as those of a product order.
         design: What it wants.
         size: How many items or tasks a batch has at least, but for the last.
     """
-    of, unit = f"{key.tenant}:{key.order}", unit_of(order)
+    of, unit = key.name, unit_of(order)
     items = [Item(id=f"{of}/{one.item}", item=one.item, unit=unit[one.item], plan=one)
              for one in design.items]  # fmt: skip
     items += [

@@ -36,6 +36,16 @@ class OrderKey:
     order: str
     kind: str = "ProductOrder"
 
+    @property
+    def name(self) -> str:
+        """Its name among all orders: of what is kept of it, and of its workflow.
+
+        >>> OrderKey("default", "42").name, OrderKey("default", "42", "ServiceOrder").name
+        ('default:42', 'default:ServiceOrder:42')
+        """
+        kind = "" if self.kind == "ProductOrder" else f"{self.kind}:"
+        return f"{self.tenant}:{kind}{self.order}"
+
 
 @dataclass(frozen=True, slots=True)
 class Need:

@@ -42,7 +42,7 @@ class OrderWorkflow:
 
     @workflow.signal
     def cancel(self, task: str) -> None:
-        """Undo what was done; ``task`` is the id of the CancelProductOrder."""
+        """Undo what was done; ``task`` is the id of the request to cancel."""
         self._task = task
         self._news += 1
 
@@ -162,7 +162,7 @@ class OrderWorkflow:
 
 def workflow_id(order: OrderKey) -> str:
     """Return the id of an order's workflow; an order's id is one of its tenant's."""
-    return f"{order.tenant}:{order.order}"
+    return order.name
 
 
 def _is_cancel(error: BaseException) -> bool:

@@ -161,7 +161,8 @@ def check(desk: Desk, old: Resource | None, new: Resource | None) -> None:
     if new is None:
         return
     references.check(desk, _references(old or {}), _references(new))
-    if not desk.circumstances.system and (named := _changed(new)) != _changed(old or {}):
+    named = _changed(new)
+    if new.get("state") == ORDER.initial[0] and named != _changed(old or {}):
         _check_masters(desk, named)
 
 
