@@ -30,10 +30,11 @@ from tmf_apis.errors import NotFound, TmfError
 from tmf_apis.events import worker
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.relay import Application, Listener
-from tmf_apis.fulfilment import reserving
+from tmf_apis.fulfilment import kinds, reserving
 from tmf_apis.fulfilment.assembling import Fulfilment
+from tmf_apis.fulfilment.characteristics import of_resource
 from tmf_apis.fulfilment.listening import Listening
-from tmf_apis.fulfilment.ports import GATEWAY
+from tmf_apis.fulfilment.ports import ADDRESS
 from tmf_apis.fulfilment.workflow import OrderWorkflow
 from tmf_apis.reconciliation import tasks as reconciliation
 from tmf_apis.reconciliation.schedule import Schedule, tenants
@@ -57,8 +58,6 @@ PAUSE = 2.0
 #: Pause between two looks at follow-ups that a dead process has left, in seconds; and the age at
 #: which one is taken to be left and not under way.
 FOLLOW_UP, UNDER_WAY = 30.0, timedelta(seconds=15)
-#: What is decided by fulfilment itself and not by the law's ``begin``.
-CANCELLATION = "CancelProductOrder"
 
 
 class Work:
@@ -82,7 +81,7 @@ class Work:
         begins = {
             kind: law.begin
             for kind, law in engine.laws.items()
-            if law.begin and kind != CANCELLATION
+            if law.begin and kind not in kinds.CANCELLED_BY  # decided by fulfilment itself
         }
         begins |= reconciliation.begins(credentials, engine.database, settings)
         fulfilment = Fulfilment(
@@ -204,7 +203,7 @@ class Work:
 
     def _resource(self, event: PendingEvent) -> None:
         """Look for elements when one has come, gone or changed."""
-        if event["body"].get("category") == GATEWAY and self._loop:
+        if ADDRESS in of_resource(event["body"]) and self._loop:
             self._loop.call_soon_threadsafe(self._receiving.news.set)
 
     def _state(self, event: PendingEvent) -> object:
