@@ -4,6 +4,7 @@ import copy
 import itertools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -200,6 +201,13 @@ class MemoryDesk:
         if law.after:
             law.after(desk, old, copy.deepcopy(new))
         return self.get(kind, id)
+
+    def change_many(self, kind: str, edits: Mapping[str, Any]) -> dict[str, Resource]:
+        made = {}
+        for id, edit in edits.items():
+            with suppress(NotFound):
+                made[id] = self.change(kind, id, edit)
+        return made
 
     def delete(self, kind: str, id: str, *, system: bool = True) -> None:
         """Delete a resource; with ``system=False`` as if a client had asked for it."""

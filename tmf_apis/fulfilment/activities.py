@@ -85,8 +85,8 @@ async def _beating() -> AsyncIterator[None]:
 
     async def beat() -> None:
         while True:
-            activity.heartbeat()
             await asyncio.sleep(BEAT)
+            activity.heartbeat()
 
     task = asyncio.create_task(beat())
     try:

@@ -16,8 +16,8 @@ from tmf_apis.inventory.rules import out_of_service
 from tmf_apis.rest.law import Desk, Resource, rfc3339
 
 KIND = "Resource"
-#: How many resources are read at once, and most that are looked at for one need.
-WINDOW, MOST = 50, 2000
+#: How many resources are read first and then at once, and most that are looked at for one need.
+FIRST, WINDOW, MOST = 4, 50, 2000
 #: Most elements and pools that are looked at.
 _FEW = 1000
 
@@ -111,7 +111,6 @@ def candidates(desk: Desk, need: Need, element: str, start: str) -> Iterator[Res
         element: Id of the element that they are on; empty: any.
         start: Text that spreads orders over what is free.
     """
-    query = _query(desk, need, element)
     unheld = {"externalIdentifier.externalIdentifierType": {"$nin": [SERVICE, HOLDER]}}
     over = {
         "externalIdentifier.externalIdentifierType": HOLDER,
@@ -120,53 +119,80 @@ def candidates(desk: Desk, need: Need, element: str, start: str) -> Iterator[Res
         },
     }
     first = f"{zlib.crc32(start.encode()):08x}"
-    find = getattr(desk, "find_untouched", desk.find)
     seen = 0
-    for part in ({**query, **unheld}, {**query, **over}):
-        for bounds in ({"$gte": first}, {"$lt": first}):
-            last = ""
-            while seen < MOST:
-                within = {**bounds, "$gt": last} if last else bounds
-                found = find(KIND, {"$and": [part, {"id": within}]}, limit=WINDOW)
-                yield from (one for one in found if holdings.is_free(one, desk.now))
-                seen += len(found)
-                if len(found) < WINDOW:
-                    break
-                last = max(one["id"] for one in found)
+    for part in (unheld, over):
+        for query in _queries(desk, need, element):
+            for bounds in ({"$gte": first}, {"$lt": first}):
+                for found in _windows(desk, {"$and": [query, part]}, bounds):
+                    yield from (one for one in found if holdings.is_free(one, desk.now))
+                    seen += len(found)
+                    if seen >= MOST:
+                        return
 
 
-def _query(desk: Desk, need: Need, element: str) -> dict[str, Any]:
+def _windows(
+    desk: Desk, query: Mapping[str, Any], bounds: Mapping[str, str]
+) -> Iterator[list[Resource]]:
+    """Yield resources with ids within bounds, in order: few at first, for one is enough mostly."""
+    find = getattr(desk, "find_untouched", desk.find)
+    limit, last = FIRST, ""
+    while True:
+        within = {**bounds, "$gt": last} if last else bounds
+        found = find(KIND, {**query, "id": within}, limit=limit)
+        yield found
+        if len(found) < limit:
+            return
+        limit, last = WINDOW, max(one["id"] for one in found)
+
+
+def _queries(desk: Desk, need: Need, element: str) -> Iterator[dict[str, Any]]:
+    """Yield queries for what a need may take: what is at its places, then on elements there."""
+    every = _conditions(need, element)
+    usable = {"category": need.category, "usageState": "idle", "operationalState": "enabled"}
+    if not need.places:
+        yield {**usable, **_all(every)}
+        return
+    wanted = sorted(need.places)
+    yield {**usable, "place.place.id": {"$in": wanted}, **_all(every)}
+    if there := _managed(desk, wanted):
+        on_them = {"resourceRelationship.resource.id": {"$in": there}}
+        elsewhere = {"place.place.id": {"$nin": wanted}}
+        yield {**usable, **_all([*every, on_them, elsewhere])}
+
+
+def _conditions(need: Need, element: str) -> list[dict[str, Any]]:
     every: list[dict[str, Any]] = [
         {"resourceCharacteristic": {"$elemMatch": {"name": name, "value": value}}}
         for name, value in need.wanted.items()
     ]
-    if need.places:
-        wanted = sorted(need.places)
-        managed = {
-            "place.place.id": {"$in": wanted},
-            "resourceCharacteristic.name": "managementAddress",
-        }
-        there = [one["id"] for one in desk.find(KIND, managed, limit=_FEW)]
-        every.append(
-            {
-                "$or": [
-                    {"place.place.id": {"$in": wanted}},
-                    {"resourceRelationship.resource.id": {"$in": there}},
-                ]
-            }
-        )
     if element:
         every.append({"resourceRelationship.resource.id": element})
-    usable = {"category": need.category, "usageState": "idle", "operationalState": "enabled"}
-    return {**usable, **({"$and": every} if every else {})}
+    return every
+
+
+def _all(every: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"$and": every} if every else {}
+
+
+def _managed(desk: Desk, places: list[str]) -> list[str]:
+    """Return the ids of the elements at some places."""
+    query = {
+        "place.place.id": {"$in": places},
+        "resourceCharacteristic.name": "managementAddress",
+    }
+    return [one["id"] for one in desk.find(KIND, query, limit=_FEW)]
 
 
 def shared(desk: Desk, need: Need, element: str) -> list[Resource]:
     """Return the resources that a need may draw a part of: those of the element, if it has one."""
-    query = _query(desk, need, element)
-    for name in ("usageState", "operationalState"):
-        query.pop(name)
-    found = desk.find(KIND, query, limit=_FEW)
+    every = _conditions(need, element)
+    if need.places:
+        wanted = sorted(need.places)
+        here: list[dict[str, Any]] = [{"place.place.id": {"$in": wanted}}]
+        if there := _managed(desk, wanted):
+            here.append({"resourceRelationship.resource.id": {"$in": there}})
+        every.append({"$or": here})
+    found = desk.find(KIND, {"category": need.category, **_all(every)}, limit=_FEW)
     return [one for one in found if not out_of_service(one)]
 
 

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from tmf_apis.errors import Conflict, NotFound
@@ -76,6 +77,16 @@ class TrialDesk:
         new = edit(self.get(kind, id))
         self._laid[kind, id] = new
         return new
+
+    def change_many(
+        self, kind: str, edits: Mapping[str, Callable[[Resource], Resource]]
+    ) -> dict[str, Resource]:
+        """Change resources here; return those that are there."""
+        made = {}
+        for id, edit in edits.items():
+            with suppress(NotFound):
+                made[id] = self.change(kind, id, edit)
+        return made
 
     def delete(self, kind: str, id: str) -> None:
         """Nothing is deleted in a trial.

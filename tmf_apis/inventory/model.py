@@ -25,6 +25,9 @@ class Resource(Stored):
             by("serialNumber"),
             by("externalIdentifier.id"),
             by("value"),
+            by("category", "usageState"),
+            by("category", "place.place.id", "usageState"),
+            by("category", "resourceRelationship.resource.id", "usageState"),
             {  # the elements among all that is in the network
                 **by("resourceCharacteristic.name"),
                 "partialFilterExpression": {

@@ -1,17 +1,25 @@
 """The desk: what deeds, jobs and workflows may do to resources, bound to who asks."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from tmf_apis.errors import NotFound
 from tmf_apis.rest.law import Circumstances, Desk, Resource
-from tmf_apis.rest.writes import Writes
+from tmf_apis.rest.writes import READ, Writes
 from tmf_apis.security.identity import Identity
+from tmf_apis.store.resources import Document
+
+#: Documents that a desk keeps in mind; of a longer list it keeps none.
+MEMORY = 100
 
 
 class BoundDesk:
-    """A desk of one identity; implements the ``Desk`` protocol over the engine's writes."""
+    """A desk of one identity; implements the ``Desk`` protocol over the engine's writes.
+
+    What was read here lately and is changed then is not read again, unless somebody else has
+    changed it meanwhile.
+    """
 
     def __init__(self, writes: Writes, identity: Identity, circumstances: Circumstances) -> None:
         self._writes = writes
@@ -19,6 +27,8 @@ class BoundDesk:
         self.circumstances = circumstances
         self.now: datetime = circumstances.now
         self.tenant = identity.tenant
+        self._whole = identity.parties is None
+        self._known: dict[tuple[str, str], Document] = {}
 
     def get(self, kind: str, id: str) -> Resource:
         """Return a resource with its id.
@@ -27,9 +37,10 @@ class BoundDesk:
             NotFound: There is none for this client (HTTP 404).
         """
         resources = self._writes.resources
-        found = resources.one(kind, self._identity.readable(), id, {"body": 1})
+        found = resources.one(kind, self._identity.readable(), id, READ)
         if found is None:
             raise NotFound(f"there is no {kind} {id}")
+        self._keep(kind, [found])
         return {"id": id, **found["body"]}
 
     def find(
@@ -40,11 +51,12 @@ class BoundDesk:
         order = "_id" if column == "id" else f"body.{column}"
         found = self._writes.resources.many(
             kind,
-            {"$and": [self._identity.readable(), _over_body(query)]},
-            {"id": 1, "body": 1},
+            {"$and": [self._identity.readable(), over_body(query, self.tenant)]},
+            READ,
             sort=[(order, direction)] if order == "_id" else [(order, direction), ("_id", 1)],
             limit=limit,
         )
+        self._keep(kind, found)
         return [{"id": one["id"], **one["body"]} for one in found]
 
     def create(self, kind: str, resource: Resource) -> Resource:
@@ -58,26 +70,60 @@ class BoundDesk:
 
     def change(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:
         """Change a resource by a function of its stored form."""
-        written = self._writes.change(self._identity, kind, id, edit, self._system())
+        known = self._known.pop((kind, id), None)
+        written = self._writes.change(self._identity, kind, id, edit, self._system(), known=known)
         return {"id": id, **written.body}
+
+    def change_many(
+        self, kind: str, edits: Mapping[str, Callable[[Resource], Resource]]
+    ) -> dict[str, Resource]:
+        """Change resources, each by a function of its stored form; return those that are there."""
+        for id in edits:
+            self._known.pop((kind, id), None)
+        return self._writes.change_many(self._identity, kind, edits, self._system())
 
     def delete(self, kind: str, id: str) -> None:
         """Delete a resource."""
         self._writes.delete(self._identity, kind, id, self._system())
 
+    def _keep(self, kind: str, found: Sequence[Document]) -> None:
+        """Keep documents in mind; a party may see what it may not change."""
+        if not self._whole or len(found) > MEMORY:
+            return
+        if len(self._known) + len(found) > MEMORY:
+            self._known.clear()
+        self._known.update({(kind, one["id"]): one for one in found})
+
     def _system(self) -> Circumstances:
         return self._writes.circumstances(self._identity, self.circumstances.version, system=True)
 
 
-def _over_body(query: Mapping[str, Any]) -> dict[str, Any]:
-    """Put ``body.`` before every path of a query, inside logical operators too."""
+def over_body(query: Mapping[str, Any], tenant: str) -> dict[str, Any]:
+    """Return a query over documents from one over the stored form, inside logical operators too.
+
+    Ids become keys, which an index has.
+
+    >>> over_body({"id": {"$in": ["1"]}, "name": "a"}, "t")
+    {'_id': {'$in': ['t:1']}, 'body.name': 'a'}
+    """
     made: dict[str, Any] = {}
     for name, value in query.items():
         if name in {"$and", "$or", "$nor"}:
-            made[name] = [_over_body(part) for part in value]
+            made[name] = [over_body(part, tenant) for part in value]
+        elif name == "id":
+            made["_id"] = _keys(value, tenant)
         else:
-            made["id" if name == "id" else f"body.{name}"] = value
+            made[f"body.{name}"] = value
     return made
+
+
+def _keys(wanted: Any, tenant: str) -> Any:  # noqa: ANN401
+    """Return the keys of a tenant's documents with some ids, inside comparisons too."""
+    if isinstance(wanted, Mapping):
+        return {operator: _keys(value, tenant) for operator, value in wanted.items()}
+    if isinstance(wanted, list):
+        return [_keys(one, tenant) for one in wanted]
+    return f"{tenant}:{wanted}"
 
 
 class Desks:

@@ -188,6 +188,14 @@ class Desk(Protocol):
         Returning an equal resource writes nothing. The law of ``system`` steps applies.
         """
 
+    def change_many(
+        self, kind: str, edits: Mapping[str, Callable[[Resource], Resource]]
+    ) -> dict[str, Resource]:
+        """Change resources by functions, as ``change`` does; return those that are there, by id.
+
+        An edit may be called again on a resource that it has changed already.
+        """
+
     def delete(self, kind: str, id: str) -> None:
         """Delete a resource, its delete event included."""
 

@@ -39,10 +39,12 @@ log = logging.getLogger(__name__)
 
 #: How often a change without a precondition is tried when others change the resource too.
 ATTEMPTS = 12
-_READ = {"id": 1, "rev": 1, "body": 1, "owner": 1, "loose": 1, "todo": 1}
+#: What a change needs to know of a document.
+READ = {"id": 1, "rev": 1, "body": 1, "owner": 1, "loose": 1, "todo": 1}
 _PLAIN = Law()
 
 Edit = Callable[[Resource], Resource]
+Change = tuple[Document, list[Document]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +270,7 @@ class Writes:
         *,
         precondition: Callable[[int], bool] | None = None,
         within: Mapping[str, Any] | None = None,
+        known: Document | None = None,
     ) -> Written:
         """Change a resource by a function of its stored form.
 
@@ -280,6 +283,8 @@ class Writes:
             circumstances: Time, version and who asks.
             precondition: Whether the resource's version is one that the client accepts.
             within: A further part of the query that the resource must match.
+            known: The document as the client has read it a moment ago: it need not be read again
+                if nobody has changed it since.
 
         Raises:
             NotFound: There is none that the client may see.
@@ -287,27 +292,128 @@ class Writes:
             PreconditionFailed: ``precondition`` says no.
             Stale: Others kept changing it.
         """
-        law = self.law(kind)
+        if known and (
+            written := self._changed_as_known(identity, kind, known, edit, circumstances)
+        ):
+            return written
         for attempt in range(ATTEMPTS):
             document = self._writable(identity, kind, id, within)
             if precondition and not precondition(document["rev"]):
                 raise PreconditionFailed(f"{kind} {id} is at version {document['rev']}")
             old = {**document["body"], "id": id}
-            new = edit(old)
-            if same(new, old):
+            new = self._edited(identity, kind, old, edit, circumstances)
+            if new is None:
                 return Written(id, document["rev"], _members(old), {}, changed=False)
-            new = self._legal(law, kind, old, new, circumstances)
-            if same(new, old):
-                return Written(id, document["rev"], _members(old), {}, changed=False)
-            if law.check:
-                law.check(self._staff(identity, circumstances), old, new)
             if written := self._replace(identity, kind, document, new, circumstances):
-                if law.after and law.concerns(old, new):
-                    done = (document["_id"], written.rev)
-                    self._afterwards(identity, circumstances, kind, done, (old, new))
+                self._follow(identity, kind, document, (written.rev, new), circumstances)
                 return written
             time.sleep(0.001 * attempt)
         raise Stale(f"{kind} {id} was changed by others {ATTEMPTS} times in a row; try again")
+
+    def change_many(
+        self,
+        identity: Identity,
+        kind: str,
+        edits: Mapping[str, Edit],
+        circumstances: Circumstances,
+    ) -> dict[str, Resource]:
+        """Change resources by functions of their stored forms, in one go where nobody interferes.
+
+        Args:
+            identity: Who asks.
+            kind: The kind.
+            edits: Functions by the ids of the resources; each may be called again.
+            circumstances: Time, version and who asks.
+
+        Returns:
+            The stored forms, with their ids, of those that are there.
+
+        Raises:
+            TmfError: As ``change`` does; some may be changed then.
+        """
+        made, changes = dict[str, Resource](), list[tuple[Document, Resource, Change]]()
+        for document in self._documents(identity, kind, edits):
+            old = {**document["body"], "id": document["id"]}
+            new = self._edited(identity, kind, old, edits[old["id"]], circumstances)
+            made[old["id"]] = old if new is None else new
+            if new is not None:
+                change = self._change_of(identity, kind, document, new, circumstances)
+                changes.append((document, new, change))
+        if self.resources.replace_many(kind, [(one, *how) for one, _, how in changes]):
+            for document, new, _ in changes:
+                self._follow(identity, kind, document, (document["rev"] + 1, new), circumstances)
+            return made
+        for document, _, _ in changes:  # those that are done are not written again
+            id = document["id"]
+            try:
+                written = self.change(identity, kind, id, edits[id], circumstances)
+            except NotFound:
+                del made[id]
+            else:
+                made[id] = {**written.body, "id": id}
+        return made
+
+    def _documents(self, identity: Identity, kind: str, ids: Iterable[str]) -> list[Document]:
+        access = identity.writable()
+        keys = [f"{identity.tenant}:{id}" for id in ids]
+        return self.resources.many(kind, {"_id": {"$in": keys}, **access}, READ) if keys else []
+
+    def _changed_as_known(
+        self,
+        identity: Identity,
+        kind: str,
+        document: Document,
+        edit: Edit,
+        circumstances: Circumstances,
+    ) -> Written | None:
+        """Change a resource that may have been changed meanwhile; None: look at it again."""
+        old = {**document["body"], "id": document["id"]}
+        try:
+            new = self._edited(identity, kind, old, edit, circumstances)
+        except Exception:  # noqa: BLE001 - whatever an edit says, it may say it of what is over
+            return None
+        if new is None:
+            return None
+        written = self._replace(identity, kind, document, new, circumstances)
+        if written:
+            self._follow(identity, kind, document, (written.rev, new), circumstances)
+        return written
+
+    def _edited(
+        self, identity: Identity, kind: str, old: Resource, edit: Edit, circumstances: Circumstances
+    ) -> Resource | None:
+        """Return what becomes of a resource, held to the law; None: nothing."""
+        law, new = self.law(kind), edit(old)
+        if same(new, old):
+            return None
+        new = self._legal(law, kind, old, new, circumstances)
+        if same(new, old):
+            return None
+        if law.check:
+            law.check(self._staff(identity, circumstances), old, new)
+        return new
+
+    def _follow(
+        self,
+        identity: Identity,
+        kind: str,
+        document: Document,
+        written: tuple[int, Resource],
+        circumstances: Circumstances,
+    ) -> None:
+        """Do what follows from a change, if anything does.
+
+        Args:
+            identity: Who asked.
+            kind: The kind.
+            document: What was changed.
+            written: Its version, and what it is by now.
+            circumstances: Time, version and who asks.
+        """
+        law, (rev, new) = self.law(kind), written
+        old = {**document["body"], "id": document["id"]}
+        if law.after and law.concerns(old, new):
+            self._afterwards(identity, circumstances, kind, (document["_id"], rev), (old, new))
 
     def delete(  # noqa: PLR0913
         self,
@@ -388,6 +494,20 @@ class Writes:
         new: Resource,
         circumstances: Circumstances,
     ) -> Written | None:
+        changes, events = self._change_of(identity, kind, document, new, circumstances)
+        if not self.resources.replace(kind, document, changes, events):
+            return None
+        return Written(document["id"], document["rev"] + 1, changes["body"], changes["text"])
+
+    def _change_of(
+        self,
+        identity: Identity,
+        kind: str,
+        document: Document,
+        new: Resource,
+        circumstances: Circumstances,
+    ) -> Change:
+        """Return what is written where a resource changes, and the events that tell of it."""
         law = self.law(kind)
         body = _members(new)
         id, rev = document["id"], document["rev"]
@@ -404,15 +524,13 @@ class Writes:
             changes["loose"] = True
         if law.after and law.concerns(document["body"], body):
             changes["todo"] = _todo(document, rev + 1, circumstances)
-        if not self.resources.replace(kind, document, changes, events):
-            return None
-        return Written(id, rev + 1, body, text)
+        return changes, events
 
     def _writable(
         self, identity: Identity, kind: str, id: str, within: Mapping[str, Any] | None
     ) -> Document:
         access = identity.writable()
-        document = self.resources.one(kind, {**access, **(within or {})}, id, _READ)
+        document = self.resources.one(kind, {**access, **(within or {})}, id, READ)
         if document is None:
             readable = {**identity.readable(), **(within or {})}
             if self.resources.one(kind, readable, id, {"_id": 1}) is not None:

@@ -3,11 +3,12 @@
 Raw collections, not mongoengine objects: hydrating one costs twenty times what reading it does.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 from bson import Int64
+from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect
@@ -117,17 +118,25 @@ class Resources:
                 ``rev`` is raised by one.
             events: What happened, added to what is already waiting.
         """
-        rev = old["rev"]
-        update: Document = _narrow(old["body"], {**changes, "rev": rev + 1})
-        if events:
-            update["$push"] = {"events": {"$each": events}}
         with translated():
-            result = self.collection(kind).update_one(
-                {"_id": old["_id"], "rev": rev, "tenant": {"$ne": GONE}}, update
-            )
+            query, update = _replacement(old, changes, events)
+            result = self.collection(kind).update_one(query, update)
         if result.matched_count:
             self.counts.changed(kind)
         return result.matched_count == 1
+
+    def replace_many(
+        self, kind: str, some: Sequence[tuple[Document, Mapping[str, Any], list[Document]]]
+    ) -> bool:
+        """Change documents as ``replace`` does; False when not all are at their versions still."""
+        if not some:
+            return True
+        writes = [UpdateOne(*_replacement(*one)) for one in some]
+        with translated():
+            result = self.collection(kind).bulk_write(writes, ordered=False)
+        if result.matched_count:
+            self.counts.changed(kind)
+        return result.matched_count == len(some)
 
     def remove(
         self,
@@ -163,6 +172,16 @@ class Resources:
         with translated():
             collection.update_one({"_id": key, "todo.rev": rev}, {"$unset": {"todo": ""}})
             collection.delete_one({"_id": key, **DONE_FOR})
+
+
+def _replacement(
+    old: Document, changes: Mapping[str, Any], events: list[Document]
+) -> tuple[Document, Document]:
+    rev = old["rev"]
+    update: Document = _narrow(old["body"], {**changes, "rev": rev + 1})
+    if events:
+        update["$push"] = {"events": {"$each": events}}
+    return {"_id": old["_id"], "rev": rev, "tenant": {"$ne": GONE}}, update
 
 
 def same(one: object, other: object) -> bool:
