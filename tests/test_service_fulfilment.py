@@ -275,7 +275,7 @@ def test_a_service_that_came_to_a_product_after_it_was_ordered_is_left_alone(it)
                                "realizingService": [{"id": service}]})  # fmt: skip
     order = it.run(key)
     assert order["state"] == "failed"
-    assert "belongs to product p" in order["errorMessage"]["message"]
+    assert "belongs to a product" in order["errorMessage"]["message"]
     assert it.desk.get("Service", service)["state"] == "active"
     assert on(it.gw, "sub1")[1] == 100 * MEGABIT
 

@@ -128,8 +128,8 @@ def _objection(item: Mapping[str, Any], running: Mapping[str, Running]) -> str:
     named = specification(item)
     if now and named and now.offering not in {"", named}:
         return (
-            f"service {id} is of specification {now.offering}, and a modify does not change that:"
-            f" end it, and add one of {named}"
+            f"service {id} is of another specification, and a modify does not change that: end it,"
+            f" and add one of {named}"
         )
     return ""
 

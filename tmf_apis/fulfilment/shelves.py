@@ -71,7 +71,7 @@ def _is_fulfilled(specification: Mapping[str, Any]) -> bool:
 
 def _by_itself(specification: Mapping[str, Any]) -> Resource:
     """Return a service specification whose values are chosen, but for what its resources say."""
-    taken = set(refers_to(specification, "resourceSpecification"))
+    taken = {*refers_to(specification, "resourceSpecification"), specification.get("id")}
 
     def one(characteristic: Resource) -> Resource:
         sources = objects(characteristic.get("charSpecRelationship"))
@@ -176,7 +176,11 @@ def services_in_operation(desk: Desk, ids: Iterable[str]) -> dict[str, Running]:
     sites = _by_id(desk, "Resource", {is_on(o) for ones in held.values() for o in ones})
     held = {id: [_sited(one, sites) for one in ones] for id, ones in held.items()}
     masters = services.masters(desk, tops.values())
-    made = {id: _by_itself_now(id, every, held, masters.get(id, "")) for id in tops}
+    bound = {
+        id: f"service {id} belongs to a {what}; order a change of that one"
+        for id, (what, _) in masters.items()
+    }
+    made = {id: _by_itself_now(id, every, held, bound.get(id, "")) for id in tops}
     return {id: one for id, one in made.items() if one.services}
 
 

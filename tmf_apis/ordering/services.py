@@ -181,12 +181,15 @@ def _check_masters(desk: Desk, named: Mapping[str, str]) -> None:
     found = desk.find("Service", {"id": {"$in": ids}}, limit=len(ids)) if ids else []
     asking = desk.circumstances.parties
     seen = [one for one in found if asking is None or asking & set(party_ids(one))]
-    for id, reason in masters(desk, seen).items():
-        raise Conflict(f"{named[id]}: {reason}")
+    for id, (what, master) in masters(desk, seen).items():
+        raise Conflict(
+            f"{named[id]}: service {id} belongs to {what} {master}; order a change of that one"
+            f" ({'TMF622' if what == 'product' else 'TMF641'})"
+        )
 
 
-def masters(desk: Desk, some: Iterable[Resource]) -> dict[str, str]:
-    """Return why services are not changed by themselves, by their ids; those that are, are not in.
+def masters(desk: Desk, some: Iterable[Resource]) -> dict[str, tuple[str, str]]:
+    """Return what services belong to, by their ids: ``product`` or ``service``, and its id.
 
     A service that realizes a product is changed by an order for the product, one that another
     service rests on with that one: so they stay in agreement.
@@ -204,31 +207,24 @@ def masters(desk: Desk, some: Iterable[Resource]) -> dict[str, str]:
         "Product", {"realizingService.id": within, "status": {"$nin": list(_ENDED)}}
     )
     found = [
-        *_named(above, "supportingService", "service", "TMF641"),
+        *_named(above, "supportingService", "service"),
         *_of_products(known.values()),
-        *_named(products, "realizingService", "product", "TMF622"),
+        *_named(products, "realizingService", "product"),
     ]
-    return {id: reason for id, reason in found if id in known}
+    return {id: (what, master) for id, what, master in found if id in known}
 
 
-def _named(
-    some: Iterable[Resource], member: str, what: str, number: str
-) -> Iterator[tuple[str, str]]:
+def _named(some: Iterable[Resource], member: str, what: str) -> Iterator[tuple[str, str, str]]:
     for one in some:
         for part in one.get(member) or ():
-            id = str(part.get("id"))
-            yield id, _belongs(id, what, one["id"], number)
+            yield str(part.get("id")), what, one["id"]
 
 
-def _of_products(some: Iterable[Resource]) -> Iterator[tuple[str, str]]:
+def _of_products(some: Iterable[Resource]) -> Iterator[tuple[str, str, str]]:
     for one in some:
         for entity in one.get("relatedEntity") or ():
             if entity.get("@referredType") == "Product":
-                yield one["id"], _belongs(one["id"], "product", entity["id"], "TMF622")
-
-
-def _belongs(id: str, what: str, master: str, number: str) -> str:
-    return f"service {id} belongs to {what} {master}; order a change of that one ({number})"
+                yield one["id"], "product", str(entity.get("id"))
 
 
 def _references(order: Resource) -> Iterator[Reference]:
