@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -20,6 +21,7 @@ from tmf_apis.app import CONTRACTS, Engine
 from tmf_apis.demo import SEED, fill, operator
 from tmf_apis.demo.element import Element
 from tmf_apis.demo.offers import BY_ID
+from tmf_apis.demo.story.agreement import View, good
 from tmf_apis.fulfilment.elements import gateways
 from tmf_apis.inventory.relationships import INVERSE, edges
 from tmf_apis.ordering.states import ORDER, TASK
@@ -410,6 +412,14 @@ def test_all_sides_agree_at_every_point_of_the_story(story, word, standing, spee
     for side in sides:
         (line,) = (one for one in text.splitlines() if one.strip().startswith(side))
         assert f" {speed} Mbit/s" in line if speed else "Mbit/s" not in line
+
+
+def test_one_side_that_says_something_else_is_a_disagreement():
+    product = View("product", "TMF637 product", "active", (100, 40), "Fibre 100")
+    element = View("element", "element over SNMP", "switched on", (100, 40), "gw sub1", link=True)
+    assert good([product, element], "running")
+    for word in ("switched off", "nothing", "elsewhere"):
+        assert not good([product, replace(element, word=word)], "running")
 
 
 def test_a_change_that_breaks_is_undone_and_says_why(story):
