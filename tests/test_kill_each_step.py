@@ -1,0 +1,288 @@
+"""Kill -9 of worker, Temporal, database and server while orders are worked on."""
+
+import asyncio
+import json
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from adapters import registry
+from adapters.credentials import Credentials
+from adapters.values import Target
+from tests.executing import FINAL, agree, item
+from tests.house import CATALOGUE, ORDERS, Gateway, eventually
+from tests.running import Served
+from tmf_apis.engine import CONTRACTS, Engine
+from tmf_apis.fulfilment.journal import TASKS
+from tmf_apis.reconciliation.discovery import register
+from tmf_apis.rest.contracts import load
+from tmf_apis.rest.desk import Desks
+from tmf_apis.settings import Settings
+from tmf_apis.store.connection import client as client_of
+from tmf_apis.store.embedded import Mongod
+
+HASTE = {"timeout": "0.3", "retries": "1"}
+WRITTEN = {"lastUpdate": "2026-01-01T00:00:00Z", "lifecycleStatus": "Active"}
+NAMES = ("one", "two", "three")
+#: How long an order may take that was interrupted, on a busy machine, in seconds.
+AGAIN = 120.0
+
+
+class Held:
+    """A gateway that falls silent after its n-th SET, until it is let go on."""
+
+    def __init__(self, gateway):
+        self.gateway, self.after = gateway, 0
+        self.reached = threading.Event()
+        write = gateway.it._write
+
+        def counted(variable):
+            status = write(variable)
+            if self.after:
+                self.after -= 1
+                if not self.after:
+                    gateway.it.misbehaviour.silent = True
+                    self.reached.set()
+            return status
+
+        gateway.it._write = counted
+
+    def hold(self, after):
+        """Fall silent after so many SETs from now."""
+        self.after = after
+        self.reached.clear()
+
+    def go_on(self):
+        self.after = 0
+        self.gateway.it.misbehaviour.silent = False
+
+
+class Operator:
+    """A served operator with three gateways, seen from outside."""
+
+    def __init__(self, served, folder):
+        self.served = served
+        self.folder = folder
+        self.credentials = folder / "credentials.json"
+        self.secrets, self.gateways, self.held = {}, {}, {}
+        self.contracts = load(CONTRACTS, folder / "cache")
+        self.look()
+
+    def look(self):
+        """Look at the database where it is now."""
+        settings = Settings(mongodb_timeout=30.0)
+        self.client = client_of(settings, Mongod(self.served.settings).uri)
+        self.database = self.client["tmf"]
+        engine = Engine(settings, self.contracts, self.database)
+        self.desk = Desks(engine.writes, "test").staff("default")
+
+    def add(self, gateway):
+        it = gateway.it
+        self.secrets |= it.credentials
+        self.credentials.write_text(json.dumps(self.secrets))
+        target = Target(it.name, it.target.address, "snmp", it.name, HASTE)
+
+        async def go():
+            async with registry.connect(target, Credentials(self.credentials)) as adapter:
+                await register(self.desk, adapter)
+
+        asyncio.run(go())
+        self.gateways[it.name] = it
+        self.held[it.name] = Held(gateway)
+
+    def post(self, path, body):
+        with self.served.client() as client:
+            answer = client.post(f"/tmf-api{path}", json=body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def order(self, *items):
+        body = {"@type": "ProductOrder", "productOrderItem": list(items)}
+        return self.post(f"{ORDERS}/productOrder", body)["id"]
+
+    def offering(self, down, up):
+        values = {"serviceType": "broadband", "downstreamSpeed": down, "upstreamSpeed": up}
+        characteristics = [
+            {
+                "@type": "CharacteristicSpecification",
+                "name": name,
+                "valueType": "string" if name == "serviceType" else "integer",
+                "characteristicValueSpecification": [
+                    {"@type": "CharacteristicValueSpecification", "value": value}
+                ],
+            }
+            for name, value in values.items()
+        ]
+        made = self.post(
+            f"{CATALOGUE}/productSpecification",
+            {"@type": "ProductSpecification", "name": f"Access {down}",
+             "productSpecCharacteristic": characteristics, **WRITTEN},
+        )  # fmt: skip
+        reference = {"@type": "ProductSpecificationRef", "id": made["id"]}
+        return self.post(
+            f"{CATALOGUE}/productOffering",
+            {"@type": "ProductOffering", "name": f"Fibre {down}",
+             "productSpecification": reference, **WRITTEN},
+        )["id"]  # fmt: skip
+
+    def ended(self, *orders):
+        """Wait for the final states of orders and return the orders."""
+
+        def final():
+            with suppress(httpx.HTTPError), self.served.client() as client:
+                found = [client.get(f"/tmf-api{ORDERS}/productOrder/{id}") for id in orders]
+                if all(one.status_code == 200 and one.json()["state"] in FINAL for one in found):
+                    return [one.json() for one in found]
+            return None
+
+        return eventually(final, within=AGAIN, pause=0.1)
+
+    def completed(self, *orders):
+        found = self.ended(*orders)
+        assert [one["state"] for one in found] == ["completed"] * len(orders), found
+        return [inside["product"]["id"] for one in found for inside in one["productOrderItem"]]
+
+    def states(self, order):
+        found = self.database[TASKS].find({"of": f"default:{order}", "what": "task"})
+        return {one["state"] for one in found}
+
+    def kill(self, word):
+        os.kill(eventually(lambda: self.served.child(word), within=AGAIN), signal.SIGKILL)
+
+    def go_on(self):
+        for one in self.held.values():
+            one.go_on()
+
+    def agrees(self):
+        agree(self)
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("killed")
+    credentials = folder / "credentials.json"
+    credentials.write_text("{}")
+    served = Served(
+        folder / "data",
+        TMF_AUTH="off",
+        TMF_CREDENTIALS_FILE=str(credentials),
+        TMF_FULFILMENT_PATIENCE="300",
+    )
+    gateways = [Gateway(name, "127.0.0.1", 9) for name in NAMES]
+    try:
+        served.start()
+        it = Operator(served, folder)
+        for one in gateways:
+            one.it.community = one.it.name
+            one.__enter__()
+            it.add(one)
+        it.fibre, it.fast = it.offering(100, 40), it.offering(1000, 500)
+        it.products = {
+            name: it.completed(
+                it.order(
+                    *(
+                        item(id=str(n), offering=it.fibre, port=f"{name} sub{n}")
+                        for n in range(1, 7)
+                    )
+                )
+            )
+            for name in NAMES[1:]
+        }
+        yield it
+        it.client.close()
+    finally:
+        served.stop()
+        for one in gateways:
+            if one._thread.is_alive():
+                one.__exit__()
+
+
+@pytest.fixture(autouse=True)
+def at_ease(operator):
+    yield
+    operator.go_on()
+
+
+def three(it, n):
+    """Order a new service, a faster one and the end of one, each on a gateway of its own."""
+    return [
+        it.order(item(offering=it.fibre, port=f"one sub{n}")),
+        it.order(item("modify", offering=it.fast, product=it.products["two"][n - 1])),
+        it.order(item("delete", product=it.products["three"][n - 1])),
+    ]
+
+
+STEPS = ("reserved", "first SET", "second SET", "last SET", "verified", "active")
+SETS = {"first SET": (1, 1, 1), "second SET": (2, 1, 2), "last SET": (3, 2, 3)}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_orders_go_on_where_a_killed_worker_left_them(operator, step):
+    it, n = operator, STEPS.index(step) + 1
+    for one in it.gateways.values():
+        one.sets = 0
+    for name, sets in zip(NAMES, SETS.get(step, (0, 0, 0)), strict=True):
+        it.held[name].hold(sets)
+    orders = three(it, n)
+    if step in SETS:
+        for name in NAMES:
+            assert it.held[name].reached.wait(AGAIN)
+    else:
+        eventually(lambda: any(step in it.states(one) for one in orders), pause=0.002)
+    it.kill("tmf_apis work")
+    it.go_on()
+    it.completed(*orders)
+    assert [one.sets for one in it.gateways.values()] == [3, 2, 3]
+    it.agrees()
+
+
+def in_the_middle(it, port):
+    """Order a service and return when its gateway is silent in the middle."""
+    it.held["one"].hold(2)
+    order = it.order(item(offering=it.fibre, port=f"one {port}"))
+    assert it.held["one"].reached.wait(AGAIN)
+    return order
+
+
+@pytest.mark.parametrize("victim", ["server start-dev", "mongod"])
+def test_an_order_goes_on_when_a_server_of_ours_was_killed(operator, victim):
+    order = in_the_middle(operator, "sub7" if victim == "mongod" else "sub8")
+    operator.kill(victim)
+    operator.go_on()
+    operator.completed(order)
+    operator.agrees()
+
+
+def test_orders_at_once_on_one_element_survive_a_kill_in_between(operator):
+    it = operator
+    wanted = [item(offering=it.fibre, port=f"two sub{n}") for n in range(7, 13)]
+    wanted += [item("modify", offering=it.fast, product=one) for one in it.products["two"][:6]]
+    twice = [item(offering=it.fibre, port=f"two sub{n}") for n in range(7, 13)]
+    with ThreadPoolExecutor(8) as threads:
+        orders = list(threads.map(it.order, [*wanted, *twice]))
+    eventually(lambda: any("active" in it.states(one) for one in orders), pause=0.002)
+    it.kill("tmf_apis work")
+    states = [one["state"] for one in it.ended(*orders)]
+    assert states.count("completed") == 12
+    assert states.count("failed") == 6
+    it.agrees()
+
+
+def test_an_order_goes_on_when_everything_was_killed(operator):
+    it = operator
+    order = in_the_middle(it, "sub9")
+    late = it.order(item(offering=it.fibre, port="one sub10"))  # acknowledged, then:
+    worker = it.served.child("tmf_apis work")
+    it.served.kill()
+    assert worker
+    it.client.close()
+    it.go_on()
+    it.served.start()
+    it.look()
+    it.completed(order, late)
+    it.agrees()
