@@ -29,6 +29,7 @@ VERBS = {"get": "read", "post": "create", "put": "update", "patch": "update", "d
 #: What an operation may have beyond the published contract.
 _ADDED = (
     r"query (before|after|sort|filter): string",
+    r"query dryRun: boolean",
     r"header (If-Match|If-None-Match|Idempotency-Key|Prefer): string",
     r"answer (202|206|304|4\d\d|5\d\d)",
     r"(4|5)\d\d application/json: #Error",
@@ -55,11 +56,19 @@ MANDATORY = re.compile(r"\S* required \S+")
 ENTITY_MVO = ({" allOf #Extensible"}, {" allOf #Extensible_MVO"})
 URI = "@schemaLocation: string/uri"
 EXTENSIBLE = {"@type: string", "@baseType: string", "@schemaLocation: string"}
+#: What an order that is only tried is answered with.
+DRY_RUN = (
+    set(),
+    {"answer 200", "200 application/json: #ProductOrder"},
+)
 #: Schemas and bodies that are read in another way than published: what is missing, what is added.
 READINGS = {
     ("TMF620-v5", "Entity_MVO"): ENTITY_MVO,
     ("TMF622-v5", "Entity_MVO"): ENTITY_MVO,
     ("TMF678-v5", "Entity_MVO"): ENTITY_MVO,
+    ("TMF622-v4", "POST /productOrder"): DRY_RUN,
+    ("TMF622-v5", "POST /productOrder"): DRY_RUN,
+    ("TMF641-v4", "POST /serviceOrder"): DRY_RUN,
     **{
         ("TMF637-v4", name): (set(), {"@type: string", "@baseType: string", URI})
         for name in ("Product", "Product_Create", "Product_Update")
