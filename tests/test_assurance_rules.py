@@ -9,7 +9,7 @@ import yaml
 from adapters import mib
 from adapters.observations import RawFault
 from adapters.traps import Notification
-from tmf_apis.assurance.rules import RULES, UNMAPPED, Effect, of_condition, of_notification
+from tmf_apis.assurance.rules import RULES, SILENCE, UNMAPPED, Effect, of_condition, of_notification
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PORTS = {3: "sub1", 4: "sub2"}
@@ -125,6 +125,6 @@ def test_an_unknown_condition_is_an_alarm_all_the_same():
 
 def test_types_and_severities_are_those_of_the_contract():
     schemas = yaml.load(CONTRACT.read_text(), yaml.CSafeLoader)["components"]["schemas"]
-    rules = [*RULES.values(), UNMAPPED]
+    rules = [*RULES.values(), UNMAPPED, SILENCE]
     assert {one.alarm_type for one in rules} <= set(schemas["AlarmType"]["enum"])
     assert {one.severity for one in rules} <= set(schemas["PerceivedSeverity"]["enum"])

@@ -13,6 +13,7 @@ from typing import Any
 from connexion.middleware import ConnexionMiddleware
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from tmf_apis.assurance.gauges import LeftAlone
 from tmf_apis.capacity.gauges import Gauges
 from tmf_apis.engine import CONTRACTS, Engine
 from tmf_apis.errors import Unavailable
@@ -106,6 +107,7 @@ class Application:
             self._table[_name(contract, watching)] = (handlers.monitor, api, watching)
         self.metrics.watch(Backlog(engine.database, engine.kinds))
         self.metrics.registry.register(Gauges(engine.database))
+        self.metrics.registry.register(LeftAlone(engine.database))
         self.engine = engine
 
     def ready(self) -> str:

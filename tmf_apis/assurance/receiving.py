@@ -13,11 +13,13 @@ from typing import TypeVar
 from adapters import base
 from adapters.errors import ElementError
 from adapters.traps import Received, TrapReceiver
+from adapters.values import Target
 from tmf_apis.assurance.network import Element, Network
 from tmf_apis.assurance.rules import AlarmFacts, of_notification
 from tmf_apis.assurance.watching import Watching
+from tmf_apis.elements.breaker import LeftAlone
+from tmf_apis.elements.connections import Connections
 from tmf_apis.errors import Stale, Unavailable
-from tmf_apis.fulfilment.connections import Connections
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -68,6 +70,17 @@ class Receiving:
     _repeats: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _looking: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _lanes: dict[str, _Lane] = field(default_factory=dict)
+    _silent: dict[str, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.connections.told = self._heard
+
+    def _heard(self, target: Target, silent: bool) -> None:  # noqa: FBT001
+        """Note that an element is left alone, or answers again; it is written down soon."""
+        for one in self.network.elements.values():
+            if (one.target.name, one.target.address) == (target.name, target.address):
+                self._silent[one.key] = silent
+                self.news.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take notifications until ``stop`` is set."""
@@ -107,7 +120,8 @@ class Receiving:
                 found = await self._in_thread(self.network.read)
                 for one in await self._in_thread(self.network.trust, found):
                     self.look(one)
-            except Unavailable as error:
+                await self._try_again()
+            except (Unavailable, Stale) as error:
                 log.warning("the inventory cannot be read: %s", error)
             except Exception:
                 log.exception("elements cannot be watched")
@@ -117,6 +131,17 @@ class Receiving:
                 told = lost
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.news.wait(), REFRESH)
+
+    async def _try_again(self) -> None:
+        """Write which elements do not answer; look at those that may be tried again."""
+        for key, silent in list(self._silent.items()):
+            if element := self.network.elements.get(key):
+                await self._in_thread(partial(self.watching.silence, element, silent=silent))
+            if self._silent.get(key) == silent:
+                del self._silent[key]
+        for one in self.network.elements.values():
+            if self.connections.due(one.target):
+                self.look(one)
 
     async def _sort(self, receiver: TrapReceiver) -> None:
         """Put each notification into its element's lane: a slow element delays no other."""
@@ -202,6 +227,8 @@ class Receiving:
         try:
             async with asyncio.timeout(LOOK), self._lane(element.key).turn:
                 await self._compare(element)
+        except LeftAlone:  # its alarm says so
+            log.debug("an element is left alone", extra={"at": element.target.name})
         except (ElementError, TimeoutError, Unavailable) as error:
             log.warning("cannot look at the element: %s", error, extra={"at": element.target.name})
         except Exception:
@@ -213,6 +240,7 @@ class Receiving:
             seen = await adapter.inventory()
             numbered = [port for port in seen.ports if port.index.isdecimal()]
             self._indexes[element.key] = {int(port.index): port.name for port in numbered}
+            await self._in_thread(partial(self.watching.silence, element, silent=False))
             if base.CONDITIONS not in adapter.capabilities:
                 return
             lasting = await adapter.active_conditions()

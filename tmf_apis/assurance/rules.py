@@ -66,6 +66,11 @@ RULES: Mapping[str, Rule] = {
         passing=True,
     ),
 }
+#: The element does not answer the server itself.
+SILENCE = Rule(
+    "elementUnreachable", Effect.RAISE, "communicationsAlarm", "communicationsSubsystemFailure",
+    "major",
+)  # fmt: skip
 #: What no rule knows is an alarm all the same: a report is never dropped.
 #: TMF642 has no alarm type for "other".
 UNMAPPED = Rule("unmapped trap", Effect.RAISE, "equipmentAlarm", "indeterminate", "indeterminate")
@@ -168,6 +173,29 @@ def of_condition(one: RawFault) -> AlarmFacts:
         resync=False,
         deliberate=False,
         repeat=f"{one.element}/{one.condition}/{one.port}/{one.seen_at.isoformat()}",
+    )
+
+
+def of_silence(element: str, at: datetime, *, silent: bool) -> AlarmFacts:
+    """Return what it means that an element is left alone, or answers again."""
+    text = "does not answer and is left alone; it is tried again and again"
+    return AlarmFacts(
+        key=f"{element}/{SILENCE.problem}/",
+        element=element,
+        port="",
+        effect=Effect.RAISE if silent else Effect.CLEAR,
+        alarm_type=SILENCE.alarm_type,
+        cause=SILENCE.cause,
+        severity=SILENCE.severity if silent else "cleared",
+        problem=SILENCE.problem,
+        text=f"{element} {text}",
+        at=at,
+        uptime=None,
+        boots=None,
+        passing=False,
+        resync=False,
+        deliberate=False,
+        repeat=f"{element}/{SILENCE.problem}/{at.isoformat()}",
     )
 
 

@@ -2,21 +2,25 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 from adapters import mib
 from adapters.observations import RawFault
 from adapters.values import Inventory
+from tmf_apis.alarms import AlarmKey, find_open
 from tmf_apis.assurance.network import Element
 from tmf_apis.assurance.problems import REPORTER, Subject, record
-from tmf_apis.assurance.rules import RULES, AlarmFacts, Effect, of_condition
+from tmf_apis.assurance.rules import RULES, AlarmFacts, Effect, of_condition, of_silence
 from tmf_apis.fulfilment.elements import ports_of
 from tmf_apis.fulfilment.ports import PORT, service_of, usage
 from tmf_apis.rest.desk import Desks
 from tmf_apis.rest.law import Desk, Resource
-from tmf_apis.store.connection import Documents
+from tmf_apis.store.connection import Documents, translated
 
 #: Which alarm stands for which problem.
 PROBLEMS = "problems"
+#: Collection of the elements that do not answer.
+SILENT = "silent_elements"
 #: Most open alarms of one element that are compared with what it says.
 OPEN = 10_000
 _KIND = "Resource"
@@ -30,6 +34,7 @@ class Watching:
     def __init__(self, database: Documents, desks: Desks) -> None:
         """Take where it writes."""
         self._problems = database[PROBLEMS]
+        self._silent = database[SILENT]
         self._desks = desks
 
     def report(self, element: Element, facts: AlarmFacts) -> None:
@@ -40,6 +45,19 @@ class Watching:
         if port is not None and facts.problem == _LINK:
             works = facts.effect is Effect.CLEAR and not facts.deliberate
             _set_operation(desk, port, works=works)
+
+    def silence(self, element: Element, *, silent: bool) -> None:
+        """Write that an element is left alone because it does not answer, or that it answers."""
+        desk = self._desks.staff(element.tenant)
+        facts = of_silence(element.target.name, datetime.now(UTC), silent=silent)
+        known = find_open(desk, AlarmKey(facts.element, facts.key))
+        if silent == (known is None):
+            self._record(desk, element, None, facts)
+        with translated():
+            if silent:
+                self._silent.replace_one({"_id": element.key}, {"at": facts.at}, upsert=True)
+            else:
+                self._silent.delete_one({"_id": element.key})
 
     def compare(self, element: Element, seen: Inventory, lasting: Iterable[RawFault]) -> None:
         """Bring alarms and states in step with what an element says of itself now.

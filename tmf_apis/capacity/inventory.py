@@ -26,7 +26,7 @@ from tmf_apis.fulfilment import shares
 from tmf_apis.fulfilment.characteristics import objects, of_resource
 from tmf_apis.fulfilment.elements import key_of
 from tmf_apis.fulfilment.pools import FROM, POOL, values_of
-from tmf_apis.fulfilment.ports import ACCESS_PORT, ADDRESS, PORTS, SWITCH_PORT
+from tmf_apis.fulfilment.ports import ACCESS_PORT, ADDRESS, GATEWAY, PORTS, SWITCH_PORT
 from tmf_apis.inventory.relationships import INSIDE
 from tmf_apis.store.connection import Documents, translated
 from tmf_apis.store.model import GONE
@@ -100,7 +100,8 @@ class Counting:
                 }
             },
         )
-        known = self._find({"tenant": self._tenant, "body.resourceCharacteristic.name": ADDRESS})
+        either = [{"body.category": GATEWAY}, {"body.resourceCharacteristic.name": ADDRESS}]
+        known = self._find({"tenant": self._tenant, "$or": either})
         elements = {one["id"]: _thing(one, ACCESS_PORTS, 0) for one in known}
         by_element: dict[str, dict[str, int]] = {}
         by_place: dict[str, dict[str, int]] = {}

@@ -18,10 +18,10 @@ from adapters import base
 from adapters.errors import ElementError
 from tmf_apis.assurance.network import Element, Network
 from tmf_apis.capacity.measuring import Measuring
+from tmf_apis.elements.connections import Connections
 from tmf_apis.errors import TmfError
 from tmf_apis.events import leases
 from tmf_apis.events.relay import LEASES
-from tmf_apis.fulfilment.connections import Connections
 from tmf_apis.store.connection import Documents
 
 log = logging.getLogger(__name__)

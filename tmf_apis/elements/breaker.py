@@ -43,11 +43,13 @@ class Breaker:
     Attributes:
         element: Name of the element.
         failures: How often in a row it has not answered.
+        told: Called with True whenever it is left alone, with False when it answers again.
     """
 
     element: str
     clock: Callable[[], float] = time.monotonic
     failures: int = 0
+    told: Callable[[bool], None] = lambda _: None
     _pause: float = 0.0
     _until: float = 0.0
     _trying: bool = False
@@ -56,6 +58,11 @@ class Breaker:
     def open(self) -> bool:
         """Whether the element is left alone, or tried by one for the others."""
         return self._pause > 0
+
+    @property
+    def due(self) -> bool:
+        """Whether the element is left alone and may be tried again."""
+        return self.open and not self._trying and self.clock() >= self._until
 
     @contextmanager
     def watch(self) -> Iterator[None]:
@@ -94,6 +101,7 @@ class Breaker:
             return
         self._pause = min(self._pause * 2 or FIRST, LONGEST)
         self._until = self.clock() + self._pause
+        self.told(True)  # noqa: FBT003
         facts = {"element": self.element, "failures": self.failures, "seconds": self._pause}
         _log.warning("an element does not answer and is left alone", extra=facts)
 
@@ -101,4 +109,6 @@ class Breaker:
         if self.open:
             facts = {"element": self.element, "failures": self.failures}
             _log.warning("an element answers again", extra=facts)
-        self.failures, self._pause, self._until = 0, 0.0, 0.0
+        was, self.failures, self._pause, self._until = self.open, 0, 0.0, 0.0
+        if was:
+            self.told(False)  # noqa: FBT003

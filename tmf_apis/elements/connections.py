@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 
@@ -44,6 +44,8 @@ class Connections:
         self._open: dict[str, _Open] = {}
         self._opening: dict[str, asyncio.Lock] = {}
         self._breakers: dict[tuple[str, str], Breaker] = {}
+        #: Called whenever an element is left alone (True), and when it answers again.
+        self.told: Callable[[Target, bool], None] = lambda *_: None
 
     @asynccontextmanager
     async def to(self, target: Target, *, change: bool = False) -> AsyncIterator[Adapter]:
@@ -68,7 +70,14 @@ class Connections:
         key = (target.name, target.address)
         if key not in self._breakers and len(self._breakers) >= REMEMBERED:
             self._breakers = {one: kept for one, kept in self._breakers.items() if kept.failures}
-        return self._breakers.setdefault(key, Breaker(target.name))
+        return self._breakers.setdefault(
+            key, Breaker(target.name, told=lambda silent: self.told(target, silent))
+        )
+
+    def due(self, target: Target) -> bool:
+        """Return whether an element is left alone and may be tried again."""
+        one = self._breakers.get((target.name, target.address))
+        return one is not None and one.due
 
     @property
     def left_alone(self) -> list[str]:
