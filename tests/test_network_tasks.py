@@ -5,12 +5,17 @@ import json
 import threading
 import uuid
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
 from adapters.simulator import SimulatedGateway
+from tests.desk import circumstances
 from tests.house import INVENTORY, eventually, house
 from tmf_apis.engine import CONTRACTS, Engine
+from tmf_apis.errors import Conflict
+from tmf_apis.fulfilment.listening import Listening
+from tmf_apis.network import fallout
 from tmf_apis.network.reach import Outside, Reach
 from tmf_apis.reconciliation.schedule import Schedule, tenants
 from tmf_apis.rest.contracts import load
@@ -183,13 +188,31 @@ def test_a_party_has_no_business_on_the_network(authenticated_server, tenant):
             assert alice.post(path, json={"@type": kind}).status_code == 403
 
 
+def test_the_task_of_an_audit_has_nothing_to_try_again_and_touches_no_order():
+    task = {"@type": "FalloutTask", "id": "t", "state": "open", "task": "settingDiffers: port 1"}
+    with pytest.raises(Conflict, match="resolveDifference"):
+        fallout.on_change(task, {**task, "decision": "retry"}, circumstances())
+    cancelled = fallout.on_change(task, {**task, "decision": "cancel"}, circumstances())
+    assert (cancelled["state"], cancelled["decidedBy"]) == ("resolved", "tester")
+    order = {**task, "order": {"id": "o-1"}, "decision": "retry"}
+    assert fallout.on_change({**task, "order": {"id": "o-1"}}, order, circumstances())["state"] == (
+        "resolved"
+    )
+    told = []
+    workflows = SimpleNamespace(signal=lambda *given: told.append(given))
+    event = {"what": "StateChange", "tenant": "default", "body": cancelled}
+    Listening(None, None, workflows).decision(event)
+    assert told == []
+
+
 def test_the_schedule_makes_one_task_a_period(database, tmp_path):
     contracts = load(CONTRACTS, tmp_path / "cache")
     settings = Settings(mongodb_database=database.name, data_dir=tmp_path)
     engine = Engine(settings, contracts, database)
     desks = Desks(engine.writes, "test")
     desk = desks.staff("default")
-    desk.create("Resource", {"@type": "PhysicalResource", "category": "accessGateway"})
+    address = [{"name": "managementAddress", "value": "192.0.2.1"}]
+    desk.create("Resource", {"@type": "PhysicalResource", "resourceCharacteristic": address})
     intervals = {"NetworkAudit": (60.0, {"remedy": "none"}), "NetworkDiscovery": (0.0, {})}
     workers = [Schedule(desks, lambda: tenants(database), None, intervals) for _ in range(2)]
     assert [one.make(now) for now in (600.0, 659.0, 660.0) for one in workers] == [1, 0, 0, 0, 1, 0]

@@ -45,13 +45,18 @@ def on_change(old: Resource, new: Resource, circumstances: Circumstances) -> Res
     """Return a task that is resolved as soon as it has a decision.
 
     Raises:
-        Conflict: It was decided before (HTTP 409).
+        Conflict: It was decided before, or there is nothing to try again (HTTP 409).
         InvalidBody: Something is skipped without a reason (HTTP 400).
     """
     if old.get("decision") == new.get("decision"):
         return new
     if old.get("state") != OPEN:
         raise Conflict(f"/decision: the task is {old.get('state')}, nothing is left to decide")
+    if new.get("decision") == "retry" and not new.get("order"):
+        raise Conflict(
+            "/decision: no order waits for this task, so nothing is tried again; let the audit's"
+            " difference be set right (resolveDifference), then skip or cancel the task"
+        )
     if new.get("decision") == "skip" and not str(new.get("decisionReason") or "").strip():
         raise InvalidBody("/decisionReason: what is skipped needs a reason")
     return {
