@@ -28,7 +28,7 @@ RESOURCES = "/resourceInventoryManagement/v5/resource"
 INTERNET = "standard-broadband"
 MEGABIT = 1000  # in the gateway's unit, kbit/s
 KIND = "ServiceOrder"
-ADA = {"id": "ada", "role": "customer", "@referredType": "Individual"}
+ADA = {"@type": "RelatedParty", "id": "ada", "role": "customer", "@referredType": "Individual"}
 ENDS = {"completed", "failed", "partial", "cancelled"}
 
 
@@ -408,6 +408,44 @@ def test_two_orders_for_one_service_take_their_turns(it):
     assert "the same service" in it.order(second)["jeopardyAlert"][0]["message"]
     assert it.advance(first).wake == (second,)
     assert it.run(second)["state"] == "completed"
+    it.agrees()
+
+
+def test_what_the_machine_cannot_do_waits_for_a_person(it):
+    it.policy(fulfilment_patience=0.1, fulfilment_fallout=("unreachable",))
+    it.gw.misbehaviour.silent = True
+    key = it.post(item(chosen={"accessPort": "gw sub1"}), kind=KIND)
+    it.accept(key)
+
+    def asked():
+        it.advance(key)
+        return it.desk.find("FalloutTask", {"state": "open"})
+
+    (task,) = eventually(asked)
+    assert (task["order"]["id"], task["order"]["@referredType"]) == (key.order, KIND)
+    assert task["order"]["href"].endswith(f"{ORDERS}/{key.order}")
+    order = it.order(key)
+    assert order["state"] == order["serviceOrderItem"][0]["state"] == "pending"
+    it.gw.misbehaviour.silent = False
+    it.change("FalloutTask", task["id"], decision="retry")
+    assert it.run(key)["state"] == "completed"
+    it.agrees()
+
+
+def test_an_order_under_way_is_not_rewritten(it):
+    key = it.post(item(chosen={"accessPort": "gw sub1"}), kind=KIND)
+    it.accept(key)
+    for name, value in (
+        ("serviceOrderItem", [item(chosen={"accessPort": "gw sub2"})]),
+        ("requestedStartDate", "2027-01-01T00:00:00.000Z"),
+    ):
+        with pytest.raises(Conflict, match=name):
+            it.change(KIND, key.order, **{name: value})
+    it.change(KIND, key.order, state="held")
+    assert it.advance(key).open
+    assert it.gw.sets == 0
+    it.change(KIND, key.order, state="inProgress")
+    assert it.run(key)["state"] == "completed"
     it.agrees()
 
 

@@ -125,6 +125,8 @@ def _check_still_open(old: Resource, new: Resource) -> None:
                 "/serviceOrderItem: work on the order has begun; only the state of an item can be"
                 " changed, anything else needs a new order"
             )
+        if old.get("requestedStartDate") != new.get("requestedStartDate"):
+            raise Conflict("/requestedStartDate: work on the order has begun")
         if new.get("state") == "cancelled":
             raise Conflict("/state: work on the order has begun; cancel it by cancelServiceOrder")
 
