@@ -20,7 +20,14 @@ from adapters.netconf.interfaces import COUNTERS, interfaces, port
 from adapters.netconf.pool import Lease
 from adapters.netconf.profile import SHIPPED, load
 from adapters.netconf.services import Services, State
-from adapters.netconf.session import CANDIDATE, CONFIRMED, NOTIFICATION, Session, open_session
+from adapters.netconf.session import (
+    CANDIDATE,
+    CONFIRMED,
+    NOTIFICATION,
+    PERSIST,
+    Session,
+    open_session,
+)
 from adapters.observations import RawFault, Sample, UsageRecord
 from adapters.turns import turn
 from adapters.values import (
@@ -249,8 +256,7 @@ class NetconfElement:
             return
         async with self._turn():
             session = await self._session()
-            if transaction.token:
-                await candidate.cancel(session, transaction.token)
+            await self._cancel(session, transaction)
             current = await self._state(session, name)
             planning.check_untouched(transaction, current)
             if _missing(steps, current):
@@ -260,6 +266,12 @@ class NetconfElement:
                     await self._edit(session, name, current, _missing(steps, current))
                     await candidate.commit(session, None, "")
             await self._check(session, name, steps)
+
+    @staticmethod
+    async def _cancel(session: Session, transaction: Transaction) -> None:
+        """Cancel the commit of a transaction, also one whose token was lost with its owner."""
+        if token := transaction.token or (_token(transaction) if session.can(PERSIST) else ""):
+            await candidate.cancel(session, token)
 
     async def remove(self, service_id: str) -> Transaction:
         """Take the service out of the list."""
@@ -321,8 +333,9 @@ def _missing(steps: Sequence[Step], current: State) -> tuple[Step, ...]:
     return tuple(step for step in steps if current.get(step.attribute) != step.after)
 
 
-def _token(plan: Plan) -> str:
+def _token(of: Plan | Transaction) -> str:
     """Return the name of a plan's commit: the same for the same plan, so that it is found again."""
-    words = [plan.element, plan.intent.service_id, plan.intent.port]
-    words += [f"{one.attribute}={one.before!r}>{one.after!r}" for one in plan.steps]
+    steps = of.steps if isinstance(of, Plan) else of.done
+    words = [of.element, of.intent.service_id, of.intent.port]
+    words += [f"{one.attribute}={one.before!r}>{one.after!r}" for one in steps]
     return "tmf-" + hashlib.sha256(json.dumps(words).encode()).hexdigest()[:24]

@@ -10,6 +10,7 @@ from tmf_apis.fulfilment.advancing import Advancing
 from tmf_apis.fulfilment.cancelling import Cancelling
 from tmf_apis.fulfilment.claims import Claims
 from tmf_apis.fulfilment.journal import Journal
+from tmf_apis.fulfilment.mistakes import Mistakes
 from tmf_apis.fulfilment.provisioning import Provisioning
 from tmf_apis.fulfilment.settling import Settling
 from tmf_apis.rest.desk import Desks
@@ -55,6 +56,7 @@ class Fulfilment:
             Accepting(desks, journal, claims, settling),
             Advancing(desks, journal, provisioning, settling, threads, settings),
             self.cancelling,
+            Mistakes(desks),
             threads,
         )
 

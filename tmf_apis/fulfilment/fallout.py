@@ -62,6 +62,36 @@ def ask(desk: Desk, key: OrderKey, entry: Entry) -> str:
     return str(task["id"])
 
 
+def report(desk: Desk, key: OrderKey, step: str, error: Exception, attempts: int) -> str:
+    """Tell people that a step of an order fails by a mistake of this program; return the task's id.
+
+    The step is tried on all the same: whatever is decided, it needs a new release or other data.
+
+    Args:
+        desk: Of the tenant.
+        key: The order that waits.
+        step: What the step is called.
+        error: What it fails with.
+        attempts: How often it did.
+    """
+    task: Resource = {
+        "@type": KIND,
+        "id": _id(key, step),
+        "order": {"@type": "EntityRef", "id": key.order, "@referredType": key.kind},
+        "task": step,
+        "reason": f"{step} fails with {type(error).__name__}: {error}; the log has more",
+        "attempts": attempts,
+    }
+    with suppress(Conflict):  # it was told before
+        desk.create(KIND, task)
+    return str(task["id"])
+
+
+def recovered(desk: Desk, key: OrderKey, step: str) -> None:
+    """Say that a step that people were told of went well at last."""
+    _end(desk, _id(key, step))
+
+
 def decisions(desk: Desk, entries: Iterable[Entry]) -> Mapping[str, Decision]:
     """Return what was decided of entries that wait, by the ids of the entries."""
     waiting = {one.fallout: one.id for one in entries if one.state == "waiting"}
@@ -84,11 +114,16 @@ def decisions(desk: Desk, entries: Iterable[Entry]) -> Mapping[str, Decision]:
 
 def withdraw(desk: Desk, entry: Entry) -> None:
     """Say that nobody needs to decide any more."""
+    _end(desk, entry.fallout)
 
+
+def _end(desk: Desk, id: str) -> None:
     def end(task: Resource) -> Resource:
         return {**task, "state": "cancelled"} if task.get("state") == "open" else task
 
-    try:
-        desk.change(KIND, entry.fallout, end)
-    except NotFound:
-        return
+    with suppress(NotFound):
+        desk.change(KIND, id, end)
+
+
+def _id(key: OrderKey, step: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{key.tenant}:{key.order}/{step}"))
