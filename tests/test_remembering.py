@@ -6,13 +6,16 @@ from functools import partial
 import pytest
 
 from tmf_apis.engine import CONTRACTS, Engine
+from tmf_apis.fulfilment.remembering import Catalogues
 from tmf_apis.fulfilment.searching import candidates, shared
+from tmf_apis.fulfilment.shelves import for_offerings as read
 from tmf_apis.fulfilment.values import Need
 from tmf_apis.rest.contracts import load
 from tmf_apis.rest.desk import Desks
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import client as client_of
 
+OFFERING = frozenset({"fibre"})
 PORT = Need("accessPort", category="accessPort", carrier=True, on="accessGateway")
 
 
@@ -126,6 +129,42 @@ def test_several_are_changed_even_if_somebody_changes_one_meanwhile(desk, other,
     assert {one["name"] for one in desk.find("Service", {})} == {"new"}
     kept = {one["id"]: one["rev"] for one in stand[1].Service.find({"tenant": tenant})}
     assert kept == {"a": 2, "b": 3, "c": 2}
+
+
+def catalogue(desk):
+    desk.create("ProductSpecification", {"id": "access", "name": "Access"})
+    desk.create(
+        "ProductOffering",
+        {"id": "fibre", "name": "Fibre", "productSpecification": {"id": "access"}},
+    )
+
+
+def test_a_catalogue_is_read_once_while_nothing_changes(desk, asked):
+    catalogue(desk)
+    catalogues = Catalogues(read)
+    first = catalogues.of(desk, OFFERING)
+    before = len(asked(op="query"))
+    again = catalogues.of(desk, OFFERING)
+    assert len(asked(op="query")) == before
+    assert again is first
+    assert first.specifications["access"]["name"] == "Access"
+
+
+def test_a_change_below_an_offering_is_seen_at_once(desk, other):
+    catalogue(desk)
+    catalogues = Catalogues(read)
+    catalogues.of(desk, OFFERING)
+    other.change("ProductSpecification", "access", renamed("Faster"))
+    assert catalogues.of(desk, OFFERING).specifications["access"]["name"] == "Faster"
+    other.delete("ProductOffering", "fibre")
+    assert not catalogues.of(desk, OFFERING).offerings
+
+
+def test_an_offering_that_has_come_is_seen_at_once(desk):
+    catalogues = Catalogues(read)
+    assert not catalogues.of(desk, OFFERING).offerings
+    catalogue(desk)
+    assert catalogues.of(desk, OFFERING).offerings["fibre"]["name"] == "Fibre"
 
 
 def at(site):

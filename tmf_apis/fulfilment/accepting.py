@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from tmf_apis.errors import NotFound
 from tmf_apis.fulfilment import kinds, orders, progress, refusals, reserving
 from tmf_apis.fulfilment.claims import Claims
-from tmf_apis.fulfilment.journal import FORWARD, Batch, Document, Entry, Item, Journal
+from tmf_apis.fulfilment.journal import FORWARD, Batch, Entry, Item, Journal
 from tmf_apis.fulfilment.settling import Settling
 from tmf_apis.fulfilment.steps import Part, Work
 from tmf_apis.fulfilment.units import Graph, batched, breaking
@@ -53,9 +53,10 @@ class Accepting:
             taken = self._taken_up(desk, key, order)
             if isinstance(taken, Work):
                 return taken
-            head = taken
-        count = head["batches"]
-        batches = [self._journal.batch(key, number) for number in range(count)]
+            batches = taken
+        else:
+            batches = [self._journal.batch(key, number) for number in range(head["batches"])]
+        count = len(batches)
         begun = self._begin(desk, key, batches)
         if count == 1 and begun is not None:
             self._reserve(desk, batches[0], begun)
@@ -63,8 +64,8 @@ class Accepting:
         rank = orders.rank(order)
         return Work(batches=count, reserved=count == 1, due=max(due, 0.0), priority=rank)
 
-    def _taken_up(self, desk: Desk, key: OrderKey, order: Resource) -> Work | Document:
-        """Return the head of an order that is planned now, or why it is not."""
+    def _taken_up(self, desk: Desk, key: OrderKey, order: Resource) -> Work | list[Batch]:
+        """Return the batches of an order that is planned now, or why it is not."""
         kind = kinds.of(key)
         claimed = kind.changed(order)
         if order.get("state") not in orders.OPEN:
@@ -83,7 +84,11 @@ class Accepting:
         batches = batched(key, kind.as_products(order), design, size)
         due = moment(order.get("requestedCompletionDate"))
         facts = {"batches": len(batches), "claims": sorted(claimed), "due": due}
-        return self._journal.begin(key, batches, facts)
+        head = self._journal.begin(key, batches, facts)
+        if not head["fresh"]:
+            return [self._journal.batch(key, number) for number in range(head["batches"])]
+        own = tuple(sorted(claimed))
+        return [Batch(key, n, some, tasks, own) for n, (some, tasks) in enumerate(batches)]
 
     def _is_over(self, holder: OrderKey) -> bool:
         return orders.is_final(self._journal.state(holder))
@@ -130,8 +135,7 @@ class Accepting:
         if order.get("state") not in orders.OPEN | {"held"}:
             return
         key = batch.key
-        owner = self._desks.owner(key.tenant, key.kind, key.order)
-        readers = self._desks.readers(key.tenant, key.kind, key.order)
+        owner = self._owner(desk, batch)
         graph, changed = Graph(batch), list[Item | Entry]()
         done: list[Entry] = []
         for entry in batch.entries:
@@ -143,6 +147,7 @@ class Accepting:
                 )
             except Refused as error:
                 entry.reason = str(error)
+                readers = self._desks.readers(key.tenant, key.kind, key.order)
                 said = refusals.told(error, readers)
                 changed += graph.turned(entry.unit, said, entry.task.item)
                 facts = {"order": key.order, "task": entry.task.id, "tenant": key.tenant}
@@ -159,6 +164,12 @@ class Accepting:
         self._journal.save([one for one in forward if books.look(one)], "before")
         for item in forward:
             books.begin(item)
+
+    def _owner(self, desk: Desk, batch: Batch) -> Desk:
+        """Return a desk that sees what whoever placed the order may see, where that matters."""
+        if all(one.task.action == "provide" for one in batch.entries):
+            return desk
+        return self._desks.owner(batch.key.tenant, batch.key.kind, batch.key.order)
 
     def late(self, key: OrderKey) -> float:
         """Say that an order is late, if it is; return the seconds until it may be; 0: never."""

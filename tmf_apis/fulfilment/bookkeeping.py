@@ -87,9 +87,13 @@ class Books:
             return
         enabled = product.status != "suspended"
         link, known = self._running(plan, product, taken)
+        serving = {}
         for one in plan.services:
             own = [t for t in taken if t.service in {one.id, *one.parts}]
-            self._put(SERVICE, one.id, partial(self._serving, one, link, own, enabled))
+            serving[one.id] = partial(self._serving, one, link, own, enabled)
+        there = self._desk.change_many(SERVICE, serving) if serving else {}
+        for id in serving.keys() - there.keys():
+            self._put(SERVICE, id, serving[id])
         if not plan.services:
             known |= {id for one in entries for id in (one.task.service, one.task.cfs) if id}
             self._switch(known, self._signed(plan, product), enabled=enabled)
@@ -97,12 +101,8 @@ class Books:
 
     def _switch(self, services: Iterable[str], link: Link, *, enabled: bool) -> None:
         """Suspend services, or let them go on, as they are."""
-        for id in sorted(services):
-            self._edit(
-                SERVICE,
-                id,
-                lambda old: records.serving(link(old), (), self._desk.now, enabled=enabled),
-            )
+        now = self._desk.now
+        self._change(services, lambda old: records.serving(link(old), (), now, enabled=enabled))
 
     def _serving(
         self,
@@ -187,8 +187,12 @@ class Books:
 
     def _stop(self, services: Iterable[str], link: Link | None = None) -> None:
         now, linked = self._desk.now, link or _as_it_is
-        for id in sorted(services):
-            self._edit(SERVICE, id, lambda old: records.stopped(linked(old), now))
+        self._change(services, lambda old: records.stopped(linked(old), now))
+
+    def _change(self, services: Iterable[str], edit: Callable[[Resource], Resource]) -> None:
+        """Change services; those are left out that are not in the inventory."""
+        if edits := dict.fromkeys(sorted(services), edit):
+            self._desk.change_many(SERVICE, edits)
 
     def _known(self, kind: str, ids: Sequence[str]) -> dict[str, str]:
         if not ids:

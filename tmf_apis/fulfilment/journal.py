@@ -169,7 +169,11 @@ class Journal:
         batches: Iterable[tuple[list[Item], list[Entry]]],
         facts: Mapping[str, object],
     ) -> Document:
-        """Keep what an order wants, and return its head; what is there already stays."""
+        """Keep what an order wants; what is there already stays.
+
+        Returns:
+            The head; ``fresh`` says whether it is this one.
+        """
         of = key.name
         with translated():
             made = [
@@ -182,10 +186,10 @@ class Journal:
                 self._tasks.insert_many([*made, head])
             except BulkWriteError:
                 if there := self._tasks.find_one({"_id": of}):  # another was faster
-                    return there
+                    return {**there, "fresh": False}
                 self._tasks.delete_many({"of": of})  # half of an attempt that was cut short
                 self._tasks.insert_many([*made, head])
-        return head
+        return {**head, "fresh": True}
 
     def head(self, key: OrderKey) -> Document | None:
         """Return the head of an order; None where it was not taken up."""

@@ -10,6 +10,7 @@ from tmf_apis.fulfilment.elements import key_of
 from tmf_apis.fulfilment.offers import Catalogue, Running, RunningService
 from tmf_apis.fulfilment.ports import SERVICE, is_on, service_of
 from tmf_apis.fulfilment.recipes import BEFORE, ON, PARTS, refers_to, related
+from tmf_apis.fulfilment.remembering import Catalogues
 from tmf_apis.ordering import services
 from tmf_apis.rest.law import Desk, Resource
 
@@ -22,7 +23,7 @@ def catalogue_of(desk: Desk, order: Mapping[str, Any]) -> Catalogue:
     """Return what planning has to know to plan an order."""
     running = in_operation(desk, planning.products(order))
     wanted = planning.offerings(order) | {one.offering for one in running.values()} - {""}
-    return for_offerings(desk, wanted, running)
+    return replace(_CATALOGUES.of(desk, frozenset(wanted)), running=running)
 
 
 def services_of(desk: Desk, order: Mapping[str, Any]) -> Catalogue:
@@ -265,3 +266,6 @@ def _by_id(desk: Desk, kind: str, ids: set[str]) -> dict[str, Resource]:
         return {}
     query = {"id": {"$in": sorted(ids)}}
     return {one["id"]: one for one in desk.find(kind, query, limit=len(ids))}
+
+
+_CATALOGUES = Catalogues(for_offerings)

@@ -13,7 +13,7 @@ from tmf_apis.fulfilment import holdings, pools, searching, shares
 from tmf_apis.fulfilment.characteristics import of_resource
 from tmf_apis.fulfilment.elements import key_of, target_of
 from tmf_apis.fulfilment.holdings import Claim
-from tmf_apis.fulfilment.ports import HOLDER, SERVICE, holder_of, is_on, service_of
+from tmf_apis.fulfilment.ports import SERVICE, holder_of, is_on, service_of
 from tmf_apis.fulfilment.refusals import visible
 from tmf_apis.fulfilment.searching import KIND, written
 from tmf_apis.fulfilment.shares import Draw
@@ -66,11 +66,14 @@ class Taking:
 
     def _new(self, got: _Got) -> _Got:
         task = self._task
-        mine = written(self._desk, HOLDER, [self._holder])
+        ids = sorted({self._holder, task.service})
+        found = self._desk.find(KIND, {"externalIdentifier.id": {"$in": ids}})
+        mine = [one for one in found if holder_of(one) == self._holder]
         there = [
-            one for one in written(self._desk, SERVICE, [task.service])
-            if holder_of(one) != self._holder
-        ]  # fmt: skip
+            one
+            for one in found
+            if service_of(one) == task.service and holder_of(one) != self._holder
+        ]
         if there and not task.replaces:
             raise Refused(
                 f"service {task.service} is in operation already, on {holdings.called(there[0])}"

@@ -8,6 +8,7 @@ from tmf_apis.errors import NotFound
 from tmf_apis.rest.law import Circumstances, Desk, Resource
 from tmf_apis.rest.writes import READ, Writes
 from tmf_apis.security.identity import Identity
+from tmf_apis.store.connection import translated
 from tmf_apis.store.resources import Document
 
 #: Documents that a desk keeps in mind; of a longer list it keeps none.
@@ -58,6 +59,31 @@ class BoundDesk:
         )
         self._keep(kind, found)
         return [{"id": one["id"], **one["body"]} for one in found]
+
+    def revisions(self, queries: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+        """Return what is the same as long as some queries find the same, for the whole tenant.
+
+        Args:
+            queries: Kinds and queries, as ``find`` takes them.
+        """
+        parts: list[list[dict[str, Any]]] = [
+            [
+                {"$match": {"$and": [{"tenant": self.tenant}, over_body(query, self.tenant)]}},
+                {"$project": {"rev": 1, "at": "$body.lastUpdate", "query": {"$literal": number}}},
+            ]
+            for number, (_, query) in enumerate(queries)
+        ]
+        unions = [
+            {"$unionWith": {"coll": kind, "pipeline": part}}
+            for (kind, _), part in zip(queries[1:], parts[1:], strict=True)
+        ]
+        database = self._writes.resources.database
+        if not queries:
+            return database.name
+        with translated():
+            found = list(database[queries[0][0]].aggregate([*parts[0], *unions]))
+        lines = sorted(f"{one['query']} {one['_id']} {one['rev']} {one.get('at')}" for one in found)
+        return "\n".join([database.name, *lines])
 
     def create(self, kind: str, resource: Resource) -> Resource:
         """Make a resource and return it with its id."""
