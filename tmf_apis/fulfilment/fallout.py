@@ -65,7 +65,8 @@ def ask(desk: Desk, key: OrderKey, entry: Entry) -> str:
 def report(desk: Desk, key: OrderKey, step: str, error: Exception, attempts: int) -> str:
     """Tell people that a step of an order fails by a mistake of this program; return the task's id.
 
-    The step is tried on all the same: whatever is decided, it needs a new release or other data.
+    The step is tried on all the same: whatever is decided, it needs a new release or other data. As
+    long as it fails there is an open task.
 
     Args:
         desk: Of the tenant.
@@ -74,22 +75,31 @@ def report(desk: Desk, key: OrderKey, step: str, error: Exception, attempts: int
         error: What it fails with.
         attempts: How often it did.
     """
+    told = _of(desk, key, step)
+    if still := [one for one in told if one["state"] == "open"]:
+        return str(still[0]["id"])
+    name = f"{key.name}/{step}/{len(told)}"
     task: Resource = {
         "@type": KIND,
-        "id": _id(key, step),
+        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
         "order": {"@type": "EntityRef", "id": key.order, "@referredType": key.kind},
         "task": step,
         "reason": f"{step} fails with {type(error).__name__}: {error}; the log has more",
         "attempts": attempts,
     }
-    with suppress(Conflict):  # it was told before
+    with suppress(Conflict):  # another attempt was faster
         desk.create(KIND, task)
     return str(task["id"])
 
 
 def recovered(desk: Desk, key: OrderKey, step: str) -> None:
     """Say that a step that people were told of went well at last."""
-    _end(desk, _id(key, step))
+    for one in _of(desk, key, step):
+        _end(desk, str(one["id"]))
+
+
+def _of(desk: Desk, key: OrderKey, step: str) -> list[Resource]:
+    return list(desk.find(KIND, {"order.id": key.order, "task": step}, limit=1000))
 
 
 def decisions(desk: Desk, entries: Iterable[Entry]) -> Mapping[str, Decision]:
@@ -123,7 +133,3 @@ def _end(desk: Desk, id: str) -> None:
 
     with suppress(NotFound):
         desk.change(KIND, id, end)
-
-
-def _id(key: OrderKey, step: str) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{key.tenant}:{key.order}/{step}"))
