@@ -4,6 +4,7 @@ import pytest
 
 from tmf_apis.catalog import FAMILIES
 from tmf_apis.catalog import room as catalogue
+from tmf_apis.inventory import room as inventory
 from tmf_apis.ordering import ROOM as ORDERING
 from tmf_apis.ordering import service_room as service_ordering
 from tmf_apis.products import room as products
@@ -63,6 +64,24 @@ def test_every_index_is_used_by_the_query_that_it_is_for(model, database):
         found = [stage for stage in stages(plan) if stage["stage"] == "IXSCAN"]
         assert [list(stage["keyPattern"]) for stage in found] == [["tenant", f"body.{name}", "_id"]]
         assert "SORT" not in {stage["stage"] for stage in stages(plan)}
+
+
+def test_elements_are_found_by_an_index_that_has_nothing_else(database):
+    (model,) = inventory(Settings()).models
+    ensure(database, [model])
+    named = "body.resourceCharacteristic.name"
+    database.Resource.insert_many(
+        {**one, "body": {"category": "accessPort", "resourceCharacteristic": [{"name": name}]}}
+        for number in range(COUNT)
+        for one in [a_document(number, ())]
+        for name in ["managementAddress" if number % 50 == 0 else "portName"]
+    )
+    query = {"$and": [{"tenant": "t1"}, {named: "managementAddress"}]}
+    found = database.Resource.find(query).sort("_id").limit(100).explain()
+    plan = list(stages(found["queryPlanner"]["winningPlan"]))
+    (scan,) = (one for one in plan if one["stage"] == "IXSCAN")
+    assert list(scan["keyPattern"]) == ["tenant", named, "_id"]
+    assert found["executionStats"]["totalKeysExamined"] == 4
 
 
 def test_every_kind_of_the_rooms_has_a_collection_of_its_name():
