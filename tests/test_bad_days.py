@@ -284,6 +284,30 @@ def test_a_cancellation_between_any_two_writes_comes_in_time_or_too_late_and_nev
     assert seen == {"cancelled", "completed"}
 
 
+def test_a_request_to_cancel_that_is_heard_when_all_is_done_holds_nobody_up(it, fibre):
+    order = it.run(it.post(item(offering=fibre, port="gw sub1")))
+    product = order["productOrderItem"][0]["product"]["id"]
+    first = it.post(item("modify", offering=it.offering(500, 100), product=product))
+    second = it.post(item("delete", product=product))
+    it.accept(first)
+    assert it.accept(second).turn
+    requests, tell = [], it.advancing._settling._tell
+
+    def late(*given):
+        requests.append(it.cancel(first))
+        return tell(*given)
+
+    it.advancing._settling._tell = late
+    report = it.advance(first)
+    assert (report.open, report.wake) == (False, (second,))
+    it.advancing._settling._tell = tell
+    it.settle(first, requests[0])
+    assert it.order(first)["state"] == "completed"
+    assert it.desk.get("CancelProductOrder", requests[0])["state"] == "terminatedWithError"
+    assert it.run(second)["state"] == "completed"
+    it.agrees()
+
+
 HALF_ALIVE = """
 import asyncio, sys
 from contextlib import suppress

@@ -14,7 +14,7 @@ from tmf_apis.fulfilment.steps import Part
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import client as client_of
 
-#: A worker dies after every so manieth write, from another one on in each test; 1: all, for minutes.
+#: A worker dies after every so manieth write, in each test from another one on; 1: after all.
 EVERY = int(os.environ.get("TEST_EACH_WRITE", "5"))
 SORTS = ("add", "upgrade", "suspend", "move", "delete")
 
