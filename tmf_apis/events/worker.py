@@ -33,8 +33,9 @@ RELAYS, LANES = 4, 8
 MARGIN = 10.0
 #: Longest time that a relay holds a kind without a sign of life, in seconds.
 LEASE = 4.0
-#: Pause after a look at a kind, so that the next one is worth its questions, in seconds.
-GATHER = 0.1
+#: Pause after a look at a kind, so that the next one is worth its questions, in seconds: where
+#: somebody inside the server waits for it, and where not.
+GATHER = (0.1, 0.25)
 #: Longest time without a look while the change stream says that there is nothing, in seconds.
 LONGEST = 30.0
 
@@ -110,7 +111,7 @@ async def run(  # noqa: PLR0913
         deliverer = Deliverer(depot)
         lease = min(margin, LEASE)
         relay = Relay(database, deliveries, application, owner=owner, lease=lease)
-        hands = _Hands(relay, relays, deliverer, depot.pause)
+        hands = _Hands(relay, relays, deliverer, depot.pause, frozenset(application.listeners))
         news = {kind: asyncio.Event() for kind in kinds}
 
         def tell(kind: str) -> None:
@@ -146,14 +147,16 @@ class _Hands:
     threads: Executor
     deliverer: Deliverer
     pause: float
+    heard: frozenset[str]
 
     async def work(self, kind: str, news: asyncio.Event, stop: asyncio.Event, watch: Watch) -> None:
         """Hand on a kind's events whenever there is news, and at intervals anyway."""
+        rest = min(GATHER[kind not in self.heard], self.pause)
         try:
             while not stop.is_set():
                 news.clear()
                 await self._drain(kind, stop)
-                await asyncio.sleep(min(GATHER, self.pause))
+                await asyncio.sleep(rest)
                 quiet = watch.open and not self.relay.waits(kind)
                 try:
                     await asyncio.wait_for(news.wait(), LONGEST if quiet else self.pause)
