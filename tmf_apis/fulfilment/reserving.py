@@ -58,9 +58,7 @@ def survey(
         except Refused as error:
             need = taking.at
             slot, category = (need.slot, need.category) if need else ("", "")
-            missing.append(
-                Missing(task.item, task.id, slot, category, told(error, readers))
-            )
+            missing.append(Missing(task.item, task.id, slot, category, told(error, readers)))
     return found, missing
 
 
