@@ -398,3 +398,17 @@ def test_pending_events_are_plain_documents(database):
     assert database.x.find_one()["events"] == [event]
     with pytest.raises(ValueError, match="16"):
         outbox.happened("ProductOrder", "X", {}, 16, **origin("1"))
+
+
+def test_a_kind_that_is_kept_is_nobody_elses_until_it_is_given_back(database, relay):
+    one, other = relay(owner="one"), relay(owner="other")
+    database.ProductOrder.insert_one(order("1"))
+    one.drain("ProductOrder", keep=True)
+    database.ProductOrder.insert_one(order("2"))
+    other.drain("ProductOrder")
+    assert other.waits("ProductOrder")
+    assert database.ProductOrder.count_documents({"events.0.due": {"$exists": True}}) == 1
+    one.release("ProductOrder")
+    other.drain("ProductOrder")
+    assert not other.waits("ProductOrder")
+    assert not database.ProductOrder.count_documents({"events.0.due": {"$exists": True}})
