@@ -273,15 +273,21 @@ def test_orders_at_once_on_one_element_survive_a_kill_in_between(operator):
     it.agrees()
 
 
-def test_an_order_goes_on_when_everything_was_killed(operator):
-    it = operator
-    order = in_the_middle(it, "sub9")
-    late = it.order(item(offering=it.fibre, port="one sub10"))  # acknowledged, then:
+@pytest.mark.parametrize("memory", ["kept", "lost"])
+def test_an_order_goes_on_when_everything_was_killed(operator, memory):
+    it, ports = operator, {"kept": ("sub9", "sub10"), "lost": ("sub11", "sub12")}[memory]
+    order = in_the_middle(it, ports[0])
+    late = it.order(item(offering=it.fibre, port=f"one {ports[1]}"))  # acknowledged, then:
     worker = it.served.child("tmf_apis work")
     it.served.kill()
     assert worker
     it.client.close()
     it.go_on()
+    if memory == "lost":
+        lost = list(it.served.folder.rglob("temporal.db*"))
+        assert lost
+        for file in lost:
+            file.unlink()
     it.served.start()
     it.look()
     it.completed(order, late)

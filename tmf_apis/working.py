@@ -109,6 +109,7 @@ class Work:
         )
         self._listeners: dict[str, list[Listener]] = {kind: [self._task] for kind in begins}
         listening = Listening(self._desks, fulfilment.journal, self._temporal)
+        self._resume_orders = listening.resume
         for kind, listener in listening.listeners.items():
             self._listeners.setdefault(kind, []).append(listener)
         self._listeners["Resource"] = [self._resource]
@@ -179,7 +180,10 @@ class Work:
         """Do what writes have left undone whose process died, now and at intervals."""
         kinds = [kind for kind, law in self._engine.laws.items() if law.after]
         loop = asyncio.get_running_loop()
+        resumed = False
         while not stop.is_set():
+            if not resumed:
+                resumed = await self._resumed()
             before = datetime.now(UTC) - UNDER_WAY
             for kind in kinds:
                 try:
@@ -192,6 +196,18 @@ class Work:
                         log.warning("follow-ups done", extra={"kind": kind, "count": done})
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), FOLLOW_UP)
+
+    async def _resumed(self) -> bool:
+        """Go on with the orders that were being worked on; return whether it could be done."""
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(self._long, self._resume_orders)
+        except TmfError as error:
+            log.info("open orders wait: %s", error)
+            return False
+        if found:
+            log.info("open orders go on", extra={"count": found})
+        return True
 
     def _task(self, event: PendingEvent) -> None:
         """Begin a task that is left to the worker."""

@@ -181,7 +181,8 @@ class Journal:
                 for number, (items, entries) in enumerate(batches)
                 for one in (*_documents("item", items), *_documents("task", entries))
             ]
-            head = {"_id": of, "of": of, "what": "order", "batch": -1, "place": 0, **facts}
+            whose = {"tenant": key.tenant, "order": key.order, "kind": key.kind}
+            head = {"_id": of, "of": of, "what": "order", "batch": -1, "place": 0, **whose, **facts}
             try:  # in order: the head says that all is there
                 self._tasks.insert_many([*made, head])
             except BulkWriteError:
@@ -195,6 +196,13 @@ class Journal:
         """Return the head of an order; None where it was not taken up."""
         with translated():
             return self._tasks.find_one({"_id": key.name})
+
+    def open(self) -> list[OrderKey]:
+        """Return the orders that were taken up and have not ended."""
+        query = {"what": "order", "ended": {"$exists": False}, "order": {"$exists": True}}
+        with translated():
+            found = self._tasks.find(query, {"tenant": 1, "order": 1, "kind": 1})
+            return [OrderKey(one["tenant"], one["order"], one["kind"]) for one in found]
 
     def mark(self, key: OrderKey, **facts: object) -> None:
         """Write something into the head of an order."""

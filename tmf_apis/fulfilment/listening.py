@@ -42,6 +42,20 @@ class Listening:
             "FalloutTask": self.decision,
         }
 
+    def resume(self) -> int:
+        """Go on with every order that was taken up and has not ended; return how many there are.
+
+        Where Temporal remembers them this does nothing: they are running. Where it has lost its
+        memory, the journal has it.
+
+        Raises:
+            Unavailable: Database or Temporal do not answer; safe to repeat.
+        """
+        found = self._journal.open()
+        for key in found:
+            self._begin(key)
+        return len(found)
+
     def order(self, event: PendingEvent) -> None:
         """Begin to work on an order that is new, or go on with one that its customer changed.
 
