@@ -15,9 +15,9 @@ from adapters.values import Observed
 from benchmarks import elements
 from benchmarks.discovery import discovered, house
 from tmf_apis.elements.connections import Connections
-from tmf_apis.fulfilment import holdings
 from tmf_apis.fulfilment.characteristics import of_resource
 from tmf_apis.fulfilment.elements import gateways
+from tmf_apis.fulfilment.reservation import holdings
 from tmf_apis.fulfilment.values import Usage
 from tmf_apis.reconciliation.audit import Audit, Result
 from tmf_apis.reconciliation.comparing import compare

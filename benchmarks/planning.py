@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tmf_apis.fulfilment.offers import Catalogue, Running, RunningService
-from tmf_apis.fulfilment.planning import plan
+from tmf_apis.fulfilment.design.offers import Catalogue, Running, RunningService
+from tmf_apis.fulfilment.design.planning import plan
 from tmf_apis.fulfilment.values import Design, OrderKey
 
 #: Orders a second of one access each, at least.

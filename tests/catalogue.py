@@ -1,6 +1,6 @@
 """Catalogue data for tests of planning: specifications in the form of TMF620, 633 and 634."""
 
-from tmf_apis.fulfilment.offers import Catalogue
+from tmf_apis.fulfilment.design.offers import Catalogue
 
 
 def _values(value, **more):

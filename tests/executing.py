@@ -19,12 +19,12 @@ from adapters.values import Target
 from tmf_apis.elements.connections import Connections
 from tmf_apis.engine import Engine
 from tmf_apis.errors import NotFound
-from tmf_apis.fulfilment.assembling import Fulfilment
 from tmf_apis.fulfilment.characteristics import of_resource
 from tmf_apis.fulfilment.elements import target_of
-from tmf_apis.fulfilment.journal import TASKS
-from tmf_apis.fulfilment.ports import holder_of, is_on, service_of
-from tmf_apis.fulfilment.steps import Cancellation, Part
+from tmf_apis.fulfilment.execution.assembling import Fulfilment
+from tmf_apis.fulfilment.execution.journal import TASKS
+from tmf_apis.fulfilment.execution.steps import Cancellation, Part
+from tmf_apis.fulfilment.reservation.ports import holder_of, is_on, service_of
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.ordering import items
 from tmf_apis.ordering.forms import FORMS

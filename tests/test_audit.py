@@ -14,9 +14,9 @@ from adapters.values import Observed, Target
 from tmf_apis.cli import main
 from tmf_apis.elements.connections import Connections
 from tmf_apis.engine import CONTRACTS, Engine
-from tmf_apis.fulfilment import holdings
 from tmf_apis.fulfilment.elements import gateways, ports_of
-from tmf_apis.fulfilment.holdings import Claim, Use
+from tmf_apis.fulfilment.reservation import holdings
+from tmf_apis.fulfilment.reservation.holdings import Claim, Use
 from tmf_apis.fulfilment.values import Usage
 from tmf_apis.reconciliation.audit import Audit, chosen
 from tmf_apis.reconciliation.auditing import Auditing

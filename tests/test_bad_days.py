@@ -16,8 +16,8 @@ from tests.crashing import mortal
 from tests.executing import Execution, item
 from tests.running import ROOT
 from tmf_apis.errors import Conflict, IllegalTransition
-from tmf_apis.fulfilment.journal import Superseded
-from tmf_apis.fulfilment.steps import Part
+from tmf_apis.fulfilment.execution.journal import Superseded
+from tmf_apis.fulfilment.execution.steps import Part
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import client as client_of
 

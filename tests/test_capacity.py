@@ -24,8 +24,8 @@ from tmf_apis.capacity.polling import Polling
 from tmf_apis.capacity.traffic import Traffic
 from tmf_apis.capacity.values import Level, Thing
 from tmf_apis.cli import main
-from tmf_apis.engine import Engine
 from tmf_apis.elements.connections import Connections
+from tmf_apis.engine import Engine
 from tmf_apis.reconciliation.discovery import register
 from tmf_apis.rest.desk import Desks
 from tmf_apis.settings import Settings

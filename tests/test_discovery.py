@@ -19,8 +19,8 @@ from adapters.values import Component, Facts, Inventory, Neighbour, Port, Target
 from tmf_apis.engine import CONTRACTS, Engine
 from tmf_apis.fulfilment.characteristics import of_resource
 from tmf_apis.fulfilment.elements import gateways, ports_of
-from tmf_apis.fulfilment.holdings import Use, in_use
-from tmf_apis.fulfilment.ports import is_on, service_of
+from tmf_apis.fulfilment.reservation.holdings import Use, in_use
+from tmf_apis.fulfilment.reservation.ports import is_on, service_of
 from tmf_apis.fulfilment.values import Usage
 from tmf_apis.network.targets import Place
 from tmf_apis.reconciliation import links, pictures

@@ -10,7 +10,7 @@ from adapters import mib
 from adapters.simulated import WRONG_VALUE
 from tests.crashing import Killed, mortal
 from tests.executing import FINAL, Execution, item
-from tmf_apis.fulfilment.steps import Part
+from tmf_apis.fulfilment.execution.steps import Part
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import client as client_of
 

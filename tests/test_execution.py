@@ -9,7 +9,7 @@ from adapters import mib
 from adapters.simulated import WRONG_VALUE
 from tests.executing import Execution, gone, item
 from tmf_apis.errors import Conflict, InvalidBody
-from tmf_apis.fulfilment import fallout
+from tmf_apis.fulfilment.execution import fallout
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import client as client_of
 

@@ -18,7 +18,7 @@ from tests.executing import FINAL, agree, item
 from tests.house import CATALOGUE, ORDERS, Gateway, eventually
 from tests.running import Served
 from tmf_apis.engine import CONTRACTS, Engine
-from tmf_apis.fulfilment.journal import TASKS
+from tmf_apis.fulfilment.execution.journal import TASKS
 from tmf_apis.reconciliation.discovery import register
 from tmf_apis.rest.contracts import load
 from tmf_apis.rest.desk import Desks

@@ -16,7 +16,7 @@ from tests.catalogue import (
 from tests.desk import MemoryDesk
 from tmf_apis.errors import Conflict
 from tmf_apis.fulfilment import launching
-from tmf_apis.fulfilment.planning import plan
+from tmf_apis.fulfilment.design.planning import plan
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.rest.law import Law
 

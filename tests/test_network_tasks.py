@@ -14,7 +14,7 @@ from tests.desk import circumstances
 from tests.house import INVENTORY, eventually, house
 from tmf_apis.engine import CONTRACTS, Engine
 from tmf_apis.errors import Conflict
-from tmf_apis.fulfilment.listening import Listening
+from tmf_apis.fulfilment.execution.listening import Listening
 from tmf_apis.network import fallout
 from tmf_apis.network.reach import Outside, Reach
 from tmf_apis.reconciliation.schedule import Schedule, tenants

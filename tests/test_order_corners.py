@@ -14,8 +14,8 @@ from tests.executing import Execution, item
 from tests.test_execution import on, waiting
 from tmf_apis.errors import Unavailable
 from tmf_apis.events.envelope import Audience
-from tmf_apis.fulfilment import mistakes
-from tmf_apis.fulfilment.steps import Part
+from tmf_apis.fulfilment.execution import mistakes
+from tmf_apis.fulfilment.execution.steps import Part
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.rest.idempotency import Idempotency
 from tmf_apis.rest.schemas import Schemas

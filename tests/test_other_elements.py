@@ -14,7 +14,7 @@ from tests.catalogue import characteristic, product_specification, resource, ser
 from tests.executing import WRITTEN, Execution, item
 from tmf_apis.fulfilment.characteristics import of_resource
 from tmf_apis.fulfilment.elements import gateways, target_of
-from tmf_apis.fulfilment.ports import service_of
+from tmf_apis.fulfilment.reservation.ports import service_of
 from tmf_apis.network.targets import Place
 from tmf_apis.reconciliation.audit import Audit
 from tmf_apis.reconciliation.discovery import Candidate, Discovery

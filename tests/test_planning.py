@@ -20,8 +20,8 @@ from tests.catalogue import (
     resource,
     service,
 )
-from tmf_apis.fulfilment.offers import Running, RunningService
-from tmf_apis.fulfilment.planning import plan
+from tmf_apis.fulfilment.design.offers import Running, RunningService
+from tmf_apis.fulfilment.design.planning import plan
 from tmf_apis.fulfilment.values import OrderKey
 
 KEY = OrderKey("default", "o-1")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmf_apis.fulfilment import pools, shares
-from tmf_apis.fulfilment.holdings import Claim
-from tmf_apis.fulfilment.shares import Draw
+from tmf_apis.fulfilment.reservation import pools, shares
+from tmf_apis.fulfilment.reservation.holdings import Claim
+from tmf_apis.fulfilment.reservation.shares import Draw
 from tmf_apis.fulfilment.values import Refused
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 
 from tmf_apis.engine import CONTRACTS, Engine
-from tmf_apis.fulfilment.remembering import Catalogues
-from tmf_apis.fulfilment.searching import candidates, shared
-from tmf_apis.fulfilment.shelves import for_offerings as read
+from tmf_apis.fulfilment.design.remembering import Catalogues
+from tmf_apis.fulfilment.design.shelves import for_offerings as read
+from tmf_apis.fulfilment.reservation.searching import candidates, shared
 from tmf_apis.fulfilment.values import Need
 from tmf_apis.rest.contracts import load
 from tmf_apis.rest.desk import Desks

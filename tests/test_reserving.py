@@ -9,8 +9,9 @@ from datetime import timedelta
 import pytest
 
 from tmf_apis.engine import CONTRACTS, Engine
-from tmf_apis.fulfilment import holdings, qualifying, reserving, shares
-from tmf_apis.fulfilment.ports import holder_of, service_of
+from tmf_apis.fulfilment import qualifying
+from tmf_apis.fulfilment.reservation import holdings, reserving, shares
+from tmf_apis.fulfilment.reservation.ports import holder_of, service_of
 from tmf_apis.fulfilment.values import Need, OrderKey, Refused, Task
 from tmf_apis.rest.contracts import load
 from tmf_apis.rest.desk import Desks

@@ -28,7 +28,7 @@ from tests.house import (
     house,
 )
 from tmf_apis.engine import CONTRACTS, Engine
-from tmf_apis.fulfilment.workflow import OrderWorkflow
+from tmf_apis.fulfilment.execution.workflow import OrderWorkflow
 from tmf_apis.reconciliation.discovery import register
 from tmf_apis.rest.contracts import load
 from tmf_apis.rest.desk import Desks

@@ -30,12 +30,13 @@ from tmf_apis.errors import NotFound, TmfError
 from tmf_apis.events import worker
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.relay import Application, Listener
-from tmf_apis.fulfilment import kinds, reserving
-from tmf_apis.fulfilment.assembling import Fulfilment
+from tmf_apis.fulfilment import kinds
 from tmf_apis.fulfilment.characteristics import of_resource
-from tmf_apis.fulfilment.listening import Listening
-from tmf_apis.fulfilment.ports import ADDRESS
-from tmf_apis.fulfilment.workflow import OrderWorkflow
+from tmf_apis.fulfilment.execution.assembling import Fulfilment
+from tmf_apis.fulfilment.execution.listening import Listening
+from tmf_apis.fulfilment.execution.workflow import OrderWorkflow
+from tmf_apis.fulfilment.reservation import reserving
+from tmf_apis.fulfilment.reservation.ports import ADDRESS
 from tmf_apis.reconciliation import tasks as reconciliation
 from tmf_apis.reconciliation.schedule import Schedule, tenants
 from tmf_apis.rest.contracts import load

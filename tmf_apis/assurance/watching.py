@@ -12,7 +12,7 @@ from tmf_apis.assurance.network import Element
 from tmf_apis.assurance.problems import REPORTER, Subject, record
 from tmf_apis.assurance.rules import RULES, AlarmFacts, Effect, of_condition, of_silence
 from tmf_apis.fulfilment.elements import ports_of
-from tmf_apis.fulfilment.ports import PORT, service_of, usage
+from tmf_apis.fulfilment.reservation.ports import PORT, service_of, usage
 from tmf_apis.rest.desk import Desks
 from tmf_apis.rest.law import Desk, Resource
 from tmf_apis.store.connection import Documents, translated

@@ -12,7 +12,7 @@ from tmf_apis.assurance.watching import PROBLEMS
 from tmf_apis.capacity import rules
 from tmf_apis.capacity.figures import Figure, Figures
 from tmf_apis.errors import NotFound
-from tmf_apis.fulfilment.ports import service_of
+from tmf_apis.fulfilment.reservation.ports import service_of
 from tmf_apis.rest.desk import Desks
 from tmf_apis.rest.law import Desk, Resource
 from tmf_apis.store.connection import Documents

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from tmf_apis.fulfilment.holdings import UNTIL
+from tmf_apis.fulfilment.reservation.holdings import UNTIL
 from tmf_apis.rest.law import rfc3339
 
 _SERVICE = "serviceId"

@@ -22,11 +22,11 @@ from tmf_apis.capacity.values import (
     Level,
     Thing,
 )
-from tmf_apis.fulfilment import shares
 from tmf_apis.fulfilment.characteristics import objects, of_resource
 from tmf_apis.fulfilment.elements import key_of
-from tmf_apis.fulfilment.pools import FROM, POOL, values_of
-from tmf_apis.fulfilment.ports import ACCESS_PORT, ADDRESS, GATEWAY, PORTS, SWITCH_PORT
+from tmf_apis.fulfilment.reservation import shares
+from tmf_apis.fulfilment.reservation.pools import FROM, POOL, values_of
+from tmf_apis.fulfilment.reservation.ports import ACCESS_PORT, ADDRESS, GATEWAY, PORTS, SWITCH_PORT
 from tmf_apis.inventory.relationships import INSIDE
 from tmf_apis.store.connection import Documents, translated
 from tmf_apis.store.model import GONE

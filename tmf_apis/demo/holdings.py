@@ -14,7 +14,7 @@ from tmf_apis.demo.offers import BY_ID, LINES, Offer
 from tmf_apis.demo.orders import Order, Sale
 from tmf_apis.demo.parts import before
 from tmf_apis.demo.technical import ACCESS, LINE, NAMES, reference
-from tmf_apis.fulfilment.records import ordered
+from tmf_apis.fulfilment.execution.records import ordered
 from tmf_apis.rest.law import Resource
 
 _MEGABIT = 1_000_000

@@ -9,7 +9,7 @@ from typing import Any
 from adapters.errors import Misconfigured
 from adapters.values import Target
 from tmf_apis.fulfilment.characteristics import of_resource
-from tmf_apis.fulfilment.ports import ADDRESS, PORTS, is_on
+from tmf_apis.fulfilment.reservation.ports import ADDRESS, PORTS, is_on
 from tmf_apis.rest.law import Desk, Resource
 
 #: Most elements, and most ports of one.

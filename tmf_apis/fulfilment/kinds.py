@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tmf_apis.fulfilment import planning, servicing, shelves
-from tmf_apis.fulfilment.bookkeeping import Books, ServiceBooks
+from tmf_apis.fulfilment.design import planning, servicing, shelves
+from tmf_apis.fulfilment.execution.bookkeeping import Books, ServiceBooks
 from tmf_apis.fulfilment.values import Design, OrderKey
 from tmf_apis.ordering import actions, forms
 from tmf_apis.ordering.actions import Cancelling

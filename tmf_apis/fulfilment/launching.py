@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from tmf_apis.errors import Conflict
-from tmf_apis.fulfilment import offers, shelves
-from tmf_apis.fulfilment.mapping import Choice
-from tmf_apis.fulfilment.offers import Cookbook, Offer
-from tmf_apis.fulfilment.recipes import Faulty
+from tmf_apis.fulfilment.design import offers, shelves
+from tmf_apis.fulfilment.design.mapping import Choice
+from tmf_apis.fulfilment.design.offers import Cookbook, Offer
+from tmf_apis.fulfilment.design.recipes import Faulty
 from tmf_apis.rest.law import Desk, Law, Resource
 
 log = logging.getLogger(__name__)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tmf_apis.fulfilment import reserving, servicing, shelves
+from tmf_apis.fulfilment.design import servicing, shelves
+from tmf_apis.fulfilment.reservation import reserving
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.rest.law import Desk
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tmf_apis.fulfilment import kinds, reserving
+from tmf_apis.fulfilment import kinds
+from tmf_apis.fulfilment.reservation import reserving
 from tmf_apis.fulfilment.values import Design, ItemPlan, Missing, OrderKey, Taken, Task
 from tmf_apis.rest.law import Desk, Resource
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from adapters.values import Setting
 from tmf_apis.errors import Conflict, NotFound
-from tmf_apis.fulfilment import holdings
 from tmf_apis.fulfilment.characteristics import objects
 from tmf_apis.fulfilment.elements import ports_of
-from tmf_apis.fulfilment.holdings import Use
-from tmf_apis.fulfilment.ports import holder_of
+from tmf_apis.fulfilment.reservation import holdings
+from tmf_apis.fulfilment.reservation.holdings import Use
+from tmf_apis.fulfilment.reservation.ports import holder_of
 from tmf_apis.fulfilment.values import Refused, Usage
 from tmf_apis.reconciliation import merging
 from tmf_apis.reconciliation.comparing import DOUBT, GONE, MISSING, PORT, SETTING, Difference

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from adapters.values import Setting
-from tmf_apis.fulfilment import holdings
 from tmf_apis.fulfilment.characteristics import of_resource
 from tmf_apis.fulfilment.elements import key_of
-from tmf_apis.fulfilment.ports import (
+from tmf_apis.fulfilment.reservation import holdings
+from tmf_apis.fulfilment.reservation.ports import (
     HOLDER,
     PORTS,
     SERVICE,

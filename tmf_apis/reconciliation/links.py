@@ -13,7 +13,7 @@ from typing import Any
 
 from tmf_apis.errors import Conflict, NotFound
 from tmf_apis.fulfilment.characteristics import objects, of_resource
-from tmf_apis.fulfilment.ports import PORTS, is_on
+from tmf_apis.fulfilment.reservation.ports import PORTS, is_on
 from tmf_apis.reconciliation.merging import MISSING, NEIGHBOUR, reference
 from tmf_apis.rest.law import Desk, Resource
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from adapters.values import Component, Neighbour, Port
 from tmf_apis.fulfilment.characteristics import objects, of_resource, with_values
-from tmf_apis.fulfilment.ports import (
+from tmf_apis.fulfilment.reservation.ports import (
     FREE,
     PORT,
     is_on,

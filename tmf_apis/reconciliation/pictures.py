@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from adapters.base import Adapter
 from adapters.values import Component, Facts, Inventory, Neighbour, Port, Target
-from tmf_apis.fulfilment.ports import ACCESS_PORT, GATEWAY
+from tmf_apis.fulfilment.reservation.ports import ACCESS_PORT, GATEWAY
 
 #: Most ports and most other parts of one element, and the longest name of anything.
 PORTS, PARTS, LONGEST = 4096, 4096, 255

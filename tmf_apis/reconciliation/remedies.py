@@ -18,9 +18,9 @@ from adapters.errors import ElementError, PartiallyApplied
 from adapters.values import Intent, Verdict
 from tmf_apis.elements.connections import Connections
 from tmf_apis.errors import Conflict, NotFound, TmfError
-from tmf_apis.fulfilment import holdings
 from tmf_apis.fulfilment.elements import key_of, ports_of, target_of
-from tmf_apis.fulfilment.holdings import Claim
+from tmf_apis.fulfilment.reservation import holdings
+from tmf_apis.fulfilment.reservation.holdings import Claim
 from tmf_apis.fulfilment.values import Refused
 from tmf_apis.reconciliation.accepting import accept
 from tmf_apis.reconciliation.audit import Audit

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pymongo.errors import PyMongoError
 
 from tmf_apis.errors import Conflict, NotFound, TmfError
-from tmf_apis.fulfilment.ports import ADDRESS
+from tmf_apis.fulfilment.reservation.ports import ADDRESS
 from tmf_apis.rest.desk import Desks
 from tmf_apis.rest.law import Resource, rfc3339
 from tmf_apis.store.connection import Documents, translated

@@ -13,8 +13,8 @@ from adapters.values import Component
 from tmf_apis.errors import NotFound
 from tmf_apis.fulfilment.characteristics import of_resource
 from tmf_apis.fulfilment.elements import ports_of
-from tmf_apis.fulfilment.ports import PORTS as PORT_CATEGORIES
-from tmf_apis.fulfilment.ports import is_on
+from tmf_apis.fulfilment.reservation.ports import PORTS as PORT_CATEGORIES
+from tmf_apis.fulfilment.reservation.ports import is_on
 from tmf_apis.reconciliation import merging
 from tmf_apis.reconciliation.matching import Elements, fixed_id, new_id
 from tmf_apis.reconciliation.pictures import PARTS, Picture

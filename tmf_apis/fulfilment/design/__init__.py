@@ -1,0 +1,1 @@
+"""From an order and the catalogues to a graph of tasks: pure but for ``shelves``."""

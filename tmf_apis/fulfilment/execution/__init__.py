@@ -1,0 +1,1 @@
+"""Carrying a design out on the network, step by step, and taking it back."""

@@ -1,0 +1,124 @@
+"""What an order's workflow is told of: new orders, cancellations, changes, people's decisions."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from tmf_apis.errors import NotFound
+from tmf_apis.events.outbox import PendingEvent
+from tmf_apis.fulfilment import kinds
+from tmf_apis.fulfilment.execution.cancelling import settle
+from tmf_apis.fulfilment.execution.journal import Journal
+from tmf_apis.fulfilment.execution.orders import OPEN
+from tmf_apis.fulfilment.execution.workflow import OrderWorkflow, workflow_id
+from tmf_apis.fulfilment.values import OrderKey
+from tmf_apis.rest.desk import Desks
+from tmf_apis.rest.periods import moment
+
+
+class Workflows(Protocol):
+    """Begins workflows and tells them something."""
+
+    def begin(self, workflow: Any, argument: object, id: str) -> None:  # noqa: ANN401
+        """Begin one, unless it is running."""
+
+    def signal(self, id: str, signal: Any, *arguments: object) -> bool:  # noqa: ANN401
+        """Tell a running one something; return whether it is running."""
+
+
+class Listening:
+    """Listeners for the relay; each may be called again with the same event."""
+
+    def __init__(self, desks: Desks, journal: Journal, workflows: Workflows) -> None:
+        self._desks = desks
+        self._journal = journal
+        self._workflows = workflows
+
+    @property
+    def listeners(self) -> Mapping[str, Callable[[PendingEvent], None]]:
+        """What is called with the events of which kind."""
+        return {
+            **dict.fromkeys(kinds.KINDS, self.order),
+            **dict.fromkeys(kinds.CANCELLED_BY, self.cancellation),
+            "FalloutTask": self.decision,
+        }
+
+    def resume(self) -> int:
+        """Go on with every order that was taken up and has not ended; return how many there are.
+
+        Where Temporal remembers them this does nothing: they are running. Where it has lost its
+        memory, the journal has it.
+
+        Raises:
+            Unavailable: Database or Temporal do not answer; safe to repeat.
+        """
+        found = self._journal.open()
+        for key in found:
+            self._begin(key)
+        return len(found)
+
+    def order(self, event: PendingEvent) -> None:
+        """Begin to work on an order that is new, or go on with one that its customer changed.
+
+        Most events are of what the workflow itself has written; they cost a look at the journal.
+        """
+        what, body = event["what"], event["body"]
+        key = OrderKey(event["tenant"], event["resource"], event["kind"])
+        state = body.get("state")
+        if what == "Create" and state == "acknowledged":  # another one is somebody else's work
+            self._begin(key)
+        elif what == "StateChange" and state in OPEN:
+            self._go_on(key)
+        elif what == "AttributeValueChange" and self._is_amended(key, body):
+            self._tell(key)
+
+    def _go_on(self, key: OrderKey) -> None:
+        head = self._journal.head(key)
+        if head is None:
+            self._begin(key)
+        elif head.get("held"):
+            self._tell(key)
+
+    def _is_amended(self, key: OrderKey, order: Mapping[str, Any]) -> bool:
+        """Return whether a date that the workflow waits for may have been changed."""
+        if order.get("state") == "acknowledged":
+            return bool(order.get("requestedStartDate"))
+        if not (due := order.get("requestedCompletionDate")):
+            return False
+        head = self._journal.head(key)
+        return head is not None and "ended" not in head and head.get("due") != moment(due)
+
+    def cancellation(self, event: PendingEvent) -> None:
+        """Tell an order's workflow that its customer does not want it any more."""
+        task = self._now(event)
+        if event["what"] != "Create" or task.get("state") not in {"acknowledged", "inProgress"}:
+            return
+        kind = kinds.CANCELLED_BY[event["kind"]]
+        order = str((task.get(kind.form.reference) or {}).get("id"))
+        key = OrderKey(event["tenant"], order, kind.form.kind)
+        id = event["resource"]
+        if not self._workflows.signal(workflow_id(key), OrderWorkflow.cancel, id):
+            settle(self._desks.staff(event["tenant"]), kind, id)
+
+    def decision(self, event: PendingEvent) -> None:
+        """Tell an order's workflow that a person has decided."""
+        order = event["body"].get("order")
+        if event["what"] == "StateChange" and isinstance(order, dict) and order.get("id"):
+            kind = str(order.get("@referredType") or "ProductOrder")
+            self._tell(OrderKey(event["tenant"], str(order["id"]), kind))
+
+    def _begin(self, key: OrderKey) -> None:
+        try:
+            state = self._desks.staff(key.tenant).get(key.kind, key.order).get("state")
+        except NotFound:
+            return
+        if state in OPEN:
+            self._workflows.begin(OrderWorkflow.run, key, workflow_id(key))
+
+    def _tell(self, key: OrderKey) -> None:
+        self._workflows.signal(workflow_id(key), OrderWorkflow.look)
+
+    def _now(self, event: PendingEvent) -> Mapping[str, Any]:
+        try:
+            return self._desks.staff(event["tenant"]).get(event["kind"], event["resource"])
+        except NotFound:
+            return {}

@@ -1,0 +1,1 @@
+"""Finding and holding what tasks need: ports, numbers, addresses, shares of uplinks."""
