@@ -20,7 +20,7 @@ ALARM_TASKS = {
 WORKED = {
     *("ImportJob", "ExportJob", "ServiceImportJob", "ServiceExportJob"),
     *("ResourceImportJob", "ResourceExportJob"),
-    *("NetworkDiscovery", "NetworkAudit", "ResolveDifference"),
+    *("NetworkDiscovery", "NetworkAudit", "ResolveDifference", "CustomerBillOnDemand"),
 }
 #: Kinds that are like another in everything that the tests of all collections look at.
 ALIKE = {

@@ -70,6 +70,7 @@ def authenticated_server(tmp_path_factory):
         tmp_path_factory.mktemp("closed") / "data",
         TMF_AUTH="on",
         TMF_CALLBACK_LOOPBACK="true",
+        TMF_DISCOVERY_NETWORKS="127.0.0.0/8",
     )
     try:
         yield served.start()

@@ -188,7 +188,8 @@ class House:
         os.kill(pid, signal.SIGKILL)
 
     def worker_log(self):
-        return (self.folder / "worker.log").read_text()
+        file = self.folder / "worker.log"
+        return file.read_text() if file.exists() else ""
 
 
 @contextmanager

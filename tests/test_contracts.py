@@ -56,19 +56,21 @@ MANDATORY = re.compile(r"\S* required \S+")
 ENTITY_MVO = ({" allOf #Extensible"}, {" allOf #Extensible_MVO"})
 URI = "@schemaLocation: string/uri"
 EXTENSIBLE = {"@type: string", "@baseType: string", "@schemaLocation: string"}
+
+
 #: What an order that is only tried is answered with.
-DRY_RUN = (
-    set(),
-    {"answer 200", "200 application/json: #ProductOrder"},
-)
+def dry_run(order):
+    return set(), {"answer 200", f"200 application/json: #{order}"}
+
+
 #: Schemas and bodies that are read in another way than published: what is missing, what is added.
 READINGS = {
     ("TMF620-v5", "Entity_MVO"): ENTITY_MVO,
     ("TMF622-v5", "Entity_MVO"): ENTITY_MVO,
     ("TMF678-v5", "Entity_MVO"): ENTITY_MVO,
-    ("TMF622-v4", "POST /productOrder"): DRY_RUN,
-    ("TMF622-v5", "POST /productOrder"): DRY_RUN,
-    ("TMF641-v4", "POST /serviceOrder"): DRY_RUN,
+    ("TMF622-v4", "POST /productOrder"): dry_run("ProductOrder"),
+    ("TMF622-v5", "POST /productOrder"): dry_run("ProductOrder"),
+    ("TMF641-v4", "POST /serviceOrder"): dry_run("ServiceOrder"),
     **{
         ("TMF637-v4", name): (set(), {"@type: string", "@baseType: string", URI})
         for name in ("Product", "Product_Create", "Product_Update")

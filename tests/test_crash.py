@@ -14,6 +14,8 @@ import pytest
 from pymongo import MongoClient
 
 from tests.running import Served, free_port
+from tmf_apis.serving import Server
+from tmf_apis.settings import Settings
 from tmf_apis.store.embedded import Mongod
 
 CATEGORY = "/tmf-api/productCatalogManagement/v5/category"
@@ -295,3 +297,13 @@ def test_two_servers_on_one_data_directory_serve_the_same(crashing):
             assert other.get(f"{CATEGORY}/{made['id']}").json()["name"] == "changed"
     finally:
         second.stop()
+
+
+def test_a_signal_is_heard_whatever_the_server_is_doing_at_that_moment(tmp_path):
+    server = Server(Settings(data_dir=tmp_path), host="127.0.0.1", port=0)
+    with server._stopping._cond:  # where the main thread is whenever it begins or ends to wait
+        handling = threading.Thread(target=server._signalled, args=(signal.SIGTERM, None))
+        handling.start()
+        handling.join(5)
+        assert not handling.is_alive()
+    assert server._ending()

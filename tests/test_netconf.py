@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import statistics
 import time
 from dataclasses import replace
@@ -335,8 +336,10 @@ async def test_an_ok_that_did_nothing_is_noticed(lab, element, slow):
 async def test_a_server_that_dies_in_the_middle_is_unreachable_and_then_done_again(lab, element):
     await provide(element, SLOW)
     plan = await element.plan(FAST)
+    for process in lab._running:
+        process.send_signal(signal.SIGSTOP)  # it is asked, and dies before it has done all
     changing = asyncio.create_task(element.apply(plan))
-    await asyncio.sleep(0.004)
+    await asyncio.sleep(0.1)
     await asyncio.to_thread(lab.stop)
     with pytest.raises(Unreachable) as caught:
         await changing

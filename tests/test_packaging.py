@@ -74,7 +74,7 @@ def installed(wheel, tmp_path_factory):
 def test_the_wheel_has_every_file_of_the_source(wheel, name):
     with zipfile.ZipFile(wheel) as archive:
         packed = set(archive.namelist())
-    kept = {".py", ".yaml", ".json", ".html", ".css", ".js", ".svg", ".typed"}
+    kept = {".py", ".yaml", ".json", ".html", ".css", ".js", ".svg", ".typed", ".yang"}
     files = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / name).rglob("*")

@@ -91,6 +91,7 @@ class Server:
         self._temporal = None if settings.temporal_address else Temporal(self.settings)
         self._worker = Child("worker", settings.data_dir / "worker.log") if worker else None
         self._stopping = threading.Event()
+        self._told = False
         self._application: Application | None = None
         self._http: uvicorn.Server | None = None
         self._listener: threading.Thread | None = None
@@ -124,7 +125,8 @@ class Server:
         return 1 if self._failed else 0
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        self._stopping.set()
+        # Not the event: the main thread may hold its lock at this moment, and would for ever.
+        self._told = True
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[socket.socket]:
@@ -219,7 +221,7 @@ class Server:
         return None
 
     def _supervise(self, opening: threading.Thread) -> None:
-        while not self._stopping.is_set() and (opening.is_alive() or self._listens()):
+        while not self._ending() and (opening.is_alive() or self._listens()):
             for owned in self._children:
                 self._watch(owned)
             if self._worker and self._application and not self._application.waiting_for:
@@ -231,6 +233,9 @@ class Server:
             self._http.should_exit = True
         if self._listener:
             self._listener.join(_GRACE + 5)
+
+    def _ending(self) -> bool:
+        return self._told or self._stopping.is_set()
 
     def _listens(self) -> bool:
         return self._listener is not None and self._listener.is_alive()
