@@ -1,5 +1,7 @@
 """What is wrong with catalogue data is said when an offering is launched, all of it."""
 
+import logging
+
 import pytest
 
 from tests.catalogue import (
@@ -146,6 +148,7 @@ def test_a_service_that_is_nothing_is_refused():
 
 
 def test_only_a_launch_is_looked_at_and_a_setting_makes_it_a_warning(caplog):
+    caplog.set_level(logging.WARNING, launching.__name__)
     desk = stored(services=[INTERNET])
     law = launching.guarded(Law(), strict=True)
     designed = {**offering(), "lifecycleStatus": "In design"}

@@ -166,10 +166,10 @@ def test_a_network_that_is_none_is_told_by_its_setting():
 def test_a_discovery_where_none_is_permitted_is_refused(authenticated_server, tenant):
     path = f"/tmf-api{NETWORK}/networkDiscovery"
     with authenticated_server.client(authenticated_server.token(tenant=tenant)) as staff:
-        body = {"@type": "NetworkDiscovery", "target": ["127.0.0.1:1"]}
+        body = {"@type": "NetworkDiscovery", "target": ["192.0.2.1:1"]}
         answer = staff.post(path, json=body)
         assert answer.status_code == 403
-        assert "127.0.0.1:1" in answer.json()["message"]
+        assert "192.0.2.1:1" in answer.json()["message"]
         assert staff.post(path, json={"@type": "NetworkDiscovery"}).status_code == 201
 
 
