@@ -506,8 +506,10 @@ def test_a_start_in_the_future_is_waited_for(it, fibre):
     work = it.accept(key)
     assert 3500 < work.wait <= 3600
     assert it.order(key)["state"] == "acknowledged"
+    assert key in it.fulfilment.journal.open()
     it.change("ProductOrder", key.order, requestedStartDate="2026-01-01T00:00:00.000Z")
     assert it.run(key)["state"] == "completed"
+    assert key not in it.fulfilment.journal.open()
     it.agrees()
 
 

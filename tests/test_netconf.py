@@ -7,11 +7,13 @@ import shutil
 import signal
 import statistics
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 from netconf_client.error import RpcError
 from netconf_client.ncclient import Manager
+from netconf_client.rpc import make_rpc
 from netconf_client.session import Session as Library
 
 from adapters import base, effect, mib
@@ -27,6 +29,7 @@ from adapters.errors import (
 from adapters.lab.netconf import NetconfLab, missing
 from adapters.netconf import NetconfElement
 from adapters.netconf.faults import CONFIG_CHANGE
+from adapters.netconf.wire import Wire
 from adapters.registry import find
 from adapters.testing import MBIT, AdapterContract, provide
 from adapters.values import Intent
@@ -115,10 +118,23 @@ class Pipe:
         os.waitpid(self._process, 0)
 
 
+NOTHING = make_rpc('<get><filter type="subtree"/></get>', "nothing")
+
+
+def session_of(lab, user):
+    """A session from the machine itself; requests that come with the hello are lost, so none do."""
+    session = Library(Pipe(lab, user))
+    with suppress(TimeoutError):
+        session.send_rpc(NOTHING).result(1)
+        return session
+    session.send_rpc(NOTHING).result(10)
+    return session
+
+
 @pytest.fixture
 def engineer(lab):
     """Somebody else's session."""
-    session = Library(Pipe(lab, "engineer"))
+    session = session_of(lab, "engineer")
     yield Manager(session, timeout=10)
     session.close()
 
@@ -366,6 +382,22 @@ async def test_a_session_is_shared_and_kept_until_it_is_idle(lab, element):
         assert await three._session() is first
     await asyncio.sleep(0.4)
     assert first.lost
+
+
+async def test_a_request_that_the_server_reads_together_with_the_hello_is_answered(
+    lab, monkeypatch
+):
+    held, whole = [], Wire.sendall
+
+    def together(wire, octets):
+        held.append(octets)
+        if len(held) > 1:
+            whole(wire, b"".join(held))
+            monkeypatch.setattr(Wire, "sendall", whole)
+
+    monkeypatch.setattr(Wire, "sendall", together)
+    async with opened(lab, timeout="7", idle="0") as hasty:
+        assert (await hasty.probe()).software.startswith("netconfd")
 
 
 async def test_a_host_that_is_not_the_one_we_know_gets_no_password(lab):

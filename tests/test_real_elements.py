@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 
 import pytest
 from netconf_client.ncclient import Manager
-from netconf_client.session import Session as Library
 
 from adapters import registry
 from adapters.credentials import Credentials
@@ -19,7 +18,7 @@ from adapters.lab.netconf import NetconfLab, missing
 from adapters.lab.network import LabError, run
 from adapters.testing import MBIT
 from tests.executing import Execution, item
-from tests.test_netconf import Pipe
+from tests.test_netconf import session_of
 from tmf_apis.fulfilment.characteristics import with_values
 from tmf_apis.reconciliation.discovery import register
 from tmf_apis.settings import Settings
@@ -112,7 +111,7 @@ def fibre(it):
 @pytest.fixture
 def engineer(lab):
     """Somebody else's session."""
-    session = Library(Pipe(lab, "engineer"))
+    session = session_of(lab, "engineer")
     yield Manager(session, timeout=10)
     session.close()
 
@@ -139,7 +138,7 @@ def message(order):
 def add(it, fibre, lab):
     """Order a service on sub1 and return its product id."""
     order = it.run(it.post(item(offering=fibre, port=f"{lab.name} sub1")))
-    assert order["state"] == "completed", order
+    assert order["state"] == "completed", message(order)
     return order["productOrderItem"][0]["product"]["id"]
 
 

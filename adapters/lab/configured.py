@@ -1,16 +1,18 @@
 """The forwarding plane of the NETCONF gateway: makes of its running configuration what tc does.
 
 netconfd keeps configuration and does nothing with it. This process asks for notifications, reads
-the services whenever something has happened, and shapes the ports. It speaks NETCONF 1.0 to the
-server's own subsystem through a pipe and needs nothing but the standard library.
+the services whenever something has happened or a second has passed, and shapes the ports. It
+speaks NETCONF 1.0 to the server's own subsystem through a pipe and needs nothing but the standard
+library. A file beside the server's socket, ``followed()``, says that it has begun.
 
 Source: RFC 6242, section 4.3 (end-of-message framing).
 """
 
 import os
+import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from adapters.lab.agent import divert, mirror, ports, run, shape
@@ -28,63 +30,71 @@ READ = (
     f'<services xmlns="{SPACE}"/></filter></get-config>'
 )
 
+NUDGE = f'<rpc xmlns="{BASE}" message-id="0"><get><filter type="subtree"/></get></rpc>'
+#: Seconds until it looks without having been told.
+LOOK = 1.0
+
 Wanted = tuple[int, int, bool]  # downstream and upstream in kbit/s, switched on
 FREE: Wanted = (0, 0, True)
 
 
+def followed(socket: str) -> Path:
+    """Return the file that says that the server behind a socket is followed."""
+    return Path(f"{socket}.followed")
+
+
 class Server:
-    """A session with the server in the same namespace."""
+    """A session with the server in the same namespace.
+
+    Raises:
+        EOFError: The server has gone; so does every method that talks to it.
+    """
 
     def __init__(self, socket: str, user: str) -> None:
-        self._process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603
             ("/usr/sbin/netconf-subsystem", f"--ncxserver-sockname=830@{socket}"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={"USER": user, "SSH_CONNECTION": "127.0.0.1 1 127.0.0.1 830", "HOME": "/"},
         )
-        self._messages = self._receive()
-        self._send(HELLO)
-        self.take()
-
-    def _send(self, text: str) -> None:
-        if self._process.stdin is None:
+        if process.stdin is None or process.stdout is None:
             raise EOFError
-        self._process.stdin.write(text.encode() + END)
-        self._process.stdin.flush()
+        self._to, self._from = process.stdin.fileno(), process.stdout.fileno()
+        self._process = process
+        self._received = b""
+        self._send(HELLO)
+        self._take()
 
-    def _receive(self) -> Iterator[bytes]:
-        left = b""
-        while self._process.stdout is not None:
-            piece = os.read(self._process.stdout.fileno(), 65536)
-            if not piece:
-                return
-            *whole, left = (left + piece).split(END)
-            yield from whole
-
-    def take(self) -> ET.Element:
-        """Return the next message.
-
-        Raises:
-            StopIteration: The server has gone.
-        """
-        return ET.fromstring(next(self._messages))  # noqa: S314 - our own server
+    def wait(self) -> bool:
+        """Wait until the server has something to say, for LOOK seconds; return whether it has."""
+        return END in self._received or bool(select.select([self._from], [], [], LOOK)[0])
 
     def call(self, body: str) -> tuple[ET.Element, bool]:
         """Return the reply to a request, and whether notifications came before it."""
         self._send(f'<rpc xmlns="{BASE}" message-id="1">{body}</rpc>')
         news = False
-        while (message := self.take()).tag != f"{{{BASE}}}rpc-reply":
-            news = True
-        return message, news
+        while True:
+            while not self.wait():
+                self._send(NUDGE)  # netconfd leaves a request that came with the hello lying
+            message = self._take()
+            if message.get("message-id") == "1":
+                return message, news
+            news = news or message.tag != f"{{{BASE}}}rpc-reply"
 
-    def close(self) -> None:
-        """End the session."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        self._process.terminate()
-        self._process.wait(5)
+    def _send(self, text: str) -> None:
+        try:
+            os.write(self._to, text.encode() + END)
+        except BrokenPipeError as error:
+            raise EOFError from error
+
+    def _take(self) -> ET.Element:
+        while END not in self._received:
+            piece = os.read(self._from, 65536)
+            if not piece:
+                raise EOFError
+            self._received += piece
+        message, _, self._received = self._received.partition(END)
+        return ET.fromstring(message)  # noqa: S314 - our own server
 
 
 def wanted(reply: ET.Element) -> dict[str, Wanted]:
@@ -118,7 +128,11 @@ def clear(port: str) -> None:
 
 
 def main(socket: str) -> None:
-    """Follow the server until it ends."""
+    """Follow the server until it ends.
+
+    Raises:
+        EOFError: It has.
+    """
     for port in ports().values():
         clear(port)
     server = Server(socket, "agent")
@@ -129,14 +143,20 @@ def main(socket: str) -> None:
         target = wanted(reply)
         for port in ports().values():
             before, after = done.get(port, FREE), target.get(port, FREE)
-            make(port, before, after)
-            done[port] = after
+            try:
+                make(port, before, after)
+                done[port] = after
+            except (subprocess.CalledProcessError, OSError) as error:
+                sys.stderr.write(f"{error}\n")
+                clear(port)
+                done[port] = FREE
+        followed(socket).touch()
         if not news:
-            server.take()
+            server.wait()
 
 
 if __name__ == "__main__":
     try:
         main(sys.argv[1])
-    except StopIteration:
+    except EOFError:
         sys.exit(0)

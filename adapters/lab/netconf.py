@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from adapters.lab.configured import followed
 from adapters.lab.network import PATH, LabError, Site, available, run, sweep
 from adapters.values import Target
 
@@ -160,6 +161,7 @@ class NetconfLab:
             LabError: They do not get ready.
         """
         files = self.site.files
+        followed(str(self.socket)).unlink(missing_ok=True)
         self.socket.unlink(missing_ok=True)
         self._spawn(
             "netconfd", f"--startup={files}/startup-cfg.xml", "--port=830",
@@ -169,10 +171,11 @@ class NetconfLab:
             f"--ncxserver-sockname={self.socket}", f"--log={files}/netconfd.log",
             "--log-level=info",
         )  # fmt: skip
-        self._await(self.socket.exists, "netconfd.log")
+        self._await(self._listens, "netconfd.log")
         root = str(HERE.parent.parent)
         self._spawn(sys.executable, "-S", "-m", "adapters.lab.configured", str(self.socket),
                     PYTHONPATH=root)  # fmt: skip
+        self._await(followed(str(self.socket)).exists, "errors.log")
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         self._spawn("/usr/sbin/sshd", "-D", "-f", f"{files}/sshd_config", "-E", f"{files}/sshd.log")
         self._await(self._answers, "sshd.log")
@@ -208,6 +211,12 @@ class NetconfLab:
                 said = file.read_text("utf-8", "replace")[-500:] if file.exists() else "nothing"
                 raise LabError(f"{log.removesuffix('.log')} does not get ready; it said: {said}")
             time.sleep(0.02)
+
+    def _listens(self) -> bool:
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as session:
+            session.connect(str(self.socket))
+            return True
+        return False
 
     def _answers(self) -> bool:
         with suppress(OSError):

@@ -26,6 +26,9 @@ PERSIST = "urn:ietf:params:netconf:capability:confirmed-commit:1.1"
 NOTIFICATION = "urn:ietf:params:netconf:capability:notification:"
 #: Notifications that wait for us; what is beyond is found by looking.
 QUEUE = 1000
+#: Seconds after which a server is helped to see the first request; netconfd (2.13) leaves one that
+#: it reads together with the hello lying until another one comes.
+NUDGE = 1.0
 #: Sessions that are opened or written to at the same moment.
 THREADS = 32
 
@@ -50,6 +53,7 @@ class Session:
         self.number = int(link.session_id)
         self.capabilities: tuple[str, ...] = tuple(filter(None, link.server_capabilities))
         self._link, self._timeout = link, timeout
+        self._heard = False
 
     @property
     def lost(self) -> bool:
@@ -113,10 +117,15 @@ class Session:
             self._link.close()  # it ended before the library knew of this request
         waiting = asyncio.wrap_future(future)
         waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if not self._heard and not (await asyncio.wait({waiting}, timeout=NUDGE))[0]:
+            nothing = make_rpc('<get><filter type="subtree"/></get>', str(uuid4()))
+            await loop.run_in_executor(_threads(), self._link.send_rpc, nothing)
         try:
             _, reply = await asyncio.shield(waiting)
         except RpcError as error:
             return error.reply_ele
+        finally:
+            self._heard = True
         return reply
 
     async def read(self, operation: str, *filters: str) -> Element:

@@ -1,7 +1,8 @@
 """What fulfilment has done and is about to do, kept beside the resources: plain documents.
 
-The collection ``fulfilment_tasks`` has three sorts of documents (``what``)::
+The collection ``fulfilment_tasks`` has four sorts of documents (``what``)::
 
+    start   in place of the head: an order whose day has not come, or that lets another one go first
     order   the head: how many batches there are, when it was taken up, which products are claimed
     item    what becomes of one item of the order, and whether that goes forward or back
     task    one thing on the network: its state, what is reserved for it, the element's plan
@@ -14,12 +15,13 @@ that never got to the element; ``waiting`` one that waits for a person.
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import ASCENDING, IndexModel, UpdateOne
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from adapters.values import Plan, Transaction
 from tmf_apis.fulfilment.reservation.kept import document, value
@@ -186,20 +188,33 @@ class Journal:
             try:  # in order: the head says that all is there
                 self._tasks.insert_many([*made, head])
             except BulkWriteError:
-                if there := self._tasks.find_one({"_id": of}):  # another was faster
+                there = self._tasks.find_one({"_id": of})
+                if there and there["what"] == "order":  # another was faster
                     return {**there, "fresh": False}
                 self._tasks.delete_many({"of": of})  # half of an attempt that was cut short
-                self._tasks.insert_many([*made, head])
+                self._tasks.insert_many(made)
+                self._tasks.replace_one({"_id": of}, head, upsert=True)
         return {**head, "fresh": True}
 
     def head(self, key: OrderKey) -> Document | None:
         """Return the head of an order; None where it was not taken up."""
         with translated():
-            return self._tasks.find_one({"_id": key.name})
+            return self._tasks.find_one({"_id": key.name, "what": "order"})
+
+    def wait(self, key: OrderKey, until: datetime) -> None:
+        """Remember an order that is not taken up before a time."""
+        whose = {"tenant": key.tenant, "order": key.order, "kind": key.kind}
+        with translated(), suppress(DuplicateKeyError):  # it was taken up
+            self._tasks.replace_one(
+                {"_id": key.name, "what": "start"},
+                {"what": "start", "ended": until, **whose},
+                upsert=True,
+            )
 
     def open(self) -> list[OrderKey]:
-        """Return the orders that were taken up and have not ended."""
-        query = {"what": "order", "ended": {"$exists": False}, "order": {"$exists": True}}
+        """Return the orders that were taken up and have not ended, and those that have waited."""
+        begun = {"what": "order", "ended": {"$exists": False}, "order": {"$exists": True}}
+        query = {"$or": [begun, {"what": "start"}]}
         with translated():
             found = self._tasks.find(query, {"tenant": 1, "order": 1, "kind": 1})
             return [OrderKey(one["tenant"], one["order"], one["kind"]) for one in found]

@@ -43,7 +43,7 @@ class Listening:
         }
 
     def resume(self) -> int:
-        """Go on with every order that was taken up and has not ended; return how many there are.
+        """Go on with every order that the journal has and that has not ended; return their number.
 
         Where Temporal remembers them this does nothing: they are running. Where it has lost its
         memory, the journal has it.
