@@ -6,10 +6,12 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from pymongo import MongoClient
 
+from tests.executing import Execution
 from tests.running import Served
 from tmf_apis.app import CONTRACTS
 from tmf_apis.rest.contracts import load
 from tmf_apis.settings import Settings
+from tmf_apis.store.connection import client as client_of
 from tmf_apis.store.embedded import Mongod
 
 # Machines differ, and so does what else runs on them: no example fails for being slow.
@@ -89,3 +91,30 @@ def api(authenticated_server, tenant):
     """A client that may do everything in a tenant of this test alone."""
     with authenticated_server.client(authenticated_server.token(tenant=tenant)) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def execution(request, tmp_path_factory, mongodb_uri, contracts):
+    """Fulfilment without Temporal, in a database of this module alone."""
+    name = request.module.__name__.rpartition(".")[2]
+    with client_of(Settings(mongodb_database=name), mongodb_uri) as client:
+        client.drop_database(name)
+        with Execution(contracts, client[name], tmp_path_factory.mktemp("execution")) as it:
+            yield it
+        client.drop_database(name)
+
+
+@pytest.fixture
+def it(execution):
+    """An operator with one simulated gateway "gw" and nothing else."""
+    execution.fresh()
+    execution.policy()
+    execution.gw = execution.gateway("gw")
+    yield execution
+    execution.leave()
+
+
+@pytest.fixture
+def fibre(it):
+    """An offering of 100/40 Mbit/s."""
+    return it.offering(100, 40)

@@ -13,45 +13,21 @@ import pytest
 from adapters import mib
 from adapters.simulated import WRONG_VALUE
 from tests.crashing import mortal
-from tests.executing import Execution, item
+from tests.executing import item
 from tests.running import ROOT
+from tests.test_execution import on
 from tmf_apis.errors import Conflict, IllegalTransition
 from tmf_apis.fulfilment.execution.journal import Superseded
 from tmf_apis.fulfilment.execution.steps import Part
-from tmf_apis.settings import Settings
-from tmf_apis.store.connection import client as client_of
 
 MEGABIT = 1000  # in the gateway's unit, kbit/s
 
 
-@pytest.fixture(scope="module")
-def execution(tmp_path_factory, mongodb_uri, contracts):
-    with client_of(Settings(mongodb_database="bad_days"), mongodb_uri) as client:
-        client.drop_database("bad_days")
-        with Execution(contracts, client["bad_days"], tmp_path_factory.mktemp("x")) as it:
-            yield it
-        client.drop_database("bad_days")
-
-
 @pytest.fixture
-def it(execution):
-    """An operator with one gateway "gw" and nothing else."""
-    execution.fresh()
-    execution.policy(fulfilment_patience=20.0)
-    execution.gw = execution.gateway("gw")
-    yield execution
-    execution.leave()
-
-
-@pytest.fixture
-def fibre(it):
-    return it.offering(100, 40)
-
-
-def on(gateway, port):
-    """Return tag and rates in kbit/s of a port."""
-    found = gateway.port(port)
-    return found.tag, found.down, found.up
+def it(it):
+    """The same, patient."""
+    it.policy(fulfilment_patience=20.0)
+    return it
 
 
 def both(it, fibre):
@@ -291,7 +267,7 @@ def test_a_request_to_cancel_that_is_heard_when_all_is_done_holds_nobody_up(it, 
     second = it.post(item("delete", product=product))
     it.accept(first)
     assert it.accept(second).turn
-    assert second in it.fulfilment.journal.open()
+    assert second in it.fulfilment.journal.untaken("ProductOrder")
     requests, tell = [], it.advancing._settling._tell
 
     def late(*given):

@@ -9,23 +9,12 @@ import pytest
 from adapters import mib
 from adapters.simulated import WRONG_VALUE
 from tests.crashing import Killed, mortal
-from tests.executing import FINAL, Execution, item
+from tests.executing import FINAL, item
 from tmf_apis.fulfilment.execution.steps import Part
-from tmf_apis.settings import Settings
-from tmf_apis.store.connection import client as client_of
 
 #: A worker dies after every so manieth write, in each test from another one on; 1: after all.
 EVERY = int(os.environ.get("TEST_EACH_WRITE", "5"))
 SORTS = ("add", "upgrade", "suspend", "move", "delete")
-
-
-@pytest.fixture(scope="module")
-def execution(tmp_path_factory, mongodb_uri, contracts):
-    with client_of(Settings(mongodb_database="each_write"), mongodb_uri) as client:
-        client.drop_database("each_write")
-        with Execution(contracts, client["each_write"], tmp_path_factory.mktemp("x")) as it:
-            yield it
-        client.drop_database("each_write")
 
 
 @pytest.fixture

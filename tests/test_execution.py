@@ -7,37 +7,13 @@ import pytest
 
 from adapters import mib
 from adapters.simulated import WRONG_VALUE
-from tests.executing import Execution, gone, item
+from tests.executing import gone, item
 from tmf_apis.errors import Conflict, InvalidBody
 from tmf_apis.fulfilment.execution import fallout
-from tmf_apis.settings import Settings
-from tmf_apis.store.connection import client as client_of
+from tmf_apis.fulfilment.execution.listening import Listening
+from tmf_apis.rest.desk import Desks
 
 MEGABIT = 1000  # in the gateway's unit, kbit/s
-
-
-@pytest.fixture(scope="module")
-def execution(tmp_path_factory, mongodb_uri, contracts):
-    with client_of(Settings(mongodb_database="execution"), mongodb_uri) as client:
-        client.drop_database("execution")
-        with Execution(contracts, client["execution"], tmp_path_factory.mktemp("x")) as it:
-            yield it
-        client.drop_database("execution")
-
-
-@pytest.fixture
-def it(execution):
-    """An operator with one gateway "gw" and nothing else."""
-    execution.fresh()
-    execution.policy()
-    execution.gw = execution.gateway("gw")
-    yield execution
-    execution.leave()
-
-
-@pytest.fixture
-def fibre(it):
-    return it.offering(100, 40)
 
 
 def on(gateway, port):
@@ -506,11 +482,41 @@ def test_a_start_in_the_future_is_waited_for(it, fibre):
     work = it.accept(key)
     assert 3500 < work.wait <= 3600
     assert it.order(key)["state"] == "acknowledged"
-    assert key in it.fulfilment.journal.open()
+    assert key in it.fulfilment.journal.untaken("ProductOrder")
     it.change("ProductOrder", key.order, requestedStartDate="2026-01-01T00:00:00.000Z")
     assert it.run(key)["state"] == "completed"
-    assert key not in it.fulfilment.journal.open()
+    assert key not in it.fulfilment.journal.untaken("ProductOrder")
     it.agrees()
+
+
+class Remembering:
+    """Workflows that were begun and told of a cancellation."""
+
+    def __init__(self):
+        self.begun, self.cancelled = [], []
+
+    def begin(self, workflow, argument, id):
+        self.begun.append(argument)
+
+    def signal(self, id, signal, *arguments):
+        self.cancelled.append((id, *arguments))
+        return True
+
+
+def test_a_worker_that_starts_begins_what_waits_and_what_is_to_be_cancelled(it, fibre):
+    start = (datetime.now(UTC) + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+    done = it.post(item(offering=fibre, port="gw sub1"))
+    it.run(done)
+    waiting = it.post(item(offering=fibre, port="gw sub2"), requestedStartDate=start)
+    new = it.post(item(offering=fibre, port="gw sub3"))
+    open_ = it.post(item(offering=fibre, port="gw sub4"))
+    it.accept(open_)
+    request = it.cancel(open_)
+    workflows = Remembering()
+    Listening(Desks(it.engine.writes, "test"), it.fulfilment.journal, workflows).resume()
+    mine = [one for one in workflows.begun if one.tenant == it.tenant]
+    assert sorted(mine, key=str) == sorted([waiting, new, open_], key=str)
+    assert (open_.name, request) in workflows.cancelled
 
 
 def test_an_order_that_is_not_done_in_time_says_so(it, fibre):

@@ -10,7 +10,7 @@ from temporalio.testing import ActivityEnvironment
 
 from adapters import mib
 from adapters.simulated import WRONG_VALUE
-from tests.executing import Execution, item
+from tests.executing import item
 from tests.test_execution import on, waiting
 from tmf_apis.errors import Unavailable
 from tmf_apis.events.envelope import Audience
@@ -20,34 +20,8 @@ from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.rest.idempotency import Idempotency
 from tmf_apis.rest.schemas import Schemas
 from tmf_apis.security.identity import Identity
-from tmf_apis.settings import Settings
-from tmf_apis.store.connection import client as client_of
 
 MEGABIT = 1000  # in the gateway's unit, kbit/s
-
-
-@pytest.fixture(scope="module")
-def execution(tmp_path_factory, mongodb_uri, contracts):
-    with client_of(Settings(mongodb_database="corners"), mongodb_uri) as client:
-        client.drop_database("corners")
-        with Execution(contracts, client["corners"], tmp_path_factory.mktemp("x")) as it:
-            yield it
-        client.drop_database("corners")
-
-
-@pytest.fixture
-def it(execution):
-    """An operator with one gateway "gw" and nothing else."""
-    execution.fresh()
-    execution.policy()
-    execution.gw = execution.gateway("gw")
-    yield execution
-    execution.leave()
-
-
-@pytest.fixture
-def fibre(it):
-    return it.offering(100, 40)
 
 
 def until(condition, seconds=10):

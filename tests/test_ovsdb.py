@@ -324,13 +324,13 @@ async def test_a_cut_is_told_within_a_second_and_so_is_its_end(switch, lab):
     watching = asyncio.create_task(watch(switch, seen))
     await asyncio.sleep(0.3)
     assert seen.empty()
-    lab.site.cut("sub1")
+    lab.cut("sub1")
     async with asyncio.timeout(1):
         fault = await seen.get()
     assert (fault.condition, fault.port, fault.active) == (mib.LINK_DOWN, "sub1", True)
     assert fault.attributes == {"tag": "service-1"}
     assert [one.port for one in await switch.active_conditions()] == ["sub1"]
-    lab.site.connect("sub1")
+    lab.mend("sub1")
     async with asyncio.timeout(1):
         assert not (await seen.get()).active
     watching.cancel()
@@ -343,11 +343,11 @@ async def test_what_was_cut_while_the_database_was_away_is_told_afterwards(lab):
         watching = asyncio.create_task(watch(switch, seen))
         await asyncio.sleep(0.3)
         await asyncio.to_thread(lab.stop, "database", signal.SIGKILL)
-        lab.site.cut("sub3")
+        lab.cut("sub3")
         lab.restart_database()
         async with asyncio.timeout(10):
             assert (await seen.get()).port == "sub3"
-        lab.site.connect("sub3")
+        lab.mend("sub3")
         async with asyncio.timeout(10):
             assert not (await seen.get()).active
         watching.cancel()

@@ -9,7 +9,6 @@ from adapters import mib, registry
 from adapters.credentials import Credentials
 from adapters.simulated import WRONG_VALUE
 from adapters.values import Target
-from tests.executing import Execution
 from tests.executing import item as product_item
 from tests.house import Gateway, eventually, house
 from tmf_apis.engine import CONTRACTS, Engine
@@ -225,25 +224,6 @@ def test_what_others_fulfil_stays_as_it_was_placed(web):
 
 
 # Step by step, without a workflow.
-
-
-@pytest.fixture(scope="module")
-def execution(tmp_path_factory, mongodb_uri, contracts):
-    with client_of(Settings(mongodb_database="services_step"), mongodb_uri) as client:
-        client.drop_database("services_step")
-        with Execution(contracts, client["services_step"], tmp_path_factory.mktemp("s")) as it:
-            yield it
-        client.drop_database("services_step")
-
-
-@pytest.fixture
-def it(execution):
-    """An operator with one gateway "gw" and nothing else."""
-    execution.fresh()
-    execution.policy()
-    execution.gw = execution.gateway("gw")
-    yield execution
-    execution.leave()
 
 
 def ordered(it, *items, **more):

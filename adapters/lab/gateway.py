@@ -2,18 +2,16 @@
 
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 from adapters import mib
-from adapters.lab.network import PATH, LabError, Site, sweep
+from adapters.lab.network import PATH, LabError, Site
+from adapters.lab.onsite import OnSite
 from adapters.values import Target
 from adapters.wire import message
 from adapters.wire.message import Pdu, Variable
@@ -50,7 +48,7 @@ pass_persist .{table} {agent}
 """
 
 
-class Lab:
+class Lab(OnSite[Site]):
     """A broadband gateway with customers behind it; a context manager.
 
     Args:
@@ -70,30 +68,12 @@ class Lab:
         version: str = "3",
         inform: bool = False,
     ) -> None:
-        self.name = name
+        super().__init__(name)
         self.version = version
         self._ports, self._trap_port, self._inform = ports, trap_port, inform
         self._words = {word: secrets.token_hex(8) for word in ("auth", "priv", "write", "read")}
         self._words["internal"] = secrets.token_hex(8)
-        self._site: Site | None = None
         self._snmpd: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        return self.up()
-
-    def __exit__(self, *_: object) -> None:
-        self.down()
-
-    @property
-    def site(self) -> Site:
-        """The network, while the lab is up.
-
-        Raises:
-            LabError: It is not.
-        """
-        if self._site is None:
-            raise LabError("the lab is not up")
-        return self._site
 
     @property
     def server_address(self) -> str:
@@ -121,38 +101,15 @@ class Lab:
             f"{self.name}-read": {"community": self._words["read"]},
         }
 
-    def up(self) -> Self:
-        """Make the network and start the gateway; about half a second.
+    def _lay(self, files: Path) -> Site:
+        return Site(self._ports, files)
 
-        Raises:
-            LabError: The machine does not do what the lab needs; nothing is left behind.
-        """
-        sweep()
-        files = Path(tempfile.mkdtemp(prefix="tmflab-"))
-        try:
-            self._site = Site(self._ports, files)
-            self._configure()
-            self.start()
-        except BaseException:
-            self.down()
-            shutil.rmtree(files, ignore_errors=True)
-            raise
-        return self
+    def _begin(self) -> None:
+        self._configure()
+        self.start()
 
-    def down(self) -> None:
-        """Stop the gateway and remove everything; may be called twice."""
+    def _end(self) -> None:
         self.stop()
-        if self._site is not None:
-            self._site.remove()
-            self._site = None
-
-    def cut(self, port: str) -> None:
-        """Cut the cable of a port."""
-        self.site.cut(port)
-
-    def mend(self, port: str) -> None:
-        """Mend the cable of a port."""
-        self.site.connect(port)
 
     def restart(self) -> None:
         """Restart the gateway's management software; it sends a coldStart."""

@@ -8,15 +8,14 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 from adapters.lab.configured import followed
-from adapters.lab.network import PATH, LabError, Site, available, run, sweep
+from adapters.lab.network import PATH, LabError, Site, available, run
+from adapters.lab.onsite import OnSite
 from adapters.values import Target
 
 HERE = Path(__file__).parent
@@ -65,7 +64,7 @@ def missing() -> str | None:
     return None
 
 
-class NetconfLab:
+class NetconfLab(OnSite[Site]):
     """A broadband gateway that speaks NETCONF, with customers behind it; a context manager.
 
     What it is told lasts as long as the lab, restarts of its software included.
@@ -76,27 +75,9 @@ class NetconfLab:
     """
 
     def __init__(self, name: str = "nc-lab", *, ports: int = 2) -> None:
-        self.name = name
+        super().__init__(name)
         self._ports = ports
-        self._site: Site | None = None
         self._running: list[subprocess.Popen[bytes]] = []
-
-    def __enter__(self) -> Self:
-        return self.up()
-
-    def __exit__(self, *_: object) -> None:
-        self.down()
-
-    @property
-    def site(self) -> Site:
-        """The network, while the lab is up.
-
-        Raises:
-            LabError: It is not.
-        """
-        if self._site is None:
-            raise LabError("the lab is not up")
-        return self._site
 
     @property
     def socket(self) -> Path:
@@ -116,38 +97,15 @@ class NetconfLab:
         key = (self.site.files / "user").read_text("utf-8")
         return {self.name: {"user": "root", "private_key": key}}
 
-    def up(self) -> Self:
-        """Make the network and start the gateway; about a second.
+    def _lay(self, files: Path) -> Site:
+        return Site(self._ports, files)
 
-        Raises:
-            LabError: The machine does not do what the lab needs; nothing is left behind.
-        """
-        sweep()
-        files = Path(tempfile.mkdtemp(prefix="tmflab-"))
-        try:
-            self._site = Site(self._ports, files)
-            self._configure()
-            self.start()
-        except BaseException:
-            self.down()
-            shutil.rmtree(files, ignore_errors=True)
-            raise
-        return self
+    def _begin(self) -> None:
+        self._configure()
+        self.start()
 
-    def down(self) -> None:
-        """Stop the gateway and remove everything; may be called twice."""
+    def _end(self) -> None:
         self.stop()
-        if self._site is not None:
-            self._site.remove()
-            self._site = None
-
-    def cut(self, port: str) -> None:
-        """Cut the cable of a port."""
-        self.site.cut(port)
-
-    def mend(self, port: str) -> None:
-        """Mend the cable of a port."""
-        self.site.connect(port)
 
     def restart(self) -> None:
         """Restart the gateway's management software."""

@@ -11,14 +11,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 from adapters.lab import network
-from adapters.lab.network import PATH, LabError, Site, available, ip, sweep
+from adapters.lab.network import PATH, LabError, Site, available, ip
+from adapters.lab.onsite import OnSite
 from adapters.values import Target
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
@@ -115,7 +114,7 @@ class SwitchSite(Site):
         return f"198.18.0.{1 + ['up0', *self.customers].index(port)}"
 
 
-class SwitchLab:
+class SwitchLab(OnSite[SwitchSite]):
     """A switch with a bridge, and a port for each host; a context manager.
 
     Args:
@@ -124,26 +123,8 @@ class SwitchLab:
     """
 
     def __init__(self, name: str = "switch-lab", *, ports: int = 3) -> None:
-        self.name = name
+        super().__init__(name)
         self._ports = ports
-        self._site: SwitchSite | None = None
-
-    def __enter__(self) -> Self:
-        return self.up()
-
-    def __exit__(self, *_: object) -> None:
-        self.down()
-
-    @property
-    def site(self) -> SwitchSite:
-        """The network, while the lab is up.
-
-        Raises:
-            LabError: It is not.
-        """
-        if self._site is None:
-            raise LabError("the lab is not up")
-        return self._site
 
     @property
     def target(self) -> Target:
@@ -151,41 +132,26 @@ class SwitchLab:
         options = {"uplinks": "up0"}
         return Target(self.name, f"{self.site.gateway_address}:{PORT}", "ovsdb", "", options)
 
-    def up(self) -> Self:
-        """Make the network and start the switch.
+    def _lay(self, files: Path) -> SwitchSite:
+        return SwitchSite(self._ports, files)
 
-        Raises:
-            LabError: The machine does not do what the lab needs; nothing is left behind.
-        """
-        sweep()
-        files = Path(tempfile.mkdtemp(prefix="tmflab-"))
-        try:
-            self._site = SwitchSite(self._ports, files)
-            network.run("ovsdb-tool", "create", str(files / "conf.db"), str(SCHEMA))
-            self.start_database()
-            version = self._run("ovs-vswitchd", "--version").split()[3]
-            self.control(
-                "--no-wait", "init", "--", "set", "open_vswitch", ".", f"ovs_version={version}"
-            )
-            self.start_switch()
-            names = ["up0", *self.site.customers]
-            bridge = ["--", "set", "bridge", "br0", "datapath_type=netdev"]
-            ports = [word for name in names for word in ("--", "add-port", "br0", name)]
-            identity = ["--", "set", "open_vswitch", ".", f"external_ids:system-id={self.name}"]
-            self.control("add-br", "br0", *bridge, *ports, *identity)
-        except BaseException:
-            self.down()
-            shutil.rmtree(files, ignore_errors=True)
-            raise
-        return self
+    def _begin(self) -> None:
+        network.run("ovsdb-tool", "create", str(self.site.files / "conf.db"), str(SCHEMA))
+        self.start_database()
+        version = self._run("ovs-vswitchd", "--version").split()[3]
+        self.control(
+            "--no-wait", "init", "--", "set", "open_vswitch", ".", f"ovs_version={version}"
+        )
+        self.start_switch()
+        bridge = ["--", "set", "bridge", "br0", "datapath_type=netdev"]
+        names = ["up0", *self.site.customers]
+        ports = [word for name in names for word in ("--", "add-port", "br0", name)]
+        identity = ["--", "set", "open_vswitch", ".", f"external_ids:system-id={self.name}"]
+        self.control("add-br", "br0", *bridge, *ports, *identity)
 
-    def down(self) -> None:
-        """Stop the switch and remove everything; may be called twice."""
-        if self._site is not None:
-            self.stop("switch")
-            self.stop("database")
-            self._site.remove()
-            self._site = None
+    def _end(self) -> None:
+        self.stop("switch")
+        self.stop("database")
 
     def start_database(self) -> None:
         """Start the database server with the database that is there."""

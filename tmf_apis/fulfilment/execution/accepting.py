@@ -62,7 +62,7 @@ class Accepting:
         begun = self._begin(desk, key, batches)
         if count == 1 and begun is not None:
             self._reserve(desk, batches[0], begun)
-        due = _seconds(_time(order.get("requestedCompletionDate")))
+        due = _seconds(order.get("requestedCompletionDate"))
         rank = orders.rank(order)
         return Work(batches=count, reserved=count == 1, due=max(due, 0.0), priority=rank)
 
@@ -72,12 +72,11 @@ class Accepting:
         claimed = kind.changed(order)
         if order.get("state") not in orders.OPEN:
             return Work(wake=tuple(self._claims.free(key, claimed)))
-        start = _time(order.get("requestedStartDate"))
-        if order["state"] == "acknowledged" and start and (wait := _seconds(start)) > 0:
-            self._journal.wait(key, start)
-            return Work(wait=wait)
+        if order["state"] == "acknowledged":
+            wait = _seconds(order.get("requestedStartDate"))
+            if wait > 0:
+                return Work(wait=wait)
         if holder := self._claims.take(key, claimed, self._is_over):
-            self._journal.wait(key, datetime.now(UTC))
             self._say_whose_turn_it_is(desk, key, holder)
             return Work(turn=True)
         design = kind.plan(desk, key, order)
@@ -181,7 +180,7 @@ class Accepting:
             order = desk.get(key.kind, key.order)
         except NotFound:
             return 0.0
-        wait = _seconds(_time(order.get("requestedCompletionDate")))
+        wait = _seconds(order.get("requestedCompletionDate"))
         self._journal.mark(key, due=moment(order.get("requestedCompletionDate")))
         if orders.is_final(str(order.get("state"))) or not order.get("requestedCompletionDate"):
             return 0.0
@@ -199,12 +198,7 @@ class Accepting:
         return 0.0
 
 
-def _time(date: object) -> datetime | None:
-    """Return a date of an order; None where it has none."""
+def _seconds(date: object) -> float:
+    """Return the seconds until a date of an order; 0 where it has none."""
     wanted = moment(date) if date else None
-    return datetime.fromisoformat(wanted) if wanted else None
-
-
-def _seconds(when: datetime | None) -> float:
-    """Return the seconds until a time; 0 where there is none."""
-    return (when - datetime.now(UTC)).total_seconds() if when else 0.0
+    return (datetime.fromisoformat(wanted) - datetime.now(UTC)).total_seconds() if wanted else 0.0

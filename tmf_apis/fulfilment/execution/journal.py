@@ -1,8 +1,7 @@
 """What fulfilment has done and is about to do, kept beside the resources: plain documents.
 
-The collection ``fulfilment_tasks`` has four sorts of documents (``what``)::
+The collection ``fulfilment_tasks`` has three sorts of documents (``what``)::
 
-    start   in place of the head: an order whose day has not come, or that lets another one go first
     order   the head: how many batches there are, when it was taken up, which products are claimed
     item    what becomes of one item of the order, and whether that goes forward or back
     task    one thing on the network: its state, what is reserved for it, the element's plan
@@ -15,18 +14,18 @@ that never got to the element; ``waiting`` one that waits for a person.
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import ASCENDING, IndexModel, UpdateOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import BulkWriteError
 
 from adapters.values import Plan, Transaction
 from tmf_apis.fulfilment.reservation.kept import document, value
 from tmf_apis.fulfilment.values import ItemPlan, OrderKey, Taken, Task
 from tmf_apis.store.connection import Documents, translated
+from tmf_apis.store.model import GONE as DELETED
 
 TASKS = "fulfilment_tasks"
 #: What an order has left behind is forgotten so long after its end, in seconds.
@@ -42,6 +41,8 @@ FORWARD, BACK = "forward", "back"
 CLOSING = "closing"
 #: States of a task that the element may know of.
 TOUCHED = frozenset({"planned", "applied", "verified"})
+#: States of a request to cancel that has no answer yet.
+REQUESTED = frozenset({"accepted", "acknowledged", "inProgress"})
 #: States of a task that needs nothing more.
 DONE, GONE = frozenset({"verified", "active"}), frozenset({"undone", "failed"})
 
@@ -188,36 +189,43 @@ class Journal:
             try:  # in order: the head says that all is there
                 self._tasks.insert_many([*made, head])
             except BulkWriteError:
-                there = self._tasks.find_one({"_id": of})
-                if there and there["what"] == "order":  # another was faster
+                if there := self._tasks.find_one({"_id": of}):  # another was faster
                     return {**there, "fresh": False}
                 self._tasks.delete_many({"of": of})  # half of an attempt that was cut short
-                self._tasks.insert_many(made)
-                self._tasks.replace_one({"_id": of}, head, upsert=True)
+                self._tasks.insert_many([*made, head])
         return {**head, "fresh": True}
 
     def head(self, key: OrderKey) -> Document | None:
         """Return the head of an order; None where it was not taken up."""
         with translated():
-            return self._tasks.find_one({"_id": key.name, "what": "order"})
-
-    def wait(self, key: OrderKey, until: datetime) -> None:
-        """Remember an order that is not taken up before a time."""
-        whose = {"tenant": key.tenant, "order": key.order, "kind": key.kind}
-        with translated(), suppress(DuplicateKeyError):  # it was taken up
-            self._tasks.replace_one(
-                {"_id": key.name, "what": "start"},
-                {"what": "start", "ended": until, **whose},
-                upsert=True,
-            )
+            return self._tasks.find_one({"_id": key.name})
 
     def open(self) -> list[OrderKey]:
-        """Return the orders that were taken up and have not ended, and those that have waited."""
-        begun = {"what": "order", "ended": {"$exists": False}, "order": {"$exists": True}}
-        query = {"$or": [begun, {"what": "start"}]}
+        """Return the orders that were taken up and have not ended."""
+        query = {"what": "order", "ended": {"$exists": False}, "order": {"$exists": True}}
         with translated():
             found = self._tasks.find(query, {"tenant": 1, "order": 1, "kind": 1})
             return [OrderKey(one["tenant"], one["order"], one["kind"]) for one in found]
+
+    def untaken(self, kind: str) -> list[OrderKey]:
+        """Return the orders of a kind that are acknowledged and were not taken up."""
+        begin = OrderKey("", "", kind).name
+        stages: list[Document] = [
+            {"$match": {"body.state": "acknowledged", "tenant": {"$ne": DELETED}}},
+            {"$project": {"tenant": 1, "id": 1, "name": {"$concat": ["$tenant", begin, "$id"]}}},
+            {"$lookup": {"from": TASKS, "localField": "name", "foreignField": "_id", "as": "head"}},
+            {"$match": {"head": []}},
+        ]
+        with translated():
+            found = self._database[kind].aggregate(stages)
+            return [OrderKey(one["tenant"], one["id"], kind) for one in found]
+
+    def requests(self, kind: str) -> list[tuple[str, str]]:
+        """Return tenant and id of each request to cancel of a kind that has no answer yet."""
+        query = {"body.state": {"$in": sorted(REQUESTED)}, "tenant": {"$ne": DELETED}}
+        with translated():
+            found = self._database[kind].find(query, {"tenant": 1, "id": 1})
+            return [(one["tenant"], one["id"]) for one in found]
 
     def mark(self, key: OrderKey, **facts: object) -> None:
         """Write something into the head of an order."""

@@ -7,7 +7,7 @@ from tmf_apis.errors import NotFound
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.fulfilment import kinds
 from tmf_apis.fulfilment.execution.cancelling import settle
-from tmf_apis.fulfilment.execution.journal import Journal
+from tmf_apis.fulfilment.execution.journal import REQUESTED, Journal
 from tmf_apis.fulfilment.execution.orders import OPEN
 from tmf_apis.fulfilment.execution.workflow import OrderWorkflow, workflow_id
 from tmf_apis.fulfilment.values import OrderKey
@@ -43,17 +43,22 @@ class Listening:
         }
 
     def resume(self) -> int:
-        """Go on with every order that the journal has and that has not ended; return their number.
+        """Go on with every order that waits or was taken up, and has not ended; return how many.
 
         Where Temporal remembers them this does nothing: they are running. Where it has lost its
-        memory, the journal has it.
+        memory, the journal has what was taken up, and the orders themselves what was not.
 
         Raises:
             Unavailable: Database or Temporal do not answer; safe to repeat.
         """
         found = self._journal.open()
+        for kind in kinds.KINDS:
+            found += self._journal.untaken(kind)
         for key in found:
-            self._begin(key)
+            self._workflows.begin(OrderWorkflow.run, key, workflow_id(key))
+        for kind in kinds.CANCELLED_BY:
+            for tenant, id in self._journal.requests(kind):
+                self._cancel(tenant, kind, id)
         return len(found)
 
     def order(self, event: PendingEvent) -> None:
@@ -89,15 +94,22 @@ class Listening:
 
     def cancellation(self, event: PendingEvent) -> None:
         """Tell an order's workflow that its customer does not want it any more."""
-        task = self._now(event)
-        if event["what"] != "Create" or task.get("state") not in {"acknowledged", "inProgress"}:
+        if event["what"] == "Create":
+            self._cancel(event["tenant"], event["kind"], event["resource"])
+
+    def _cancel(self, tenant: str, what: str, id: str) -> None:
+        desk = self._desks.staff(tenant)
+        try:
+            task = desk.get(what, id)
+        except NotFound:
             return
-        kind = kinds.CANCELLED_BY[event["kind"]]
+        if task.get("state") not in REQUESTED:
+            return
+        kind = kinds.CANCELLED_BY[what]
         order = str((task.get(kind.form.reference) or {}).get("id"))
-        key = OrderKey(event["tenant"], order, kind.form.kind)
-        id = event["resource"]
+        key = OrderKey(tenant, order, kind.form.kind)
         if not self._workflows.signal(workflow_id(key), OrderWorkflow.cancel, id):
-            settle(self._desks.staff(event["tenant"]), kind, id)
+            settle(desk, kind, id)
 
     def decision(self, event: PendingEvent) -> None:
         """Tell an order's workflow that a person has decided."""
@@ -116,9 +128,3 @@ class Listening:
 
     def _tell(self, key: OrderKey) -> None:
         self._workflows.signal(workflow_id(key), OrderWorkflow.look)
-
-    def _now(self, event: PendingEvent) -> Mapping[str, Any]:
-        try:
-            return self._desks.staff(event["tenant"]).get(event["kind"], event["resource"])
-        except NotFound:
-            return {}
