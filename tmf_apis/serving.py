@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from tmf_apis.garbage import collect_later
 from tmf_apis.security.addresses import is_loopback
 from tmf_apis.settings import Settings
 from tmf_apis.store.embedded import Mongod
@@ -37,8 +38,6 @@ log = logging.getLogger(__name__)
 _STEP = 0.05
 #: Pause between two attempts to reach the operator's own database, in seconds.
 _PAUSE = 2.0
-#: When garbage is looked for: a request makes thousands of objects and hardly a cycle.
-_COLLECT = (20_000, 20, 20)
 #: Longest wait for requests that are under way when the server stops, in seconds.
 _GRACE = 10
 
@@ -194,9 +193,7 @@ class Server:
             self._failed.append("cannot start; the log above has the reason")
             self._stopping.set()
         finally:
-            gc.freeze()
-            gc.set_threshold(*_COLLECT)
-            gc.enable()
+            collect_later()
 
     def _tell(self, text: str) -> None:
         if self._application:

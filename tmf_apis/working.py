@@ -37,6 +37,7 @@ from tmf_apis.fulfilment.execution.listening import Listening
 from tmf_apis.fulfilment.execution.workflow import OrderWorkflow
 from tmf_apis.fulfilment.reservation import reserving
 from tmf_apis.fulfilment.reservation.ports import ADDRESS
+from tmf_apis.garbage import collect_later
 from tmf_apis.reconciliation import tasks as reconciliation
 from tmf_apis.reconciliation.schedule import Schedule, tenants
 from tmf_apis.rest.contracts import load
@@ -239,6 +240,7 @@ async def _until_told(begin: Callable[[asyncio.Event], Work | None]) -> None:
         loop.add_signal_handler(one, stop.set)
     found = await loop.run_in_executor(None, begin, stop)
     if found is not None:
+        collect_later()
         log.info("working", extra={"pid": os.getpid()})
         await found.run(stop)
         log.info("stopped")
