@@ -178,7 +178,7 @@ class Execution:
         return self.fulfilment.cancelling.settle(Cancellation(key, task))
 
     def accept(self, key):
-        work = self.accepting.accept(key)
+        work, _ = self.accepting.accept(key)
         if work.batches and not work.reserved:
             for number in range(work.batches):
                 self.accepting.reserve(Part(key, number))

@@ -46,7 +46,7 @@ class Order:
             self.step = self.step()
 
     def _accept(self):
-        work = self.it.accepting.accept(self.key)
+        work, _ = self.it.accepting.accept(self.key)
         parts = [Part(self.key, number) for number in range(work.batches)]
         self.todo = [("advance", one) for one in parts]
         if not work.reserved:

@@ -18,8 +18,12 @@ MEMORY = 100
 class BoundDesk:
     """A desk of one identity; implements the ``Desk`` protocol over the engine's writes.
 
-    What was read here lately and is changed then is not read again, unless somebody else has
-    changed it meanwhile.
+    What was read or written here lately and is changed then is not read again, unless somebody
+    else has changed it meanwhile.
+
+    Attributes:
+        now, tenant, circumstances: As of the ``Desk`` protocol.
+        mind: What was read or written here lately, by kind and id.
     """
 
     def __init__(self, writes: Writes, identity: Identity, circumstances: Circumstances) -> None:
@@ -29,7 +33,7 @@ class BoundDesk:
         self.now: datetime = circumstances.now
         self.tenant = identity.tenant
         self._whole = identity.parties is None
-        self._known: dict[tuple[str, str], Document] = {}
+        self.mind: dict[tuple[str, str], Document] = {}
 
     def get(self, kind: str, id: str) -> Resource:
         """Return a resource with its id.
@@ -88,37 +92,42 @@ class BoundDesk:
     def create(self, kind: str, resource: Resource) -> Resource:
         """Make a resource and return it with its id."""
         written = self._writes.create(self._identity, kind, resource, self._system())
+        self._keep(kind, [written.document])
         return {"id": written.id, **written.body}
 
     def create_many(self, kind: str, resources: Iterable[Resource]) -> set[str]:
         """Make resources with ids; return the ids of those that were there already."""
-        return self._writes.create_many(self._identity, kind, resources, self._system())
+        made, there = self._writes.create_many(self._identity, kind, resources, self._system())
+        self._keep(kind, made)
+        return there
 
     def change(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:
         """Change a resource by a function of its stored form."""
-        known = self._known.pop((kind, id), None)
+        known = self.mind.pop((kind, id), None)
         written = self._writes.change(self._identity, kind, id, edit, self._system(), known=known)
+        self._keep(kind, [written.document])
         return {"id": id, **written.body}
 
     def change_many(
         self, kind: str, edits: Mapping[str, Callable[[Resource], Resource]]
     ) -> dict[str, Resource]:
         """Change resources, each by a function of its stored form; return those that are there."""
-        for id in edits:
-            self._known.pop((kind, id), None)
-        return self._writes.change_many(self._identity, kind, edits, self._system())
+        found = [self.mind.pop((kind, id), None) for id in edits]
+        known = [one for one in found if one]
+        known = known if len(known) == len(edits) else []
+        return self._writes.change_many(self._identity, kind, edits, self._system(), known)
 
     def delete(self, kind: str, id: str) -> None:
         """Delete a resource."""
         self._writes.delete(self._identity, kind, id, self._system())
 
-    def _keep(self, kind: str, found: Sequence[Document]) -> None:
+    def _keep(self, kind: str, found: Sequence[Document | None]) -> None:
         """Keep documents in mind; a party may see what it may not change."""
         if not self._whole or len(found) > MEMORY:
             return
-        if len(self._known) + len(found) > MEMORY:
-            self._known.clear()
-        self._known.update({(kind, one["id"]): one for one in found})
+        if len(self.mind) + len(found) > MEMORY:
+            self.mind.clear()
+        self.mind.update({(kind, one["id"]): one for one in found if one})
 
     def _system(self) -> Circumstances:
         return self._writes.circumstances(self._identity, self.circumstances.version, system=True)
@@ -165,9 +174,12 @@ class Desks:
         self._writes = writes
         self._subject = subject
 
-    def staff(self, tenant: str) -> Desk:
-        """Return a desk that sees the whole of a tenant."""
-        return self._desk(Identity(self._subject, tenant))
+    def staff(self, tenant: str, mind: Desk | None = None) -> Desk:
+        """Return a desk that sees the whole of a tenant; ``mind`` was one of an earlier time."""
+        desk = self._desk(Identity(self._subject, tenant))
+        if isinstance(desk, BoundDesk) and isinstance(mind, BoundDesk):
+            desk.mind = mind.mind
+        return desk
 
     def owner(self, tenant: str, kind: str, id: str) -> Desk:
         """Return a desk that sees what the maker of a resource may see.

@@ -6,7 +6,8 @@ door to the data leads around the law.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -57,6 +58,7 @@ class Written:
         body: Its stored form.
         text: Each version's JSON behind the base URL.
         changed: Whether there was anything to write.
+        document: What is stored now, as ``READ`` reads it; None where that is not known.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Written:
     body: Resource
     text: Mapping[str, bytes]
     changed: bool = True
+    document: Document | None = None
 
 
 class Writes:
@@ -152,7 +155,7 @@ class Writes:
         if todo:
             change = (None, {**body, "id": id})
             self._afterwards(identity, circumstances, kind, (key, 1), change)
-        return Written(id, 1, body, text)
+        return Written(id, 1, body, text, document=_as_read(document))
 
     def document(
         self,
@@ -215,10 +218,13 @@ class Writes:
         kind: str,
         resources: Iterable[Resource],
         circumstances: Circumstances,
-    ) -> set[str]:
-        """Make many resources with their events; return the ids of those that were there already.
+    ) -> tuple[list[Document], set[str]]:
+        """Make many resources with their events.
 
         Other resources are neither looked at nor follow; see ``document``.
+
+        Returns:
+            What was stored, and the ids of those that were there already.
 
         Raises:
             TmfError: The law refuses one of them; nothing is written then.
@@ -235,7 +241,9 @@ class Writes:
         there = set[str]()
         for start in range(0, len(documents), bulk.BATCH):
             there |= bulk.insert(self.resources, kind, documents[start : start + bulk.BATCH])
-        return {key.partition(":")[2] for key in there}
+        return [one for one in documents if one["_id"] not in there], {
+            key.partition(":")[2] for key in there
+        }
 
     def _document(
         self, identity: Identity, kind: str, id: str, body: Resource, *, loose: bool
@@ -316,6 +324,7 @@ class Writes:
         kind: str,
         edits: Mapping[str, Edit],
         circumstances: Circumstances,
+        known: Sequence[Document] = (),
     ) -> dict[str, Resource]:
         """Change resources by functions of their stored forms, in one go where nobody interferes.
 
@@ -324,6 +333,7 @@ class Writes:
             kind: The kind.
             edits: Functions by the ids of the resources; each may be called again.
             circumstances: Time, version and who asks.
+            known: All of them as the client has read them a moment ago, as of ``change``.
 
         Returns:
             The stored forms, with their ids, of those that are there.
@@ -331,14 +341,10 @@ class Writes:
         Raises:
             TmfError: As ``change`` does; some may be changed then.
         """
-        made, changes = dict[str, Resource](), list[tuple[Document, Resource, Change]]()
-        for document in self._documents(identity, kind, edits):
-            old = {**document["body"], "id": document["id"]}
-            new = self._edited(identity, kind, old, edits[old["id"]], circumstances)
-            made[old["id"]] = old if new is None else new
-            if new is not None:
-                change = self._change_of(identity, kind, document, new, circumstances)
-                changes.append((document, new, change))
+        made, changes = self._as_known(identity, kind, known, edits, circumstances)
+        if not made:
+            found = self._documents(identity, kind, edits)
+            made, changes = self._prepared(identity, kind, found, edits, circumstances)
         if self.resources.replace_many(kind, [(one, *how) for one, _, how in changes]):
             for document, new, _ in changes:
                 self._follow(identity, kind, document, (document["rev"] + 1, new), circumstances)
@@ -352,6 +358,40 @@ class Writes:
             else:
                 made[id] = {**written.body, "id": id}
         return made
+
+    def _as_known(
+        self,
+        identity: Identity,
+        kind: str,
+        known: Sequence[Document],
+        edits: Mapping[str, Edit],
+        circumstances: Circumstances,
+    ) -> tuple[dict[str, Resource], list[tuple[Document, Resource, Change]]]:
+        """Return as ``_prepared`` does, but nothing where it may say it of what is over."""
+        with suppress(Exception):
+            made, changes = self._prepared(identity, kind, known, edits, circumstances)
+            if len(changes) == len(edits):
+                return made, changes
+        return {}, []
+
+    def _prepared(
+        self,
+        identity: Identity,
+        kind: str,
+        documents: Iterable[Document],
+        edits: Mapping[str, Edit],
+        circumstances: Circumstances,
+    ) -> tuple[dict[str, Resource], list[tuple[Document, Resource, Change]]]:
+        """Return what becomes of resources by their ids, and what has to be written for it."""
+        made, changes = dict[str, Resource](), list[tuple[Document, Resource, Change]]()
+        for document in documents:
+            old = {**document["body"], "id": document["id"]}
+            new = self._edited(identity, kind, old, edits[old["id"]], circumstances)
+            made[old["id"]] = old if new is None else new
+            if new is not None:
+                change = self._change_of(identity, kind, document, new, circumstances)
+                changes.append((document, new, change))
+        return made, changes
 
     def _documents(self, identity: Identity, kind: str, ids: Iterable[str]) -> list[Document]:
         access = identity.writable()
@@ -497,7 +537,9 @@ class Writes:
         changes, events = self._change_of(identity, kind, document, new, circumstances)
         if not self.resources.replace(kind, document, changes, events):
             return None
-        return Written(document["id"], document["rev"] + 1, changes["body"], changes["text"])
+        rev = document["rev"] + 1
+        now = _as_read({**document, **changes, "rev": rev})
+        return Written(document["id"], rev, changes["body"], changes["text"], document=now)
 
     def _change_of(
         self,
@@ -607,6 +649,13 @@ def _todo(document: Document, rev: int, circumstances: Circumstances) -> Documen
     waiting = document.get("todo")
     old = waiting["old"] if waiting else document["body"]
     return {"old": old, "at": circumstances.timestamp, "rev": rev}
+
+
+def _as_read(document: Document) -> Document | None:
+    """Return what would be read of a document; None where a follow-up will change it."""
+    if document.get("todo"):
+        return None
+    return {name: document[name] for name in ("_id", *READ) if name in document}
 
 
 def _loose(circumstances: Circumstances) -> bool:

@@ -41,11 +41,15 @@ class Accepting:
         self._claims = claims
         self._settling = settling
 
-    def accept(self, key: OrderKey) -> Work:
-        """Plan an order, say that it is in progress and, where it is small, reserve for it."""
+    def accept(self, key: OrderKey) -> tuple[Work, Batch | None]:
+        """Plan an order, say that it is in progress and, where it is small, reserve for it.
+
+        Returns:
+            What there is to do; and its only batch, if it was planned now and is reserved.
+        """
         head = self._journal.head(key)
         if head and "ended" in head:
-            return Work()
+            return Work(), None
         desk = self._desks.staff(key.tenant)
         try:
             order = desk.get(key.kind, key.order)
@@ -54,17 +58,25 @@ class Accepting:
         if head is None:
             taken = self._taken_up(desk, key, order)
             if isinstance(taken, Work):
-                return taken
+                return taken, None
             batches = taken
         else:
             batches = [self._journal.batch(key, number) for number in range(head["batches"])]
         count = len(batches)
         begun = self._begin(desk, key, batches)
+        fresh = None
         if count == 1 and begun is not None:
             self._reserve(desk, batches[0], begun)
+            if head is None:
+                fresh = batches[0]
+                fresh.state, fresh.desk = str(begun.get("state", "")), desk
         due = _seconds(order.get("requestedCompletionDate"))
         rank = orders.rank(order)
-        return Work(batches=count, reserved=count == 1, due=max(due, 0.0), priority=rank)
+        work = Work(
+            batches=count, reserved=count == 1, due=max(due, 0.0), priority=rank,
+            begun=head is not None,
+        )  # fmt: skip
+        return work, fresh
 
     def _taken_up(self, desk: Desk, key: OrderKey, order: Resource) -> Work | list[Batch]:
         """Return the batches of an order that is planned now, or why it is not."""

@@ -5,9 +5,11 @@ database, or this program, does; Temporal tries it again, with growing pauses.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 from temporalio import activity
@@ -22,6 +24,11 @@ from tmf_apis.fulfilment.values import OrderKey
 
 #: Pause between two signs of life of a step that waits for an element, in seconds.
 BEAT = 1.0
+#: How long whoever takes an order up waits for its only batch, in seconds; and how many orders are
+#: worked on so at once.
+QUICK, ABREAST = 1.0, 50
+
+log = logging.getLogger(__name__)
 
 
 class Activities:
@@ -49,6 +56,7 @@ class Activities:
         self._cancelling = cancelling
         self._mistakes = mistakes
         self._threads = threads
+        self._begun: dict[OrderKey, asyncio.Task[Report]] = {}
 
     def all(self) -> list[Callable[..., object]]:
         """Return every step, to be given to a Temporal worker."""
@@ -56,9 +64,26 @@ class Activities:
 
     @activity.defn(name="order-accept")
     async def accept(self, key: OrderKey) -> Work:
-        """Take an order up: plan it, say that it is in progress, reserve for a small one."""
+        """Take an order up: plan it, say that it is in progress, reserve for a small one.
+
+        A small one is begun at once. What is quick is done with that; what is not goes on, and
+        ``advance`` waits for it.
+        """
         async with self._told(key, "taking up"):
-            return await in_thread(self._threads, partial(self._accepting.accept, key))
+            work, batch = await in_thread(self._threads, partial(self._accepting.accept, key))
+            if batch is None or len(self._begun) >= ABREAST:
+                return work
+            doing = asyncio.create_task(self._advancing.go_on(batch))
+            self._begun[key] = doing
+            doing.add_done_callback(partial(self._forget, key))
+            await asyncio.wait({doing}, timeout=QUICK)
+            return replace(work, begun=True, report=doing.result() if doing.done() else None)
+
+    def _forget(self, key: OrderKey, done: "asyncio.Task[Report]") -> None:
+        if self._begun.get(key) is done:
+            del self._begun[key]
+        if not done.cancelled() and (error := done.exception()):
+            log.info("a batch is left: %s", error, extra={"order": key.order})
 
     @activity.defn(name="order-reserve")
     async def reserve(self, part: Part) -> None:
@@ -69,9 +94,13 @@ class Activities:
     @activity.defn(name="order-advance")
     async def advance(self, part: Part) -> Report:
         """Bring a batch as far as it goes now: forward, or back."""
-        again = activity.info().attempt > 1
+        again = activity.info().attempt > 1 or part.stop
         async with _beating(), self._told(part.key, f"work on batch {part.number}"):
-            return await self._advancing.advance(part, again=again)
+            if part.begun and (doing := self._begun.get(part.key)):
+                if not again:
+                    return await _until(doing)
+                await _stopped(doing)
+            return await self._advancing.advance(part, again=again or part.begun)
 
     @activity.defn(name="order-late")
     async def late(self, key: OrderKey) -> float:
@@ -97,6 +126,20 @@ class Activities:
             raise
         if attempt > 1:
             await in_thread(self._threads, partial(self._mistakes.passed, key, step, attempt))
+
+
+async def _until(doing: "asyncio.Task[Report]") -> Report:
+    """Wait for work that somebody else has begun; whoever is cancelled stops it."""
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await _stopped(doing)
+        raise
+
+
+async def _stopped(doing: "asyncio.Task[Report]") -> None:
+    doing.cancel()
+    await asyncio.wait({doing})
 
 
 @asynccontextmanager

@@ -68,7 +68,12 @@ class Advancing:
             again: Somebody was at it and gave no sign of life any more; if he has one, he is not
                 to write anything further.
         """
-        batch = await in_thread(self._threads, partial(self._look, part, again=again))
+        return await self.go_on(
+            await in_thread(self._threads, partial(self._look, part, again=again))
+        )
+
+    async def go_on(self, batch: Batch) -> Report:
+        """Do what can be done now of a batch that is as the journal has it."""
         while True:
             await self._go(batch)
             report = await in_thread(self._threads, partial(self._settling.settle, batch))

@@ -24,6 +24,7 @@ from pymongo.errors import BulkWriteError
 from adapters.values import Plan, Transaction
 from tmf_apis.fulfilment.reservation.kept import document, value
 from tmf_apis.fulfilment.values import ItemPlan, OrderKey, Taken, Task
+from tmf_apis.rest.law import Desk
 from tmf_apis.store.connection import Documents, translated
 from tmf_apis.store.model import GONE as DELETED
 
@@ -144,6 +145,7 @@ class Batch:
         entries: Its tasks.
         claims: Ids of the products that the order works on.
         state: The order's state when it was looked at; empty: it is gone.
+        desk: Has its resources in mind, where the same process has made or read them just now.
     """
 
     key: OrderKey
@@ -152,6 +154,7 @@ class Batch:
     entries: list[Entry]
     claims: tuple[str, ...] = ()
     state: str = ""
+    desk: Desk | None = None
 
 
 class Journal:

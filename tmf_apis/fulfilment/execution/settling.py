@@ -139,7 +139,7 @@ class Settling:
 
     def settle(self, batch: Batch) -> Report:
         """Write what has come of a batch so far; return how it goes on."""
-        desk = self._desks.staff(batch.key.tenant)
+        desk = self._desks.staff(batch.key.tenant, mind=batch.desk)
         order = self._order(desk, batch.key)
         state = batch.state = str(order.get("state", ""))
         if self._turn_cancelled(desk, batch):

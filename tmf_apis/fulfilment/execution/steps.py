@@ -17,6 +17,8 @@ class Work:
         due: Seconds until it should be completed; 0: nobody said.
         priority: From 1, the highest, to 5; 0: none was asked for.
         wake: Orders that waited for this one, which wants nothing.
+        begun: Somebody may be working on it already: whoever has taken it up.
+        report: How far that has come, where it went quickly.
     """
 
     batches: int = 0
@@ -26,6 +28,8 @@ class Work:
     due: float = 0.0
     priority: int = 0
     wake: tuple[OrderKey, ...] = ()
+    begun: bool = False
+    report: "Report | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +39,14 @@ class Part:
     Attributes:
         key: Which order.
         number: Which batch, from 0.
+        begun: Whoever has taken the order up may be working on it.
+        stop: He is to stop, for the order is cancelled.
     """
 
     key: OrderKey
     number: int
+    begun: bool = False
+    stop: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ histories instead.
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -64,10 +65,10 @@ class OrderWorkflow:
         watch = asyncio.create_task(self._watch(key, work.due)) if work.due else None
         self._rank(work.priority)
         abreast = asyncio.Semaphore(ABREAST)
-        parts = [Part(key, number) for number in range(work.batches)]
+        parts = [Part(key, number, work.begun) for number in range(work.batches)]
         if not work.reserved and not self._task:
             await asyncio.gather(*(self._reserve(one, abreast) for one in parts))
-        await asyncio.gather(*(self._bring(one, abreast) for one in parts))
+        await asyncio.gather(*(self._bring(one, abreast, work.report) for one in parts))
         if watch is not None:
             watch.cancel()
         if self._task:
@@ -96,21 +97,28 @@ class OrderWorkflow:
                 retry_policy=AGAIN,
             )
 
-    async def _bring(self, part: Part, abreast: asyncio.Semaphore) -> None:
-        """Bring a batch to its end: done, failed or taken back."""
+    async def _bring(
+        self, part: Part, abreast: asyncio.Semaphore, report: Report | None = None
+    ) -> None:
+        """Bring a batch to its end: done, failed or taken back; ``report``: how far it is."""
+        seen = 0
         while True:
-            seen = self._news
-            async with abreast:
-                report = await self._advance(part)
+            if report is None:
+                seen = self._news
+                async with abreast:
+                    report = await self._advance(part)
+                part = Part(part.key, part.number)
             self._rank(report.priority)
             await self._wake(report.wake)
             if not report.open:
                 return
             await self._until_news(seen, timedelta(seconds=report.wait) if report.wait else None)
+            report = None
 
     async def _advance(self, part: Part) -> Report:
         """Go on with a batch; a step that goes forward is given up when it is cancelled."""
         cancelled = bool(self._task)
+        part = replace(part, stop=cancelled and part.begun)
         doing = workflow.start_activity_method(
             Activities.advance,
             part,
