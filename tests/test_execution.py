@@ -495,7 +495,7 @@ class Remembering:
     def __init__(self):
         self.begun, self.cancelled = [], []
 
-    def begin(self, workflow, argument, id):
+    def begin(self, workflow, argument, id, priority=0):
         self.begun.append(argument)
 
     def signal(self, id, signal, *arguments):

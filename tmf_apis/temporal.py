@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any, TypeVar
 
 from temporalio.client import Client
+from temporalio.common import Priority
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
@@ -103,8 +104,14 @@ class Temporal:
             await worker.shutdown()
         await running
 
-    def begin(self, workflow: Any, argument: object, id: str) -> None:  # noqa: ANN401
+    def begin(self, workflow: Any, argument: object, id: str, priority: int = 0) -> None:  # noqa: ANN401
         """Begin a workflow, unless it is running; may be called in any thread but the loop's.
+
+        Args:
+            workflow: The workflow's ``run``.
+            argument: What it is given.
+            id: Its name.
+            priority: From 1, the first in the queue, to 5; 0: the middle.
 
         Raises:
             Unavailable: Temporal does not answer; nothing is lost by asking again.
@@ -113,7 +120,12 @@ class Temporal:
         async def start(client: Client) -> None:
             with suppress(WorkflowAlreadyStartedError):
                 await client.start_workflow(
-                    workflow, argument, id=id, task_queue=QUEUE, task_timeout=DECISION
+                    workflow,
+                    argument,
+                    id=id,
+                    task_queue=QUEUE,
+                    task_timeout=DECISION,
+                    priority=Priority(priority_key=priority) if priority else Priority.default,
                 )
 
         self._ask(start)

@@ -5,6 +5,7 @@ Only a help: the relay looks for itself at intervals, so nothing is lost while t
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,6 +16,9 @@ from pymongo.errors import PyMongoError
 PAUSE = 1.0
 #: Longest wait for a change before looking whether to stop, in milliseconds.
 WAIT = 1000
+#: Pause after a change, so that the next question is answered by many; and for how long changes are
+#: taken without one, in seconds.
+GATHER, TAKE = 0.04, 0.005
 
 _THERE = {"$exists": True}
 log = logging.getLogger(__name__)
@@ -77,7 +81,12 @@ class Watch(threading.Thread):
         with self._database.watch(self._pipeline, max_await_time_ms=WAIT) as stream:
             self.open = True
             self._turned()
+            paused = 0.0
             while stream.alive and not self._stop_asked.is_set():
                 change = stream.try_next()
-                if change is not None:
-                    self._tell(change["ns"]["coll"])
+                if change is None:
+                    continue
+                self._tell(change["ns"]["coll"])
+                if time.monotonic() - paused > TAKE:
+                    self._stop_asked.wait(GATHER)
+                    paused = time.monotonic()

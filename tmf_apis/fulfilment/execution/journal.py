@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pymongo import ASCENDING, IndexModel, UpdateOne
+from pymongo import ASCENDING, IndexModel, UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from adapters.values import Plan, Transaction
@@ -283,20 +283,23 @@ class Journal:
         Raises:
             Superseded: The batch is another's by now.
         """
-        ids, updates = list[str](), list[UpdateOne]()
-        for one in some:
-            change = {"$set": {a: document(getattr(one, a)) for a in attributes}}
-            updates.append(UpdateOne({"_id": one.id, **_whose(one)}, change))
-            ids.append(one.id)
+        ids, updates = _updates(some, attributes)
         if updates:
             with translated():
                 done = self._tasks.bulk_write(updates, ordered=False)
             _check(done.matched_count, ids)
 
-    def end(self, key: OrderKey) -> None:
-        """Say that an order is finished: what is kept of it may go one day."""
+    def end(self, key: OrderKey, finished: Iterable[Item] = ()) -> None:
+        """Say that an order is finished: what is kept of it may go one day.
+
+        Args:
+            key: Which order.
+            finished: Items of it whose state is to be kept with that.
+        """
+        _, updates = _updates(finished, ("state",))
+        over = UpdateMany({"of": key.name}, {"$set": {"ended": datetime.now(UTC)}})
         with translated():
-            self._tasks.update_many({"of": key.name}, {"$set": {"ended": datetime.now(UTC)}})
+            self._tasks.bulk_write([*updates, over], ordered=False)
 
     def state(self, key: OrderKey) -> str:
         """Return the state of an order as it is now; empty where it is gone."""
@@ -304,6 +307,18 @@ class Journal:
         with translated():
             found = self._database[key.kind].find_one(query, {"body.state": 1})
         return str(found["body"].get("state", "")) if found else ""
+
+
+def _updates(
+    some: Iterable[Entry | Item], attributes: Sequence[str]
+) -> tuple[list[str], list[UpdateOne | UpdateMany]]:
+    """Return the ids of what changes, and the updates that write some of its attributes."""
+    ids, updates = list[str](), list[UpdateOne | UpdateMany]()
+    for one in some:
+        change = {"$set": {a: document(getattr(one, a)) for a in attributes}}
+        updates.append(UpdateOne({"_id": one.id, **_whose(one)}, change))
+        ids.append(one.id)
+    return ids, updates
 
 
 def _whose(one: Entry | Item) -> Document:

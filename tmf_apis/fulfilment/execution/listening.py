@@ -8,7 +8,7 @@ from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.fulfilment import kinds
 from tmf_apis.fulfilment.execution.cancelling import settle
 from tmf_apis.fulfilment.execution.journal import REQUESTED, Journal
-from tmf_apis.fulfilment.execution.orders import OPEN
+from tmf_apis.fulfilment.execution.orders import OPEN, rank
 from tmf_apis.fulfilment.execution.workflow import OrderWorkflow, workflow_id
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.rest.desk import Desks
@@ -18,7 +18,7 @@ from tmf_apis.rest.periods import moment
 class Workflows(Protocol):
     """Begins workflows and tells them something."""
 
-    def begin(self, workflow: Any, argument: object, id: str) -> None:  # noqa: ANN401
+    def begin(self, workflow: Any, argument: object, id: str, priority: int = 0) -> None:  # noqa: ANN401
         """Begin one, unless it is running."""
 
     def signal(self, id: str, signal: Any, *arguments: object) -> bool:  # noqa: ANN401
@@ -55,7 +55,7 @@ class Listening:
         for kind in kinds.KINDS:
             found += self._journal.untaken(kind)
         for key in found:
-            self._workflows.begin(OrderWorkflow.run, key, workflow_id(key))
+            self._begin(key)
         for kind in kinds.CANCELLED_BY:
             for tenant, id in self._journal.requests(kind):
                 self._cancel(tenant, kind, id)
@@ -70,16 +70,16 @@ class Listening:
         key = OrderKey(event["tenant"], event["resource"], event["kind"])
         state = body.get("state")
         if what == "Create" and state == "acknowledged":  # another one is somebody else's work
-            self._begin(key)
+            self._begin(key, rank(body))
         elif what == "StateChange" and state in OPEN:
-            self._go_on(key)
+            self._go_on(key, rank(body))
         elif what == "AttributeValueChange" and self._is_amended(key, body):
             self._tell(key)
 
-    def _go_on(self, key: OrderKey) -> None:
+    def _go_on(self, key: OrderKey, priority: int) -> None:
         head = self._journal.head(key)
         if head is None:
-            self._begin(key)
+            self._begin(key, priority)
         elif head.get("held"):
             self._tell(key)
 
@@ -118,13 +118,8 @@ class Listening:
             kind = str(order.get("@referredType") or "ProductOrder")
             self._tell(OrderKey(event["tenant"], str(order["id"]), kind))
 
-    def _begin(self, key: OrderKey) -> None:
-        try:
-            state = self._desks.staff(key.tenant).get(key.kind, key.order).get("state")
-        except NotFound:
-            return
-        if state in OPEN:
-            self._workflows.begin(OrderWorkflow.run, key, workflow_id(key))
+    def _begin(self, key: OrderKey, priority: int = 0) -> None:
+        self._workflows.begin(OrderWorkflow.run, key, workflow_id(key), priority)
 
     def _tell(self, key: OrderKey) -> None:
         self._workflows.signal(workflow_id(key), OrderWorkflow.look)

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -158,8 +159,11 @@ class Settling:
             state = self._tell(desk, batch.key, order, news)
         for one in finished:
             one.state = "done" if one.goal == FORWARD else "failed"
-        self._journal.save(finished, "state")
-        return self._report(batch, state, orders.rank(order))
+        report = self._report(batch, orders.rank(order))
+        if report.open or not orders.is_final(state):
+            self._journal.save(finished, "state")
+            return report
+        return replace(report, wake=self.end(batch.key, batch.claims, finished))
 
     def _is_held(self, key: OrderKey) -> bool:
         """Say that the order waits to be let go on; return whether it still has to."""
@@ -260,24 +264,25 @@ class Settling:
         written = desk.change(key.kind, key.order, told)
         return str(written.get("state", ""))
 
-    def _report(self, batch: Batch, state: str, priority: int) -> Report:
+    def _report(self, batch: Batch, priority: int) -> Report:
         if any(one.state in {"open", CLOSING} for one in batch.items):
             now = time.time()
             later = [one.again - now for one in batch.entries if one.again > now]
             people = any(one.state == "waiting" for one in batch.entries)
             wait = max(min(later), 0.001) if later else self.often if people else LOOK
             return Report(open=True, wait=wait, priority=priority)
-        if orders.is_final(state):
-            return Report(wake=self.end(batch.key, batch.claims))
         return Report()
 
-    def end(self, key: OrderKey, claims: Iterable[str]) -> tuple[OrderKey, ...]:
+    def end(
+        self, key: OrderKey, claims: Iterable[str], finished: Iterable[Item] = ()
+    ) -> tuple[OrderKey, ...]:
         """Say that an order is finished; return those that waited for it.
 
         Args:
             key: Which order.
             claims: Ids of the products that it worked on.
+            finished: Its items whose last state is not kept yet.
         """
         waiting = self._claims.free(key, claims)
-        self._journal.end(key)
+        self._journal.end(key, finished)
         return tuple(waiting)
