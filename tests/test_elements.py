@@ -169,7 +169,7 @@ def two_workers(mongodb_uri, secrets):
         MongoClient(mongodb_uri, w="majority") as one,
         MongoClient(mongodb_uri, w="majority") as other,
     ):
-        yield [Connections(secrets, Leasing(client[name])) for client in (one, other)]
+        yield [Connections(secrets, Leasing(client[name], linger=0.3)) for client in (one, other)]
         one.drop_database(name)
 
 
@@ -188,6 +188,32 @@ async def test_two_workers_change_an_element_one_after_the_other(two_workers):
     assert most == [1] * 6
     for one in two_workers:
         await one.close()
+
+
+async def test_a_lease_is_kept_for_the_next_change_and_not_for_ever(two_workers, monkeypatch):
+    monkeypatch.setattr(leases, "LONGEST", 0.5)
+    one, other = (worker._leasing for worker in two_workers)
+    taken = []
+    take = Leasing._take
+    monkeypatch.setattr(Leasing, "_take", lambda *given: (taken.append(given), take(*given))[1])
+    for _ in range(5):
+        async with one.held("gw"):
+            pass
+    assert len(taken) <= 2
+
+    async def busy():
+        while True:
+            async with one.held("gw"):
+                await asyncio.sleep(0.01)
+
+    working = asyncio.ensure_future(busy())
+    async with other.held("gw", patience=5):  # they let us have a turn, however much they do
+        pass
+    working.cancel()
+    await asyncio.wait({working})
+    await one.close()
+    async with other.held("gw", patience=0.05):
+        pass
 
 
 async def test_reading_waits_for_nobody(two_workers):

@@ -24,7 +24,7 @@ from tmf_apis.assurance.watching import Watching
 from tmf_apis.capacity.measuring import Measuring
 from tmf_apis.capacity.polling import Polling
 from tmf_apis.elements.connections import Connections
-from tmf_apis.elements.leasing import Leasing
+from tmf_apis.elements.leasing import LINGER, Leasing
 from tmf_apis.engine import CONTRACTS, Engine
 from tmf_apis.errors import NotFound, TmfError
 from tmf_apis.events import worker
@@ -77,7 +77,9 @@ class Work:
         self._desks = Desks(engine.writes, SUBJECT)
         credentials = Credentials(settings.credentials_file)
         self._quick = ThreadPoolExecutor(QUICK, "work")
-        self._connections = Connections(credentials, Leasing(engine.database, self._quick))
+        self._connections = Connections(
+            credentials, Leasing(engine.database, self._quick, linger=LINGER)
+        )
         self._long = ThreadPoolExecutor(LONG, "task")
         self._counting = ThreadPoolExecutor(COUNTING, "capacity")
         begins = {

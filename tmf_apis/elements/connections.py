@@ -130,3 +130,5 @@ class Connections:
         for one in self._open.values():
             await one.adapter.__aexit__(None, None, None)
         self._open.clear()
+        if self._leasing:
+            await self._leasing.close()
