@@ -2,7 +2,9 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from tmf_apis.errors import NotFound
 from tmf_apis.fulfilment import kinds
@@ -59,27 +61,34 @@ class Accepting:
             taken = self._taken_up(desk, key, order)
             if isinstance(taken, Work):
                 return taken, None
-            batches = taken
+            batches, first = taken
         else:
-            batches = [self._journal.batch(key, number) for number in range(head["batches"])]
-        count = len(batches)
+            batches, first = self._batches(key, head), False
+        count, fresh = len(batches), None
         begun = self._begin(desk, key, batches)
-        fresh = None
         if count == 1 and begun is not None:
-            self._reserve(desk, batches[0], begun)
-            if head is None:
+            self._reserve(desk, batches[0], begun, fresh=first)
+            if first:
                 fresh = batches[0]
                 fresh.state, fresh.desk = str(begun.get("state", "")), desk
         due = _seconds(order.get("requestedCompletionDate"))
         rank = orders.rank(order)
         work = Work(
             batches=count, reserved=count == 1, due=max(due, 0.0), priority=rank,
-            begun=head is not None,
+            begun=not first,
         )  # fmt: skip
         return work, fresh
 
-    def _taken_up(self, desk: Desk, key: OrderKey, order: Resource) -> Work | list[Batch]:
-        """Return the batches of an order that is planned now, or why it is not."""
+    def _batches(self, key: OrderKey, head: Mapping[str, Any]) -> list[Batch]:
+        return [self._journal.batch(key, number) for number in range(head["batches"])]
+
+    def _taken_up(
+        self, desk: Desk, key: OrderKey, order: Resource
+    ) -> Work | tuple[list[Batch], bool]:
+        """Return the batches of an order that is planned now, or why it is not.
+
+        With the batches comes whether nobody else has taken the order up at the same moment.
+        """
         kind = kinds.of(key)
         claimed = kind.changed(order)
         if order.get("state") not in orders.OPEN:
@@ -100,9 +109,9 @@ class Accepting:
         facts = {"batches": len(batches), "claims": sorted(claimed), "due": due}
         head = self._journal.begin(key, batches, facts)
         if not head["fresh"]:
-            return [self._journal.batch(key, number) for number in range(head["batches"])]
+            return self._batches(key, head), False
         own = tuple(sorted(claimed))
-        return [Batch(key, n, some, tasks, own) for n, (some, tasks) in enumerate(batches)]
+        return [Batch(key, n, some, tasks, own) for n, (some, tasks) in enumerate(batches)], True
 
     def _is_over(self, holder: OrderKey) -> bool:
         return orders.is_final(self._journal.state(holder))
@@ -145,7 +154,7 @@ class Accepting:
             return
         self._reserve(desk, self._journal.batch(part.key, part.number), order)
 
-    def _reserve(self, desk: Desk, batch: Batch, order: Resource) -> None:
+    def _reserve(self, desk: Desk, batch: Batch, order: Resource, *, fresh: bool = False) -> None:
         if order.get("state") not in orders.OPEN | {"held"}:
             return
         key = batch.key
@@ -157,7 +166,7 @@ class Accepting:
                 continue
             try:
                 entry.taken = reserving.reserve(
-                    desk, key, entry.task, owner, hold=self._settling.hold
+                    desk, key, entry.task, owner, hold=self._settling.hold, fresh=fresh
                 )
             except Refused as error:
                 entry.reason = str(error)

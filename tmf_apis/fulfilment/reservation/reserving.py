@@ -25,7 +25,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-def reserve(desk: Desk, key: OrderKey, task: Task, owner: Desk, *, hold: timedelta = HOLD) -> Taken:
+def reserve(  # noqa: PLR0913
+    desk: Desk,
+    key: OrderKey,
+    task: Task,
+    owner: Desk,
+    *,
+    hold: timedelta = HOLD,
+    fresh: bool = False,
+) -> Taken:
     """Reserve what a task needs; safe to repeat.
 
     Args:
@@ -34,11 +42,12 @@ def reserve(desk: Desk, key: OrderKey, task: Task, owner: Desk, *, hold: timedel
         task: What is wanted.
         owner: Sees what whoever placed the order may see.
         hold: How long it is reserved, unless it is renewed.
+        fresh: Nobody can have reserved anything for the task before.
 
     Raises:
         Refused: It is not to be had; the message says why.
     """
-    return Taking(desk, key, task, owner, hold).taken()
+    return Taking(desk, key, task, owner, hold, fresh=fresh).taken()
 
 
 def survey(
