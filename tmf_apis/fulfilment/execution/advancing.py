@@ -108,7 +108,7 @@ class Advancing:
             if place and await self._is_held(batch, [entry], again=True):
                 return
             try:
-                await self._provisioning.do(entry, last=len(batch.entries) == 1)
+                await self._provisioning.do(entry)
             except (TmfError, Superseded):
                 raise
             except Exception as error:  # an adapter of somebody else's may fail in any way

@@ -55,13 +55,8 @@ class Provisioning:
         self._threads = threads
         self._confirm = confirm
 
-    async def do(self, entry: Entry, *, last: bool = False) -> None:
+    async def do(self, entry: Entry) -> None:
         """Bring a task forward or back, as it is meant to go.
-
-        Args:
-            entry: The task.
-            last: Its batch is settled at once, and what is said of it then is kept: that it was
-                verified needs no writing of its own.
 
         Raises:
             ElementError: The element did not do it; the journal says how far it got.
@@ -75,22 +70,16 @@ class Provisioning:
                 asyncio.timeout(LONGEST),
                 self._connections.to(entry.taken.target, change=True) as adapter,
             ):
-                if back:
-                    await self._back(entry, adapter)
-                else:
-                    await self._forward(entry, adapter, last=last)
+                await (self._back if back else self._forward)(entry, adapter)
         except TimeoutError as error:
             raise Unreachable(element, f"it took longer than {LONGEST:g} s") from error
         return None
 
-    async def _forward(self, entry: Entry, adapter: Adapter, *, last: bool) -> None:
+    async def _forward(self, entry: Entry, adapter: Adapter) -> None:
         transaction = await self._applied(entry, adapter)
         await self._checked(entry, adapter)
         if transaction.token:
             await _confirmed(entry, adapter, transaction)
-        if last and not entry.since:
-            entry.state = "verified"
-            return
         await self._note(entry, state="verified", attempts=0, since=0.0, again=0.0)
 
     async def _applied(self, entry: Entry, adapter: Adapter) -> Transaction:

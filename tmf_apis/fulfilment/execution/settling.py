@@ -146,7 +146,6 @@ class Settling:
         if self._turn_cancelled(desk, batch):
             return Report(open=True, wait=0.001)
         if state == "held" and self._is_held(batch.key):
-            self._journal.save(batch.entries, "state")
             return Report(open=True)
         self._release(desk, batch)
         if self._commit(desk, batch):
