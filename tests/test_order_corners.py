@@ -1,5 +1,6 @@
 """Corners of orders: sent twice, bundles, undoing given up, mistakes of the program, events."""
 
+import asyncio
 import logging
 import time
 from dataclasses import replace
@@ -14,8 +15,9 @@ from tests.executing import item
 from tests.test_execution import on, waiting
 from tmf_apis.errors import Unavailable
 from tmf_apis.events.envelope import Audience
-from tmf_apis.fulfilment.execution import mistakes
-from tmf_apis.fulfilment.execution.steps import Part
+from tmf_apis.fulfilment.execution import activities, mistakes
+from tmf_apis.fulfilment.execution.journal import Superseded
+from tmf_apis.fulfilment.execution.steps import Part, Report
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.rest.idempotency import Idempotency
 from tmf_apis.rest.schemas import Schemas
@@ -248,3 +250,72 @@ def test_events_of_milestones_alerts_and_errors_are_as_the_contract_says(it, fib
     assert set(V5) <= seen["v5"]
     assert not any("Milestone" in one or "Jeopardy" in one for one in seen["v4"])  # it has none
     assert "ProductOrderStateChangeEvent" in seen["v4"]
+
+
+class Slow:
+    """An element that has done what it was told, and lets a while go by before it is read back."""
+
+    def __init__(self, it, monkeypatch):
+        self.it, self.seconds, self.calls = it, 0.5, 0
+        provisioning = it.advancing._provisioning
+        self.whole = provisioning._checked
+        monkeypatch.setattr(provisioning, "_checked", self.checked)
+        monkeypatch.setattr(activities, "QUICK", 0.05)
+
+    async def checked(self, entry, adapter):
+        self.calls += 1
+        await asyncio.sleep(self.seconds)
+        await self.whole(entry, adapter)
+
+
+@pytest.fixture
+def slow(it, monkeypatch):
+    return Slow(it, monkeypatch)
+
+
+def test_a_small_order_is_done_with_its_acceptance(it, fibre):
+    key = it.post(item(offering=fibre, port="gw sub1"))
+    work = step(it, "accept", key, 1)
+    assert work.begun
+    assert work.report == Report()
+    assert it.order(key)["state"] == "completed"
+    it.agrees()
+
+
+def test_what_is_slow_goes_on_and_is_waited_for(it, fibre, slow):
+    key = it.post(item(offering=fibre, port="gw sub1"))
+    work = step(it, "accept", key, 1)
+    assert (work.begun, work.report) == (True, None)
+    assert it.order(key)["state"] == "inProgress"
+    assert not step(it, "advance", Part(key, 0, begun=True), 1).open
+    assert slow.calls == 1
+    assert it.order(key)["state"] == "completed"
+    it.agrees()
+
+
+def test_what_is_slow_and_not_wanted_any_more_is_stopped_and_taken_back(it, fibre, slow):
+    slow.seconds = 60
+    key = it.post(item(offering=fibre, port="gw sub1"))
+    assert step(it, "accept", key, 1).report is None
+    assert on(it.gw, "sub1")[1] == 100 * MEGABIT
+    request = it.cancel(key)
+    assert not step(it, "advance", Part(key, 0, begun=True, stop=True), 1).open
+    it.settle(key, request)
+    assert it.order(key)["state"] == "cancelled"
+    assert on(it.gw, "sub1") == ("", 0, 0)
+    it.agrees()
+
+
+def test_another_worker_takes_over_what_is_slow_and_the_slow_one_writes_no_more(it, fibre, slow):
+    slow.seconds = 1.5
+    key = it.post(item(offering=fibre, port="gw sub1"))
+    assert step(it, "accept", key, 1).report is None
+    late = it.fulfilment.activities._begun[key]
+    it.start()  # a worker that knows nothing of the other one
+    assert not step(it, "advance", Part(key, 0, begun=True), 1).open
+    done = it.order(key)
+    assert done["state"] == "completed"
+    until(late.done)
+    assert isinstance(late.exception(), Superseded)
+    assert it.order(key) == done
+    it.agrees()
