@@ -33,7 +33,7 @@ THROTTLE = timedelta(seconds=1)
 STEPS, CACHED = 50, 200
 #: Steps at the database and decisions of workflows done at once: what is taken up has to fit into
 #: memory, what waits stays in Temporal.
-LOCAL, DECISIONS = 8, 16
+LOCAL, DECISIONS = 16, 16
 
 T = TypeVar("T")
 
@@ -46,6 +46,7 @@ class Temporal:
         settings: Settings,
         workflows: Sequence[type],
         activities: Sequence[Callable[..., Any]],
+        own: tuple[str, Sequence[Callable[..., Any]]] = ("", ()),
     ) -> None:
         """Take what the worker does.
 
@@ -53,7 +54,9 @@ class Temporal:
             settings: Where Temporal is.
             workflows: Workflow classes.
             activities: The steps.
+            own: Name of a queue that only this worker takes steps from, and those steps.
         """
+        self._own = own
         self._address = settings.temporal_address
         self._namespace = settings.temporal_namespace
         self._workflows = workflows
@@ -96,13 +99,29 @@ class Temporal:
             max_heartbeat_throttle_interval=THROTTLE,
         )
         log.info("working for Temporal", extra={"at": self._address, "queue": QUEUE})
-        running = asyncio.create_task(worker.run())
+        workers = [worker]
+        queue, steps = self._own
+        if queue:
+            workers.append(
+                Worker(
+                    client,
+                    task_queue=queue,
+                    activities=steps,
+                    build_id=version("tmf-apis"),
+                    max_concurrent_activities=STEPS,
+                    graceful_shutdown_timeout=timedelta(seconds=GRACE),
+                    default_heartbeat_throttle_interval=THROTTLE,
+                    max_heartbeat_throttle_interval=THROTTLE,
+                )
+            )
+        running = [asyncio.create_task(one.run()) for one in workers]
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({*running, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        if not running.done():
-            await worker.shutdown()
-        await running
+        await asyncio.gather(
+            *(one.shutdown() for one, its in zip(workers, running, strict=True) if not its.done())
+        )
+        await asyncio.gather(*running)
 
     def begin(self, workflow: Any, argument: object, id: str, priority: int = 0) -> None:  # noqa: ANN401
         """Begin a workflow, unless it is running; may be called in any thread but the loop's.

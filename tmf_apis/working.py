@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -47,7 +48,7 @@ from tmf_apis.store.connection import Documents, connect
 from tmf_apis.store.model import GONE
 from tmf_apis.store.process import CannotStart
 from tmf_apis.tasks import TaskActivities, TaskKey, TaskWorkflow
-from tmf_apis.temporal import Temporal
+from tmf_apis.temporal import QUEUE, Temporal
 
 log = logging.getLogger(__name__)
 
@@ -88,13 +89,18 @@ class Work:
             if law.begin and kind not in kinds.CANCELLED_BY  # decided by fulfilment itself
         }
         begins |= reconciliation.begins(credentials, engine.database, settings)
+        own = f"{QUEUE}-{uuid.uuid4().hex}"
         fulfilment = Fulfilment(
-            engine.database, self._desks, self._connections, self._quick, settings
+            engine.database, self._desks, self._connections, self._quick, settings, own
         )
+        self._activities = fulfilment.activities
         fulfilment.prepare()
         tasks = TaskActivities(self._desks, begins, self._long)
         self._temporal = Temporal(
-            settings, [OrderWorkflow, TaskWorkflow], [*fulfilment.activities.all(), tasks.do]
+            settings,
+            [OrderWorkflow, TaskWorkflow],
+            [*fulfilment.activities.all(), tasks.do],
+            (own, [fulfilment.activities.advance]),
         )
         self._receiving = Receiving(
             Network(engine.database, self._desks, credentials),
@@ -157,6 +163,7 @@ class Work:
             os._exit(1)
         finally:
             stop.set()
+            await self._activities.close()
             await self._connections.close()
             for threads in (self._quick, self._long, self._counting):
                 threads.shutdown(wait=False, cancel_futures=True)

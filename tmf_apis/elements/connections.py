@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from adapters import registry
 from adapters.base import Adapter
 from adapters.credentials import Credentials
-from adapters.errors import ElementError
 from adapters.values import Target
 from tmf_apis.elements.breaker import Breaker
 from tmf_apis.elements.leasing import Leasing
@@ -91,7 +90,7 @@ class Connections:
         one.used += 1
         try:
             yield one.adapter
-        except ElementError:
+        except Exception:
             if self._open.get(key) is one:
                 del self._open[key]  # address or credentials may have changed
             raise
@@ -127,7 +126,7 @@ class Connections:
 
     async def close(self) -> None:
         """Close everything that is open."""
-        for one in self._open.values():
+        for one in list(self._open.values()):
             await one.adapter.__aexit__(None, None, None)
         self._open.clear()
         if self._leasing:

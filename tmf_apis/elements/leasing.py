@@ -106,7 +106,7 @@ class Leasing:
 
     async def close(self) -> None:
         """Give back what is kept for changes that may come."""
-        for element, one in self._elements.items():
+        for element, one in list(self._elements.items()):
             if one.ending:
                 one.ending.cancel()
             if not one.turn.locked():
@@ -120,7 +120,10 @@ class Leasing:
         if one.owner and one.until - _now() < LASTS / 2:
             with suppress(PyMongoError):
                 await self._take(element, one)
-        return bool(one.owner) and one.until > _now()
+        if one.owner and one.until - _now() >= LASTS / 2:
+            return True
+        await self._release(element, one)
+        return False
 
     async def _end(self, element: str, one: _Element) -> None:
         await asyncio.sleep(self._linger)
@@ -129,7 +132,7 @@ class Leasing:
             await self._release(element, one)
 
     async def _release(self, element: str, one: _Element) -> None:
-        owner, one.owner = one.owner, ""
+        owner, one.owner, one.until = one.owner, "", 0.0
         if not owner:
             return
         try:
@@ -138,20 +141,28 @@ class Leasing:
             _log.warning("a lease ends by itself: %s", error, extra={"element": element})
 
     async def _wait(self, element: str, one: _Element, end: float, patience: float) -> None:
-        one.owner, one.since = uuid.uuid4().hex, _now()
+        one.owner, one.until = uuid.uuid4().hex, 0.0
         try:
-            while not await self._take(element, one):
-                await self._ask(lambda: leases.prepare(self._collection, element))
-                if await self._take(element, one):  # nobody had it before
-                    return
+            while not await self._took(element, one):
                 if _now() >= end:
                     one.owner = ""
-                    raise _busy(element, patience)
+                    break
                 await asyncio.sleep(PAUSE)
         except PyMongoError as error:
             one.owner = ""
             raise Unreachable(element, f"its lease cannot be had: {error}") from error
+        except BaseException:
+            await self._release(element, one)  # it may have been taken while nobody listened
+            raise
+        if not one.owner:
+            raise _busy(element, patience)
         one.since = _now()
+
+    async def _took(self, element: str, one: _Element) -> bool:
+        if await self._take(element, one):
+            return True
+        await self._ask(lambda: leases.prepare(self._collection, element))
+        return await self._take(element, one)  # nobody had it before
 
     async def _take(self, element: str, one: _Element) -> bool:
         """Take or prolong the lease; return whether it is ours."""

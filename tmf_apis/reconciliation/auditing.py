@@ -1,7 +1,7 @@
 """Audits and remedies as tasks: what they find stands in the audit, what came of it, too."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from adapters.credentials import Credentials
@@ -29,8 +29,15 @@ Found = tuple[Resource, Difference]
 class Auditing:
     """Does the tasks; each is safe to repeat."""
 
-    def __init__(self, credentials: Credentials, leasing: Leasing | None = None) -> None:
-        """Take the way to the elements."""
+    def __init__(
+        self, credentials: Credentials, leasing: Callable[[], Leasing] | None = None
+    ) -> None:
+        """Take the way to the elements.
+
+        Args:
+            credentials: The operator's secrets.
+            leasing: Makes what keeps changers of one element apart, for one event loop.
+        """
         self._credentials = credentials
         self._leasing = leasing
 
@@ -51,7 +58,7 @@ class Auditing:
     async def _audit(
         self, desk: Desk, task: Resource, elements: list[Resource], progress: Progress
     ) -> None:
-        connections = Connections(self._credentials, self._leasing)
+        connections = Connections(self._credentials, self._leasing() if self._leasing else None)
         try:
             result = await Audit(desk, connections).run(
                 elements, lambda far: progress.tell(lambda: told(far))
@@ -121,7 +128,7 @@ class Auditing:
             else:
                 gone = Outcome("failed", "the element is not in the inventory any more")
                 outcomes[number] = remedy, gone
-        connections = Connections(self._credentials, self._leasing)
+        connections = Connections(self._credentials, self._leasing() if self._leasing else None)
         try:
             outcomes |= await _each(Remedies(desk, connections, audit["id"]), pairs)
         finally:

@@ -27,7 +27,7 @@ Begin = Callable[[Desk, Resource], None]
 
 def begins(credentials: Credentials, database: Documents, settings: Settings) -> dict[str, Begin]:
     """Return what does each kind of task."""
-    auditing = Auditing(credentials, Leasing(database))
+    auditing = Auditing(credentials, lambda: Leasing(database))
     return {
         "NetworkDiscovery": partial(discover, credentials, Reach.of(settings)),
         "NetworkAudit": auditing.audit,

@@ -51,7 +51,7 @@ class Accepting:
         """
         head = self._journal.head(key)
         if head and "ended" in head:
-            return Work(), None
+            return Work(wake=tuple(self._claims.free(key, head["claims"]))), None
         desk = self._desks.staff(key.tenant)
         try:
             order = desk.get(key.kind, key.order)

@@ -24,9 +24,9 @@ from tmf_apis.fulfilment.values import OrderKey
 
 #: Pause between two signs of life of a step that waits for an element, in seconds.
 BEAT = 1.0
-#: How long whoever takes an order up waits for its only batch, in seconds; and how many orders are
-#: worked on so at once.
-QUICK, ABREAST = 1.0, 50
+#: How long whoever takes an order up waits for its only batch, in seconds; how many do so at once,
+#: fewer than take up orders; and how many orders are worked on so at once.
+QUICK, WAITING, ABREAST = 1.0, 12, 50
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +34,14 @@ log = logging.getLogger(__name__)
 class Activities:
     """The steps, bound to the database and to the elements."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         accepting: Accepting,
         advancing: Advancing,
         cancelling: Cancelling,
         mistakes: Mistakes,
         threads: Executor,
+        queue: str = "",
     ) -> None:
         """Take what the steps do.
 
@@ -50,7 +51,10 @@ class Activities:
             cancelling: Says what became of a cancellation.
             mistakes: Tells people of steps that fail again and again.
             threads: Where the database is waited for.
+            queue: From which only this worker takes ``advance``; empty: there is none.
         """
+        self._queue = queue
+        self._waiting = 0
         self._accepting = accepting
         self._advancing = advancing
         self._cancelling = cancelling
@@ -76,8 +80,18 @@ class Activities:
             doing = asyncio.create_task(self._advancing.go_on(batch))
             self._begun[key] = doing
             doing.add_done_callback(partial(self._forget, key))
-            await asyncio.wait({doing}, timeout=QUICK)
-            return replace(work, begun=True, report=doing.result() if doing.done() else None)
+            self._waiting += 1
+            try:
+                await asyncio.wait({doing}, timeout=QUICK if self._waiting <= WAITING else 0)
+            finally:
+                self._waiting -= 1
+            report = doing.result() if doing.done() else None
+            return replace(work, begun=True, queue=self._queue, report=report)
+
+    async def close(self) -> None:
+        """Stop what was begun; it is gone on with from the journal."""
+        for doing in list(self._begun.values()):
+            await _stopped(doing)
 
     def _forget(self, key: OrderKey, done: "asyncio.Task[Report]") -> None:
         if self._begun.get(key) is done:

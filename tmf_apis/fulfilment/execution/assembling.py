@@ -27,13 +27,14 @@ class Fulfilment:
         cancelling: Ends requests to cancel whose order nobody works on.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         database: Documents,
         desks: Desks,
         connections: Connections,
         threads: Executor,
         settings: Settings,
+        queue: str = "",
     ) -> None:
         """Put it together.
 
@@ -43,6 +44,7 @@ class Fulfilment:
             connections: Give access to the elements.
             threads: Where the database is waited for.
             settings: The configuration.
+            queue: From which only this worker takes steps; empty: there is none.
         """
         self.journal = journal = Journal(database)
         claims = Claims(database)
@@ -58,6 +60,7 @@ class Fulfilment:
             self.cancelling,
             Mistakes(desks),
             threads,
+            queue,
         )
 
     def prepare(self) -> None:

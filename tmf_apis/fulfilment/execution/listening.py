@@ -1,9 +1,10 @@
 """What an order's workflow is told of: new orders, cancellations, changes, people's decisions."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from tmf_apis.errors import NotFound
+from tmf_apis.errors import NotFound, TmfError, Unavailable
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.fulfilment import kinds
 from tmf_apis.fulfilment.execution.cancelling import settle
@@ -13,6 +14,8 @@ from tmf_apis.fulfilment.execution.workflow import OrderWorkflow, workflow_id
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.rest.desk import Desks
 from tmf_apis.rest.periods import moment
+
+log = logging.getLogger(__name__)
 
 
 class Workflows(Protocol):
@@ -58,7 +61,13 @@ class Listening:
             self._begin(key)
         for kind in kinds.CANCELLED_BY:
             for tenant, id in self._journal.requests(kind):
-                self._cancel(tenant, kind, id)
+                try:
+                    self._cancel(tenant, kind, id)
+                except Unavailable:
+                    raise
+                except TmfError as error:
+                    facts = {"tenant": tenant, "resource": id}
+                    log.warning("a request to cancel waits: %s", error, extra=facts)
         return len(found)
 
     def order(self, event: PendingEvent) -> None:

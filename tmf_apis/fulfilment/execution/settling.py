@@ -283,6 +283,5 @@ class Settling:
             claims: Ids of the products that it worked on.
             finished: Its items whose last state is not kept yet.
         """
-        waiting = self._claims.free(key, claims)
         self._journal.end(key, finished)
-        return tuple(waiting)
+        return tuple(self._claims.free(key, claims))

@@ -18,6 +18,7 @@ class Work:
         priority: From 1, the highest, to 5; 0: none was asked for.
         wake: Orders that waited for this one, which wants nothing.
         begun: Somebody may be working on it already: whoever has taken it up.
+        queue: Where he takes further steps of it from; empty: where all do.
         report: How far that has come, where it went quickly.
     """
 
@@ -29,6 +30,7 @@ class Work:
     priority: int = 0
     wake: tuple[OrderKey, ...] = ()
     begun: bool = False
+    queue: str = ""
     report: "Report | None" = None
 
 

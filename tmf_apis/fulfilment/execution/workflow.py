@@ -15,7 +15,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
-from temporalio.exceptions import ActivityError, CancelledError
+from temporalio.exceptions import ActivityError, CancelledError, TimeoutError, TimeoutType  # noqa: A004
 
 from tmf_apis.fulfilment.execution.activities import Activities
 from tmf_apis.fulfilment.execution.steps import Cancellation, Part, Report, Work
@@ -40,6 +40,7 @@ class OrderWorkflow:
         self._task = ""
         self._news = 0
         self._priority = Priority.default
+        self._queue = ""
 
     @workflow.signal
     def cancel(self, task: str) -> None:
@@ -62,6 +63,7 @@ class OrderWorkflow:
         work = await self._work(key)
         if not work.batches:
             return "nothing to be done"
+        self._queue = work.queue
         watch = asyncio.create_task(self._watch(key, work.due)) if work.due else None
         self._rank(work.priority)
         abreast = asyncio.Semaphore(ABREAST)
@@ -107,7 +109,8 @@ class OrderWorkflow:
                 seen = self._news
                 async with abreast:
                     report = await self._advance(part)
-                part = Part(part.key, part.number)
+                if not self._task:
+                    part = Part(part.key, part.number)
             self._rank(report.priority)
             await self._wake(report.wake)
             if not report.open:
@@ -119,9 +122,12 @@ class OrderWorkflow:
         """Go on with a batch; a step that goes forward is given up when it is cancelled."""
         cancelled = bool(self._task)
         part = replace(part, stop=cancelled and part.begun)
+        queue = self._queue if part.begun else ""
         doing = workflow.start_activity_method(
             Activities.advance,
             part,
+            task_queue=queue or None,
+            schedule_to_start_timeout=HEARTBEAT if queue else None,
             start_to_close_timeout=SLOW,
             heartbeat_timeout=HEARTBEAT,
             retry_policy=AGAIN,
@@ -135,6 +141,9 @@ class OrderWorkflow:
         try:
             return await doing
         except (ActivityError, asyncio.CancelledError) as error:
+            if queue and _is_alone(error):
+                self._queue = ""
+                return await self._advance(part)
             if cancelled or not _is_cancel(error):
                 raise
             return Report(open=True)
@@ -171,6 +180,12 @@ class OrderWorkflow:
 def workflow_id(order: OrderKey) -> str:
     """Return the id of an order's workflow; an order's id is one of its tenant's."""
     return order.name
+
+
+def _is_alone(error: BaseException) -> bool:
+    """Return whether nobody has come for a step: the worker that it was meant for is gone."""
+    cause = error.__cause__
+    return isinstance(cause, TimeoutError) and cause.type is TimeoutType.SCHEDULE_TO_START
 
 
 def _is_cancel(error: BaseException) -> bool:

@@ -50,7 +50,7 @@ class Taking:
     ) -> None:
         """Take what it works with; see ``reserving.reserve``."""
         # A service that is called after the order is as new as that.
-        self._fresh = fresh and task.service.startswith(key.order)
+        self._fresh = fresh and task.service.startswith(f"{key.order}-")
         self._desk, self._key, self._task, self._owner = desk, key, task, owner
         self._holder = task.holder(key)
         self._claim = Claim.made(self._holder, desk.now, hold)
