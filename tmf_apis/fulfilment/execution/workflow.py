@@ -13,9 +13,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from temporalio import workflow
+from temporalio import exceptions, workflow
 from temporalio.common import Priority, RetryPolicy
-from temporalio.exceptions import ActivityError, CancelledError, TimeoutError, TimeoutType  # noqa: A004
+from temporalio.exceptions import ActivityError, CancelledError
 
 from tmf_apis.fulfilment.execution.activities import Activities
 from tmf_apis.fulfilment.execution.steps import Cancellation, Part, Report, Work
@@ -29,6 +29,8 @@ HEARTBEAT = timedelta(seconds=5)
 TURN = timedelta(minutes=10)
 #: Batches of one order that are worked on at once.
 ABREAST = 4
+#: How Temporal says that nobody has come for a step.
+UNTAKEN = exceptions.TimeoutType.SCHEDULE_TO_START
 AGAIN = RetryPolicy(initial_interval=timedelta(seconds=0.5), maximum_interval=timedelta(seconds=30))
 
 
@@ -185,7 +187,7 @@ def workflow_id(order: OrderKey) -> str:
 def _is_alone(error: BaseException) -> bool:
     """Return whether nobody has come for a step: the worker that it was meant for is gone."""
     cause = error.__cause__
-    return isinstance(cause, TimeoutError) and cause.type is TimeoutType.SCHEDULE_TO_START
+    return isinstance(cause, exceptions.TimeoutError) and cause.type is UNTAKEN
 
 
 def _is_cancel(error: BaseException) -> bool:
