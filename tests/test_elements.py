@@ -216,6 +216,26 @@ async def test_a_lease_is_kept_for_the_next_change_and_not_for_ever(two_workers,
         pass
 
 
+async def test_a_lease_that_was_given_back_is_not_believed_in(two_workers):
+    one, other = (worker._leasing for worker in two_workers)
+
+    async def change(patience):
+        async with one.held("gw", patience=patience):
+            pass
+
+    await change(1)
+    await one.close()
+    async with other.held("gw"):
+        waiting = asyncio.ensure_future(change(10))
+        await asyncio.sleep(0.15)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        with pytest.raises(Busy):
+            await change(0.15)
+    await other.close()
+    await change(1)
+
+
 async def test_reading_waits_for_nobody(two_workers):
     async with SimulatedGateway() as gateway:
         changing, reading = (one.to for one in two_workers)
