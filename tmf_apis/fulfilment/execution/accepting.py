@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -92,7 +92,7 @@ class Accepting:
         kind = kinds.of(key)
         claimed = kind.changed(order)
         if order.get("state") not in orders.OPEN:
-            return Work(wake=tuple(self._claims.free(key, claimed)))
+            return self._none_of_ours(key, claimed)
         if order["state"] == "acknowledged":
             wait = _seconds(order.get("requestedStartDate"))
             if wait > 0:
@@ -102,7 +102,7 @@ class Accepting:
             return Work(turn=True)
         design = kind.plan(desk, key, order)
         if design.nothing:
-            return Work(wake=tuple(self._claims.free(key, claimed)))
+            return self._none_of_ours(key, claimed)
         size = max(BATCH, len(design.items) // BATCHES)
         batches = batched(key, kind.as_products(order), design, size)
         due = moment(order.get("requestedCompletionDate"))
@@ -112,6 +112,10 @@ class Accepting:
             return self._batches(key, head), False
         own = tuple(sorted(claimed))
         return [Batch(key, n, some, tasks, own) for n, (some, tasks) in enumerate(batches)], True
+
+    def _none_of_ours(self, key: OrderKey, claimed: Iterable[str]) -> Work:
+        self._journal.end(key)
+        return Work(wake=tuple(self._claims.free(key, claimed)))
 
     def _is_over(self, holder: OrderKey) -> bool:
         return orders.is_final(self._journal.state(holder))

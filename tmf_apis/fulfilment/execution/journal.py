@@ -1,7 +1,8 @@
 """What fulfilment has done and is about to do, kept beside the resources: plain documents.
 
-The collection ``fulfilment_tasks`` has three sorts of documents (``what``)::
+The collection ``fulfilment_tasks`` has four sorts of documents (``what``)::
 
+    start   it is to be taken up, perhaps not before its day or its turn has come
     order   the head: how many batches there are, when it was taken up, which products are claimed
     item    what becomes of one item of the order, and whether that goes forward or back
     task    one thing on the network: its state, what is reserved for it, the element's plan
@@ -14,12 +15,13 @@ that never got to the element; ``waiting`` one that waits for a person.
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import ASCENDING, IndexModel, UpdateMany, UpdateOne
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from adapters.values import Plan, Transaction
 from tmf_apis.fulfilment.reservation.kept import document, value
@@ -203,25 +205,23 @@ class Journal:
         with translated():
             return self._tasks.find_one({"_id": key.name})
 
+    def expect(self, key: OrderKey) -> None:
+        """Keep that an order is to be taken up, until it has ended or turns out to be none of ours.
+
+        An order that was loaded is not among them: another system works on it, or has.
+        """
+        start = {"_id": f"{key.name}/start", "of": key.name, "what": "start", "batch": -2}
+        whose = {"tenant": key.tenant, "order": key.order, "kind": key.kind}
+        with translated(), suppress(DuplicateKeyError):
+            self._tasks.insert_one({**start, **whose})
+
     def open(self) -> list[OrderKey]:
-        """Return the orders that were taken up and have not ended."""
-        query = {"what": "order", "ended": {"$exists": False}, "order": {"$exists": True}}
+        """Return the orders that are to be taken up, or were, and have not ended."""
+        query = {"what": {"$in": ["start", "order"]}, "ended": {"$exists": False}}
         with translated():
             found = self._tasks.find(query, {"tenant": 1, "order": 1, "kind": 1})
-            return [OrderKey(one["tenant"], one["order"], one["kind"]) for one in found]
-
-    def untaken(self, kind: str) -> list[OrderKey]:
-        """Return the orders of a kind that are acknowledged and were not taken up."""
-        begin = OrderKey("", "", kind).name
-        stages: list[Document] = [
-            {"$match": {"body.state": "acknowledged", "tenant": {"$ne": DELETED}}},
-            {"$project": {"tenant": 1, "id": 1, "name": {"$concat": ["$tenant", begin, "$id"]}}},
-            {"$lookup": {"from": TASKS, "localField": "name", "foreignField": "_id", "as": "head"}},
-            {"$match": {"head": []}},
-        ]
-        with translated():
-            found = self._database[kind].aggregate(stages)
-            return [OrderKey(one["tenant"], one["id"], kind) for one in found]
+            keys = [OrderKey(one["tenant"], one["order"], one["kind"]) for one in found]
+        return list(dict.fromkeys(keys))
 
     def requests(self, kind: str) -> list[tuple[str, str]]:
         """Return tenant and id of each request to cancel of a kind that has no answer yet."""

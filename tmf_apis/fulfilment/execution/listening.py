@@ -49,16 +49,14 @@ class Listening:
         """Go on with every order that waits or was taken up, and has not ended; return how many.
 
         Where Temporal remembers them this does nothing: they are running. Where it has lost its
-        memory, the journal has what was taken up, and the orders themselves what was not.
+        memory, the journal has them.
 
         Raises:
             Unavailable: Database or Temporal do not answer; safe to repeat.
         """
         found = self._journal.open()
-        for kind in kinds.KINDS:
-            found += self._journal.untaken(kind)
         for key in found:
-            self._begin(key)
+            self._workflows.begin(OrderWorkflow.run, key, workflow_id(key))
         for kind in kinds.CANCELLED_BY:
             for tenant, id in self._journal.requests(kind):
                 try:
@@ -127,7 +125,8 @@ class Listening:
             kind = str(order.get("@referredType") or "ProductOrder")
             self._tell(OrderKey(event["tenant"], str(order["id"]), kind))
 
-    def _begin(self, key: OrderKey, priority: int = 0) -> None:
+    def _begin(self, key: OrderKey, priority: int) -> None:
+        self._journal.expect(key)
         self._workflows.begin(OrderWorkflow.run, key, workflow_id(key), priority)
 
     def _tell(self, key: OrderKey) -> None:
