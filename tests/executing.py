@@ -126,18 +126,7 @@ class Execution:
 
     def offering(self, down=100, up=40):
         """Make an offering of so many Mbit/s and return its id."""
-        values = {"serviceType": "broadband", "downstreamSpeed": down, "upstreamSpeed": up}
-        characteristics = [
-            {
-                "@type": "CharacteristicSpecification",
-                "name": name,
-                "valueType": "string" if name == "serviceType" else "integer",
-                "characteristicValueSpecification": [
-                    {"@type": "CharacteristicValueSpecification", "value": value}
-                ],
-            }
-            for name, value in values.items()
-        ]
+        characteristics = speeds(down, up)
         made = self.desk.create(
             "ProductSpecification",
             {"name": f"Access {down}", "productSpecCharacteristic": characteristics, **WRITTEN},
@@ -321,3 +310,19 @@ def item(  # noqa: PLR0913 - what an item may say
     if len(value) > 1:
         made["product"] = value
     return {**made, **more}
+
+
+def speeds(down, up):
+    """Return the characteristics of broadband of so many Mbit/s."""
+    values = {"serviceType": "broadband", "downstreamSpeed": down, "upstreamSpeed": up}
+    return [
+        {
+            "@type": "CharacteristicSpecification",
+            "name": name,
+            "valueType": "string" if name == "serviceType" else "integer",
+            "characteristicValueSpecification": [
+                {"@type": "CharacteristicValueSpecification", "value": value}
+            ],
+        }
+        for name, value in values.items()
+    ]

@@ -417,7 +417,7 @@ def test_what_cannot_be_taken_back_is_a_persons_too(it, fibre):
     it.gw.misbehaviour.refuse[mib.SVC_UP_KBPS] = WRONG_VALUE
     key = it.post(item(offering=fibre, port="gw sub1"))
     it.accept(key)
-    it.advancing._provisioning.do, do = _silenced(it), it.advancing._provisioning.do
+    it.advancing._provisioning.do, do = silenced(it), it.advancing._provisioning.do
     end = time.monotonic() + 10
     while not (found := it.desk.find("FalloutTask", {"state": "open"})):
         assert time.monotonic() < end
@@ -432,7 +432,7 @@ def test_what_cannot_be_taken_back_is_a_persons_too(it, fibre):
     it.agrees()
 
 
-def _silenced(it):
+def silenced(it):
     """Return the work on a task after whose first failure the element is silent."""
     do = it.advancing._provisioning.do
 
@@ -451,7 +451,7 @@ def test_a_port_whose_undo_is_given_up_is_kept_out_of_use(it, fibre):
     it.gw.misbehaviour.refuse[mib.SVC_UP_KBPS] = WRONG_VALUE
     key = it.post(item(offering=fibre, port="gw sub1"))
     it.accept(key)
-    it.advancing._provisioning.do, do = _silenced(it), it.advancing._provisioning.do
+    it.advancing._provisioning.do, do = silenced(it), it.advancing._provisioning.do
     order = it.run(key)
     it.advancing._provisioning.do = do
     assert order["state"] == "failed"

@@ -14,7 +14,7 @@ import pytest
 from adapters import registry
 from adapters.credentials import Credentials
 from adapters.values import Target
-from tests.executing import FINAL, agree, item
+from tests.executing import FINAL, agree, item, speeds
 from tests.house import CATALOGUE, ORDERS, Gateway, eventually
 from tests.running import Served
 from tmf_apis.engine import CONTRACTS, Engine
@@ -106,18 +106,7 @@ class Operator:
         return self.post(f"{ORDERS}/productOrder", body)["id"]
 
     def offering(self, down, up):
-        values = {"serviceType": "broadband", "downstreamSpeed": down, "upstreamSpeed": up}
-        characteristics = [
-            {
-                "@type": "CharacteristicSpecification",
-                "name": name,
-                "valueType": "string" if name == "serviceType" else "integer",
-                "characteristicValueSpecification": [
-                    {"@type": "CharacteristicValueSpecification", "value": value}
-                ],
-            }
-            for name, value in values.items()
-        ]
+        characteristics = speeds(down, up)
         made = self.post(
             f"{CATALOGUE}/productSpecification",
             {"@type": "ProductSpecification", "name": f"Access {down}",

@@ -12,7 +12,7 @@ from temporalio.testing import ActivityEnvironment
 from adapters import mib
 from adapters.simulated import WRONG_VALUE
 from tests.executing import item
-from tests.test_execution import on, waiting
+from tests.test_execution import on, silenced, waiting
 from tmf_apis.errors import Unavailable
 from tmf_apis.events.envelope import Audience
 from tmf_apis.fulfilment.execution import activities, mistakes
@@ -106,16 +106,7 @@ def stuck(it, fibre):
     it.gw.misbehaviour.refuse[mib.SVC_UP_KBPS] = WRONG_VALUE
     key = it.post(item(offering=fibre, port="gw sub1"))
     it.accept(key)
-    do = it.advancing._provisioning.do
-
-    async def work(entry):
-        try:
-            await do(entry)
-        except Exception:
-            it.gw.misbehaviour.silent = True
-            raise
-
-    it.advancing._provisioning.do = work
+    it.advancing._provisioning.do, do = silenced(it), it.advancing._provisioning.do
 
     def asked():
         it.advance(key)

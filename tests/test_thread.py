@@ -16,6 +16,7 @@ from adapters.simulated import WRONG_VALUE
 from adapters.values import Target
 from adapters.wire import ber
 from adapters.wire.message import Variable
+from tests.executing import speeds
 from tests.house import (
     ALARMS,
     CATALOGUE,
@@ -116,18 +117,7 @@ def offering(server):
     """Makes an offering of so many Mbit/s down and up."""
 
     def make(down, up):
-        values = {"serviceType": "broadband", "downstreamSpeed": down, "upstreamSpeed": up}
-        characteristics = [
-            {
-                "@type": "CharacteristicSpecification",
-                "name": name,
-                "valueType": "string" if name == "serviceType" else "integer",
-                "characteristicValueSpecification": [
-                    {"@type": "CharacteristicValueSpecification", "value": value}
-                ],
-            }
-            for name, value in values.items()
-        ]
+        characteristics = speeds(down, up)
         specification = server.post(
             f"{CATALOGUE}/productSpecification",
             {
