@@ -26,7 +26,7 @@ COUNTERS = "counters"  # counters() has something to say
 USAGE = "usage"  # usage() has something to say
 FAULTS = "faults"  # faults() yields
 CONDITIONS = "conditions"  # active_conditions() is complete
-EFFECT = "effect"  # measure() can prove a service: the adapter is a ``Measuring``
+EFFECT = "effect"  # measure() can prove a service: the adapter is a ``CapacityMeter``
 CAPABILITIES = frozenset({ATOMIC, CONFIRMED, ADMIN, COUNTERS, USAGE, FAULTS, CONDITIONS, EFFECT})
 
 

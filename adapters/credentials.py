@@ -8,7 +8,7 @@ from pathlib import Path
 from adapters.errors import Misconfigured
 
 #: ``TMF_CREDENTIAL_<NAME>`` holds one secret as a JSON object; it wins over the file.
-PREFIX = "TMF_CREDENTIAL_"
+VARIABLE_PREFIX = "TMF_CREDENTIAL_"
 
 
 class Secret(Mapping[str, str]):
@@ -50,30 +50,30 @@ class Credentials:
         """
         if not name:
             return Secret({})
-        variable = PREFIX + name.upper().replace("-", "_")
+        variable = VARIABLE_PREFIX + name.upper().replace("-", "_")
         if (text := self._environment.get(variable)) is not None:
-            return self._secret(_parsed(text, variable, element), variable, element)
+            return self._secret(_parse_json(text, variable, element), variable, element)
         if self._file is None:
             raise Misconfigured(element, f"no credentials {name!r}: set {variable}")
         try:
             text = self._file.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise Misconfigured(element, f"cannot read the credentials file: {error}") from error
-        content = _parsed(text, "the credentials file", element)
+        content = _parse_json(text, "the credentials file", element)
         if not isinstance(content, dict) or name not in content:
             raise Misconfigured(element, f"no credentials {name!r} in the file or in {variable}")
         return self._secret(content[name], f"credentials {name!r}", element)
 
     @staticmethod
-    def _secret(content: object, place: str, element: str) -> Secret:
+    def _secret(content: object, source: str, element: str) -> Secret:
         if isinstance(content, dict) and all(isinstance(one, str) for one in content.values()):
             return Secret(content)
-        raise Misconfigured(element, f"{place}: expected a JSON object of text values")
+        raise Misconfigured(element, f"{source}: expected a JSON object of text values")
 
 
-def _parsed(text: str, place: str, element: str) -> object:
+def _parse_json(text: str, source: str, element: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         # The parser's own message would quote the text, which is secret.
-        raise Misconfigured(element, f"{place}: not JSON") from None
+        raise Misconfigured(element, f"{source}: not JSON") from None

@@ -24,19 +24,19 @@ IPERF3_PORT = 5201
 #: What goes over the ceiling goes over the limit that was sold; less than the rate may have
 #: many causes along the way that are not the element's.
 FLOOR, CEILING = 0.5, 1.08
-SECONDS = 1
-PATIENCE = 5.0  # seconds beyond the measured ones
-REACH = 2.0  # seconds to connect
-TRIES = 3
+TEST_SECONDS = 1
+RESULT_TIMEOUT = 5.0  # seconds beyond the measured ones
+CONNECT_TIMEOUT = 2.0  # seconds to connect
+MAX_ATTEMPTS = 3
 #: What iperf3 says where asking again is of no use.
-NOBODY = ("timed out", "unreachable", "No route")
+UNREACHABLE_MESSAGES = ("timed out", "unreachable", "No route")
 REACHABLE = "reachable"
 #: We are the client, on the network's side: what we send is downstream.
-RATES = {"downstream": (), "upstream": ("--reverse",)}
+DIRECTION_OPTIONS = {"downstream": (), "upstream": ("--reverse",)}
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Tolerance:
     """Between which shares of a rate a measured one is good.
 
     Attributes:
@@ -47,25 +47,25 @@ class Limits:
     floor: float = FLOOR
     ceiling: float = CEILING
 
-    def judge(self, rate: int, measured: int) -> int:
+    def effective_rate(self, rate: int, measured: int) -> int:
         """Return the rate where the measured one will do, or else the measured one.
 
-        >>> Limits().judge(100_000_000, 95_700_000)
+        >>> Tolerance().effective_rate(100_000_000, 95_700_000)
         100000000
-        >>> Limits().judge(100_000_000, 109_000_000)
+        >>> Tolerance().effective_rate(100_000_000, 109_000_000)
         109000000
         """
         return rate if rate * self.floor <= measured <= rate * self.ceiling else measured
 
 
-def limits(target: Target) -> Limits:
+def tolerance(target: Target) -> Tolerance:
     """Return the limits that a target's options set.
 
     Raises:
         Misconfigured: They are not numbers, or the wrong way round.
     """
     try:
-        found = Limits(
+        found = Tolerance(
             float(target.options.get("testFloor", FLOOR)),
             float(target.options.get("testCeiling", CEILING)),
         )
@@ -76,10 +76,10 @@ def limits(target: Target) -> Limits:
     return found
 
 
-def address(target: Target, port: str) -> str:
+def head_address(target: Target, port: str) -> str:
     """Return where the test head of a port is; empty where none is known.
 
-    >>> address(Target("gw", "", options={"testAddress": "a=10.0.0.1:5201 b=10.0.0.2"}), "b")
+    >>> head_address(Target("gw", "", options={"testAddress": "a=10.0.0.1:5201 b=10.0.0.2"}), "b")
     '10.0.0.2'
     """
     for word in target.options.get("testAddress", "").split():
@@ -89,7 +89,7 @@ def address(target: Target, port: str) -> str:
     return ""
 
 
-async def measure(target: Target, intent: Intent, at: str = "") -> Verdict:
+async def measure(target: Target, intent: Intent, head: str = "") -> Verdict:
     """Return whether the customer gets what an intent asks for; at most some three seconds.
 
     ``observed`` also has what was measured: "measuredDownstream", "measuredUpstream" in bits per
@@ -98,7 +98,7 @@ async def measure(target: Target, intent: Intent, at: str = "") -> Verdict:
     Args:
         target: The element; for its options.
         intent: How the service shall be; of its settings, "enabled" and the rates are looked at.
-        at: "host:port" of the test head; empty: as the options say.
+        head: "host:port" of the test head; empty: as the options say.
 
     Raises:
         Unsupported: There is no verdict; the reason is "noTestHead" (no address is known),
@@ -107,7 +107,7 @@ async def measure(target: Target, intent: Intent, at: str = "") -> Verdict:
         Misconfigured: Address or options are not usable.
     """
     name = target.name
-    place, bounds = at or address(target, intent.port), limits(target)
+    place, bounds = head or head_address(target, intent.port), tolerance(target)
     if not intent.present:
         raise Unsupported(name, "a service that is gone has no effect", reason="nothingToMeasure")
     if not place:
@@ -117,41 +117,41 @@ async def measure(target: Target, intent: Intent, at: str = "") -> Verdict:
         host, port = Target(name, place).endpoint(IPERF3_PORT)
     except ValueError as error:
         raise Misconfigured(name, f"test head {place!r}: {error}") from error
-    found = _Found(name, (host, port), bounds)
+    found = _TestHead(name, (host, port), bounds)
     if intent.settings.get("enabled", True) is False:
-        return await found.without()
-    return await found.with_rates(intent)
+        return await found.verify_unreachable()
+    return await found.verify_rates(intent)
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _TestHead:
     element: str
-    head: tuple[str, int]
-    bounds: Limits
+    endpoint: tuple[str, int]
+    tolerance: Tolerance
 
-    async def without(self) -> Verdict:
+    async def verify_unreachable(self) -> Verdict:
         """Return whether nobody gets through, as for a service that is suspended."""
-        reached = await reachable(*self.head)
+        reached = await is_reachable(*self.endpoint)
         return self._verdict({REACHABLE: False}, {REACHABLE: reached})
 
-    async def with_rates(self, intent: Intent) -> Verdict:
+    async def verify_rates(self, intent: Intent) -> Verdict:
         """Return whether somebody gets through, and as much as was asked for."""
         expected: dict[str, Setting] = {REACHABLE: True}
         observed: dict[str, Setting] = {REACHABLE: True}
-        rates = {name: intent.settings.get(name, 0) for name in RATES}
+        rates = {name: intent.settings.get(name, 0) for name in DIRECTION_OPTIONS}
         wanted = {name: rate for name, rate in rates.items() if isinstance(rate, int) and rate > 0}
         if not wanted:
-            observed[REACHABLE] = await reachable(*self.head)
+            observed[REACHABLE] = await is_reachable(*self.endpoint)
         for direction, rate in wanted.items():
             try:
-                measured = await throughput(self.element, self.head, direction)
+                measured = await measure_throughput(self.element, self.endpoint, direction)
             except Unreachable:
-                if await reachable(*self.head):
+                if await is_reachable(*self.endpoint):
                     raise
                 observed[REACHABLE] = False
                 break
             expected[direction] = rate
-            observed[direction] = self.bounds.judge(rate, measured)
+            observed[direction] = self.tolerance.effective_rate(rate, measured)
             observed[f"measured{direction.capitalize()}"] = measured
         return self._verdict(expected, observed)
 
@@ -159,10 +159,10 @@ class _Found:
         return Verdict(self.element, expected, observed, datetime.now(UTC))
 
 
-async def reachable(host: str, port: int) -> bool:
+async def is_reachable(host: str, port: int) -> bool:
     """Return whether somebody at the far end answers a connection."""
     try:
-        async with asyncio.timeout(REACH):
+        async with asyncio.timeout(CONNECT_TIMEOUT):
             _, writer = await asyncio.open_connection(host, port)
     except ConnectionRefusedError:
         return True  # the line works: somebody there said no
@@ -172,7 +172,7 @@ async def reachable(host: str, port: int) -> bool:
     return True
 
 
-async def throughput(element: str, head: tuple[str, int], direction: str) -> int:
+async def measure_throughput(element: str, endpoint: tuple[str, int], direction: str) -> int:
     """Return what goes through in one direction, in bits per second, measured by iperf3.
 
     Raises:
@@ -183,22 +183,22 @@ async def throughput(element: str, head: tuple[str, int], direction: str) -> int
     if program is None:
         message = "iperf3 is not installed here: the rate was not measured"
         raise Unsupported(element, message, path=direction, reason="noIperf3")
-    host, port = head
-    command = (program, "--client", host, "--port", str(port), "--time", str(SECONDS), "--json",
-               "--connect-timeout", str(int(REACH * 1000)), *RATES[direction])  # fmt: skip
+    host, port = endpoint
+    command = (program, "--client", host, "--port", str(port), "--time", str(TEST_SECONDS), "--json",
+               "--connect-timeout", str(int(CONNECT_TIMEOUT * 1000)), *DIRECTION_OPTIONS[direction])  # fmt: skip
     failure = ""
-    for attempt in range(TRIES):
-        await asyncio.sleep(attempt * SECONDS)  # a head does one test at a time
-        said = await _run(element, command)
+    for attempt in range(MAX_ATTEMPTS):
+        await asyncio.sleep(attempt * TEST_SECONDS)  # a head does one test at a time
+        said = await _run_iperf3(element, command)
         failure = str(said.get("error", ""))
         if not failure:
-            return _received(element, said)
-        if any(word in failure for word in NOBODY):
+            return _received_rate(element, said)
+        if any(word in failure for word in UNREACHABLE_MESSAGES):
             break
     raise Unreachable(element, f"the test head at {host}:{port}: {failure}")
 
 
-async def _run(element: str, command: tuple[str, ...]) -> Mapping[str, Any]:
+async def _run_iperf3(element: str, command: tuple[str, ...]) -> Mapping[str, Any]:
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
@@ -206,7 +206,7 @@ async def _run(element: str, command: tuple[str, ...]) -> Mapping[str, Any]:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        async with asyncio.timeout(SECONDS + PATIENCE):
+        async with asyncio.timeout(TEST_SECONDS + RESULT_TIMEOUT):
             output, _ = await process.communicate()
         said = json.loads(output)
     except TimeoutError as error:
@@ -220,8 +220,8 @@ async def _run(element: str, command: tuple[str, ...]) -> Mapping[str, Any]:
     return said if isinstance(said, dict) else {"error": "no result"}
 
 
-def _received(element: str, said: Mapping[str, Any]) -> int:
+def _received_rate(element: str, report: Mapping[str, Any]) -> int:
     try:
-        return round(float(said["end"]["sum_received"]["bits_per_second"]))
+        return round(float(report["end"]["sum_received"]["bits_per_second"]))
     except (KeyError, TypeError, ValueError) as error:
         raise Unreachable(element, f"iperf3 has no result: {error!r}") from error

@@ -27,7 +27,7 @@ class Sample:
     taken_at: datetime
     epoch: str
 
-    def since(self, earlier: "Sample") -> int | None:
+    def increase_since(self, earlier: "Sample") -> int | None:
         """Return by how much it rose since an earlier sample; None if it started anew between."""
         if (self.port, self.counter, self.epoch) != (earlier.port, earlier.counter, earlier.epoch):
             return None

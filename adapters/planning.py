@@ -10,7 +10,7 @@ State = Mapping[str, Setting]
 
 
 class Attribute(Protocol):
-    """One attribute of a port, as planning sees it; see ``adapters.profile.Attribute``."""
+    """One attribute of a port, as planning sees it; see ``adapters.snmp.profile.Attribute``."""
 
     @property
     def name(self) -> str:
@@ -20,7 +20,7 @@ class Attribute(Protocol):
     def absent(self) -> Setting | None:
         """Its value while no service uses the port; None: it is not touched then."""
 
-    def holds(self, setting: Setting) -> bool:
+    def is_valid_type(self, setting: Setting) -> bool:
         """Whether a value is of its kind."""
 
     def problem(self, setting: Setting) -> str:
@@ -38,7 +38,7 @@ class Profile(Protocol):
         """Return the attribute of a name."""
 
 
-def wanted(intent: Intent, profile: Profile, current: State) -> dict[str, Setting]:
+def desired_state(intent: Intent, profile: Profile, current: State) -> dict[str, Setting]:
     """Return the attributes an intent speaks about, in the order they must be set.
 
     A service that shall be gone and whose port has another tag wants nothing.
@@ -74,7 +74,7 @@ def plan(
     holder = current.get("tag", "")
     if intent.present:
         _check_free(element, intent, holder, tags)
-    target = wanted(intent, profile, current)
+    target = desired_state(intent, profile, current)
     for name in target:
         if name not in current:
             path, message = f"{intent.port} {name}", f"port {intent.port!r} has no {name}"
@@ -102,7 +102,7 @@ def _check_value(element: str, step: Step, profile: Profile) -> None:
     one = profile.attribute(step.attribute)
     if problem := one.problem(value):
         message = f"{path} = {value!r}: {problem}"
-        reason = "wrongValue" if one.holds(value) else "wrongType"
+        reason = "wrongValue" if one.is_valid_type(value) else "wrongType"
         raise Rejected(element, message, path=path, reason=reason)
 
 
@@ -122,7 +122,7 @@ def check_precondition(plan: Plan, current: State) -> None:
             raise Conflict(plan.element, message)
 
 
-def check_untouched(transaction: Transaction, current: State) -> None:
+def check_unchanged(transaction: Transaction, current: State) -> None:
     """Refuse to roll back over what somebody else has changed since.
 
     Raises:

@@ -10,14 +10,14 @@ from adapters.credentials import Credentials
 from adapters.errors import Misconfigured
 from adapters.values import Target
 
-GROUP = "tmf_apis.adapters"
+ENTRY_POINT_GROUP = "tmf_apis.adapters"
 
 #: Our own, so that they are found where the package runs from its source folder, not installed.
-BUILT_IN = {
+BUILT_IN_ADAPTERS = {
     "netconf": "adapters.netconf:NetconfElement",
     "osmo-hlr": "adapters.osmo_hlr:OsmoHlr",
     "ovsdb": "adapters.ovsdb:OvsdbSwitch",
-    "snmp": "adapters.snmp:SnmpElement",
+    "snmp": "adapters.snmp.element:SnmpElement",
 }
 
 OPERATIONS = (
@@ -27,69 +27,78 @@ OPERATIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Installed:
+class InstalledAdapter:
     """An adapter as ``tmf adapters`` lists it.
 
     Attributes:
         name: What a target calls it.
-        place: Module and class.
+        entry_point: Module and class.
         capabilities: What it can do beyond the common operations, in order.
         problem: Why it cannot be used; empty if it can.
     """
 
     name: str
-    place: str
+    entry_point: str
     capabilities: tuple[str, ...]
     problem: str
 
 
-def _points() -> dict[str, EntryPoint]:
-    own = {name: EntryPoint(name, place, GROUP) for name, place in BUILT_IN.items()}
-    return own | {point.name: point for point in entry_points(group=GROUP)}
+def _entry_points() -> dict[str, EntryPoint]:
+    own = {
+        name: EntryPoint(name, place, ENTRY_POINT_GROUP)
+        for name, place in BUILT_IN_ADAPTERS.items()
+    }
+    return own | {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
 
 
-def _load(point: EntryPoint) -> type[Adapter]:
+def _load_adapter(entry_point: EntryPoint) -> type[Adapter]:
     try:
-        found = point.load()
+        found = entry_point.load()
     except Exception as error:  # a stranger's module may fail in any way
-        raise Misconfigured(point.name, f"{point.value} does not load: {error!r}") from error
+        raise Misconfigured(
+            entry_point.name, f"{entry_point.value} does not load: {error!r}"
+        ) from error
     missing = [name for name in ("capabilities", *OPERATIONS) if not hasattr(found, name)]
     if missing:
         lacks = ", ".join(missing)
-        raise Misconfigured(point.name, f"{point.value} is not an adapter: it lacks {lacks}")
+        raise Misconfigured(
+            entry_point.name, f"{entry_point.value} is not an adapter: it lacks {lacks}"
+        )
     return cast("type[Adapter]", found)
 
 
-def find(name: str) -> type[Adapter]:
+def find_adapter(name: str) -> type[Adapter]:
     """Return the adapter of a name.
 
     Raises:
         Misconfigured: There is none, or it does not load.
     """
-    points = _points()
+    points = _entry_points()
     if name not in points:
         raise Misconfigured(name, f"no such adapter; there are {', '.join(sorted(points))}")
-    return _load(points[name])
+    return _load_adapter(points[name])
 
 
-def installed() -> list[Installed]:
+def installed_adapters() -> list[InstalledAdapter]:
     """Return every adapter, ordered by name; a broken one is among them with its problem."""
-    return [_described(point) for _, point in sorted(_points().items())]
+    return [_installed_adapter(point) for _, point in sorted(_entry_points().items())]
 
 
-def _described(point: EntryPoint) -> Installed:
+def _installed_adapter(entry_point: EntryPoint) -> InstalledAdapter:
     try:
-        adapter = _load(point)
+        adapter = _load_adapter(entry_point)
     except Misconfigured as problem:
-        return Installed(point.name, point.value, (), problem.message)
-    return Installed(point.name, point.value, tuple(sorted(adapter.capabilities)), "")
+        return InstalledAdapter(entry_point.name, entry_point.value, (), problem.message)
+    return InstalledAdapter(
+        entry_point.name, entry_point.value, tuple(sorted(adapter.capabilities)), ""
+    )
 
 
-def connect(target: Target, credentials: Credentials) -> Adapter:
+def create_adapter(target: Target, credentials: Credentials) -> Adapter:
     """Return an adapter for a target; it opens with ``async with``.
 
     Raises:
         Misconfigured: The adapter or the credentials are not there or not usable.
     """
-    make = cast("Callable[..., Adapter]", find(target.adapter))
+    make = cast("Callable[..., Adapter]", find_adapter(target.adapter))
     return make(target, credentials.get(target.credentials, element=target.name))

@@ -348,7 +348,7 @@ class AdapterContract:
         later = await adapter.counters(ports[:1])
         assert {one.port for one in earlier} == {ports[0]}
         assert {"octets_in", "octets_out"} <= {one.counter for one in earlier}
-        grown = [new.since(old) for new, old in zip(later, earlier, strict=True)]
+        grown = [new.increase_since(old) for new, old in zip(later, earlier, strict=True)]
         assert all(one is not None and one >= 0 for one in grown)
 
     async def test_what_is_confirmed_stays(self, adapter: Adapter, ports: Ports) -> None:

@@ -13,18 +13,18 @@ from datetime import UTC, datetime
 from adapters.credentials import Credentials
 from adapters.values import Observed
 from benchmarks import elements
-from benchmarks.discovery import discovered, house
-from tmf_apis.elements.connections import Connections
-from tmf_apis.fulfilment.characteristics import of_resource
-from tmf_apis.fulfilment.elements import gateways
-from tmf_apis.fulfilment.reservation import holdings
-from tmf_apis.fulfilment.values import Usage
-from tmf_apis.reconciliation.audit import Audit, Result
-from tmf_apis.reconciliation.comparing import compare
-from tmf_apis.reconciliation.expecting import views
-from tmf_apis.rest.law import Desk, Resource
+from benchmarks.discovery import discover_elements, empty_system
+from tmf_apis.element_access.connections import Connections
+from tmf_apis.inventory import resource_state
+from tmf_apis.inventory.characteristics import resource_characteristics
+from tmf_apis.inventory.elements import managed_elements
+from tmf_apis.inventory.resource_state import ResourceUsage
+from tmf_apis.reconciliation.auditor import Auditor, AuditResult
+from tmf_apis.reconciliation.comparison import compare
+from tmf_apis.reconciliation.expected_state import expected_states
+from tmf_apis.rest.pipeline.policy import Repository, Resource
 
-SETTINGS = {"downstream": elements.DOWN * 1000, "upstream": elements.UP * 1000}
+SETTINGS = {"downstream": elements.DOWNSTREAM * 1000, "upstream": elements.UPSTREAM * 1000}
 
 
 def main() -> None:
@@ -37,57 +37,61 @@ def main() -> None:
     services = options.services or (1000 if options.quick else 10_000)
     count = max(1, services // options.each)
     with (
-        elements.running(count, options.each, options.each) as _,
-        house() as (desk, credentials, _),
+        elements.run_elements(count, options.each, options.each) as _,
+        empty_system() as (desk, credentials, _),
     ):
-        discovered(desk, credentials, count)
-        for element in gateways(desk):
+        discover_elements(desk, credentials, count)
+        for element in managed_elements(desk):
             for port in desk.find("Resource", {"resourceRelationship.resource.id": element["id"]}):
-                _sell(desk, element, port)
+                _put_service(desk, element, port)
         print(f"\nAudit of {count * options.each} services on {count} elements")
-        _alone(desk)
-        _whole(desk, credentials)
+        _measure_inventory(desk)
+        _measure_audit(desk, credentials)
 
 
-def _sell(desk: Desk, element: Resource, port: Resource) -> None:
-    name = str(of_resource(port).get("portName"))
+def _put_service(repository: Repository, element: Resource, port: Resource) -> None:
+    name = str(resource_characteristics(port).get("portName"))
     if name.startswith("sub"):
         service = f"s-{str(element['name']).removeprefix('gw-')}-{name.removeprefix('sub')}"
-        use = holdings.Use(Usage(service, SETTINGS, "o-1"), service)
-        desk.change("Resource", port["id"], lambda old: holdings.in_use(old, use))
+        use = resource_state.ServiceUse(ResourceUsage(service, SETTINGS, "o-1"), service)
+        repository.change("Resource", port["id"], lambda old: resource_state.set_use(old, use))
 
 
-def _alone(desk: Desk) -> None:
+def _measure_inventory(repository: Repository) -> None:
     started, busy = time.perf_counter(), time.process_time()
-    seen = views(desk, [one["id"] for one in gateways(desk)], datetime.now(UTC))
+    seen = expected_states(
+        repository, [one["id"] for one in managed_elements(repository)], datetime.now(UTC)
+    )
     found = 0
     for view in seen.values():
-        there = [Observed(one.service, one.port, SETTINGS, up=True) for one in view.expected]
+        there = [Observed(one.service, one.port, SETTINGS, up=True) for one in view.services]
         found += len(compare(view, there))
-    count = sum(len(view.expected) for view in seen.values())
-    _print("inventory alone", count, started, busy, found)
+    count = sum(len(view.services) for view in seen.values())
+    _print_result("inventory alone", count, started, busy, found)
 
 
-def _whole(desk: Desk, credentials: Credentials) -> None:
-    async def go() -> Result:
+def _measure_audit(repository: Repository, credentials: Credentials) -> None:
+    async def go() -> AuditResult:
         connections = Connections(credentials)
         try:
-            return await Audit(desk, connections).run(gateways(desk))
+            return await Auditor(repository, connections).run(managed_elements(repository))
         finally:
             await connections.close()
 
     started, busy = time.perf_counter(), time.process_time()
     result = asyncio.run(go())
-    _print("over SNMP", result.checked, started, busy, len(result.differences))
+    _print_result("over SNMP", result.services_checked, started, busy, len(result.differences))
     print(f"  {len(result.unreachable)} elements did not answer")
 
 
-def _print(what: str, count: int, started: float, busy: float, found: int) -> None:
-    took, used = time.perf_counter() - started, time.process_time() - busy
+def _print_result(
+    label: str, count: int, started: float, processor_start: float, difference_count: int
+) -> None:
+    took, used = time.perf_counter() - started, time.process_time() - processor_start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"  {what:16} {took:6.2f} s  {count / took:8.0f} services/s  {1000 * used / count:6.3f} ms "
-        f"of ours a service  {memory:5.0f} MB  {found} differences"
+        f"  {label:16} {took:6.2f} s  {count / took:8.0f} services/s  {1000 * used / count:6.3f} ms "
+        f"of ours a service  {memory:5.0f} MB  {difference_count} differences"
     )
 
 

@@ -16,17 +16,17 @@ from pathlib import Path
 
 from adapters.credentials import Credentials
 from benchmarks import elements
-from tmf_apis.engine import CONTRACTS, Engine
-from tmf_apis.network.targets import Place
-from tmf_apis.reconciliation.discovery import Candidate, Discovery, Found
-from tmf_apis.rest.contracts import load
-from tmf_apis.rest.desk import Desks
-from tmf_apis.rest.law import Desk
+from tmf_apis.engine import CONTRACTS_DIR, Engine
+from tmf_apis.network_operations.targets import DiscoveryTarget
+from tmf_apis.reconciliation.discovery import Candidate, Discovery, DiscoveryResult
+from tmf_apis.rest.contracts.contract import load_contracts
+from tmf_apis.rest.pipeline.policy import Repository
+from tmf_apis.rest.pipeline.repository import RepositoryFactory
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import connect
-from tmf_apis.store.embedded import Mongod
+from tmf_apis.store.embedded_mongod import EmbeddedMongod
 
-OPTIONS = {"timeout": "5", "retries": "2"}
+CONNECTION_OPTIONS = {"timeout": "5", "retries": "2"}
 
 
 def main() -> None:
@@ -37,14 +37,14 @@ def main() -> None:
     parser.add_argument("--ports", type=int, default=24, help="access ports of each")
     options = parser.parse_args()
     count = options.elements or (50 if options.quick else 500)
-    with elements.running(count, options.ports), house() as (desk, credentials, _):
+    with elements.run_elements(count, options.ports), empty_system() as (desk, credentials, _):
         print(f"\nDiscovery of {count} elements with {options.ports + 1} ports each, over SNMP")
         for what in ("new", "again"):
             _measure(what, desk, credentials, count, options.ports + 1)
 
 
 @contextmanager
-def house() -> Iterator[tuple[Desk, Credentials, Engine]]:
+def empty_system() -> Iterator[tuple[Repository, Credentials, Engine]]:
     """Give a desk on an empty database, and credentials of simulated elements."""
     with tempfile.TemporaryDirectory(prefix="tmf-bench-") as name:
         folder = Path(name)
@@ -52,36 +52,47 @@ def house() -> Iterator[tuple[Desk, Credentials, Engine]]:
         file.write_text(json.dumps({"bench": {"community": elements.COMMUNITY}}))
         settings = Settings(data_dir=folder / "data")
         settings.data_dir.mkdir()
-        mongod = Mongod(settings)
+        mongod = EmbeddedMongod(settings)
         mongod.start()
         try:
             database = connect(settings, mongod.uri)
-            engine = Engine(settings, load(CONTRACTS, folder / "cache"), database)
+            engine = Engine(settings, load_contracts(CONTRACTS_DIR, folder / "cache"), database)
             engine.prepare()
-            yield Desks(engine.writes, "bench").staff("default"), Credentials(file), engine
+            yield (
+                RepositoryFactory(engine.writer, "bench").for_tenant("default"),
+                Credentials(file),
+                engine,
+            )
             database.client.close()
         finally:
             mongod.stop()
 
 
-def discovered(desk: Desk, credentials: Credentials, count: int) -> Found:
+def discover_elements(
+    repository: Repository, credentials: Credentials, count: int
+) -> DiscoveryResult:
     """Discover all elements."""
     candidates = [
         Candidate(
-            Place(f"{elements.address(n)}:{elements.PORT}", named=True), "snmp", ("bench",), OPTIONS
+            DiscoveryTarget(f"{elements.address(n)}:{elements.PORT}", is_explicit=True),
+            "snmp",
+            ("bench",),
+            CONNECTION_OPTIONS,
         )
         for n in range(count)
     ]
-    return asyncio.run(Discovery(desk, credentials).run(candidates))
+    return asyncio.run(Discovery(repository, credentials).run(candidates))
 
 
-def _measure(what: str, desk: Desk, credentials: Credentials, count: int, ports: int) -> None:
+def _measure(
+    label: str, repository: Repository, credentials: Credentials, count: int, ports: int
+) -> None:
     started, busy = time.perf_counter(), time.process_time()
-    found = discovered(desk, credentials, count)
+    found = discover_elements(repository, credentials, count)
     took, busy = time.perf_counter() - started, time.process_time() - busy
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"  {what:6} {took:6.1f} s  {count / took:6.1f} elements/s  {count * ports / took:7.0f} "
+        f"  {label:6} {took:6.1f} s  {count / took:6.1f} elements/s  {count * ports / took:7.0f} "
         f"ports/s  {1000 * busy / count:6.1f} ms of ours an element  {memory:5.0f} MB  "
         f"{found.counts}"
     )

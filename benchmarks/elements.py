@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from subprocess import PIPE, Popen
 from typing import IO
 
-from adapters.simulator import SimulatedGateway
-from adapters.wire.agent import Variables
+from adapters.snmp.simulator import SimulatedGateway
+from adapters.snmp.wire.agent import MibView
 from benchmarks.requests import ROOT
 
 PORT = 10161
 COMMUNITY = "bench"
-DOWN, UP = 100_000, 20_000
+DOWNSTREAM, UPSTREAM = 100_000, 20_000
 
 
 def address(number: int) -> str:
@@ -29,25 +29,29 @@ def address(number: int) -> str:
     return f"127.16.{number // 256}.{number % 256}"
 
 
-class StillGateway(SimulatedGateway):
+class StaticGateway(SimulatedGateway):
     """One whose tables do not change while they are read, so that reading costs it little."""
 
-    _kept: Variables | None = None
+    _cached_variables: MibView | None = None
 
-    def _variables(self) -> Variables:
-        if self._kept is None:
-            self._kept = super()._variables()
-        return self._kept
+    def _mib_view(self) -> MibView:
+        if self._cached_variables is None:
+            self._cached_variables = super()._mib_view()
+        return self._cached_variables
 
 
 async def _serve(elements: int, ports: int, services: int) -> None:
     for number in range(elements):
-        one = StillGateway(
+        one = StaticGateway(
             f"gw-{number:04}", ports=ports, address=(address(number), PORT), community=COMMUNITY
         )
         for port in range(1, services + 1):
             it = one.port(f"sub{port}")
-            it.tag, it.down, it.up = f"s-{number:04}-{port}", DOWN, UP
+            it.tag, it.downstream_kbps, it.upstream_kbps = (
+                f"s-{number:04}-{port}",
+                DOWNSTREAM,
+                UPSTREAM,
+            )
         await one.__aenter__()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
@@ -55,7 +59,7 @@ async def _serve(elements: int, ports: int, services: int) -> None:
 
 
 @contextmanager
-def running(elements: int, ports: int, services: int = 0) -> Iterator[None]:
+def run_elements(elements: int, ports: int, services: int = 0) -> Iterator[None]:
     """Run elements in a process beside this one."""
     command = [sys.executable, "-m", "benchmarks.elements", *map(str, (elements, ports, services))]
     process = Popen(command, stdin=PIPE, stdout=PIPE, cwd=ROOT)  # noqa: S603 - ourselves

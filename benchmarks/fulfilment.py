@@ -21,17 +21,24 @@ from typing import Any
 
 import httpx
 
-from adapters.lab import Lab, available
-from adapters.lab.netconf import NetconfLab, missing
-from benchmarks.operator import FINAL, ORDERS, OURS, Operator, operator, order
+from adapters.lab import SnmpLab, lab_unavailable_reason
+from adapters.lab.netconf import NetconfLab, netconf_unavailable_reason
+from benchmarks.operator import (
+    FINAL_STATES,
+    ORDERS_PATH,
+    OWN_PROCESSES,
+    Operator,
+    order_body,
+    run_operator,
+)
 
 #: Most of our processor time an order may take, in milliseconds.
-BAR = 30.0
+MAX_MILLISECONDS_PER_ORDER = 30.0
 #: Longest wait for one order, and for all that are queued without one being done, in seconds.
-PATIENCE = 120.0
+TIMEOUT = 120.0
 #: Longest pause between two lines about memory, in seconds.
-LONGEST = 30.0
-_PAUSE = 0.005
+MAX_REPORT_INTERVAL = 30.0
+_POLL_INTERVAL = 0.005
 
 
 def main() -> None:
@@ -49,33 +56,40 @@ def main() -> None:
         if getattr(options, name) is None:
             setattr(options, name, value)
     with tempfile.TemporaryDirectory(prefix="tmf-bench-") as folder:
-        measure(options, Path(folder))
+        measure_all(options, Path(folder))
 
 
-def measure(options: argparse.Namespace, folder: Path) -> None:
+def measure_all(options: argparse.Namespace, folder: Path) -> None:
     """Run every part on one server."""
     needed = options.single + options.queued + options.items + 1
     elements = max(4, min(20, needed // 100))
-    with operator(folder) as it:
-        places = it.build(elements, needed // elements + 20)
-        offering = it.offering()
-        ended(it, it.post(ORDERS, order(offering, place=places[0]))["id"])  # everything is warm
+    with run_operator(folder) as it:
+        places = it.add_instant_elements(elements, needed // elements + 20)
+        offering = it.create_offering()
+        wait_for_order(
+            it, it.post(ORDERS_PATH, order_body(offering, place=places[0]))["id"]
+        )  # everything is warm
         print("\nOn elements that answer at once (adapter instant, in the worker's memory)")
-        one_by_one(it, [order(offering, place=places[n % elements]) for n in range(options.single)])
-        with profiled(it, options.profile):
-            queued(it, [order(offering, place=places[n % elements]) for n in range(options.queued)])
+        measure_sequential_orders(
+            it, [order_body(offering, place=places[n % elements]) for n in range(options.single)]
+        )
+        with WorkerProfile(it, options.profile):
+            measure_queued_orders(
+                it,
+                [order_body(offering, place=places[n % elements]) for n in range(options.queued)],
+            )
         if options.items:
-            large(it, order(offering, items=options.items))
+            measure_large_order(it, order_body(offering, items=options.items))
         if options.real:
-            real(it, offering, options.real)
+            measure_real_elements(it, offering, options.real)
 
 
-class profiled:  # noqa: N801 - reads as a function
+class WorkerProfile:  # noqa: N801 - reads as a function
     """Profile the worker with py-spy meanwhile, where a file is named."""
 
-    def __init__(self, it: Operator, file: str) -> None:
+    def __init__(self, operator: Operator, file: str) -> None:
         command = ["py-spy", "record", "-n", "-f", "raw", "-r", "200", "-t", "-o", file, "-p"]
-        self._command = [*command, str(it.pids["worker"])] if file else []
+        self._command = [*command, str(operator.pids["worker"])] if file else []
 
     def __enter__(self) -> None:
         self._process = subprocess.Popen(self._command) if self._command else None  # noqa: S603
@@ -86,71 +100,78 @@ class profiled:  # noqa: N801 - reads as a function
             self._process.wait(60)
 
 
-def ended(it: Operator, id: str) -> dict[str, Any]:
+def wait_for_order(operator: Operator, id: str) -> dict[str, Any]:
     """Wait for the final state of an order and return the order."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while time.monotonic() < end:
-        found = it.client.get(f"{it.url}{ORDERS}/{id}").json()
-        if found["state"] in FINAL:
+        found = operator.client.get(f"{operator.url}{ORDERS_PATH}/{id}").json()
+        if found["state"] in FINAL_STATES:
             return found
-        time.sleep(_PAUSE)
+        time.sleep(_POLL_INTERVAL)
     raise SystemExit(f"order {id} does not end")
 
 
-def percentiles(seconds: Sequence[float]) -> str:
+def percentile_summary(seconds: Sequence[float]) -> str:
     """Return the middle and the worst of some times."""
     ordered = sorted(seconds)
     last = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
     return f"p50 {1000 * statistics.median(ordered):.0f} ms, p99 {1000 * last:.0f} ms"
 
 
-def timed(it: Operator, body: dict[str, Any]) -> float:
+def time_order(operator: Operator, body: dict[str, Any]) -> float:
     """Place an order and return the seconds until it is completed."""
     started = time.perf_counter()
-    found = ended(it, it.post(ORDERS, body)["id"])
+    found = wait_for_order(operator, operator.post(ORDERS_PATH, body)["id"])
     if found["state"] != "completed":
         raise SystemExit(f"an order is {found['state']}: {json.dumps(found)[:2000]}")
     return time.perf_counter() - started
 
 
-def one_by_one(it: Operator, bodies: Sequence[dict[str, Any]]) -> None:
+def measure_sequential_orders(operator: Operator, bodies: Sequence[dict[str, Any]]) -> None:
     """Print how long one order takes while nothing else is done."""
-    took = [timed(it, one) for one in bodies]
+    took = [time_order(operator, one) for one in bodies]
     if took:
-        print(f"  one order, {len(took)} one after another: {percentiles(took)}", flush=True)
+        print(f"  one order, {len(took)} one after another: {percentile_summary(took)}", flush=True)
 
 
-def costs(before: dict[str, float], after: dict[str, float], orders: int) -> str:
+def cost_summary(before: dict[str, float], after: dict[str, float], orders: int) -> str:
     """Return the processor time of an order by process, and the share of it that is ours."""
     each = {name: 1000 * (after[name] - before[name]) / orders for name in before}
-    ours = sum(each[name] for name in OURS)
+    ours = sum(each[name] for name in OWN_PROCESSES)
     parts = ", ".join(f"{name} {value:.1f}" for name, value in each.items())
-    verdict = "ok" if ours < BAR else "OVER"
+    verdict = "ok" if ours < MAX_MILLISECONDS_PER_ORDER else "OVER"
     share = ours / sum(each.values())
-    return f"{parts} ms; ours {ours:.1f} ms, {share:.0%} of all; bar {BAR:g} ms {verdict}"
+    return f"{parts} ms; ours {ours:.1f} ms, {share:.0%} of all; bar {MAX_MILLISECONDS_PER_ORDER:g} ms {verdict}"
 
 
-def queued(it: Operator, bodies: Sequence[dict[str, Any]]) -> None:
+def measure_queued_orders(operator: Operator, bodies: Sequence[dict[str, Any]]) -> None:
     """Place many orders at once; print orders a second, processor time and memory over time."""
     if not bodies:
         return
-    it.settle()
-    already, before, started = it.ended(), it.times(), time.perf_counter()
+    operator.wait_for_event_delivery()
+    already, before, started = (
+        operator.count_final_orders(),
+        operator.processor_times(),
+        time.perf_counter(),
+    )
     print(f"  {len(bodies):,} orders at once")
     with ThreadPoolExecutor(1) as watcher:
-        watching = watcher.submit(watch, it, already + len(bodies), started)
-        place(it, bodies)
+        watching = watcher.submit(print_progress, operator, already + len(bodies), started)
+        place_orders(operator, bodies)
         took = time.perf_counter() - started
         print(f"    all accepted after {took:.1f} s, {len(bodies) / took:.0f}/s", flush=True)
         done = watching.result()
     total = done - started
-    it.settle()
+    operator.wait_for_event_delivery()
     print(f"    {len(bodies) / total:.1f} orders/s from the first POST to the last completed")
-    print(f"    processor time an order: {costs(before, it.times(), len(bodies))}", flush=True)
-    check(it, already, len(bodies))
+    print(
+        f"    processor time an order: {cost_summary(before, operator.processor_times(), len(bodies))}",
+        flush=True,
+    )
+    report_incomplete(operator, already, len(bodies))
 
 
-def place(it: Operator, bodies: Sequence[dict[str, Any]]) -> None:
+def place_orders(operator: Operator, bodies: Sequence[dict[str, Any]]) -> None:
     """Post orders over some connections."""
     texts = [json.dumps(one).encode() for one in bodies]
     head = {"Content-Type": "application/json"}
@@ -158,7 +179,7 @@ def place(it: Operator, bodies: Sequence[dict[str, Any]]) -> None:
     def some(part: Sequence[bytes]) -> None:
         with httpx.Client(timeout=60) as client:
             for text in part:
-                answer = client.post(f"{it.url}{ORDERS}", content=text, headers=head)
+                answer = client.post(f"{operator.url}{ORDERS_PATH}", content=text, headers=head)
                 if answer.status_code != 201:  # noqa: PLR2004
                     raise SystemExit(f"{answer.status_code} {answer.text}")
 
@@ -166,99 +187,112 @@ def place(it: Operator, bodies: Sequence[dict[str, Any]]) -> None:
         list(pool.map(some, (texts[start::4] for start in range(4))))
 
 
-def watch(it: Operator, wanted: int, started: float) -> float:
+def print_progress(operator: Operator, target_count: int, started: float) -> float:
     """Print memory over time until so many orders have ended; return when that was."""
-    names = list(it.pids)
+    names = list(operator.pids)
     print(f"    {'s':>7} {'ended':>7} " + "".join(f"{name + ' MiB':>14}" for name in names))
-    rest = wanted - it.ended()
+    rest = target_count - operator.count_final_orders()
     pause, told = 1.0, 0.0
     last, since = -1, time.perf_counter()
     while True:
-        now, count = time.perf_counter(), it.ended()
+        now, count = time.perf_counter(), operator.count_final_orders()
         if count != last:
             last, since = count, now
-        if now - told >= pause or count >= wanted:
-            told, pause = now, min(1.3 * pause, LONGEST)
-            sizes = it.sizes()
+        if now - told >= pause or count >= target_count:
+            told, pause = now, min(1.3 * pause, MAX_REPORT_INTERVAL)
+            sizes = operator.memory_sizes()
             cells = "".join(f"{sizes[name]:14.0f}" for name in names)
-            print(f"    {now - started:7.1f} {rest - wanted + count:7,} {cells}", flush=True)
-        if count >= wanted:
+            print(f"    {now - started:7.1f} {rest - target_count + count:7,} {cells}", flush=True)
+        if count >= target_count:
             return now
-        if now - since > PATIENCE:
-            raise SystemExit(f"no order ended for {PATIENCE:g} s")
+        if now - since > TIMEOUT:
+            raise SystemExit(f"no order ended for {TIMEOUT:g} s")
         time.sleep(0.25)
 
 
-def check(it: Operator, already: int, count: int) -> None:
+def report_incomplete(operator: Operator, earlier_count: int, count: int) -> None:
     """Say it where orders did not end well."""
-    states = it.database["ProductOrder"].aggregate(
+    states = operator.database["ProductOrder"].aggregate(
         [{"$group": {"_id": "$body.state", "count": {"$sum": 1}}}]
     )
     found = {one["_id"]: one["count"] for one in states}
-    if found.get("completed", 0) < already + count:
+    if found.get("completed", 0) < earlier_count + count:
         print(f"    NOT ALL COMPLETED: {found}")
 
 
-def large(it: Operator, body: dict[str, Any]) -> None:
+def measure_large_order(operator: Operator, body: dict[str, Any]) -> None:
     """Print how long one order of many items takes, what it costs and how memory grows."""
-    it.settle()
+    operator.wait_for_event_delivery()
     count = len(body["productOrderItem"])
-    before, sizes, started = it.times(), it.sizes(), time.perf_counter()
-    id = it.post(ORDERS, body)["id"]
+    before, sizes, started = (
+        operator.processor_times(),
+        operator.memory_sizes(),
+        time.perf_counter(),
+    )
+    id = operator.post(ORDERS_PATH, body)["id"]
     accepted = time.perf_counter() - started
     most = sizes
     while True:
-        found = it.database["ProductOrder"].find_one({"id": id}, {"body.state": 1})
-        most = {name: max(value, it.sizes()[name]) for name, value in most.items()}
-        if found and found["body"]["state"] in FINAL:
+        found = operator.database["ProductOrder"].find_one({"id": id}, {"body.state": 1})
+        most = {name: max(value, operator.memory_sizes()[name]) for name, value in most.items()}
+        if found and found["body"]["state"] in FINAL_STATES:
             break
-        if time.perf_counter() - started > 10 * PATIENCE:
+        if time.perf_counter() - started > 10 * TIMEOUT:
             raise SystemExit("the large order does not end")
         time.sleep(0.25)
     took = time.perf_counter() - started
-    it.settle()
+    operator.wait_for_event_delivery()
     grown = ", ".join(f"{name} +{most[name] - sizes[name]:.0f}" for name in sizes)
     print(f"  one order of {count:,} items: {found['body']['state']} after {took:.1f} s")
     print(f"    accepted after {accepted:.2f} s; memory at most {grown} MiB")
-    print(f"    processor time an item: {costs(before, it.times(), count)}", flush=True)
+    print(
+        f"    processor time an item: {cost_summary(before, operator.processor_times(), count)}",
+        flush=True,
+    )
 
 
-def real(it: Operator, offering: str, count: int) -> None:
+def measure_real_elements(operator: Operator, offering: str, count: int) -> None:
     """Print how long one order takes on each real element that the machine can have."""
-    for name, why, make in stands():
+    for name, why, make in lab_elements():
         if why:
             print(f"\nNot on {name}: {why}")
             continue
         print(f"\nOn a real element, {name}")
         with make() as stand:
-            ports = it.add(stand.target, stand.credentials)
+            ports = operator.add_element(stand.target, stand.credentials)
             free = [id for port, id in ports.items() if port.startswith("sub")]
             times: dict[str, list[float]] = {"add": [], "delete": []}
             for number in range(count):
                 started = time.perf_counter()
-                body = order(offering, port=free[number % len(free)])
-                found = ended(it, it.post(ORDERS, body)["id"])
+                body = order_body(offering, port=free[number % len(free)])
+                found = wait_for_order(operator, operator.post(ORDERS_PATH, body)["id"])
                 times["add"].append(time.perf_counter() - started)
                 if found["state"] != "completed":
                     raise SystemExit(f"an order is {found['state']}: {json.dumps(found)[:2000]}")
                 product = found["productOrderItem"][0]["product"]["id"]
-                times["delete"].append(timed(it, deletion(product)))
+                times["delete"].append(time_order(operator, deletion_body(product)))
             for action, took in times.items():
-                print(f"  {action}, {count} one after another: {percentiles(took)}", flush=True)
+                print(
+                    f"  {action}, {count} one after another: {percentile_summary(took)}", flush=True
+                )
 
 
-def deletion(product: str) -> dict[str, Any]:
+def deletion_body(product: str) -> dict[str, Any]:
     """Return the order that ends a product."""
     item = {"@type": "ProductOrderItem", "id": "1", "action": "delete",
             "product": {"@type": "Product", "id": product}}  # fmt: skip
     return {"@type": "ProductOrder", "productOrderItem": [item]}
 
 
-def stands() -> list[tuple[str, str, Callable[[], Any]]]:
+def lab_elements() -> list[tuple[str, str, Callable[[], Any]]]:
     """Return the kinds of real elements: name, why there is none here, what makes one."""
     return [
-        ("snmpd (SNMP v3)", available() or "", lambda: Lab("gw-bench", ports=4)),
-        ("netconfd (NETCONF)", missing() or "", lambda: NetconfLab("nc-bench", ports=4)),
+        ("snmpd (SNMP v3)", lab_unavailable_reason() or "", lambda: SnmpLab("gw-bench", ports=4)),
+        (
+            "netconfd (NETCONF)",
+            netconf_unavailable_reason() or "",
+            lambda: NetconfLab("nc-bench", ports=4),
+        ),
     ]
 
 

@@ -31,12 +31,12 @@ SPEED = 10**9
 _elements: dict[str, dict[str, dict[str, Setting]]] = {}
 
 
-def port(number: int) -> str:
+def port_name(number: int) -> str:
     """Return the name of a port, the first being 1."""
     return f"p{number:05d}"
 
 
-def announce(folder: Path) -> None:
+def write_entry_point(folder: Path) -> None:
     """Write what makes Python find the adapter ``instant`` where ``folder`` is on its path."""
     place = folder / "instant_element-1.dist-info"
     place.mkdir(parents=True)
@@ -54,7 +54,7 @@ class InstantElement:
         self.target = target
         count = int(target.options.get("ports", "100"))
         self._ports = _elements.setdefault(
-            target.name, {port(number): {"tag": ""} for number in range(1, count + 1)}
+            target.name, {port_name(number): {"tag": ""} for number in range(1, count + 1)}
         )
 
     async def __aenter__(self) -> Self:
@@ -91,25 +91,25 @@ class InstantElement:
         found = (one for one in await self.services() if one.service_id == service_id)
         return next(found, None)
 
-    def _state(self, name: str) -> dict[str, Setting]:
+    def _port_state(self, name: str) -> dict[str, Setting]:
         try:
             return self._ports[name]
         except KeyError:
             message = f"no port {name!r}"
             raise Rejected(self.target.name, message, reason="noSuchPort") from None
 
-    def _wanted(self, intent: Intent) -> dict[str, Setting]:
+    def _target_state(self, intent: Intent) -> dict[str, Setting]:
         if intent.present:
             return {"tag": intent.service_id, **intent.settings}
-        found = self._state(intent.port)
+        found = self._port_state(intent.port)
         return {"tag": "", **{name: 0 for name in found if name != "tag"}}
 
     async def plan(self, intent: Intent) -> Plan:
         """Return the difference."""
-        found = self._state(intent.port)
+        found = self._port_state(intent.port)
         if found["tag"] not in {"", intent.service_id}:
             raise Conflict(self.target.name, f"port {intent.port} has {found['tag']}")
-        wanted = self._wanted(intent)
+        wanted = self._target_state(intent)
         steps = tuple(
             Step(intent.port, name, found.get(name, 0), value)
             for name, value in wanted.items()
@@ -120,13 +120,13 @@ class InstantElement:
 
     async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:  # noqa: ARG002
         """Do it."""
-        found = self._state(plan.intent.port)
+        found = self._port_state(plan.intent.port)
         found |= {step.attribute: step.after for step in plan.steps}
         return Transaction(plan.element, plan.intent, plan.steps)
 
     async def verify(self, intent: Intent) -> Verdict:
         """Read it back."""
-        wanted, found = self._wanted(intent), self._state(intent.port)
+        wanted, found = self._target_state(intent), self._port_state(intent.port)
         observed = {name: found.get(name, 0) for name in wanted}
         return Verdict(self.target.name, wanted, observed, datetime.now(UTC))
 
@@ -135,7 +135,7 @@ class InstantElement:
 
     async def rollback(self, transaction: Transaction) -> None:
         """Set it back."""
-        found = self._state(transaction.intent.port)
+        found = self._port_state(transaction.intent.port)
         found |= {step.attribute: step.after for step in transaction.inverse}
 
     async def remove(self, service_id: str) -> Transaction:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class RequestTemplate:
     """One kind of request.
 
     Attributes:
@@ -26,18 +26,16 @@ class Shot:
     headers: str = ""
 
 
-def _encoded(shot: Shot, port: int) -> Iterator[bytes]:
-    body = shot.body.encode()
+def _encoded_requests(template: RequestTemplate, port: int) -> Iterator[bytes]:
+    body = template.body.encode()
     length = f"Content-Length: {len(body)}\r\nContent-Type: application/json\r\n" if body else ""
-    for path in itertools.cycle(shot.paths):
-        head = (
-            f"{shot.method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{shot.headers}{length}\r\n"
-        )
+    for path in itertools.cycle(template.paths):
+        head = f"{template.method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{template.headers}{length}\r\n"
         yield head.encode() + body
 
 
-async def _client(
-    port: int, requests: Iterator[bytes], end: float, times: list[float], bad: list[int]
+async def _send_requests(
+    port: int, requests: Iterator[bytes], end: float, times: list[float], error_statuses: list[int]
 ) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
     while time.perf_counter() < end:
@@ -51,18 +49,22 @@ async def _client(
             await reader.readexactly(length)
         times.append(time.perf_counter() - started)
         if head[9:10] != b"2":
-            bad.append(int(head[9:12]))
+            error_statuses.append(int(head[9:12]))
     writer.close()
 
 
-async def fire(port: int, shot: Shot, seconds: float, connections: int) -> dict[str, object]:
+async def run_load(
+    port: int, template: RequestTemplate, seconds: float, connections: int
+) -> dict[str, object]:
     """Return count, seconds, latencies in milliseconds and the statuses that were not 2xx."""
     times: list[float] = []
     bad: list[int] = []
-    requests = _encoded(shot, port)
+    requests = _encoded_requests(template, port)
     started = time.perf_counter()
     end = started + seconds
-    await asyncio.gather(*(_client(port, requests, end, times, bad) for _ in range(connections)))
+    await asyncio.gather(
+        *(_send_requests(port, requests, end, times, bad) for _ in range(connections))
+    )
     took = time.perf_counter() - started
     times.sort()
     return {
@@ -77,6 +79,8 @@ async def fire(port: int, shot: Shot, seconds: float, connections: int) -> dict[
 if __name__ == "__main__":
     task = json.loads(sys.stdin.read())
     result = asyncio.run(
-        fire(task["port"], Shot(**task["shot"]), task["seconds"], task["connections"])
+        run_load(
+            task["port"], RequestTemplate(**task["shot"]), task["seconds"], task["connections"]
+        )
     )
     print(json.dumps(result))

@@ -17,23 +17,23 @@ from adapters import registry
 from adapters.credentials import Credentials
 from adapters.values import Target
 from benchmarks import instant
-from benchmarks.requests import memory, processor_time, running, until_ready, uri_of
-from tmf_apis.engine import CONTRACTS, Engine
+from benchmarks.requests import database_uri, memory, processor_time, run_process, wait_until_ready
+from tmf_apis.engine import CONTRACTS_DIR, Engine
 from tmf_apis.reconciliation.discovery import register
-from tmf_apis.rest.contracts import load
-from tmf_apis.rest.desk import Desks
-from tmf_apis.rest.law import Desk
+from tmf_apis.rest.contracts.contract import load_contracts
+from tmf_apis.rest.pipeline.policy import Repository
+from tmf_apis.rest.pipeline.repository import RepositoryFactory
 from tmf_apis.settings import Settings
-from tmf_apis.store.connection import Documents, connect
-from tmf_apis.store.temporal import free_port
+from tmf_apis.store.connection import MongoDatabase, connect
+from tmf_apis.store.embedded_temporal import free_port
 
-ORDERS = "/tmf-api/productOrderingManagement/v5/productOrder"
-CATALOGUE = "/tmf-api/productCatalogManagement/v5"
-FINAL = ("completed", "failed", "partial", "cancelled", "rejected")
+ORDERS_PATH = "/tmf-api/productOrderingManagement/v5/productOrder"
+CATALOGUE_PATH = "/tmf-api/productCatalogManagement/v5"
+FINAL_STATES = ("completed", "failed", "partial", "cancelled", "rejected")
 #: What the children of the server have in their commands.
-CHILDREN = {"worker": "tmf_apis work", "temporal": "temporal", "mongod": "mongod"}
-OURS = ("server", "worker")
-_WRITTEN = {"lastUpdate": "2026-01-01T00:00:00Z", "lifecycleStatus": "Active"}
+CHILD_COMMANDS = {"worker": "tmf_apis work", "temporal": "temporal", "mongod": "mongod"}
+OWN_PROCESSES = ("server", "worker")
+_ENTITY_ATTRIBUTES = {"lastUpdate": "2026-01-01T00:00:00Z", "lifecycleStatus": "Active"}
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Operator:
     Attributes:
         url: Where it answers.
         pids: Process ids by name: server, worker, temporal, mongod.
-        desk: Writes resources beside it.
+        repository: Writes resources beside it.
         database: Its database.
         client: Speaks to it.
         folder: For its files.
@@ -51,8 +51,8 @@ class Operator:
 
     url: str
     pids: Mapping[str, int]
-    desk: Desk
-    database: Documents
+    repository: Repository
+    database: MongoDatabase
     client: httpx.Client
     folder: Path
     _secrets: dict[str, Any] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Operator:
             raise SystemExit(f"{path}: {answer.status_code} {answer.text}")
         return answer.json()
 
-    def offering(self, down: int = 100, up: int = 40) -> str:
+    def create_offering(self, down: int = 100, up: int = 40) -> str:
         """Make an offering of broadband and return its id."""
         values = {"serviceType": "broadband", "downstreamSpeed": down, "upstreamSpeed": up}
         value = "CharacteristicValueSpecification"
@@ -78,30 +78,30 @@ class Operator:
             for name, one in values.items()
         ]
         specification = self.post(
-            f"{CATALOGUE}/productSpecification",
+            f"{CATALOGUE_PATH}/productSpecification",
             {"@type": "ProductSpecification", "name": f"Access {down}/{up}",
-             "productSpecCharacteristic": characteristics, **_WRITTEN},
+             "productSpecCharacteristic": characteristics, **_ENTITY_ATTRIBUTES},
         )  # fmt: skip
         reference = {"@type": "ProductSpecificationRef", "id": specification["id"]}
         made = {"@type": "ProductOffering", "name": f"Fibre {down}",
-                "productSpecification": reference, **_WRITTEN}  # fmt: skip
-        return str(self.post(f"{CATALOGUE}/productOffering", made)["id"])
+                "productSpecification": reference, **_ENTITY_ATTRIBUTES}  # fmt: skip
+        return str(self.post(f"{CATALOGUE_PATH}/productOffering", made)["id"])
 
-    def build(self, elements: int, ports: int) -> list[str]:
+    def add_instant_elements(self, elements: int, ports: int) -> list[str]:
         """Put elements that answer at once into the inventory; return their places."""
         made = []
         for number in range(1, elements + 1):
             name, place = f"instant-{number}", f"site-{number}"
-            made += self._element(name, place, ports)
+            made += self._element_resources(name, place, ports)
         started = time.monotonic()
         for start in range(0, len(made), 1000):
-            self.desk.create_many("Resource", made[start : start + 1000])
-        self.settle()
+            self.repository.create_many("Resource", made[start : start + 1000])
+        self.wait_for_event_delivery()
         print(f"{len(made):,} resources made in {time.monotonic() - started:.1f} s")
         return [f"site-{number}" for number in range(1, elements + 1)]
 
     @staticmethod
-    def _element(name: str, place: str, ports: int) -> list[dict[str, Any]]:
+    def _element_resources(name: str, place: str, ports: int) -> list[dict[str, Any]]:
         def characteristic(key: str, value: object) -> dict[str, Any]:
             kinds = {str: ("String", "string"), int: ("Integer", "integer"),
                      dict: ("Object", "object")}  # fmt: skip
@@ -122,7 +122,7 @@ class Operator:
             "@type": "ResourceRelationship", "relationshipType": "isContainedIn",
             "resource": {"@type": "ResourceRef", "id": name, "name": name},
         }  # fmt: skip
-        names = [instant.port(number) for number in range(1, ports + 1)]
+        names = [instant.port_name(number) for number in range(1, ports + 1)]
         return [gateway] + [
             {
                 "@type": "PhysicalResource", "id": f"{name}-{one}", "name": f"{name} {one}",
@@ -136,19 +136,19 @@ class Operator:
             for one in names
         ]  # fmt: skip
 
-    def add(self, target: Target, secrets: Mapping[str, Any]) -> Mapping[str, str]:
+    def add_element(self, target: Target, secrets: Mapping[str, Any]) -> Mapping[str, str]:
         """Put a real element into the inventory; return the ids of its ports by name."""
         self._secrets |= secrets
         file = self.folder / "credentials.json"
         file.write_text(json.dumps(self._secrets))
 
         async def go() -> Mapping[str, str]:
-            async with registry.connect(target, Credentials(file)) as adapter:
-                return (await register(self.desk, adapter)).ports
+            async with registry.create_adapter(target, Credentials(file)) as adapter:
+                return (await register(self.repository, adapter)).ports
 
         return asyncio.run(go())
 
-    def settle(self) -> None:
+    def wait_for_event_delivery(self) -> None:
         """Wait until every event is handed on."""
         waiting = {"events.0.due": {"$exists": True}}
         end = time.monotonic() + 300
@@ -157,21 +157,21 @@ class Operator:
                 raise SystemExit("events are not handed on")
             time.sleep(0.1)
 
-    def times(self) -> dict[str, float]:
+    def processor_times(self) -> dict[str, float]:
         """Return the processor time of each process so far, in seconds."""
         return {name: processor_time(pid) for name, pid in self.pids.items()}
 
-    def sizes(self) -> dict[str, float]:
+    def memory_sizes(self) -> dict[str, float]:
         """Return the resident memory of each process, in MiB."""
         return {name: memory(pid) for name, pid in self.pids.items()}
 
-    def ended(self) -> int:
+    def count_final_orders(self) -> int:
         """Return how many orders have a final state."""
-        query = {"tenant": "default", "body.state": {"$in": FINAL}}
+        query = {"tenant": "default", "body.state": {"$in": FINAL_STATES}}
         return self.database["ProductOrder"].count_documents(query)
 
 
-def order(offering: str, *, place: str = "", port: str = "", items: int = 1) -> dict[str, Any]:
+def order_body(offering: str, *, place: str = "", port: str = "", items: int = 1) -> dict[str, Any]:
     """Return an order of so many equal items."""
     product: dict[str, Any] = {"@type": "Product"}
     if place:
@@ -194,9 +194,9 @@ def order(offering: str, *, place: str = "", port: str = "", items: int = 1) -> 
 
 
 @contextlib.contextmanager
-def operator(folder: Path) -> Iterator[Operator]:
+def run_operator(folder: Path) -> Iterator[Operator]:
     """Run a server with a data directory of its own until the block ends."""
-    instant.announce(folder / "packages")
+    instant.write_entry_point(folder / "packages")
     credentials = folder / "credentials.json"
     credentials.write_text("{}")
     port = free_port()
@@ -212,19 +212,19 @@ def operator(folder: Path) -> Iterator[Operator]:
         "PYTHONPATH": os.pathsep.join(path),
     }
     command = [sys.executable, "-m", "tmf_apis", "serve", "--port", str(port)]
-    with running(command, environment) as server:
-        until_ready(f"http://127.0.0.1:{port}/health/ready", 120)
-        pids = {"server": server.pid, **_children(server.pid)}
+    with run_process(command, environment) as server:
+        wait_until_ready(f"http://127.0.0.1:{port}/health/ready", 120)
+        pids = {"server": server.pid, **_find_child_processes(server.pid)}
         settings = Settings(data_dir=data)
-        database = connect(settings, uri_of(data))
-        engine = Engine(settings, load(CONTRACTS, data / "cache"), database)
-        desk = Desks(engine.writes, "benchmark").staff("default")
+        database = connect(settings, database_uri(data))
+        engine = Engine(settings, load_contracts(CONTRACTS_DIR, data / "cache"), database)
+        desk = RepositoryFactory(engine.writer, "benchmark").for_tenant("default")
         with httpx.Client(timeout=60) as client:
             yield Operator(f"http://127.0.0.1:{port}", pids, desk, database, client, folder)
         database.client.close()
 
 
-def _children(server: int) -> dict[str, int]:
+def _find_child_processes(server: int) -> dict[str, int]:
     """Return the processes of a server by name; waits until all of them are there."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
@@ -234,11 +234,11 @@ def _children(server: int) -> dict[str, int]:
                 parent = int((one / "stat").read_text().rpartition(")")[2].split()[1])
                 command = (one / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 if int(one.name) and parent == server:
-                    for name, word in CHILDREN.items():
+                    for name, word in CHILD_COMMANDS.items():
                         if word in command and name not in found:
                             found[name] = int(one.name)
                             break
-        if found.keys() == CHILDREN.keys():
+        if found.keys() == CHILD_COMMANDS.keys():
             return found
         time.sleep(0.1)
     raise SystemExit("worker, Temporal or database do not run")

@@ -11,16 +11,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tmf_apis.fulfilment.design.offers import Catalogue, Running, RunningService
-from tmf_apis.fulfilment.design.planning import plan
-from tmf_apis.fulfilment.values import Design, OrderKey
+from tmf_apis.fulfilment.design.offers import Catalog, InstalledProduct, InstalledService
+from tmf_apis.fulfilment.design.order_planner import order_design
+from tmf_apis.fulfilment.values import OrderDesign, OrderKey
 
 #: Orders a second of one access each, at least.
-BAR = 5000
+MIN_ORDERS_PER_SECOND = 5000
 Order = dict[str, Any]
 
 
-def catalogue() -> Catalogue:
+def sample_catalogue() -> Catalog:
     """Return a catalogue of one access, and ten products of it in operation."""
     values: dict[str, list[Any]] = {
         "serviceType": ["broadband"],
@@ -36,15 +36,15 @@ def catalogue() -> Catalogue:
     bundle = {"id": "office", "bundledProductOffering": [{"id": "fibre"}] * 3}
     rates = {"downstream": 10**8, "upstream": 5 * 10**7}
     running = {
-        f"p-{number}": Running((RunningService(f"p-{number}", "", rates),), "fibre")
+        f"p-{number}": InstalledProduct((InstalledService(f"p-{number}", "", rates),), "fibre")
         for number in range(10)
     }
-    return Catalogue(
-        {"fibre": offering, "office": bundle}, {"access": specification}, running=running
+    return Catalog(
+        {"fibre": offering, "office": bundle}, {"access": specification}, installed_base=running
     )
 
 
-def item(number: int, action: str = "add", offering: str = "fibre", **product: Any) -> Order:
+def order_item(number: int, action: str = "add", offering: str = "fibre", **product: Any) -> Order:
     """Return an order item as a customer sends it."""
     chosen = [{"name": "downstreamSpeed", "value": 1000}]
     return {
@@ -60,20 +60,20 @@ def item(number: int, action: str = "add", offering: str = "fibre", **product: A
 
 
 ORDERS: dict[str, Order] = {
-    "one access": {"productOrderItem": [item(1)]},
-    "an upgrade": {"productOrderItem": [item(1, "modify", id="p-1", place=[])]},
-    "an end": {"productOrderItem": [item(1, "delete", id="p-2")]},
-    "a bundle of three": {"productOrderItem": [item(1, offering="office")]},
-    "1,000 items": {"productOrderItem": [item(number) for number in range(1000)]},
+    "one access": {"productOrderItem": [order_item(1)]},
+    "an upgrade": {"productOrderItem": [order_item(1, "modify", id="p-1", place=[])]},
+    "an end": {"productOrderItem": [order_item(1, "delete", id="p-2")]},
+    "a bundle of three": {"productOrderItem": [order_item(1, offering="office")]},
+    "1,000 items": {"productOrderItem": [order_item(number) for number in range(1000)]},
 }
 
 
-def measured(make: Callable[[int], Design], seconds: float) -> float:
+def measure_rate(design: Callable[[int], OrderDesign], seconds: float) -> float:
     """Return how often a second something can be done, by processor time."""
     number, started = 0, time.process_time()
     while (used := time.process_time() - started) < seconds:
         for _ in range(20):
-            make(number)
+            design(number)
             number += 1
     return number / used
 
@@ -84,23 +84,23 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured")
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a round")
     given = parser.parse_args()
-    known = catalogue()
+    known = sample_catalogue()
     print(f"{'planning alone':24}{'orders/s':>12}{'median':>12}{'tasks':>8}")
     best: dict[str, float] = {}
     for name, order in ORDERS.items():
         fresh = json.loads(json.dumps(order))
 
-        def make(number: int, order: Order = fresh) -> Design:
-            return plan(OrderKey("default", f"o-{number}"), order, known)
+        def make(number: int, order: Order = fresh) -> OrderDesign:
+            return order_design(OrderKey("default", f"o-{number}"), order, known)
 
-        tasks, refused = len(make(0).tasks), make(0).refused
+        tasks, refused = len(make(0).tasks), make(0).rejections
         if refused:
             raise SystemExit(f"{name}: {refused}")
-        found = [measured(make, given.seconds) for _ in range(given.rounds)]
+        found = [measure_rate(make, given.seconds) for _ in range(given.rounds)]
         best[name] = max(found)
         print(f"{name:24}{best[name]:>12,.0f}{statistics.median(found):>12,.0f}{tasks:>8}")
-    if best["one access"] < BAR:
-        raise SystemExit(f"one access: under {BAR:,} orders/s")
+    if best["one access"] < MIN_ORDERS_PER_SECOND:
+        raise SystemExit(f"one access: under {MIN_ORDERS_PER_SECOND:,} orders/s")
 
 
 if __name__ == "__main__":

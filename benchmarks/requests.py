@@ -20,21 +20,21 @@ from pathlib import Path
 
 from pymongo import MongoClient
 
-from benchmarks.data import offering, stored
-from benchmarks.load import Shot
+from benchmarks.load import RequestTemplate
+from benchmarks.offerings import offering, offering_document
 
 ROOT = Path(__file__).parent.parent
-MOUNT = "/tmf-api/productCatalogManagement/v5"
-TICK = os.sysconf("SC_CLK_TCK")
+BASE_PATH = "/tmf-api/productCatalogManagement/v5"
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 #: At most this many times the floor's processor time.
-BARS = {"get": 1.3, "list 20": 1.0, "list 100": 1.0, "filtered": 1.0, "fields": 1.0,
+MAX_RATIOS = {"get": 1.3, "list 20": 1.0, "list 100": 1.0, "filtered": 1.0, "fields": 1.0,
         "create": 2.0, "patch": 2.0}  # fmt: skip
 
 
 def processor_time(pid: int) -> float:
     """Return what a process has used, all its threads, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
 
 def memory(pid: int) -> float:
@@ -45,19 +45,19 @@ def memory(pid: int) -> float:
     return 0.0
 
 
-def pinned(command: list[str], core: int) -> list[str]:
+def pinned_command(command: list[str], core: int) -> list[str]:
     """Return a command bound to a core where there are several."""
     return ["taskset", "-c", str(core), *command] if (os.cpu_count() or 1) > 1 else command
 
 
-def move(pid: int, core: int) -> None:
+def bind_to_core(pid: int, core: int) -> None:
     """Bind a process with all its threads to a core where there are several."""
     if (os.cpu_count() or 1) > 1:
         for thread in Path(f"/proc/{pid}/task").iterdir():
             os.sched_setaffinity(int(thread.name), {core})
 
 
-def until_ready(url: str, seconds: float) -> float:
+def wait_until_ready(url: str, seconds: float) -> float:
     """Wait until a URL answers 200 and return how long it took, in seconds."""
     started = time.perf_counter()
     while time.perf_counter() - started < seconds:
@@ -68,7 +68,7 @@ def until_ready(url: str, seconds: float) -> float:
 
 
 @contextlib.contextmanager
-def running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen]:
+def run_process(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen]:
     """Run a process and end it."""
     process = subprocess.Popen(  # noqa: S603 - our own servers
         command, env={**os.environ, **environment}, cwd=ROOT, stderr=subprocess.DEVNULL
@@ -80,18 +80,20 @@ def running(command: list[str], environment: dict[str, str]) -> Iterator[subproc
         process.wait(30)
 
 
-def measured(pid: int, port: int, shot: Shot, seconds: float, connections: int) -> dict:
+def measure_load(
+    pid: int, port: int, template: RequestTemplate, seconds: float, connections: int
+) -> dict:
     """Return the load generator's figures and the processor time a request, in microseconds."""
     task = {
         "port": port,
-        "shot": {"method": shot.method, "paths": shot.paths, "body": shot.body,
-                 "headers": shot.headers},
+        "shot": {"method": template.method, "paths": template.paths, "body": template.body,
+                 "headers": template.headers},
         "seconds": seconds,
         "connections": connections,
     }  # fmt: skip
     before = processor_time(pid)
     run = subprocess.run(  # noqa: S603 - our own program
-        pinned([sys.executable, "-m", "benchmarks.load"], 1),
+        pinned_command([sys.executable, "-m", "benchmarks.load"], 1),
         input=json.dumps(task), capture_output=True, text=True, cwd=ROOT, check=True,
     )  # fmt: skip
     result = json.loads(run.stdout)
@@ -100,7 +102,7 @@ def measured(pid: int, port: int, shot: Shot, seconds: float, connections: int) 
     return result
 
 
-def shots(ids: list[str], token: str) -> dict[str, tuple[Shot, Shot]]:
+def request_pairs(ids: list[str], token: str) -> dict[str, tuple[RequestTemplate, RequestTemplate]]:
     """Return for each operation the request to the floor and the one to the server."""
     mine = f"Authorization: Bearer {token}\r\n"
     body = json.dumps(offering(7))
@@ -111,17 +113,25 @@ def shots(ids: list[str], token: str) -> dict[str, tuple[Shot, Shot]]:
         "filtered": "/productOffering?lifecycleStatus=In%20test&limit=20",
         "fields": "/productOffering?fields=name,lifecycleStatus&limit=20",
     }
-    pairs = {"get": (Shot("GET", one), Shot("GET", [MOUNT + path for path in one], "", mine))}
+    pairs = {
+        "get": (
+            RequestTemplate("GET", one),
+            RequestTemplate("GET", [BASE_PATH + path for path in one], "", mine),
+        )
+    }
     for name, path in lists.items():
-        pairs[name] = (Shot("GET", [path]), Shot("GET", [MOUNT + path], "", mine))
+        pairs[name] = (
+            RequestTemplate("GET", [path]),
+            RequestTemplate("GET", [BASE_PATH + path], "", mine),
+        )
     pairs["create"] = (
-        Shot("POST", ["/productOffering"], body),
-        Shot("POST", [MOUNT + "/productOffering"], body, mine),
+        RequestTemplate("POST", ["/productOffering"], body),
+        RequestTemplate("POST", [BASE_PATH + "/productOffering"], body, mine),
     )
     changes = [json.dumps({"description": f"changed {n}"}) for n in range(2)]
     pairs["patch"] = (
-        Shot("PATCH", one, changes[0]),
-        Shot("PATCH", [MOUNT + path for path in one], changes[1], mine),
+        RequestTemplate("PATCH", one, changes[0]),
+        RequestTemplate("PATCH", [BASE_PATH + path for path in one], changes[1], mine),
     )
     return pairs
 
@@ -137,55 +147,59 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8680)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        table(options, Path(folder))
+        run_comparison(options, Path(folder))
 
 
-def table(options: argparse.Namespace, folder: Path) -> None:
+def run_comparison(options: argparse.Namespace, folder: Path) -> None:
     """Start both servers on one database, load it, measure in turn, print."""
     environment = {"TMF_DATA_DIR": str(folder), "TMF_AUTH": "on", "TMF_LOG_LEVEL": "WARNING"}
     tmf = [sys.executable, "-m", "tmf_apis"]
-    serve = pinned([*tmf, "serve", "--port", str(options.port)], 0)
-    with running(serve, environment) as server:
-        took = until_ready(f"http://127.0.0.1:{options.port}/health/ready", 60)
+    serve = pinned_command([*tmf, "serve", "--port", str(options.port)], 0)
+    with run_process(serve, environment) as server:
+        took = wait_until_ready(f"http://127.0.0.1:{options.port}/health/ready", 60)
         print(f"ready after {took:.2f} s, database included")
         state = json.loads((folder / "mongod.json").read_text())
-        move(state["pid"], 1)
-        uri = uri_of(folder)
-        ids = fill(uri, options.documents)
+        bind_to_core(state["pid"], 1)
+        uri = database_uri(folder)
+        ids = store_offerings(uri, options.documents)
         token = subprocess.run(  # noqa: S603 - our own program
             [*tmf, "token"], env={**os.environ, **environment}, capture_output=True, text=True,
             check=True, cwd=ROOT,
         ).stdout.strip()  # fmt: skip
         port = options.port + 1
         floor_environment = {"FLOOR_URI": uri, "FLOOR_DATABASE": "tmf"}
-        command = pinned([sys.executable, "-m", "benchmarks.floor", str(port)], 0)
-        with running(command, floor_environment) as floor:
-            until_ready(f"http://127.0.0.1:{port}/productOffering/{ids[0]}", 20)
-            compare(options, shots(ids, token), floor.pid, server.pid)
+        command = pinned_command([sys.executable, "-m", "benchmarks.baseline", str(port)], 0)
+        with run_process(command, floor_environment) as floor:
+            wait_until_ready(f"http://127.0.0.1:{port}/productOffering/{ids[0]}", 20)
+            print_comparison(options, request_pairs(ids, token), floor.pid, server.pid)
         print(f"\nmemory of the server: {memory(server.pid):.0f} MiB")
 
 
-def uri_of(folder: Path) -> str:
+def database_uri(folder: Path) -> str:
     """Return the URI of the embedded database."""
     from tmf_apis.settings import Settings  # noqa: PLC0415
-    from tmf_apis.store.embedded import Mongod  # noqa: PLC0415
+    from tmf_apis.store.embedded_mongod import EmbeddedMongod  # noqa: PLC0415
 
-    return Mongod(Settings(data_dir=folder)).uri
+    return EmbeddedMongod(Settings(data_dir=folder)).uri
 
 
-def fill(uri: str, count: int) -> list[str]:
+def store_offerings(uri: str, count: int) -> list[str]:
     """Store offerings and return their ids."""
     with MongoClient(uri) as client:
         collection = client["tmf"]["ProductOffering"]
         ids = []
         for start in range(0, count, 5000):
-            documents = [stored(number) for number in range(start, min(count, start + 5000))]
+            documents = [
+                offering_document(number) for number in range(start, min(count, start + 5000))
+            ]
             ids += [document["id"] for document in documents]
             collection.insert_many(documents, ordered=False)
     return ids
 
 
-def compare(options: argparse.Namespace, pairs: dict, floor: int, server: int) -> None:
+def print_comparison(
+    options: argparse.Namespace, pairs: dict, baseline_pid: int, server_pid: int
+) -> None:
     """Print one line an operation: medians of the floor, of the server, and the ratio."""
     print(f"\n{'':10}{'floor':>30}{'server':>38}{'ratio':>12}  bar")
     print(
@@ -197,10 +211,14 @@ def compare(options: argparse.Namespace, pairs: dict, floor: int, server: int) -
         rows: list[list[dict]] = [[], []]
         for _ in range(options.rounds):
             rows[0].append(
-                measured(floor, options.port + 1, floor_shot, options.seconds, options.connections)
+                measure_load(
+                    baseline_pid, options.port + 1, floor_shot, options.seconds, options.connections
+                )
             )
             rows[1].append(
-                measured(server, options.port, server_shot, options.seconds, options.connections)
+                measure_load(
+                    server_pid, options.port, server_shot, options.seconds, options.connections
+                )
             )
         bad = sorted({status for row in (*rows[0], *rows[1]) for status in row["bad"]})
         middle = [
@@ -213,12 +231,15 @@ def compare(options: argparse.Namespace, pairs: dict, floor: int, server: int) -
         ratio = statistics.median(
             mine["cpu"] / theirs["cpu"] for theirs, mine in zip(*rows, strict=True)
         )
-        verdict = "ok" if ratio <= BARS[name] else "OVER"
+        verdict = "ok" if ratio <= MAX_RATIOS[name] else "OVER"
         cells = "".join(
             f"{one['rate']:9.0f}{one['p50']:8.2f}{one['p99']:8.2f}{one['cpu']:8.0f}   "
             for one in middle
         )
-        print(f"{name:10}{cells}{ratio:6.2f}   {BARS[name]:.1f} {verdict}  {bad or ''}", flush=True)
+        print(
+            f"{name:10}{cells}{ratio:6.2f}   {MAX_RATIOS[name]:.1f} {verdict}  {bad or ''}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from pymongo import MongoClient
 
-from tests.executing import Execution
-from tests.running import Served
-from tmf_apis.app import CONTRACTS
-from tmf_apis.rest.contracts import load
+from tests.support.fulfilment_harness import FulfilmentHarness
+from tests.support.server import ServerProcess
+from tmf_apis.app import CONTRACTS_DIR
+from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.settings import Settings
-from tmf_apis.store.connection import client as client_of
-from tmf_apis.store.embedded import Mongod
+from tmf_apis.store.connection import mongo_client as client_of
+from tmf_apis.store.embedded_mongod import EmbeddedMongod
 
 # Machines differ, and so does what else runs on them: no example fails for being slow.
 hypothesis_settings.register_profile("unhurried", deadline=None)
@@ -22,7 +22,7 @@ hypothesis_settings.load_profile("unhurried")
 @pytest.fixture(scope="session")
 def mongod(tmp_path_factory):
     """The embedded database of this test session."""
-    server = Mongod(Settings(data_dir=tmp_path_factory.mktemp("data")))
+    server = EmbeddedMongod(Settings(data_dir=tmp_path_factory.mktemp("data")))
     server.start()
     yield server
     server.stop()
@@ -35,30 +35,30 @@ def mongodb_uri(mongod):
 
 
 @pytest.fixture(scope="session")
-def _client(mongodb_uri):
+def _mongo_client(mongodb_uri):
     with MongoClient(mongodb_uri, tz_aware=True, w="majority", journal=True) as client:
         yield client
 
 
 @pytest.fixture
-def database(_client):
+def database(_mongo_client):
     """A database of this test alone."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    yield _client[name]
-    _client.drop_database(name)
+    yield _mongo_client[name]
+    _mongo_client.drop_database(name)
 
 
 @pytest.fixture(scope="session")
 def contracts(tmp_path_factory):
     """The contracts by (number, version)."""
     cache = tmp_path_factory.getbasetemp() / "contracts"
-    return {(one.number, one.version): one for one in load(CONTRACTS, cache)}
+    return {(one.number, one.version): one for one in load_contracts(CONTRACTS_DIR, cache)}
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """A running ``tmf serve`` without authentication."""
-    served = Served(tmp_path_factory.mktemp("open") / "data", TMF_AUTH="off")
+    served = ServerProcess(tmp_path_factory.mktemp("open") / "data", TMF_AUTH="off")
     try:
         yield served.start()
     finally:
@@ -68,7 +68,7 @@ def server(tmp_path_factory):
 @pytest.fixture(scope="session")
 def authenticated_server(tmp_path_factory):
     """A running ``tmf serve`` that wants tokens; ``token`` makes them."""
-    served = Served(
+    served = ServerProcess(
         tmp_path_factory.mktemp("closed") / "data",
         TMF_AUTH="on",
         TMF_CALLBACK_LOOPBACK="true",
@@ -94,27 +94,27 @@ def api(authenticated_server, tenant):
 
 
 @pytest.fixture(scope="module")
-def execution(request, tmp_path_factory, mongodb_uri, contracts):
+def fulfilment_harness(request, tmp_path_factory, mongodb_uri, contracts):
     """Fulfilment without Temporal, in a database of this module alone."""
-    name = request.module.__name__.rpartition(".")[2]
+    name = request.module.__name__.removeprefix("tests.").replace(".", "_")[-60:]
     with client_of(Settings(mongodb_database=name), mongodb_uri) as client:
         client.drop_database(name)
-        with Execution(contracts, client[name], tmp_path_factory.mktemp("execution")) as it:
+        with FulfilmentHarness(contracts, client[name], tmp_path_factory.mktemp("execution")) as it:
             yield it
         client.drop_database(name)
 
 
 @pytest.fixture
-def it(execution):
+def operator(fulfilment_harness):
     """An operator with one simulated gateway "gw" and nothing else."""
-    execution.fresh()
-    execution.policy()
-    execution.gw = execution.gateway("gw")
-    yield execution
-    execution.leave()
+    fulfilment_harness.use_new_tenant()
+    fulfilment_harness.configure()
+    fulfilment_harness.gw = fulfilment_harness.add_gateway("gw")
+    yield fulfilment_harness
+    fulfilment_harness.stop_gateways()
 
 
 @pytest.fixture
-def fibre(it):
+def fibre_offering(operator):
     """An offering of 100/40 Mbit/s."""
-    return it.offering(100, 40)
+    return operator.create_offering(100, 40)

@@ -16,10 +16,10 @@ import click
 from tmf_apis.settings import Settings
 from tmf_apis.store.process import CannotStart
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-class JsonLines(logging.Formatter):
+class JsonLinesFormatter(logging.Formatter):
     """One JSON object a line: time, level, message, and the facts given beside it."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -30,7 +30,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {name: v for name, v in vars(record).items() if name not in _STANDARD}
+        line |= {name: v for name, v in vars(record).items() if name not in _RECORD_ATTRIBUTES}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, ensure_ascii=False)
@@ -39,13 +39,13 @@ class JsonLines(logging.Formatter):
 def configure_logging(level: str) -> None:
     """Log JSON lines to standard error."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonLinesFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in ("httpx", "httpcore", "uvicorn.error", "pymongo"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
-def _settings(data_dir: Path | None) -> Settings:
+def _read_settings(data_dir: Path | None) -> Settings:
     try:
         settings = Settings.from_environment()
     except ValueError as error:
@@ -53,7 +53,7 @@ def _settings(data_dir: Path | None) -> Settings:
     return dataclasses.replace(settings, data_dir=data_dir) if data_dir else settings
 
 
-def _clear(command: Callable[..., Any]) -> Callable[..., Any]:
+def _report_start_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     """Show what cannot start as one sentence instead of a traceback."""
 
     @wraps(command)
@@ -66,33 +66,33 @@ def _clear(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-_data_dir = click.option(
+_data_dir_option = click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory of the embedded database and of files; default: TMF_DATA_DIR.",
 )
 
 
-class _Later(click.Group):
+class _LazyGroup(click.Group):
     """A group some of whose commands are loaded when they are asked for."""
 
-    places: ClassVar = {"adapters": "adapters", "element": "group"}
+    lazy_commands: ClassVar = {"adapters": "adapters", "element": "group"}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return sorted({*super().list_commands(ctx), *self.places})
+        return sorted({*super().list_commands(ctx), *self.lazy_commands})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of a name."""
-        if cmd_name not in self.places:
+        if cmd_name not in self.lazy_commands:
             return super().get_command(ctx, cmd_name)
-        from tmf_apis.engineer import command  # noqa: PLC0415 - the other commands need none of it
+        from tmf_apis.element_cli import command
 
-        found: click.Command = getattr(command, self.places[cmd_name])
+        found: click.Command = getattr(command, self.lazy_commands[cmd_name])
         return found
 
 
-@click.group(cls=_Later, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tmf-apis")
 def main() -> None:
     """TM Forum Open APIs over MongoDB, joined to the network elements."""
@@ -103,36 +103,36 @@ def main() -> None:
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8620, show_default=True, help="TCP port; 0 for a free one.")
-@_data_dir
+@_data_dir_option
 @click.option("--demo", is_flag=True, help="Load a demo operator into an empty database first.")
-@_clear
+@_report_start_errors
 def serve(host: str, port: int, data_dir: Path | None, *, demo: bool) -> None:
     """Serve the APIs with everything they need, until told to stop."""
-    from tmf_apis.serving import Server  # noqa: PLC0415 - the other commands need none of it
+    from tmf_apis.server import Server  # noqa: PLC0415 - the other commands need none of it
 
-    settings = _settings(data_dir)
+    settings = _read_settings(data_dir)
     configure_logging(settings.log_level)
     from tmf_apis import demo as operator  # noqa: PLC0415
 
-    fill = operator.fill if demo else None
-    sys.exit(Server(settings, host=host, port=port, fill=fill).run())
+    fill = operator.load_demo_data if demo else None
+    sys.exit(Server(settings, host=host, port=port, load_data=fill).run())
 
 
 @main.command()
-@_clear
+@_report_start_errors
 def work() -> None:
     """Deliver events, fulfil orders and take notifications; `tmf serve` runs one of these."""
-    from tmf_apis import working  # noqa: PLC0415
+    from tmf_apis import worker
 
-    settings = _settings(None)
+    settings = _read_settings(None)
     configure_logging(settings.log_level)
-    working.run(settings)
+    worker.run(settings)
 
 
 @main.command()
 def settings() -> None:
     """Print every setting with its value, its unit and what it is for."""
-    for name, value, help in _settings(None).table():
+    for name, value, help in _read_settings(None).table():
         click.echo(f"{name:24} {value:28} {help}")
 
 
@@ -142,7 +142,7 @@ def settings() -> None:
 @click.option("--tenant", default="", help="Whose data; default: the default tenant.")
 @click.option("--party", "parties", multiple=True, help="A party it acts for; repeatable.")
 @click.option("--hours", default=12.0, show_default=True, help="How long it is good.")
-@_data_dir
+@_data_dir_option
 def token(  # noqa: PLR0913, PLR0917
     subject: str,
     scopes: tuple[str, ...],
@@ -152,16 +152,16 @@ def token(  # noqa: PLR0913, PLR0917
     data_dir: Path | None,
 ) -> None:
     """Print a bearer token signed with this server's own key, for trying."""
-    from tmf_apis.app import CONTRACTS  # noqa: PLC0415
-    from tmf_apis.rest.contracts import load  # noqa: PLC0415
-    from tmf_apis.security import local  # noqa: PLC0415
+    from tmf_apis.app import CONTRACTS_DIR  # noqa: PLC0415
+    from tmf_apis.rest.contracts.contract import load_contracts  # noqa: PLC0415
+    from tmf_apis.security import local_keys
 
-    settings = _settings(data_dir)
+    settings = _read_settings(data_dir)
     if not scopes:
-        contracts = load(CONTRACTS, settings.data_dir / "cache")
+        contracts = load_contracts(CONTRACTS_DIR, settings.data_dir / "cache")
         every = {scope for c in contracts for o in c.operations for scope in o.scopes}
         scopes = (*sorted(every), "admin")
-    text = local.token(
+    text = local_keys.issue_token(
         settings,
         subject=subject,
         scopes=scopes,
@@ -182,8 +182,8 @@ def token(  # noqa: PLR0913, PLR0917
 @click.option("--tenant", default="", help="Whose they become; default: the default tenant.")
 @click.option("--replace", is_flag=True, help="Write over what is there; else it is passed over.")
 @click.option("--uri", default="", help="MongoDB to load into; default: TMF_MONGODB_URI.")
-@_data_dir
-@_clear
+@_data_dir_option
+@_report_start_errors
 def load_files(  # noqa: PLR0913, PLR0917
     files: tuple[str, ...],
     kind: str,
@@ -199,16 +199,18 @@ def load_files(  # noqa: PLR0913, PLR0917
     Repeat it to go on where it was cut off: what is there already is passed over. Lines at fault
     are told with their number and kept in FILE.rejected.ndjson; the exit status is 1 then.
     """
-    from tmf_apis.loading import command  # noqa: PLC0415
+    from tmf_apis.bulk_load import command
 
     for name in files:
         if name != command.STDIN and not Path(name).is_file():
             raise click.ClickException(f"{name}: there is no such file")
-    settings = _settings(data_dir)
+    settings = _read_settings(data_dir)
     if uri:
         settings = dataclasses.replace(settings, mongodb_uri=uri)
     configure_logging("WARNING")
-    faults = command.run(settings, files, kind=kind, version=version, tenant=tenant, over=replace)
+    faults = command.run(
+        settings, files, kind=kind, version=version, tenant=tenant, overwrite=replace
+    )
     sys.exit(1 if faults else 0)
 
 
@@ -219,8 +221,8 @@ def load_files(  # noqa: PLR0913, PLR0917
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--tenant", default="", help="Whose network; default: the default tenant.")
 @click.option("--uri", default="", help="MongoDB to look into; default: TMF_MONGODB_URI.")
-@_data_dir
-@_clear
+@_data_dir_option
+@_report_start_errors
 def capacity(  # noqa: PLR0913, PLR0917
     categories: tuple[str, ...],
     places: tuple[str, ...],
@@ -232,16 +234,16 @@ def capacity(  # noqa: PLR0913, PLR0917
     as_json: bool,
 ) -> None:
     """Show how full the network is and how long the rest lasts, the most urgent first."""
+    from tmf_apis.bulk_load.command import open_engine  # noqa: PLC0415
     from tmf_apis.capacity import command  # noqa: PLC0415
-    from tmf_apis.capacity.figures import Wanted  # noqa: PLC0415
-    from tmf_apis.loading.command import engine  # noqa: PLC0415
+    from tmf_apis.capacity.records import CapacityQuery  # noqa: PLC0415
 
-    settings = _settings(data_dir)
+    settings = _read_settings(data_dir)
     if uri:
         settings = dataclasses.replace(settings, mongodb_uri=uri)
     configure_logging("WARNING")
-    wanted = Wanted(categories, places, limit)
-    with engine(settings) as made:
+    wanted = CapacityQuery(categories, places, limit)
+    with open_engine(settings) as made:
         owner = tenant or settings.default_tenant
         command.run(made.database, settings, owner, wanted, as_json=as_json)
 
@@ -255,8 +257,8 @@ def capacity(  # noqa: PLR0913, PLR0917
 @click.option("--tenant", default="", help="Whose inventory; default: the default tenant.")
 @click.option("--at-once", default=64, show_default=True, help="Elements that are read at once.")
 @click.option("--uri", default="", help="MongoDB to write into; default: TMF_MONGODB_URI.")
-@_data_dir
-@_clear
+@_data_dir_option
+@_report_start_errors
 def discover(  # noqa: PLR0913, PLR0917
     targets: tuple[str, ...],
     adapter: str,
@@ -275,19 +277,21 @@ def discover(  # noqa: PLR0913, PLR0917
     credentials, options and place. Without any, the elements of the inventory are looked at again.
     The exit status is 1 if one that was named does not answer, refuses or is in doubt.
     """
-    from tmf_apis.loading.command import engine  # noqa: PLC0415
+    from tmf_apis.bulk_load.command import open_engine  # noqa: PLC0415
     from tmf_apis.reconciliation import command  # noqa: PLC0415
-    from tmf_apis.rest.desk import Desks  # noqa: PLC0415
+    from tmf_apis.rest.pipeline.repository import RepositoryFactory  # noqa: PLC0415
 
-    settings = _settings(data_dir)
+    settings = _read_settings(data_dir)
     if uri:
         settings = dataclasses.replace(settings, mongodb_uri=uri)
     configure_logging("ERROR")
-    with engine(settings) as made:
-        desk = Desks(made.writes, "tmf-discover").staff(tenant or settings.default_tenant)
+    with open_engine(settings) as made:
+        desk = RepositoryFactory(made.writer, "tmf-discover").for_tenant(
+            tenant or settings.default_tenant
+        )
         status = command.discover(
             desk, settings.credentials_file, targets, adapter=adapter, credentials=credentials,
-            options=options, place=place, at_once=max(1, at_once),
+            options=options, place=place, concurrency=max(1, at_once),
         )  # fmt: skip
     sys.exit(status)
 
@@ -304,8 +308,8 @@ def discover(  # noqa: PLR0913, PLR0917
 @click.option("--tenant", default="", help="Whose network; default: the default tenant.")
 @click.option("--at-once", default=64, show_default=True, help="Elements that are read at once.")
 @click.option("--uri", default="", help="MongoDB to look into; default: TMF_MONGODB_URI.")
-@_data_dir
-@_clear
+@_data_dir_option
+@_report_start_errors
 def audit(  # noqa: PLR0913, PLR0917
     elements: tuple[str, ...],
     remedy: str,
@@ -321,24 +325,26 @@ def audit(  # noqa: PLR0913, PLR0917
     Nothing is changed unless a remedy is named. The exit status is 1 if there are differences that
     are not resolved, or elements that do not answer.
     """
-    from tmf_apis.loading.command import engine  # noqa: PLC0415
+    from tmf_apis.bulk_load.command import open_engine  # noqa: PLC0415
     from tmf_apis.reconciliation import command  # noqa: PLC0415
-    from tmf_apis.rest.desk import Desks  # noqa: PLC0415
+    from tmf_apis.rest.pipeline.repository import RepositoryFactory  # noqa: PLC0415
 
-    settings = _settings(data_dir)
+    settings = _read_settings(data_dir)
     if uri:
         settings = dataclasses.replace(settings, mongodb_uri=uri)
     configure_logging("ERROR")
-    with engine(settings) as made:
-        desk = Desks(made.writes, "tmf-audit").staff(tenant or settings.default_tenant)
-        ways = command.ways(settings.credentials_file, made.database)
+    with open_engine(settings) as made:
+        desk = RepositoryFactory(made.writer, "tmf-audit").for_tenant(
+            tenant or settings.default_tenant
+        )
+        ways = command.element_connections(settings.credentials_file, made.database)
         status = command.audit(
-            desk, ways, elements, remedy=remedy, as_json=as_json, at_once=max(1, at_once),
+            desk, ways, elements, remedy=remedy, as_json=as_json, concurrency=max(1, at_once),
         )  # fmt: skip
     sys.exit(status)
 
 
-class _RunsByDefault(click.Group):
+class _DefaultRunGroup(click.Group):
     """A group whose options without a command are those of ``run``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -347,7 +353,7 @@ class _RunsByDefault(click.Group):
         return super().parse_args(ctx, args if named else ["run", *args])
 
 
-@main.group(cls=_RunsByDefault)
+@main.group(cls=_DefaultRunGroup)
 def demo() -> None:
     """Run a demo operator and tell its story (`tmf demo run`), or write its data to files."""
 
@@ -364,12 +370,12 @@ def demo() -> None:
 )
 def demo_data(seed: int, at: datetime | None, out: Path) -> None:
     """Write the demo operator as NDJSON, a file a kind, to be loaded by `tmf load`."""
-    from tmf_apis.demo.files import write  # noqa: PLC0415
+    from tmf_apis.demo.files import write_files  # noqa: PLC0415
 
     now = (at or datetime.now(UTC)).replace(tzinfo=UTC)
     if at is None:
         now = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    for kind, count in write(seed, now, out).items():
+    for kind, count in write_files(seed, now, out).items():
         click.echo(f"{count:6}  {out / kind}.ndjson")
 
 
@@ -377,8 +383,8 @@ def demo_data(seed: int, at: datetime | None, out: Path) -> None:
 @click.option("--port", default=8620, show_default=True, help="TCP port; 0 for a free one.")
 @click.option("--exit", "leave", is_flag=True, help="End after the story instead of serving on.")
 @click.option("--simulated", is_flag=True, help="Do not try for a real gateway.")
-@_data_dir
-@_clear
+@_data_dir_option
+@_report_start_errors
 def demo_run(
     port: int,
     data_dir: Path | None,
@@ -387,6 +393,10 @@ def demo_run(
     simulated: bool,
 ) -> None:
     """Serve the demo operator and tell the story of an order and a fault, step by step."""
-    from tmf_apis.demo.story import tell  # noqa: PLC0415
+    from tmf_apis.demo.walkthrough import run_walkthrough  # noqa: PLC0415
 
-    sys.exit(tell(_settings(data_dir), port=port, leave=leave, real=not simulated))
+    sys.exit(
+        run_walkthrough(
+            _read_settings(data_dir), port=port, exit_when_done=leave, real=not simulated
+        )
+    )

@@ -168,7 +168,7 @@ class TooManyRequests(TmfError):
     status, code, reason = 429, "27", "Limit reached"
 
 
-class NotImplementedHere(TmfError):
+class FeatureNotImplemented(TmfError):
     """The standard has it, this server does not."""
 
     status, code, reason = 501, "2", "Not implemented"
@@ -178,3 +178,18 @@ class Unavailable(TmfError):
     """The server cannot answer now, mostly because its database does not; try again later."""
 
     status, code, reason = 503, "5", "Service unavailable"
+
+
+class Unfulfillable(Exception):
+    """An item cannot be fulfilled as it was ordered; the message says why.
+
+    Attributes:
+        public_message: Why, for a customer: without what is another's, or the operator's own.
+        order: Id of the order that the message is about; empty: none. Whoever may read that order
+            may read the message.
+    """
+
+    def __init__(self, message: str, public_message: str = "", *, order: str = "") -> None:
+        self.public_message = public_message or message
+        self.order = order
+        super().__init__(message)

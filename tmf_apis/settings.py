@@ -7,22 +7,22 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Self
 
-TRUE = frozenset({"1", "true", "yes", "on"})
-FALSE = frozenset({"0", "false", "no", "off", ""})
+TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
+FALSE_WORDS = frozenset({"0", "false", "no", "off", ""})
 
 
 def _boolean(text: str) -> bool:
-    if (lowered := text.strip().lower()) in TRUE | FALSE:
-        return lowered in TRUE
+    if (lowered := text.strip().lower()) in TRUE_WORDS | FALSE_WORDS:
+        return lowered in TRUE_WORDS
     raise ValueError("expected true or false")
 
 
-def _words(text: str) -> tuple[str, ...]:
+def _comma_separated(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    return tuple(map(ip_network, _words(text)))
+    return tuple(map(ip_network, _comma_separated(text)))
 
 
 def _at_least(minimum: float, kind: type[int] | type[float]) -> Callable[[str], Any]:
@@ -43,7 +43,7 @@ def _parser(default: object) -> Callable[[str], Any]:
     if isinstance(default, float):
         return _at_least(0, float)
     if isinstance(default, tuple):
-        return _words
+        return _comma_separated
     return Path if isinstance(default, Path) else str
 
 
@@ -202,7 +202,7 @@ class Settings:
         return cls(**values)
 
     @property
-    def authenticated(self) -> bool:
+    def is_authentication_required(self) -> bool:
         """Whether requests need a token; "auto" counts as yes until the address is known."""
         return self.auth != "off"
 

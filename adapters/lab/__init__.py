@@ -4,7 +4,7 @@ Needs root, and the Debian packages snmpd and iproute2; iperf3 to measure. ``ava
 what is missing.
 """
 
-from adapters.lab.gateway import Lab
-from adapters.lab.network import LabError, available
+from adapters.lab.gateway import SnmpLab
+from adapters.lab.network import LabError, lab_unavailable_reason
 
-__all__ = ["Lab", "LabError", "available"]
+__all__ = ["LabError", "SnmpLab", "lab_unavailable_reason"]

@@ -24,18 +24,24 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-BASE = (1, 3, 6, 1, 4, 1, 64999, 1, 1, 1)
-IF_NAME, DOWN, UP, BYTES, DROPS = 1, 2, 3, 4, 5
-COLUMNS = (IF_NAME, DOWN, UP, BYTES, DROPS)
-TYPES = {IF_NAME: "string", DOWN: "gauge", UP: "gauge", BYTES: "counter64", DROPS: "counter"}
-MOST_KBPS = 10_000_000
-UNITS = {"": 1, "K": 1000, "M": 1_000_000, "G": 1_000_000_000}
-CLASS = re.compile(
+TABLE_OID = (1, 3, 6, 1, 4, 1, 64999, 1, 1, 1)
+IF_NAME, DOWN_KBPS, UP_KBPS, TX_BYTES, TX_DROPS = 1, 2, 3, 4, 5
+COLUMNS = (IF_NAME, DOWN_KBPS, UP_KBPS, TX_BYTES, TX_DROPS)
+COLUMN_TYPES = {
+    IF_NAME: "string",
+    DOWN_KBPS: "gauge",
+    UP_KBPS: "gauge",
+    TX_BYTES: "counter64",
+    TX_DROPS: "counter",
+}
+MAX_KBPS = 10_000_000
+RATE_UNITS = {"": 1, "K": 1000, "M": 1_000_000, "G": 1_000_000_000}
+TC_CLASS_PATTERN = re.compile(
     r"class htb 1:10 .*?rate (\d+)([KMG]?)bit.*?Sent (\d+) bytes \d+ pkt \(dropped (\d+)", re.DOTALL
 )
 
 #: How often a hanging agent looks whether it still shall, in seconds.
-LOOK = 0.05
+POLL_INTERVAL = 0.05
 
 Oid = tuple[int, ...]
 
@@ -46,39 +52,41 @@ def run(*command: str, check: bool = True) -> str:
     return done.stdout
 
 
-def ports() -> dict[int, str]:
+def access_ports() -> dict[int, str]:
     """Return ifIndex -> name of the ports with a profile; others come and go (ifb, ...)."""
     return {index: name for index, name in socket.if_nameindex() if name.startswith("sub")}
 
 
-def shaped(device: str) -> tuple[int, int, int]:
+def shaper_statistics(device: str) -> tuple[int, int, int]:
     """Return rate in bit/s, octets and drops of a device's limit; zeros if it has none."""
-    found = CLASS.search(run("tc", "-s", "class", "show", "dev", device, check=False))
+    found = TC_CLASS_PATTERN.search(run("tc", "-s", "class", "show", "dev", device, check=False))
     if found is None:
         return 0, 0, 0
     rate, unit, octets, drops = found.groups()
-    return int(rate) * UNITS[unit], int(octets), int(drops)
+    return int(rate) * RATE_UNITS[unit], int(octets), int(drops)
 
 
-def read(column: int, name: str) -> object:
+def read_column(column: int, name: str) -> object:
     """Return the value of a column of a port."""
     if column == IF_NAME:
         return name
-    rate, octets, drops = shaped(mirror(name) if column == UP else name)
-    return {DOWN: rate // 1000, UP: rate // 1000, BYTES: octets, DROPS: drops}[column]
+    rate, octets, drops = shaper_statistics(ifb_device(name) if column == UP_KBPS else name)
+    return {DOWN_KBPS: rate // 1000, UP_KBPS: rate // 1000, TX_BYTES: octets, TX_DROPS: drops}[
+        column
+    ]
 
 
-def mirror(name: str) -> str:
+def ifb_device(name: str) -> str:
     """Return the device through which what a port receives is shaped."""
     return f"i{name}"
 
 
-def shape(device: str, kbps: int) -> None:
+def limit_rate(device: str, kbps: int) -> None:
     """Limit what a device sends; 0 lifts the limit."""
     if kbps == 0:
         run("tc", "qdisc", "del", "dev", device, "root", check=False)
         return
-    if shaped(device)[0] == 0:
+    if shaper_statistics(device)[0] == 0:
         run("tc", "qdisc", "replace", "dev", device, "root", "handle", "1:", "htb", "default", "10")
     rate = f"{kbps}kbit"
     run(
@@ -87,9 +95,9 @@ def shape(device: str, kbps: int) -> None:
     )  # fmt: skip
 
 
-def divert(name: str) -> str:
+def redirect_ingress(name: str) -> str:
     """Lead what a port receives through a device of its own and return that device."""
-    device = mirror(name)
+    device = ifb_device(name)
     if device not in {known for _, known in socket.if_nameindex()}:
         run("ip", "link", "add", device, "type", "ifb")
         run("ip", "link", "set", device, "up")
@@ -102,37 +110,41 @@ def divert(name: str) -> str:
     return device
 
 
-def misbehaves(how: str, column: int) -> bool:
+def is_fault_injected(fault: str, column: int) -> bool:
     """Return whether the file that the command line names wants this misbehaviour."""
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else None
-    return file is not None and file.exists() and file.read_text("utf-8") == f"{how} {column}"
+    return file is not None and file.exists() and file.read_text("utf-8") == f"{fault} {column}"
 
 
-def refusal(column: int, kind: str) -> str:
+def set_error(column: int, type_name: str) -> str:
     """Return why a column is not set, in snmpd's word; empty: it may be."""
-    if column not in {DOWN, UP}:
+    if column not in {DOWN_KBPS, UP_KBPS}:
         return "not-writable"
-    if kind not in {"gauge", "unsigned"}:
+    if type_name not in {"gauge", "unsigned"}:
         return "wrong-type"
-    while misbehaves("hang", column):
-        time.sleep(LOOK)
-    return "inconsistent-value" if misbehaves("refuse", column) else ""
+    while is_fault_injected("hang", column):
+        time.sleep(POLL_INTERVAL)
+    return "inconsistent-value" if is_fault_injected("refuse", column) else ""
 
 
-def write(oid: Oid, kind: str, text: str) -> str:
+def write_variable(oid: Oid, type_name: str, text: str) -> str:
     """Set a variable and return snmpd's word for how it went."""
-    column, index = oid[len(BASE) :] if len(oid) == len(BASE) + 2 else (0, 0)
-    name = ports().get(index)
+    column, index = oid[len(TABLE_OID) :] if len(oid) == len(TABLE_OID) + 2 else (0, 0)
+    name = access_ports().get(index)
     if name is None or column not in COLUMNS:
         return "no-creation"
-    if why := refusal(column, kind):
+    if why := set_error(column, type_name):
         return why
     kbps = int(text)
-    if not 0 <= kbps <= MOST_KBPS:
+    if not 0 <= kbps <= MAX_KBPS:
         return "wrong-value"
     try:
-        shape(
-            divert(name) if column == UP and kbps else name if column == DOWN else mirror(name),
+        limit_rate(
+            redirect_ingress(name)
+            if column == UP_KBPS and kbps
+            else name
+            if column == DOWN_KBPS
+            else ifb_device(name),
             kbps,
         )
     except (subprocess.CalledProcessError, OSError) as error:
@@ -141,30 +153,32 @@ def write(oid: Oid, kind: str, text: str) -> str:
     return "DONE"
 
 
-def find(oid: Oid, *, after: bool) -> tuple[Oid, int, str] | None:
+def find_instance(oid: Oid, *, after: bool) -> tuple[Oid, int, str] | None:
     """Return the instance at an object identifier, or the first one after it."""
-    rows = sorted(ports().items())
+    rows = sorted(access_ports().items())
     for column in COLUMNS:
         for index, name in rows:
-            full = (*BASE, column, index)
+            full = (*TABLE_OID, column, index)
             if full > oid if after else full == oid:
                 return full, column, name
     return None
 
 
-def answer(command: str, source: TextIO) -> str:
+def respond(command: str, source: TextIO) -> str:
     """Return the answer to one command, whose further lines are read from ``source``."""
     if command == "PING":
         return "PONG"
     oid = tuple(int(arc) for arc in source.readline().strip().strip(".").split("."))
     if command == "set":
         kind, _, text = source.readline().strip().partition(" ")
-        return write(oid, kind, text.strip('"'))
-    found = find(oid, after=command == "getnext")
+        return write_variable(oid, kind, text.strip('"'))
+    found = find_instance(oid, after=command == "getnext")
     if found is None:
         return "NONE"
     full, column, name = found
-    return "\n".join(("." + ".".join(map(str, full)), TYPES[column], str(read(column, name))))
+    return "\n".join(
+        ("." + ".".join(map(str, full)), COLUMN_TYPES[column], str(read_column(column, name)))
+    )
 
 
 def main() -> None:
@@ -175,7 +189,7 @@ def main() -> None:
     """
     while line := sys.stdin.readline():
         if command := line.strip():
-            sys.stdout.write(answer(command, sys.stdin) + "\n")
+            sys.stdout.write(respond(command, sys.stdin) + "\n")
             sys.stdout.flush()
 
 

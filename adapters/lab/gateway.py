@@ -9,18 +9,18 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from adapters import mib
-from adapters.lab.network import PATH, LabError, Site
-from adapters.lab.onsite import OnSite
+from adapters.lab.element import LabElement
+from adapters.lab.network import PATH, LabError, LabNetwork
+from adapters.snmp import mib
+from adapters.snmp.wire import message
+from adapters.snmp.wire.message import Pdu, Variable
 from adapters.values import Target
-from adapters.wire import message
-from adapters.wire.message import Pdu, Variable
 
-AGENT = Path(__file__).with_name("agent.py")
+AGENT_SCRIPT = Path(__file__).with_name("agent.py")
 #: Name of the file, in the folder of the site's files, that makes the agent misbehave.
-MISBEHAVIOUR = "misbehaviour"
+FAULT_FILE = "misbehaviour"
 #: Seconds that snmpd has to answer its first question.
-PATIENCE = 10.0
+START_TIMEOUT = 10.0
 LINK_OBJECTS = " ".join(
     f".{one}" for one in (mib.IF_INDEX, mib.IF_ADMIN_STATUS, mib.IF_OPER_STATUS, mib.IF_DESCR)
 )
@@ -48,7 +48,7 @@ pass_persist .{table} {agent}
 """
 
 
-class Lab(OnSite[Site]):
+class SnmpLab(LabElement[LabNetwork]):
     """A broadband gateway with customers behind it; a context manager.
 
     Args:
@@ -71,44 +71,44 @@ class Lab(OnSite[Site]):
         super().__init__(name)
         self.version = version
         self._ports, self._trap_port, self._inform = ports, trap_port, inform
-        self._words = {word: secrets.token_hex(8) for word in ("auth", "priv", "write", "read")}
-        self._words["internal"] = secrets.token_hex(8)
+        self._secrets = {word: secrets.token_hex(8) for word in ("auth", "priv", "write", "read")}
+        self._secrets["internal"] = secrets.token_hex(8)
         self._snmpd: subprocess.Popen[bytes] | None = None
 
     @property
     def server_address(self) -> str:
         """The server's address towards the gateway: notifications arrive there."""
-        return self.site.server_address
+        return self.network.server_address
 
     @property
     def target(self) -> Target:
         """How to reach the gateway."""
-        return Target(self.name, self.site.gateway_address, "snmp", self.name)
+        return Target(self.name, self.network.gateway_address, "snmp", self.name)
 
     @property
     def credentials(self) -> dict[str, dict[str, str]]:
         """What belongs into the credentials file: the target's, and "<name>-read"."""
-        community = {"community": self._words["write"]}
+        community = {"community": self._secrets["write"]}
         user = {
             "user": "tmf",
             "auth": "SHA",
-            "auth_password": self._words["auth"],
+            "auth_password": self._secrets["auth"],
             "priv": "AES",
-            "priv_password": self._words["priv"],
+            "priv_password": self._secrets["priv"],
         }
         return {
             self.name: user if self.version == "3" else community,
-            f"{self.name}-read": {"community": self._words["read"]},
+            f"{self.name}-read": {"community": self._secrets["read"]},
         }
 
-    def _lay(self, files: Path) -> Site:
-        return Site(self._ports, files)
+    def _create_network(self, files: Path) -> LabNetwork:
+        return LabNetwork(self._ports, files)
 
-    def _begin(self) -> None:
-        self._configure()
+    def _start_element(self) -> None:
+        self._write_configuration()
         self.start()
 
-    def _end(self) -> None:
+    def _stop_element(self) -> None:
         self.stop()
 
     def restart(self) -> None:
@@ -122,9 +122,9 @@ class Lab(OnSite[Site]):
         Raises:
             LabError: It does not.
         """
-        files = self.site.files
+        files = self.network.files
         log = files / "snmpd.log"
-        command = ("ip", "netns", "exec", self.site.gateway, "snmpd", "-f", "-I", "-smux", "-Lf")
+        command = ("ip", "netns", "exec", self.network.gateway, "snmpd", "-f", "-I", "-smux", "-Lf")
         self._snmpd = subprocess.Popen(  # noqa: S603
             (*command, str(log)),
             stdin=subprocess.DEVNULL,
@@ -139,8 +139,8 @@ class Lab(OnSite[Site]):
             },
             start_new_session=True,
         )
-        end = time.monotonic() + PATIENCE
-        while not self._answers():
+        end = time.monotonic() + START_TIMEOUT
+        while not self._is_answering():
             if time.monotonic() > end or self._snmpd.poll() is not None:
                 said = log.read_text("utf-8", "replace")[-500:] if log.exists() else "nothing"
                 raise LabError(f"snmpd does not answer; it said: {said}")
@@ -157,10 +157,10 @@ class Lab(OnSite[Site]):
                 self._snmpd.wait(5)
             self._snmpd = None
 
-    def _configure(self) -> None:
-        files, site = self.site.files, self.site
+    def _write_configuration(self) -> None:
+        files, site = self.network.files, self.network
         wrapper = files / "agent"
-        script = f"'{AGENT}' '{files / MISBEHAVIOUR}'"
+        script = f"'{AGENT_SCRIPT}' '{files / FAULT_FILE}'"
         command = f"exec '{sys.executable}' -IS {script} 2>>'{files}/agent.log'"
         wrapper.write_text(f"#!/bin/sh\n{command}\n", "utf-8")
         wrapper.chmod(0o700)
@@ -168,36 +168,38 @@ class Lab(OnSite[Site]):
             name=self.name,
             address=site.gateway_address,
             server=site.server_address,
-            traps=self._traps(),
+            traps=self._trap_directive(),
             link_up=mib.LINK_UP,
             link_down=mib.LINK_DOWN,
             status=mib.IF_OPER_STATUS,
             objects=LINK_OBJECTS,
             table=mib.SVC,
             agent=wrapper,
-            **self._words,
+            **self._secrets,
         )
         place = os.open(files / "snmpd.conf", os.O_WRONLY | os.O_CREAT, 0o600)
         with os.fdopen(place, "w", encoding="utf-8") as file:
             file.write(text)
 
-    def _traps(self) -> str:
+    def _trap_directive(self) -> str:
         if not self._trap_port:
             return ""
-        sink = f"{self.site.server_address}:{self._trap_port}"
+        sink = f"{self.network.server_address}:{self._trap_port}"
         if self.version == "3":
-            auth, priv = self._words["auth"], self._words["priv"]
+            auth, priv = self._secrets["auth"], self._secrets["priv"]
             return f"trapsess -v3 -u tmf -l authPriv -a SHA -A {auth} -x AES -X {priv} {sink}"
         kind = "-Ci " if self._inform else ""
-        return f"trapsess {kind}-v2c -c {self._words['write']} {sink}"
+        return f"trapsess {kind}-v2c -c {self._secrets['write']} {sink}"
 
-    def _answers(self) -> bool:
+    def _is_answering(self) -> bool:
         question = Pdu(message.GET, 1, variables=(Variable(mib.SYS_UP_TIME),))
-        datagram = message.encode(message.V2C, self._words["read"].encode(), question)
+        datagram = message.encode_community_message(
+            message.V2C, self._secrets["read"].encode(), question
+        )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
             link.settimeout(0.05)
             with suppress(OSError):
-                link.sendto(datagram, (self.site.gateway_address, 161))
+                link.sendto(datagram, (self.network.gateway_address, 161))
                 return bool(link.recv(4096))
         time.sleep(0.02)
         return False

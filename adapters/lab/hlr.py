@@ -22,7 +22,7 @@ from adapters.values import Target
 
 COMMAND = ("osmo-hlr", "-c", "osmo-hlr.cfg", "-l", "hlr.db")
 #: Seconds that it has to answer.
-PATIENCE = 10.0
+START_TIMEOUT = 10.0
 #: The interface of serving nodes has a fixed port, so each HLR has an address of its own.
 CONFIGURATION = """\
 log stderr
@@ -38,7 +38,7 @@ hlr
 """
 
 
-def missing() -> str | None:
+def hlr_unavailable_reason() -> str | None:
     """Return what is missing for an HLR on this machine, in one line; None if nothing is."""
     if shutil.which("osmo-hlr", path=PATH) is None:
         return "the HLR needs a package: apt-get install osmo-hlr"
@@ -58,13 +58,13 @@ class HlrLab:
         self, name: str = "hlr-lab", *, imsis: Sequence[str] = (), password: str = ""
     ) -> None:
         self.name = name
-        self.cards = {
+        self.sim_keys = {
             imsi: f"milenage k {secrets.token_hex(16)} opc {secrets.token_hex(16)}"
             for imsi in imsis
         }
         self._password = password
         self.address = ""
-        self._files = Path()
+        self._directory = Path()
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -81,7 +81,7 @@ class HlrLab:
     @property
     def credentials(self) -> dict[str, dict[str, str]]:
         """What belongs into the credentials file."""
-        return {self.name: {**self.cards, "vty": self._password}}
+        return {self.name: {**self.sim_keys, "vty": self._password}}
 
     def up(self) -> Self:
         """Start it with an empty database.
@@ -89,11 +89,11 @@ class HlrLab:
         Raises:
             LabError: It does not start; nothing is left behind.
         """
-        self._files = Path(tempfile.mkdtemp(prefix="tmfhlr-"))
+        self._directory = Path(tempfile.mkdtemp(prefix="tmfhlr-"))
         self.address = free_address()
         password = f"enable password {self._password}\n" if self._password else ""
         text = CONFIGURATION.format(address=self.address, password=password)
-        (self._files / "osmo-hlr.cfg").write_text(text, "utf-8")
+        (self._directory / "osmo-hlr.cfg").write_text(text, "utf-8")
         try:
             self.start()
         except BaseException:
@@ -104,8 +104,8 @@ class HlrLab:
     def down(self) -> None:
         """Stop it and remove its files; may be called twice."""
         self.stop()
-        if self._files.name.startswith("tmfhlr-"):
-            shutil.rmtree(self._files, ignore_errors=True)
+        if self._directory.name.startswith("tmfhlr-"):
+            shutil.rmtree(self._directory, ignore_errors=True)
 
     def start(self) -> None:
         """Start it with the database that is there, and wait until it answers.
@@ -113,30 +113,32 @@ class HlrLab:
         Raises:
             LabError: It does not.
         """
-        log = self._files / "log"
+        log = self._directory / "log"
         with log.open("ab") as said:
             self._process = subprocess.Popen(  # noqa: S603
                 # However we end, it ends with the thread that started it.
                 ("setpriv", "--pdeathsig", "KILL", *COMMAND),  # noqa: S607
-                cwd=self._files,
+                cwd=self._directory,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
                 env={"PATH": PATH},
                 start_new_session=True,
             )
-        end = time.monotonic() + PATIENCE
-        while not all(open_(self.address, port) for port in (CTRL_PORT, VTY_PORT, GSUP_PORT)):
+        end = time.monotonic() + START_TIMEOUT
+        while not all(
+            is_listening(self.address, port) for port in (CTRL_PORT, VTY_PORT, GSUP_PORT)
+        ):
             if time.monotonic() > end or self._process.poll() is not None:
                 raise LabError(f"osmo-hlr: {log.read_text('utf-8', 'replace')[-500:]}")
             time.sleep(0.02)
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+    def stop(self, stop_signal: signal.Signals = signal.SIGTERM) -> None:
         """Stop it; with SIGKILL it cannot tidy up."""
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._process.pid, how)
+            os.kill(self._process.pid, stop_signal)
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
@@ -147,10 +149,10 @@ class HlrLab:
     @property
     def log(self) -> str:
         """What it has logged."""
-        return (self._files / "log").read_text("utf-8", "replace")
+        return (self._directory / "log").read_text("utf-8", "replace")
 
 
-def open_(address: str, port: int) -> bool:
+def is_listening(address: str, port: int) -> bool:
     """Whether somebody listens."""
     with socket.socket() as link:
         link.settimeout(0.5)
@@ -162,5 +164,5 @@ def free_address() -> str:
     while True:
         one, other = secrets.token_bytes(2)
         address = f"127.72.{one}.{max(1, other % 255)}"
-        if not any(open_(address, port) for port in (CTRL_PORT, VTY_PORT, GSUP_PORT)):
+        if not any(is_listening(address, port) for port in (CTRL_PORT, VTY_PORT, GSUP_PORT)):
             return address

@@ -13,21 +13,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from adapters.lab.configured import followed
-from adapters.lab.network import PATH, LabError, Site, available, run
-from adapters.lab.onsite import OnSite
+from adapters.lab.element import LabElement
+from adapters.lab.forwarding_plane import ready_file
+from adapters.lab.network import PATH, LabError, LabNetwork, lab_unavailable_reason, run
 from adapters.values import Target
 
 HERE = Path(__file__).parent
-MODULES = "/usr/share/yuma/modules"
-TOOLS = {
+YANG_DIRECTORY = "/usr/share/yuma/modules"
+TOOL_PACKAGES = {
     "netconfd": "netconfd",
     "sshd": "openssh-server",
     "ssh-keygen": "openssh-client",
 }
 #: Seconds that a server has to get ready.
-PATIENCE = 10.0
-SSHD = """\
+START_TIMEOUT = 10.0
+SSHD_CONFIGURATION = """\
 Port 830
 ListenAddress {address}
 HostKey {files}/hostkey
@@ -42,21 +42,23 @@ Subsystem netconf "/usr/sbin/netconf-subsystem --ncxserver-sockname=830@{files}/
 """
 #: Debian's module calls both and brings neither; without the first, which it calls for each
 #: interface it shows, the server ends itself.
-PROGRAMS = {
+HELPER_SCRIPTS = {
     "get-interface-ipv4": 'read -r said 2>/dev/null <"$0.d/$1" && echo "$said"\nexit 0\n',
     "ifconfig": 'exec ip link set dev "$1" "$2"\n',
 }
-ADDRESS = (
+IPV4_ADDRESS_XML = (
     '<ipv4 xmlns="urn:ietf:params:xml:ns:yang:ietf-ip"><address><ip>{}</ip>'
     "<prefix-length>{}</prefix-length></address></ipv4>"
 )
 
 
-def missing() -> str | None:
+def netconf_unavailable_reason() -> str | None:
     """Return what is missing for this gateway on this machine, in one line; None if nothing is."""
-    if reason := available():
+    if reason := lab_unavailable_reason():
         return reason
-    packages = {TOOLS[tool] for tool in TOOLS if shutil.which(tool, path=PATH) is None}
+    packages = {
+        TOOL_PACKAGES[tool] for tool in TOOL_PACKAGES if shutil.which(tool, path=PATH) is None
+    }
     if not list(Path("/usr/lib").glob("*/yuma/libietf-interfaces.so")):
         packages.add("netconfd-module-ietf-interfaces")
     if packages:
@@ -64,7 +66,7 @@ def missing() -> str | None:
     return None
 
 
-class NetconfLab(OnSite[Site]):
+class NetconfLab(LabElement[LabNetwork]):
     """A broadband gateway that speaks NETCONF, with customers behind it; a context manager.
 
     What it is told lasts as long as the lab, restarts of its software included.
@@ -77,34 +79,34 @@ class NetconfLab(OnSite[Site]):
     def __init__(self, name: str = "nc-lab", *, ports: int = 2) -> None:
         super().__init__(name)
         self._ports = ports
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
 
     @property
-    def socket(self) -> Path:
+    def server_socket(self) -> Path:
         """The server's socket for sessions from this machine."""
-        return self.site.files / "ncx.sock"
+        return self.network.files / "ncx.sock"
 
     @property
     def target(self) -> Target:
         """How to reach the gateway."""
-        key = (self.site.files / "hostkey.pub").read_text("utf-8").strip()
+        key = (self.network.files / "hostkey.pub").read_text("utf-8").strip()
         options = {"profile": "tmf-lab-access", "hostKey": " ".join(key.split()[:2])}
-        return Target(self.name, self.site.gateway_address, "netconf", self.name, options)
+        return Target(self.name, self.network.gateway_address, "netconf", self.name, options)
 
     @property
     def credentials(self) -> dict[str, dict[str, str]]:
         """What belongs into the credentials file."""
-        key = (self.site.files / "user").read_text("utf-8")
+        key = (self.network.files / "user").read_text("utf-8")
         return {self.name: {"user": "root", "private_key": key}}
 
-    def _lay(self, files: Path) -> Site:
-        return Site(self._ports, files)
+    def _create_network(self, files: Path) -> LabNetwork:
+        return LabNetwork(self._ports, files)
 
-    def _begin(self) -> None:
-        self._configure()
+    def _start_element(self) -> None:
+        self._write_configuration()
         self.start()
 
-    def _end(self) -> None:
+    def _stop_element(self) -> None:
         self.stop()
 
     def restart(self) -> None:
@@ -118,87 +120,87 @@ class NetconfLab(OnSite[Site]):
         Raises:
             LabError: They do not get ready.
         """
-        files = self.site.files
-        followed(str(self.socket)).unlink(missing_ok=True)
-        self.socket.unlink(missing_ok=True)
+        files = self.network.files
+        ready_file(str(self.server_socket)).unlink(missing_ok=True)
+        self.server_socket.unlink(missing_ok=True)
         self._spawn(
             "netconfd", f"--startup={files}/startup-cfg.xml", "--port=830",
             "--module=ietf-interfaces", "--module=ietf-system", "--module=tmf-lab-access",
-            f"--modpath={MODULES}:{MODULES}/examples:{HERE / 'yang'}",
+            f"--modpath={YANG_DIRECTORY}:{YANG_DIRECTORY}/examples:{HERE / 'yang'}",
             "--target=candidate", "--with-validate=true", "--access-control=off",
-            f"--ncxserver-sockname={self.socket}", f"--log={files}/netconfd.log",
+            f"--ncxserver-sockname={self.server_socket}", f"--log={files}/netconfd.log",
             "--log-level=info",
         )  # fmt: skip
-        self._await(self._listens, "netconfd.log")
+        self._wait_until(self._is_listening, "netconfd.log")
         root = str(HERE.parent.parent)
-        self._spawn(sys.executable, "-S", "-m", "adapters.lab.configured", str(self.socket),
+        self._spawn(sys.executable, "-S", "-m", "adapters.lab.forwarding_plane", str(self.server_socket),
                     PYTHONPATH=root)  # fmt: skip
-        self._await(followed(str(self.socket)).exists, "errors.log")
+        self._wait_until(ready_file(str(self.server_socket)).exists, "errors.log")
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         self._spawn("/usr/sbin/sshd", "-D", "-f", f"{files}/sshd_config", "-E", f"{files}/sshd.log")
-        self._await(self._answers, "sshd.log")
+        self._wait_until(self._is_answering, "sshd.log")
 
     def stop(self) -> None:
         """Stop the servers, as a power failure does."""
-        for process in reversed(self._running):
+        for process in reversed(self._processes):
             with suppress(ProcessLookupError):
                 process.kill()
             process.wait(5)
-        self._running = []
+        self._processes = []
 
     def _spawn(self, *command: str, **environment: str) -> None:
-        files = self.site.files
+        files = self.network.files
         # netconfd prints for each request; what it has to say is in its log.
         with (files / "errors.log").open("ab") as errors:
             process = subprocess.Popen(  # noqa: S603
-                ("ip", "netns", "exec", self.site.gateway, *command),  # noqa: S607
+                ("ip", "netns", "exec", self.network.gateway, *command),  # noqa: S607
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 env={"PATH": f"{files}/bin:{PATH}", "HOME": str(files)} | environment,
                 start_new_session=True,
             )
-        self._running.append(process)
+        self._processes.append(process)
 
-    def _await(self, ready: Callable[[], bool], log: str) -> None:
-        end = time.monotonic() + PATIENCE
-        while not ready():
-            ended = self._running[-1].poll() is not None
+    def _wait_until(self, is_ready: Callable[[], bool], log: str) -> None:
+        end = time.monotonic() + START_TIMEOUT
+        while not is_ready():
+            ended = self._processes[-1].poll() is not None
             if ended or time.monotonic() > end:
-                file = self.site.files / log
+                file = self.network.files / log
                 said = file.read_text("utf-8", "replace")[-500:] if file.exists() else "nothing"
                 raise LabError(f"{log.removesuffix('.log')} does not get ready; it said: {said}")
             time.sleep(0.02)
 
-    def _listens(self) -> bool:
+    def _is_listening(self) -> bool:
         with suppress(OSError), socket.socket(socket.AF_UNIX) as session:
-            session.connect(str(self.socket))
+            session.connect(str(self.server_socket))
             return True
         return False
 
-    def _answers(self) -> bool:
+    def _is_answering(self) -> bool:
         with suppress(OSError):
-            socket.create_connection((self.site.gateway_address, 830), 0.2).close()
+            socket.create_connection((self.network.gateway_address, 830), 0.2).close()
             return True
         return False
 
-    def _configure(self) -> None:
-        files = self.site.files
+    def _write_configuration(self) -> None:
+        files = self.network.files
         (files / "bin").mkdir()
-        for name, script in PROGRAMS.items():
+        for name, script in HELPER_SCRIPTS.items():
             program = files / "bin" / name
             program.write_text(f"#!/bin/sh\n{script}", "utf-8")
             program.chmod(0o755)
         (files / "bin" / "get-interface-ipv4.d").mkdir()
-        listed = self.site.run(self.site.gateway, "ip", "-4", "-o", "address", "show")
+        listed = self.network.run(self.network.gateway, "ip", "-4", "-o", "address", "show")
         for line in reversed(listed.splitlines()):  # the first one of an interface stays
             words = line.split()
-            address = ADDRESS.format(*words[3].split("/"))
+            address = IPV4_ADDRESS_XML.format(*words[3].split("/"))
             (files / "bin" / "get-interface-ipv4.d" / words[1]).write_text(f"{address}\n", "utf-8")
         for key in ("hostkey", "user"):
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(files / key))
         shutil.copy(files / "user.pub", files / "authorized_keys")
-        configuration = SSHD.format(address=self.site.gateway_address, files=files)
+        configuration = SSHD_CONFIGURATION.format(address=self.network.gateway_address, files=files)
         (files / "sshd_config").write_text(configuration, "utf-8")
         empty = '<config xmlns="urn:ietf:params:xml:ns:netconf:base:1.0"/>'
         (files / "startup-cfg.xml").write_text(f"{empty}\n", "utf-8")

@@ -15,20 +15,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-NAMESPACES = Path("/run/netns")
-NAME = re.compile(r"tmflab-(\d+)-(\d+)-")
-TOOLS = {"ip": "iproute2", "tc": "iproute2", "snmpd": "snmpd"}
+NETNS_DIRECTORY = Path("/run/netns")
+NAMESPACE_PATTERN = re.compile(r"tmflab-(\d+)-(\d+)-")
+TOOL_PACKAGES = {"ip": "iproute2", "tc": "iproute2", "snmpd": "snmpd"}
 #: Where the tools are, also for a shell whose PATH lacks them.
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin"
 #: Management networks: one /30 of the benchmarking range (RFC 2544) for each lab.
-NETWORK = "198.18.254"
-NETWORKS = 63
+MANAGEMENT_PREFIX = "198.18.254"
+MANAGEMENT_NETWORKS = 63
 #: One /24 for the test heads of each lab, and in it one /30 for each port.
-HEADS = "198.19"
+TEST_HEAD_PREFIX = "198.19"
 IPERF3_PORT = 5201
 #: Seconds until a test head listens.
-PATIENCE = 5.0
-CARETAKER = """
+START_TIMEOUT = 5.0
+REAPER_SCRIPT = """
 cat >/dev/null
 for n in "$@"; do ip netns pids "$n" | xargs -r kill; done
 sleep 0.2
@@ -66,7 +66,7 @@ def ip(*arguments: str, namespace: str = "", batch: Sequence[str] = ()) -> str:
     return run("ip", *inside, *many, *arguments, batch="\n".join(batch))
 
 
-def started(process: int) -> str:
+def process_start_time(process: int) -> str:
     """Return when a process started, in the kernel's ticks; empty if there is none."""
     with suppress(OSError):
         stat = Path(f"/proc/{process}/stat").read_text("utf-8")
@@ -74,23 +74,23 @@ def started(process: int) -> str:
     return ""
 
 
-def prefix() -> str:
+def namespace_prefix() -> str:
     """Return how the names of this process's namespaces begin."""
-    return f"tmflab-{os.getpid()}-{started(os.getpid())}-"
+    return f"tmflab-{os.getpid()}-{process_start_time(os.getpid())}-"
 
 
-def stale() -> Iterator[str]:
+def stale_namespaces() -> Iterator[str]:
     """Yield namespaces of ours whose process is gone."""
     with suppress(OSError):
-        for one in NAMESPACES.iterdir():
-            owner = NAME.match(one.name)
-            if owner and started(int(owner[1])) != owner[2]:
+        for one in NETNS_DIRECTORY.iterdir():
+            owner = NAMESPACE_PATTERN.match(one.name)
+            if owner and process_start_time(int(owner[1])) != owner[2]:
                 yield one.name
 
 
-def sweep() -> None:
+def remove_stale_namespaces() -> None:
     """Remove what dead processes have left behind."""
-    for name in stale():
+    for name in stale_namespaces():
         with suppress(LabError):
             for process in ip("netns", "pids", name).split():
                 with suppress(ProcessLookupError):
@@ -99,16 +99,18 @@ def sweep() -> None:
 
 
 @functools.cache
-def available() -> str | None:
+def lab_unavailable_reason() -> str | None:
     """Return what is missing for a lab on this machine, in one line; None if nothing is."""
     if not Path("/proc/self/ns/net").exists():
         return "the lab needs Linux with network namespaces"
     if os.geteuid() != 0:
         return "the lab needs root for its network namespaces"
-    missing = sorted({TOOLS[tool] for tool in TOOLS if shutil.which(tool, path=PATH) is None})
+    missing = sorted(
+        {TOOL_PACKAGES[tool] for tool in TOOL_PACKAGES if shutil.which(tool, path=PATH) is None}
+    )
     if missing:
         return f"the lab needs packages: apt-get install {' '.join(missing)}"
-    name = f"{prefix()}probe"
+    name = f"{namespace_prefix()}probe"
     try:
         ip("netns", "add", name)
         ip("link", "add", "probe", "type", "veth", "peer", "name", "other", namespace=name)
@@ -120,7 +122,7 @@ def available() -> str | None:
     return None
 
 
-class Site:
+class LabNetwork:
     """A gateway's network: its namespace, one behind it, and one for each customer.
 
         server --(management, 198.18.254.x/30)-- gateway -- core
@@ -131,24 +133,26 @@ class Site:
         customers: Port of the gateway -> name of the customer's namespace.
         server_address: The server's end of the management link.
         gateway_address: The gateway's end.
-        heads: Port of the gateway -> address of the test head at the customer's, to which the
+        head_addresses: Port of the gateway -> address of the test head at the customer's, to which the
             server gets through the port.
         files: Directory for files, removed with the rest.
     """
 
     def __init__(self, ports: int, files: Path) -> None:
         number = self._claim_number()
-        begin = f"{prefix()}{number}-"
+        begin = f"{namespace_prefix()}{number}-"
         self.gateway, self.core = f"{begin}gw", f"{begin}core"
         self.customers = {f"sub{one}": f"{begin}cpe{one}" for one in range(1, ports + 1)}
         self.files = files
         self._link = f"tmflab{number}"
-        self.server_address = f"{NETWORK}.{4 * number + 1}"
-        self.gateway_address = f"{NETWORK}.{4 * number + 2}"
-        self._heads = f"{HEADS}.{number}"
-        self.heads = {port: f"{self._heads}.{4 * int(port[3:]) + 2}" for port in self.customers}
-        self._listening: dict[str, subprocess.Popen[bytes]] = {}
-        self._caretaker = self._hire()
+        self.server_address = f"{MANAGEMENT_PREFIX}.{4 * number + 1}"
+        self.gateway_address = f"{MANAGEMENT_PREFIX}.{4 * number + 2}"
+        self._head_network = f"{TEST_HEAD_PREFIX}.{number}"
+        self.head_addresses = {
+            port: f"{self._head_network}.{4 * int(port[3:]) + 2}" for port in self.customers
+        }
+        self._head_processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._reaper = self._start_reaper()
         try:
             self._build()
         except LabError:
@@ -158,7 +162,7 @@ class Site:
     @staticmethod
     def _claim_number() -> int:
         """Claim a management network: whoever makes its link has it."""
-        for number in range(NETWORKS):
+        for number in range(MANAGEMENT_NETWORKS):
             link = f"tmflab{number}"
             try:
                 ip("link", "add", link, "type", "veth", "peer", "name", f"{link}m")
@@ -167,12 +171,12 @@ class Site:
                     raise
             else:
                 return number
-        raise LabError(f"all {NETWORKS} management networks are in use")
+        raise LabError(f"all {MANAGEMENT_NETWORKS} management networks are in use")
 
-    def _hire(self) -> subprocess.Popen[bytes]:
+    def _start_reaper(self) -> subprocess.Popen[bytes]:
         names = (self.gateway, self.core, *self.customers.values())
         return subprocess.Popen(  # noqa: S603
-            ("/bin/sh", "-c", CARETAKER, "caretaker", *names),
+            ("/bin/sh", "-c", REAPER_SCRIPT, "caretaker", *names),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -194,7 +198,7 @@ class Site:
             for port, customer in self.customers.items()
         ]
         ip(batch=links)
-        ip("route", "add", f"{self._heads}.0/24", "via", self.gateway_address)
+        ip("route", "add", f"{self._head_network}.0/24", "via", self.gateway_address)
         gateway = [
             "link set lo up",
             f"address add {self.gateway_address}/30 dev mgmt0",
@@ -204,29 +208,29 @@ class Site:
         ]
         for place, port in enumerate(self.customers, 1):
             gateway += [f"address add 198.18.{place}.1/24 dev {port}", f"link set {port} up"]
-            gateway += [f"address add {self._heads}.{4 * place + 1}/30 dev {port}"]
+            gateway += [f"address add {self._head_network}.{4 * place + 1}/30 dev {port}"]
         ip(namespace=self.gateway, batch=gateway)
         core = ["address add 198.18.0.2/30 dev gw0", "link set gw0 up"]
         ip(namespace=self.core, batch=[*core, "route add 198.18.0.0/16 via 198.18.0.1"])
         for place, (port, customer) in enumerate(self.customers.items(), 1):
-            addresses = (f"198.18.{place}.2/24", f"{self.heads[port]}/30")
+            addresses = (f"198.18.{place}.2/24", f"{self.head_addresses[port]}/30")
             ip(namespace=customer, batch=[f"address add {one} dev wan0" for one in addresses])
-            self.connect(port)
+            self.restore_link(port)
         self.run(self.gateway, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 
     def run(self, namespace: str, *command: str) -> str:
         """Run a command inside a namespace and return what it prints."""
         return run("ip", "netns", "exec", namespace, *command)
 
-    def head(self, port: str) -> str:
+    def start_test_head(self, port: str) -> str:
         """Return "host:port" of the test head behind a port, an iperf3 server that is started.
 
         Raises:
             LabError: There is no iperf3.
         """
-        if port not in self._listening:
+        if port not in self._head_processes:
             inside = ("ip", "netns", "exec", self.customers[port])
-            self._listening[port] = subprocess.Popen(  # noqa: S603
+            self._head_processes[port] = subprocess.Popen(  # noqa: S603
                 (*inside, "iperf3", "--server", "--port", str(IPERF3_PORT)),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -234,14 +238,14 @@ class Site:
                 env={"PATH": PATH},
                 start_new_session=True,
             )
-            end = time.monotonic() + PATIENCE
+            end = time.monotonic() + START_TIMEOUT
             while not self.run(self.customers[port], "ss", "-Hltn", f"sport = :{IPERF3_PORT}"):
                 if time.monotonic() > end:
                     raise LabError("iperf3 does not listen")
                 time.sleep(0.02)
-        return f"{self.heads[port]}:{IPERF3_PORT}"
+        return f"{self.head_addresses[port]}:{IPERF3_PORT}"
 
-    def connect(self, port: str) -> None:
+    def restore_link(self, port: str) -> None:
         """Switch on the far end of a port."""
         place = list(self.customers).index(port) + 1
         ip(
@@ -249,18 +253,18 @@ class Site:
             batch=["link set wan0 up", f"route replace default via 198.18.{place}.1"],
         )
 
-    def cut(self, port: str) -> None:
+    def cut_link(self, port: str) -> None:
         """Switch off the far end of a port: at the gateway that is a cut cable."""
         ip("link", "set", "wan0", "down", namespace=self.customers[port])
 
     def remove(self) -> None:
         """Remove namespaces, links and files; may be called twice."""
-        for process in self._listening.values():
+        for process in self._head_processes.values():
             process.kill()
             process.wait(5)
-        self._listening = {}
-        if self._caretaker.stdin:
-            self._caretaker.stdin.close()
-        self._caretaker.wait(10)
+        self._head_processes = {}
+        if self._reaper.stdin:
+            self._reaper.stdin.close()
+        self._reaper.wait(10)
         with suppress(LabError):
             ip("link", "del", self._link)  # left where the namespaces were never made

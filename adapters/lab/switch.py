@@ -16,22 +16,22 @@ from contextlib import suppress
 from pathlib import Path
 
 from adapters.lab import network
-from adapters.lab.network import PATH, LabError, Site, available, ip
-from adapters.lab.onsite import OnSite
+from adapters.lab.element import LabElement
+from adapters.lab.network import PATH, LabError, LabNetwork, ip, lab_unavailable_reason
 from adapters.values import Target
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
-PORT = 6640
-PATIENCE = 15.0  # seconds
+OVSDB_PORT = 6640
+STOP_TIMEOUT = 15.0  # seconds
 #: Userspace switching sees packets before the kernel would fill in their checksums: off with it.
 #: SIOCETHTOOL, ETHTOOL_STXCSUM (linux/ethtool.h).
-NO_CHECKSUMS = """
+DISABLE_CHECKSUMS_SCRIPT = """
 import array, fcntl, socket, struct
 value = array.array("B", struct.pack("II", 0x17, 0))
 request = struct.pack("16sP", b"wan0", value.buffer_info()[0])
 fcntl.ioctl(socket.socket(), 0x8946, request)
 """
-RECEIVE = """
+RECEIVER_SCRIPT = """
 import socket, sys, time
 server = socket.create_server(("0.0.0.0", 5201))
 print("ready", flush=True)
@@ -42,7 +42,7 @@ while time.monotonic() < end and (piece := link.recv(65536)):
     octets += len(piece)
 print(octets * 8 / (time.monotonic() - began))
 """
-SEND = """
+SENDER_SCRIPT = """
 import socket, sys
 link = socket.create_connection((sys.argv[1], 5201), 5)
 try:
@@ -52,7 +52,7 @@ except OSError:
     pass
 """
 #: A refused connection is an answer.
-KNOCK = """
+CONNECT_SCRIPT = """
 import socket, sys
 link = socket.socket()
 link.settimeout(0.5)
@@ -60,16 +60,16 @@ sys.exit(link.connect_ex((sys.argv[1], 1)) not in (0, 111))
 """
 
 
-def missing() -> str | None:
+def switch_unavailable_reason() -> str | None:
     """Return what is missing for a switch on this machine, in one line; None if nothing is."""
     if shutil.which("ovs-vswitchd", path=PATH) is None or not SCHEMA.exists():
         return "the switch needs a package: apt-get install openvswitch-switch"
     if os.geteuid() != 0:
         return "the switch needs root for its network namespaces"
-    return available() if shutil.which("snmpd", path=PATH) else None
+    return lab_unavailable_reason() if shutil.which("snmpd", path=PATH) else None
 
 
-class SwitchSite(Site):
+class SwitchNetwork(LabNetwork):
     """A switch's network: all hosts, the core too, in one subnet, each behind a port of its own.
 
     server --(management, 198.18.254.x/30)-- switch -- sub1 ... hosts, up0 ... core
@@ -95,13 +95,13 @@ class SwitchSite(Site):
         for number, host in enumerate(hosts.values()):
             address = f"address add 198.18.0.{number + 1}/24 dev wan0"
             ip(namespace=host, batch=["link set lo up", address, "link set wan0 up"])
-            self.run(host, sys.executable, "-IS", "-c", NO_CHECKSUMS)
+            self.run(host, sys.executable, "-IS", "-c", DISABLE_CHECKSUMS_SCRIPT)
 
-    def connect(self, port: str) -> None:
+    def restore_link(self, port: str) -> None:
         """Switch on the far end of a port."""
         ip("link", "set", "wan0", "up", namespace=self.host(port))
 
-    def cut(self, port: str) -> None:
+    def cut_link(self, port: str) -> None:
         """Switch off the far end of a port: at the switch that is a cut cable."""
         ip("link", "set", "wan0", "down", namespace=self.host(port))
 
@@ -114,7 +114,7 @@ class SwitchSite(Site):
         return f"198.18.0.{1 + ['up0', *self.customers].index(port)}"
 
 
-class SwitchLab(OnSite[SwitchSite]):
+class SwitchLab(LabElement[SwitchNetwork]):
     """A switch with a bridge, and a port for each host; a context manager.
 
     Args:
@@ -130,76 +130,80 @@ class SwitchLab(OnSite[SwitchSite]):
     def target(self) -> Target:
         """How to reach the switch; it needs no credentials."""
         options = {"uplinks": "up0"}
-        return Target(self.name, f"{self.site.gateway_address}:{PORT}", "ovsdb", "", options)
+        return Target(
+            self.name, f"{self.network.gateway_address}:{OVSDB_PORT}", "ovsdb", "", options
+        )
 
-    def _lay(self, files: Path) -> SwitchSite:
-        return SwitchSite(self._ports, files)
+    def _create_network(self, files: Path) -> SwitchNetwork:
+        return SwitchNetwork(self._ports, files)
 
-    def _begin(self) -> None:
-        network.run("ovsdb-tool", "create", str(self.site.files / "conf.db"), str(SCHEMA))
+    def _start_element(self) -> None:
+        network.run("ovsdb-tool", "create", str(self.network.files / "conf.db"), str(SCHEMA))
         self.start_database()
         version = self._run("ovs-vswitchd", "--version").split()[3]
-        self.control(
+        self.run_vsctl(
             "--no-wait", "init", "--", "set", "open_vswitch", ".", f"ovs_version={version}"
         )
         self.start_switch()
         bridge = ["--", "set", "bridge", "br0", "datapath_type=netdev"]
-        names = ["up0", *self.site.customers]
+        names = ["up0", *self.network.customers]
         ports = [word for name in names for word in ("--", "add-port", "br0", name)]
         identity = ["--", "set", "open_vswitch", ".", f"external_ids:system-id={self.name}"]
-        self.control("add-br", "br0", *bridge, *ports, *identity)
+        self.run_vsctl("add-br", "br0", *bridge, *ports, *identity)
 
-    def _end(self) -> None:
+    def _stop_element(self) -> None:
         self.stop("switch")
         self.stop("database")
 
     def start_database(self) -> None:
         """Start the database server with the database that is there."""
-        self._start(
+        self._start_daemon(
             "database",
             "ovsdb-server",
-            str(self.site.files / "conf.db"),
+            str(self.network.files / "conf.db"),
             f"--remote=punix:{self._socket}",
-            f"--remote=ptcp:{PORT}:{self.site.gateway_address}",
+            f"--remote=ptcp:{OVSDB_PORT}:{self.network.gateway_address}",
         )
 
     def restart_database(self) -> None:
         """Start the database server again, and wait until the switch has found it."""
         self.start_database()
-        self.control("wait-until", "interface", "br0", "link_state!=[]")
+        self.run_vsctl("wait-until", "interface", "br0", "link_state!=[]")
 
     def start_switch(self) -> None:
         """Start what does the switching."""
-        self._start("switch", "ovs-vswitchd", f"unix:{self._socket}")
+        self._start_daemon("switch", "ovs-vswitchd", f"unix:{self._socket}")
 
-    def stop(self, which: str, how: signal.Signals = signal.SIGTERM) -> None:
+    def stop(self, daemon: str, stop_signal: signal.Signals = signal.SIGTERM) -> None:
         """Stop the "database" or the "switch"; with SIGKILL it cannot tidy up."""
-        file = self.site.files / f"{which}.pid"
+        file = self.network.files / f"{daemon}.pid"
         if not file.exists():
             return
         process = int(file.read_text("ascii"))
         with suppress(ProcessLookupError):
-            os.kill(process, how)
-        end = time.monotonic() + PATIENCE
+            os.kill(process, stop_signal)
+        end = time.monotonic() + STOP_TIMEOUT
         while Path(f"/proc/{process}").exists():
             if time.monotonic() > end:
                 os.kill(process, signal.SIGKILL)
             time.sleep(0.01)
         file.unlink(missing_ok=True)
 
-    def control(self, *arguments: str) -> str:
+    def run_vsctl(self, *arguments: str) -> str:
         """Use the switch's own tool, as somebody at its console would."""
         return self._run("ovs-vsctl", f"--db=unix:{self._socket}", "-t", "10", *arguments)
 
-    def reaches(self, port: str, other: str) -> bool:
+    def can_reach(self, port: str, other: str) -> bool:
         """Whether the host behind a port gets an answer from the one behind another."""
-        target = self.site.address(other)
+        target = self.network.address(other)
         with suppress(LabError):
-            self.site.run(self.site.host(port), sys.executable, "-IS", "-c", KNOCK, target)
+            self.network.run(
+                self.network.host(port), sys.executable, "-IS", "-c", CONNECT_SCRIPT, target
+            )
             return True
         return False
 
-    def throughput(self, port: str, *, source: str, seconds: float = 1) -> float:
+    def measure_throughput(self, port: str, *, source: str, seconds: float = 1) -> float:
         """Return how much comes out of a port that another one sends to, in bits per second.
 
         Raises:
@@ -207,9 +211,9 @@ class SwitchLab(OnSite[SwitchSite]):
         """
         command = ("ip", "netns", "exec")
         python = (sys.executable, "-IS", "-c")
-        to, origin = self.site.host(port), self.site.host(source)
+        to, origin = self.network.host(port), self.network.host(source)
         with subprocess.Popen(  # noqa: S603
-            (*command, to, *python, RECEIVE, str(seconds)),
+            (*command, to, *python, RECEIVER_SCRIPT, str(seconds)),
             stdout=subprocess.PIPE,
             text=True,
             env={"PATH": PATH},
@@ -217,7 +221,8 @@ class SwitchLab(OnSite[SwitchSite]):
             if receiver.stdout is None or not receiver.stdout.readline():
                 raise LabError("the receiver does not start")
             sender = subprocess.Popen(  # noqa: S603
-                (*command, origin, *python, SEND, self.site.address(port)), env={"PATH": PATH}
+                (*command, origin, *python, SENDER_SCRIPT, self.network.address(port)),
+                env={"PATH": PATH},
             )
             try:
                 said = receiver.stdout.readline()
@@ -231,21 +236,21 @@ class SwitchLab(OnSite[SwitchSite]):
 
     @property
     def _socket(self) -> Path:
-        return self.site.files / "db.sock"
+        return self.network.files / "db.sock"
 
-    def _start(self, which: str, *command: str) -> None:
-        files = self.site.files
+    def _start_daemon(self, daemon: str, *command: str) -> None:
+        files = self.network.files
         self._run(
             *command,
-            f"--pidfile={files}/{which}.pid",
-            f"--log-file={files}/{which}.log",
-            f"--unixctl={files}/{which}.ctl",
+            f"--pidfile={files}/{daemon}.pid",
+            f"--log-file={files}/{daemon}.log",
+            f"--unixctl={files}/{daemon}.ctl",
             "-vconsole:off",
             "--no-chdir",
             "--detach",
         )
 
     def _run(self, *command: str) -> str:
-        files = str(self.site.files)
+        files = str(self.network.files)
         where = (f"OVS_RUNDIR={files}", f"OVS_LOGDIR={files}", f"OVS_DBDIR={files}")
-        return self.site.run(self.site.gateway, "env", *where, *command)
+        return self.network.run(self.network.gateway, "env", *where, *command)

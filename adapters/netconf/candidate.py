@@ -9,20 +9,20 @@ from xml.sax.saxutils import escape
 from adapters.errors import Conflict, ElementError, Rejected
 from adapters.netconf.session import PERSIST, Session
 
-PAUSE = 0.2  # seconds between two tries to lock
+LOCK_RETRY_INTERVAL = 0.2  # seconds between two tries to lock
 #: A confirmed commit that hangs on the session that made it, not on a name: "session:<number>".
-OF_SESSION = "session:"
+SESSION_TOKEN_PREFIX = "session:"
 
 
 @asynccontextmanager
-async def locked(session: Session, patience: float) -> AsyncIterator[None]:
+async def lock(session: Session, timeout: float) -> AsyncIterator[None]:
     """Hold the lock of the candidate, which is then a copy of running; leave it so.
 
     Raises:
-        Conflict: Somebody else holds it, or has left edits in it, for longer than ``patience``
+        Conflict: Somebody else holds it, or has left edits in it, for longer than ``timeout``
             (in seconds), or waits to confirm a commit.
     """
-    end = asyncio.get_running_loop().time() + patience
+    end = asyncio.get_running_loop().time() + timeout
     while True:
         try:
             await session.call("<lock><target><candidate/></target></lock>")
@@ -31,17 +31,17 @@ async def locked(session: Session, patience: float) -> AsyncIterator[None]:
             if asyncio.get_running_loop().time() >= end:
                 message = f"the candidate is not to be had: {error.message}"
                 raise Conflict(session.element, message) from error
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(LOCK_RETRY_INTERVAL)
     try:
         try:
             yield
         finally:
             with suppress(ElementError):  # after a commit there is nothing to discard
-                if not session.lost:
+                if not session.is_lost:
                     await session.call("<discard-changes/>")
     finally:
         with suppress(ElementError):  # a session that is lost has no locks
-            if not session.lost:
+            if not session.is_lost:
                 await session.call("<unlock><target><candidate/></target></unlock>")
 
 
@@ -67,43 +67,45 @@ async def edit(session: Session, config: str, *, validate: bool) -> None:
 
 
 def _error_option(session: Session) -> str:
-    if session.can("urn:ietf:params:netconf:capability:rollback-on-error:"):
+    if session.has_capability("urn:ietf:params:netconf:capability:rollback-on-error:"):
         return "<error-option>rollback-on-error</error-option>"
     return ""
 
 
-async def commit(session: Session, within: float | None, name: str) -> str:
+async def commit(session: Session, confirm_within: float | None, persist_id: str) -> str:
     """Make running what the candidate is.
 
     Args:
         session: It has the lock.
-        within: Seconds until the server takes it back unless it is confirmed; None: never.
-        name: What to call the commit that waits to be confirmed.
+        confirm_within: Seconds until the server takes it back unless it is confirmed; None: never.
+        persist_id: What to call the commit that waits to be confirmed.
 
     Returns:
-        What ``confirm`` and ``cancel`` need; empty without ``within``.
+        What ``confirm`` and ``cancel`` need; empty without ``confirm_within``.
     """
-    if within is None:
+    if confirm_within is None:
         await session.call("<commit/>")
         return ""
-    timeout = f"<confirm-timeout>{max(1, math.ceil(within))}</confirm-timeout>"
-    if not session.can(PERSIST):
+    timeout = f"<confirm-timeout>{max(1, math.ceil(confirm_within))}</confirm-timeout>"
+    if not session.has_capability(PERSIST):
         await session.call(f"<commit><confirmed/>{timeout}</commit>")
-        return f"{OF_SESSION}{session.number}"
-    await session.call(f"<commit><confirmed/>{timeout}<persist>{escape(name)}</persist></commit>")
-    return name
+        return f"{SESSION_TOKEN_PREFIX}{session.session_id}"
+    await session.call(
+        f"<commit><confirmed/>{timeout}<persist>{escape(persist_id)}</persist></commit>"
+    )
+    return persist_id
 
 
-async def extend(session: Session, within: float, name: str) -> str:
+async def extend(session: Session, confirm_within: float, persist_id: str) -> str:
     """Give a commit that waits to be confirmed more time.
 
     Returns:
         What ``confirm`` needs; empty where no commit of this name waits.
     """
-    inside = f"<confirmed/><confirm-timeout>{max(1, math.ceil(within))}</confirm-timeout>"
-    token = f"{OF_SESSION}{session.number}"
-    if session.can(PERSIST):
-        inside, token = f"{inside}<persist-id>{escape(name)}</persist-id>", name
+    inside = f"<confirmed/><confirm-timeout>{max(1, math.ceil(confirm_within))}</confirm-timeout>"
+    token = f"{SESSION_TOKEN_PREFIX}{session.session_id}"
+    if session.has_capability(PERSIST):
+        inside, token = f"{inside}<persist-id>{escape(persist_id)}</persist-id>", persist_id
     try:
         await session.call("<discard-changes/>")
         await session.call(f"<commit>{inside}</commit>")
@@ -114,18 +116,20 @@ async def extend(session: Session, within: float, name: str) -> str:
 
 async def confirm(session: Session, token: str) -> bool:
     """Make a commit last; False where the server knows no such commit."""
-    return await _decide(session, token, lambda inside: f"<commit>{inside}</commit>")
+    return await _finish_commit(session, token, lambda inside: f"<commit>{inside}</commit>")
 
 
 async def cancel(session: Session, token: str) -> bool:
     """Take a commit back; False where the server knows no such commit."""
-    return await _decide(session, token, lambda inside: f"<cancel-commit>{inside}</cancel-commit>")
+    return await _finish_commit(
+        session, token, lambda inside: f"<cancel-commit>{inside}</cancel-commit>"
+    )
 
 
-async def _decide(session: Session, token: str, request: Callable[[str], str]) -> bool:
+async def _finish_commit(session: Session, token: str, request: Callable[[str], str]) -> bool:
     inside = f"<persist-id>{escape(token)}</persist-id>"
-    if token.startswith(OF_SESSION):
-        if token != f"{OF_SESSION}{session.number}":
+    if token.startswith(SESSION_TOKEN_PREFIX):
+        if token != f"{SESSION_TOKEN_PREFIX}{session.session_id}":
             return False  # that session is gone, and the server has taken its commit back
         inside = ""
     try:

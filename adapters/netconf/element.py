@@ -9,17 +9,18 @@ from typing import ClassVar, Self
 
 from lxml.etree import _Element as Element
 
-from adapters import base, effect, mib, planning
+from adapters import base, effect, planning
 from adapters.credentials import Secret
 from adapters.errors import Misconfigured, NotVerified, Rejected, Unsupported
+from adapters.locks import endpoint_lock
 from adapters.netconf import candidate
-from adapters.netconf.facts import facts, started
-from adapters.netconf.faults import Reporter, Watch
-from adapters.netconf.identity import identity
-from adapters.netconf.interfaces import COUNTERS, interfaces, port
-from adapters.netconf.pool import Lease
-from adapters.netconf.profile import SHIPPED, load
-from adapters.netconf.services import Services, State
+from adapters.netconf.facts import read_facts, read_start_time
+from adapters.netconf.faults import FaultMonitor, NotificationParser
+from adapters.netconf.identity import load_identity
+from adapters.netconf.interfaces import COUNTERS, port_of_interface, read_interfaces
+from adapters.netconf.pool import SessionLease
+from adapters.netconf.profile import DEFAULT_PROFILE, load_profile
+from adapters.netconf.services import ServiceList, State
 from adapters.netconf.session import (
     CANDIDATE,
     CONFIRMED,
@@ -29,7 +30,7 @@ from adapters.netconf.session import (
     open_session,
 )
 from adapters.observations import RawFault, Sample, UsageRecord
-from adapters.turns import turn
+from adapters.snmp import mib
 from adapters.values import (
     Facts,
     Intent,
@@ -68,36 +69,36 @@ class NetconfElement:
             raise Misconfigured(target.name, f"no such option: {', '.join(unknown)}")
         try:
             self._timeout = float(options.get("timeout", 10))
-            self._patience = float(options.get("patience", 5))
-            self._idle = float(options.get("idle", 60))
-            self._poll = float(options.get("poll", 30))
+            self._lock_timeout = float(options.get("patience", 5))
+            self._idle_timeout = float(options.get("idle", 60))
+            self._poll_interval = float(options.get("poll", 30))
             self._validate = {"true": True, "false": False}[options.get("validate", "false")]
-            self._profile = load(options.get("profile", SHIPPED))
+            self._profile = load_profile(options.get("profile", DEFAULT_PROFILE))
             self._endpoint = target.endpoint(NETCONF_PORT)
         except (ValueError, KeyError, OSError) as error:
             raise Misconfigured(target.name, f"options or address: {error!r}") from error
-        self._identity = identity(secret, options.get("hostKey", ""), target.name)
-        self._services = Services(target.name, self._profile)
-        self._lease: Lease | None = None
+        self._identity = load_identity(secret, options.get("hostKey", ""), target.name)
+        self._services = ServiceList(target.name, self._profile)
+        self._lease: SessionLease | None = None
 
     async def __aenter__(self) -> Self:
         key = (self._endpoint, self._identity, self._timeout)
-        self._lease = Lease(key, self._open, self._idle)
+        self._lease = SessionLease(key, self._open, self._idle_timeout)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._lease is not None:
-            self._lease.give_back()
+            self._lease.release()
             self._lease = None
 
-    def _turn(self) -> asyncio.Lock:
-        return turn(self._endpoint)
+    def _lock(self) -> asyncio.Lock:
+        return endpoint_lock(self._endpoint)
 
     async def _open(self) -> Session:
         session = await open_session(
             self.target.name, self._endpoint, self._identity, self._timeout
         )
-        if not session.can(CANDIDATE):
+        if not session.has_capability(CANDIDATE):
             session.close()
             raise Misconfigured(self.target.name, "its NETCONF server has no candidate")
         return session
@@ -107,35 +108,37 @@ class NetconfElement:
             raise Misconfigured(self.target.name, "the adapter is not open")
         return await self._lease.session()
 
-    async def _state(self, session: Session, name: str) -> State:
+    async def _port_state(self, session: Session, name: str) -> State:
         """Return the attributes of a port, whether there is such a port or not."""
         services = await self._services.read(session)
-        return services.get(name) or self._services.empty(name)
+        return services.get(name) or self._services.default_state(name)
 
     async def probe(self) -> Facts:
         """Return what the element is, where the profile says that it stands."""
-        async with self._turn():
-            return await facts(await self._session(), self._profile)
+        async with self._lock():
+            return await read_facts(await self._session(), self._profile)
 
     async def inventory(self) -> Inventory:
         """Return facts and ports (ietf-interfaces)."""
-        async with self._turn():
+        async with self._lock():
             session = await self._session()
             services = await self._services.read(session)
-            found = await interfaces(session, self._profile)
-            about = await facts(session, self._profile)
+            found = await read_interfaces(session, self._profile)
+            about = await read_facts(session, self._profile)
         ports = tuple(
-            port(one, services.get(one.name) or self._services.empty(one.name), self._profile)
+            port_of_interface(
+                one, services.get(one.name) or self._services.default_state(one.name), self._profile
+            )
             for one in found
         )
         return Inventory(about, ports, datetime.now(UTC))
 
     async def services(self) -> list[Observed]:
         """Return every service of the list in the running configuration."""
-        async with self._turn():
+        async with self._lock():
             session = await self._session()
             services = await self._services.read(session)
-            up = {one.name for one in await interfaces(session, self._profile) if one.up}
+            up = {one.name for one in await read_interfaces(session, self._profile) if one.up}
         return [
             Observed(
                 str(state["tag"]),
@@ -153,26 +156,26 @@ class NetconfElement:
 
     async def plan(self, intent: Intent) -> Plan:
         """Return the steps to what is asked; see ``Adapter.plan``."""
-        async with self._turn():
+        async with self._lock():
             session = await self._session()
             services = await self._services.read(session)
             if intent.port not in services:
-                services[intent.port] = await self._free(session, intent.port)
+                services[intent.port] = await self._state_without_service(session, intent.port)
         tags = {name: str(state["tag"]) for name, state in services.items()}
         current = services[intent.port]
         return planning.plan(self.target.name, intent, self._profile, current, tags)
 
-    async def _free(self, session: Session, name: str) -> State:
+    async def _state_without_service(self, session: Session, name: str) -> State:
         """Return the attributes of a port without a service.
 
         Raises:
             Rejected: There is no such port.
         """
-        ports = [one.name for one in await interfaces(session, self._profile)]
+        ports = [one.name for one in await read_interfaces(session, self._profile)]
         if name not in ports:
             message = f"no port {name!r}; it has {', '.join(ports) or 'none'}"
             raise Rejected(self.target.name, message, path=name, reason="noSuchPort")
-        return self._services.empty(name)
+        return self._services.default_state(name)
 
     async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:
         """Do all steps of the plan in one commit, or none; see ``Adapter.apply``.
@@ -180,29 +183,31 @@ class NetconfElement:
         Raises:
             NotVerified: The element said "ok" and has not done it; nothing waits any more.
         """
-        async with self._turn():
+        async with self._lock():
             session = await self._session()
-            if confirm_within is not None and not session.can(CONFIRMED):
+            if confirm_within is not None and not session.has_capability(CONFIRMED):
                 raise Unsupported(self.target.name, "its server has no confirmed commit")
-            current = await self._state(session, plan.intent.port)
+            current = await self._port_state(session, plan.intent.port)
             planning.check_precondition(plan, current)
-            if not _missing(plan.steps, current):
+            if not _pending_steps(plan.steps, current):
                 token = ""
                 if confirm_within is not None and plan.steps:
-                    token = await candidate.extend(session, confirm_within, _token(plan))
+                    token = await candidate.extend(session, confirm_within, _persist_id(plan))
                 return Transaction(plan.element, plan.intent, plan.steps, token)
-            token = await self._change(session, plan, confirm_within)
+            token = await self._apply_commit(session, plan, confirm_within)
         return Transaction(plan.element, plan.intent, plan.steps, token)
 
-    async def _change(self, session: Session, plan: Plan, within: float | None) -> str:
-        async with candidate.locked(session, self._patience):
-            current = await self._state(session, plan.intent.port)
+    async def _apply_commit(
+        self, session: Session, plan: Plan, confirm_within: float | None
+    ) -> str:
+        async with candidate.lock(session, self._lock_timeout):
+            current = await self._port_state(session, plan.intent.port)
             planning.check_precondition(plan, current)
-            steps = _missing(plan.steps, current)
+            steps = _pending_steps(plan.steps, current)
             await self._edit(session, plan.intent.port, current, steps)
-            token = await candidate.commit(session, within, _token(plan))
+            token = await candidate.commit(session, confirm_within, _persist_id(plan))
         try:
-            await self._check(session, plan.intent.port, plan.steps)
+            await self._verify_steps(session, plan.intent.port, plan.steps)
         except NotVerified:
             if token:
                 await candidate.cancel(session, token)
@@ -213,12 +218,12 @@ class NetconfElement:
         self, session: Session, name: str, current: State, steps: Sequence[Step]
     ) -> None:
         if steps:
-            config = self._services.edit(name, current, steps)
+            config = self._services.config_edit(name, current, steps)
             await candidate.edit(session, config, validate=self._validate)
 
-    async def _check(self, session: Session, name: str, steps: Sequence[Step]) -> None:
+    async def _verify_steps(self, session: Session, name: str, steps: Sequence[Step]) -> None:
         """Read back whether steps are done; a reply of <ok/> is no proof."""
-        observed = await self._state(session, name)
+        observed = await self._port_state(session, name)
         expected = {step.attribute: step.after for step in steps}
         verdict = Verdict(self.target.name, expected, observed, datetime.now(UTC))
         if not verdict.good:
@@ -226,9 +231,9 @@ class NetconfElement:
 
     async def verify(self, intent: Intent) -> Verdict:
         """Return whether the running configuration is as asked."""
-        async with self._turn():
-            current = await self._state(await self._session(), intent.port)
-        expected = planning.wanted(intent, self._profile, current)
+        async with self._lock():
+            current = await self._port_state(await self._session(), intent.port)
+        expected = planning.desired_state(intent, self._profile, current)
         observed = {name: current[name] for name in expected if name in current}
         return Verdict(self.target.name, expected, observed, datetime.now(UTC))
 
@@ -244,33 +249,35 @@ class NetconfElement:
         """
         if not transaction.token:
             return
-        async with self._turn():
+        async with self._lock():
             session = await self._session()
             await candidate.confirm(session, transaction.token)
-            await self._check(session, transaction.intent.port, transaction.done)
+            await self._verify_steps(session, transaction.intent.port, transaction.done)
 
     async def rollback(self, transaction: Transaction) -> None:
         """Cancel the commit if it waits, or else change everything back in one commit."""
         name, steps = transaction.intent.port, transaction.inverse
         if not steps:
             return
-        async with self._turn():
+        async with self._lock():
             session = await self._session()
-            await self._cancel(session, transaction)
-            current = await self._state(session, name)
-            planning.check_untouched(transaction, current)
-            if _missing(steps, current):
-                async with candidate.locked(session, self._patience):
-                    current = await self._state(session, name)
-                    planning.check_untouched(transaction, current)
-                    await self._edit(session, name, current, _missing(steps, current))
+            await self._cancel_commit(session, transaction)
+            current = await self._port_state(session, name)
+            planning.check_unchanged(transaction, current)
+            if _pending_steps(steps, current):
+                async with candidate.lock(session, self._lock_timeout):
+                    current = await self._port_state(session, name)
+                    planning.check_unchanged(transaction, current)
+                    await self._edit(session, name, current, _pending_steps(steps, current))
                     await candidate.commit(session, None, "")
-            await self._check(session, name, steps)
+            await self._verify_steps(session, name, steps)
 
     @staticmethod
-    async def _cancel(session: Session, transaction: Transaction) -> None:
+    async def _cancel_commit(session: Session, transaction: Transaction) -> None:
         """Cancel the commit of a transaction, also one whose token was lost with its owner."""
-        if token := transaction.token or (_token(transaction) if session.can(PERSIST) else ""):
+        if token := transaction.token or (
+            _persist_id(transaction) if session.has_capability(PERSIST) else ""
+        ):
             await candidate.cancel(session, token)
 
     async def remove(self, service_id: str) -> Transaction:
@@ -282,13 +289,13 @@ class NetconfElement:
 
     async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
         """Return the counters of ietf-interfaces."""
-        async with self._turn():
+        async with self._lock():
             session = await self._session()
-            found = await interfaces(session, self._profile)
-            began = await started(session, self._profile)
+            found = await read_interfaces(session, self._profile)
+            began = await read_start_time(session, self._profile)
         now = datetime.now(UTC)
         return [
-            Sample(one.name, name, value, COUNTERS[name][1], now, one.since or began)
+            Sample(one.name, name, value, COUNTERS[name][1], now, one.discontinuity_time or began)
             for one in found
             if not ports or one.name in ports
             for name, value in one.counters.items()
@@ -312,30 +319,30 @@ class NetconfElement:
     async def faults(self) -> AsyncIterator[RawFault]:
         """Yield what the element reports, and what looking finds that it does not report."""
         session = await self._open()  # its own: it lasts, and blocks nobody
-        reporter = Reporter(self.target.name, self._profile, self._identity.user)
+        reporter = NotificationParser(self.target.name, self._profile, self._identity.user)
         try:
             reports: asyncio.Queue[Element | None] = asyncio.Queue()
-            if session.can(NOTIFICATION):
+            if session.has_capability(NOTIFICATION):
                 reports = await session.subscribe()
-            watch = Watch(reporter, self.active_conditions, self._switched_off)
-            async for one in watch.changes(reports, self._poll):
+            watch = FaultMonitor(reporter, self.active_conditions, self._is_disabled)
+            async for one in watch.changes(reports, self._poll_interval):
                 yield one
         finally:
             session.close()
 
-    async def _switched_off(self, name: str) -> bool:
-        async with self._turn():
-            state = await self._state(await self._session(), name)
+    async def _is_disabled(self, name: str) -> bool:
+        async with self._lock():
+            state = await self._port_state(await self._session(), name)
         return state.get("enabled") is False
 
 
-def _missing(steps: Sequence[Step], current: State) -> tuple[Step, ...]:
+def _pending_steps(steps: Sequence[Step], current: State) -> tuple[Step, ...]:
     return tuple(step for step in steps if current.get(step.attribute) != step.after)
 
 
-def _token(of: Plan | Transaction) -> str:
+def _persist_id(change: Plan | Transaction) -> str:
     """Return the name of a plan's commit: the same for the same plan, so that it is found again."""
-    steps = of.steps if isinstance(of, Plan) else of.done
-    words = [of.element, of.intent.service_id, of.intent.port]
+    steps = change.steps if isinstance(change, Plan) else change.done
+    words = [change.element, change.intent.service_id, change.intent.port]
     words += [f"{one.attribute}={one.before!r}>{one.after!r}" for one in steps]
     return "tmf-" + hashlib.sha256(json.dumps(words).encode()).hexdigest()[:24]

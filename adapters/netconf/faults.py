@@ -9,19 +9,19 @@ from datetime import UTC, datetime
 
 from lxml.etree import _Element as Element
 
-from adapters import mib
 from adapters.errors import Unreachable
 from adapters.netconf.profile import Profile
-from adapters.netconf.services import text
+from adapters.netconf.services import leaf_text
 from adapters.observations import RawFault
+from adapters.snmp import mib
 
 #: RFC 6470.
-NOTIFICATIONS = "urn:ietf:params:xml:ns:yang:ietf-netconf-notifications"
-CONFIG_CHANGE = f"{NOTIFICATIONS}:netconf-config-change"
-MOST = 20
+NOTIFICATIONS_NAMESPACE = "urn:ietf:params:xml:ns:yang:ietf-netconf-notifications"
+CONFIG_CHANGE = f"{NOTIFICATIONS_NAMESPACE}:netconf-config-change"
+TARGETS_LIMIT = 20
 
 
-class Reporter:
+class NotificationParser:
     """Makes faults of notifications.
 
     Args:
@@ -32,8 +32,8 @@ class Reporter:
 
     def __init__(self, element: str, profile: Profile, user: str) -> None:
         self.element, self._profile, self._user = element, profile, user
-        self._reports = {
-            profile.steps(one.name)[-1]: (profile.steps(one.port), one.active)
+        self._link_notifications = {
+            profile.qualified_names(one.name)[-1]: (profile.qualified_names(one.port), one.active)
             for one in profile.notifications
         }
 
@@ -43,17 +43,17 @@ class Reporter:
         for event in notification:
             if not isinstance(event.tag, str):
                 continue
-            if event.tag == f"{{{NOTIFICATIONS}}}netconf-config-change":
-                return self._change(event, now)
-            if event.tag in self._reports:
-                path, active = self._reports[event.tag]
-                name = text(event, path) or ""
-                if re.fullmatch(self._profile.ports, name):
+            if event.tag == f"{{{NOTIFICATIONS_NAMESPACE}}}netconf-config-change":
+                return self._config_change(event, now)
+            if event.tag in self._link_notifications:
+                path, active = self._link_notifications[event.tag]
+                name = leaf_text(event, path) or ""
+                if re.fullmatch(self._profile.port_pattern, name):
                     return RawFault(self.element, mib.LINK_DOWN, name, active, now)
         return None
 
-    def _change(self, event: Element, now: datetime) -> RawFault | None:
-        space = f"{{{NOTIFICATIONS}}}"
+    def _config_change(self, event: Element, now: datetime) -> RawFault | None:
+        space = f"{{{NOTIFICATIONS_NAMESPACE}}}"
         user = event.findtext(f"{space}changed-by/{space}username") or ""
         if user in {"", self._user}:
             return None  # the server itself (a commit taken back), or we
@@ -62,14 +62,14 @@ class Reporter:
             "user": user,
             "session": event.findtext(f"{space}changed-by/{space}session-id") or "",
             "host": event.findtext(f"{space}changed-by/{space}source-host") or "",
-            "changed": " ".join(targets[:MOST]),
+            "changed": " ".join(targets[:TARGETS_LIMIT]),
         }
         return RawFault(
             self.element, CONFIG_CHANGE, "", active=True, seen_at=now, attributes=attributes
         )
 
 
-class Watch:
+class FaultMonitor:
     """What lasts at an element, kept by its reports and by looking.
 
     Args:
@@ -80,56 +80,60 @@ class Watch:
 
     def __init__(
         self,
-        reporter: Reporter,
-        look: Callable[[], Awaitable[list[RawFault]]],
-        switched_off: Callable[[str], Awaitable[bool]],
+        parser: NotificationParser,
+        read_conditions: Callable[[], Awaitable[list[RawFault]]],
+        is_disabled: Callable[[str], Awaitable[bool]],
     ) -> None:
-        self._reporter, self._look, self._switched_off = reporter, look, switched_off
-        self._lasting: dict[str, RawFault] = {}
+        self._parser, self._read_conditions, self._is_disabled = (
+            parser,
+            read_conditions,
+            is_disabled,
+        )
+        self._active: dict[str, RawFault] = {}
 
     async def changes(
-        self, reports: "asyncio.Queue[Element | None]", poll: float
+        self, notifications: "asyncio.Queue[Element | None]", poll_interval: float
     ) -> AsyncIterator[RawFault]:
         """Yield conditions as they come and go.
 
         Args:
-            reports: Notifications; None is their end.
-            poll: Pause between two looks, in seconds.
+            notifications: Notifications; None is their end.
+            poll_interval: Pause between two looks, in seconds.
 
         Raises:
             Unreachable: The element is gone.
         """
         loop = asyncio.get_running_loop()
         while True:
-            for one in await self._found():
+            for one in await self._poll_changes():
                 yield one
-            end = loop.time() + poll
+            end = loop.time() + poll_interval
             while (remaining := end - loop.time()) > 0:
                 with suppress(TimeoutError):
-                    report = await asyncio.wait_for(reports.get(), remaining)
-                    if (told := await self._told(report)) is not None:
+                    report = await asyncio.wait_for(notifications.get(), remaining)
+                    if (told := await self._notified_change(report)) is not None:
                         yield told
 
-    async def _found(self) -> list[RawFault]:
-        before, now = self._lasting, {one.port: one for one in await self._look()}
-        self._lasting, seen = now, datetime.now(UTC)
+    async def _poll_changes(self) -> list[RawFault]:
+        before, now = self._active, {one.port: one for one in await self._read_conditions()}
+        self._active, seen = now, datetime.now(UTC)
         gone = [before[name] for name in before if name not in now]
         return [now[name] for name in now if name not in before] + [
             replace(one, active=False, seen_at=seen) for one in gone
         ]
 
-    async def _told(self, report: Element | None) -> RawFault | None:
-        if report is None:
-            raise Unreachable(self._reporter.element, "it ended the session for notifications")
-        fault = self._reporter.fault(report)
+    async def _notified_change(self, notification: Element | None) -> RawFault | None:
+        if notification is None:
+            raise Unreachable(self._parser.element, "it ended the session for notifications")
+        fault = self._parser.fault(notification)
         if fault is None or fault.condition != mib.LINK_DOWN:
             return fault
-        if fault.active == (fault.port in self._lasting):
+        if fault.active == (fault.port in self._active):
             return None
         if not fault.active:
-            del self._lasting[fault.port]
-        elif await self._switched_off(fault.port):
+            del self._active[fault.port]
+        elif await self._is_disabled(fault.port):
             return None
         else:
-            self._lasting[fault.port] = fault
+            self._active[fault.port] = fault
         return fault

@@ -12,8 +12,8 @@ from adapters.credentials import Secret
 from adapters.errors import Misconfigured
 
 #: What a secret may hold.
-KEYS = frozenset({"user", "password", "private_key", "key_file", "passphrase", "host_key"})
-PRIVATE = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
+SECRET_KEYS = frozenset({"user", "password", "private_key", "key_file", "passphrase", "host_key"})
+PRIVATE_KEY_TYPES = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
 
 def fingerprint(key: bytes) -> str:
@@ -28,21 +28,21 @@ class Identity:
     Attributes:
         user: User name.
         password: Password; empty where a key is used.
-        key: Private key; None where a password is used.
-        hosts: Fingerprints of the host keys that the element may have.
+        private_key: Private key; None where a password is used.
+        host_fingerprints: Fingerprints of the host keys that the element may have.
     """
 
     user: str
     password: str
-    key: paramiko.PKey | None
-    hosts: frozenset[str]
+    private_key: paramiko.PKey | None
+    host_fingerprints: frozenset[str]
 
-    def knows(self, host_key: bytes) -> bool:
+    def is_known_host(self, host_key: bytes) -> bool:
         """Whether a host key is one of those that the element may have."""
-        return fingerprint(host_key) in self.hosts
+        return fingerprint(host_key) in self.host_fingerprints
 
 
-def identity(secret: Secret, host_keys: str, element: str) -> Identity:
+def load_identity(secret: Secret, host_keys: str, element: str) -> Identity:
     """Return who we are.
 
     Args:
@@ -55,19 +55,19 @@ def identity(secret: Secret, host_keys: str, element: str) -> Identity:
     Raises:
         Misconfigured: Something is missing or not usable.
     """
-    if unknown := sorted(set(secret) - KEYS):
+    if unknown := sorted(set(secret) - SECRET_KEYS):
         raise Misconfigured(element, f"NETCONF credentials have no {', '.join(unknown)}")
     if not (user := secret.get("user")):
         raise Misconfigured(element, "NETCONF credentials need a user")
-    key = _private(secret, element)
+    key = _load_private_key(secret, element)
     if key is None and "password" not in secret:
         raise Misconfigured(element, "NETCONF credentials need a password or a private key")
     texts = [one.strip() for one in f"{host_keys},{secret.get('host_key', '')}".split(",")]
-    hosts = frozenset(_fingerprint(one, element) for one in texts if one)
+    hosts = frozenset(_parse_fingerprint(one, element) for one in texts if one)
     return Identity(user, secret.get("password", ""), key, hosts)
 
 
-def _fingerprint(text: str, element: str) -> str:
+def _parse_fingerprint(text: str, element: str) -> str:
     if text.startswith("SHA256:"):
         return text.rstrip("=")
     words = text.split()
@@ -80,7 +80,7 @@ def _fingerprint(text: str, element: str) -> str:
         ) from None
 
 
-def _private(secret: Secret, element: str) -> paramiko.PKey | None:
+def _load_private_key(secret: Secret, element: str) -> paramiko.PKey | None:
     text = secret.get("private_key", "")
     try:
         if file := secret.get("key_file"):
@@ -89,7 +89,7 @@ def _private(secret: Secret, element: str) -> paramiko.PKey | None:
         raise Misconfigured(element, f"cannot read the private key: {error}") from error
     if not text:
         return None
-    for kind in PRIVATE:
+    for kind in PRIVATE_KEY_TYPES:
         try:
             return kind.from_private_key(io.StringIO(text), secret.get("passphrase"))
         except (paramiko.SSHException, ValueError, TypeError, IndexError):

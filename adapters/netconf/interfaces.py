@@ -11,8 +11,8 @@ from adapters.netconf.services import State
 from adapters.netconf.session import Session
 from adapters.values import Port
 
-SPACE = "urn:ietf:params:xml:ns:yang:ietf-interfaces"
-IP = "urn:ietf:params:xml:ns:yang:ietf-ip"
+INTERFACES_NAMESPACE = "urn:ietf:params:xml:ns:yang:ietf-interfaces"
+IP_NAMESPACE = "urn:ietf:params:xml:ns:yang:ietf-ip"
 LOOPBACK = "softwareLoopback"
 COUNTERS = {
     "octets_in": ("in-octets", "octets"),
@@ -37,7 +37,7 @@ class Interface:
         mac: Hardware address; may be empty.
         addresses: With prefix length.
         counters: From the names of ``COUNTERS`` to values.
-        since: When its counters began; may be empty.
+        discontinuity_time: When its counters began; may be empty.
     """
 
     name: str
@@ -48,24 +48,31 @@ class Interface:
     mac: str
     addresses: tuple[str, ...]
     counters: Mapping[str, int]
-    since: str
+    discontinuity_time: str
 
 
-async def interfaces(session: Session, profile: Profile) -> list[Interface]:
+async def read_interfaces(session: Session, profile: Profile) -> list[Interface]:
     """Return the interfaces that the profile shows, ordered by name, loopbacks left out."""
-    filters = (f'<interfaces-state xmlns="{SPACE}"/>', f'<interfaces xmlns="{SPACE}"/>')
+    filters = (
+        f'<interfaces-state xmlns="{INTERFACES_NAMESPACE}"/>',
+        f'<interfaces xmlns="{INTERFACES_NAMESPACE}"/>',
+    )
     data = await session.read("get", *filters)
     found: dict[str, Interface] = {}
     for container in ("interfaces", "interfaces-state"):  # what the old one says counts more
-        for entry in data.iterfind(f"{{{SPACE}}}{container}/{{{SPACE}}}interface"):
+        for entry in data.iterfind(
+            f"{{{INTERFACES_NAMESPACE}}}{container}/{{{INTERFACES_NAMESPACE}}}interface"
+        ):
             one = _interface(entry)
-            shown = re.fullmatch(profile.ports, one.name) and not _says(entry, "type", LOOPBACK)
+            shown = re.fullmatch(profile.port_pattern, one.name) and not _has_identity(
+                entry, "type", LOOPBACK
+            )
             if shown and (_text(entry, "oper-status") or one.name not in found):
                 found[one.name] = one
     return [found[name] for name in sorted(found)]
 
 
-def port(interface: Interface, state: State, profile: Profile) -> Port:
+def port_of_interface(interface: Interface, state: State, profile: Profile) -> Port:
     """Return an interface with its service as a port."""
     switched = interface.enabled
     if switched is None:
@@ -78,7 +85,7 @@ def port(interface: Interface, state: State, profile: Profile) -> Port:
         up=interface.up,
         speed=interface.speed,
         mac=interface.mac,
-        access=re.fullmatch(profile.access, interface.name) is not None,
+        access=re.fullmatch(profile.access_pattern, interface.name) is not None,
         addresses=interface.addresses,
     )
 
@@ -93,24 +100,25 @@ def _interface(entry: Element) -> Interface:
         speed=_number(_text(entry, "speed")) or 0,
         mac=_text(entry, "phys-address").lower(),
         addresses=tuple(
-            f"{found.findtext(f'{{{IP}}}ip')}/{found.findtext(f'{{{IP}}}prefix-length')}"
+            f"{found.findtext(f'{{{IP_NAMESPACE}}}ip')}/{found.findtext(f'{{{IP_NAMESPACE}}}prefix-length')}"
             for family in ("ipv4", "ipv6")
-            for found in entry.iterfind(f"{{{IP}}}{family}/{{{IP}}}address")
+            for found in entry.iterfind(f"{{{IP_NAMESPACE}}}{family}/{{{IP_NAMESPACE}}}address")
         ),
         counters={
             name: value
             for name, (leaf, _) in COUNTERS.items()
-            if (value := _number(_text(entry, f"statistics/{{{SPACE}}}{leaf}"))) is not None
+            if (value := _number(_text(entry, f"statistics/{{{INTERFACES_NAMESPACE}}}{leaf}")))
+            is not None
         },
-        since=_text(entry, f"statistics/{{{SPACE}}}discontinuity-time"),
+        discontinuity_time=_text(entry, f"statistics/{{{INTERFACES_NAMESPACE}}}discontinuity-time"),
     )
 
 
 def _text(entry: Element, name: str) -> str:
-    return (entry.findtext(f"{{{SPACE}}}{name}") or "").strip()
+    return (entry.findtext(f"{{{INTERFACES_NAMESPACE}}}{name}") or "").strip()
 
 
-def _says(entry: Element, name: str, word: str) -> bool:
+def _has_identity(entry: Element, name: str, word: str) -> bool:
     return _text(entry, name).rpartition(":")[2] == word
 
 

@@ -11,10 +11,10 @@ Key = tuple[object, ...]
 
 
 @dataclass(slots=True)
-class _Held:
+class _PooledSession:
     session: Session | None = None
-    users: int = 0
-    closing: asyncio.TimerHandle | None = None
+    lease_count: int = 0
+    idle_timer: asyncio.TimerHandle | None = None
 
     def close(self) -> None:
         if self.session is not None:
@@ -22,25 +22,23 @@ class _Held:
             self.session = None
 
 
-_held: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Key, _Held]]" = (
-    weakref.WeakKeyDictionary()
-)
+_sessions_by_loop: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Key, _PooledSession]]" = weakref.WeakKeyDictionary()
 
 
-def _all() -> dict[Key, _Held]:
+def _sessions() -> dict[Key, _PooledSession]:
     loop = asyncio.get_running_loop()
-    if (held := _held.get(loop)) is None:
-        held = _held[loop] = {}
-        weakref.finalize(loop, _close, held)
+    if (held := _sessions_by_loop.get(loop)) is None:
+        held = _sessions_by_loop[loop] = {}
+        weakref.finalize(loop, _close_sessions, held)
     return held
 
 
-def _close(held: dict[Key, _Held]) -> None:
-    for one in held.values():
+def _close_sessions(sessions: dict[Key, _PooledSession]) -> None:
+    for one in sessions.values():
         one.close()
 
 
-class Lease:
+class SessionLease:
     """The right to use the session of an element; whoever took it gives it back.
 
     Operations on one element take turns, so that the session has one user at a time.
@@ -51,33 +49,37 @@ class Lease:
         idle: Seconds that a session nobody uses stays open.
     """
 
-    def __init__(self, key: Key, make: Callable[[], Awaitable[Session]], idle: float) -> None:
-        self._make, self._idle = make, idle
-        self._key, self._all = key, _all()
-        self._one = self._all.setdefault(key, _Held())
-        self._one.users += 1
-        if self._one.closing is not None:
-            self._one.closing.cancel()
-            self._one.closing = None
+    def __init__(
+        self, key: Key, open_session: Callable[[], Awaitable[Session]], idle_timeout: float
+    ) -> None:
+        self._open_session, self._idle_timeout = open_session, idle_timeout
+        self._key, self._sessions = key, _sessions()
+        self._pooled_session = self._sessions.setdefault(key, _PooledSession())
+        self._pooled_session.lease_count += 1
+        if self._pooled_session.idle_timer is not None:
+            self._pooled_session.idle_timer.cancel()
+            self._pooled_session.idle_timer = None
 
     async def session(self) -> Session:
         """Return the session, a new one where there is none or it was lost."""
-        if self._one.session is None or self._one.session.lost:
-            self._one.close()
-            self._one.session = await self._make()
-        return self._one.session
+        if self._pooled_session.session is None or self._pooled_session.session.is_lost:
+            self._pooled_session.close()
+            self._pooled_session.session = await self._open_session()
+        return self._pooled_session.session
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """End the lease."""
-        self._one.users -= 1
-        if self._one.users > 0:
+        self._pooled_session.lease_count -= 1
+        if self._pooled_session.lease_count > 0:
             return
-        if self._idle > 0:
-            self._one.closing = asyncio.get_running_loop().call_later(self._idle, self._end)
+        if self._idle_timeout > 0:
+            self._pooled_session.idle_timer = asyncio.get_running_loop().call_later(
+                self._idle_timeout, self._evict
+            )
         else:
-            self._end()
+            self._evict()
 
-    def _end(self) -> None:
-        self._one.close()
-        if self._all.get(self._key) is self._one:
-            del self._all[self._key]
+    def _evict(self) -> None:
+        self._pooled_session.close()
+        if self._sessions.get(self._key) is self._pooled_session:
+            del self._sessions[self._key]

@@ -13,15 +13,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from adapters import described
+from adapters.snmp import profile_files
 from adapters.values import Setting
 
-FOLDER = Path(__file__).with_name("profiles")
-SHIPPED = "tmf-lab-access"
-KINDS: Mapping[str, type] = {"integer": int, "text": str, "boolean": bool}
-WORDS = {int: "a whole number", str: "a text", bool: "true or false"}
-NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,18})?")
-FACTS = frozenset({"name", "software", "serial", "started"})
+SHIPPED_FOLDER = Path(__file__).with_name("profiles")
+DEFAULT_PROFILE = "tmf-lab-access"
+VALUE_TYPES: Mapping[str, type] = {"integer": int, "text": str, "boolean": bool}
+TYPE_NAMES = {int: "a whole number", str: "a text", bool: "true or false"}
+NUMBER_PATTERN = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,18})?")
+FACT_NAMES = frozenset({"name", "software", "serial", "started"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +47,18 @@ class Attribute:
     pattern: str = ".*"
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS or not self.holds(self.absent) or self.scale < 1:
+        if self.kind not in VALUE_TYPES or not self.is_valid_type(self.absent) or self.scale < 1:
             raise ValueError(f"{self.name}: kind, scale or the value for an absent leaf")
         re.compile(self.pattern)
 
-    def holds(self, setting: Setting) -> bool:
+    def is_valid_type(self, setting: Setting) -> bool:
         """Whether a value is of the kind that the leaf holds."""
-        return type(setting) is KINDS[self.kind]
+        return type(setting) is VALUE_TYPES[self.kind]
 
     def problem(self, setting: Setting) -> str:
         """Return why the element cannot hold a value; empty if it can, without rounding it."""
-        if not self.holds(setting):
-            return f"not {WORDS[KINDS[self.kind]]}"
+        if not self.is_valid_type(setting):
+            return f"not {TYPE_NAMES[VALUE_TYPES[self.kind]]}"
         if isinstance(setting, str):
             fits = setting.isprintable() and re.fullmatch(self.pattern, setting)
             return "" if fits else "the element does not take such a text"
@@ -83,14 +83,14 @@ class Attribute:
             return {"true": True, "false": False}.get(word, word)
         if self.kind == "text":
             return word
-        if NUMBER.fullmatch(word) is None:
+        if NUMBER_PATTERN.fullmatch(word) is None:
             return word
         number = Decimal(word) * self.scale
         return int(number) if number == number.to_integral_value() else word
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class LinkNotification:
     """A notification of the element's that a port works no longer, or works again.
 
     Attributes:
@@ -113,11 +113,11 @@ class Profile:
         vendor: Who makes it.
         model: What it is.
         namespaces: Prefix -> namespace.
-        list: Path of the list of services, from the top of the configuration.
-        key: Its key: the id of the service.
-        port: Leaf with the name of the port that carries it.
-        ports: Expression that the names of ports match; other interfaces are not shown.
-        access: Expression that the names of ports match which can carry a service.
+        list_path: Path of the list of services, from the top of the configuration.
+        key_path: Its key: the id of the service.
+        port_path: Leaf with the name of the port that carries it.
+        port_pattern: Expression that the names of ports match; other interfaces are not shown.
+        access_pattern: Expression that the names of ports match which can carry a service.
         attributes: The settings, the tag first; its pattern is "keyPattern" in a file.
         facts: "name", "software", "serial" and "started" (a time) -> where it stands.
         notifications: What the element reports by itself.
@@ -127,14 +127,14 @@ class Profile:
     vendor: str
     model: str
     namespaces: Mapping[str, str]
-    list: str
-    key: str
-    port: str
-    ports: str
-    access: str
+    list_path: str
+    key_path: str
+    port_path: str
+    port_pattern: str
+    access_pattern: str
     attributes: tuple[Attribute, ...]
     facts: Mapping[str, str]
-    notifications: tuple[Report, ...]
+    notifications: tuple[LinkNotification, ...]
 
     def attribute(self, name: str) -> Attribute:
         """Return the attribute of a name.
@@ -147,7 +147,7 @@ class Profile:
                 return one
         raise KeyError(name)
 
-    def steps(self, path: str) -> tuple[str, ...]:
+    def qualified_names(self, path: str) -> tuple[str, ...]:
         """Return a path as names with their namespaces, "{namespace}name".
 
         Raises:
@@ -162,26 +162,29 @@ class Profile:
         return tuple(found)
 
 
-def load(name: str, environment: Mapping[str, str] = os.environ) -> Profile:
+def load_profile(name: str, environment: Mapping[str, str] = os.environ) -> Profile:
     """Return a profile by its name: a shipped one, or NAME.json of ``TMF_PROFILES_DIR``.
 
     Raises:
         ValueError: There is none, or it is not a profile; the message says why.
         OSError: It cannot be read.
     """
-    folders = [FOLDER, *(Path(own) for own in [environment.get(described.FOLDER, "")] if own)]
+    folders = [
+        SHIPPED_FOLDER,
+        *(Path(own) for own in [environment.get(profile_files.FOLDER_VARIABLE, "")] if own),
+    ]
     known = {file.stem: file for folder in reversed(folders) for file in folder.glob("*.json")}
     if (file := known.get(name)) is None:
         there = ", ".join(sorted(known))
-        message = f"no profile {name!r}; there are {there}; {described.FOLDER} names their folder"
+        message = f"no profile {name!r}; there are {there}; {profile_files.FOLDER_VARIABLE} names their folder"
         raise ValueError(message)
     try:
-        return _profile(json.loads(file.read_text("utf-8")))
+        return _parse_profile(json.loads(file.read_text("utf-8")))
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, re.error) as error:
         raise ValueError(f"{file.name} is not a profile: {error!r}") from error
 
 
-def _profile(content: Any) -> Profile:  # noqa: ANN401 - what a JSON file may hold
+def _parse_profile(content: Any) -> Profile:  # noqa: ANN401 - what a JSON file may hold
     own = [Attribute(**one) for one in content["attributes"]]
     tag = Attribute("tag", content["key"], "text", "", pattern=content.get("keyPattern", ".*"))
     profile = Profile(
@@ -189,25 +192,25 @@ def _profile(content: Any) -> Profile:  # noqa: ANN401 - what a JSON file may ho
         vendor=content.get("vendor", ""),
         model=content.get("model", ""),
         namespaces=dict(content["namespaces"]),
-        list=content["list"],
-        key=content["key"],
-        port=content["port"],
-        ports=content.get("ports", ".*"),
-        access=content.get("access", ".*"),
+        list_path=content["list"],
+        key_path=content["key"],
+        port_path=content["port"],
+        port_pattern=content.get("ports", ".*"),
+        access_pattern=content.get("access", ".*"),
         attributes=(tag, *own),
         facts=dict(content.get("facts", {})),
-        notifications=tuple(Report(**one) for one in content.get("notifications", ())),
+        notifications=tuple(LinkNotification(**one) for one in content.get("notifications", ())),
     )
-    if unknown := set(profile.facts) - FACTS:
+    if unknown := set(profile.facts) - FACT_NAMES:
         raise ValueError(f"no such facts: {', '.join(sorted(unknown))}")
     names = [one.name for one in profile.attributes]
     if len(set(names)) < len(names):
         raise ValueError("two attributes have one name")
-    paths = [profile.list, profile.key, profile.port, *profile.facts.values()]
+    paths = [profile.list_path, profile.key_path, profile.port_path, *profile.facts.values()]
     paths += [one.leaf for one in own]
     paths += [path for one in profile.notifications for path in (one.name, one.port)]
     for path in paths:
-        profile.steps(path)
-    for expression in (profile.ports, profile.access):
+        profile.qualified_names(path)
+    for expression in (profile.port_pattern, profile.access_pattern):
         re.compile(expression)
     return profile

@@ -6,40 +6,40 @@ Source: "OsmoHLR User Manual", chapter "Control interface".
 import re
 
 from adapters.osmo_hlr import ipa
-from adapters.osmo_hlr.ipa import Broken, Frame, Link
+from adapters.osmo_hlr.ipa import ConnectionFailed, Frame, IpaConnection
 
-VARIABLE = re.compile(r"[a-z][a-z0-9.-]*")
+VARIABLE_PATTERN = re.compile(r"[a-z][a-z0-9.-]*")
 #: Frames that are for somebody else (traps, late answers) which may come before ours.
-STRANGERS = 1000
+UNRELATED_FRAMES_LIMIT = 1000
 
 
-class Refused(Exception):
+class CtrlError(Exception):
     """The HLR answers with an error; the message is its own words."""
 
 
-def parse(frame: Frame, number: int) -> str | None:
-    r"""Return the value in an answer, or None if this frame does not answer question ``number``.
+def parse_reply(frame: Frame, request_id: int) -> str | None:
+    r"""Return the value in an answer, or None if this frame does not answer question ``request_id``.
 
     Raises:
         Refused: It is an error.
 
-    >>> parse(Frame(ipa.OSMO, b"\x00GET_REPLY 7 subscriber.by-imsi-1.msisdn 4917"), 7)
+    >>> parse_reply(Frame(ipa.OSMO, b"\x00GET_REPLY 7 subscriber.by-imsi-1.msisdn 4917"), 7)
     '4917'
     """
     if frame.stream != ipa.OSMO or frame.payload[:1] != bytes((ipa.CTRL,)):
         return None
     words = frame.payload[1:].decode("utf-8", "replace").split(" ", 2)
-    if len(words) < 3 or words[1] != str(number):  # noqa: PLR2004 - verb, number, the rest
+    if len(words) < 3 or words[1] != str(request_id):  # noqa: PLR2004 - verb, number, the rest
         return None
     verb, _, rest = words
     if verb == "ERROR":
-        raise Refused(rest.strip())
+        raise CtrlError(rest.strip())
     if verb not in {"GET_REPLY", "SET_REPLY"}:
         return None
     return rest.partition(" ")[2]
 
 
-class Ctrl:
+class CtrlClient:
     """Asks one question after the other, on a connection that is made when it is needed.
 
     Args:
@@ -48,8 +48,8 @@ class Ctrl:
     """
 
     def __init__(self, endpoint: tuple[str, int], timeout: float) -> None:
-        self._link = Link(endpoint, timeout)
-        self._number = 0
+        self._link = IpaConnection(endpoint, timeout)
+        self._request_id = 0
 
     async def close(self) -> None:
         """Close the connection."""
@@ -64,11 +64,11 @@ class Ctrl:
         """
         new = await self._link.open()
         try:
-            return await self._ask("GET", variable)
-        except Broken:
+            return await self._request("GET", variable)
+        except ConnectionFailed:
             if new:
                 raise
-        return await self._ask("GET", variable)  # the HLR may have been restarted in between
+        return await self._request("GET", variable)  # the HLR may have been restarted in between
 
     async def set(self, variable: str, value: str) -> str:
         """Set a variable and return what the HLR says.
@@ -77,17 +77,19 @@ class Ctrl:
             Refused: It cannot be set so.
             Broken: No answer; whether it is set is not known.
         """
-        return await self._ask("SET", variable, value)
+        return await self._request("SET", variable, value)
 
-    async def _ask(self, verb: str, variable: str, value: str = "") -> str:
-        if not VARIABLE.fullmatch(variable) or (value and not value.isalnum()):
-            raise Refused(f"{variable} cannot be asked for")
+    async def _request(self, verb: str, variable: str, value: str = "") -> str:
+        if not VARIABLE_PATTERN.fullmatch(variable) or (value and not value.isalnum()):
+            raise CtrlError(f"{variable} cannot be asked for")
         await self._link.open()
-        self._number += 1
-        question = f"{verb} {self._number} {variable} {value}".strip().encode("ascii", "replace")
+        self._request_id += 1
+        question = f"{verb} {self._request_id} {variable} {value}".strip().encode(
+            "ascii", "replace"
+        )
         await self._link.send(Frame(ipa.OSMO, bytes((ipa.CTRL,)) + question))
-        for _ in range(STRANGERS):
-            if (found := parse(await self._link.receive(), self._number)) is not None:
+        for _ in range(UNRELATED_FRAMES_LIMIT):
+            if (found := parse_reply(await self._link.receive(), self._request_id)) is not None:
                 return found
         await self._link.close()
-        raise Broken("what answers there is no HLR")
+        raise ConnectionFailed("what answers there is no HLR")

@@ -24,12 +24,12 @@ from adapters.errors import (
     Unreachable,
     Unsupported,
 )
+from adapters.locks import endpoint_lock
 from adapters.observations import RawFault, Sample, UsageRecord
-from adapters.osmo_hlr import effect, subscriber
-from adapters.osmo_hlr.ipa import Broken
-from adapters.osmo_hlr.register import Register
-from adapters.osmo_hlr.vty import WrongPassword, rows
-from adapters.turns import turn
+from adapters.osmo_hlr import attachment, subscriber
+from adapters.osmo_hlr.ipa import ConnectionFailed
+from adapters.osmo_hlr.register import SubscriberRegister
+from adapters.osmo_hlr.vty import WrongPassword, parse_subscribers
 from adapters.values import (
     Facts,
     Intent,
@@ -58,7 +58,7 @@ class OsmoHlr:
     def __init__(self, target: Target, secret: Secret) -> None:
         self.target = target
         try:
-            self._register = Register(target, secret)
+            self._register = SubscriberRegister(target, secret)
         except ValueError as error:
             raise Misconfigured(target.name, f"options or address: {error}") from error
 
@@ -69,24 +69,24 @@ class OsmoHlr:
         await self._register.close()
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except WrongPassword as error:
             raise Misconfigured(self.target.name, str(error)) from error
-        except Broken as error:
+        except ConnectionFailed as error:
             raise Unreachable(self.target.name, str(error)) from error
 
-    def _turn(self) -> asyncio.Lock:
-        return turn(self._register.endpoint)
+    def _lock(self) -> asyncio.Lock:
+        return endpoint_lock(self._register.endpoint)
 
     async def probe(self) -> Facts:
         """Return what the HLR is, as its command line says; it tells neither uptime nor serial."""
-        async with self._turn():
-            with self._errors():
-                said = await self._register.vty.command("show version")
+        async with self._lock():
+            with self._translate_errors():
+                said = await self._register.vty.run("show version")
         return Facts(
-            name=self._register.vty.host,
+            name=self._register.vty.host_name,
             vendor="Osmocom",
             model="OsmoHLR",
             software=said.partition("\n")[0].strip() or "OsmoHLR",
@@ -101,11 +101,16 @@ class OsmoHlr:
 
     async def services(self) -> list[Observed]:
         """Return every subscriber, ordered by IMSI; whose service it is the HLR does not know."""
-        async with self._turn():
-            with self._errors():
-                found = rows(await self._register.vty.command("show subscribers all"))
+        async with self._lock():
+            with self._translate_errors():
+                found = parse_subscribers(await self._register.vty.run("show subscribers all"))
         return [
-            Observed("", row.imsi, subscriber.settings(row.state), row.circuit or row.packet)
+            Observed(
+                "",
+                row.imsi,
+                subscriber.settings(row.state),
+                row.circuit_switched or row.packet_switched,
+            )
             for row in found
         ]
 
@@ -120,20 +125,20 @@ class OsmoHlr:
             Conflict: Another subscriber has the number.
             Misconfigured: The subscriber is new and the credentials have no keys for it.
         """
-        subscriber.check(self.target.name, intent)
+        subscriber.check_intent(self.target.name, intent)
         keys = self._register.keys(intent.port) is not None
-        async with self._turn():
-            with self._errors():
-                current = await self._register.state(intent.port)
+        async with self._lock():
+            with self._translate_errors():
+                current = await self._register.read_state(intent.port)
                 number = intent.settings.get("msisdn", "") if intent.present else ""
-                owner = await self._register.owner(str(number))
+                owner = await self._register.find_imsi(str(number))
         if owner not in {"", intent.port}:
             raise Conflict(self.target.name, f"msisdn {number} is in use by subscriber {owner}")
-        if intent.present and not keys and current["keys"] == subscriber.NONE:
+        if intent.present and not keys and current["keys"] == subscriber.NO_KEYS:
             raise Misconfigured(
                 self.target.name, f"the credentials have no keys for IMSI {intent.port}"
             )
-        target = subscriber.wanted(intent, current, keys=keys)
+        target = subscriber.desired_state(intent, current, has_keys=keys)
         needed = subscriber.steps(intent, current, target)
         return Plan(self.target.name, intent, needed, dict(current))
 
@@ -142,14 +147,14 @@ class OsmoHlr:
         if confirm_within is not None:
             raise Unsupported(self.target.name, "an HLR has no confirmed commit")
         done: tuple[Step, ...] = ()
-        async with self._turn():
-            with self._errors():
-                current = await self._register.state(plan.intent.port)
+        async with self._lock():
+            with self._translate_errors():
+                current = await self._register.read_state(plan.intent.port)
             planning.check_precondition(plan, current)
-            for step in subscriber.ordered(plan.steps):
+            for step in subscriber.sorted_steps(plan.steps):
                 try:
-                    with self._errors():
-                        current = await self._register.take(step, current)
+                    with self._translate_errors():
+                        current = await self._register.apply_step(step, current)
                 except ElementError as error:
                     done += () if isinstance(error, Rejected) else (step,)
                     if not done:
@@ -162,10 +167,10 @@ class OsmoHlr:
     async def verify(self, intent: Intent) -> Verdict:
         """Return whether the subscriber is as asked, the keys included; they are not shown."""
         keys = self._register.keys(intent.port)
-        async with self._turn():
-            with self._errors():
-                current = await self._register.state(intent.port)
-        expected = subscriber.wanted(intent, current, keys=keys is not None)
+        async with self._lock():
+            with self._translate_errors():
+                current = await self._register.read_state(intent.port)
+        expected = subscriber.desired_state(intent, current, has_keys=keys is not None)
         observed = current if current["subscriber"] else {"subscriber": False}
         seen = {name: observed[name] for name in expected if name in observed}
         return Verdict(self.target.name, expected, seen, datetime.now(UTC))
@@ -180,17 +185,19 @@ class OsmoHlr:
         Raises:
             Unsupported: The option ``gsup`` says that nobody may ask ("noTestHead").
         """
-        if not self._register.can_be_asked:
+        if not self._register.has_gsup:
             message = "serving nodes are asked nothing here: not measured"
             raise Unsupported(self.target.name, message, path=intent.port, reason="noTestHead")
-        subscriber.check(self.target.name, intent)
-        async with self._turn():
-            with self._errors():
-                seen = await self._register.seen(intent.port)
+        subscriber.check_intent(self.target.name, intent)
+        async with self._lock():
+            with self._translate_errors():
+                seen = await self._register.read_attributes(intent.port)
                 current = subscriber.state(seen, None)
-                target = subscriber.wanted(intent, current, keys=False)
-                observed = await effect.attach(self._register, intent.port, seen or {})
-        return Verdict(self.target.name, effect.expected(target), observed, datetime.now(UTC))
+                target = subscriber.desired_state(intent, current, has_keys=False)
+                observed = await attachment.probe_outcomes(self._register, intent.port, seen or {})
+        return Verdict(
+            self.target.name, attachment.expected_outcomes(target), observed, datetime.now(UTC)
+        )
 
     async def confirm(self, transaction: Transaction) -> None:
         """Do nothing: what is set lasts at once."""
@@ -201,25 +208,29 @@ class OsmoHlr:
         Raises:
             Misconfigured: A subscriber would have to be made again whose keys nobody has.
         """
-        imsi, steps = transaction.intent.port, subscriber.ordered(transaction.inverse)
+        imsi, steps = transaction.intent.port, subscriber.sorted_steps(transaction.inverse)
         if not steps:
             return
-        async with self._turn():
-            with self._errors():
-                current = await self._register.state(imsi)
-                planning.check_untouched(transaction, current)
+        async with self._lock():
+            with self._translate_errors():
+                current = await self._register.read_state(imsi)
+                planning.check_unchanged(transaction, current)
                 self._check_keys(imsi, steps)
                 for step in steps:
-                    current = await self._register.take(step, current)
-                observed = await self._register.state(imsi)
+                    current = await self._register.apply_step(step, current)
+                observed = await self._register.read_state(imsi)
         expected = {step.attribute: step.after for step in steps}
         verdict = Verdict(self.target.name, expected, observed, datetime.now(UTC))
         if not verdict.good:
             raise NotVerified(verdict)
 
     def _check_keys(self, imsi: str, steps: Sequence[Step]) -> None:
-        lost = any(step.attribute == "keys" and step.after == subscriber.OTHER for step in steps)
-        asked = any(step.attribute == "keys" and step.after == subscriber.ASKED for step in steps)
+        lost = any(
+            step.attribute == "keys" and step.after == subscriber.OTHER_KEYS for step in steps
+        )
+        asked = any(
+            step.attribute == "keys" and step.after == subscriber.CREDENTIAL_KEYS for step in steps
+        )
         if lost or (asked and self._register.keys(imsi) is None):
             raise Misconfigured(
                 self.target.name, f"the credentials do not have the keys that IMSI {imsi} had"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from adapters.osmo_hlr import ipa
-from adapters.osmo_hlr.ipa import Broken, Frame, Link
+from adapters.osmo_hlr.ipa import ConnectionFailed, Frame, IpaConnection
 
 UPDATE_LOCATION, UPDATE_LOCATION_ERROR, UPDATE_LOCATION_RESULT = 0x04, 0x05, 0x06
 SEND_AUTH_INFO, SEND_AUTH_INFO_ERROR, SEND_AUTH_INFO_RESULT = 0x08, 0x09, 0x0A
@@ -30,9 +30,9 @@ CAUSES = {
     NETWORK_NOT_ALLOWED: "notAllowed",
 }
 #: How we call ourselves; no serving node of an operator is called so.
-NAME = "tmf-probe-"
+NODE_NAME_PREFIX = "tmf-probe-"
 #: Messages for somebody else that may come before ours.
-STRANGERS = 100
+UNRELATED_MESSAGES_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,10 @@ class Message:
         return "accepted"
 
 
-def digits(text: str) -> bytes:
+def tbcd(text: str) -> bytes:
     """Return digits as packed, two an octet, the lower half first.
 
-    >>> digits("12345").hex()
+    >>> tbcd("12345").hex()
     '2143f5'
     """
     text += "f" * (len(text) % 2)
@@ -95,7 +95,7 @@ def _elements(octets: bytes) -> Iterator[tuple[int, bytes]]:
         octets = octets[2 + octets[1] :]
 
 
-class Probe:
+class ServingNodeProbe:
     """A serving node that asks for one subscriber; an asynchronous context manager.
 
     Args:
@@ -105,20 +105,20 @@ class Probe:
     """
 
     def __init__(self, endpoint: tuple[str, int], timeout: float, imsi: str) -> None:
-        self._link = Link(endpoint, timeout)
+        self._link = IpaConnection(endpoint, timeout)
         self._imsi = imsi
 
     async def __aenter__(self) -> Self:
         await self._link.open()
-        await self._introduce(f"{NAME}{secrets.token_hex(6)}".encode() + b"\0")
+        await self._identify(f"{NODE_NAME_PREFIX}{secrets.token_hex(6)}".encode() + b"\0")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._link.close()
 
-    async def _introduce(self, name: bytes) -> None:
+    async def _identify(self, name: bytes) -> None:
         """Say who we are as soon as the HLR asks; without a unit it hangs up."""
-        for _ in range(STRANGERS):
+        for _ in range(UNRELATED_MESSAGES_LIMIT):
             frame = await self._link.receive()
             if frame.stream == ipa.CCM and frame.payload[:1] == bytes((ID_GET,)):
                 pairs = ((UNIT_TAG, b"0/0/0\0"), (NAME_TAG, name), (SERIAL_TAG, name))
@@ -126,12 +126,12 @@ class Probe:
                 await self._link.send(Frame(ipa.CCM, bytes((ID_RESPONSE,)) + b"".join(text)))
                 await self._link.send(Frame(ipa.CCM, bytes((ID_ACK,))))
                 return
-        raise Broken("what answers there is no HLR")
+        raise ConnectionFailed("what answers there is no HLR")
 
     async def authenticate(self) -> str:
         """Ask for authentication vectors; return "accepted" if there are any, or why not."""
         domain = (DOMAIN_IE, bytes((PACKET,)))
-        answer = await self._ask(SEND_AUTH_INFO, domain, ends=(SEND_AUTH_INFO_RESULT,))
+        answer = await self._request(SEND_AUTH_INFO, domain, final_types=(SEND_AUTH_INFO_RESULT,))
         if answer.type == SEND_AUTH_INFO_RESULT and TUPLE_IE not in dict(answer.elements):
             return "noVectors"
         return answer.outcome
@@ -139,25 +139,27 @@ class Probe:
     async def attach(self, domain: int) -> str:
         """Register the subscriber here; return "accepted" or why not."""
         place = (DOMAIN_IE, bytes((domain,)))
-        answer = await self._ask(UPDATE_LOCATION, place, ends=(UPDATE_LOCATION_RESULT,))
+        answer = await self._request(UPDATE_LOCATION, place, final_types=(UPDATE_LOCATION_RESULT,))
         if answer.type == UPDATE_LOCATION_RESULT:
-            await self._ask(PURGE, place, ends=(PURGE_RESULT,))
+            await self._request(PURGE, place, final_types=(PURGE_RESULT,))
         return answer.outcome
 
-    async def _ask(self, type: int, *elements: tuple[int, bytes], ends: tuple[int, ...]) -> Message:
+    async def _request(
+        self, type: int, *elements: tuple[int, bytes], final_types: tuple[int, ...]
+    ) -> Message:
         """Send a request and return its answer; subscription data on the way is acknowledged."""
-        imsi = (IMSI_IE, digits(self._imsi))
+        imsi = (IMSI_IE, tbcd(self._imsi))
         await self._send(Message(type, (imsi, *elements)))
-        for _ in range(STRANGERS):
+        for _ in range(UNRELATED_MESSAGES_LIMIT):
             frame = await self._link.receive()
             message = decode(frame.payload) if frame.stream == ipa.OSMO else None
             if message is None or imsi not in message.elements:
                 continue
             if message.type == INSERT_DATA:
                 await self._send(Message(INSERT_DATA_RESULT, (imsi,)))
-            elif message.type in {type + 1, *ends}:
+            elif message.type in {type + 1, *final_types}:
                 return message
-        raise Broken("what answers there is no HLR")
+        raise ConnectionFailed("what answers there is no HLR")
 
     async def _send(self, message: Message) -> None:
         await self._link.send(Frame(ipa.OSMO, encode(message)))

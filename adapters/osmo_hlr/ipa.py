@@ -10,16 +10,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-HEAD = struct.Struct(">HB")
+HEADER = struct.Struct(">HB")
 CCM = 0xFE  # who are you, ping and pong
 OSMO = 0xEE  # its first octet tells which protocol
 CTRL = 0x00  # of OSMO
 GSUP = 0x05  # of OSMO
 PING, PONG = b"\x00", b"\x01"
-LARGEST = 0xFFFF
+PAYLOAD_LIMIT = 0xFFFF
 
 
-class Broken(OSError):
+class ConnectionFailed(OSError):
     """The other side has closed the connection, says nothing in time, or something else speaks."""
 
 
@@ -29,7 +29,7 @@ class Frame:
 
     Attributes:
         stream: ``CCM``, ``OSMO`` or another.
-        payload: At most ``LARGEST`` octets.
+        payload: At most ``PAYLOAD_LIMIT`` octets.
     """
 
     stream: int
@@ -42,30 +42,30 @@ def encode(frame: Frame) -> bytes:
     >>> encode(Frame(CCM, PONG)).hex()
     '0001fe01'
     """
-    return HEAD.pack(len(frame.payload), frame.stream) + frame.payload
+    return HEADER.pack(len(frame.payload), frame.stream) + frame.payload
 
 
-class Splitter:
+class FrameDecoder:
     """Cuts what comes in into frames, however it was cut on its way."""
 
     def __init__(self) -> None:
-        self._rest = bytearray()
+        self._buffer = bytearray()
 
     def feed(self, octets: bytes) -> list[Frame]:
         """Take octets and return the frames that are whole now."""
-        self._rest += octets
+        self._buffer += octets
         found = []
-        while len(self._rest) >= HEAD.size:
-            length, stream = HEAD.unpack_from(self._rest)
-            end = HEAD.size + length
-            if len(self._rest) < end:
+        while len(self._buffer) >= HEADER.size:
+            length, stream = HEADER.unpack_from(self._buffer)
+            end = HEADER.size + length
+            if len(self._buffer) < end:
                 break
-            found.append(Frame(stream, bytes(self._rest[HEAD.size : end])))
-            del self._rest[:end]
+            found.append(Frame(stream, bytes(self._buffer[HEADER.size : end])))
+            del self._buffer[:end]
         return found
 
 
-class Link:
+class IpaConnection:
     """A connection that exchanges frames; an asynchronous context manager.
 
     Args:
@@ -76,7 +76,7 @@ class Link:
     def __init__(self, endpoint: tuple[str, int], timeout: float) -> None:
         self._endpoint, self._timeout = endpoint, timeout
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        self._splitter = Splitter()
+        self._decoder = FrameDecoder()
         self._frames: deque[Frame] = deque()
 
     async def __aenter__(self) -> Self:
@@ -102,8 +102,8 @@ class Link:
             async with asyncio.timeout(self._timeout):
                 self._streams = await asyncio.open_connection(*self._endpoint)
         except (OSError, UnicodeError) as error:  # UnicodeError: no host has such a name
-            raise Broken(f"cannot connect: {error or 'no answer in time'}") from error
-        self._splitter = Splitter()
+            raise ConnectionFailed(f"cannot connect: {error or 'no answer in time'}") from error
+        self._decoder = FrameDecoder()
         self._frames.clear()
         return True
 
@@ -123,14 +123,14 @@ class Link:
             Broken: The connection is gone.
         """
         if self._streams is None:
-            raise Broken("not connected")
+            raise ConnectionFailed("not connected")
         try:
             async with asyncio.timeout(self._timeout):
                 self._streams[1].write(encode(frame))
                 await self._streams[1].drain()
         except OSError as error:
             await self.close()
-            raise Broken(f"cannot send: {error}") from error
+            raise ConnectionFailed(f"cannot send: {error}") from error
 
     async def receive(self) -> Frame:
         """Return the next frame; pings are answered here and not returned.
@@ -140,23 +140,23 @@ class Link:
                 taken for the answer to another question.
         """
         if self._streams is None:
-            raise Broken("not connected")
+            raise ConnectionFailed("not connected")
         while True:
             while not self._frames:
-                self._frames.extend(self._splitter.feed(await self._octets(self._streams[0])))
+                self._frames.extend(self._decoder.feed(await self._read_octets(self._streams[0])))
             frame = self._frames.popleft()
             if frame != Frame(CCM, PING):
                 return frame
             await self.send(Frame(CCM, PONG))
 
-    async def _octets(self, reader: asyncio.StreamReader) -> bytes:
+    async def _read_octets(self, reader: asyncio.StreamReader) -> bytes:
         try:
             async with asyncio.timeout(self._timeout):
-                octets = await reader.read(LARGEST)
+                octets = await reader.read(PAYLOAD_LIMIT)
         except OSError as error:
             await self.close()
-            raise Broken(str(error) or "no answer in time") from error
+            raise ConnectionFailed(str(error) or "no answer in time") from error
         if not octets:
             await self.close()
-            raise Broken("the connection was closed")
+            raise ConnectionFailed("the connection was closed")
         return octets

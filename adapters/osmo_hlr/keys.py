@@ -17,21 +17,21 @@ from pathlib import Path
 from adapters.credentials import Secret
 from adapters.errors import Misconfigured
 
-KEY = r"[0-9a-f]{32}"
+HEX_KEY = r"[0-9a-f]{32}"
 #: What may be said.
-GRAMMAR = {
-    "aud2g": re.compile(rf"(?P<algo>comp128v[123]|xor) ki (?P<ki>{KEY})"),
+KEY_PATTERNS = {
+    "aud2g": re.compile(rf"(?P<algo>comp128v[123]|xor) ki (?P<ki>{HEX_KEY})"),
     "aud3g": re.compile(
-        rf"(?P<algo>milenage) k (?P<k>{KEY}) (?:op (?P<op>{KEY})|opc (?P<opc>{KEY}))"
-        rf"|(?P<xor>xor) k (?P<only>{KEY})"
+        rf"(?P<algo>milenage) k (?P<k>{HEX_KEY}) (?:op (?P<op>{HEX_KEY})|opc (?P<opc>{HEX_KEY}))"
+        rf"|(?P<xor>xor) k (?P<only>{HEX_KEY})"
     ),
 }
 #: How the HLR calls them where it shows them.
-SHOWN = ("algo", "ki", "k", "op", "opc")
-ALIASES = {"xor": "algo", "only": "k"}
+REPORTED_NAMES = ("algo", "ki", "k", "op", "opc")
+GROUP_NAMES = {"xor": "algo", "only": "k"}
 
 
-class Keys:
+class SimKeys:
     """The keys of one card; shows nothing of them.
 
     Args:
@@ -41,19 +41,19 @@ class Keys:
         ValueError: It is not of that form; the message does not quote it.
     """
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_matches",)
 
     def __init__(self, text: str) -> None:
-        self._parts: dict[str, re.Match[str]] = {}
+        self._matches: dict[str, re.Match[str]] = {}
         for part in text.lower().split(";"):
             words = " ".join(part.split())
             kind = "aud3g" if re.search(r"\bk\b", words) else "aud2g"
-            found = GRAMMAR[kind].fullmatch(words)
-            if found is None or kind in self._parts:
+            found = KEY_PATTERNS[kind].fullmatch(words)
+            if found is None or kind in self._matches:
                 raise ValueError(
                     "expected 'milenage k <hex> opc <hex>' or 'comp128v1 ki <hex>', with 32 digits"
                 )
-            self._parts[kind] = found
+            self._matches[kind] = found
 
     def __repr__(self) -> str:
         return "Keys(***)"
@@ -62,38 +62,38 @@ class Keys:
         """Return what writes them, and wipes others, on the HLR's command line."""
         begin = f"subscriber imsi {imsi} update"
         return [
-            f"{begin} {kind} {self._parts[kind][0] if kind in self._parts else 'none'}"
-            for kind in GRAMMAR
+            f"{begin} {kind} {self._matches[kind][0] if kind in self._matches else 'none'}"
+            for kind in KEY_PATTERNS
         ]
 
-    def are(self, shown: Mapping[str, str]) -> bool:
+    def are_equal_to(self, attributes: Mapping[str, str]) -> bool:
         """Whether the HLR has these keys and no others, by what it shows."""
         ours = {
-            f"{kind}.{ALIASES.get(name, name)}": value
-            for kind, found in self._parts.items()
+            f"{kind}.{GROUP_NAMES.get(name, name)}": value
+            for kind, found in self._matches.items()
             for name, value in found.groupdict().items()
             if value
         }
-        names = {f"{kind}.{name}" for kind in GRAMMAR for name in SHOWN}
-        return ours == {name: shown[name].lower() for name in names & shown.keys()}
+        names = {f"{kind}.{name}" for kind in KEY_PATTERNS for name in REPORTED_NAMES}
+        return ours == {name: attributes[name].lower() for name in names & attributes.keys()}
 
 
-def keys_of(imsi: str, secret: Secret, element: str) -> Keys | None:
+def find_keys(imsi: str, secret: Secret, element: str) -> SimKeys | None:
     """Return the keys of a card, or None if the credentials do not know it.
 
     Raises:
         Misconfigured: What they say of it is not usable; the message does not quote it.
     """
     try:
-        text = secret.get(imsi) or _in_file(imsi, secret.get("file", ""))
-        return Keys(text) if text else None
+        text = secret.get(imsi) or _find_in_file(imsi, secret.get("file", ""))
+        return SimKeys(text) if text else None
     except OSError as error:
         raise Misconfigured(element, f"the file of SIM cards: {error.strerror}") from None
     except ValueError as error:
         raise Misconfigured(element, f"the keys of IMSI {imsi}: {error}") from None
 
 
-def _in_file(imsi: str, name: str) -> str:
+def _find_in_file(imsi: str, name: str) -> str:
     if not name:
         return ""
     with Path(name).open(encoding="ascii") as lines:

@@ -5,18 +5,18 @@ from collections.abc import Mapping
 from adapters.credentials import Secret
 from adapters.errors import Misconfigured, Rejected
 from adapters.osmo_hlr import subscriber
-from adapters.osmo_hlr.ctrl import Ctrl, Refused
-from adapters.osmo_hlr.gsup import Probe
-from adapters.osmo_hlr.keys import Keys, keys_of
-from adapters.osmo_hlr.vty import Vty
+from adapters.osmo_hlr.ctrl import CtrlClient, CtrlError
+from adapters.osmo_hlr.gsup import ServingNodeProbe
+from adapters.osmo_hlr.keys import SimKeys, find_keys
+from adapters.osmo_hlr.vty import VtyClient
 from adapters.planning import State
 from adapters.values import Step, Target
 
 CTRL_PORT, VTY_PORT, GSUP_PORT = 4259, 4258, 4222
 OPTIONS = frozenset({"vty", "gsup", "timeout"})
-UNKNOWN = "No such subscriber."
-EXISTS = "Subscriber already exists."
-GONE = "Subscriber doesn't exist."
+UNKNOWN_REPLY = "No such subscriber."
+EXISTS_REPLY = "Subscriber already exists."
+DELETED_REPLY = "Subscriber doesn't exist."
 VARIABLES = {
     "circuitSwitched": "cs-enabled",
     "packetSwitched": "ps-enabled",
@@ -24,13 +24,13 @@ VARIABLES = {
 }
 
 
-class Register:
+class SubscriberRegister:
     """The subscribers of one HLR.
 
     Attributes:
         endpoint: Host and port of the control interface.
         vty: The command line.
-        can_be_asked: Whether we may ask as a serving node does.
+        has_gsup: Whether we may ask as a serving node does.
 
     Raises:
         ValueError: An option or the address is not usable.
@@ -41,16 +41,18 @@ class Register:
         if unknown := sorted(set(target.options) - OPTIONS):
             raise Misconfigured(target.name, f"no such option: {', '.join(unknown)}")
         self._name, self._secret = target.name, secret
-        self._keys: dict[str, Keys | None] = {}
+        self._keys: dict[str, SimKeys | None] = {}
         self._timeout = float(target.options.get("timeout", 2))
         self.endpoint = target.endpoint(CTRL_PORT)
-        self.can_be_asked = target.options.get("gsup") != "none"
-        self._gsup = self._beside(target, "gsup", GSUP_PORT) if self.can_be_asked else ("", 0)
-        self._ctrl = Ctrl(self.endpoint, self._timeout)
-        vty = self._beside(target, "vty", VTY_PORT)
-        self.vty = Vty(vty, self._timeout, secret.get("vty", ""))
+        self.has_gsup = target.options.get("gsup") != "none"
+        self._gsup_endpoint = (
+            self._endpoint_option(target, "gsup", GSUP_PORT) if self.has_gsup else ("", 0)
+        )
+        self._ctrl = CtrlClient(self.endpoint, self._timeout)
+        vty = self._endpoint_option(target, "vty", VTY_PORT)
+        self.vty = VtyClient(vty, self._timeout, secret.get("vty", ""))
 
-    def _beside(self, target: Target, option: str, default: int) -> tuple[str, int]:
+    def _endpoint_option(self, target: Target, option: str, default: int) -> tuple[str, int]:
         text = target.options.get(option, str(default))
         if text.isdecimal():
             return self.endpoint[0], int(text)
@@ -61,43 +63,43 @@ class Register:
         await self._ctrl.close()
         await self.vty.close()
 
-    def keys(self, imsi: str) -> Keys | None:
+    def keys(self, imsi: str) -> SimKeys | None:
         """Return the keys that the credentials have for a subscriber, if any."""
         if imsi not in self._keys:
-            self._keys[imsi] = keys_of(imsi, self._secret, self._name)
+            self._keys[imsi] = find_keys(imsi, self._secret, self._name)
         return self._keys[imsi]
 
-    def probe(self, imsi: str) -> Probe:
+    def serving_node_probe(self, imsi: str) -> ServingNodeProbe:
         """Return a serving node that asks for a subscriber."""
-        return Probe(self._gsup, self._timeout, imsi)
+        return ServingNodeProbe(self._gsup_endpoint, self._timeout, imsi)
 
-    async def seen(self, imsi: str) -> Mapping[str, str] | None:
+    async def read_attributes(self, imsi: str) -> Mapping[str, str] | None:
         """Return what the HLR shows of a subscriber, its keys included; None: it has none such."""
-        if not subscriber.IMSI.fullmatch(imsi):
+        if not subscriber.IMSI_PATTERN.fullmatch(imsi):
             return None
         try:
             said = await self._ctrl.get(f"subscriber.by-imsi-{imsi}.info-all")
-        except Refused as error:
-            if str(error) == UNKNOWN:
+        except CtrlError as error:
+            if str(error) == UNKNOWN_REPLY:
                 return None
             raise Rejected(self._name, f"subscriber {imsi}: {error}", path=imsi) from error
-        return subscriber.shown(said)
+        return subscriber.parse_attributes(said)
 
-    async def state(self, imsi: str) -> State:
+    async def read_state(self, imsi: str) -> State:
         """Return the attributes of a subscriber."""
-        return subscriber.state(await self.seen(imsi), self.keys(imsi))
+        return subscriber.state(await self.read_attributes(imsi), self.keys(imsi))
 
-    async def owner(self, msisdn: str) -> str:
+    async def find_imsi(self, msisdn: str) -> str:
         """Return the IMSI of the subscriber that has a number; empty: none has."""
         if not msisdn:
             return ""
         try:
             said = await self._ctrl.get(f"subscriber.by-msisdn-{msisdn}.info")
-        except Refused:
+        except CtrlError:
             return ""
-        return subscriber.shown(said).get("imsi", "")
+        return subscriber.parse_attributes(said).get("imsi", "")
 
-    async def take(self, step: Step, current: State) -> State:
+    async def apply_step(self, step: Step, current: State) -> State:
         """Do a step unless it is done, and return how the subscriber is then.
 
         Raises:
@@ -109,14 +111,14 @@ class Register:
         if step.attribute == "keys":
             await self._write_keys(step)
         else:
-            await self._set(step)
+            await self._set_variable(step)
         if step.attribute == "subscriber":
-            return await self.state(step.port)
+            return await self.read_state(step.port)
         return {**current, step.attribute: step.after}
 
-    async def _set(self, step: Step) -> None:
+    async def _set_variable(self, step: Step) -> None:
         if step.attribute == "subscriber":
-            deed, fine = ("create", EXISTS) if step.after else ("delete", GONE)
+            deed, fine = ("create", EXISTS_REPLY) if step.after else ("delete", DELETED_REPLY)
             variable, value = f"subscriber.{deed}", step.port
         else:
             fine = ""
@@ -124,7 +126,7 @@ class Register:
             value = str(int(step.after)) if isinstance(step.after, bool) else str(step.after)
         try:
             await self._ctrl.set(variable, value or "none")
-        except Refused as error:
+        except CtrlError as error:
             if str(error) == fine:
                 return
             path = f"{step.port} {step.attribute}"
@@ -134,12 +136,12 @@ class Register:
     async def _write_keys(self, step: Step) -> None:
         """Write the credentials' keys, or wipe those that are there; nothing quotes them."""
         keys = self.keys(step.port)
-        if step.after == subscriber.ASKED and keys is not None:
+        if step.after == subscriber.CREDENTIAL_KEYS and keys is not None:
             commands = keys.commands(step.port)
         else:
             begin = f"subscriber imsi {step.port} update"
             commands = [f"{begin} aud2g none", f"{begin} aud3g none"]
         for command in commands:
-            if "%" in await self.vty.command(command):
+            if "%" in await self.vty.run(command):
                 path = f"{step.port} keys"
                 raise Rejected(self._name, f"{path}: refused", path=path, reason="refused")

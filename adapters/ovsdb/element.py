@@ -22,13 +22,13 @@ from adapters.errors import (
     Unreachable,
     Unsupported,
 )
+from adapters.locks import endpoint_lock
 from adapters.observations import RawFault, Sample, UsageRecord
-from adapters.ovsdb import changes, views
+from adapters.ovsdb import operations, projections
 from adapters.ovsdb.profile import Profile
-from adapters.ovsdb.rows import Row, Switch, first, service
+from adapters.ovsdb.rows import Row, SwitchSnapshot, optional_value, port_service_id
 from adapters.ovsdb.session import Session
 from adapters.planning import State
-from adapters.turns import turn
 from adapters.values import (
     Facts,
     Intent,
@@ -67,14 +67,14 @@ class OvsdbSwitch:
             raise Misconfigured(target.name, f"no such option: {', '.join(unknown)}")
         try:
             self._session = Session(target, secret)
-            self._poll = float(options.get("poll", 5))
+            self._reconnect_interval = float(options.get("poll", 5))
         except (ValueError, OSError) as error:
             raise Misconfigured(target.name, f"options or address: {error}") from error
         for name, allowed in (("idle", {"closed", "open"}), ("upstream", {"policing"})):
             if name in options and options[name] not in allowed:
                 raise Misconfigured(target.name, f"{name} is one of: {', '.join(sorted(allowed))}")
-        self._profile = Profile(parks=options.get("idle", "closed") == "closed")
-        self._polices = "upstream" in options
+        self._profile = Profile(parks_unused_ports=options.get("idle", "closed") == "closed")
+        self._has_policing = "upstream" in options
         self._uplinks = frozenset(options.get("uplinks", "").split(","))
 
     async def __aenter__(self) -> Self:
@@ -83,39 +83,39 @@ class OvsdbSwitch:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    def _turn(self) -> asyncio.Lock:
-        return turn(self._session.endpoint)
+    def _lock(self) -> asyncio.Lock:
+        return endpoint_lock(self._session.endpoint)
 
-    async def _read(self) -> Switch:
-        async with self._turn():
+    async def _read(self) -> SwitchSnapshot:
+        async with self._lock():
             return await self._session.read()
 
-    def _row(self, switch: Switch, port: str) -> Row:
+    def _port_row(self, switch: SwitchSnapshot, port: str) -> Row:
         if port not in switch.ports:
             message = f"there is no port {port!r}"
             raise Rejected(self.target.name, message, path=port, reason="noSuchPort")
         return switch.ports[port]
 
-    def _state(self, switch: Switch, row: Row) -> State:
-        return {"tag": service(row)} if row["name"] in self._uplinks else switch.state(row)
+    def _port_state(self, switch: SwitchSnapshot, row: Row) -> State:
+        return {"tag": port_service_id(row)} if row["name"] in self._uplinks else switch.state(row)
 
     async def probe(self) -> Facts:
         """Return what the switch is; its database does not say since when it runs."""
-        return views.facts(await self._read())
+        return projections.facts(await self._read())
 
     async def inventory(self) -> Inventory:
         """Return facts, ports, and the bridges of the switch as its modules."""
         switch = await self._read()
         ports = tuple(
-            switch.port(row, access=name not in self._uplinks and switch.carries_services(row))
+            switch.port(row, access=name not in self._uplinks and switch.can_carry_services(row))
             for name, row in switch.ports.items()
         )
-        parts = views.components(switch)
-        return Inventory(views.facts(switch), ports, datetime.now(UTC), components=parts)
+        parts = projections.components(switch)
+        return Inventory(projections.facts(switch), ports, datetime.now(UTC), components=parts)
 
     async def services(self) -> list[Observed]:
         """Return every port with the id of a service in its external_ids, ordered by name."""
-        return views.services(await self._read())
+        return projections.services(await self._read())
 
     async def read(self, service_id: str) -> Observed | None:
         """Return the service whose id is in the external_ids of a port."""
@@ -132,24 +132,24 @@ class OvsdbSwitch:
             Unsupported: A rate from the customer is asked of a switch that does not police.
         """
         for name in intent.settings:
-            if name not in views.SETTINGS:
-                message = f"a port has no {name}; it has {', '.join(views.SETTINGS)}"
+            if name not in projections.SETTINGS:
+                message = f"a port has no {name}; it has {', '.join(projections.SETTINGS)}"
                 path = f"{intent.port} {name}"
                 raise Rejected(self.target.name, message, path=path, reason="noSuchAttribute")
         switch = await self._read()
-        current = self._state(switch, self._row(switch, intent.port))
+        current = self._port_state(switch, self._port_row(switch, intent.port))
         asked = intent
         if intent.present and "parked" in current:
             asked = replace(intent, settings={**intent.settings, "parked": False})
         found = planning.plan(self.target.name, asked, self._profile, current, switch.tags)
-        self._check(intent, current)
+        self._check_settings(intent, current)
         return replace(found, intent=intent)
 
-    def _check(self, intent: Intent, current: State) -> None:
+    def _check_settings(self, intent: Intent, current: State) -> None:
         settings = {**current, **intent.settings}
         if not intent.present:
             return
-        if settings["upstream"] and not self._polices:
+        if settings["upstream"] and not self._has_policing:
             raise Unsupported(
                 self.target.name,
                 f"{intent.port} upstream: the switch may ignore it without a word; where it is"
@@ -166,32 +166,32 @@ class OvsdbSwitch:
         if confirm_within is not None:
             raise Unsupported(self.target.name, "OVSDB has no confirmed commit")
         target = {step.attribute: step.after for step in plan.steps}
-        async with self._turn():
+        async with self._lock():
             switch = await self._session.read()
-            row = self._row(switch, plan.intent.port)
-            planning.check_precondition(plan, self._state(switch, row))
+            row = self._port_row(switch, plan.intent.port)
+            planning.check_precondition(plan, self._port_state(switch, row))
             await self._change(switch, row, target)
         return Transaction(plan.element, plan.intent, plan.steps)
 
-    async def _change(self, switch: Switch, row: Row, target: State) -> None:
-        current = self._state(switch, row)
+    async def _change(self, switch: SwitchSnapshot, row: Row, target: State) -> None:
+        current = self._port_state(switch, row)
         if all(current[name] == value for name, value in target.items()):
-            if target and not await self._session.in_force():
+            if target and not await self._session.wait_until_applied():
                 raise Unreachable(self.target.name, "the switch is at a standstill")
             return
-        await self._session.change(changes.of(switch, row, {**current, **target}))
+        await self._session.commit(operations.port_operations(switch, row, {**current, **target}))
 
     async def verify(self, intent: Intent) -> Verdict:
         """Return whether the port is as asked and the switch has taken that over."""
-        async with self._turn():
+        async with self._lock():
             switch = await self._session.read()
-            in_force = await self._session.in_force()
+            in_force = await self._session.wait_until_applied()
         row = switch.ports.get(intent.port)
         current: dict[str, Setting] = {}
         if row is not None:
-            failed = first(switch.interface(row).get("error"))
-            current = {**self._state(switch, row), "inForce": in_force and not failed}
-        expected = planning.wanted(intent, self._profile, current) | {"inForce": True}
+            failed = optional_value(switch.interface(row).get("error"))
+            current = {**self._port_state(switch, row), "inForce": in_force and not failed}
+        expected = planning.desired_state(intent, self._profile, current) | {"inForce": True}
         observed = {name: current[name] for name in expected if name in current}
         return Verdict(self.target.name, expected, observed, datetime.now(UTC))
 
@@ -208,13 +208,13 @@ class OvsdbSwitch:
             return
         target = {step.attribute: step.after for step in transaction.inverse}
         port = transaction.intent.port
-        async with self._turn():
+        async with self._lock():
             switch = await self._session.read()
-            row = self._row(switch, port)
-            planning.check_untouched(transaction, self._state(switch, row))
+            row = self._port_row(switch, port)
+            planning.check_unchanged(transaction, self._port_state(switch, row))
             await self._change(switch, row, target)
             switch = await self._session.read()
-            observed = self._state(switch, self._row(switch, port))
+            observed = self._port_state(switch, self._port_row(switch, port))
         verdict = Verdict(self.target.name, target, observed, datetime.now(UTC))
         if not verdict.good:
             raise NotVerified(verdict)
@@ -228,7 +228,7 @@ class OvsdbSwitch:
 
     async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
         """Return what the switch has counted; it looks itself every five seconds."""
-        return list(views.counters(await self._read(), ports, datetime.now(UTC)))
+        return list(projections.counters(await self._read(), ports, datetime.now(UTC)))
 
     async def usage(self, service_id: str, since: datetime) -> list[UsageRecord]:
         """Refuse: a switch keeps no records; usage comes from its counters."""
@@ -241,28 +241,30 @@ class OvsdbSwitch:
             Unreachable: The switch has not told its database yet how its ports are.
         """
         switch = await self._read()
-        if not switch.tells:
+        if not switch.has_link_states:
             raise Unreachable(self.target.name, "the switch does not say how its ports are")
-        return views.conditions(self.target.name, switch)
+        return projections.conditions(self.target.name, switch)
 
     async def faults(self) -> AsyncIterator[RawFault]:
         """Yield conditions as the database reports them; a lost connection is made again."""
         before: dict[str, RawFault] = {}
         while True:
             try:
-                async with self._session.watch() as watch, aclosing(watch.states()) as states:
+                async with self._session.monitor() as watch, aclosing(watch.snapshots()) as states:
                     async for switch in states:
-                        if switch.tells:
-                            now = views.conditions(self.target.name, switch)
+                        if switch.has_link_states:
+                            now = projections.conditions(self.target.name, switch)
                             later = {one.port: one for one in now}
-                            for fault in _news(before, later):
+                            for fault in _condition_changes(before, later):
                                 yield fault
                             before = later
             except ElementError:  # polling tells that it is gone; conditions last meanwhile
-                await asyncio.sleep(self._poll)
+                await asyncio.sleep(self._reconnect_interval)
 
 
-def _news(before: Mapping[str, RawFault], now: Mapping[str, RawFault]) -> list[RawFault]:
+def _condition_changes(
+    before: Mapping[str, RawFault], now: Mapping[str, RawFault]
+) -> list[RawFault]:
     """Return the conditions that have come, and those that have gone."""
     come = [now[port] for port in sorted(now.keys() - before.keys())]
     gone = [before[port] for port in sorted(before.keys() - now.keys())]

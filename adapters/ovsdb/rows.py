@@ -12,12 +12,12 @@ from adapters.values import Port
 
 Row = Mapping[str, Any]
 #: Key in a port's external_ids: the id of its service.
-SERVICE = "service"
+SERVICE_KEY = "service"
 #: Key in the external_ids of a QoS and of a Queue that we have made: their port.
-MADE_FOR = "tmf-port"
+PORT_KEY = "tmf-port"
 #: A VLAN that no frame can have (IEEE 802.1Q, table 9-2): a trunk of it alone carries nothing.
-NOWHERE = 4095
-SHAPER = "linux-htb"
+RESERVED_VLAN = 4095
+SHAPER_TYPE = "linux-htb"
 KBIT = 1000
 
 #: What is read, and for ports also what a change rests on.
@@ -36,28 +36,30 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def members(value: Any) -> list[Any]:  # noqa: ANN401
+def set_members(value: Any) -> list[Any]:  # noqa: ANN401
     """Return what is in a set, a single value being a set of one.
 
-    >>> members(["set", [1, 2]]), members(7), members(["uuid", "x"])
+    >>> set_members(["set", [1, 2]]), set_members(7), set_members(["uuid", "x"])
     ([1, 2], [7], ['x'])
     """
     if isinstance(value, list) and len(value) == 2:  # noqa: PLR2004 - a tag and what it tags
         kind, content = value
-        return [one for each in content for one in members(each)] if kind == "set" else [content]
+        return (
+            [one for each in content for one in set_members(each)] if kind == "set" else [content]
+        )
     return [] if value is None else [value]
 
 
-def first(value: Any) -> Any:  # noqa: ANN401
+def optional_value(value: Any) -> Any:  # noqa: ANN401
     """Return the value of an optional column, or None."""
-    found = members(value)
+    found = set_members(value)
     return found[0] if found else None
 
 
-def pairs(value: Any) -> dict[Any, Any]:  # noqa: ANN401
+def map_items(value: Any) -> dict[Any, Any]:  # noqa: ANN401
     """Return a map.
 
-    >>> pairs(["map", [["service", "one"]]])
+    >>> map_items(["map", [["service", "one"]]])
     {'service': 'one'}
     """
     if isinstance(value, list) and len(value) == 2 and value[0] == "map":  # noqa: PLR2004
@@ -65,13 +67,13 @@ def pairs(value: Any) -> dict[Any, Any]:  # noqa: ANN401
     return {}
 
 
-def uuid(row: Row) -> str:
+def row_uuid(row: Row) -> str:
     """Return the identity of a row."""
-    return str(first(row.get("_uuid")))
+    return str(optional_value(row.get("_uuid")))
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
+class SwitchSnapshot:
     """Everything that was read of a switch at one moment.
 
     Attributes:
@@ -89,60 +91,62 @@ class Switch:
     shapers: Mapping[str, Row]
 
     @classmethod
-    def of(cls, tables: Sequence[Sequence[Row]]) -> "Switch":
+    def from_tables(cls, tables: Sequence[Sequence[Row]]) -> "SwitchSnapshot":
         """Return the switch of which the tables of ``COLUMNS`` were read, in that order."""
         system, bridges, ports, interfaces, shapers = tables
         return cls(
             system[0] if system else {},
             tuple(sorted(bridges, key=lambda row: str(row["name"]))),
             {str(row["name"]): row for row in sorted(ports, key=lambda row: str(row["name"]))},
-            {uuid(row): row for row in interfaces},
-            {uuid(row): row for row in shapers},
+            {row_uuid(row): row for row in interfaces},
+            {row_uuid(row): row for row in shapers},
         )
 
     @property
     def tags(self) -> dict[str, str]:
         """The id of the service of each port; empty: none."""
-        return {name: service(row) for name, row in self.ports.items()}
+        return {name: port_service_id(row) for name, row in self.ports.items()}
 
     @property
-    def tells(self) -> bool:
+    def has_link_states(self) -> bool:
         """Whether the switch says how its ports are.
 
         That is in the memory of the database server only: after its restart nothing is known
         until the switch has found it again.
         """
-        states = [first(one.get("link_state")) for one in self.interfaces.values()]
+        states = [optional_value(one.get("link_state")) for one in self.interfaces.values()]
         return not states or any(states)
 
     def interface(self, port: Row) -> Row:
         """Return the first interface of a port."""
-        return self.interfaces.get(str(first(port.get("interfaces"))), {})
+        return self.interfaces.get(str(optional_value(port.get("interfaces"))), {})
 
     def shaper(self, port: Row) -> Row | None:
         """Return the QoS of a port, if it has one."""
-        return self.shapers.get(str(first(port.get("qos"))))
+        return self.shapers.get(str(optional_value(port.get("qos"))))
 
-    def carries_services(self, port: Row) -> bool:
+    def can_carry_services(self, port: Row) -> bool:
         """Whether a service can be put on a port: no bond, no trunk, not the switch itself."""
-        if len(members(port.get("interfaces"))) != 1:
+        if len(set_members(port.get("interfaces"))) != 1:
             return False
-        trunk = first(port.get("vlan_mode")) not in {None, "access"} or members(port.get("trunks"))
-        return self.interface(port).get("type") != "internal" and (not trunk or locked(port))
+        trunk = optional_value(port.get("vlan_mode")) not in {None, "access"} or set_members(
+            port.get("trunks")
+        )
+        return self.interface(port).get("type") != "internal" and (not trunk or is_blocked(port))
 
     def state(self, port: Row) -> State:
         """Return the attributes of a port; one that carries no services has but its tag."""
-        tag = service(port)
-        if not self.carries_services(port):
+        tag = port_service_id(port)
+        if not self.can_carry_services(port):
             return {"tag": tag}
-        rate = pairs((self.shaper(port) or {}).get("other_config")).get("max-rate", "")
+        rate = map_items((self.shaper(port) or {}).get("other_config")).get("max-rate", "")
         return {
             "tag": tag,
-            "vlan": first(port.get("tag")) or 0,
+            "vlan": optional_value(port.get("tag")) or 0,
             "downstream": int(rate) if str(rate).isdecimal() else 0,
             "upstream": int(self.interface(port).get("ingress_policing_rate", 0)) * KBIT,
-            "enabled": not (tag and locked(port)),
-            "parked": not tag and locked(port),
+            "enabled": not (tag and is_blocked(port)),
+            "parked": not tag and is_blocked(port),
         }
 
     def port(self, row: Row, *, access: bool) -> Port:
@@ -150,26 +154,31 @@ class Switch:
         interface = self.interface(row)
         return Port(
             name=str(row["name"]),
-            index=str(first(interface.get("ofport")) or ""),
-            tag=service(row),
+            index=str(optional_value(interface.get("ofport")) or ""),
+            tag=port_service_id(row),
             enabled=bool(self.state(row).get("enabled", True)),
-            up=works(interface),
-            speed=int(first(interface.get("link_speed")) or 0),
-            mac=str(first(interface.get("mac_in_use")) or ""),
+            up=has_link(interface),
+            speed=int(optional_value(interface.get("link_speed")) or 0),
+            mac=str(optional_value(interface.get("mac_in_use")) or ""),
             access=access,
         )
 
 
-def service(port: Row) -> str:
+def port_service_id(port: Row) -> str:
     """Return the id of the service on a port; empty: none."""
-    return str(pairs(port.get("external_ids")).get(SERVICE, ""))
+    return str(map_items(port.get("external_ids")).get(SERVICE_KEY, ""))
 
 
-def locked(port: Row) -> bool:
+def is_blocked(port: Row) -> bool:
     """Whether a port carries nothing because we have made it so."""
-    return first(port.get("vlan_mode")) == "trunk" and members(port.get("trunks")) == [NOWHERE]
+    return optional_value(port.get("vlan_mode")) == "trunk" and set_members(port.get("trunks")) == [
+        RESERVED_VLAN
+    ]
 
 
-def works(interface: Row) -> bool:
+def has_link(interface: Row) -> bool:
     """Whether an interface has a link."""
-    return [first(interface.get(one)) for one in ("admin_state", "link_state")] == ["up", "up"]
+    return [optional_value(interface.get(one)) for one in ("admin_state", "link_state")] == [
+        "up",
+        "up",
+    ]

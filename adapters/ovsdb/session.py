@@ -8,17 +8,17 @@ from typing import Any
 
 from adapters.credentials import Secret
 from adapters.errors import Conflict, Misconfigured, Rejected, Unreachable
-from adapters.ovsdb import views
-from adapters.ovsdb.changes import Operation
-from adapters.ovsdb.jsonrpc import Broken, Connection, Failed
-from adapters.ovsdb.rows import COLUMNS, Switch
+from adapters.ovsdb import projections
+from adapters.ovsdb.jsonrpc import Connection, ConnectionFailed, OperationFailed
+from adapters.ovsdb.operations import Operation
+from adapters.ovsdb.rows import COLUMNS, SwitchSnapshot
 from adapters.values import Target
 
 OVSDB_PORT = 6640  # IANA, "ovsdb"
 #: Another has changed what a transaction rests on, or holds it (RFC 7047, section 5.1).
-LOST = frozenset({"timed out", "aborted", "not owner"})
+CONFLICT_REASONS = frozenset({"timed out", "aborted", "not owner"})
 #: Pause between two looks whether the switch has taken over a change, in seconds.
-PAUSE = 0.005
+POLL_INTERVAL = 0.005
 
 
 class Session:
@@ -36,39 +36,39 @@ class Session:
         self._name = target.name
         self._timeout = float(target.options.get("timeout", 3))
         self.endpoint = target.endpoint(OVSDB_PORT)
-        self._tls = _tls(target, secret)
-        self._connection = self._new()
+        self._tls_context = _create_tls_context(target, secret)
+        self._connection = self._new_connection()
 
-    def _new(self) -> Connection:
-        return Connection(self.endpoint, self._timeout, self._tls)
+    def _new_connection(self) -> Connection:
+        return Connection(self.endpoint, self._timeout, self._tls_context)
 
     async def close(self) -> None:
         """Close the connection."""
         await self._connection.close()
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
-        except Broken as error:
+        except ConnectionFailed as error:
             raise Unreachable(self._name, str(error)) from error
-        except Failed as error:
-            if error.reason in LOST:
+        except OperationFailed as error:
+            if error.reason in CONFLICT_REASONS:
                 message = f"somebody else was faster: {error}"
                 raise Conflict(self._name, message) from error
             raise Rejected(self._name, str(error), reason=error.reason) from error
 
-    async def read(self) -> Switch:
+    async def read(self) -> SwitchSnapshot:
         """Return everything that is read of a switch, as it was at one moment."""
-        with self._errors():
+        with self._translate_errors():
             await self._connection.open()
             try:
-                return await _read(self._connection)
-            except Broken:
+                return await _read_switch(self._connection)
+            except ConnectionFailed:
                 await self._connection.open()  # the server may have been restarted in between
-                return await _read(self._connection)
+                return await _read_switch(self._connection)
 
-    async def change(self, operations: Sequence[Operation]) -> None:
+    async def commit(self, operations: Sequence[Operation]) -> None:
         """Do all operations or none, and wait until the switch has taken them over.
 
         Raises:
@@ -76,47 +76,47 @@ class Session:
             Rejected: The database refuses one.
             Unreachable: No answer, or the switch itself is at a standstill.
         """
-        with self._errors():
+        with self._translate_errors():
             await self._connection.open()
             await self._connection.transact(*operations)
-        if not await self.in_force():
+        if not await self.wait_until_applied():
             message = f"the switch does not take its configuration over within {self._timeout} s"
             raise Unreachable(self._name, message)
 
-    async def in_force(self) -> bool:
+    async def wait_until_applied(self) -> bool:
         """Return whether the switch takes over what the database says, in the time it has."""
         end = asyncio.get_running_loop().time() + self._timeout
         columns = ["cur_cfg", "next_cfg"]
         look = {"op": "select", "table": "Open_vSwitch", "where": [], "columns": columns}
         while True:
-            with self._errors():
+            with self._translate_errors():
                 await self._connection.open()
                 (found,) = await self._connection.transact(look)
-                if _taken_over(found):
+                if _is_applied(found):
                     return True
             if asyncio.get_running_loop().time() > end:
                 return False
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(POLL_INTERVAL)
 
     @asynccontextmanager
-    async def watch(self) -> AsyncIterator["Watch"]:
+    async def monitor(self) -> AsyncIterator["SwitchMonitor"]:
         """Watch the switch's ports on a connection of its own.
 
         Raises:
             Unreachable: The connection is gone.
         """
-        with self._errors():
-            async with self._new() as connection:
-                yield Watch(connection)
+        with self._translate_errors():
+            async with self._new_connection() as connection:
+                yield SwitchMonitor(connection)
 
 
-class Watch:
+class SwitchMonitor:
     """Sees a switch again whenever something about its ports has changed."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def states(self) -> AsyncGenerator[Switch, None]:
+    async def snapshots(self) -> AsyncGenerator[SwitchSnapshot, None]:
         """Yield the switch as it is, and again after each change."""
         await self._connection.monitor(
             {
@@ -125,40 +125,40 @@ class Watch:
             }
         )
         while True:
-            yield await _read(self._connection)
-            await self._connection.changed()
+            yield await _read_switch(self._connection)
+            await self._connection.wait_for_change()
 
 
-def _taken_over(found: Mapping[str, Any]) -> bool:
+def _is_applied(result: Mapping[str, Any]) -> bool:
     try:
-        return all(int(row["cur_cfg"]) >= int(row["next_cfg"]) for row in found["rows"])
+        return all(int(row["cur_cfg"]) >= int(row["next_cfg"]) for row in result["rows"])
     except (KeyError, ValueError, TypeError) as error:
-        raise Broken("what answers there is no switch's database") from error
+        raise ConnectionFailed("what answers there is no switch's database") from error
 
 
-async def _read(connection: Connection) -> Switch:
+async def _read_switch(connection: Connection) -> SwitchSnapshot:
     questions: list[dict[str, Any]] = [
         {"op": "select", "table": table, "where": [], "columns": ["_uuid", *columns]}
         for table, columns in COLUMNS.items()
     ]
-    return parse(await connection.transact(*questions))
+    return parse_switch(await connection.transact(*questions))
 
 
-def parse(answers: Sequence[Mapping[str, Any]]) -> Switch:
+def parse_switch(answers: Sequence[Mapping[str, Any]]) -> SwitchSnapshot:
     """Return the switch of which the tables of ``COLUMNS`` were read.
 
     Raises:
         Broken: They are not a switch's.
     """
     try:
-        switch = Switch.of([one["rows"] for one in answers])
-        views.check(switch)
+        switch = SwitchSnapshot.from_tables([one["rows"] for one in answers])
+        projections.check_types(switch)
     except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise Broken("what answers there is no switch's database") from error
+        raise ConnectionFailed("what answers there is no switch's database") from error
     return switch
 
 
-def _tls(target: Target, secret: Secret) -> ssl.SSLContext | None:
+def _create_tls_context(target: Target, secret: Secret) -> ssl.SSLContext | None:
     """Return how to speak TLS: by the authority of the credentials, as Open vSwitch does."""
     wish = target.options.get("tls", "no")
     if wish not in {"yes", "no"}:

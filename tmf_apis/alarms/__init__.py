@@ -3,35 +3,35 @@
 from functools import partial
 
 from tmf_apis.alarms import actions, links, model, rules
-from tmf_apis.alarms.finding import AlarmKey, find_open
-from tmf_apis.rest.law import Law, Room, touches
-from tmf_apis.rest.owners import party_ids
+from tmf_apis.alarms.queries import AlarmKey, find_open
+from tmf_apis.rest.pipeline.owners import party_ids
+from tmf_apis.rest.pipeline.policy import ApiModule, ResourcePolicy, has_changed
 from tmf_apis.settings import Settings
 
-__all__ = ["AlarmKey", "find_open", "room"]
+__all__ = ["AlarmKey", "api_module", "find_open"]
 
 
-def room(settings: Settings) -> Room:  # noqa: ARG001
+def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
     """Return the room: alarms, and the six tasks that act on many of them at once."""
-    alarm = Law(
-        lifecycle=rules.ALARM,
+    alarm = ResourcePolicy(
+        lifecycle=rules.ALARM_LIFECYCLE,
         on_create=rules.on_create,
         on_change=rules.on_change,
-        check=links.check,
-        after=links.mirror,
-        concerns=touches("parentAlarm", "correlatedAlarm"),
+        check=links.check_parents,
+        after_commit=links.update_inverse_references,
+        after_commit_if=has_changed("parentAlarm", "correlatedAlarm"),
         parties=party_ids,
-        state_event=frozenset({"state", "ackState"}),
+        state_attributes=frozenset({"state", "ackState"}),
     )
     tasks = {
-        deed.kind: Law(
-            lifecycle=rules.TASK,
-            server_owned=frozenset({deed.result, "failure"}),
+        deed.kind: ResourcePolicy(
+            lifecycle=rules.TASK_LIFECYCLE,
+            server_owned=frozenset({deed.result_attribute, "failure"}),
             on_create=rules.on_create_task,
-            act=partial(actions.act, deed),
-            begin=partial(actions.begin, deed),
+            handle=partial(actions.start_task, deed),
+            run_in_background=partial(actions.complete_task, deed),
             parties=party_ids,
         )
-        for deed in actions.DEEDS
+        for deed in actions.ALARM_TASKS
     }
-    return Room(number="TMF642", laws={"Alarm": alarm, **tasks}, models=model.MODELS)
+    return ApiModule(number="TMF642", policies={"Alarm": alarm, **tasks}, models=model.MODELS)

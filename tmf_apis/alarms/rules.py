@@ -4,24 +4,24 @@ Source: TMF642 v4.0.0 and v5.0.0, Alarm; ITU-T X.733; 3GPP TS 32.111-2 (acknowle
 """
 
 from tmf_apis.errors import InvalidBody
-from tmf_apis.rest.law import Circumstances, Lifecycle, Resource
-from tmf_apis.rest.periods import moment
+from tmf_apis.rest.pipeline.periods import canonical_timestamp
+from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 
-ALARM = Lifecycle(
+ALARM_LIFECYCLE = Lifecycle(
     attribute="state",
-    steps={
+    transitions={
         "raised": frozenset({"updated", "cleared"}),
         "updated": frozenset({"raised", "cleared"}),
         "cleared": frozenset({"raised"}),
     },
-    initial=("raised", "updated", "cleared"),
+    initial_states=("raised", "updated", "cleared"),
     source="TMF642 v5.0.0, Alarm.state (free text in v4)",
-    open=True,
+    allows_unknown_states=True,
 )
 
-TASK = Lifecycle(
+TASK_LIFECYCLE = Lifecycle(
     attribute="state",
-    steps={
+    transitions={
         "acknowledged": frozenset(),
         "inProgress": frozenset(),
         "done": frozenset(),
@@ -29,14 +29,14 @@ TASK = Lifecycle(
         "cancel": frozenset(),
         "canceled": frozenset(),
     },
-    initial=("acknowledged",),
-    system={
+    initial_states=("acknowledged",),
+    system_transitions={
         "acknowledged": frozenset({"inProgress", "done", "terminatedWithError", "cancel"}),
         "inProgress": frozenset({"done", "terminatedWithError", "cancel"}),
         "cancel": frozenset({"canceled"}),
     },
     source="TMF642 v5.0.0, AckAlarm.state",
-    assigned=True,
+    server_sets_initial=True,
 )
 
 #: Source: ITU-T X.733 clause 8.1.1 and X.736, as TMF642 v5 spells them.
@@ -60,131 +60,136 @@ SEVERITIES = ("critical", "major", "minor", "warning", "indeterminate", "cleared
 ACKNOWLEDGEMENTS = ("unacknowledged", "acknowledged")
 
 #: What a raise that says no severity gets. Source: ITU-T X.733 clause 8.1.2.3.
-UNKNOWN_SEVERITY = "indeterminate"
-_OF_A_CLEAR = ("alarmClearedTime", "clearUserId", "clearSystemId")
+DEFAULT_SEVERITY = "indeterminate"
+_CLEAR_ATTRIBUTES = ("alarmClearedTime", "clearUserId", "clearSystemId")
 
 
-def on_create(alarm: Resource, circumstances: Circumstances) -> Resource:
+def on_create(alarm: Resource, context: RequestContext) -> Resource:
     """Return a new alarm with its times, its acknowledgement and its comments complete.
 
     Raises:
         InvalidBody: It is cleared before it was raised (HTTP 400).
     """
     made = {
-        "alarmRaisedTime": circumstances.timestamp,
-        "alarmReportingTime": circumstances.timestamp,
+        "alarmRaisedTime": context.timestamp,
+        "alarmReportingTime": context.timestamp,
         "ackState": "unacknowledged",
         **alarm,
     }
-    if is_cleared(made) or _says_cleared(made.get("perceivedSeverity")):
-        made = _clear(made, circumstances)
+    if is_cleared(made) or _is_cleared_text(made.get("perceivedSeverity")):
+        made = _cleared_alarm(made, context)
     else:
-        made = _without(made, _OF_A_CLEAR)
+        made = _without(made, _CLEAR_ATTRIBUTES)
     if made["ackState"] == "acknowledged":
-        made.setdefault("ackUserId", circumstances.subject)
-    return _with_comments({}, made, circumstances)
+        made.setdefault("ackUserId", context.subject)
+    return _with_comments({}, made, context)
 
 
-def on_change(old: Resource, new: Resource, circumstances: Circumstances) -> Resource:
+def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource:
     """Return what an alarm becomes: cleared or raised altogether, acknowledged by somebody.
 
     Raises:
         InvalidBody: It is cleared before it was raised (HTTP 400).
     """
-    new = _cleared_or_raised(old, new, circumstances)
+    new = _with_consistent_severity(old, new, context)
     if new.get("ackState") != old.get("ackState"):
-        new = _signed(old, new, circumstances)
-    new = _with_comments(old, new, circumstances)
+        new = _with_acknowledger(old, new, context)
+    new = _with_comments(old, new, context)
     if new != old and new.get("alarmChangedTime") == old.get("alarmChangedTime"):
-        return {**new, "alarmChangedTime": circumstances.timestamp}
+        return {**new, "alarmChangedTime": context.timestamp}
     return new
 
 
-def on_create_task(task: Resource, circumstances: Circumstances) -> Resource:
+def on_create_task(task: Resource, context: RequestContext) -> Resource:
     """Return a new task; a comment that it brings says who and when."""
     if isinstance(comment := task.get("comment"), dict):
-        return {**task, "comment": _comment(comment, circumstances)}
+        return {**task, "comment": _comment(comment, context)}
     return task
 
 
 def is_cleared(alarm: Resource) -> bool:
     """Return whether an alarm is over."""
-    return _says_cleared(alarm.get("state"))
+    return _is_cleared_text(alarm.get("state"))
 
 
-def _says_cleared(word: object) -> bool:
+def _is_cleared_text(text: object) -> bool:
     """Return whether a state or severity, free text in v4, means cleared."""
-    return isinstance(word, str) and word.lower() == "cleared"
+    return isinstance(text, str) and text.lower() == "cleared"
 
 
-def _cleared_or_raised(old: Resource, new: Resource, circumstances: Circumstances) -> Resource:
+def _with_consistent_severity(old: Resource, new: Resource, context: RequestContext) -> Resource:
     """Let state and severity agree; where only one of them was changed, it decides."""
     severity = new.get("perceivedSeverity")
     by_state = new.get("state") != old.get("state")
     by_severity = severity != old.get("perceivedSeverity")
     if not is_cleared(old):
-        if is_cleared(new) or _says_cleared(severity):
-            return _clear(new, circumstances, old)
+        if is_cleared(new) or _is_cleared_text(severity):
+            return _cleared_alarm(new, context, old)
         return _without(new, ("alarmClearedTime",)) if "alarmClearedTime" in new else new
     if by_state and not is_cleared(new):
-        return _raise(old, new, circumstances)
-    if by_severity and not by_state and not _says_cleared(severity):
-        return _raise(old, {**new, "state": "raised"}, circumstances)
-    kept = new.get("alarmClearedTime") or old.get("alarmClearedTime") or circumstances.timestamp
+        return _raised_alarm(old, new, context)
+    if by_severity and not by_state and not _is_cleared_text(severity):
+        return _raised_alarm(old, {**new, "state": "raised"}, context)
+    kept = new.get("alarmClearedTime") or old.get("alarmClearedTime") or context.timestamp
     new = {**new, "perceivedSeverity": "cleared", "alarmClearedTime": kept}
-    _in_order(new)
+    _check_time_order(new)
     return new
 
 
-def _clear(alarm: Resource, circumstances: Circumstances, old: Resource | None = None) -> Resource:
+def _cleared_alarm(
+    alarm: Resource, context: RequestContext, old: Resource | None = None
+) -> Resource:
     before = (old or {}).get("alarmClearedTime")
     said = alarm.get("alarmClearedTime")
     if not said or said == before:
         # An element whose clock is fast raises in our future; a clear is never before its raise.
-        said = max(circumstances.timestamp, moment(alarm.get("alarmRaisedTime")) or "")
+        said = max(context.timestamp, canonical_timestamp(alarm.get("alarmRaisedTime")) or "")
     cleared = {
         **alarm,
         "state": "cleared",
         "perceivedSeverity": "cleared",
         "alarmClearedTime": said,
     }
-    _in_order(cleared)
+    _check_time_order(cleared)
     return cleared
 
 
-def _raise(old: Resource, new: Resource, circumstances: Circumstances) -> Resource:
+def _raised_alarm(old: Resource, new: Resource, context: RequestContext) -> Resource:
     """Begin the alarm anew: another raise, nobody has acknowledged it yet."""
-    raised = _without(new, _OF_A_CLEAR)
+    raised = _without(new, _CLEAR_ATTRIBUTES)
     if raised.get("alarmRaisedTime") == old.get("alarmRaisedTime"):
-        raised["alarmRaisedTime"] = circumstances.timestamp
-    if _says_cleared(raised.get("perceivedSeverity")):
-        raised["perceivedSeverity"] = UNKNOWN_SEVERITY
+        raised["alarmRaisedTime"] = context.timestamp
+    if _is_cleared_text(raised.get("perceivedSeverity")):
+        raised["perceivedSeverity"] = DEFAULT_SEVERITY
     if raised.get("ackState") == old.get("ackState"):
         raised["ackState"] = "unacknowledged"
     return raised
 
 
-def _signed(old: Resource, new: Resource, circumstances: Circumstances) -> Resource:
+def _with_acknowledger(old: Resource, new: Resource, context: RequestContext) -> Resource:
     """Note who changed the acknowledgement: who the client names, or else the client."""
     if new.get("ackUserId") == old.get("ackUserId"):
-        new = {**new, "ackUserId": circumstances.subject}
+        new = {**new, "ackUserId": context.subject}
     if new.get("ackSystemId") == old.get("ackSystemId"):
         new = _without(new, ("ackSystemId",))
     return new
 
 
-def _in_order(alarm: Resource) -> None:
-    raised, cleared = moment(alarm.get("alarmRaisedTime")), moment(alarm.get("alarmClearedTime"))
+def _check_time_order(alarm: Resource) -> None:
+    raised, cleared = (
+        canonical_timestamp(alarm.get("alarmRaisedTime")),
+        canonical_timestamp(alarm.get("alarmClearedTime")),
+    )
     if raised and cleared and cleared < raised:
         raise InvalidBody(f"/alarmClearedTime: {cleared} is before alarmRaisedTime {raised}")
 
 
-def _with_comments(old: Resource, new: Resource, circumstances: Circumstances) -> Resource:
+def _with_comments(old: Resource, new: Resource, context: RequestContext) -> Resource:
     """Return the alarm with every comment it ever had, and who and when with each new one."""
     before, after = _comments(old), _comments(new)
     if before == after:
         return new
-    added = [_comment(one, circumstances) for one in after if one not in before]
+    added = [_comment(one, context) for one in after if one not in before]
     return {**new, "comment": [*before, *added]}
 
 
@@ -193,9 +198,9 @@ def _comments(alarm: Resource) -> list[Resource]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-def _comment(comment: Resource, circumstances: Circumstances) -> Resource:
-    made = {"@type": "Comment", "time": circumstances.timestamp, **comment}
-    made.setdefault("userId", circumstances.subject)
+def _comment(comment: Resource, context: RequestContext) -> Resource:
+    made = {"@type": "Comment", "time": context.timestamp, **comment}
+    made.setdefault("userId", context.subject)
     return made
 
 

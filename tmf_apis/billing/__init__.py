@@ -5,36 +5,36 @@ has the account's id sees the account's bills and rates, which the contract give
 """
 
 from tmf_apis.billing import actions, model, rules
-from tmf_apis.rest.law import Law, Room
+from tmf_apis.rest.pipeline.policy import ApiModule, ResourcePolicy
 from tmf_apis.security.identity import EVERYONE
 from tmf_apis.settings import Settings
 
-__all__ = ["room"]
+__all__ = ["api_module"]
 
 
-def room(settings: Settings) -> Room:  # noqa: ARG001
+def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
     """Return the room; bills and rates are made by the server, clients ask for a bill."""
     laws = {
-        "CustomerBill": Law(
-            lifecycle=rules.BILL,
+        "CustomerBill": ResourcePolicy(
+            lifecycle=rules.BILL_LIFECYCLE,
             server_owned=rules.SERVER_OWNED,
             on_create=rules.on_create_bill,
             on_change=rules.on_change_bill,
             parties=rules.parties,
         ),
-        "AppliedCustomerBillingRate": Law(
+        "AppliedCustomerBillingRate": ResourcePolicy(
             on_create=rules.on_create_rate,
             parties=rules.parties,
         ),
-        "BillCycle": Law(parties=lambda _: (EVERYONE,)),
-        "CustomerBillOnDemand": Law(
-            lifecycle=rules.TASK,
+        "BillCycle": ResourcePolicy(parties=lambda _: (EVERYONE,)),
+        "CustomerBillOnDemand": ResourcePolicy(
+            lifecycle=rules.TASK_LIFECYCLE,
             server_owned=frozenset({"customerBill", "failure", "lastUpdate"}),
             on_create=rules.on_create_task,
             on_change=rules.on_change_task,
-            act=actions.refuse_foreign,
-            begin=actions.begin,
+            handle=actions.refuse_foreign_account,
+            run_in_background=actions.produce_bill,
             parties=rules.parties,
         ),
     }
-    return Room(number="TMF678", laws=laws, models=model.MODELS)
+    return ApiModule(number="TMF678", policies=laws, models=model.MODELS)

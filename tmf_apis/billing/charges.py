@@ -12,37 +12,39 @@ from typing import Any, ClassVar
 from marshmallow import fields
 
 from tmf_apis.errors import InvalidBody
-from tmf_apis.rest.law import Resource
-from tmf_apis.rest.values import Exact, TmfSchema
+from tmf_apis.rest.pipeline.policy import Resource
+from tmf_apis.rest.pipeline.tmf_schema import JsonDecimal, TmfSchema
 
-_MINOR = {
+_MINOR_UNITS = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     3: "BHD IQD JOD KWD LYD OMR TND",
     4: "CLF UYW",
 }
 #: Currencies that do not have two decimals. Source: ISO 4217, minor unit.
-DECIMALS = {code: digits for digits, codes in _MINOR.items() for code in codes.split()}
+CURRENCY_DECIMALS = {
+    code: digits for digits, codes in _MINOR_UNITS.items() for code in codes.split()
+}
 
 #: Enough digits for the exact sum of any numbers that JSON readers have (IEEE 754 doubles).
-_EXACT = Context(prec=800)
+_EXACT_CONTEXT = Context(prec=800)
 _PERCENT = Decimal(100)
 
 #: What a tax is called: its category and its rate in percent; "" and None where not said.
-TaxName = tuple[str, Decimal | None]
+TaxKey = tuple[str, Decimal | None]
 
 
 class Money(TmfSchema):
     """An amount."""
 
     unit = fields.String(load_default="")
-    value = Exact(required=True)
+    value = JsonDecimal(required=True)
 
 
 class Tax(TmfSchema):
     """A tax that a rate bears."""
 
     category = fields.String(data_key="taxCategory", load_default="")
-    rate = Exact(data_key="taxRate", load_default=None, allow_none=True)
+    rate = JsonDecimal(data_key="taxRate", load_default=None, allow_none=True)
     amount = fields.Nested(Money, data_key="taxAmount", load_default=None, allow_none=True)
 
 
@@ -51,12 +53,12 @@ class Rate(TmfSchema):
 
     subject: ClassVar[str] = "the rate"
 
-    excluded = fields.Nested(Money, data_key="taxExcludedAmount", load_default=None)
-    included = fields.Nested(Money, data_key="taxIncludedAmount", load_default=None)
+    tax_excluded = fields.Nested(Money, data_key="taxExcludedAmount", load_default=None)
+    tax_included = fields.Nested(Money, data_key="taxIncludedAmount", load_default=None)
     taxes = fields.List(fields.Nested(Tax), data_key="appliedTax", load_default=list)
 
 
-RATE = Rate()
+RATE_SCHEMA = Rate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,13 @@ class Charge:
 
     Attributes:
         currency: ISO 4217 code; "" where no amount says one.
-        excluded: Without tax.
+        tax_excluded: Without tax.
         taxes: The amount of each tax.
     """
 
     currency: str
-    excluded: Decimal
-    taxes: tuple[tuple[TaxName, Decimal], ...]
+    tax_excluded: Decimal
+    taxes: tuple[tuple[TaxKey, Decimal], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,9 @@ class Total:
     """What charges add up to, in the decimals of the currency; included = excluded + taxes."""
 
     currency: str
-    excluded: Decimal
-    taxes: tuple[tuple[TaxName, Decimal], ...]
-    included: Decimal
+    tax_excluded: Decimal
+    taxes: tuple[tuple[TaxKey, Decimal], ...]
+    tax_included: Decimal
 
 
 def charge_of(rate: Resource) -> Charge:
@@ -93,14 +95,14 @@ def charge_of(rate: Resource) -> Charge:
     Raises:
         InvalidBody: There is no amount, or they are in several currencies (HTTP 400).
     """
-    loaded = RATE.load({key: value for key, value in rate.items() if value is not None})
-    excluded, included = _value(loaded["excluded"]), _value(loaded["included"])
-    with localcontext(_EXACT):
+    loaded = RATE_SCHEMA.load({key: value for key, value in rate.items() if value is not None})
+    excluded, included = _amount_of(loaded["tax_excluded"]), _amount_of(loaded["tax_included"])
+    with localcontext(_EXACT_CONTEXT):
         if excluded is None and included is None:
             raise InvalidBody("/taxExcludedAmount: a rate has an amount with or without tax")
         if excluded is None:
-            excluded = _without_tax(included or Decimal(0), loaded["taxes"])
-        taxes = [(_name(tax), _tax(tax, excluded)) for tax in loaded["taxes"]]
+            excluded = _net_amount(included or Decimal(0), loaded["taxes"])
+        taxes = [(_tax_key(tax), _tax_amount(tax, excluded)) for tax in loaded["taxes"]]
         if not taxes and included is not None and included != excluded:
             taxes = [(("", None), included - excluded)]
     return Charge(_currency(loaded), excluded, tuple(taxes))
@@ -110,56 +112,60 @@ def total(charges: Iterable[Charge]) -> Total:
     """Return what charges of one currency add up to, rounded once, halves away from zero.
 
     >>> tax = (("VAT", Decimal(20)), Decimal("0.201"))
-    >>> total([Charge("EUR", Decimal("1.005"), (tax,))] * 2).included
+    >>> total([Charge("EUR", Decimal("1.005"), (tax,))] * 2).tax_included
     Decimal('2.41')
     """
     currency, excluded = "", Decimal(0)
-    taxes: dict[TaxName, Decimal] = {}
-    with localcontext(_EXACT):
+    taxes: dict[TaxKey, Decimal] = {}
+    with localcontext(_EXACT_CONTEXT):
         for charge in charges:
             currency = currency or charge.currency
-            excluded += charge.excluded
+            excluded += charge.tax_excluded
             for name, amount in charge.taxes:
                 taxes[name] = taxes.get(name, Decimal(0)) + amount
         ordered = sorted(taxes.items(), key=lambda one: (one[0][0], one[0][1] or Decimal(-1)))
-        rounded = tuple((name, _rounded(amount, currency)) for name, amount in ordered)
-        net = _rounded(excluded, currency)
+        rounded = tuple((name, _rounded_amount(amount, currency)) for name, amount in ordered)
+        net = _rounded_amount(excluded, currency)
         return Total(currency, net, rounded, net + sum((tax for _, tax in rounded), Decimal(0)))
 
 
-def _rounded(amount: Decimal, currency: str) -> Decimal:
-    step = Decimal(1).scaleb(-DECIMALS.get(currency, 2))
+def _rounded_amount(amount: Decimal, currency: str) -> Decimal:
+    step = Decimal(1).scaleb(-CURRENCY_DECIMALS.get(currency, 2))
     return amount.quantize(step, ROUND_HALF_UP) + 0  # + 0: no negative zero
 
 
-def _value(money: Mapping[str, Any] | None) -> Decimal | None:
+def _amount_of(money: Mapping[str, Any] | None) -> Decimal | None:
     return money["value"] if money else None
 
 
-def _name(tax: Mapping[str, Any]) -> TaxName:
+def _tax_key(tax: Mapping[str, Any]) -> TaxKey:
     return tax["category"], tax["rate"]
 
 
-def _tax(tax: Mapping[str, Any], excluded: Decimal) -> Decimal:
-    if (amount := _value(tax["amount"])) is not None:
+def _tax_amount(tax: Mapping[str, Any], tax_excluded: Decimal) -> Decimal:
+    if (amount := _amount_of(tax["amount"])) is not None:
         return amount
-    return excluded * (tax["rate"] or Decimal(0)) / _PERCENT
+    return tax_excluded * (tax["rate"] or Decimal(0)) / _PERCENT
 
 
-def _without_tax(included: Decimal, taxes: Iterable[Mapping[str, Any]]) -> Decimal:
+def _net_amount(tax_included: Decimal, taxes: Iterable[Mapping[str, Any]]) -> Decimal:
     known, rates = Decimal(0), Decimal(0)
     for tax in taxes:
-        if (amount := _value(tax["amount"])) is not None:
+        if (amount := _amount_of(tax["amount"])) is not None:
             known += amount
         else:
             rates += tax["rate"] or Decimal(0)
     if rates <= -_PERCENT:
         raise InvalidBody("/appliedTax: a tax of -100 percent or less leaves nothing to bill")
-    return (included - known) / (1 + rates / _PERCENT)
+    return (tax_included - known) / (1 + rates / _PERCENT)
 
 
-def _currency(loaded: Mapping[str, Any]) -> str:
-    amounts = [loaded["excluded"], loaded["included"], *(tax["amount"] for tax in loaded["taxes"])]
+def _currency(rate: Mapping[str, Any]) -> str:
+    amounts = [
+        rate["tax_excluded"],
+        rate["tax_included"],
+        *(tax["amount"] for tax in rate["taxes"]),
+    ]
     found = sorted({money["unit"] for money in amounts if money and money["unit"]})
     if len(found) > 1:
         raise InvalidBody(f"/taxExcludedAmount: one rate in several currencies: {', '.join(found)}")

@@ -2,60 +2,64 @@
 
 from typing import Any, ClassVar
 
-from tmf_apis.store.indexes import by
-from tmf_apis.store.model import Stored
+from tmf_apis.store.indexes import body_index
+from tmf_apis.store.model import StoredResource
 
 
-class CustomerBill(Stored):
+class CustomerBill(StoredResource):
     """A bill."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "CustomerBill",
         "indexes": [
-            by("billingAccount.id", "billDate"),
-            by("state"),
-            by("billDate"),
-            by("paymentDueDate"),
-            by("billNo"),
-            by("category"),
-            by("runType"),
-            by("relatedParty.partyOrPartyRole.id"),
+            body_index("billingAccount.id", "billDate"),
+            body_index("state"),
+            body_index("billDate"),
+            body_index("paymentDueDate"),
+            body_index("billNo"),
+            body_index("category"),
+            body_index("runType"),
+            body_index("relatedParty.partyOrPartyRole.id"),
         ],
     }
 
 
-class AppliedCustomerBillingRate(Stored):
+class AppliedCustomerBillingRate(StoredResource):
     """A charge, rated and waiting for its bill, or on it."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "AppliedCustomerBillingRate",
         "indexes": [
-            by("billingAccount.id", "isBilled"),
-            by("bill.id"),
-            by("isBilled"),
-            by("date"),
-            by("product.id"),
-            by("appliedBillingRateType"),
+            body_index("billingAccount.id", "isBilled"),
+            body_index("bill.id"),
+            body_index("isBilled"),
+            body_index("date"),
+            body_index("product.id"),
+            body_index("appliedBillingRateType"),
         ],
     }
 
 
-class BillCycle(Stored):
+class BillCycle(StoredResource):
     """When bills are made, sent and due."""
 
-    meta: ClassVar[dict[str, Any]] = {"collection": "BillCycle", "indexes": [by("name")]}
+    meta: ClassVar[dict[str, Any]] = {"collection": "BillCycle", "indexes": [body_index("name")]}
 
 
-class CustomerBillOnDemand(Stored):
+class CustomerBillOnDemand(StoredResource):
     """A request for a bill now."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "CustomerBillOnDemand",
-        "indexes": [by("state"), by("billingAccount.id"), by("customerBill.id")],
+        "indexes": [
+            body_index("state"),
+            body_index("billingAccount.id"),
+            body_index("customerBill.id"),
+        ],
     }
 
 
-MODELS: tuple[type[Stored], ...] = (
+MODELS: tuple[type[StoredResource], ...] = (
     CustomerBill,
     AppliedCustomerBillingRate,
     BillCycle,

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 
 from tmf_apis.billing.charges import charge_of
 from tmf_apis.errors import InvalidBody
-from tmf_apis.rest.law import Circumstances, Lifecycle, Resource
-from tmf_apis.rest.owners import party_ids
+from tmf_apis.rest.pipeline.owners import party_ids
+from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 
-BILL = Lifecycle(
+BILL_LIFECYCLE = Lifecycle(
     attribute="state",
-    steps={
+    transitions={
         "new": frozenset({"onHold", "validated", "sent"}),
         "onHold": frozenset({"new", "validated", "sent", "partiallyPaid"}),
         "validated": frozenset({"onHold", "sent"}),
@@ -22,22 +22,22 @@ BILL = Lifecycle(
         "partiallyPaid": frozenset({"onHold", "settled"}),
         "settled": frozenset(),
     },
-    initial=("new",),
+    initial_states=("new",),
     source="TMF678 v5.0.0, CustomerBillStateType",
 )
 
-TASK = Lifecycle(
+TASK_LIFECYCLE = Lifecycle(
     attribute="state",
-    steps={
+    transitions={
         "inProgress": frozenset(),
         "rejected": frozenset(),
         "done": frozenset(),
         "terminatedWithError": frozenset(),
     },
-    initial=("inProgress",),
-    system={"inProgress": frozenset({"rejected", "done", "terminatedWithError"})},
+    initial_states=("inProgress",),
+    system_transitions={"inProgress": frozenset({"rejected", "done", "terminatedWithError"})},
     source="TMF678 v5.0.0, CustomerBillOnDemandStateType",
-    assigned=True,
+    server_sets_initial=True,
 )
 
 RUN_TYPES = ("onCycle", "offCycle")
@@ -66,50 +66,50 @@ SERVER_OWNED = frozenset(
         "taxItem",
     }
 )
-_CHANGEABLE = frozenset({"state", "billCycle", "@type", "@baseType", "@schemaLocation"})
+_CLIENT_ATTRIBUTES = frozenset({"state", "billCycle", "@type", "@baseType", "@schemaLocation"})
 
 
-def on_create_bill(bill: Resource, circumstances: Circumstances) -> Resource:
+def on_create_bill(bill: Resource, context: RequestContext) -> Resource:
     """Return a new bill with its dates."""
-    now = circumstances.timestamp
+    now = context.timestamp
     return {"billDate": now, "lastUpdate": now, **bill}
 
 
-def on_change_bill(old: Resource, new: Resource, circumstances: Circumstances) -> Resource:
+def on_change_bill(old: Resource, new: Resource, context: RequestContext) -> Resource:
     """Return what a bill becomes; once it is settled, nothing remains to be paid.
 
     Raises:
         InvalidBody: A client changes more than state and cycle (HTTP 400).
     """
-    if not circumstances.system:
+    if not context.system:
         changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
-        for name in sorted(changed - _CHANGEABLE):
+        for name in sorted(changed - _CLIENT_ATTRIBUTES):
             raise InvalidBody(f"/{name}: a bill cannot be changed; allowed: state, billCycle")
     settled = new.get("state") == "settled" != old.get("state")
     remaining = new.get("remainingAmount")
     if settled and isinstance(remaining, Mapping):
         new = {**new, "remainingAmount": {**remaining, "value": 0}}
-    return {**new, "lastUpdate": circumstances.timestamp}
+    return {**new, "lastUpdate": context.timestamp}
 
 
-def on_create_rate(rate: Resource, circumstances: Circumstances) -> Resource:
+def on_create_rate(rate: Resource, context: RequestContext) -> Resource:
     """Return a new rate, not yet billed unless it names its bill.
 
     Raises:
         InvalidBody: It has no amount, or amounts in several currencies (HTTP 400).
     """
     charge_of(rate)
-    return {"date": circumstances.timestamp, "isBilled": "bill" in rate, **rate}
+    return {"date": context.timestamp, "isBilled": "bill" in rate, **rate}
 
 
-def on_create_task(task: Resource, circumstances: Circumstances) -> Resource:
+def on_create_task(task: Resource, context: RequestContext) -> Resource:
     """Return a new request for a bill."""
-    return {**task, "lastUpdate": circumstances.timestamp}
+    return {**task, "lastUpdate": context.timestamp}
 
 
-def on_change_task(old: Resource, new: Resource, circumstances: Circumstances) -> Resource:  # noqa: ARG001
+def on_change_task(old: Resource, new: Resource, context: RequestContext) -> Resource:  # noqa: ARG001
     """Return what a request becomes."""
-    return {**new, "lastUpdate": circumstances.timestamp}
+    return {**new, "lastUpdate": context.timestamp}
 
 
 def parties(resource: Resource) -> Iterable[str]:

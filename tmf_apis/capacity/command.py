@@ -8,41 +8,43 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tmf_apis.capacity.figures import Figure, Wanted
-from tmf_apis.capacity.reports import Reporting, rows, shown
+from tmf_apis.capacity.records import CapacityQuery, CapacityRecord
+from tmf_apis.capacity.reports import CapacityReporter, report_item, table_rows
 from tmf_apis.settings import Settings
-from tmf_apis.store.connection import Documents
+from tmf_apis.store.connection import MongoDatabase
 
-_HEAD = (
+_COLUMNS = (
     "category", "name", "full", "used", "reserved", "capacity", "a day", "exhausted in", "alarm",
 )  # fmt: skip
-_RIGHT = frozenset(_HEAD) - {"category", "name", "alarm"}
+_RIGHT_ALIGNED = frozenset(_COLUMNS) - {"category", "name", "alarm"}
 
 
 def run(
-    database: Documents, settings: Settings, tenant: str, wanted: Wanted, *, as_json: bool
+    database: MongoDatabase, settings: Settings, tenant: str, query: CapacityQuery, *, as_json: bool
 ) -> None:
     """Print how full the network is, the most urgent first."""
-    reporting = Reporting(database, settings)
-    found, count = reporting.figures(tenant, wanted, datetime.now(UTC))
+    reporting = CapacityReporter(database, settings)
+    found, count = reporting.find_records(tenant, query, datetime.now(UTC))
     if as_json:
-        click.echo(json.dumps([shown(one) for one in found], indent=1))
+        click.echo(json.dumps([report_item(one) for one in found], indent=1))
     else:
-        _print(found, count)
+        _print_table(found, count)
 
 
-def _print(found: Sequence[Figure], count: int) -> None:
+def _print_table(records: Sequence[CapacityRecord], count: int) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in _HEAD:
-        table.add_column(name, justify="right" if name in _RIGHT else "left", overflow="fold")
-    for row in rows(list(found)):
+    for name in _COLUMNS:
+        table.add_column(
+            name, justify="right" if name in _RIGHT_ALIGNED else "left", overflow="fold"
+        )
+    for row in table_rows(list(records)):
         table.add_row(*row)
     console = Console(highlight=False)
     if console.is_terminal:
         console.print(table)
     else:
         Console(highlight=False, width=200).print(table)
-    if count > len(found):
-        click.echo(f"{count - len(found):,} more; --limit shows them")
-    if not found:
+    if count > len(records):
+        click.echo(f"{count - len(records):,} more; --limit shows them")
+    if not records:
         click.echo("nothing is known yet: there are no elements or pools, or none of these")

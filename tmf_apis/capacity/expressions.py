@@ -3,43 +3,45 @@
 from datetime import datetime
 from typing import Any
 
-from tmf_apis.fulfilment.reservation.holdings import UNTIL
-from tmf_apis.rest.law import rfc3339
+from tmf_apis.inventory.resource_state import RESERVED_UNTIL
+from tmf_apis.rest.pipeline.policy import rfc3339
 
-_SERVICE = "serviceId"
+_SERVICE_ID = "serviceId"
 
 
-def _first(array: str, condition: dict[str, Any], value: str) -> dict[str, Any]:
+def _first_match(array: str, condition: dict[str, Any], value: str) -> dict[str, Any]:
     """Return the expression of a member of the first item of an array that fits."""
     fitting = {"$filter": {"input": {"$ifNull": [array, []]}, "cond": condition}}
     return {"$first": {"$map": {"input": fitting, "in": value}}}
 
 
-def _characteristic(name: str) -> dict[str, Any]:
-    return _first("$body.resourceCharacteristic", {"$eq": ["$$this.name", name]}, "$$this.value")
+def _characteristic_value(name: str) -> dict[str, Any]:
+    return _first_match(
+        "$body.resourceCharacteristic", {"$eq": ["$$this.name", name]}, "$$this.value"
+    )
 
 
 #: Id of the resource that one is contained in.
-ELEMENT = _first(
+ELEMENT_ID = _first_match(
     "$body.resourceRelationship",
     {"$eq": ["$$this.relationshipType", "isContainedIn"]},
     "$$this.resource.id",
 )
 
 
-def status(now: datetime) -> dict[str, Any]:
+def status_expression(now: datetime) -> dict[str, Any]:
     """Return the expression of how a resource counts.
 
     ``used``: with a service, or in doubt; ``reserved``: for an order, while that lasts; ``out``:
     locked or without a link, so that no order gets it; ``free``.
     """
     allocation = "$body.allocationStatus"
-    until = _characteristic(UNTIL)
+    until = _characteristic_value(RESERVED_UNTIL)
     held = {"$eq": [allocation, "reserved"]}
     over = {"$lte": [{"$ifNull": [until, "~"]}, rfc3339(now)]}
     branches = (
         ({"$in": [allocation, ["allocated", "unknown"]]}, "used"),
-        ({"$and": [held, {"$ifNull": [_characteristic(_SERVICE), False]}]}, "used"),
+        ({"$and": [held, {"$ifNull": [_characteristic_value(_SERVICE_ID), False]}]}, "used"),
         ({"$and": [held, {"$not": [over]}]}, "reserved"),
         ({"$eq": ["$body.administrativeState", "locked"]}, "out"),
         ({"$eq": ["$body.operationalState", "disabled"]}, "out"),

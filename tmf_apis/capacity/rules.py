@@ -8,77 +8,77 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tmf_apis.assurance.rules import AlarmFacts, Effect
+from tmf_apis.fault_management.rules import AlarmReport, Effect
 
 #: How far below the threshold use must fall, and how much farther than the notice exhaustion must
 #: be, before an alarm is over.
-BELOW, FARTHER = 0.05, 1.5
-PROBLEM = "capacity"
+THRESHOLD_HYSTERESIS, NOTICE_HYSTERESIS = 0.05, 1.5
+SPECIFIC_PROBLEM = "capacity"
 #: Share from which an alarm is major: hardly anything is left.
-FULL = 0.95
+MAJOR_SHARE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class AlarmState:
     """What the alarm of a capacity shall be.
 
     Attributes:
-        raised: There shall be one.
+        is_raised: There shall be one.
         severity: Its ``perceivedSeverity``.
         text: Why, for people.
     """
 
-    raised: bool
+    is_raised: bool
     severity: str = "cleared"
     text: str = ""
 
 
-def state(figure: Mapping[str, Any], notice: float, *, raised: bool) -> State:
+def alarm_state(record: Mapping[str, Any], notice_days: float, *, is_raised: bool) -> AlarmState:
     """Return what the alarm of a capacity shall be.
 
     Args:
-        figure: The capacity.
-        notice: How many days before exhaustion it shall be known; 0: only by the threshold.
-        raised: There is an alarm already: it is over only when things are clearly better.
+        record: The capacity.
+        notice_days: How many days before exhaustion it shall be known; 0: only by the threshold.
+        is_raised: There is an alarm already: it is over only when things are clearly better.
     """
-    threshold, share = float(figure["threshold"]), float(figure["utilization"])
+    threshold, share = float(record["threshold"]), float(record["utilization"])
     if not threshold:
-        return State(raised=False)
-    days = figure.get("daysToExhaustion")
-    over = share >= threshold - (BELOW if raised else 0)
-    near = days is not None and days <= notice * (FARTHER if raised else 1)
+        return AlarmState(is_raised=False)
+    days = record.get("daysToExhaustion")
+    over = share >= threshold - (THRESHOLD_HYSTERESIS if is_raised else 0)
+    near = days is not None and days <= notice_days * (NOTICE_HYSTERESIS if is_raised else 1)
     if not (over or near):
-        return State(raised=False)
-    text = f"{figure['name']}: {share:.0%} of {_amount(figure)} used or reserved"
+        return AlarmState(is_raised=False)
+    text = f"{record['name']}: {share:.0%} of {_capacity_text(record)} used or reserved"
     if share >= threshold:
         text += f", the threshold is {threshold:.0%}"
     if days is not None:
         text += f"; exhausted in {days:.0f} days if it goes on like this"
-    severity = "major" if share >= max(FULL, threshold) else "minor" if over else "warning"
-    return State(raised=True, severity=severity, text=text)
+    severity = "major" if share >= max(MAJOR_SHARE, threshold) else "minor" if over else "warning"
+    return AlarmState(is_raised=True, severity=severity, text=text)
 
 
-def facts(figure: Mapping[str, Any], wanted: State, now: datetime) -> AlarmFacts:
+def alarm_report(record: Mapping[str, Any], target_state: AlarmState, now: datetime) -> AlarmReport:
     """Return what assurance is told: one problem a thing, whatever its severity."""
-    return AlarmFacts(
-        key=f"{figure['element']}/{PROBLEM}/{figure['series']}",
-        element=str(figure["element"]),
+    return AlarmReport(
+        key=f"{record['element']}/{SPECIFIC_PROBLEM}/{record['series']}",
+        element=str(record["element"]),
         port="",
-        effect=Effect.RAISE if wanted.raised else Effect.CLEAR,
+        effect=Effect.RAISE if target_state.is_raised else Effect.CLEAR,
         alarm_type="qualityOfServiceAlarm",
-        cause="thresholdCrossed",
-        severity=wanted.severity,
-        problem=PROBLEM,
-        text=wanted.text,
-        at=now,
+        probable_cause="thresholdCrossed",
+        severity=target_state.severity,
+        specific_problem=SPECIFIC_PROBLEM,
+        text=target_state.text,
+        event_time=now,
         uptime=None,
         boots=None,
-        passing=False,
-        resync=False,
-        deliberate=False,
-        repeat="",
+        self_clearing=False,
+        needs_resync=False,
+        administratively_down=False,
+        event_id="",
     )
 
 
-def _amount(figure: Mapping[str, Any]) -> str:
-    return f"{figure['capacity']:g} {figure['unit']}"
+def _capacity_text(record: Mapping[str, Any]) -> str:
+    return f"{record['capacity']:g} {record['unit']}"

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 from adapters.observations import Sample
 
-IN, OUT = "octets_in", "octets_out"
+OCTETS_IN, OCTETS_OUT = "octets_in", "octets_out"
 #: After so long a silence of the element nobody knows when the octets went: they are left out.
-LONGEST = timedelta(hours=2)
+MAX_INTERVAL = timedelta(hours=2)
 #: More than this many times its speed a port cannot have carried: clock or counter jumped.
-PLAUSIBLE = 1.5
+MAX_SPEED_FACTOR = 1.5
 _HOUR = timedelta(hours=1)
 _BITS = 8
 
@@ -40,15 +40,18 @@ class Traffic:
         """How long it took."""
         return (self.until - self.since).total_seconds()
 
-    def fits(self, speed: int) -> bool:
+    def is_plausible(self, speed: int) -> bool:
         """Return whether a port of a speed can have carried it; any can where that is 0.
 
         Args:
             speed: In bits per second.
         """
-        return not speed or max(self.incoming, self.outgoing) <= PLAUSIBLE * speed * self.seconds
+        return (
+            not speed
+            or max(self.incoming, self.outgoing) <= MAX_SPEED_FACTOR * speed * self.seconds
+        )
 
-    def hours(self) -> Iterator["Traffic"]:
+    def hourly_parts(self) -> Iterator["Traffic"]:
         """Yield its parts hour by hour, each with its share of the bits."""
         start, whole = self.since, self.seconds
         while start < self.until:
@@ -58,27 +61,31 @@ class Traffic:
             start = end
 
 
-def readings(samples: Iterable[Sample]) -> dict[tuple[str, str], Sample]:
+def octet_readings(samples: Iterable[Sample]) -> dict[tuple[str, str], Sample]:
     """Return the octet counters among samples by port and counter."""
-    return {(one.port, one.counter): one for one in samples if one.counter in {IN, OUT}}
+    return {
+        (one.port, one.counter): one for one in samples if one.counter in {OCTETS_IN, OCTETS_OUT}
+    }
 
 
-def between(before: Readings, after: Readings) -> Iterator[Traffic]:
+def traffic_between(before: Readings, after: Readings) -> Iterator[Traffic]:
     """Yield what each port carried from one reading to the next.
 
     Left out are ports that are new or gone, counters that started anew, and times that run
     backwards or are too far apart.
     """
     for port in sorted({port for port, _ in after}):
-        pairs = [(before.get((port, name)), after.get((port, name))) for name in (IN, OUT)]
-        rises = [_rise(earlier, later) for earlier, later in pairs]
+        pairs = [
+            (before.get((port, name)), after.get((port, name))) for name in (OCTETS_IN, OCTETS_OUT)
+        ]
+        rises = [_counter_increase(earlier, later) for earlier, later in pairs]
         earlier, later = pairs[0]
         if earlier is None or later is None or None in rises:
             continue
-        if timedelta(0) < later.taken_at - earlier.taken_at <= LONGEST:
+        if timedelta(0) < later.taken_at - earlier.taken_at <= MAX_INTERVAL:
             incoming, outgoing = (_BITS * (rise or 0) for rise in rises)
             yield Traffic(port, earlier.taken_at, later.taken_at, incoming, outgoing)
 
 
-def _rise(earlier: Sample | None, later: Sample | None) -> int | None:
-    return None if earlier is None or later is None else later.since(earlier)
+def _counter_increase(earlier: Sample | None, later: Sample | None) -> int | None:
+    return None if earlier is None or later is None else later.increase_since(earlier)

@@ -18,9 +18,9 @@ from math import sqrt
 from statistics import median
 
 #: How sure a trend must be, in standard deviations: 95 %.
-SURE = 1.96
+CONFIDENCE_Z = 1.96
 #: What is farther away is not said, in days.
-FARTHEST = 3650.0
+MAX_FORECAST_DAYS = 3650.0
 _DAY = 86_400.0
 
 
@@ -43,11 +43,11 @@ class Forecast:
 
     Attributes:
         per_day: By how much the use grows a day; None: there is no trend.
-        days: Days until nothing is left, 0 where nothing is; None: not in sight.
+        days_left: Days until nothing is left, 0 where nothing is; None: not in sight.
     """
 
     per_day: float | None = None
-    days: float | None = None
+    days_left: float | None = None
 
 
 def hour_of_day(point: Point) -> int:
@@ -79,14 +79,14 @@ def forecast(
             season that is used most.
     """
     seasons = _by_season(points, season, now)
-    slope = trend(seasons)
-    level = used if used is not None else _level(seasons, slope or 0.0)
+    slope = slope_per_day(seasons)
+    level = used if used is not None else _current_usage(seasons, slope or 0.0)
     if level is not None and level >= capacity:
         return Forecast(slope, 0.0)
     if level is None or slope is None or slope <= 0:
         return Forecast(slope)
     days = (capacity - level) / slope
-    return Forecast(slope, days if days <= FARTHEST else None)
+    return Forecast(slope, days if days <= MAX_FORECAST_DAYS else None)
 
 
 Seasons = Sequence[Sequence[tuple[float, float]]]
@@ -102,12 +102,12 @@ def _by_season(
     return [sorted(of_season) for of_season in found.values()]
 
 
-def trend(seasons: Seasons) -> float | None:
+def slope_per_day(seasons: Seasons) -> float | None:
     """Return by how much a day the use grows (or shrinks: below zero); None: no trend.
 
-    >>> trend([[(float(day), 10.0 + 2 * day) for day in range(6)]])
+    >>> slope_per_day([[(float(day), 10.0 + 2 * day) for day in range(6)]])
     2.0
-    >>> trend([[(float(day), 10.0 + day % 2) for day in range(6)]]) is None
+    >>> slope_per_day([[(float(day), 10.0 + day % 2) for day in range(6)]]) is None
     True
     """
     slopes: list[float] = []
@@ -118,11 +118,11 @@ def trend(seasons: Seasons) -> float | None:
         variance += sqrt(len(one) * (len(one) - 1) * (2 * len(one) + 5) / 18)
         slopes += found
     # One season that stands for all: the mean score, the mean deviation, continuity corrected.
-    sure = abs(score) - len(seasons) >= SURE * variance
+    sure = abs(score) - len(seasons) >= CONFIDENCE_Z * variance
     return median(slopes) if slopes and sure else None
 
 
-def _level(seasons: Seasons, slope: float) -> float | None:
+def _current_usage(seasons: Seasons, slope: float) -> float | None:
     """Return what is used now in the season that is used most; None: nothing is known."""
     levels = [median(used - slope * at for at, used in one) for one in seasons]
     return max(levels, default=None)

@@ -19,13 +19,13 @@ UNITS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class CapacityObject:
     """Something that can be full: a port, an uplink, the ports of an element, a pool.
 
     Attributes:
         id: Id of the resource; of a site: of the place.
         name: Its name.
-        category: One of ``UNITS``.
+        category: One of ``RATE_UNITS``.
         capacity: How much there is, in the unit of the category; 0: not known.
         element: Name of the element that it is on, or the like; says whose problem it is.
         places: Ids of the places where it is.
@@ -47,27 +47,27 @@ class Thing:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class Utilisation:
     """How much of a thing is used at a time.
 
     Attributes:
-        thing: What.
+        capacity_object: What.
         used: How much; of a port the busier direction in the busiest hour of the last day.
         reserved: How much more is promised.
-        at: When that was seen, in UTC.
+        measured_at: When that was seen, in UTC.
         incoming: Of a port: bits per second received by the element, in the latest hour.
         outgoing: Of a port: bits per second sent by it, in the latest hour.
     """
 
-    thing: Thing
+    capacity_object: CapacityObject
     used: float
     reserved: float
-    at: datetime
+    measured_at: datetime
     incoming: float | None = None
     outgoing: float | None = None
 
     @property
-    def utilization(self) -> float:
+    def ratio(self) -> float:
         """Share that is used or reserved; 0 where the capacity is not known."""
-        capacity = self.thing.capacity
+        capacity = self.capacity_object.capacity
         return (self.used + self.reserved) / capacity if capacity else 0.0

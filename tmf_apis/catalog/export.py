@@ -8,41 +8,41 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from tmf_apis.catalog.families import Family
+from tmf_apis.catalog.definitions import CatalogDefinition
 from tmf_apis.errors import InvalidQuery
-from tmf_apis.rest.law import Desk, Resource
+from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 #: Turns the attribute filter of a job (``lifecycleStatus=Launched``) for resources of a kind into
 #: a query over the stored form.
-Query = Callable[[str, str], Mapping[str, Any]]
+QueryBuilder = Callable[[str, str], Mapping[str, Any]]
 
 #: Resources read at once.
-_PAGE = 500
-_NAME = re.compile(r"[A-Za-z@][A-Za-z0-9@_]*(\.[A-Za-z@][A-Za-z0-9@_]*)*", re.ASCII)
-_LIMIT = 8192
+_PAGE_SIZE = 500
+_ATTRIBUTE_NAME = re.compile(r"[A-Za-z@][A-Za-z0-9@_]*(\.[A-Za-z@][A-Za-z0-9@_]*)*", re.ASCII)
+_MAX_FILTER_LENGTH = 8192
 
 
-def plain_query(kind: str, text: str) -> Mapping[str, Any]:  # noqa: ARG001
+def attribute_query(kind: str, text: str) -> Mapping[str, Any]:  # noqa: ARG001
     """Return the query of a plain attribute filter: ``a=x``, ``a.b=x,y``, joined by ``&``.
 
     Raises:
         InvalidQuery: A name is not one of an attribute (HTTP 400).
 
-    >>> plain_query("ProductOffering", "?isBundle=true&name=Fast,Faster")
+    >>> attribute_query("ProductOffering", "?isBundle=true&name=Fast,Faster")
     {'$and': [{'isBundle': {'$in': ['true', True]}}, {'name': {'$in': ['Fast', 'Faster']}}]}
     """
-    if len(text) > _LIMIT:
-        raise InvalidQuery(f"/query: longer than {_LIMIT} characters")
+    if len(text) > _MAX_FILTER_LENGTH:
+        raise InvalidQuery(f"/query: longer than {_MAX_FILTER_LENGTH} characters")
     clauses = []
     for name, value in parse_qsl(text.removeprefix("?"), keep_blank_values=True):
-        if not _NAME.fullmatch(name):
+        if not _ATTRIBUTE_NAME.fullmatch(name):
             raise InvalidQuery(f"/query: {name[:80]} is not the name of an attribute")
-        values = [form for one in value.split(",") for form in _forms(one.strip('"'))]
+        values = [form for one in value.split(",") for form in _typed_values(one.strip('"'))]
         clauses.append({name: {"$in": values}})
     return {"$and": clauses} if clauses else {}
 
 
-def _forms(text: str) -> Iterator[Any]:
+def _typed_values(text: str) -> Iterator[Any]:
     """Yield a value as the text, boolean or number that it may stand for."""
     yield text
     if text in {"true", "false"}:
@@ -51,42 +51,48 @@ def _forms(text: str) -> Iterator[Any]:
         yield float(text) if "." in text else int(text)
 
 
-def is_array(job: Mapping[str, Any]) -> bool:
+def is_json_array(job: Mapping[str, Any]) -> bool:
     """Return whether a job's file is one JSON array instead of one resource a line."""
     url = str(job["url"]).lower().removesuffix(".gz")
     said = str(job.get("contentType", "")).partition(";")[0].strip().lower()
     return url.endswith(".json") or (said == "application/json" and not url.endswith(".ndjson"))
 
 
-def is_packed(job: Mapping[str, Any]) -> bool:
+def is_gzip(job: Mapping[str, Any]) -> bool:
     """Return whether a job's file is gzip."""
     return str(job["url"]).lower().endswith(".gz") or "gzip" in str(job.get("contentType", ""))
 
 
 def media_type(job: Mapping[str, Any]) -> str:
     """Return the media type of a job's file."""
-    if is_packed(job):
+    if is_gzip(job):
         return "application/gzip"
-    return "application/json" if is_array(job) else "application/x-ndjson"
+    return "application/json" if is_json_array(job) else "application/x-ndjson"
 
 
-def write(
-    family: Family, desk: Desk, job: Mapping[str, Any], file: BinaryIO, query: Query
+def write_resources(
+    definition: CatalogDefinition,
+    repository: Repository,
+    job: Mapping[str, Any],
+    file: BinaryIO,
+    build_query: QueryBuilder,
 ) -> Iterator[str]:
     """Write the resources that a job asks for into a file; yield the kind of each.
 
     Raises:
         InvalidQuery: The job's query is not one (HTTP 400).
     """
-    one = family.kind_at(str(job.get("path") or ""))
+    one = definition.kind_at_path(str(job.get("path") or ""))
     text = str(job.get("query") or "")
-    queries = {kind: query(kind, text) for kind in ((one,) if one else family.entities)}
-    packed = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if is_packed(job) else None
+    queries = {
+        kind: build_query(kind, text) for kind in ((one,) if one else definition.entity_kinds)
+    }
+    packed = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if is_gzip(job) else None
     out = cast("IO[bytes]", packed or file)
-    start, between, end = (b"[\n", b",\n", b"\n]\n") if is_array(job) else (b"", b"\n", b"\n")
+    start, between, end = (b"[\n", b",\n", b"\n]\n") if is_json_array(job) else (b"", b"\n", b"\n")
     before = start
     for kind, wanted in queries.items():
-        for resource in _all(desk, kind, wanted):
+        for resource in _read_all(repository, kind, wanted):
             out.write(before + orjson.dumps({"@type": kind, **resource}))
             before = between
             yield kind
@@ -95,12 +101,12 @@ def write(
         packed.close()
 
 
-def _all(desk: Desk, kind: str, wanted: Mapping[str, Any]) -> Iterable[Resource]:
+def _read_all(repository: Repository, kind: str, query: Mapping[str, Any]) -> Iterable[Resource]:
     last = ""
     while True:
-        clauses = [clause for clause in ({"id": {"$gt": last}}, wanted) if clause]
-        page = desk.find(kind, {"$and": clauses}, limit=_PAGE, sort="id")
+        clauses = [clause for clause in ({"id": {"$gt": last}}, query) if clause]
+        page = repository.find(kind, {"$and": clauses}, limit=_PAGE_SIZE, sort="id")
         yield from page
-        if len(page) < _PAGE:
+        if len(page) < _PAGE_SIZE:
             return
         last = page[-1]["id"]

@@ -4,7 +4,7 @@ A file has one resource a line (NDJSON) or one JSON array of them, gzip or plain
 v5; ``@type`` (or ``@baseType``, or the job's ``path``) says of which kind a resource is. An
 import creates a resource or, where its id exists, replaces it, so it may be repeated as often as
 one likes: what is the same already is not written. A line that is at fault is reported with its
-number and passed over; the job is ``Failed`` then and its other lines stand.
+number and passed over; the job is ``OperationFailed`` then and its other lines stand.
 """
 
 import hashlib
@@ -22,84 +22,84 @@ import httpx
 import orjson
 
 from tmf_apis.catalog import rules
-from tmf_apis.catalog.export import Query, media_type, plain_query, write
-from tmf_apis.catalog.families import PRODUCTS, Family
-from tmf_apis.catalog.files import Area, path_of
-from tmf_apis.catalog.states import JOB
-from tmf_apis.catalog.stream import Piece, limited, pieces, unpacked
+from tmf_apis.catalog.definitions import PRODUCT_CATALOG, CatalogDefinition
+from tmf_apis.catalog.export import QueryBuilder, attribute_query, media_type, write_resources
+from tmf_apis.catalog.files import FileArea, path_segments
+from tmf_apis.catalog.states import JOB_LIFECYCLE
+from tmf_apis.catalog.stream import RawResource, decompressed_chunks, limited_chunks, raw_resources
 from tmf_apis.errors import InvalidBody, NotFound, TmfError, Unavailable, Unprocessable
-from tmf_apis.rest.bodies import parse
-from tmf_apis.rest.law import Desk, Resource, rfc3339
-from tmf_apis.security import outbound, pinned
-from tmf_apis.security.outbound import Policy
+from tmf_apis.rest.http.bodies import parse
+from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
+from tmf_apis.security import outbound, pinned_http
+from tmf_apis.security.outbound import OutboundPolicy
 from tmf_apis.settings import Settings
 
 #: Faults that stand in the error log; of the others it has the number.
-FAULTS = 200
+MAX_LOGGED_ERRORS = 200
 
 #: Pause between two reports of progress, in seconds.
-REPORT_PAUSE = 2.0
+PROGRESS_INTERVAL = 2.0
 
 #: Longest id in a file, in characters.
-_LONGEST_ID = 256
+_MAX_ID_LENGTH = 256
 
 #: Bytes read from a file at once.
-_CHUNK = 1 << 16
+_CHUNK_SIZE = 1 << 16
 
 #: Puts a resource from a file into the stored form, or raises what is wrong with it.
-Accept = Callable[[str, Resource], Resource]
+ImportValidator = Callable[[str, Resource], Resource]
 
 
-def as_it_is(kind: str, resource: Resource) -> Resource:  # noqa: ARG001
+def skip_validation(kind: str, resource: Resource) -> Resource:  # noqa: ARG001
     """Return a resource as it came."""
     return resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class JobContext:
     """What a job needs beside the desk.
 
     Attributes:
         settings: Where files are, and the limits.
-        policy: Where URLs may lead.
-        accept: Checks a resource against the contract.
-        query: Turns a job's ``query`` into one of the database.
-        family: The catalogue that is carried in and out.
+        outbound_policy: Where URLs may lead.
+        validate: Checks a resource against the contract.
+        build_query: Turns a job's ``build_query`` into one of the database.
+        definition: The catalogue that is carried in and out.
     """
 
     settings: Settings
-    policy: Policy
-    accept: Accept = as_it_is
-    query: Query = plain_query
-    family: Family = PRODUCTS
+    outbound_policy: OutboundPolicy
+    validate: ImportValidator = skip_validation
+    build_query: QueryBuilder = attribute_query
+    definition: CatalogDefinition = PRODUCT_CATALOG
 
 
 @dataclass(slots=True)
-class _Report:
+class _JobReport:
     """What became of a job so far."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    faults: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
-    def fault(self, text: str) -> None:
+    def add_error(self, text: str) -> None:
         """Count a fault and keep its text while there is room."""
         self.counts["failed"] += 1
-        if len(self.faults) < FAULTS:
-            self.faults.append(text[:500])
+        if len(self.errors) < MAX_LOGGED_ERRORS:
+            self.errors.append(text[:500])
 
     @property
-    def log(self) -> str:
+    def error_log(self) -> str:
         """All faults, a line each."""
-        more = self.counts["failed"] - len(self.faults)
-        return "\n".join([*self.faults, *([f"and {more} more"] if more else [])])
+        more = self.counts["failed"] - len(self.errors)
+        return "\n".join([*self.errors, *([f"and {more} more"] if more else [])])
 
-    def shown(self) -> Resource:
+    def progress_attributes(self) -> Resource:
         """Return the attributes of the job that say how far it is."""
         shown: Resource = {"progress": dict(self.counts)}
-        return {**shown, "errorLog": self.log} if self.faults else shown
+        return {**shown, "errorLog": self.error_log} if self.errors else shown
 
 
-def check_url(around: Surroundings, new: Resource | None) -> None:
+def check_url(context: JobContext, new: Resource | None) -> None:
     """Let a job pass whose URL may be called or is a path in the file area.
 
     Of other schemes the job itself says that it cannot.
@@ -110,47 +110,50 @@ def check_url(around: Surroundings, new: Resource | None) -> None:
     url = str((new or {}).get("url", ""))
     scheme = url.partition(":")[0].lower()
     if scheme == "file":
-        path_of(url)
-    elif scheme in outbound.PORTS:
+        path_segments(url)
+    elif scheme in outbound.DEFAULT_PORTS:
         try:
-            outbound.read(url, around.policy)
+            outbound.parse_url(url, context.outbound_policy)
         except InvalidBody as error:
             raise InvalidBody(f"/url: {error.message}") from None
 
 
-def run_import(around: Surroundings, desk: Desk, job: Resource) -> None:
+def run_import(context: JobContext, repository: Repository, job: Resource) -> None:
     """Do an import job from the start to the end; safe to repeat."""
-    _run(around.family.importing, desk, job, partial(_import, around))
+    _run_job(context.definition.import_job_kind, repository, job, partial(_import_file, context))
 
 
-def run_export(around: Surroundings, desk: Desk, job: Resource) -> None:
+def run_export(context: JobContext, repository: Repository, job: Resource) -> None:
     """Do an export job from the start to the end; safe to repeat."""
-    _run(around.family.exporting, desk, job, partial(_export, around))
+    _run_job(context.definition.export_job_kind, repository, job, partial(_export_file, context))
 
 
-def _run(
-    kind: str, desk: Desk, job: Resource, work: Callable[[Desk, Resource, _Report], None]
+def _run_job(
+    kind: str,
+    repository: Repository,
+    job: Resource,
+    work: Callable[[Repository, Resource, _JobReport], None],
 ) -> None:
-    if desk.get(kind, job["id"]).get("status") in JOB.final:
+    if repository.get(kind, job["id"]).get("status") in JOB_LIFECYCLE.final_states:
         return
-    desk.change(kind, job["id"], lambda stored: {**stored, "status": "Running"})
-    report, start = _Report(), time.monotonic()
+    repository.change(kind, job["id"], lambda stored: {**stored, "status": "Running"})
+    report, start = _JobReport(), time.monotonic()
     try:
-        work(desk, job, report)
+        work(repository, job, report)
     except Unavailable:
         raise  # the worker tries again
     except (TmfError, OSError, ValueError, httpx.HTTPError) as error:
-        report.fault(_words(error))
-    now = desk.now + timedelta(seconds=time.monotonic() - start)
+        report.add_error(_client_message(error))
+    now = repository.now + timedelta(seconds=time.monotonic() - start)
     end = {
-        "status": "Failed" if report.faults else "Succeeded",
+        "status": "Failed" if report.errors else "Succeeded",
         "completionDate": rfc3339(now),
-        **report.shown(),
+        **report.progress_attributes(),
     }
-    desk.change(kind, job["id"], lambda stored: {**stored, **end})
+    repository.change(kind, job["id"], lambda stored: {**stored, **end})
 
 
-def _words(error: Exception) -> str:
+def _client_message(error: Exception) -> str:
     """Return an error in words that tell nothing about the server's own folders."""
     if isinstance(error, TmfError):
         return error.message or error.reason
@@ -159,24 +162,28 @@ def _words(error: Exception) -> str:
     return f"/url: {error or type(error).__name__}"
 
 
-def _import(around: Surroundings, desk: Desk, job: Resource, report: _Report) -> None:
-    settings = around.settings
-    tell = _teller(around.family.importing, desk, job, report, settings.job_seconds)
-    with _source(around, desk, job["url"]) as chunks:
-        plain = limited(unpacked(chunks), settings.job_bytes)
-        for piece in pieces(plain, settings.resource_limit):
+def _import_file(
+    context: JobContext, repository: Repository, job: Resource, report: _JobReport
+) -> None:
+    settings = context.settings
+    tell = _progress_reporter(
+        context.definition.import_job_kind, repository, job, report, settings.job_seconds
+    )
+    with _open_source(context, repository, job["url"]) as chunks:
+        plain = limited_chunks(decompressed_chunks(chunks), settings.job_bytes)
+        for piece in raw_resources(plain, settings.resource_limit):
             report.counts["lines"] += 1
             try:
-                report.counts[_take(around, desk, job, piece)] += 1
+                report.counts[_import_resource(context, repository, job, piece)] += 1
             except Unavailable:
                 raise
             except TmfError as error:
-                report.fault(f"line {piece.line}: {error.message or error.reason}")
+                report.add_error(f"line {piece.line}: {error.message or error.reason}")
             tell()
 
 
-def _teller(
-    kind: str, desk: Desk, job: Resource, report: _Report, longest: float
+def _progress_reporter(
+    kind: str, repository: Repository, job: Resource, report: _JobReport, max_seconds: float
 ) -> Callable[[], None]:
     """Return a function that stores the progress now and then, and ends what takes too long."""
     start = last = time.monotonic()
@@ -184,119 +191,141 @@ def _teller(
     def tell() -> None:
         nonlocal last
         now = time.monotonic()
-        if now - start > longest:
-            raise Unprocessable(f"the job took longer than {longest:g} seconds")
-        if now - last > REPORT_PAUSE:
+        if now - start > max_seconds:
+            raise Unprocessable(f"the job took longer than {max_seconds:g} seconds")
+        if now - last > PROGRESS_INTERVAL:
             last = now
-            desk.change(kind, job["id"], lambda stored: {**stored, **report.shown()})
+            repository.change(
+                kind, job["id"], lambda stored: {**stored, **report.progress_attributes()}
+            )
 
     return tell
 
 
-def _take(around: Surroundings, desk: Desk, job: Resource, piece: Piece) -> str:
+def _import_resource(
+    context: JobContext, repository: Repository, job: Resource, raw_resource: RawResource
+) -> str:
     """Bring one resource in; return what was done with it."""
-    if piece.fault:
-        raise InvalidBody(piece.fault)
-    resource = parse(piece.raw, around.settings)
+    if raw_resource.error:
+        raise InvalidBody(raw_resource.error)
+    resource = parse(raw_resource.raw, context.settings)
     if not isinstance(resource, dict):
         raise InvalidBody("expected a JSON object")
-    kind = _kind_of(around.family, resource, job)
+    kind = _kind_of(context.definition, resource, job)
     resource = {"@type": kind, **{k: v for k, v in resource.items() if v is not None}}
-    if resource["@type"] in around.family.spelled:
+    if resource["@type"] in context.definition.kind_aliases:
         resource["@type"] = kind
-    chosen = resource.get("id") or _id_of(kind, resource)
-    if not isinstance(chosen, str) or len(chosen) > _LONGEST_ID or not chosen.isprintable():
-        raise InvalidBody(f"/id: expected a plain text of at most {_LONGEST_ID} characters")
+    chosen = resource.get("id") or _content_id(kind, resource)
+    if not isinstance(chosen, str) or len(chosen) > _MAX_ID_LENGTH or not chosen.isprintable():
+        raise InvalidBody(f"/id: expected a plain text of at most {_MAX_ID_LENGTH} characters")
     name = resource.get("name")
     if not isinstance(name, str) or not name.strip():
         raise InvalidBody("/name: expected a text that is not blank")
     resource.pop("href", None)
-    new = {**around.accept(kind, resource), "id": chosen}
-    return _put(desk, kind, new, around.family.kept.get(kind, ()))
+    new = {**context.validate(kind, resource), "id": chosen}
+    return _create_or_replace(
+        repository, kind, new, context.definition.server_maintained_attributes.get(kind, ())
+    )
 
 
-def _kind_of(family: Family, resource: Resource, job: Resource) -> str:
+def _kind_of(definition: CatalogDefinition, resource: Resource, job: Resource) -> str:
     for name in (resource.get("@type"), resource.get("@baseType")):
-        if kind := family.kind_named(name):
+        if kind := definition.kind_of_type(name):
             return kind
-    if kind := family.kind_at(str(job.get("path") or "")):
+    if kind := definition.kind_at_path(str(job.get("path") or "")):
         return kind
-    raise InvalidBody(f"/@type: expected one of {', '.join(family.entities)}")
+    raise InvalidBody(f"/@type: expected one of {', '.join(definition.entity_kinds)}")
 
 
-def _id_of(kind: str, resource: Resource) -> str:
+def _content_id(kind: str, resource: Resource) -> str:
     """Return an id that the same resource without one gets each time."""
     text = orjson.dumps([kind, resource], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(text).hexdigest()[:32]
 
 
-def _put(desk: Desk, kind: str, resource: Resource, in_step: tuple[str, ...]) -> str:
+def _create_or_replace(
+    repository: Repository, kind: str, resource: Resource, maintained_attributes: tuple[str, ...]
+) -> str:
     try:
-        old = desk.get(kind, resource["id"])
+        old = repository.get(kind, resource["id"])
     except NotFound:
-        desk.create(kind, resource)
+        repository.create(kind, resource)
         return "created"
 
     def replace(stored: Resource) -> Resource:
-        kept = {name: stored[name] for name in in_step if name in stored}
-        new = rules.completed(kind, {**kept, **resource, "lastUpdate": stored.get("lastUpdate")})
-        return stored if _members(new) == _members(stored) else new
+        kept = {name: stored[name] for name in maintained_attributes if name in stored}
+        new = rules.with_defaults(
+            kind, {**kept, **resource, "lastUpdate": stored.get("lastUpdate")}
+        )
+        return stored if _comparable_attributes(new) == _comparable_attributes(stored) else new
 
-    new = desk.change(kind, resource["id"], replace)
-    return "unchanged" if _members(new) == _members(old) else "replaced"
+    new = repository.change(kind, resource["id"], replace)
+    return "unchanged" if _comparable_attributes(new) == _comparable_attributes(old) else "replaced"
 
 
-def _members(resource: Resource) -> Resource:
+def _comparable_attributes(resource: Resource) -> Resource:
     return {name: value for name, value in resource.items() if name != "href" and value is not None}
 
 
 @contextmanager
-def _source(around: Surroundings, desk: Desk, url: str) -> Iterator[Iterator[bytes]]:
-    settings = around.settings
+def _open_source(
+    context: JobContext, repository: Repository, url: str
+) -> Iterator[Iterator[bytes]]:
+    settings = context.settings
     if _scheme(url) == "file":
-        with Area(settings.data_dir, desk.tenant).read(url) as file:
-            yield iter(lambda: file.read(_CHUNK), b"")
+        with FileArea(settings.data_dir, repository.tenant).open_for_reading(url) as file:
+            yield iter(lambda: file.read(_CHUNK_SIZE), b"")
         return
     headers = {"Accept": "application/x-ndjson, application/json", "Accept-Encoding": "identity"}
     with (
-        pinned.client(around.policy, patience=settings.callback_timeout) as client,
+        pinned_http.pinned_client(
+            context.outbound_policy, timeout=settings.callback_timeout
+        ) as client,
         client.stream("GET", url, headers=headers) as answer,
     ):
         if not answer.is_success:
             raise InvalidBody(f"/url: answered {answer.status_code}")
-        yield answer.iter_raw(_CHUNK)
+        yield answer.iter_raw(_CHUNK_SIZE)
 
 
 def _scheme(url: str) -> str:
     scheme = urlsplit(url).scheme
-    if scheme not in {"file", *outbound.PORTS}:
+    if scheme not in {"file", *outbound.DEFAULT_PORTS}:
         raise InvalidBody(f"/url: expected https, http or file, not {scheme or 'no scheme'}")
     return scheme
 
 
-def _export(around: Surroundings, desk: Desk, job: Resource, report: _Report) -> None:
-    settings = around.settings
-    tell = _teller(around.family.exporting, desk, job, report, settings.job_seconds)
-    area = Area(settings.data_dir, desk.tenant)
+def _export_file(
+    context: JobContext, repository: Repository, job: Resource, report: _JobReport
+) -> None:
+    settings = context.settings
+    tell = _progress_reporter(
+        context.definition.export_job_kind, repository, job, report, settings.job_seconds
+    )
+    area = FileArea(settings.data_dir, repository.tenant)
     is_file = _scheme(job["url"]) == "file"
-    target: AbstractContextManager[BinaryIO] = area.write(job["url"]) if is_file else area.scratch()
+    target: AbstractContextManager[BinaryIO] = (
+        area.open_for_writing(job["url"]) if is_file else area.open_temporary()
+    )
     with target as file:
-        for kind in write(around.family, desk, job, file, around.query):
+        for kind in write_resources(context.definition, repository, job, file, context.build_query):
             report.counts["lines"] += 1
             report.counts[kind] += 1
             if file.tell() > settings.job_bytes:
                 raise InvalidBody(f"the file would be larger than {settings.job_bytes} bytes")
             tell()
         if not is_file:
-            _send(around, job["url"], file, media_type(job))
+            _upload(context, job["url"], file, media_type(job))
 
 
-def _send(around: Surroundings, url: str, file: BinaryIO, kind: str) -> None:
+def _upload(context: JobContext, url: str, file: BinaryIO, content_type: str) -> None:
     size = file.tell()
     file.seek(0)
-    chunks: Iterator[bytes] = iter(lambda: file.read(_CHUNK), b"")
-    headers = {"Content-Type": kind, "Content-Length": str(size)}
-    with pinned.client(around.policy, patience=around.settings.callback_timeout) as client:
+    chunks: Iterator[bytes] = iter(lambda: file.read(_CHUNK_SIZE), b"")
+    headers = {"Content-Type": content_type, "Content-Length": str(size)}
+    with pinned_http.pinned_client(
+        context.outbound_policy, timeout=context.settings.callback_timeout
+    ) as client:
         answer = client.put(url, content=chunks, headers=headers)
     if not answer.is_success:
         raise InvalidBody(f"/url: answered {answer.status_code}")

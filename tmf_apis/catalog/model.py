@@ -2,15 +2,15 @@
 
 from typing import Any, ClassVar
 
-from tmf_apis.store.indexes import by
-from tmf_apis.store.model import Stored
+from tmf_apis.store.indexes import body_index
+from tmf_apis.store.model import StoredResource
 
 
 def _meta(kind: str, *attributes: str) -> dict[str, Any]:
-    return {"collection": kind, "indexes": [by(name) for name in attributes]}
+    return {"collection": kind, "indexes": [body_index(name) for name in attributes]}
 
 
-class ProductCatalog(Stored):
+class ProductCatalog(StoredResource):
     """A collection of categories."""
 
     meta: ClassVar[dict[str, Any]] = _meta(
@@ -18,7 +18,7 @@ class ProductCatalog(Stored):
     )
 
 
-class Category(Stored):
+class Category(StoredResource):
     """A node of the tree that offerings are sorted into."""
 
     meta: ClassVar[dict[str, Any]] = _meta(
@@ -26,7 +26,7 @@ class Category(Stored):
     )
 
 
-class ProductOffering(Stored):
+class ProductOffering(StoredResource):
     """What is sold."""
 
     meta: ClassVar[dict[str, Any]] = _meta(
@@ -45,7 +45,7 @@ class ProductOffering(Stored):
     )
 
 
-class ProductOfferingPrice(Stored):
+class ProductOfferingPrice(StoredResource):
     """What it costs."""
 
     meta: ClassVar[dict[str, Any]] = _meta(
@@ -59,7 +59,7 @@ class ProductOfferingPrice(Stored):
     )
 
 
-class ProductSpecification(Stored):
+class ProductSpecification(StoredResource):
     """What is behind what is sold."""
 
     meta: ClassVar[dict[str, Any]] = _meta(
@@ -76,7 +76,7 @@ class ProductSpecification(Stored):
 
 
 #: What clients look for a catalogue, a category, a candidate and a specification by.
-_LOOKED_FOR = {
+_INDEXED_ATTRIBUTES = {
     "Catalog": ("name", "lifecycleStatus", "lastUpdate", "category.id"),
     "Category": ("name", "lifecycleStatus", "lastUpdate", "parentId", "isRoot"),
     "Candidate": ("name", "lifecycleStatus", "lastUpdate", "category.id"),
@@ -84,7 +84,7 @@ _LOOKED_FOR = {
     "ImportJob": ("status", "creationDate"),
     "ExportJob": ("status", "creationDate"),
 }
-_FURTHER = {
+_EXTRA_INDEXED_ATTRIBUTES = {
     "ServiceCandidate": ("serviceSpecification.id",),
     "ServiceSpecification": ("serviceSpecRelationship.id", "resourceSpecification.id"),
     "ResourceCandidate": ("resourceSpecification.id",),
@@ -92,14 +92,14 @@ _FURTHER = {
 }
 
 
-def _model(prefix: str, ending: str) -> type[Stored]:
-    kind = f"{prefix}{ending}"
-    names = (*_LOOKED_FOR[ending], *_FURTHER.get(kind, ()))
-    return type(kind, (Stored,), {"meta": _meta(kind, *names), "__module__": __name__})
+def _model(prefix: str, suffix: str) -> type[StoredResource]:
+    kind = f"{prefix}{suffix}"
+    names = (*_INDEXED_ATTRIBUTES[suffix], *_EXTRA_INDEXED_ATTRIBUTES.get(kind, ()))
+    return type(kind, (StoredResource,), {"meta": _meta(kind, *names), "__module__": __name__})
 
 
 #: The model of each kind of a catalogue.
-MODELS: dict[str, type[Stored]] = {
+MODELS: dict[str, type[StoredResource]] = {
     **{
         one.__name__: one
         for one in (
@@ -113,7 +113,7 @@ MODELS: dict[str, type[Stored]] = {
     **{
         f"{prefix}{ending}": _model(prefix, ending)
         for prefix in ("Service", "Resource")
-        for ending in _LOOKED_FOR
+        for ending in _INDEXED_ATTRIBUTES
     },
     **{ending: _model("", ending) for ending in ("ImportJob", "ExportJob")},
 }

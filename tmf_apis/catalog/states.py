@@ -5,12 +5,12 @@ Source: TMF620 v4.1 and v5.0, life cycle of catalogue entities; JobStateType.
 
 from typing import Any
 
-from tmf_apis.rest.law import Lifecycle
+from tmf_apis.rest.pipeline.policy import Lifecycle
 
-_NONE: frozenset[str] = frozenset()
+_NO_STATES: frozenset[str] = frozenset()
 
 #: The kinds that share the life cycle of catalogue entities.
-ENTITIES = (
+PRODUCT_CATALOG_KINDS = (
     "ProductCatalog",
     "Category",
     "ProductSpecification",
@@ -21,9 +21,9 @@ ENTITIES = (
 #: From the first idea to the last customer. A new entity may be in any state, so that an existing
 #: catalogue can be loaded; the contracts type the status as free text, so a status that is not
 #: published is kept as it is and the machine applies again once it has a published one.
-ENTITY = Lifecycle(
+ENTITY_LIFECYCLE = Lifecycle(
     attribute="lifecycleStatus",
-    initial=(
+    initial_states=(
         "In study",
         "In design",
         "In test",
@@ -33,31 +33,36 @@ ENTITY = Lifecycle(
         "Obsolete",
         "Rejected",
     ),
-    steps={
+    transitions={
         "In study": frozenset({"In design", "Rejected"}),
         "In design": frozenset({"In test", "Rejected"}),
         "In test": frozenset({"In design", "Active", "Rejected"}),
         "Active": frozenset({"Launched", "Retired"}),
         "Launched": frozenset({"Active", "Retired"}),
         "Retired": frozenset({"Obsolete"}),
-        "Obsolete": _NONE,
-        "Rejected": _NONE,
+        "Obsolete": _NO_STATES,
+        "Rejected": _NO_STATES,
     },
-    open=True,
+    allows_unknown_states=True,
     source="TMF620 Product Catalog Management, life cycle of catalogue entities",
 )
 
 #: States in which customers may already hold what the entity describes.
-ON_SALE = frozenset({"Active", "Launched"})
+ON_SALE_STATES = frozenset({"Active", "Launched"})
 
 #: An import or export; every step is the server's. A job that was interrupted is still
-#: ``Running`` and begins again from the start.
-JOB = Lifecycle(
+#: ``InstalledProduct`` and begins again from the start.
+JOB_LIFECYCLE = Lifecycle(
     attribute="status",
-    initial=("Not Started",),
-    assigned=True,
-    steps={"Not Started": _NONE, "Running": _NONE, "Succeeded": _NONE, "Failed": _NONE},
-    system={
+    initial_states=("Not Started",),
+    server_sets_initial=True,
+    transitions={
+        "Not Started": _NO_STATES,
+        "Running": _NO_STATES,
+        "Succeeded": _NO_STATES,
+        "Failed": _NO_STATES,
+    },
+    system_transitions={
         "Not Started": frozenset({"Running", "Failed"}),
         "Running": frozenset({"Succeeded", "Failed"}),
     },
@@ -65,7 +70,7 @@ JOB = Lifecycle(
 )
 
 
-def machines() -> list[dict[str, Any]]:
+def state_machines() -> list[dict[str, Any]]:
     """Return the state machines of this room for clients to read."""
-    entities = [ENTITY.as_resource(kind) for kind in ENTITIES]
-    return [*entities, *(JOB.as_resource(kind) for kind in ("ImportJob", "ExportJob"))]
+    entities = [ENTITY_LIFECYCLE.as_resource(kind) for kind in PRODUCT_CATALOG_KINDS]
+    return [*entities, *(JOB_LIFECYCLE.as_resource(kind) for kind in ("ImportJob", "ExportJob"))]

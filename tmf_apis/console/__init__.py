@@ -1,5 +1,5 @@
 """Pages for people: the index, a page an API, and administration."""
 
-from tmf_apis.console.pages import Pages
+from tmf_apis.console.pages import ConsoleApplication
 
-__all__ = ["Pages"]
+__all__ = ["ConsoleApplication"]

@@ -13,184 +13,202 @@ import pymongo
 from flask import Blueprint, Response, request
 from pymongo import DESCENDING
 
-from tmf_apis.console.office import Engine, Office
+from tmf_apis.console.page_context import Engine, PageContext
 from tmf_apis.errors import Forbidden, InvalidQuery, NotFound, UnsupportedMediaType
-from tmf_apis.events import admin as events
+from tmf_apis.events import delivery_admin as events
 from tmf_apis.events import subscriptions
-from tmf_apis.events.admin import Chosen
-from tmf_apis.events.deliveries import COLLECTION as DELIVERIES
-from tmf_apis.rest import bodies, extensions, paging
-from tmf_apis.rest.filtering import Pair
-from tmf_apis.rest.hub import INBOX
-from tmf_apis.rest.law import rfc3339
-from tmf_apis.rest.messages import Request
-from tmf_apis.rest.paging import Page, Shown
-from tmf_apis.rest.registry import Registered
+from tmf_apis.events.delivery_admin import DeliveryCriteria
+from tmf_apis.events.delivery_queue import COLLECTION as DELIVERIES
+from tmf_apis.rest.contracts import extensions
+from tmf_apis.rest.contracts.extension_registry import ExtensionType
+from tmf_apis.rest.http import bodies
+from tmf_apis.rest.http.hub import INBOX_COLLECTION
+from tmf_apis.rest.http.messages import Request
+from tmf_apis.rest.pipeline.policy import rfc3339
+from tmf_apis.rest.query import paging
+from tmf_apis.rest.query.filtering import Pair
+from tmf_apis.rest.query.paging import Page, PageResult
 from tmf_apis.security.identity import Identity
 
 Document = dict[str, Any]
 
 SCOPE = "admin"
 #: Longest value of a parameter, in characters.
-_LONGEST = 512
-_PAGE = ("limit", "offset")
-_HEARD = ("api", "version", "eventType", "eventId", "subject")
+_MAX_PARAMETER_LENGTH = 512
+_PAGE_PARAMETERS = ("limit", "offset")
+_NOTIFICATION_FILTERS = ("api", "version", "eventType", "eventId", "subject")
 
 
-def blueprint(office: Office) -> Blueprint:
+def blueprint(context: PageContext) -> Blueprint:
     """Return everything below ``/admin``."""
     pages = Blueprint("admin", __name__, url_prefix="/admin")
-    counter = Counter(office)
+    counter = AdminViews(context)
     for path, method, view in (
-        ("/deliveries", "GET", counter.deliveries),
-        ("/deliveries/<id>", "GET", counter.delivery),
-        ("/deliveries/<id>/replay", "POST", counter.replay),
-        ("/subscriptions", "GET", counter.subscriptions),
+        ("/deliveries", "GET", counter.list_deliveries),
+        ("/deliveries/<id>", "GET", counter.get_delivery),
+        ("/deliveries/<id>/replay", "POST", counter.replay_delivery),
+        ("/subscriptions", "GET", counter.list_subscriptions),
         ("/subscriptions/<id>/replay", "POST", counter.replay_parked),
-        ("/subscriptions/<id>/enable", "POST", counter.enable),
-        ("/notifications", "GET", counter.notifications),
-        ("/schemas", "GET", counter.schemas),
-        ("/schemas/<type>", "GET", counter.schema),
+        ("/subscriptions/<id>/enable", "POST", counter.enable_subscription),
+        ("/notifications", "GET", counter.list_notifications),
+        ("/schemas", "GET", counter.list_schemas),
+        ("/schemas/<type>", "GET", counter.get_schema),
         ("/schemas/<type>", "PUT", counter.put_schema),
         ("/schemas/<type>", "DELETE", counter.delete_schema),
     ):
-        pages.add_url_rule(path, view.__name__, _bounded(office, view), methods=[method])
+        pages.add_url_rule(path, view.__name__, _with_time_limit(context, view), methods=[method])
     return pages
 
 
-class Counter:
+class AdminViews:
     """Where administrators are served."""
 
-    def __init__(self, office: Office) -> None:
-        self._office = office
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
 
-    def _enter(self, *allowed: str) -> tuple[Engine, Identity, dict[str, str]]:
+    def _authorize(self, *allowed: str) -> tuple[Engine, Identity, dict[str, str]]:
         """Return the engine, who asks, and the parameters, which are among those ``allowed``."""
-        identity = self._office.identity([SCOPE])
-        return self._office.engine(), identity, _parameters(allowed)
+        identity = self._context.authorize([SCOPE])
+        return self._context.require_engine(), identity, _query_parameters(allowed)
 
-    def deliveries(self) -> Response:
+    def list_deliveries(self) -> Response:
         """GET /admin/deliveries: newest first, with their last attempts."""
         names = ("subscription", "state", "event", "type", "resource")
-        engine, identity, given = self._enter(*names, *_PAGE)
-        if given.get("state", "parked") not in events.STATES:
-            raise InvalidQuery(f"state is one of {', '.join(events.STATES)}")
-        page = paging.page(_only(given, _PAGE), (), self._office.settings)
-        chosen = Chosen(tenant=identity.tenant, **_only(given, names))
-        rows, total = events.deliveries(
+        engine, identity, given = self._authorize(*names, *_PAGE_PARAMETERS)
+        if given.get("state", "parked") not in events.DELIVERY_STATES:
+            raise InvalidQuery(f"state is one of {', '.join(events.DELIVERY_STATES)}")
+        page = paging.page_from_parameters(
+            _subset(given, _PAGE_PARAMETERS), (), self._context.settings
+        )
+        chosen = DeliveryCriteria(tenant=identity.tenant, **_subset(given, names))
+        rows, total = events.find_deliveries(
             engine.database, chosen, limit=page.limit or 1, offset=page.offset
         )
-        return self._list([_shown(row) for row in rows], page, total)
+        return self._list_response([_json_document(row) for row in rows], page, total)
 
-    def delivery(self, id: str) -> Response:
+    def get_delivery(self, id: str) -> Response:
         """GET /admin/deliveries/{id}: one, with the notification as it is sent."""
-        engine, identity, _ = self._enter()
+        engine, identity, _ = self._authorize()
         found = engine.database[DELIVERIES].find_one(
-            {"_id": id, "tenant": identity.tenant}, {**events.VIEW, "payload": 1}
+            {"_id": id, "tenant": identity.tenant}, {**events.PROJECTION, "payload": 1}
         )
         if found is None:
             raise NotFound(f"there is no delivery {id[:200]}")
         payload = orjson.loads(found.pop("payload"))
-        return _json(200, _shown({"id": found.pop("_id"), **found, "body": payload}))
+        return _json_response(
+            200, _json_document({"id": found.pop("_id"), **found, "body": payload})
+        )
 
-    def replay(self, id: str) -> Response:
+    def replay_delivery(self, id: str) -> Response:
         """POST /admin/deliveries/{id}/replay: send it again."""
-        engine, identity, _ = self._enter()
-        return _json(202, {"replayed": events.replay(engine.database, id, identity.tenant)})
+        engine, identity, _ = self._authorize()
+        return _json_response(
+            202, {"replayed": events.replay_delivery(engine.database, id, identity.tenant)}
+        )
 
-    def subscriptions(self) -> Response:
+    def list_subscriptions(self) -> Response:
         """GET /admin/subscriptions: every one of the tenant, and what waits for it."""
-        engine, identity, given = self._enter("api", "version", "state", *_PAGE)
-        page = paging.page(_only(given, _PAGE), (), self._office.settings)
-        query = {"tenant": identity.tenant, **_only(given, ("api", "version", "state"))}
+        engine, identity, given = self._authorize("api", "version", "state", *_PAGE_PARAMETERS)
+        page = paging.page_from_parameters(
+            _subset(given, _PAGE_PARAMETERS), (), self._context.settings
+        )
+        query = {"tenant": identity.tenant, **_subset(given, ("api", "version", "state"))}
         collection = engine.database[subscriptions.COLLECTION]
-        cursor = collection.find(query, _SUBSCRIPTION).sort("created", DESCENDING)
+        cursor = collection.find(query, _SUBSCRIPTION_PROJECTION).sort("created", DESCENDING)
         rows = list(cursor.skip(page.offset).limit(page.limit or 1))
-        waiting = events.by_subscription(engine.database, [row["_id"] for row in rows])
+        waiting = events.counts_by_subscription(engine.database, [row["_id"] for row in rows])
         total = collection.count_documents(query)
-        shown = [_subscription(row, waiting.get(row["_id"], {})) for row in rows]
-        return self._list(shown, page, total)
+        shown = [_subscription_resource(row, waiting.get(row["_id"], {})) for row in rows]
+        return self._list_response(shown, page, total)
 
     def replay_parked(self, id: str) -> Response:
         """POST /admin/subscriptions/{id}/replay: send all that is parked again."""
-        engine, identity, _ = self._enter()
+        engine, identity, _ = self._authorize()
         count = events.replay_parked(engine.database, id, identity.tenant)
-        return _json(202, {"replayed": count})
+        return _json_response(202, {"replayed": count})
 
-    def enable(self, id: str) -> Response:
+    def enable_subscription(self, id: str) -> Response:
         """POST /admin/subscriptions/{id}/enable: let a disabled one receive again."""
-        engine, identity, _ = self._enter()
-        events.enable(engine.database, id, identity.tenant)
+        engine, identity, _ = self._authorize()
+        events.enable_subscription(engine.database, id, identity.tenant)
         return Response(status=204)
 
-    def notifications(self) -> Response:
+    def list_notifications(self) -> Response:
         """GET /admin/notifications: what other systems told, newest first."""
-        engine, identity, given = self._enter(*_HEARD, *_PAGE)
-        page = paging.page(_only(given, _PAGE), (), self._office.settings)
-        query = {"tenant": identity.tenant, **_only(given, _HEARD)}
-        collection = engine.database[INBOX]
+        engine, identity, given = self._authorize(*_NOTIFICATION_FILTERS, *_PAGE_PARAMETERS)
+        page = paging.page_from_parameters(
+            _subset(given, _PAGE_PARAMETERS), (), self._context.settings
+        )
+        query = {"tenant": identity.tenant, **_subset(given, _NOTIFICATION_FILTERS)}
+        collection = engine.database[INBOX_COLLECTION]
         cursor = collection.find(query, {"_id": 0, "tenant": 0}).sort("received", DESCENDING)
         rows = list(cursor.skip(page.offset).limit(page.limit or 1))
-        return self._list([_shown(row) for row in rows], page, collection.count_documents(query))
+        return self._list_response(
+            [_json_document(row) for row in rows], page, collection.count_documents(query)
+        )
 
-    def schemas(self) -> Response:
+    def list_schemas(self) -> Response:
         """GET /admin/schemas: every extension type."""
-        engine, _, _ = self._enter()
-        return _json(200, [self._registered(one) for one in engine.registry.list()])
+        engine, _, _ = self._authorize()
+        return _json_response(
+            200, [self._extension_resource(one) for one in engine.extension_registry.list()]
+        )
 
-    def schema(self, type: str) -> Response:
+    def get_schema(self, type: str) -> Response:
         """GET /admin/schemas/{type}: the schema as it was sent."""
-        engine, _, _ = self._enter()
-        return _json(200, engine.registry.get(type).schema)
+        engine, _, _ = self._authorize()
+        return _json_response(200, engine.extension_registry.get(type).schema)
 
     def put_schema(self, type: str) -> Response:
         """PUT /admin/schemas/{type}: register an extension type, or change it."""
-        engine, identity, _ = self._enter()
-        self._keeper(identity)
+        engine, identity, _ = self._authorize()
+        self._require_default_tenant(identity)
         kind = bodies.media_type({name.lower(): value for name, value in request.headers})
         if kind not in {bodies.JSON, "application/schema+json"}:
             raise UnsupportedMediaType(f"{kind} is not accepted here; send {bodies.JSON}")
-        schema = extensions.checked(type, request.get_data(), self._office.contracts)
-        new = engine.registry.put(type, schema, identity.subject)
-        location = {"Location": f"{self._office.base()}/admin/schemas/{type}"}
-        return _json(201, schema, location) if new else _json(200, schema)
+        schema = extensions.validated_schema(type, request.get_data(), self._context.contracts)
+        new = engine.extension_registry.put(type, schema, identity.subject)
+        location = {"Location": f"{self._context.base_url()}/admin/schemas/{type}"}
+        return _json_response(201, schema, location) if new else _json_response(200, schema)
 
     def delete_schema(self, type: str) -> Response:
         """DELETE /admin/schemas/{type}: resources of the type stay as they are."""
-        engine, identity, _ = self._enter()
-        self._keeper(identity)
-        engine.registry.delete(type)
+        engine, identity, _ = self._authorize()
+        self._require_default_tenant(identity)
+        engine.extension_registry.delete(type)
         return Response(status=204)
 
-    def _keeper(self, identity: Identity) -> None:
+    def _require_default_tenant(self, identity: Identity) -> None:
         """Refuse another tenant's administrator: the types are those of the whole server."""
-        if identity.tenant != self._office.settings.default_tenant:
+        if identity.tenant != self._context.settings.default_tenant:
             raise Forbidden(
                 "extension types hold for every tenant; the server's own, "
-                f"{self._office.settings.default_tenant}, changes them"
+                f"{self._context.settings.default_tenant}, changes them"
             )
 
-    def _registered(self, one: Registered) -> Document:
+    def _extension_resource(self, extension_type: ExtensionType) -> Document:
         return {
-            "type": one.type,
-            "href": f"{self._office.base()}/admin/schemas/{one.type}",
-            "baseType": one.schema[extensions.BASE],
-            "changed": _time(one.changed),
-            "changedBy": one.subject,
-            "schema": one.schema,
+            "type": extension_type.type,
+            "href": f"{self._context.base_url()}/admin/schemas/{extension_type.type}",
+            "baseType": extension_type.schema[extensions.BASE_TYPE_KEYWORD],
+            "changed": _timestamp(extension_type.changed_at),
+            "changedBy": extension_type.subject,
+            "schema": extension_type.schema,
         }
 
-    def _list(self, items: list[Document], page: Page, total: int) -> Response:
+    def _list_response(self, items: list[Document], page: Page, total: int) -> Response:
         items = items[: page.limit]
         headers = {"X-Total-Count": str(total), "X-Result-Count": str(len(items))}
-        shown = Shown(page=page, count=len(items), total=total)
-        url = self._office.base() + request.path.rstrip("/")
-        if link := paging.link_header(url, _pairs(), shown, self._office.settings):
+        shown = PageResult(page=page, count=len(items), total=total)
+        url = self._context.base_url() + request.path.rstrip("/")
+        if link := paging.link_header(url, _query_pairs(), shown, self._context.settings):
             headers["Link"] = link
-        return _json(paging.status(page, len(items), total, self._office.settings), items, headers)
+        return _json_response(
+            paging.page_status(page, len(items), total, self._context.settings), items, headers
+        )
 
 
-_SUBSCRIPTION = dict.fromkeys(
+_SUBSCRIPTION_PROJECTION = dict.fromkeys(
     (
         *("api", "version", "callback", "query", "subject", "parties"),
         *("created", "state", "reason", "lane.failures"),
@@ -199,12 +217,14 @@ _SUBSCRIPTION = dict.fromkeys(
 )
 
 
-def _bounded(office: Office, view: Callable[..., Response]) -> Callable[..., Response]:
+def _with_time_limit(
+    context: PageContext, view: Callable[..., Response]
+) -> Callable[..., Response]:
     """Return a view whose database work ends in time and whose answer is never kept."""
 
     @wraps(view)
     def bounded(**arguments: str) -> Response:
-        with pymongo.timeout(office.settings.query_time / 1000):
+        with pymongo.timeout(context.settings.query_time / 1000):
             response = view(**arguments)
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -212,57 +232,61 @@ def _bounded(office: Office, view: Callable[..., Response]) -> Callable[..., Res
     return bounded
 
 
-def _pairs() -> list[Pair]:
+def _query_pairs() -> list[Pair]:
     query = request.query_string.decode("ascii")
     return Request("GET", "", "", query, {}, b"", Identity("", "")).parameters()
 
 
-def _parameters(allowed: Iterable[str]) -> dict[str, str]:
+def _query_parameters(allowed: Iterable[str]) -> dict[str, str]:
     """Return the query parameters.
 
     Raises:
         InvalidQuery: One is not known, given twice, or too long (HTTP 400).
     """
     given: dict[str, str] = {}
-    for name, value in _pairs():
+    for name, value in _query_pairs():
         if name not in allowed:
             known = ", ".join(allowed) or "none"
             raise InvalidQuery(f"unknown parameter {name[:80]!r}; known: {known}")
         if name in given:
             raise InvalidQuery(f"{name} is given twice")
-        if len(value) > _LONGEST or "\0" in value:
-            raise InvalidQuery(f"{name} has up to {_LONGEST} characters, none of them NUL")
+        if len(value) > _MAX_PARAMETER_LENGTH or "\0" in value:
+            raise InvalidQuery(
+                f"{name} has up to {_MAX_PARAMETER_LENGTH} characters, none of them NUL"
+            )
         given[name] = value
     return given
 
 
-def _only(given: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    return {name: given[name] for name in names if name in given}
+def _subset(parameters: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    return {name: parameters[name] for name in names if name in parameters}
 
 
-def _json(status: int, value: object, headers: Mapping[str, str] | None = None) -> Response:
+def _json_response(
+    status: int, value: object, headers: Mapping[str, str] | None = None
+) -> Response:
     return Response(orjson.dumps(value), status, headers, content_type="application/json")
 
 
-def _shown(row: Document) -> Document:
+def _json_document(row: Document) -> Document:
     """Return a document with its times as text."""
-    return {name: _value(value) for name, value in row.items() if name != "fence"}
+    return {name: _json_value(value) for name, value in row.items() if name != "fence"}
 
 
-def _value(value: Any) -> Any:  # noqa: ANN401
+def _json_value(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, datetime):
-        return _time(value)
+        return _timestamp(value)
     if isinstance(value, list):
-        return [_value(item) for item in value]
-    return _shown(value) if isinstance(value, dict) else value
+        return [_json_value(item) for item in value]
+    return _json_document(value) if isinstance(value, dict) else value
 
 
-def _time(moment: datetime) -> str:
-    return rfc3339(moment if moment.tzinfo is None else moment.astimezone(UTC))
+def _timestamp(instant: datetime) -> str:
+    return rfc3339(instant if instant.tzinfo is None else instant.astimezone(UTC))
 
 
-def _subscription(row: Document, waiting: Mapping[str, int]) -> Document:
+def _subscription_resource(row: Document, delivery_counts: Mapping[str, int]) -> Document:
     lane = row.pop("lane", {})
-    counts = {name: waiting.get(name, 0) for name in events.STATES}
+    counts = {name: delivery_counts.get(name, 0) for name in events.DELIVERY_STATES}
     failures = lane.get("failures", 0)
-    return _shown({"id": row.pop("_id"), **row, "failures": failures, "deliveries": counts})
+    return _json_document({"id": row.pop("_id"), **row, "failures": failures, "deliveries": counts})

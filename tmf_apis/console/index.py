@@ -9,32 +9,35 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, redirect, render_template, send_from_directory
 
-from tmf_apis.console.negotiation import wants_page
-from tmf_apis.console.office import Office
-from tmf_apis.rest.contracts import Contract
+from tmf_apis.console.negotiation import prefers_html
+from tmf_apis.console.page_context import PageContext
+from tmf_apis.rest.contracts.contract import Contract
 
-_DAY = 86_400
+_DAY_SECONDS = 86_400
 
 
-def blueprint(office: Office) -> Blueprint:
+def blueprint(context: PageContext) -> Blueprint:
     """Return the index page and the files that pages need."""
     pages = Blueprint("index", __name__)
 
     @pages.get("/")
     def index() -> Response | str:
-        if wants_page():
+        if prefers_html():
             return render_template(
-                "index.html", apis=_table(office), health=_health(office), **_facts(office)
+                "index.html",
+                apis=_apis_by_number(context),
+                health=_readiness_problem(context),
+                **_page_variables(context),
             )
-        return jsonify([_api(office, contract) for contract in office.contracts])
+        return jsonify([_api_entry(context, contract) for contract in context.contracts])
 
     @pages.get("/console/static/<path:name>")
     def static(name: str) -> Response:
-        return send_from_directory("static", name, max_age=_DAY)
+        return send_from_directory("static", name, max_age=_DAY_SECONDS)
 
     @pages.get("/favicon.ico")
     def icon() -> Response:
-        return send_from_directory("static", "icon.svg", max_age=_DAY)
+        return send_from_directory("static", "icon.svg", max_age=_DAY_SECONDS)
 
     @pages.get("/console/")
     def console() -> Any:  # noqa: ANN401
@@ -42,40 +45,42 @@ def blueprint(office: Office) -> Blueprint:
 
     @pages.get("/console/deliveries")
     def deliveries() -> str:
-        return render_template("deliveries.html", **_facts(office))
+        return render_template("deliveries.html", **_page_variables(context))
 
     return pages
 
 
-def _facts(office: Office) -> dict[str, Any]:
+def _page_variables(context: PageContext) -> dict[str, Any]:
     return {
         "version": version("tmf-apis"),
-        "authenticated": office.gate.enabled,
-        "temporal": office.temporal(),
+        "authenticated": context.authenticator.enabled,
+        "temporal": context.temporal_ui_url(),
     }
 
 
-def _health(office: Office) -> str:
+def _readiness_problem(context: PageContext) -> str:
     """Return why the server is not ready; empty when it is."""
-    return office.application.ready() if office.application else "the server is starting"
+    return (
+        context.application.readiness_problem() if context.application else "the server is starting"
+    )
 
 
-def _table(office: Office) -> list[tuple[str, str, list[Contract]]]:
+def _apis_by_number(context: PageContext) -> list[tuple[str, str, list[Contract]]]:
     """Return name, number and versions of every API."""
-    grouped = groupby(office.contracts, key=lambda contract: contract.number)
+    grouped = groupby(context.contracts, key=lambda contract: contract.number)
     rows = [(number, list(versions)) for number, versions in grouped]
-    return [(_title(versions[0]), number, versions) for number, versions in rows]
+    return [(_api_title(versions[0]), number, versions) for number, versions in rows]
 
 
-def _title(contract: Contract) -> str:
+def _api_title(contract: Contract) -> str:
     return contract.title.removeprefix(contract.number).strip()
 
 
-def _api(office: Office, contract: Contract) -> dict[str, Any]:
-    url = office.base() + contract.base_path
+def _api_entry(context: PageContext, contract: Contract) -> dict[str, Any]:
+    url = context.base_url() + contract.base_path
     return {
         "id": f"{contract.number}-{contract.version}",
-        "name": _title(contract),
+        "name": _api_title(contract),
         "number": contract.number,
         "version": contract.version,
         "basePath": contract.base_path,

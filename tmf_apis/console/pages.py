@@ -13,8 +13,8 @@ from flask import Flask, Response, request
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException
 
-from tmf_apis.console import admin, browsable, index, states
-from tmf_apis.console.office import Office
+from tmf_apis.console import admin, contract_pages, index, lifecycles
+from tmf_apis.console.page_context import PageContext
 from tmf_apis.errors import (
     BadRequest,
     MethodNotAllowed,
@@ -24,55 +24,66 @@ from tmf_apis.errors import (
     UnsupportedMediaType,
     UriTooLong,
 )
-from tmf_apis.rest.contracts import Contract
-from tmf_apis.rest.messages import error_response
-from tmf_apis.rest.routing import ClientGone, Receive, Scope, Send, send_response, whole_body
-from tmf_apis.security.tokens import Gate
+from tmf_apis.rest.contracts.contract import Contract
+from tmf_apis.rest.http.messages import error_response
+from tmf_apis.rest.http.routing import (
+    ClientDisconnected,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    send_response,
+)
+from tmf_apis.security.tokens import TokenAuthenticator
 from tmf_apis.settings import Settings
-from tmf_apis.store.connection import translation
+from tmf_apis.store.connection import tmf_error
 
 log = logging.getLogger(__name__)
 
 #: Nothing from elsewhere, no script or style inside a page, no framing. Swagger UI and its style
 #: sheet carry their icons as data URLs.
-_POLICY = (
+_CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
-_HEADERS = {
-    "Content-Security-Policy": _POLICY,
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_BY_STATUS: Mapping[int, type[TmfError]] = {
+_ERRORS_BY_STATUS: Mapping[int, type[TmfError]] = {
     error.status: error
     for error in (BadRequest, NotFound, MethodNotAllowed, TooLarge, UnsupportedMediaType)
 }
-_BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+_METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class Pages:
+class ConsoleApplication:
     """An ASGI application around Flask.
 
     Attributes:
-        office: What the pages show and work on; its ``application`` is set once there is one.
+        context: What the pages show and work on; its ``application`` is set once there is one.
     """
 
     def __init__(
-        self, settings: Settings, contracts: list[Contract], gate: Gate, folder: Path
+        self,
+        settings: Settings,
+        contracts: list[Contract],
+        authenticator: TokenAuthenticator,
+        contracts_dir: Path,
     ) -> None:
         """Make the pages.
 
         Args:
             settings: Limits, and the URL that clients use.
             contracts: The APIs.
-            gate: Tells who asks.
-            folder: Where the contracts' files are.
+            authenticator: Tells who asks.
+            contracts_dir: Where the contracts' files are.
         """
         self._settings = settings
-        self.office = Office(settings, contracts, gate)
-        app: Any = flask_application(self.office, folder)
+        self.context = PageContext(settings, contracts, authenticator)
+        app: Any = create_flask_app(self.context, contracts_dir)
         self._app: Any = WSGIMiddleware(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,49 +92,49 @@ class Pages:
             await self._app(scope, receive, send)
             return
         try:
-            body = await self._body(scope, receive)
+            body = await self._read_request_body(scope, receive)
         except TmfError as error:
             await send_response(send, error_response(error), head=scope["method"] == "HEAD")
-        except ClientGone:
+        except ClientDisconnected:
             return
         else:
-            await self._app(scope, _once(body), send)
+            await self._app(scope, _body_receiver(body), send)
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+    async def _read_request_body(self, scope: Scope, receive: Receive) -> bytes:
         limit = self._settings.uri_limit
         if len(scope["query_string"]) + len(scope["path"]) > limit:
             raise UriTooLong(f"path and query are longer than {limit} bytes")
         if not scope["query_string"].isascii():
             raise BadRequest("the query string has bytes that are not ASCII")
-        if scope["method"] in _BODILESS:
+        if scope["method"] in _METHODS_WITHOUT_BODY:
             return b""
         headers = {name.decode("latin-1"): v.decode("latin-1") for name, v in scope["headers"]}
-        return await whole_body(headers, receive, self._settings.body_limit)
+        return await read_body(headers, receive, self._settings.body_limit)
 
 
-def flask_application(office: Office, folder: Path) -> Flask:
+def create_flask_app(context: PageContext, contracts_dir: Path) -> Flask:
     """Return the Flask application."""
     app = Flask(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True, "autoescape": True}
-    app.register_error_handler(TmfError, _refused)
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(PyMongoError, _database)
-    app.register_error_handler(Exception, _unexpected)
-    app.before_request(_ignoring(office.base))
-    app.after_request(_guarded)
+    app.register_error_handler(TmfError, _tmf_error_response)
+    app.register_error_handler(HTTPException, _http_error_response)
+    app.register_error_handler(PyMongoError, _database_error_response)
+    app.register_error_handler(Exception, _unexpected_error_response)
+    app.before_request(_without_result(context.base_url))
+    app.after_request(_set_security_headers)
     for blueprint in (
-        index.blueprint(office),
-        browsable.blueprint(office, folder),
-        states.blueprint(office),
-        admin.blueprint(office),
+        index.blueprint(context),
+        contract_pages.blueprint(context, contracts_dir),
+        lifecycles.blueprint(context),
+        admin.blueprint(context),
     ):
         app.register_blueprint(blueprint)
     return app
 
 
-def _ignoring(check: Callable[[], object]) -> Callable[[], None]:
+def _without_result(check: Callable[[], object]) -> Callable[[], None]:
     """Return a check whose result is not an answer."""
 
     def checked() -> None:
@@ -132,43 +143,47 @@ def _ignoring(check: Callable[[], object]) -> Callable[[], None]:
     return checked
 
 
-def _once(body: bytes) -> Callable[[], Any]:
+def _body_receiver(body: bytes) -> Callable[[], Any]:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive
 
 
-def _guarded(response: Response) -> Response:
-    for name, value in _HEADERS.items():
+def _set_security_headers(response: Response) -> Response:
+    for name, value in _SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     return response
 
 
-def _refused(error: TmfError) -> Response:
+def _tmf_error_response(error: TmfError) -> Response:
     made = error_response(error)
     return Response(made.body, made.status, made.headers, content_type=made.media_type)
 
 
-def _http(error: HTTPException) -> Response:
+def _http_error_response(error: HTTPException) -> Response:
     """Answer what Flask itself refuses, in the one form that errors have."""
     if error.response is not None or (error.code or 500) < 400:  # noqa: PLR2004 - a redirect
         return error.get_response()  # type: ignore[return-value]
     if error.code == MethodNotAllowed.status:
         allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
         text = f"{request.method} is not possible here; allowed: {allowed}"
-        return _refused(MethodNotAllowed(text, headers={"Allow": allowed}))
+        return _tmf_error_response(MethodNotAllowed(text, headers={"Allow": allowed}))
     if error.code == NotFound.status:
-        return _refused(NotFound(f"there is nothing at {request.path[:200]}"))
-    kind = _BY_STATUS.get(error.code or 500)
-    return _refused(kind(str(error.description)[:200])) if kind else _unexpected(error)
+        return _tmf_error_response(NotFound(f"there is nothing at {request.path[:200]}"))
+    kind = _ERRORS_BY_STATUS.get(error.code or 500)
+    return (
+        _tmf_error_response(kind(str(error.description)[:200]))
+        if kind
+        else _unexpected_error_response(error)
+    )
 
 
-def _database(error: PyMongoError) -> Response:
-    meaning = translation(error)
-    return _refused(meaning) if meaning else _unexpected(error)
+def _database_error_response(error: PyMongoError) -> Response:
+    meaning = tmf_error(error)
+    return _tmf_error_response(meaning) if meaning else _unexpected_error_response(error)
 
 
-def _unexpected(error: Exception) -> Response:
+def _unexpected_error_response(error: Exception) -> Response:
     log.error("unexpected error", exc_info=error, extra={"path": request.path})
-    return _refused(TmfError())
+    return _tmf_error_response(TmfError())

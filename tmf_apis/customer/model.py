@@ -2,21 +2,21 @@
 
 from typing import Any, ClassVar
 
-from tmf_apis.store.indexes import by
-from tmf_apis.store.model import Stored
+from tmf_apis.store.indexes import body_index
+from tmf_apis.store.model import StoredResource
 
 
-class Customer(Stored):
+class Customer(StoredResource):
     """A party in its role as a customer."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "Customer",
         "indexes": [
-            by("engagedParty.id"),
-            by("status"),
-            by("name"),
-            by("account.id"),
-            by("relatedParty.partyOrPartyRole.id"),
-            by("contactMedium.emailAddress"),
+            body_index("engagedParty.id"),
+            body_index("status"),
+            body_index("name"),
+            body_index("account.id"),
+            body_index("relatedParty.partyOrPartyRole.id"),
+            body_index("contactMedium.emailAddress"),
         ],
     }

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tmf_apis.errors import InvalidBody
-from tmf_apis.rest.law import Circumstances, Lifecycle, Resource
-from tmf_apis.rest.owners import party_ids
-from tmf_apis.rest.periods import valid_for
+from tmf_apis.rest.pipeline.owners import party_ids
+from tmf_apis.rest.pipeline.periods import check_valid_for
+from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 
 LIFECYCLE = Lifecycle(
     attribute="status",
-    steps={
+    transitions={
         "Initialized": frozenset({"Validated", "Approved", "Active", "Closed"}),
         "Validated": frozenset({"Approved", "Active", "Closed"}),
         "Approved": frozenset({"Active", "Suspended", "Closed"}),
@@ -24,9 +24,9 @@ LIFECYCLE = Lifecycle(
         "Suspended": frozenset({"Active", "Closed"}),
         "Closed": frozenset(),
     },
-    initial=("Initialized", "Validated", "Approved", "Active", "Suspended"),
+    initial_states=("Initialized", "Validated", "Approved", "Active", "Suspended"),
     source="SID, PartyRole; TMF629 v5.0.1, Customer.status (free text)",
-    open=True,
+    allows_unknown_states=True,
 )
 
 #: RFC 5321: a local part of at most 64 and a path of at most 254 characters.
@@ -35,43 +35,45 @@ _EMAIL = re.compile(r'(?=.{3,254}$)[^\s@<>(),;"]{1,64}@[^\s@<>(),;"_]{1,253}')
 _PHONE = re.compile(
     r"(?=.*\d)(?:tel:)?[+\d(][\d\s().,/#*;=+-]*(?:ext\.?|x)?[\d\s=]*", re.IGNORECASE
 )
-_LONGEST_NUMBER = 64
+_MAX_PHONE_LENGTH = 64
 
 
 def _is_email(text: str) -> bool:
     return bool(_EMAIL.fullmatch(text)) and ".." not in text
 
 
-def _is_number(text: str) -> bool:
-    return len(text) <= _LONGEST_NUMBER and bool(_PHONE.fullmatch(text))
+def _is_phone_number(text: str) -> bool:
+    return len(text) <= _MAX_PHONE_LENGTH and bool(_PHONE.fullmatch(text))
 
 
 #: For each typed contact medium, the attribute that is checked, how, and what it should be.
-MEDIA: Mapping[str, tuple[str, Callable[[str], bool], str]] = {
+CONTACT_MEDIUM_CHECKS: Mapping[str, tuple[str, Callable[[str], bool], str]] = {
     "EmailContactMedium": ("emailAddress", _is_email, "an e-mail address"),
-    "PhoneContactMedium": ("phoneNumber", _is_number, "a telephone number"),
-    "FaxContactMedium": ("faxNumber", _is_number, "a telephone number"),
+    "PhoneContactMedium": ("phoneNumber", _is_phone_number, "a telephone number"),
+    "FaxContactMedium": ("faxNumber", _is_phone_number, "a telephone number"),
 }
 
 #: Attributes of a credit profile that are counts.
-SCORES = ("creditRiskRating", "creditScore", "ratingScore")
+CREDIT_SCORE_ATTRIBUTES = ("creditRiskRating", "creditScore", "ratingScore")
 
 
-def on_create(customer: Resource, circumstances: Circumstances) -> Resource:
+def on_create(customer: Resource, context: RequestContext) -> Resource:
     """Check a new customer and date its credit profiles.
 
     Raises:
         InvalidBody: A contact medium, credit profile or period contradicts itself (HTTP 400).
     """
     profiles = [
-        {"creditProfileDate": circumstances.timestamp, **profile} if _is_dated(profile) else profile
+        {"creditProfileDate": context.timestamp, **profile}
+        if _is_credit_profile(profile)
+        else profile
         for profile in _objects(customer, "creditProfile")
     ]
     _check(customer)
     return {**customer, "creditProfile": profiles} if profiles else customer
 
 
-def on_change(old: Resource, new: Resource, circumstances: Circumstances) -> Resource:  # noqa: ARG001
+def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource:  # noqa: ARG001
     """Check what a customer becomes; what was stored already is not checked again.
 
     Raises:
@@ -92,7 +94,7 @@ def parties(customer: Resource) -> Iterable[str]:
     yield from party_ids(customer)
 
 
-def _is_dated(profile: Mapping[str, Any]) -> bool:
+def _is_credit_profile(profile: Mapping[str, Any]) -> bool:
     return profile.get("@type") in {None, "CreditProfile"}
 
 
@@ -102,25 +104,25 @@ def _objects(resource: Resource, name: str) -> list[dict[str, Any]]:
 
 
 def _check(customer: Resource) -> None:
-    valid_for(customer)
+    check_valid_for(customer)
     for place, medium in enumerate(_objects(customer, "contactMedium")):
         _check_medium(medium, f"/contactMedium/{place}")
     for place, profile in enumerate(_objects(customer, "creditProfile")):
-        valid_for(profile, at=f"/creditProfile/{place}")
+        check_valid_for(profile, pointer=f"/creditProfile/{place}")
         _check_scores(profile, f"/creditProfile/{place}")
 
 
-def _check_medium(medium: Mapping[str, Any], at: str) -> None:
-    valid_for(medium, at=at)
-    if known := MEDIA.get(str(medium.get("@type"))):
+def _check_medium(medium: Mapping[str, Any], pointer: str) -> None:
+    check_valid_for(medium, pointer=pointer)
+    if known := CONTACT_MEDIUM_CHECKS.get(str(medium.get("@type"))):
         name, is_good, expected = known
         value = medium.get(name)
         if isinstance(value, str) and not is_good(value.strip()):
-            raise InvalidBody(f"{at}/{name}: expected {expected}")
+            raise InvalidBody(f"{pointer}/{name}: expected {expected}")
 
 
-def _check_scores(profile: Mapping[str, Any], at: str) -> None:
-    for name in SCORES:
+def _check_scores(profile: Mapping[str, Any], pointer: str) -> None:
+    for name in CREDIT_SCORE_ATTRIBUTES:
         score = profile.get(name)
         if isinstance(score, int | float) and score < 0:
-            raise InvalidBody(f"{at}/{name}: {score} is below 0; expected 0 or more")
+            raise InvalidBody(f"{pointer}/{name}: {score} is below 0; expected 0 or more")

@@ -4,35 +4,35 @@ from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 
-from tmf_apis.demo.offers import CATEGORIES, LINES, OFFERS, Line, Offer
-from tmf_apis.demo.parts import (
+from tmf_apis.demo.builders import (
     OPERATOR,
-    VAT,
-    allowed,
-    before,
-    entity,
+    VAT_PERCENT,
+    allowed_value,
+    catalogue_entity,
     money,
-    party,
     reference,
+    related_party,
+    time_before,
 )
-from tmf_apis.demo.technical import ACCESS, NAMES
-from tmf_apis.rest.law import Resource
+from tmf_apis.demo.offers import CATEGORIES, OFFERS, SPECIFICATIONS, Offer, Specification
+from tmf_apis.demo.technical_catalogs import ACCESS_SERVICE, SERVICE_NAMES
+from tmf_apis.rest.pipeline.policy import Resource
 
-_LINES = {line.id: line for line in LINES}
-_NAMES = {offer.id: offer.name for offer in OFFERS}
+_SPECIFICATIONS = {line.id: line for line in SPECIFICATIONS}
+_OFFER_NAMES = {offer.id: offer.name for offer in OFFERS}
 _ROOTS = {"home": "Larkspur at Home", "business": "Larkspur for Business"}
 
 
-def catalogue(now: datetime) -> Iterator[tuple[str, Resource]]:
+def catalogue_resources(now: datetime) -> Iterator[tuple[str, Resource]]:
     """Yield kind and resource of everything in the catalogue."""
     for root, name in _ROOTS.items():
         yield "ProductCatalog", _catalog(root, name, now)
     for id in CATEGORIES:
         yield "Category", _category(id, now)
-    for line in LINES:
+    for line in SPECIFICATIONS:
         yield "ProductSpecification", _specification(line, now)
     for offer in OFFERS:
-        for price in prices(offer):
+        for price in price_kinds(offer):
             yield "ProductOfferingPrice", _price(offer, price, now)
         yield "ProductOffering", _offering(offer, now)
     yield from _jobs(now)
@@ -54,14 +54,14 @@ def price_ref(offer: Offer, kind: str) -> Resource:
 _PRICE_NAMES = {"monthly": "a month", "once": "set-up", "usage": "usage"}
 
 
-def prices(offer: Offer) -> list[str]:
+def price_kinds(offer: Offer) -> list[str]:
     """Return which prices an offering has: ``monthly``, ``once``, ``usage``."""
-    found = {"monthly": offer.monthly, "once": offer.once, "usage": offer.usage}
+    found = {"monthly": offer.monthly_price, "once": offer.setup_price, "usage": offer.usage_price}
     return [kind for kind, price in found.items() if price]
 
 
 def _catalog(root: str, name: str, now: datetime) -> Resource:
-    return entity(
+    return catalogue_entity(
         "ProductCatalog",
         f"catalogue-{root}",
         name,
@@ -69,7 +69,7 @@ def _catalog(root: str, name: str, now: datetime) -> Resource:
         description=f"What {OPERATOR[1]} sells {'to households' if root == 'home' else 'to firms'}",
         catalogType="ProductCatalog",
         category=[_category_ref(root)],
-        relatedParty=[party(*OPERATOR, "owner")],
+        relatedParty=[related_party(*OPERATOR, "owner")],
     )
 
 
@@ -80,8 +80,8 @@ def _category_ref(id: str) -> Resource:
 def _category(id: str, now: datetime) -> Resource:
     parent, name = CATEGORIES[id]
     children = [one for one, (above, _) in CATEGORIES.items() if above == id]
-    inside = [offer for offer in OFFERS if _LINES[offer.line].category == id]
-    made = entity("Category", f"category-{id}", name, now, isRoot=not parent,
+    inside = [offer for offer in OFFERS if _SPECIFICATIONS[offer.specification_id].category == id]
+    made = catalogue_entity("Category", f"category-{id}", name, now, isRoot=not parent,
                   description=f"{name}: {len(inside)} offerings")  # fmt: skip
     if parent:
         made["parent"] = _category_ref(parent)
@@ -92,41 +92,41 @@ def _category(id: str, now: datetime) -> Resource:
     return made
 
 
-def _specification(line: Line, now: datetime) -> Resource:
-    made = entity(
+def _specification(specification: Specification, now: datetime) -> Resource:
+    made = catalogue_entity(
         "ProductSpecification",
-        f"specification-{line.id}",
-        line.name,
+        f"specification-{specification.id}",
+        specification.name,
         now,
-        description=f"{line.name} of {OPERATOR[1]}",
+        description=f"{specification.name} of {OPERATOR[1]}",
         brand=OPERATOR[1],
-        productNumber=f"LN-{LINES.index(line) + 1:03}",
-        isBundle=bool(line.parts),
-        category=[_category_ref(line.category)],
-        relatedParty=[party(*OPERATOR, "owner")],
+        productNumber=f"LN-{SPECIFICATIONS.index(specification) + 1:03}",
+        isBundle=bool(specification.component_ids),
+        category=[_category_ref(specification.category)],
+        relatedParty=[related_party(*OPERATOR, "owner")],
     )
-    if line.parts:
+    if specification.component_ids:
         made["bundledProductSpecification"] = [
             {
                 "@type": "BundledProductSpecification",
                 "id": f"specification-{part}",
-                "name": _LINES[part].name,
+                "name": _SPECIFICATIONS[part].name,
                 "lifecycleStatus": "Active",
             }
-            for part in line.parts
+            for part in specification.component_ids
         ]
-    if "serviceType" in line.choices:
+    if "serviceType" in specification.allowed_values:
         made["serviceSpecification"] = [
             reference(
                 "ServiceSpecificationRef",
-                ACCESS,
-                NAMES[ACCESS],
+                ACCESS_SERVICE,
+                SERVICE_NAMES[ACCESS_SERVICE],
                 "ServiceSpecification",
                 version="1.0",
-                href=f"/tmf-api/serviceCatalogManagement/v4/serviceSpecification/{ACCESS}",
+                href=f"/tmf-api/serviceCatalogManagement/v4/serviceSpecification/{ACCESS_SERVICE}",
             )
         ]
-    if line.choices:
+    if specification.allowed_values:
         made["productSpecCharacteristic"] = [
             {
                 "@type": "CharacteristicSpecification",
@@ -137,60 +137,60 @@ def _specification(line: Line, now: datetime) -> Resource:
                 "minCardinality": 1,
                 "maxCardinality": 1,
                 "characteristicValueSpecification": [
-                    allowed(value, unit=unit, default=len(values) == 1)
+                    allowed_value(value, unit=unit, default=len(values) == 1)
                     for value in dict.fromkeys(values)
                 ],
             }
-            for name, (unit, values) in line.choices.items()
+            for name, (unit, values) in specification.allowed_values.items()
         ]
     return made
 
 
-def _specification_ref(line: Line) -> Resource:
+def _specification_ref(specification: Specification) -> Resource:
     return reference(
-        "ProductSpecificationRef", f"specification-{line.id}", line.name, "ProductSpecification",
+        "ProductSpecificationRef", f"specification-{specification.id}", specification.name, "ProductSpecification",
         version="1.0",
     )  # fmt: skip
 
 
 def _offering(offer: Offer, now: datetime) -> Resource:
-    line = _LINES[offer.line]
-    made = entity(
+    line = _SPECIFICATIONS[offer.specification_id]
+    made = catalogue_entity(
         "ProductOffering",
         f"offering-{offer.id}",
         offer.name,
         now,
-        description=offer.text or line.name,
-        isBundle=bool(offer.parts),
+        description=offer.description or line.name,
+        isBundle=bool(offer.component_ids),
         isSellable=True,
         statusReason="on sale",
         category=[_category_ref(line.category)],
         productSpecification=_specification_ref(line),
-        productOfferingPrice=[price_ref(offer, kind) for kind in prices(offer)],
+        productOfferingPrice=[price_ref(offer, kind) for kind in price_kinds(offer)],
         channel=[reference("ChannelRef", "channel-online", "Online shop", "Channel")],
         marketSegment=[
             reference("MarketSegmentRef", offer.segment, offer.segment.title(), "MarketSegment")
         ],
     )
-    if offer.parts:
-        made["bundledProductOffering"] = [_part(part) for part in offer.parts]
-    if offer.values:
+    if offer.component_ids:
+        made["bundledProductOffering"] = [_bundled_offering(part) for part in offer.component_ids]
+    if offer.characteristic_values:
         made["prodSpecCharValueUse"] = [
-            _used(line, name, value) for name, value in offer.values.items()
+            _value_use(line, name, value) for name, value in offer.characteristic_values.items()
         ]
-    if offer.months:
+    if offer.term_months:
         made["productOfferingTerm"] = [
             {
                 "@type": "ProductOfferingTerm",
-                "name": f"{offer.months} months" if offer.months > 1 else "monthly",
-                "description": f"Bound for at least {offer.months} months",
-                "duration": {"amount": offer.months, "units": "month"},
+                "name": f"{offer.term_months} months" if offer.term_months > 1 else "monthly",
+                "description": f"Bound for at least {offer.term_months} months",
+                "duration": {"amount": offer.term_months, "units": "month"},
             }
         ]
     return made
 
 
-def _part(id: str) -> Resource:
+def _bundled_offering(id: str) -> Resource:
     option = {
         "@type": "BundledProductOfferingOption",
         "numberRelOfferLowerLimit": 1,
@@ -198,46 +198,46 @@ def _part(id: str) -> Resource:
         "numberRelOfferUpperLimit": 1,
     }
     return reference(
-        "BundledProductOffering", f"offering-{id}", _NAMES[id], "ProductOffering", version="1.0",
+        "BundledProductOffering", f"offering-{id}", _OFFER_NAMES[id], "ProductOffering", version="1.0",
         bundledProductOfferingOption=option,
     )  # fmt: skip
 
 
-def _used(line: Line, name: str, value: str | int) -> Resource:
-    unit = line.choices[name][0]
+def _value_use(specification: Specification, name: str, value: str | int) -> Resource:
+    unit = specification.allowed_values[name][0]
     return {
         "@type": "ProductSpecificationCharacteristicValueUse",
         "name": name,
         "valueType": "string" if isinstance(value, str) else "integer",
         "minCardinality": 1,
         "maxCardinality": 1,
-        "productSpecCharacteristicValue": [allowed(value, unit=unit, default=True)],
-        "productSpecification": _specification_ref(line),
+        "productSpecCharacteristicValue": [allowed_value(value, unit=unit, default=True)],
+        "productSpecification": _specification_ref(specification),
     }
 
 
 def _price(offer: Offer, kind: str, now: datetime) -> Resource:
     reference = price_ref(offer, kind)
-    made = entity(
+    made = catalogue_entity(
         "ProductOfferingPrice",
         reference["id"],
         reference["name"],
         now,
         description=f"Price of {offer.name}, without tax",
         isBundle=False,
-        tax=[{"@type": "TaxItem", "taxCategory": "VAT", "taxRate": float(VAT)}],
+        tax=[{"@type": "TaxItem", "taxCategory": "VAT", "taxRate": float(VAT_PERCENT)}],
     )
     if kind == "monthly":
         made |= {
             "priceType": "recurring",
             "recurringChargePeriodType": "month",
             "recurringChargePeriodLength": 1,
-            "price": money(Decimal(offer.monthly)),
+            "price": money(Decimal(offer.monthly_price)),
         }
     elif kind == "once":
-        made |= {"priceType": "oneTime", "price": money(Decimal(offer.once))}
-    elif offer.usage:
-        price, unit = offer.usage
+        made |= {"priceType": "oneTime", "price": money(Decimal(offer.setup_price))}
+    elif offer.usage_price:
+        price, unit = offer.usage_price
         made |= {
             "priceType": "usage",
             "unitOfMeasure": {"amount": 1.0, "units": unit},
@@ -258,7 +258,7 @@ def _jobs(now: datetime) -> Iterator[tuple[str, Resource]]:
                 "url": f"file:{kind.lower()}-{number}.ndjson",
                 "path": path,
                 "contentType": "application/x-ndjson",
-                "creationDate": before(now, days=9 + number),
-                "completionDate": before(now, days=9 + number, minutes=-2),
+                "creationDate": time_before(now, days=9 + number),
+                "completionDate": time_before(now, days=9 + number, minutes=-2),
             }
             yield kind, {**job, **({"errorLog": log} if log else {})}

@@ -6,13 +6,13 @@ from datetime import datetime
 from random import Random
 
 from tmf_apis.demo import people
-from tmf_apis.demo.parts import before, characteristic, period, reference
-from tmf_apis.rest.law import Resource
+from tmf_apis.demo.builders import characteristic, period, reference, time_before
+from tmf_apis.rest.pipeline.policy import Resource
 
-CUSTOMERS = 500
-_BUSINESS = 0.16
+CUSTOMER_COUNT = 500
+_BUSINESS_SHARE = 0.16
 #: How many of a hundred are in each state.
-_STATES = ("Active",) * 88 + ("Suspended",) * 4 + ("Closed",) * 3 + ("Approved",) * 2 + (
+_STATUSES = ("Active",) * 88 + ("Suspended",) * 4 + ("Closed",) * 3 + ("Approved",) * 2 + (
     "Validated", "Validated", "Initialized",
 )  # fmt: skip
 
@@ -24,19 +24,19 @@ class Customer:
     Attributes:
         number: From 1.
         name: The person's or the firm's.
-        business: Whether it is a firm.
-        town: Index of the town, which is the site that serves it.
+        is_business: Whether it is a firm.
+        town_index: Index of the town, which is the site that serves it.
         status: TMF629 ``status``.
-        since: Days since it became a customer.
+        tenure_days: Days since it became a customer.
         address: Street, town and post code.
     """
 
     number: int
     name: str
-    business: bool
-    town: int
+    is_business: bool
+    town_index: int
     status: str
-    since: int
+    tenure_days: int
     address: tuple[str, str, str]
 
     @property
@@ -55,17 +55,17 @@ class Customer:
         return f"account-{self.number:04}"
 
     @property
-    def kind_of_party(self) -> str:
+    def party_type(self) -> str:
         """Type of the party."""
-        return "Organization" if self.business else "Individual"
+        return "Organization" if self.is_business else "Individual"
 
     @property
-    def orders(self) -> bool:
+    def can_have_ordered(self) -> bool:
         """Whether it can have ordered anything."""
         return self.status in {"Active", "Suspended", "Closed"}
 
     @property
-    def account(self) -> Resource:
+    def account_reference(self) -> Resource:
         """Reference to the billing account."""
         return reference(
             "BillingAccountRef", self.account_id, f"Account of {self.name}", "BillingAccount",
@@ -73,7 +73,7 @@ class Customer:
         )  # fmt: skip
 
     @property
-    def related(self) -> Resource:
+    def related_party(self) -> Resource:
         """It as the customer of an order or bill."""
         role = reference(
             "PartyRoleRef", self.id, self.name, "Customer",
@@ -88,51 +88,51 @@ class Customer:
 
 def customers(random: Random) -> list[Customer]:
     """Return the customers; each town has as many as any other."""
-    return [_customer(number, random) for number in range(1, CUSTOMERS + 1)]
+    return [_customer(number, random) for number in range(1, CUSTOMER_COUNT + 1)]
 
 
 def _customer(number: int, random: Random) -> Customer:
-    business = random.random() < _BUSINESS
+    business = random.random() < _BUSINESS_SHARE
     town = number % len(people.TOWNS)
     return Customer(
         number=number,
-        name=people.company(random) if business else people.person(random),
-        business=business,
-        town=town,
-        status=_STATES[(number * 37) % len(_STATES)],
-        since=random.randint(90, 1500),
-        address=(people.street(random), people.TOWNS[town], people.postcode(town, random)),
+        name=people.company_name(random) if business else people.person_name(random),
+        is_business=business,
+        town_index=town,
+        status=_STATUSES[(number * 37) % len(_STATUSES)],
+        tenure_days=random.randint(90, 1500),
+        address=(people.street_address(random), people.TOWNS[town], people.postcode(town, random)),
     )
 
 
-def resources(found: list[Customer], random: Random, now: datetime) -> Iterator[Resource]:
+def customer_resources(buyers: list[Customer], random: Random, now: datetime) -> Iterator[Resource]:
     """Yield the TMF629 resources."""
-    for one in found:
-        since = before(now, days=one.since)
-        closed = before(now, days=12) if one.status == "Closed" else ""
+    for one in buyers:
+        since = time_before(now, days=one.tenure_days)
+        closed = time_before(now, days=12) if one.status == "Closed" else ""
         yield {
             "@type": "Customer",
             "id": one.id,
             "name": one.name,
             "role": "customer",
             "status": one.status,
-            "statusReason": _REASONS[one.status],
-            "engagedParty": reference("PartyRef", one.party_id, one.name, one.kind_of_party),
+            "statusReason": _STATUS_REASONS[one.status],
+            "engagedParty": reference("PartyRef", one.party_id, one.name, one.party_type),
             "validFor": period(since, closed),
-            "contactMedium": list(_media(one, since, random)),
+            "contactMedium": list(_contact_media(one, since, random)),
             "account": [reference("AccountRef", one.account_id, f"Account of {one.name}",
                                   "BillingAccount")],
             "paymentMethod": [reference("PaymentMethodRef", f"payment-method-{one.number:04}",
                                         "Direct debit", "DirectDebit")],
-            "creditProfile": [_credit(one, since, now, random)],
+            "creditProfile": [_credit_profile(one, since, now, random)],
             "characteristic": [
-                characteristic("segment", "business" if one.business else "consumer"),
+                characteristic("segment", "business" if one.is_business else "consumer"),
                 characteristic("language", random.choice(("en", "en", "en", "cy"))),
             ],
         }  # fmt: skip
 
 
-_REASONS = {
+_STATUS_REASONS = {
     "Active": "in good standing",
     "Suspended": "payment overdue",
     "Closed": "moved away",
@@ -142,17 +142,23 @@ _REASONS = {
 }
 
 
-def _media(one: Customer, since: str, random: Random) -> Iterator[Resource]:
+def _contact_media(customer: Customer, since: str, random: Random) -> Iterator[Resource]:
     common = {"validFor": period(since)}
     yield {
         "@type": "EmailContactMedium",
         "id": "1",
         "preferred": True,
         "contactType": "email",
-        "emailAddress": people.mailbox(one.name, one.number, business=one.business),
+        "emailAddress": people.email_address(
+            customer.name, customer.number, business=customer.is_business
+        ),
         **common,
     }
-    number = people.landline(one.number) if one.business else people.mobile(one.number)
+    number = (
+        people.landline_number(customer.number)
+        if customer.is_business
+        else people.mobile_number(customer.number)
+    )
     yield {
         "@type": "PhoneContactMedium",
         "id": "2",
@@ -161,7 +167,7 @@ def _media(one: Customer, since: str, random: Random) -> Iterator[Resource]:
         "phoneNumber": number,
         **common,
     }
-    street, town, postcode = one.address
+    street, town, postcode = customer.address
     yield {
         "@type": "GeographicAddressContactMedium",
         "id": "3",
@@ -175,13 +181,13 @@ def _media(one: Customer, since: str, random: Random) -> Iterator[Resource]:
     }
 
 
-def _credit(one: Customer, since: str, now: datetime, random: Random) -> Resource:
-    poor = one.status == "Suspended"
+def _credit_profile(customer: Customer, since: str, now: datetime, random: Random) -> Resource:
+    poor = customer.status == "Suspended"
     return {
         "@type": "CreditProfile",
         "id": "1",
         "creditProfileDate": since,
         "creditRiskRating": random.randint(6, 9) if poor else random.randint(1, 5),
         "creditScore": random.randint(300, 480) if poor else random.randint(520, 960),
-        "validFor": period(since, before(now, days=-365)),
+        "validFor": period(since, time_before(now, days=-365)),
     }

@@ -7,10 +7,10 @@ from typing import BinaryIO
 
 import orjson
 
-from tmf_apis.demo.generator import operator
+from tmf_apis.demo.generator import operator_resources
 
 
-def write(seed: int, now: datetime, folder: Path) -> dict[str, int]:
+def write_files(seed: int, now: datetime, folder: Path) -> dict[str, int]:
     """Write the operator into a folder, and return how many resources each kind has.
 
     Args:
@@ -22,7 +22,7 @@ def write(seed: int, now: datetime, folder: Path) -> dict[str, int]:
     counts: dict[str, int] = {}
     files: dict[str, BinaryIO] = {}
     with ExitStack() as stack:
-        for kind, resource in operator(seed, now):
+        for kind, resource in operator_resources(seed, now):
             if kind not in files:
                 file = (folder / f"{kind}.ndjson").open("wb")
                 files[kind] = stack.enter_context(file)

@@ -6,27 +6,27 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-_LARGEST = 4_194_304
+_MAX_BODY = 4_194_304
 
 
-class Listener:
+class EventListener:
     """Receives events until the block ends; each ``eventId`` counts once."""
 
-    def __init__(self, heard: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, on_event: Callable[[dict[str, Any]], None]) -> None:
         """Take what is told of each event.
 
         Args:
-            heard: Called with each event, in a thread of the listener.
+            on_event: Called with each event, in a thread of the listener.
         """
         self.events: list[dict[str, Any]] = []
-        self._heard = heard
+        self._on_event = on_event
         self._lock = threading.Lock()
-        take = self._take
+        take = self._receive
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 size = int(self.headers.get("Content-Length") or 0)
-                good = 0 < size <= _LARGEST and take(self.rfile.read(size))
+                good = 0 < size <= _MAX_BODY and take(self.rfile.read(size))
                 self.send_response(204 if good else 400)
                 self.end_headers()
 
@@ -45,11 +45,11 @@ class Listener:
         self._server.server_close()
 
     @property
-    def callback(self) -> str:
+    def callback_url(self) -> str:
         """Where events are to be sent."""
         return f"http://127.0.0.1:{self._server.server_port}/listener"
 
-    def _take(self, body: bytes) -> bool:
+    def _receive(self, body: bytes) -> bool:
         try:
             event = json.loads(body)
             id = event["eventId"]
@@ -59,5 +59,5 @@ class Listener:
             if any(one["eventId"] == id for one in self.events):
                 return True
             self.events.append(event)
-        self._heard(event)
+        self._on_event(event)
         return True

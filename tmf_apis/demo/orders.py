@@ -7,25 +7,25 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from tmf_apis.demo.catalogue import offering_ref, price_ref, prices
-from tmf_apis.demo.customers import Customer
-from tmf_apis.demo.offers import BY_ID, Offer
-from tmf_apis.demo.parts import (
+from tmf_apis.demo.builders import (
     OPERATOR,
     PARTNER,
-    VAT,
-    before,
+    VAT_PERCENT,
     characteristic,
     money,
-    party,
     reference,
+    related_party,
+    time_before,
 )
+from tmf_apis.demo.catalogue import offering_ref, price_kinds, price_ref
+from tmf_apis.demo.customers import Customer
+from tmf_apis.demo.offers import OFFERS_BY_ID, Offer
 from tmf_apis.demo.sites import Site
 from tmf_apis.ordering import rules
-from tmf_apis.rest.law import Resource
+from tmf_apis.rest.pipeline.policy import Resource
 
 #: States of orders that are not completed, and how many there are of each.
-OTHERS = {
+UNCOMPLETED_STATE_COUNTS = {
     "draft": 6,
     "acknowledged": 12,
     "pending": 8,
@@ -40,8 +40,8 @@ OTHERS = {
     "partial": 7,
 }
 #: Of these orders the products are in operation.
-_DONE = frozenset({"completed", "partial"})
-_ENDED = frozenset({"completed", "partial", "failed", "cancelled", "rejected"})
+_DELIVERED_STATES = frozenset({"completed", "partial"})
+_FINAL_STATES = frozenset({"completed", "partial", "failed", "cancelled", "rejected"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +51,26 @@ class Sale:
     Attributes:
         customer: Who.
         offer: What.
-        order: Id of the order.
-        item: Number of its item.
+        order_id: Id of the order.
+        item_number: Number of its item.
         state: Of the item.
-        days: How long ago, in days.
+        age_days: How long ago, in days.
     """
 
     customer: Customer
     offer: Offer
-    order: str
-    item: int
+    order_id: str
+    item_number: int
     state: str
-    days: float
+    age_days: float
 
     @property
-    def product(self) -> str:
+    def product_id(self) -> str:
         """Id of the product that it becomes; also of the service that realizes it."""
-        return f"{self.order}-{self.item}"
+        return f"{self.order_id}-{self.item_number}"
 
     @property
-    def name(self) -> str:
+    def product_name(self) -> str:
         """Name of the product."""
         return f"{self.offer.name} of {self.customer.name}"
 
@@ -97,16 +97,20 @@ class Order:
 
 def orders(buyers: list[Customer], random: Random) -> list[Order]:
     """Return the first order of each customer, then further ones in the other states."""
-    able = [one for one in buyers if one.orders]
+    able = [one for one in buyers if one.can_have_ordered]
     plan = [(one, "completed") for one in able]
-    for state, count in OTHERS.items():
+    for state, count in UNCOMPLETED_STATE_COUNTS.items():
         plan += [(one, state) for one in random.sample(able, count)]
     return [_order(n, one, state, random) for n, (one, state) in enumerate(plan, 1)]
 
 
 def _order(number: int, customer: Customer, state: str, random: Random) -> Order:
-    offers = _basket(customer, random, least=2 if state == "partial" else 1)
-    days = random.uniform(40, customer.since) if state == "completed" else random.uniform(0.1, 30)
+    offers = _basket(customer, random, min_offers=2 if state == "partial" else 1)
+    days = (
+        random.uniform(40, customer.tenure_days)
+        if state == "completed"
+        else random.uniform(0.1, 30)
+    )
     id = f"order-{number:04}"
     states = [_item_state(state, n, len(offers)) for n in range(len(offers))]
     sales = (
@@ -116,51 +120,51 @@ def _order(number: int, customer: Customer, state: str, random: Random) -> Order
     return Order(number, state, tuple(sales))
 
 
-def _item_state(state: str, place: int, count: int) -> str:
+def _item_state(state: str, index: int, count: int) -> str:
     if state == "partial":
-        return "failed" if place == count - 1 else "completed"
+        return "failed" if index == count - 1 else "completed"
     return {"draft": "acknowledged", "inProgress.accepted": "acknowledged"}.get(state, state)
 
 
 _EXTRAS = ("mesh-wifi", "recorder", "security", "storage", "fixed-address", "visit", "roaming-week")
-_MOBILES = ("mobile-s", "mobile-m", "mobile-l", "mobile-xl", "mobile-data", "mobile-prepaid")
-_ACCESS = ("fibre-20", "fibre-50", "fibre-100", "fibre-100", "fibre-250", "fibre-250", "fibre-500",
+_MOBILE_OFFERS = ("mobile-s", "mobile-m", "mobile-l", "mobile-xl", "mobile-data", "mobile-prepaid")
+_ACCESS_OFFERS = ("fibre-20", "fibre-50", "fibre-100", "fibre-100", "fibre-250", "fibre-250", "fibre-500",
            "fibre-1000", "home-duo", "home-trio", "family-quad", "student", "gamer")  # fmt: skip
-_BUSINESS = ("business-fibre-100", "business-fibre-500", "business-fibre-1000", "office")
-_BUSINESS_MORE = ("sip-trunk-4", "sip-trunk-10", "address-block", "iot-meter", "iot-tracker",
+_BUSINESS_OFFERS = ("business-fibre-100", "business-fibre-500", "business-fibre-1000", "office")
+_BUSINESS_EXTRAS = ("sip-trunk-4", "sip-trunk-10", "address-block", "iot-meter", "iot-tracker",
                   "iot-fleet", "iot-camera", "mobile-l")  # fmt: skip
-_CONSUMER_MORE = ("tv-start", "tv-family", "tv-sport", "tv-cinema", "voice-line", "voice-flat")
+_CONSUMER_EXTRAS = ("tv-start", "tv-family", "tv-sport", "tv-cinema", "voice-line", "voice-flat")
 
 
-def _basket(customer: Customer, random: Random, *, least: int) -> list[Offer]:
+def _basket(customer: Customer, random: Random, *, min_offers: int) -> list[Offer]:
     more: tuple[str, ...]
-    if customer.business:
-        first, more = random.choice(_BUSINESS), _BUSINESS_MORE
+    if customer.is_business:
+        first, more = random.choice(_BUSINESS_OFFERS), _BUSINESS_EXTRAS
     elif random.random() < 0.75:  # noqa: PLR2004 - share of households with an access
-        first, more = random.choice(_ACCESS), (*_CONSUMER_MORE, *_EXTRAS)
+        first, more = random.choice(_ACCESS_OFFERS), (*_CONSUMER_EXTRAS, *_EXTRAS)
     else:
-        first, more = random.choice(_MOBILES), ("security", "storage", "roaming-week")
-    extra = random.sample(more, random.randint(least - 1, 2))
-    return [BY_ID[id] for id in (first, *extra)]
+        first, more = random.choice(_MOBILE_OFFERS), ("security", "storage", "roaming-week")
+    extra = random.sample(more, random.randint(min_offers - 1, 2))
+    return [OFFERS_BY_ID[id] for id in (first, *extra)]
 
 
-def resource(order: Order, sites: list[Site], random: Random, now: datetime) -> Resource:
+def order_resource(order: Order, sites: list[Site], random: Random, now: datetime) -> Resource:
     """Return the TMF622 resource of an order."""
     first = order.sales[0]
-    created, ended = first.days, max(first.days - random.uniform(0.2, 4), 0.01)
-    by_partner = not first.customer.business and order.number % 5 == 0
-    seller = party(*PARTNER, "seller") if by_partner else party(*OPERATOR, "seller")
+    created, ended = first.age_days, max(first.age_days - random.uniform(0.2, 4), 0.01)
+    by_partner = not first.customer.is_business and order.number % 5 == 0
+    seller = related_party(*PARTNER, "seller") if by_partner else related_party(*OPERATOR, "seller")
     made: dict[str, Any] = {
         "@type": "ProductOrder",
         "id": order.id,
         "state": order.state,
-        "category": "business" if first.customer.business else "residential",
+        "category": "business" if first.customer.is_business else "residential",
         "description": " and ".join(sale.offer.name for sale in order.sales),
-        "priority": "1" if first.customer.business else "3",
-        "creationDate": before(now, days=created),
-        "requestedStartDate": before(now, days=created - 0.5),
-        "requestedCompletionDate": before(now, days=created - 10),
-        "expectedCompletionDate": before(now, days=created - 7),
+        "priority": "1" if first.customer.is_business else "3",
+        "creationDate": time_before(now, days=created),
+        "requestedStartDate": time_before(now, days=created - 0.5),
+        "requestedCompletionDate": time_before(now, days=created - 10),
+        "expectedCompletionDate": time_before(now, days=created - 7),
         "notificationContact": f"{order.id}@example.org",
         "externalId": [
             {
@@ -171,21 +175,25 @@ def resource(order: Order, sites: list[Site], random: Random, now: datetime) -> 
             }
         ],
         "channel": [_channel(partner=by_partner)],
-        "billingAccount": first.customer.account,
-        "relatedParty": [first.customer.related, seller],
+        "billingAccount": first.customer.account_reference,
+        "relatedParty": [first.customer.related_party, seller],
         "note": [
             {
                 "@type": "Note",
                 "id": "1",
                 "author": seller["partyOrPartyRole"]["name"],
-                "date": before(now, days=created),
+                "date": time_before(now, days=created),
                 "text": random.choice(_NOTES),
             }
         ],
-        "orderTotalPrice": [_price(sale, kind) for sale in order.sales for kind in _billed(sale)],
-        "productOrderItem": [_item(sale, sites[sale.customer.town], now) for sale in order.sales],
+        "orderTotalPrice": [
+            _order_price(sale, kind) for sale in order.sales for kind in _fixed_price_kinds(sale)
+        ],
+        "productOrderItem": [
+            _order_item(sale, sites[sale.customer.town_index], now) for sale in order.sales
+        ],
     }
-    return made | _outcome(order, before(now, days=ended))
+    return made | _outcome(order, time_before(now, days=ended))
 
 
 _NOTES = (
@@ -205,13 +213,16 @@ def _channel(*, partner: bool) -> Resource:
     }
 
 
-def _outcome(order: Order, ended: str) -> dict[str, Any]:
+def _outcome(order: Order, end_time: str) -> dict[str, Any]:
     made: dict[str, Any] = {}
-    if order.state in _ENDED:
-        made["completionDate"] = ended
+    if order.state in _FINAL_STATES:
+        made["completionDate"] = end_time
     if order.state == "cancelled":
-        made |= {"cancellationDate": ended, "cancellationReason": "The customer changed their mind"}
-    if order.state in _DONE:
+        made |= {
+            "cancellationDate": end_time,
+            "cancellationReason": "The customer changed their mind",
+        }
+    if order.state in _DELIVERED_STATES:
         made["productOrderMilestone"] = [
             {
                 "@type": "ProductOrderMilestone",
@@ -219,7 +230,7 @@ def _outcome(order: Order, ended: str) -> dict[str, Any]:
                 "name": rules.POINT_OF_NO_RETURN,
                 "description": "The line is switched",
                 "status": "Completed",
-                "milestoneDate": ended,
+                "milestoneDate": end_time,
                 "message": "switched",
             }
         ]
@@ -229,19 +240,19 @@ def _outcome(order: Order, ended: str) -> dict[str, Any]:
                 "@type": "ProductOrderErrorMessage",
                 "code": "noResource",
                 "reason": "No access port is free",
-                "message": f"no access port is free for item {order.sales[-1].item}",
-                "timestamp": ended,
+                "message": f"no access port is free for item {order.sales[-1].item_number}",
+                "timestamp": end_time,
             }
         ]
     return made
 
 
-def _billed(sale: Sale) -> list[str]:
-    return [kind for kind in prices(sale.offer) if kind != "usage"]
+def _fixed_price_kinds(sale: Sale) -> list[str]:
+    return [kind for kind in price_kinds(sale.offer) if kind != "usage"]
 
 
-def _price(sale: Sale, kind: str) -> Resource:
-    net = Decimal(sale.offer.monthly if kind == "monthly" else sale.offer.once)
+def _order_price(sale: Sale, kind: str) -> Resource:
+    net = Decimal(sale.offer.monthly_price if kind == "monthly" else sale.offer.setup_price)
     reference = price_ref(sale.offer, kind)
     made = {
         "@type": "OrderPrice",
@@ -250,47 +261,47 @@ def _price(sale: Sale, kind: str) -> Resource:
         "price": {
             "@type": "Price",
             "dutyFreeAmount": money(net),
-            "taxIncludedAmount": money(net + net * VAT / 100),
-            "taxRate": float(VAT),
+            "taxIncludedAmount": money(net + net * VAT_PERCENT / 100),
+            "taxRate": float(VAT_PERCENT),
         },
         "productOfferingPrice": reference,
     }
     return made | ({"recurringChargePeriod": "month"} if kind == "monthly" else {})
 
 
-def _item(sale: Sale, site: Site, now: datetime) -> Resource:
+def _order_item(sale: Sale, site: Site, now: datetime) -> Resource:
     product: dict[str, Any] = {
         "@type": "Product",
-        "name": sale.name,
-        "isBundle": bool(sale.offer.parts),
+        "name": sale.product_name,
+        "isBundle": bool(sale.offer.component_ids),
         "place": [
             {"@type": "RelatedPlaceRefOrValue", "role": "installation", "place": site.reference}
         ],
     }
-    if sale.offer.values:
+    if sale.offer.characteristic_values:
         product["productCharacteristic"] = [
-            characteristic(name, value) for name, value in sale.offer.values.items()
+            characteristic(name, value) for name, value in sale.offer.characteristic_values.items()
         ]
     if sale.state == "completed":
         product |= {
-            "id": sale.product,
+            "id": sale.product_id,
             "status": "active",
-            "startDate": before(now, days=sale.days - 1),
+            "startDate": time_before(now, days=sale.age_days - 1),
         }
     return {
         "@type": "ProductOrderItem",
-        "id": str(sale.item),
+        "id": str(sale.item_number),
         "action": "add",
         "quantity": 1,
         "state": sale.state,
         "productOffering": offering_ref(sale.offer),
-        "itemPrice": [_price(sale, kind) for kind in _billed(sale)],
+        "itemPrice": [_order_price(sale, kind) for kind in _fixed_price_kinds(sale)],
         "product": product,
     }
 
 
 #: From the state of an order to that of the request to cancel it.
-_TASKS = {
+_CANCELLATION_STATES = {
     "assessingCancellation": "inProgress",
     "pendingCancellation": "inProgress",
     "cancelled": "done",
@@ -299,10 +310,10 @@ _TASKS = {
 }
 
 
-def cancellations(found: list[Order], now: datetime) -> Iterator[Resource]:
+def cancellation_resources(order_list: list[Order], now: datetime) -> Iterator[Resource]:
     """Yield requests to cancel orders, in every state that this server uses."""
-    for order in found:
-        if (state := _TASKS.get(order.state)) is None:
+    for order in order_list:
+        if (state := _CANCELLATION_STATES.get(order.state)) is None:
             continue
         if state == "acknowledged" and order.number % 6:
             continue
@@ -313,9 +324,9 @@ def cancellations(found: list[Order], now: datetime) -> Iterator[Resource]:
             "state": state,
             "productOrder": reference("ProductOrderRef", order.id, order.id, "ProductOrder"),
             "cancellationReason": "The customer changed their mind",
-            "creationDate": before(now, days=sale.days * 0.5),
-            "requestedCancellationDate": before(now, days=sale.days * 0.5),
+            "creationDate": time_before(now, days=sale.age_days * 0.5),
+            "requestedCancellationDate": time_before(now, days=sale.age_days * 0.5),
         }
         if state == "done":
-            made["effectiveCancellationDate"] = before(now, days=sale.days * 0.4)
+            made["effectiveCancellationDate"] = time_before(now, days=sale.age_days * 0.4)
         yield made

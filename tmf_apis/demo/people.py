@@ -11,14 +11,18 @@ def _words(text: str, separator: str = " ") -> tuple[str, ...]:
     return tuple(text.split(separator))
 
 
-_GIVEN = _words(
+_GIVEN_NAMES = _words(
     "Ada Alma Amir Anouk Arlo Asha Bela Bodil Brin Cai Carys Dara Dilan Edda Eira Elio Enzo Esme "
     "Fenna Finn Gwen Hana Idris Ilse Imke Ines Isra Iver Jola Juno Kaya Keir Lale Leif Lio Luca "
     "Mabel Maeve Malik Mika Mira Nadia Neve Nils Noor Odin Olga Orla Otto Pia Quinn Rafi Rhea Ria "
     "Rune Sami Sanne Selin Sofi Tamar Tess Theo Tove Uma Vera Wilf Xeni Yara Yusuf Zara Zeno"
 )
-_FIRST = _words("Ald Bram Cald Dun Ever Fen Gil Hazel Ivers Kel Lang Mar Nor Oak Pell Quar Raven")
-_SECOND = _words("brook bury combe dale den field gate holt low mere row shaw stead thorp wick")
+_SURNAME_PREFIXES = _words(
+    "Ald Bram Cald Dun Ever Fen Gil Hazel Ivers Kel Lang Mar Nor Oak Pell Quar Raven"
+)
+_SURNAME_SUFFIXES = _words(
+    "brook bury combe dale den field gate holt low mere row shaw stead thorp wick"
+)
 _TRADES = _words(
     "Bakery|Joinery|Dental Practice|Veterinary Clinic|Logistics|Architects|Garden Centre|"
     "Bookshop|Cycles|Translations|Brewery|Print Works|Accountants|Hotel|Boatyard|Optics",
@@ -38,17 +42,17 @@ TOWNS = _words(
 )
 
 
-def person(random: Random) -> str:
+def person_name(random: Random) -> str:
     """Return a name."""
-    return f"{random.choice(_GIVEN)} {random.choice(_FIRST)}{random.choice(_SECOND)}"
+    return f"{random.choice(_GIVEN_NAMES)} {random.choice(_SURNAME_PREFIXES)}{random.choice(_SURNAME_SUFFIXES)}"
 
 
-def company(random: Random) -> str:
+def company_name(random: Random) -> str:
     """Return the name of a firm."""
-    return f"{random.choice(_FIRST)}{random.choice(_SECOND)} {random.choice(_TRADES)}"
+    return f"{random.choice(_SURNAME_PREFIXES)}{random.choice(_SURNAME_SUFFIXES)} {random.choice(_TRADES)}"
 
 
-def street(random: Random) -> str:
+def street_address(random: Random) -> str:
     """Return a street with a number."""
     return f"{random.randint(1, 180)} {random.choice(_STREETS)}"
 
@@ -59,21 +63,21 @@ def postcode(town: int, random: Random) -> str:
     return f"ZZ{town + 1} {random.randint(1, 9)}{random.choice(letters)}{random.choice(letters)}"
 
 
-def mailbox(name: str, number: int, *, business: bool) -> str:
+def email_address(name: str, number: int, *, business: bool) -> str:
     """Return an e-mail address.
 
-    >>> mailbox("Ada Aldbrook", 7, business=False)
+    >>> email_address("Ada Aldbrook", 7, business=False)
     'ada.aldbrook.7@example.net'
     """
     local = ".".join(name.lower().split())
     return f"{local}.{number}@example.{'com' if business else 'net'}"
 
 
-def mobile(number: int) -> str:
+def mobile_number(number: int) -> str:
     """Return a mobile number reserved for fiction."""
     return f"+44 7700 900{number % 1000:03}"
 
 
-def landline(number: int) -> str:
+def landline_number(number: int) -> str:
     """Return a landline number reserved for fiction."""
     return f"+44 1632 960{number % 1000:03}"

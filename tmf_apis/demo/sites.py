@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from tmf_apis.demo.parts import reference
+from tmf_apis.demo.builders import reference
 from tmf_apis.demo.people import TOWNS
-from tmf_apis.rest.law import Resource
+from tmf_apis.rest.pipeline.policy import Resource
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from tmf_apis.events.outbox import PendingEvent
 
 Json = dict[str, Any]
 #: Members that stay whatever ``fields`` says: without them nothing can be told apart.
-ALWAYS = ("eventId", "eventTime", "eventType", "@type")
+MANDATORY_MEMBERS = ("eventId", "eventTime", "eventType", "@type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,24 +21,26 @@ class Audience:
     Attributes:
         api: The API's number, "TMF622".
         version: "v4" or "v5".
-        base: URL of this server as these subscribers know it, without a slash at the end.
+        base_url: URL of this server as these subscribers know it, without a slash at the end.
     """
 
     api: str
     version: str
-    base: str
+    base_url: str
 
 
 #: Turns an event into what an audience receives; None: their contract has no such event.
-Render = Callable[[PendingEvent, Audience], Json | None]
+EventRenderer = Callable[[PendingEvent, Audience], Json | None]
 
 
-def notification(event: PendingEvent, key: str, resource: Json, audience: Audience) -> Json:
+def notification(
+    event: PendingEvent, resource_name: str, resource: Json, audience: Audience
+) -> Json:
     """Return the notification of an event.
 
     Args:
         event: What happened.
-        key: Name of the resource in the payload, "productOrder".
+        resource_name: Name of the resource in the payload, "productOrder".
         resource: The resource in the audience's version, id and href included.
         audience: Who it is for.
     """
@@ -47,15 +49,15 @@ def notification(event: PendingEvent, key: str, resource: Json, audience: Audien
         "eventId": event["id"],
         "eventTime": event["at"],
         "eventType": event_type,
-        "event": {key: resource},
+        "event": {resource_name: resource},
     }
     return {**envelope, "@type": event_type} if audience.version == "v5" else envelope
 
 
-def only(document: Json, fields: Iterable[str]) -> Json:
+def field_projection(document: Json, fields: Iterable[str]) -> Json:
     """Return the parts of a notification that a subscriber asked for, and what identifies it.
 
-    >>> only({"eventId": "1", "event": {"x": [{"a": 1, "b": 2}], "y": 3}}, ["event.x.a"])
+    >>> field_projection({"eventId": "1", "event": {"x": [{"a": 1, "b": 2}], "y": 3}}, ["event.x.a"])
     {'eventId': '1', 'event': {'x': [{'a': 1}]}}
     """
     wanted: Json = {}
@@ -66,14 +68,18 @@ def only(document: Json, fields: Iterable[str]) -> Json:
         place = wanted
         for name in path.split("."):
             place = place.setdefault(name, {})
-    always: Json = {name: document[name] for name in ALWAYS if name in document}
-    kept = {k: _part(document[k], below) for k, below in wanted.items() if k in document}
+    always: Json = {name: document[name] for name in MANDATORY_MEMBERS if name in document}
+    kept = {
+        k: _value_projection(document[k], below) for k, below in wanted.items() if k in document
+    }
     return always | kept if wanted else document
 
 
-def _part(value: object, wanted: Json) -> object:
+def _value_projection(value: object, tree: Json) -> object:
     if isinstance(value, list):
-        return [_part(item, wanted) for item in value]
-    if not wanted or not isinstance(value, dict):
+        return [_value_projection(item, tree) for item in value]
+    if not tree or not isinstance(value, dict):
         return value
-    return {name: _part(value[name], below) for name, below in wanted.items() if name in value}
+    return {
+        name: _value_projection(value[name], below) for name, below in tree.items() if name in value
+    }

@@ -23,9 +23,9 @@ from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
 #: Most events of one write.
-MOST = 16
+MAX_EVENTS = 16
 #: Attributes that change with every write and are no news by themselves.
-STAMPS = frozenset({"lastUpdate", "lastModified"})
+TIMESTAMP_ATTRIBUTES = frozenset({"lastUpdate", "lastModified"})
 
 
 class PendingEvent(TypedDict):
@@ -45,7 +45,7 @@ class PendingEvent(TypedDict):
     fanned: bool
 
 
-class Origin(TypedDict):
+class EventOrigin(TypedDict):
     """The resource that an event is about, as the same write leaves it.
 
     ``rev`` is the revision that the write makes, ``now`` the time of the write in UTC, ``parties``
@@ -59,29 +59,33 @@ class Origin(TypedDict):
     now: datetime
 
 
-def happened(
-    kind: str, what: str, body: Mapping[str, Any], n: int = 0, **origin: Unpack[Origin]
+def pending_event(
+    kind: str,
+    event_name: str,
+    body: Mapping[str, Any],
+    position: int = 0,
+    **origin: Unpack[EventOrigin],
 ) -> dict[str, Any]:
     """Return a pending event of any name.
 
     Args:
         kind: The resource's kind.
-        what: The event's name between the kind and "Event": "Create", "InformationRequired" ...
+        event_name: The event's name between the kind and "Event": "Create", "InformationRequired" ...
         body: The resource's stored form after the write, without id and href.
-        n: Position among the events of the same write, 0 to 15.
+        position: Position among the events of the same write, 0 to 15.
         **origin: Whose it is, its id, revision and parties, and the time.
 
     Raises:
         ValueError: One write has at most 16 events.
     """
-    if not 0 <= n < MOST:
-        raise ValueError(f"one write has at most {MOST} events")
+    if not 0 <= position < MAX_EVENTS:
+        raise ValueError(f"one write has at most {MAX_EVENTS} events")
     event: PendingEvent = {
         "id": str(uuid.uuid4()),
         "kind": kind,
-        "what": what,
+        "what": event_name,
         "at": origin["now"].isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "seq": origin["rev"] * MOST + n,
+        "seq": origin["rev"] * MAX_EVENTS + position,
         "tenant": origin["tenant"],
         "resource": origin["id"],
         "parties": list(origin["parties"]),
@@ -93,38 +97,42 @@ def happened(
     return dict(event)
 
 
-def created(kind: str, body: Mapping[str, Any], **origin: Unpack[Origin]) -> dict[str, Any]:
+def resource_created(
+    kind: str, body: Mapping[str, Any], **origin: Unpack[EventOrigin]
+) -> dict[str, Any]:
     """Return the event of a new resource."""
-    return happened(kind, "Create", body, **origin)
+    return pending_event(kind, "Create", body, **origin)
 
 
-def changed(
-    kind: str, body: Mapping[str, Any], n: int = 0, **origin: Unpack[Origin]
+def attribute_value_changed(
+    kind: str, body: Mapping[str, Any], position: int = 0, **origin: Unpack[EventOrigin]
 ) -> dict[str, Any]:
     """Return the event of an attribute that has another value now."""
-    return happened(kind, "AttributeValueChange", body, n, **origin)
+    return pending_event(kind, "AttributeValueChange", body, position, **origin)
 
 
 def state_changed(
-    kind: str, body: Mapping[str, Any], n: int = 0, **origin: Unpack[Origin]
+    kind: str, body: Mapping[str, Any], position: int = 0, **origin: Unpack[EventOrigin]
 ) -> dict[str, Any]:
     """Return the event of a step in the lifecycle."""
-    return happened(kind, "StateChange", body, n, **origin)
+    return pending_event(kind, "StateChange", body, position, **origin)
 
 
-def deleted(kind: str, body: Mapping[str, Any], **origin: Unpack[Origin]) -> dict[str, Any]:
+def resource_deleted(
+    kind: str, body: Mapping[str, Any], **origin: Unpack[EventOrigin]
+) -> dict[str, Any]:
     """Return the event of a resource that is no more; ``body`` is its last form."""
-    return happened(kind, "Delete", body, **origin)
+    return pending_event(kind, "Delete", body, **origin)
 
 
-def changes(
+def change_events(
     kind: str,
     old: Mapping[str, Any],
     new: Mapping[str, Any],
     *,
-    states: Iterable[str],
-    news: Iterable[str] = (),
-    **origin: Unpack[Origin],
+    state_attributes: Iterable[str],
+    extra_events: Iterable[str] = (),
+    **origin: Unpack[EventOrigin],
 ) -> list[dict[str, Any]]:
     """Return what a change is to subscribers: a state change, another attribute's, or both.
 
@@ -132,16 +140,16 @@ def changes(
         kind: The resource's kind.
         old: Its stored form before.
         new: Its stored form after.
-        states: Attributes whose change is a StateChange.
-        news: What else has happened by it ("Milestone").
+        state_attributes: Attributes whose change is a StateChange.
+        extra_events: What else has happened by it ("Milestone").
         **origin: As for every event.
     """
-    names = {name for name in {*old, *new} if old.get(name) != new.get(name)} - STAMPS
+    names = {name for name in {*old, *new} if old.get(name) != new.get(name)} - TIMESTAMP_ATTRIBUTES
     events = []
-    if names & set(states):
+    if names & set(state_attributes):
         events.append(state_changed(kind, new, **origin))
-    if names - set(states):
-        events.append(changed(kind, new, len(events), **origin))
-    for what in news:
-        events.append(happened(kind, what, new, len(events), **origin))
+    if names - set(state_attributes):
+        events.append(attribute_value_changed(kind, new, len(events), **origin))
+    for what in extra_events:
+        events.append(pending_event(kind, what, new, len(events), **origin))
     return events

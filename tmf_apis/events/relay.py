@@ -17,29 +17,29 @@ from typing import Any
 
 from pymongo.database import Database
 
-from tmf_apis.events import leases
-from tmf_apis.events.batches import Batch, put_off, removals
-from tmf_apis.events.deliveries import Deliveries
-from tmf_apis.events.envelope import Render
-from tmf_apis.events.matching import Matching
+from tmf_apis.events.delivery_queue import DeliveryQueue
+from tmf_apis.events.envelope import EventRenderer
+from tmf_apis.events.event_batch import EventBatch, removal_writes, retry_writes
+from tmf_apis.events.matcher import SubscriptionMatcher
 from tmf_apis.events.outbox import PendingEvent
-from tmf_apis.store.indexes import PENDING
-from tmf_apis.store.model import DONE_FOR
+from tmf_apis.store import leases
+from tmf_apis.store.indexes import PENDING_EVENTS
+from tmf_apis.store.model import PURGEABLE
 
-LEASES = "leases"
+LEASE_COLLECTION = "leases"
 #: Most documents and bytes in one batch.
-BATCH, BATCH_BYTES = 500, 16 * 1024 * 1024
+BATCH_SIZE, BATCH_BYTES = 500, 16 * 1024 * 1024
 #: Longest time that listeners may take of one batch, in seconds; the rest waits for the next.
-LISTENING = 3.0
+LISTENER_TIME_LIMIT = 3.0
 
 Document = dict[str, Any]
 #: Told of an event inside the server, at least once; an exception keeps the event.
-Listener = Callable[[PendingEvent], None]
+EventListener = Callable[[PendingEvent], None]
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Application:
+class EventHandlers:
     """What the application makes of events.
 
     Attributes:
@@ -47,8 +47,8 @@ class Application:
         listeners: Whom to tell inside the server, by kind.
     """
 
-    render: Render
-    listeners: Mapping[str, Sequence[Listener]] = field(default_factory=dict)
+    render: EventRenderer
+    listeners: Mapping[str, Sequence[EventListener]] = field(default_factory=dict)
 
 
 class Relay:
@@ -57,186 +57,194 @@ class Relay:
     def __init__(
         self,
         database: Database[Document],
-        deliveries: Deliveries,
-        application: Application,
+        queue: DeliveryQueue,
+        handlers: EventHandlers,
         *,
         owner: str,
-        lease: float = 10.0,
+        lease_duration: float = 10.0,
     ) -> None:
         """Take what it works with.
 
         Args:
             database: Where the resources are.
-            deliveries: The queue.
-            application: What it makes of events.
+            queue: The queue.
+            handlers: What it makes of events.
             owner: Name of this process, different from all others.
-            lease: How long a kind is held without a sign of life, in seconds.
+            lease_duration: How long a kind is held without a sign of life, in seconds.
         """
         self._database = database
-        self._deliveries = deliveries
-        self._application = application
+        self._queue = queue
+        self._handlers = handlers
         self._owner = owner
-        self._lease = lease
+        self._lease_duration = lease_duration
         self._leases: dict[str, leases.Lease] = {}
-        self._later: set[str] = set()
+        self._unfinished_kinds: set[str] = set()
 
     def prepare(self, kinds: Iterable[str]) -> None:
         """Make the indexes and leases for some kinds."""
         for kind in kinds:
             self._database[kind].create_index(
-                "events.0.due", name="pending", partialFilterExpression=dict(PENDING)
+                "events.0.due", name="pending", partialFilterExpression=dict(PENDING_EVENTS)
             )
-            leases.prepare(self._database[LEASES], kind)
+            leases.create_if_absent(self._database[LEASE_COLLECTION], kind)
 
     def drain(
         self,
         kind: str,
-        stop: Callable[[], bool] = lambda: False,
-        tell: Callable[[set[str]], object] = lambda _: None,
+        should_stop: Callable[[], bool] = lambda: False,
+        notify: Callable[[set[str]], object] = lambda _: None,
         *,
-        keep: bool = False,
+        keep_lease: bool = False,
     ) -> set[str]:
         """Hand on every pending event of a kind, unless another relay is at it.
 
         Args:
             kind: The kind.
-            stop: Asked before each batch.
-            tell: Told of subscriptions as soon as they have something new.
-            keep: Keep the lease until ``release``, for there will be more soon.
+            should_stop: Asked before each batch.
+            notify: Told of subscriptions as soon as they have something new.
+            keep_lease: Keep the lease until ``release``, for there will be more soon.
 
         Returns:
             The subscriptions that have something new.
         """
         told: set[str] = set()
-        self._later.add(kind)  # until it is known better
-        if not self._holds(kind) and not self._pending(kind, 1)[0]:
-            self._later.discard(kind)
+        self._unfinished_kinds.add(kind)  # until it is known better
+        if not self._has_lease(kind) and not self._pending_documents(kind, 1)[0]:
+            self._unfinished_kinds.discard(kind)
             return told
         try:
             more, later = True, False
-            while more and not stop():
-                if (lease := self._taken(kind)) is None:
+            while more and not should_stop():
+                if (lease := self._acquire_lease(kind)) is None:
                     later = True
                     break
-                documents, more = self._pending(kind, BATCH)
+                documents, more = self._pending_documents(kind, BATCH_SIZE)
                 if documents:
-                    batch = Batch(documents)
-                    told |= self._one(kind, batch, lease, tell)
-                    more = more or batch.left
-                    later = later or bool(batch.failed)
+                    batch = EventBatch(documents)
+                    told |= self._relay_batch(kind, batch, lease, notify)
+                    more = more or batch.has_more
+                    later = later or bool(batch.failures)
             if not later:
-                self._later.discard(kind)
+                self._unfinished_kinds.discard(kind)
         finally:
-            if not keep:
+            if not keep_lease:
                 self.release(kind)
         return told
 
-    def _one(
-        self, kind: str, batch: Batch, lease: leases.Lease, tell: Callable[[set[str]], object]
+    def _relay_batch(
+        self,
+        kind: str,
+        batch: EventBatch,
+        lease: leases.Lease,
+        notify: Callable[[set[str]], object],
     ) -> set[str]:
         """Hand on a batch; return the subscriptions that have something new."""
-        queued = self._hand_on(batch)
+        queued = self._enqueue_deliveries(batch)
         if queued:
-            tell(queued)
-        self._tell(kind, batch, lease)
-        self._remove(kind, batch)
-        if writes := put_off(batch):
+            notify(queued)
+        self._call_listeners(kind, batch, lease)
+        self._remove_completed(kind, batch)
+        if writes := retry_writes(batch):
             self._database[kind].bulk_write(writes, ordered=False)
         return queued
 
-    def waits(self, kind: str) -> bool:
+    def has_more(self, kind: str) -> bool:
         """Return whether the last look left something that is to be looked at again soon."""
-        return kind in self._later or kind in self._leases
+        return kind in self._unfinished_kinds or kind in self._leases
 
     def release(self, kind: str) -> None:
         """Give the lease of a kind back, if we have it."""
         if self._leases.pop(kind, None):
-            leases.release(self._database[LEASES], kind, self._owner)
+            leases.release(self._database[LEASE_COLLECTION], kind, self._owner)
 
-    def _holds(self, kind: str) -> bool:
+    def _has_lease(self, kind: str) -> bool:
         held = self._leases.get(kind)
-        return held is not None and held.lasts(self._lease / 2)
+        return held is not None and held.is_valid_for(self._lease_duration / 2)
 
-    def _taken(self, kind: str) -> leases.Lease | None:
+    def _acquire_lease(self, kind: str) -> leases.Lease | None:
         """Return the lease of a kind, taken or prolonged where it does not last."""
-        if not self._holds(kind):
+        if not self._has_lease(kind):
             self._leases.pop(kind, None)
-            if lease := leases.take(self._database[LEASES], kind, self._owner, self._lease):
+            if lease := leases.acquire(
+                self._database[LEASE_COLLECTION], kind, self._owner, self._lease_duration
+            ):
                 self._leases[kind] = lease
         return self._leases.get(kind)
 
-    def _pending(self, kind: str, most: int) -> tuple[list[Document], bool]:
+    def _pending_documents(self, kind: str, limit: int) -> tuple[list[Document], bool]:
         """Return documents with events that are due, and whether there may be more."""
         query = {"events.0.due": {"$lte": int(time.time() * 1000)}}
         view = {"events": 1, "tenant": 1, "size": {"$bsonSize": "$$ROOT"}}
         documents = []
         size = 0
-        with self._database[kind].find(query, view).sort("events.0.due", 1).limit(most) as cursor:
+        with self._database[kind].find(query, view).sort("events.0.due", 1).limit(limit) as cursor:
             for document in cursor.batch_size(100):
                 documents.append(document)
                 size += document["size"]
                 if size > BATCH_BYTES:
                     return documents, True
-        return documents, len(documents) == most
+        return documents, len(documents) == limit
 
-    def _hand_on(self, batch: Batch) -> set[str]:
+    def _enqueue_deliveries(self, batch: EventBatch) -> set[str]:
         """Queue what the subscriptions are to receive of a batch."""
         events: list[PendingEvent] = [
             event for document in batch.documents for event in document["events"]
         ]
-        matching = Matching(self._database, self._application.render)
+        matching = SubscriptionMatcher(self._database, self._handlers.render)
         fresh = [event for event in events if not event["fanned"]]
         deliveries = matching.deliveries(fresh) if fresh else []
         for document in batch.documents:
-            good = _until_broken(document["events"], matching.broken)
-            batch.handed[document["_id"]] = [event["id"] for event in good]
+            good = _renderable_prefix(document["events"], matching.render_errors)
+            batch.queued_ids[document["_id"]] = [event["id"] for event in good]
             if len(good) < len(document["events"]):
-                batch.failed[document["_id"]] = document["events"][len(good)]
-        handed = {one for ids in batch.handed.values() for one in ids}
+                batch.failures[document["_id"]] = document["events"][len(good)]
+        handed = {one for ids in batch.queued_ids.values() for one in ids}
         deliveries = [one for one in deliveries if one["event"] in handed]
         if deliveries:
-            self._deliveries.add(deliveries)
+            self._queue.enqueue(deliveries)
         return {one["subscription"] for one in deliveries}
 
-    def _remove(self, kind: str, batch: Batch) -> None:
+    def _remove_completed(self, kind: str, batch: EventBatch) -> None:
         """Take the events that are done out of their documents, and nothing that came since."""
-        ids = [one for some in batch.done.values() for one in some]
+        ids = [one for some in batch.completed_ids.values() for one in some]
         if not ids:
             return
-        writes = removals(batch, ids)
+        writes = removal_writes(batch, ids)
         emptied = 0
         if writes:
             result = self._database[kind].bulk_write(writes, ordered=False)
             emptied = result.modified_count + result.deleted_count
-        if emptied < len([1 for some in batch.done.values() if some]):
-            batch.left = True
+        if emptied < len([1 for some in batch.completed_ids.values() if some]):
+            batch.has_more = True
             self._database[kind].update_many(
-                {"_id": {"$in": list(batch.done)}, "events.id": {"$in": ids}},
+                {"_id": {"$in": list(batch.completed_ids)}, "events.id": {"$in": ids}},
                 {"$pull": {"events": {"id": {"$in": ids}}}},
             )
-            self._database[kind].delete_many({"_id": {"$in": list(batch.done)}, **DONE_FOR})
+            self._database[kind].delete_many(
+                {"_id": {"$in": list(batch.completed_ids)}, **PURGEABLE}
+            )
 
-    def _tell(self, kind: str, batch: Batch, lease: leases.Lease) -> None:
+    def _call_listeners(self, kind: str, batch: EventBatch, lease: leases.Lease) -> None:
         """Call the listeners for what has been handed on, as long as there is time."""
-        listeners = self._application.listeners.get(kind, ())
+        listeners = self._handlers.listeners.get(kind, ())
         if not listeners:
-            batch.done = batch.handed
+            batch.completed_ids = batch.queued_ids
             return
-        end = min(time.monotonic() + LISTENING, lease.until)
+        end = min(time.monotonic() + LISTENER_TIME_LIMIT, lease.until)
         for document in batch.documents:
             key = document["_id"]
-            done = batch.done[key] = []
-            for event in document["events"][: len(batch.handed[key])]:
+            done = batch.completed_ids[key] = []
+            for event in document["events"][: len(batch.queued_ids[key])]:
                 if time.monotonic() > end:
-                    batch.left = True
+                    batch.has_more = True
                     return
-                if not _heard(listeners, event):
-                    batch.failed[key] = event
+                if not _call_each(listeners, event):
+                    batch.failures[key] = event
                     break
                 done.append(event["id"])
 
 
-def _heard(listeners: Sequence[Listener], event: PendingEvent) -> bool:
+def _call_each(listeners: Sequence[EventListener], event: PendingEvent) -> bool:
     try:
         for listener in listeners:
             listener(event)
@@ -249,12 +257,12 @@ def _heard(listeners: Sequence[Listener], event: PendingEvent) -> bool:
     return True
 
 
-def _until_broken(
-    events: Sequence[PendingEvent], broken: Mapping[str, Exception]
+def _renderable_prefix(
+    events: Sequence[PendingEvent], render_errors: Mapping[str, Exception]
 ) -> list[PendingEvent]:
     good: list[PendingEvent] = []
     for event in events:
-        if event["id"] in broken:
+        if event["id"] in render_errors:
             break
         good.append(event)
     return good

@@ -30,17 +30,17 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from tmf_apis.errors import Conflict, InvalidBody, NotFound, TooManyRequests
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.security.identity import EVERYONE, Identity
-from tmf_apis.security.outbound import Policy, check
+from tmf_apis.security.outbound import OutboundPolicy, check_url
 
 COLLECTION = "Subscription"
 #: Longest query of a subscription, in characters.
-LONGEST_QUERY = 4096
+MAX_QUERY_LENGTH = 4096
 
 Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class SubscriptionRequest:
     """What a client registers.
 
     Attributes:
@@ -48,19 +48,19 @@ class Wanted:
         version: "v4" or "v5".
         callback: Where to send; exactly this URL is called.
         query: ``attribute=value&...&fields=a,b``, over the notification; empty: everything.
-        base: URL of this server as the client knows it.
+        base_url: URL of this server as the client knows it.
     """
 
     api: str
     version: str
     callback: str
     query: str = ""
-    base: str = ""
+    base_url: str = ""
 
 
 #: Turns the filter of a subscription (its query without ``fields``) into a MongoDB query over the
 #: notification; raises ``InvalidBody`` or ``InvalidQuery`` where it cannot.
-CompileQuery = Callable[[Wanted, str], Mapping[str, Any]]
+QueryCompiler = Callable[[SubscriptionRequest, str], Mapping[str, Any]]
 
 
 def split_query(query: str) -> tuple[str, tuple[str, ...]]:
@@ -76,10 +76,10 @@ def split_query(query: str) -> tuple[str, tuple[str, ...]]:
     return rest, tuple(dict.fromkeys(name for name in names if name))
 
 
-class Subscriptions:
+class SubscriptionRepository:
     """The subscriptions of one database, each client seeing its own."""
 
-    def __init__(self, database: Database[Document], policy: Policy, *, limit: int) -> None:
+    def __init__(self, database: Database[Document], policy: OutboundPolicy, *, limit: int) -> None:
         """Take the database.
 
         Args:
@@ -101,7 +101,9 @@ class Subscriptions:
         self.collection.create_index("same", unique=True)
         self.collection.create_index([("tenant", 1), ("api", 1), ("version", 1), ("_id", 1)])
 
-    def create(self, wanted: Wanted, identity: Identity, compile_query: CompileQuery) -> Document:
+    def create(
+        self, request: SubscriptionRequest, identity: Identity, compile_query: QueryCompiler
+    ) -> Document:
         """Register a subscription and return its document.
 
         Raises:
@@ -110,27 +112,29 @@ class Subscriptions:
             TooManyRequests: The tenant has as many as it may (HTTP 429).
         """
         try:
-            target = check(
-                wanted.callback, loopback=self._policy.loopback, hosts=self._policy.hosts
+            target = check_url(
+                request.callback,
+                allow_loopback=self._policy.allow_loopback,
+                allowed_hosts=self._policy.allowed_hosts,
             )
         except InvalidBody as error:
             raise InvalidBody(f"/callback: {error.message}") from None
-        document = _document(wanted, identity) | {"url": target.url}
-        text, fields = split_query(wanted.query)
+        document = _document(request, identity) | {"url": target.url}
+        text, fields = split_query(request.query)
         document["fields"] = list(fields)
         if text:
-            document["filter"] = self._compiled(compile_query(wanted, text))
+            document["filter"] = self._serialized_filter(compile_query(request, text))
         if self.collection.count_documents({"tenant": identity.tenant}) >= self._limit:
             raise TooManyRequests(f"a tenant has at most {self._limit} hub subscriptions")
         try:
             self.collection.insert_one(document)
         except DuplicateKeyError:
-            raise Conflict(f"{wanted.callback} is registered with this query already") from None
+            raise Conflict(f"{request.callback} is registered with this query already") from None
         return document
 
     def list(self, api: str, version: str, identity: Identity) -> list[Document]:
         """Return a client's subscriptions to an API, oldest first."""
-        query = {**_own(identity), "api": api, "version": version}
+        query = {**_owner_filter(identity), "api": api, "version": version}
         return list(self.collection.find(query).sort("created", 1).limit(self._limit))
 
     def get(self, id: str, api: str, version: str, identity: Identity) -> Document:
@@ -139,7 +143,7 @@ class Subscriptions:
         Raises:
             NotFound: It has none with this id (HTTP 404).
         """
-        query = {**_own(identity), "_id": id, "api": api, "version": version}
+        query = {**_owner_filter(identity), "_id": id, "api": api, "version": version}
         if (found := self.collection.find_one(query)) is None:
             raise NotFound(f"there is no hub subscription {id}")
         return found
@@ -150,11 +154,11 @@ class Subscriptions:
         Raises:
             NotFound: The client has none with this id (HTTP 404).
         """
-        query = {**_own(identity), "_id": id, "api": api, "version": version}
+        query = {**_owner_filter(identity), "_id": id, "api": api, "version": version}
         if not self.collection.delete_one(query).deleted_count:
             raise NotFound(f"there is no hub subscription {id}")
 
-    def _compiled(self, query: Mapping[str, Any]) -> str:
+    def _serialized_filter(self, query: Mapping[str, Any]) -> str:
         """Return a compiled query as text, after MongoDB itself has accepted it."""
         try:
             self._database.aggregate([{"$documents": [{"eventId": ""}]}, {"$match": query}])
@@ -163,24 +167,24 @@ class Subscriptions:
         return json_util.dumps(query)
 
 
-def owns(subscription: Mapping[str, Any], event: PendingEvent) -> bool:
+def can_see(subscription: Mapping[str, Any], event: PendingEvent) -> bool:
     """Return whether a subscriber may know of an event."""
     parties = subscription.get("parties")
     return parties is None or not {*parties, EVERYONE}.isdisjoint(event["parties"])
 
 
-def _document(wanted: Wanted, identity: Identity) -> Document:
+def _document(request: SubscriptionRequest, identity: Identity) -> Document:
     same = (
-        identity.tenant, identity.subject, wanted.api, wanted.version, wanted.callback,
-        wanted.query,
+        identity.tenant, identity.subject, request.api, request.version, request.callback,
+        request.query,
     )  # fmt: skip
     return {
         "_id": str(uuid.uuid4()),
-        "api": wanted.api,
-        "version": wanted.version,
-        "callback": wanted.callback,
-        "query": wanted.query,
-        "base": wanted.base.rstrip("/"),
+        "api": request.api,
+        "version": request.version,
+        "callback": request.callback,
+        "query": request.query,
+        "base": request.base_url.rstrip("/"),
         "tenant": identity.tenant,
         "parties": None if identity.parties is None else sorted(identity.parties),
         "subject": identity.subject,
@@ -191,7 +195,7 @@ def _document(wanted: Wanted, identity: Identity) -> Document:
     }
 
 
-def _own(identity: Identity) -> Document:
+def _owner_filter(identity: Identity) -> Document:
     if identity.parties is None:
         return {"tenant": identity.tenant}
     return {"tenant": identity.tenant, "parties": {"$in": sorted(identity.parties)}}

@@ -5,21 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.values import Intent, Setting, Target
-
-
-class Refused(Exception):
-    """An item cannot be fulfilled as it was ordered; the message says why.
-
-    Attributes:
-        neutral: Why, for a customer: without what is another's, or the operator's own.
-        order: Id of the order that the message is about; empty: none. Whoever may read that order
-            may read the message.
-    """
-
-    def __init__(self, message: str, neutral: str = "", *, order: str = "") -> None:
-        self.neutral = neutral or message
-        self.order = order
-        super().__init__(message)
+from tmf_apis.inventory.resource_state import ResourceUsage
+from tmf_apis.serialization import stored_as
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +24,10 @@ class OrderKey:
     kind: str = "ProductOrder"
 
     @property
-    def name(self) -> str:
+    def qualified_id(self) -> str:
         """Its name among all orders: of what is kept of it, and of its workflow.
 
-        >>> OrderKey("default", "42").name, OrderKey("default", "42", "ServiceOrder").name
+        >>> OrderKey("default", "42").qualified_id, OrderKey("default", "42", "ServiceOrder").qualified_id
         ('default:42', 'default:ServiceOrder:42')
         """
         kind = "" if self.kind == "ProductOrder" else f"{self.kind}:"
@@ -48,19 +35,19 @@ class OrderKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class ResourceRequirement:
     """A resource that a task takes.
 
     Attributes:
         slot: Its name within the task.
         specification: Id of its ResourceSpecification; empty: of none.
         category: Category of the TMF639 resource that is taken (``accessPort``, ``simCard`` ...).
-        wanted: Characteristics that it must have.
-        named: Id, name or value (an address, a number) of the one that is wanted; empty: any.
+        characteristics: Characteristics that it must have.
+        identifier: Id, name or value (an address, a number) of the one that is wanted; empty: any.
         places: Ids of the places where it may be; empty: anywhere.
         amount: How much of it is drawn, in the unit of its capacity (bit/s); 0: all of it.
-        carrier: The service is set up on it: its natural key is the port of the intent.
-        on: Category of the element that it is on; needs of one task that say the same are on the
+        is_carrier: The service is set up on it: its natural key is the port of the intent.
+        element_category: Category of the element that it is on; needs of one task that say the same are on the
             same element. Empty: on none, or it does not matter.
         optional: The task is done without it where there is none in the inventory.
     """
@@ -68,12 +55,14 @@ class Need:
     slot: str
     specification: str = ""
     category: str = ""
-    wanted: Mapping[str, Setting] = field(default_factory=dict)
-    named: str = ""
+    characteristics: Mapping[str, Setting] = field(
+        default_factory=dict, metadata=stored_as("wanted")
+    )
+    identifier: str = field(default="", metadata=stored_as("named"))
     places: tuple[str, ...] = ()
     amount: int = 0
-    carrier: bool = False
-    on: str = ""
+    is_carrier: bool = field(default=False, metadata=stored_as("carrier"))
+    element_category: str = field(default="", metadata=stored_as("on"))
     optional: bool = False
 
 
@@ -91,10 +80,10 @@ class Task:
         service: Id of the resource facing service; the tag on the element.
         specification: Id of its ServiceSpecification; empty: of none.
         settings: What is known beforehand of the intent's settings.
-        needs: The resources that it takes; of a cease: those that the service has, whichever.
-        derived: From further settings to slot and characteristic of the resource that has them.
-        after: Ids of the tasks that are done before.
-        replaces: Of a provide: the service runs on another carrier, which a later task frees.
+        requirements: The resources that it takes; of a cease: those that the service has, whichever.
+        derived_settings: From further settings to slot and characteristic of the resource that has them.
+        depends_on: Ids of the tasks that are done before.
+        is_move: Of a provide: the service runs on another carrier, which a later task frees.
     """
 
     id: str
@@ -105,10 +94,12 @@ class Task:
     service: str
     specification: str = ""
     settings: Mapping[str, Setting] = field(default_factory=dict)
-    needs: tuple[Need, ...] = ()
-    derived: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    after: tuple[str, ...] = ()
-    replaces: bool = False
+    requirements: tuple[ResourceRequirement, ...] = field(default=(), metadata=stored_as("needs"))
+    derived_settings: Mapping[str, tuple[str, str]] = field(
+        default_factory=dict, metadata=stored_as("derived")
+    )
+    depends_on: tuple[str, ...] = field(default=(), metadata=stored_as("after"))
+    is_move: bool = field(default=False, metadata=stored_as("replaces"))
 
     def holder(self, key: OrderKey) -> str:
         """Return who holds what is reserved for it; also the key under which steps repeat."""
@@ -125,7 +116,7 @@ class ServicePlan:
         specification: Id of its ServiceSpecification; empty: of none.
         facing: ``customer`` or ``resource``.
         characteristics: By name.
-        parts: Ids of the services that it consists of.
+        supporting_services: Ids of the services that it consists of.
     """
 
     id: str
@@ -133,7 +124,7 @@ class ServicePlan:
     specification: str = ""
     facing: str = "resource"
     characteristics: Mapping[str, Any] = field(default_factory=dict)
-    parts: tuple[str, ...] = ()
+    supporting_services: tuple[str, ...] = field(default=(), metadata=stored_as("parts"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +164,7 @@ class ItemPlan:
         product: The product as it shall be; None: the inventory is left alone.
         services: Its services as they shall be, of both facings.
         tasks: Ids of the tasks.
-        parts: Further products that a bundle brings, each with its ``parent``.
+        bundled_products: Further products that a bundle brings, each with its ``parent``.
     """
 
     item: str
@@ -182,50 +173,33 @@ class ItemPlan:
     product: ProductPlan | None = None
     services: tuple[ServicePlan, ...] = ()
     tasks: tuple[str, ...] = ()
-    parts: tuple[ProductPlan, ...] = ()
+    bundled_products: tuple[ProductPlan, ...] = field(default=(), metadata=stored_as("parts"))
 
 
 @dataclass(frozen=True, slots=True)
-class Design:
+class OrderDesign:
     """What an order wants done, as a graph; nothing where it is none of ours.
 
     Attributes:
         items: What becomes of each item that can be fulfilled.
         tasks: What is done on the network; each stands after those that it waits for.
-        plain: Ids of items that need nothing done on the network (some of ``items``).
-        refused: From the ids of items that cannot be fulfilled to all reasons.
+        items_without_tasks: Ids of items that need nothing done on the network (some of ``items``).
+        rejections: From the ids of items that cannot be fulfilled to all reasons.
     """
 
     items: tuple[ItemPlan, ...] = ()
     tasks: tuple[Task, ...] = ()
-    plain: tuple[str, ...] = ()
-    refused: Mapping[str, str] = field(default_factory=dict)
+    items_without_tasks: tuple[str, ...] = ()
+    rejections: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether there is nothing to be done."""
-        return not (self.items or self.refused)
+        return not (self.items or self.rejections)
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What a service has of a resource.
-
-    Attributes:
-        service: Id of the service; empty: nobody has it.
-        settings: How it is set up, by the names of the adapters' vocabulary.
-        ordered: The order and task that put it there.
-        amount: How much of a shared resource the service draws.
-    """
-
-    service: str = ""
-    settings: Mapping[str, Setting] = field(default_factory=dict)
-    ordered: str = ""
-    amount: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Allocation:
     """What is reserved for a task, and how it was found.
 
     Attributes:
@@ -234,16 +208,16 @@ class Taken:
         action: ``provide``, ``change`` or ``cease``.
         resources: From the slots to the ids of the resources.
         names: From the slots to their names.
-        before: From the slots to what was on each.
+        previous_usage: From the slots to what was on each.
         settings: How the service shall be set up, derived settings included.
         element: Id of the element's resource; empty: nothing is done on an element.
         target: How the element is reached; None: nothing is done on one.
         port: Natural key of the carrier on the element.
         holder: Who holds the resources until they are activated.
         product: Id of the product.
-        shared: The slots of which only a part is drawn.
-        carrier: The slot that the service is set up on; empty: none.
-        head: "host:port" of the test head behind the port; empty: as the element's options say.
+        shared_slots: The slots of which only a part is drawn.
+        carrier_slot: The slot that the service is set up on; empty: none.
+        test_head: "host:port" of the test head behind the port; empty: as the element's options say.
     """
 
     task: str
@@ -251,16 +225,18 @@ class Taken:
     action: str
     resources: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
-    before: Mapping[str, Usage] = field(default_factory=dict)
+    previous_usage: Mapping[str, ResourceUsage] = field(
+        default_factory=dict, metadata=stored_as("before")
+    )
     settings: Mapping[str, Setting] = field(default_factory=dict)
     element: str = ""
     target: Target | None = None
     port: str = ""
     holder: str = ""
     product: str = ""
-    shared: tuple[str, ...] = ()
-    carrier: str = ""
-    head: str = ""
+    shared_slots: tuple[str, ...] = field(default=(), metadata=stored_as("shared"))
+    carrier_slot: str = field(default="", metadata=stored_as("carrier"))
+    test_head: str = field(default="", metadata=stored_as("head"))
 
     @property
     def intent(self) -> Intent:
@@ -269,7 +245,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class UnmetRequirement:
     """Why a task cannot be done as things are.
 
     Attributes:
@@ -285,20 +261,3 @@ class Missing:
     slot: str
     category: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """What is on a port.
-
-    Attributes:
-        service: Id of the service; empty: none.
-        downstream: Towards the customer, in bits per second.
-        upstream: From the customer, in bits per second.
-        ordered: The order item that put it there.
-    """
-
-    service: str = ""
-    downstream: int = 0
-    upstream: int = 0
-    ordered: str = ""

@@ -2,34 +2,34 @@
 
 from typing import Any, ClassVar
 
-from tmf_apis.store.indexes import by
-from tmf_apis.store.model import Stored
+from tmf_apis.store.indexes import body_index
+from tmf_apis.store.model import StoredResource
 
 
-class Resource(Stored):
+class Resource(StoredResource):
     """A physical or logical resource of the network."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "Resource",
         "indexes": [
-            by("@type"),
-            by("name"),
-            by("category"),
-            by("administrativeState"),
-            by("operationalState"),
-            by("usageState"),
-            by("resourceStatus"),
-            by("place.place.id"),
-            by("resourceSpecification.id"),
-            by("resourceRelationship.resource.id"),
-            by("serialNumber"),
-            by("externalIdentifier.id"),
-            by("value"),
-            by("category", "usageState"),
-            by("category", "place.place.id", "usageState"),
-            by("category", "resourceRelationship.resource.id", "usageState"),
+            body_index("@type"),
+            body_index("name"),
+            body_index("category"),
+            body_index("administrativeState"),
+            body_index("operationalState"),
+            body_index("usageState"),
+            body_index("resourceStatus"),
+            body_index("place.place.id"),
+            body_index("resourceSpecification.id"),
+            body_index("resourceRelationship.resource.id"),
+            body_index("serialNumber"),
+            body_index("externalIdentifier.id"),
+            body_index("value"),
+            body_index("category", "usageState"),
+            body_index("category", "place.place.id", "usageState"),
+            body_index("category", "resourceRelationship.resource.id", "usageState"),
             {  # the elements among all that is in the network
-                **by("resourceCharacteristic.name"),
+                **body_index("resourceCharacteristic.name"),
                 "partialFilterExpression": {
                     "body.resourceCharacteristic.name": "managementAddress"
                 },

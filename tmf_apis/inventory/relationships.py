@@ -9,12 +9,12 @@ connection).
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tmf_apis.rest.law import Resource
+from tmf_apis.rest.pipeline.policy import Resource
 
 #: A relationship of one resource: its type and the id of the other.
 Edge = tuple[str, str]
 
-_PAIRS = (
+_INVERSE_PAIRS = (
     ("contains", "isContainedIn"),
     ("parent", "child"),
     ("hasParent", "hasChild"),
@@ -33,16 +33,24 @@ _PAIRS = (
 )
 
 #: From each type to its inverse; the inverse of the inverse is the type itself.
-INVERSE: Mapping[str, str] = dict(_PAIRS) | {second: first for first, second in _PAIRS}
+INVERSE_TYPES: Mapping[str, str] = dict(_INVERSE_PAIRS) | {
+    second: first for first, second in _INVERSE_PAIRS
+}
 
 #: Types that say: I am inside the other one. ``parent`` names what the other one is.
-INSIDE = frozenset({"isContainedIn", "parent", "hasParent", "childOf", "isHostedOn"})
+CONTAINED_IN_TYPES = frozenset({"isContainedIn", "parent", "hasParent", "childOf", "isHostedOn"})
 
 #: Types that say: the other one is inside me.
-AROUND = frozenset(INVERSE[one] for one in INSIDE)
+CONTAINS_TYPES = frozenset(INVERSE_TYPES[one] for one in CONTAINED_IN_TYPES)
 
 #: Types that say: I do not work without the other one, so it may not go before me.
-NEEDS = INSIDE | {"reliesOn", "dependsOn", "uses", "isSupportedBy", "isRealizedBy"}
+DEPENDENCY_TYPES = CONTAINED_IN_TYPES | {
+    "reliesOn",
+    "dependsOn",
+    "uses",
+    "isSupportedBy",
+    "isRealizedBy",
+}
 
 
 def edges(resource: Resource | None) -> set[Edge]:
@@ -54,7 +62,7 @@ def edges(resource: Resource | None) -> set[Edge]:
     }
 
 
-def targets(resource: Resource | None, types: frozenset[str]) -> set[str]:
+def target_ids(resource: Resource | None, types: frozenset[str]) -> set[str]:
     """Return the ids that a resource is related to by one of these types."""
     return {target for type_, target in edges(resource) if type_ in types}
 

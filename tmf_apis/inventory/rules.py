@@ -10,51 +10,51 @@ from typing import Any
 
 from tmf_apis.errors import Conflict, InvalidBody
 from tmf_apis.inventory.relationships import edges
-from tmf_apis.rest.law import Circumstances, Lifecycle, Resource
-from tmf_apis.rest.periods import in_order, valid_for
+from tmf_apis.rest.pipeline.periods import check_order, check_valid_for
+from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 
-ADMINISTRATIVE = Lifecycle(
+ADMINISTRATIVE_LIFECYCLE = Lifecycle(
     attribute="administrativeState",
-    steps={
+    transitions={
         "unlocked": frozenset({"locked", "shuttingDown"}),
         "shuttingDown": frozenset({"locked", "unlocked"}),
         "locked": frozenset({"unlocked"}),
     },
-    initial=("unlocked", "locked", "shuttingDown"),
+    initial_states=("unlocked", "locked", "shuttingDown"),
     source="ITU-T X.731, clause 8.1.3",
 )
 
-OPERATIONAL = ("enabled", "disabled")
-USAGE = ("idle", "active", "busy")
-_OPERATING = ("startOperatingDate", "endOperatingDate")
-IN_USE = frozenset({"active", "busy"})
+OPERATIONAL_STATES = ("enabled", "disabled")
+USAGE_STATES = ("idle", "active", "busy")
+_OPERATING_DATES = ("startOperatingDate", "endOperatingDate")
+IN_USE_STATES = frozenset({"active", "busy"})
 
 #: Attributes whose change is a change of state.
-STATES = frozenset(
+STATE_ATTRIBUTES = frozenset(
     {"administrativeState", "operationalState", "usageState", "resourceStatus", "lifecycleState"}
 )
 
 
-def on_create(resource: Resource, circumstances: Circumstances) -> Resource:  # noqa: ARG001
+def on_create(resource: Resource, context: RequestContext) -> Resource:  # noqa: ARG001
     """Return a new resource with its states and a name.
 
     Raises:
         InvalidBody: Its states, dates or characteristics contradict each other (HTTP 400).
     """
     _check(resource)
-    in_order(resource, *_OPERATING)
+    check_order(resource, *_OPERATING_DATES)
     made = {"operationalState": "enabled", **resource}
-    if reason := out_of_service(made):
-        if made.get("usageState") in IN_USE:
+    if reason := out_of_service_reason(made):
+        if made.get("usageState") in IN_USE_STATES:
             raise InvalidBody(f"/usageState: {_contradiction(made, reason)}")
         made["usageState"] = "idle"
     made.setdefault("usageState", "idle")
     if not str(made.get("name") or "").strip():
-        made["name"] = _name(made)
+        made["name"] = _default_name(made)
     return made
 
 
-def on_change(old: Resource, new: Resource, circumstances: Circumstances) -> Resource:  # noqa: ARG001
+def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource:  # noqa: ARG001
     """Return what a resource becomes; taking it out of service ends its use.
 
     Raises:
@@ -62,17 +62,17 @@ def on_change(old: Resource, new: Resource, circumstances: Circumstances) -> Res
         InvalidBody: Its dates or characteristics contradict each other (HTTP 400).
     """
     _check({name: value for name, value in new.items() if value != old.get(name) or name == "id"})
-    if any(new.get(name) != old.get(name) for name in _OPERATING):
-        in_order(new, *_OPERATING)
-    reason = out_of_service(new)
-    if not reason or new.get("usageState") not in IN_USE:
+    if any(new.get(name) != old.get(name) for name in _OPERATING_DATES):
+        check_order(new, *_OPERATING_DATES)
+    reason = out_of_service_reason(new)
+    if not reason or new.get("usageState") not in IN_USE_STATES:
         return new
-    if new.get("usageState") == old.get("usageState") and not out_of_service(old):
+    if new.get("usageState") == old.get("usageState") and not out_of_service_reason(old):
         return {**new, "usageState": "idle"}
     raise Conflict(_contradiction(new, reason))
 
 
-def out_of_service(resource: Resource) -> str | None:
+def out_of_service_reason(resource: Resource) -> str | None:
     """Return the state that keeps a resource from being used, or None."""
     if resource.get("operationalState") == "disabled":
         return "operationalState disabled"
@@ -86,8 +86,8 @@ def _contradiction(resource: Resource, reason: str) -> str:
 
 
 def _check(resource: Resource) -> None:
-    valid_for(resource)
-    repeated = Counter(_names(resource.get("resourceCharacteristic")))
+    check_valid_for(resource)
+    repeated = Counter(_characteristic_names(resource.get("resourceCharacteristic")))
     for name, count in repeated.items():
         if count > 1:
             raise InvalidBody(f"/resourceCharacteristic: {count} characteristics named {name}")
@@ -96,13 +96,13 @@ def _check(resource: Resource) -> None:
             raise InvalidBody(f"/resourceRelationship: a resource cannot be its own {type_}")
 
 
-def _names(characteristics: object) -> list[str]:
+def _characteristic_names(characteristics: object) -> list[str]:
     if not isinstance(characteristics, list):
         return []
     return [str(one["name"]) for one in characteristics if isinstance(one, dict) and "name" in one]
 
 
-def _name(resource: Resource) -> str:
+def _default_name(resource: Resource) -> str:
     specification: Any = resource.get("resourceSpecification")
     choices = [
         resource.get("value"),

@@ -8,53 +8,53 @@ from dataclasses import dataclass
 from typing import Any
 
 from tmf_apis.errors import InvalidBody
-from tmf_apis.ordering.states import ITEM, state_of_order
-from tmf_apis.rest.cycles import cycle
-from tmf_apis.rest.law import Resource
+from tmf_apis.ordering.states import ITEM_LIFECYCLE, state_of_order
+from tmf_apis.rest.pipeline.cycles import cycle
+from tmf_apis.rest.pipeline.policy import Resource
 
 #: What an item does with its product or service (TMF622, TMF641).
 ACTIONS = ("add", "modify", "delete", "noChange")
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
+class OrderItemSchema:
     """What the items of one kind of order are called.
 
     Attributes:
         kind: Of an item, for messages.
-        member: The attribute of an order, and of an item, that lists items.
-        relation: The attribute of an item that lists its relations to others.
-        nested: The id of the related item is inside a reference.
+        items_attribute: The attribute of an order, and of an item, that lists items.
+        relationship_attribute: The attribute of an item that lists its relations to others.
+        has_nested_reference: The id of the related item is inside a reference.
     """
 
     kind: str
-    member: str
-    relation: str
-    nested: bool = False
+    items_attribute: str
+    relationship_attribute: str
+    has_nested_reference: bool = False
 
-    def target(self, relation: Mapping[str, Any]) -> tuple[str | None, str]:
+    def related_item(self, relationship: Mapping[str, Any]) -> tuple[str | None, str]:
         """Return the id of the item that a relation leads to, and where it stands."""
-        if self.nested:
-            return (relation.get("orderItem") or {}).get("itemId"), "orderItem/itemId"
-        return relation.get("id"), "id"
+        if self.has_nested_reference:
+            return (relationship.get("orderItem") or {}).get("itemId"), "orderItem/itemId"
+        return relationship.get("id"), "id"
 
-    def each(self, items: Iterable[Resource], at: str = "") -> Iterator[tuple[str, Resource]]:
+    def walk(self, items: Iterable[Resource], pointer: str = "") -> Iterator[tuple[str, Resource]]:
         """Yield every item with its JSON pointer, an item before those inside it."""
         for place, item in enumerate(items):
-            here = f"{at}/{self.member}/{place}"
+            here = f"{pointer}/{self.items_attribute}/{place}"
             yield here, item
-            yield from self.each(item.get(self.member) or (), here)
+            yield from self.walk(item.get(self.items_attribute) or (), here)
 
-    def of(self, order: Mapping[str, Any]) -> list[tuple[str, Resource]]:
+    def items_with_pointers(self, order: Mapping[str, Any]) -> list[tuple[str, Resource]]:
         """Return every item of an order with its JSON pointer."""
-        return list(self.each(order.get(self.member) or ()))
+        return list(self.walk(order.get(self.items_attribute) or ()))
 
     def leaf_states(self, order: Mapping[str, Any]) -> list[str]:
         """Return the states of the items that have none inside them; the others follow these."""
         return [
-            item.get("state", ITEM.initial[0])
-            for _, item in self.of(order)
-            if not item.get(self.member)
+            item.get("state", ITEM_LIFECYCLE.initial_states[0])
+            for _, item in self.items_with_pointers(order)
+            if not item.get(self.items_attribute)
         ]
 
     def check(self, order: Mapping[str, Any]) -> None:
@@ -64,24 +64,24 @@ class Items:
             InvalidBody: An item lacks its action, has another's id, a quantity under 1, or a
                 relation to an item that is not there or comes back to itself (HTTP 400).
         """
-        found = self.of(order)
+        found = self.items_with_pointers(order)
         if not found:
-            raise InvalidBody(f"/{self.member}: an order has at least one item")
+            raise InvalidBody(f"/{self.items_attribute}: an order has at least one item")
         seen: set[str] = set()
         for at, item in found:
-            _check_one(at, item)
+            _check_item(at, item)
             if (name := item.get("id")) is not None:
                 if name in seen:
                     raise InvalidBody(f"{at}/id: another item of this order has the id {name}")
                 seen.add(name)
-        self._check_relations(found, seen)
+        self._check_relationships(found, seen)
 
-    def _check_relations(self, found: list[tuple[str, Resource]], ids: set[str]) -> None:
+    def _check_relationships(self, items: list[tuple[str, Resource]], ids: set[str]) -> None:
         graphs: dict[str, dict[str, list[str]]] = {}
-        for at, item in found:
-            for place, relation in enumerate(item.get(self.relation) or ()):
-                target, name = self.target(relation)
-                pointer = f"{at}/{self.relation}/{place}/{name}"
+        for at, item in items:
+            for place, relation in enumerate(item.get(self.relationship_attribute) or ()):
+                target, name = self.related_item(relation)
+                pointer = f"{at}/{self.relationship_attribute}/{place}/{name}"
                 if target is None:
                     continue
                 if target not in ids:
@@ -93,14 +93,17 @@ class Items:
         for name, graph in graphs.items():
             if circle := cycle(graph):
                 raise InvalidBody(
-                    f"/{self.member}: {name or 'relation'} comes back to where it starts:"
+                    f"/{self.items_attribute}: {name or 'relation'} comes back to where it starts:"
                     f" {' -> '.join(circle)}"
                 )
 
-    def numbered(self, order: Resource) -> Resource:
+    def with_item_ids(self, order: Resource) -> Resource:
         """Return an order whose items all have an id: the lowest numbers that are free."""
-        taken = {item["id"] for _, item in self.of(order) if item.get("id")}
-        numbers = (str(number) for number in range(1, len(self.of(order)) + len(taken) + 1))
+        taken = {item["id"] for _, item in self.items_with_pointers(order) if item.get("id")}
+        numbers = (
+            str(number)
+            for number in range(1, len(self.items_with_pointers(order)) + len(taken) + 1)
+        )
         free = (number for number in numbers if number not in taken)
 
         def fill(items: Iterable[Resource]) -> list[Resource]:
@@ -109,92 +112,126 @@ class Items:
                 for item in items
             ]
 
-        return {**order, self.member: fill(order.get(self.member) or ())}
+        return {**order, self.items_attribute: fill(order.get(self.items_attribute) or ())}
 
     def _with_parts(self, item: Resource, change: Any) -> Resource:  # noqa: ANN401
-        parts = item.get(self.member)
-        return {**item, self.member: change(parts)} if parts else item
+        parts = item.get(self.items_attribute)
+        return {**item, self.items_attribute: change(parts)} if parts else item
 
-    def continued(self, old: Mapping[str, Any], new: Resource) -> Resource:
+    def with_previous_states(self, old: Mapping[str, Any], new: Resource) -> Resource:
         """Return a changed order in which an item that says no state keeps the one that it had."""
-        states = {item.get("id"): item.get("state", ITEM.initial[0]) for _, item in self.of(old)}
+        states = {
+            item.get("id"): item.get("state", ITEM_LIFECYCLE.initial_states[0])
+            for _, item in self.items_with_pointers(old)
+        }
 
         def keep(items: Iterable[Resource]) -> list[Resource]:
             return [
                 self._with_parts(
-                    {"state": states.get(item.get("id"), ITEM.initial[0]), **item}, keep
+                    {"state": states.get(item.get("id"), ITEM_LIFECYCLE.initial_states[0]), **item},
+                    keep,
                 )
                 for item in items
             ]
 
-        return {**new, self.member: keep(new.get(self.member) or ())}
+        return {**new, self.items_attribute: keep(new.get(self.items_attribute) or ())}
 
-    def started(self, order: Resource) -> Resource:
+    def with_initial_states(self, order: Resource) -> Resource:
         """Return an order with all its items in their first state, whatever the client said."""
 
         def start(items: Iterable[Resource]) -> list[Resource]:
-            return [self._with_parts({**item, "state": ITEM.initial[0]}, start) for item in items]
+            return [
+                self._with_parts({**item, "state": ITEM_LIFECYCLE.initial_states[0]}, start)
+                for item in items
+            ]
 
-        return {**order, self.member: start(order.get(self.member) or ())}
+        return {**order, self.items_attribute: start(order.get(self.items_attribute) or ())}
 
-    def ended(self, order: Resource, state: str) -> Resource:
+    def with_end_state(self, order: Resource, state: str) -> Resource:
         """Return an order with every item that is not finished yet in ``state``."""
 
         def end(items: Iterable[Resource]) -> list[Resource]:
-            return [self._with_parts(_ended(item, state), end) for item in items]
+            return [self._with_parts(_item_with_end_state(item, state), end) for item in items]
 
-        return {**order, self.member: end(order.get(self.member) or ())}
+        return {**order, self.items_attribute: end(order.get(self.items_attribute) or ())}
 
-    def summed(self, order: Resource) -> Resource:
+    def with_bundle_states(self, order: Resource) -> Resource:
         """Return an order whose bundle items are in the state that their parts make."""
 
         def add_up(items: Iterable[Resource]) -> list[Resource]:
             result = []
             for item in items:
-                if not item.get(self.member):
+                if not item.get(self.items_attribute):
                     result.append(item)
                     continue
-                parts = add_up(item[self.member])
-                states = [part.get("state", ITEM.initial[0]) for part in parts]
-                result.append({**item, self.member: parts, "state": state_of_order(states)})
+                parts = add_up(item[self.items_attribute])
+                states = [part.get("state", ITEM_LIFECYCLE.initial_states[0]) for part in parts]
+                result.append(
+                    {**item, self.items_attribute: parts, "state": state_of_order(states)}
+                )
             return result
 
-        return {**order, self.member: add_up(order.get(self.member) or ())}
+        return {**order, self.items_attribute: add_up(order.get(self.items_attribute) or ())}
 
-    def check_steps(self, old: Mapping[str, Any], new: Mapping[str, Any], *, system: bool) -> None:
+    def check_transitions(
+        self, old: Mapping[str, Any], new: Mapping[str, Any], *, system: bool
+    ) -> None:
         """Let a change pass if every item's state goes where the lifecycle leads; all have one.
 
         Raises:
             IllegalTransition: The state of an item does not (HTTP 409).
         """
-        before = {item.get("id"): item.get("state", ITEM.initial[0]) for _, item in self.of(old)}
-        for at, item in self.of(new):
-            if not item.get(self.member):
-                was = before.get(item.get("id"), ITEM.initial[0])
-                ITEM.move(f"{self.kind} {at}", was, item["state"], system=system)
+        before = {
+            item.get("id"): item.get("state", ITEM_LIFECYCLE.initial_states[0])
+            for _, item in self.items_with_pointers(old)
+        }
+        for at, item in self.items_with_pointers(new):
+            if not item.get(self.items_attribute):
+                was = before.get(item.get("id"), ITEM_LIFECYCLE.initial_states[0])
+                ITEM_LIFECYCLE.transition(f"{self.kind} {at}", was, item["state"], system=system)
 
 
-def _check_one(at: str, item: Mapping[str, Any]) -> None:
+def _check_item(pointer: str, item: Mapping[str, Any]) -> None:
     if item.get("action") not in ACTIONS:
-        raise InvalidBody(f"{at}/action: expected one of {', '.join(ACTIONS)}")
+        raise InvalidBody(f"{pointer}/action: expected one of {', '.join(ACTIONS)}")
     quantity = item.get("quantity")
     if isinstance(quantity, int) and quantity < 1:
-        raise InvalidBody(f"{at}/quantity: {quantity} is under 1")
+        raise InvalidBody(f"{pointer}/quantity: {quantity} is under 1")
 
 
 def _without_id(item: Resource) -> Resource:
     return {name: value for name, value in item.items() if name != "id"}
 
 
-def _ended(item: Resource, state: str) -> Resource:
-    return item if item.get("state") in ITEM.final else {**item, "state": state}
+def _item_with_end_state(item: Resource, state: str) -> Resource:
+    return item if item.get("state") in ITEM_LIFECYCLE.final_states else {**item, "state": state}
 
 
 #: The items of product orders; their functions are those of this module, too.
-PRODUCT = Items("ProductOrderItem", "productOrderItem", "productOrderItemRelationship")
+PRODUCT_ORDER_ITEMS = OrderItemSchema(
+    "ProductOrderItem", "productOrderItem", "productOrderItemRelationship"
+)
 #: The items of service orders.
-SERVICE = Items("ServiceOrderItem", "serviceOrderItem", "serviceOrderItemRelationship", nested=True)
+SERVICE_ORDER_ITEMS = OrderItemSchema(
+    "ServiceOrderItem",
+    "serviceOrderItem",
+    "serviceOrderItemRelationship",
+    has_nested_reference=True,
+)
 
-each, of, leaf_states, check = PRODUCT.each, PRODUCT.of, PRODUCT.leaf_states, PRODUCT.check
-numbered, continued, started = PRODUCT.numbered, PRODUCT.continued, PRODUCT.started
-ended, summed, check_steps = PRODUCT.ended, PRODUCT.summed, PRODUCT.check_steps
+walk, items_with_pointers, leaf_states, check = (
+    PRODUCT_ORDER_ITEMS.walk,
+    PRODUCT_ORDER_ITEMS.items_with_pointers,
+    PRODUCT_ORDER_ITEMS.leaf_states,
+    PRODUCT_ORDER_ITEMS.check,
+)
+with_item_ids, with_previous_states, with_initial_states = (
+    PRODUCT_ORDER_ITEMS.with_item_ids,
+    PRODUCT_ORDER_ITEMS.with_previous_states,
+    PRODUCT_ORDER_ITEMS.with_initial_states,
+)
+with_end_state, with_bundle_states, check_transitions = (
+    PRODUCT_ORDER_ITEMS.with_end_state,
+    PRODUCT_ORDER_ITEMS.with_bundle_states,
+    PRODUCT_ORDER_ITEMS.check_transitions,
+)

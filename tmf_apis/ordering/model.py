@@ -2,11 +2,11 @@
 
 from typing import Any, ClassVar
 
-from tmf_apis.store.indexes import by
-from tmf_apis.store.model import Stored
+from tmf_apis.store.indexes import body_index
+from tmf_apis.store.model import StoredResource
 
 #: What clients look for orders by.
-_ORDER = (
+_PRODUCT_ORDER_INDEXES = (
     "state",
     "creationDate",
     "completionDate",
@@ -21,25 +21,25 @@ _ORDER = (
 )
 
 
-class ProductOrder(Stored):
+class ProductOrder(StoredResource):
     """An order for products."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "ProductOrder",
-        "indexes": [by(name) for name in _ORDER],
+        "indexes": [body_index(name) for name in _PRODUCT_ORDER_INDEXES],
     }
 
 
-class CancelProductOrder(Stored):
+class CancelProductOrder(StoredResource):
     """A request to cancel an order."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "CancelProductOrder",
-        "indexes": [by("state"), by("productOrder.id"), by("creationDate")],
+        "indexes": [body_index("state"), body_index("productOrder.id"), body_index("creationDate")],
     }
 
 
-_SERVICE_ORDER = (
+_SERVICE_ORDER_INDEXES = (
     "state",
     "orderDate",
     "completionDate",
@@ -53,19 +53,19 @@ _SERVICE_ORDER = (
 )
 
 
-class ServiceOrder(Stored):
+class ServiceOrder(StoredResource):
     """An order for services."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "ServiceOrder",
-        "indexes": [by(name) for name in _SERVICE_ORDER],
+        "indexes": [body_index(name) for name in _SERVICE_ORDER_INDEXES],
     }
 
 
-class CancelServiceOrder(Stored):
+class CancelServiceOrder(StoredResource):
     """A request to cancel a service order."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "CancelServiceOrder",
-        "indexes": [by("state"), by("serviceOrder.id")],
+        "indexes": [body_index("state"), body_index("serviceOrder.id")],
     }

@@ -8,60 +8,62 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tmf_apis.rest.law import Lifecycle
+from tmf_apis.rest.pipeline.policy import Lifecycle
 
-_NONE: frozenset[str] = frozenset()
-_ENDS = frozenset({"completed", "failed", "partial"})
-_ASSESSED = frozenset({"assessingCancellation", "pendingCancellation"})
+_NO_STATES: frozenset[str] = frozenset()
+_END_STATES = frozenset({"completed", "failed", "partial"})
+_CANCELLATION_STATES = frozenset({"assessingCancellation", "pendingCancellation"})
 
 #: What becomes of a product order. A client may start, hold, resume and (while nothing has been
 #: done for it) cancel or reject one; what comes of the work only the server says.
-ORDER = Lifecycle(
+ORDER_LIFECYCLE = Lifecycle(
     attribute="state",
-    initial=("acknowledged", "draft"),
-    assigned=True,
-    steps={
+    initial_states=("acknowledged", "draft"),
+    server_sets_initial=True,
+    transitions={
         "draft": frozenset({"acknowledged", "cancelled"}),
         "acknowledged": frozenset({"inProgress", "pending", "held", "rejected", "cancelled"}),
         "pending": frozenset({"inProgress", "held", "cancelled"}),
         "held": frozenset({"inProgress", "pending", "cancelled"}),
         "inProgress.accepted": frozenset({"inProgress", "pending", "held"}),
         "inProgress": frozenset({"pending", "held"}),
-        "assessingCancellation": _NONE,
-        "pendingCancellation": _NONE,
-        "rejected": _NONE,
-        "cancelled": _NONE,
-        "completed": _NONE,
-        "failed": _NONE,
-        "partial": _NONE,
+        "assessingCancellation": _NO_STATES,
+        "pendingCancellation": _NO_STATES,
+        "rejected": _NO_STATES,
+        "cancelled": _NO_STATES,
+        "completed": _NO_STATES,
+        "failed": _NO_STATES,
+        "partial": _NO_STATES,
     },
-    system={
+    system_transitions={
         "draft": frozenset({"rejected", "assessingCancellation"}),
-        "acknowledged": frozenset({"inProgress.accepted"}) | _ASSESSED | _ENDS,
-        "pending": frozenset({"inProgress.accepted", "rejected"}) | _ASSESSED | _ENDS,
-        "held": frozenset({"inProgress.accepted", "rejected"}) | _ASSESSED | _ENDS,
-        "inProgress.accepted": frozenset({"cancelled"}) | _ASSESSED | _ENDS,
-        "inProgress": frozenset({"cancelled"}) | _ASSESSED | _ENDS,
-        "assessingCancellation": _ENDS
+        "acknowledged": frozenset({"inProgress.accepted"}) | _CANCELLATION_STATES | _END_STATES,
+        "pending": frozenset({"inProgress.accepted", "rejected"})
+        | _CANCELLATION_STATES
+        | _END_STATES,
+        "held": frozenset({"inProgress.accepted", "rejected"}) | _CANCELLATION_STATES | _END_STATES,
+        "inProgress.accepted": frozenset({"cancelled"}) | _CANCELLATION_STATES | _END_STATES,
+        "inProgress": frozenset({"cancelled"}) | _CANCELLATION_STATES | _END_STATES,
+        "assessingCancellation": _END_STATES
         | {"pendingCancellation", "cancelled", "acknowledged", "pending", "held", "inProgress"},
-        "pendingCancellation": _ENDS | {"cancelled", "held"},
+        "pendingCancellation": _END_STATES | {"cancelled", "held"},
     },
     source="TMF622 Product Ordering, ProductOrderStateType",
 )
 
 #: What becomes of one item of an order. An item of a draft is acknowledged like any other.
-ITEM = Lifecycle(
+ITEM_LIFECYCLE = Lifecycle(
     attribute="state",
-    initial=("acknowledged",),
-    assigned=True,
-    steps={
+    initial_states=("acknowledged",),
+    server_sets_initial=True,
+    transitions={
         state: targets - {"draft"}
-        for state, targets in ORDER.steps.items()
+        for state, targets in ORDER_LIFECYCLE.transitions.items()
         if state not in {"draft", "inProgress.accepted"}
     },
-    system={
+    system_transitions={
         state: targets - {"draft", "inProgress.accepted"}
-        for state, targets in ORDER.system.items()
+        for state, targets in ORDER_LIFECYCLE.system_transitions.items()
         if state not in {"draft", "inProgress.accepted"}
     },
     source="TMF622 Product Ordering, ProductOrderItemStateType",
@@ -69,19 +71,19 @@ ITEM = Lifecycle(
 
 #: What becomes of a request to cancel; every step is the server's. ``rejected`` and ``cancelled``
 #: are in v5's list only and are not used by this server, so that v4 clients can read every task.
-TASK = Lifecycle(
+CANCEL_TASK_LIFECYCLE = Lifecycle(
     attribute="state",
-    initial=("acknowledged", "inProgress", "done"),
-    assigned=True,
-    steps={
-        "acknowledged": _NONE,
-        "inProgress": _NONE,
-        "rejected": _NONE,
-        "cancelled": _NONE,
-        "done": _NONE,
-        "terminatedWithError": _NONE,
+    initial_states=("acknowledged", "inProgress", "done"),
+    server_sets_initial=True,
+    transitions={
+        "acknowledged": _NO_STATES,
+        "inProgress": _NO_STATES,
+        "rejected": _NO_STATES,
+        "cancelled": _NO_STATES,
+        "done": _NO_STATES,
+        "terminatedWithError": _NO_STATES,
     },
-    system={
+    system_transitions={
         "acknowledged": frozenset(
             {"inProgress", "done", "terminatedWithError", "rejected", "cancelled"}
         ),
@@ -91,20 +93,22 @@ TASK = Lifecycle(
 )
 
 #: What becomes of a service order: a product order without drafts.
-SERVICE_ORDER = replace(ITEM, source="TMF641 Service Ordering, ServiceOrderStateType")
+SERVICE_ORDER_LIFECYCLE = replace(
+    ITEM_LIFECYCLE, source="TMF641 Service Ordering, ServiceOrderStateType"
+)
 
 #: What becomes of a request to cancel a service order; every step is the server's.
-SERVICE_TASK = Lifecycle(
+CANCEL_SERVICE_TASK_LIFECYCLE = Lifecycle(
     attribute="state",
-    initial=("accepted", "inProgress", "done"),
-    assigned=True,
-    steps={
-        "accepted": _NONE,
-        "inProgress": _NONE,
-        "done": _NONE,
-        "terminatedWithError": _NONE,
+    initial_states=("accepted", "inProgress", "done"),
+    server_sets_initial=True,
+    transitions={
+        "accepted": _NO_STATES,
+        "inProgress": _NO_STATES,
+        "done": _NO_STATES,
+        "terminatedWithError": _NO_STATES,
     },
-    system={
+    system_transitions={
         "accepted": frozenset({"inProgress", "done", "terminatedWithError"}),
         "inProgress": frozenset({"done", "terminatedWithError"}),
     },
@@ -112,10 +116,10 @@ SERVICE_TASK = Lifecycle(
 )
 
 #: States in which nothing was done for the order or item yet.
-WAITING = frozenset({"draft", "acknowledged", "pending", "held"})
+NOT_STARTED_STATES = frozenset({"draft", "acknowledged", "pending", "held"})
 
 #: States of an order while a request to cancel it is being looked at or carried out.
-CANCELLING = _ASSESSED
+CANCELLATION_STATES = _CANCELLATION_STATES
 
 
 def state_of_order(states: Iterable[str]) -> str:
@@ -134,16 +138,16 @@ def state_of_order(states: Iterable[str]) -> str:
     'inProgress'
     """
     found = set(states)
-    ended = found & ITEM.final
+    ended = found & ITEM_LIFECYCLE.final_states
     if found == ended:
-        return _ended(ended)
+        return _end_state(ended)
     for state in ("pendingCancellation", "assessingCancellation", "inProgress", "held", "pending"):
         if state in found:
             return state
-    return "inProgress" if ended & _ENDS else "acknowledged"
+    return "inProgress" if ended & _END_STATES else "acknowledged"
 
 
-def _ended(states: set[str]) -> str:
+def _end_state(states: set[str]) -> str:
     if not states:
         return "acknowledged"
     if len(states) == 1:
@@ -153,11 +157,11 @@ def _ended(states: set[str]) -> str:
     return "failed" if "failed" in states else "cancelled"
 
 
-def machines() -> list[dict[str, Any]]:
+def state_machines() -> list[dict[str, Any]]:
     """Return the state machines of this room for clients to read."""
     named: Mapping[str, Lifecycle] = {
-        "ProductOrder": ORDER,
-        "ProductOrderItem": ITEM,
-        "CancelProductOrder": TASK,
+        "ProductOrder": ORDER_LIFECYCLE,
+        "ProductOrderItem": ITEM_LIFECYCLE,
+        "CancelProductOrder": CANCEL_TASK_LIFECYCLE,
     }
     return [lifecycle.as_resource(kind) for kind, lifecycle in named.items()]

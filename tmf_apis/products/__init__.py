@@ -2,21 +2,21 @@
 
 from tmf_apis.products import actions, rules
 from tmf_apis.products.model import Product
-from tmf_apis.rest.law import Law, Room
-from tmf_apis.rest.owners import party_ids
+from tmf_apis.rest.pipeline.owners import party_ids
+from tmf_apis.rest.pipeline.policy import ApiModule, ResourcePolicy
 from tmf_apis.settings import Settings
 
-__all__ = ["room"]
+__all__ = ["api_module"]
 
 
-def room(settings: Settings) -> Room:  # noqa: ARG001
+def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
     """Return the room."""
-    law = Law(
-        lifecycle=rules.STATUS,
+    law = ResourcePolicy(
+        lifecycle=rules.LIFECYCLE,
         on_create=rules.on_create,
         on_change=rules.on_change,
         on_delete=rules.on_delete,
-        check=actions.check,
+        check=actions.check_references,
         parties=party_ids,
     )
-    return Room(number="TMF637", laws={"Product": law}, models=(Product,))
+    return ApiModule(number="TMF637", policies={"Product": law}, models=(Product,))

@@ -2,10 +2,10 @@
 
 from typing import Any, ClassVar
 
-from tmf_apis.store.indexes import by
-from tmf_apis.store.model import Stored
+from tmf_apis.store.indexes import body_index
+from tmf_apis.store.model import StoredResource
 
-_LOOKED_FOR = (
+_INDEXED_ATTRIBUTES = (
     "name",
     "status",
     "startDate",
@@ -22,10 +22,10 @@ _LOOKED_FOR = (
 )
 
 
-class Product(Stored):
+class Product(StoredResource):
     """What a customer has."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "Product",
-        "indexes": [by(name) for name in _LOOKED_FOR],
+        "indexes": [body_index(name) for name in _INDEXED_ATTRIBUTES],
     }

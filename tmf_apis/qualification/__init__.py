@@ -3,33 +3,33 @@
 from functools import partial
 
 from tmf_apis.qualification import actions, rules
-from tmf_apis.qualification.actions import Obstacles
+from tmf_apis.qualification.actions import ObstacleFinder
 from tmf_apis.qualification.model import CheckServiceQualification, QueryServiceQualification
-from tmf_apis.rest.law import Law, Room
-from tmf_apis.rest.owners import party_ids
+from tmf_apis.rest.pipeline.owners import party_ids
+from tmf_apis.rest.pipeline.policy import ApiModule, ResourcePolicy
 from tmf_apis.settings import Settings
 
-__all__ = ["room"]
+__all__ = ["api_module"]
 
 
-def room(settings: Settings, *, obstacles: Obstacles | None = None) -> Room:  # noqa: ARG001
+def api_module(settings: Settings, *, find_obstacles: ObstacleFinder | None = None) -> ApiModule:  # noqa: ARG001
     """Return the room; a question is answered by what is there at that moment.
 
     Args:
         settings: The operator's settings.
-        obstacles: Says why a service cannot be had, as fulfilment sees it; default: whether a
+        find_obstacles: Says why a service cannot be had, as fulfilment sees it; default: whether a
             resource of each category is free.
     """
     laws = {
-        kind: Law(
-            lifecycle=rules.TASK,
-            server_owned=rules.OWNED[kind],
+        kind: ResourcePolicy(
+            lifecycle=rules.TASK_LIFECYCLE,
+            server_owned=rules.SERVER_OWNED[kind],
             on_create=partial(rules.on_create, kind),
-            act=partial(actions.answer, kind, obstacles),
-            surveys=True,
+            handle=partial(actions.qualify, kind, find_obstacles),
+            tenant_wide=True,
             parties=party_ids,
         )
-        for kind in rules.OWNED
+        for kind in rules.SERVER_OWNED
     }
     models = (CheckServiceQualification, QueryServiceQualification)
-    return Room(number="TMF645", laws=laws, models=models)
+    return ApiModule(number="TMF645", policies=laws, models=models)

@@ -2,23 +2,31 @@
 
 from typing import Any, ClassVar
 
-from tmf_apis.store.indexes import by
-from tmf_apis.store.model import Stored
+from tmf_apis.store.indexes import body_index
+from tmf_apis.store.model import StoredResource
 
 
-class CheckServiceQualification(Stored):
+class CheckServiceQualification(StoredResource):
     """Whether certain services can be had."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "CheckServiceQualification",
-        "indexes": [by("state"), by("externalId"), by("checkServiceQualificationDate")],
+        "indexes": [
+            body_index("state"),
+            body_index("externalId"),
+            body_index("checkServiceQualificationDate"),
+        ],
     }
 
 
-class QueryServiceQualification(Stored):
+class QueryServiceQualification(StoredResource):
     """Which services can be had."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "QueryServiceQualification",
-        "indexes": [by("state"), by("externalId"), by("queryServiceQualificationDate")],
+        "indexes": [
+            body_index("state"),
+            body_index("externalId"),
+            body_index("queryServiceQualificationDate"),
+        ],
     }

@@ -7,17 +7,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tmf_apis.rest.law import Circumstances, Lifecycle, Resource
+from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 
-_NONE: frozenset[str] = frozenset()
+_NO_STATES: frozenset[str] = frozenset()
 
 #: What becomes of a question; every step is the server's.
-TASK = Lifecycle(
+TASK_LIFECYCLE = Lifecycle(
     attribute="state",
-    initial=("accepted",),
-    assigned=True,
-    steps=dict.fromkeys(("accepted", "inProgress", "done", "terminatedWithError"), _NONE),
-    system={
+    initial_states=("accepted",),
+    server_sets_initial=True,
+    transitions=dict.fromkeys(
+        ("accepted", "inProgress", "done", "terminatedWithError"), _NO_STATES
+    ),
+    system_transitions={
         "accepted": frozenset({"inProgress", "done", "terminatedWithError"}),
         "inProgress": frozenset({"done", "terminatedWithError"}),
     },
@@ -25,12 +27,12 @@ TASK = Lifecycle(
 )
 
 #: When each kind of question was asked.
-ASKED = {
+REQUEST_DATE_ATTRIBUTES = {
     "CheckServiceQualification": "checkServiceQualificationDate",
     "QueryServiceQualification": "queryServiceQualificationDate",
 }
 #: What only the server sets.
-OWNED: Mapping[str, frozenset[str]] = {
+SERVER_OWNED: Mapping[str, frozenset[str]] = {
     "CheckServiceQualification": frozenset(
         {
             "checkServiceQualificationDate",
@@ -51,13 +53,13 @@ OWNED: Mapping[str, frozenset[str]] = {
     ),
 }
 #: ``relationshipType`` of a specification to those that it consists of.
-PARTS = frozenset({"consistsOf", "composedOf", "bundled"})
+COMPOSITION_TYPES = frozenset({"consistsOf", "composedOf", "bundled"})
 #: A specification in one of these states can be ordered.
-ON_SALE = frozenset({"active", "launched"})
+ON_SALE_STATES = frozenset({"active", "launched"})
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class UnavailabilityReason:
     """Why a service cannot be had.
 
     Attributes:
@@ -69,9 +71,9 @@ class Reason:
     label: str
 
 
-def on_create(kind: str, task: Resource, circumstances: Circumstances) -> Resource:
+def on_create(kind: str, task: Resource, context: RequestContext) -> Resource:
     """Return a new question with its date, and its items numbered."""
-    new = {ASKED[kind]: circumstances.timestamp, **task}
+    new = {REQUEST_DATE_ATTRIBUTES[kind]: context.timestamp, **task}
     items = new.get("serviceQualificationItem")
     if not items:
         return new
@@ -85,17 +87,19 @@ def on_create(kind: str, task: Resource, circumstances: Circumstances) -> Resour
     }
 
 
-def on_sale(specification: Mapping[str, Any]) -> bool:
+def is_on_sale(specification: Mapping[str, Any]) -> bool:
     """Return whether services of a specification can be ordered."""
-    return str(specification.get("lifecycleStatus", "")).lower() in ON_SALE
+    return str(specification.get("lifecycleStatus", "")).lower() in ON_SALE_STATES
 
 
-def places(service: Mapping[str, Any]) -> list[str]:
+def place_ids(service: Mapping[str, Any]) -> list[str]:
     """Return the ids of the places where a service is wanted."""
     return [one["id"] for one in service.get("place") or () if isinstance(one.get("id"), str)]
 
 
-def answered(item: Resource, reasons: Iterable[Reason], *, explain: bool) -> Resource:
+def answered_item(
+    item: Resource, reasons: Iterable[UnavailabilityReason], *, explain: bool
+) -> Resource:
     """Return an item with the answer to it."""
     found = list(reasons)
     new = {
@@ -110,7 +114,7 @@ def answered(item: Resource, reasons: Iterable[Reason], *, explain: bool) -> Res
     return new
 
 
-def result(items: Iterable[Mapping[str, Any]]) -> str:
+def overall_result(items: Iterable[Mapping[str, Any]]) -> str:
     """Return what the answers to all items are together."""
     good = all(item["qualificationResult"] == "qualified" for item in items)
     return "qualified" if good else "unqualified"

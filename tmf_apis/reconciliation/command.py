@@ -14,94 +14,107 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from adapters.credentials import Credentials
-from tmf_apis.elements.connections import Connections
-from tmf_apis.elements.leasing import Leasing
-from tmf_apis.network.targets import LIMIT, places
-from tmf_apis.reconciliation.audit import Audit, Result
-from tmf_apis.reconciliation.audit import chosen as elements_called
-from tmf_apis.reconciliation.auditing import listed, told
-from tmf_apis.reconciliation.discovery import Candidate, Discovery, Found, known_places
-from tmf_apis.reconciliation.remedies import DONE, Outcome, Remedies
-from tmf_apis.rest.law import Desk, Resource
-from tmf_apis.store.connection import Documents
+from tmf_apis.element_access.connections import Connections
+from tmf_apis.element_access.element_leases import ElementLeases
+from tmf_apis.network_operations.targets import MAX_ADDRESSES, parse_targets
+from tmf_apis.reconciliation.audit_tasks import audit_attributes, difference_items
+from tmf_apis.reconciliation.auditor import Auditor, AuditResult
+from tmf_apis.reconciliation.auditor import select_elements as elements_called
+from tmf_apis.reconciliation.discovery import (
+    Candidate,
+    Discovery,
+    DiscoveryResult,
+    known_candidates,
+)
+from tmf_apis.reconciliation.remedies import OUTCOME_DONE, RemedyExecutor, RemedyOutcome
+from tmf_apis.rest.pipeline.policy import Repository, Resource
+from tmf_apis.store.connection import MongoDatabase
 
 #: Outcomes that make the exit status 1.
-BAD = ("unreachable", "refused", "inDoubt")
-_KNOWN = {"address", "adapter", "credentials", "options", "place"}
+FAILED_OUTCOMES = ("unreachable", "refused", "inDoubt")
+_LINE_MEMBERS = {"address", "adapter", "credentials", "options", "place"}
 
 
 def discover(  # noqa: PLR0913 - the options of the command
-    desk: Desk,
-    secrets: str,
+    repository: Repository,
+    credentials_file: str,
     targets: Iterable[str],
     *,
     adapter: str,
     credentials: tuple[str, ...],
     options: tuple[str, ...],
     place: str,
-    at_once: int,
+    concurrency: int,
 ) -> int:
     """Look at targets and write them into the inventory; return the exit status.
 
     Args:
-        desk: Whose inventory.
-        secrets: The file of credentials.
+        repository: Whose inventory.
+        credentials_file: The file of credentials.
         targets: Addresses, ranges, blocks and files of such.
         adapter: Adapter of elements that the inventory does not know, with the following too.
         credentials: Names of credentials, tried in this order.
         options: Options of the adapter as NAME=VALUE.
         place: Id of the place where they are.
-        at_once: Elements that are read at once.
+        concurrency: Elements that are read at once.
     """
     usual = Candidate(
-        next(iter(places(["localhost"]))),
+        next(iter(parse_targets(["localhost"]))),
         adapter,
         credentials,
-        _options(options),
+        _parse_options(options),
         {"@type": "PlaceRef", "id": place} if place else None,
     )
-    candidates = [one for target in targets for one in _candidates(target, usual)]
-    candidates = candidates or known_places(desk)
-    unique = list({one.place.address: one for one in candidates}.values())
-    if len(unique) > LIMIT:
-        raise click.ClickException(f"these are {len(unique)} addresses; at most {LIMIT}")
+    candidates = [one for target in targets for one in _parse_candidates(target, usual)]
+    candidates = candidates or known_candidates(repository)
+    unique = list({one.target.address: one for one in candidates}.values())
+    if len(unique) > MAX_ADDRESSES:
+        raise click.ClickException(f"these are {len(unique)} addresses; at most {MAX_ADDRESSES}")
     console = Console(stderr=True)
-    found = asyncio.run(_run(desk, Credentials(secrets), unique, console, at_once))
-    _summary(found)
-    return 1 if any(found.count(one) for one in BAD) else 0
+    found = asyncio.run(
+        _run_discovery(repository, Credentials(credentials_file), unique, console, concurrency)
+    )
+    _print_summary(found)
+    return 1 if any(found.count(one) for one in FAILED_OUTCOMES) else 0
 
 
-async def _run(
-    desk: Desk, secrets: Credentials, candidates: list[Candidate], console: Console, at_once: int
-) -> Found:
-    with _progress(console) as bar:
+async def _run_discovery(
+    repository: Repository,
+    credentials: Credentials,
+    candidates: list[Candidate],
+    console: Console,
+    concurrency: int,
+) -> DiscoveryResult:
+    with _progress_bar(console) as bar:
         shown = bar.add_task("addresses", total=len(candidates))
-        return await Discovery(desk, secrets, at_once=at_once).run(
-            candidates, lambda far: bar.update(shown, completed=far.done)
+        return await Discovery(repository, credentials, concurrency=concurrency).run(
+            candidates, lambda far: bar.update(shown, completed=far.targets_done)
         )
 
 
-def _progress(console: Console) -> Progress:
+def _progress_bar(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         console=console, transient=True,
     )  # fmt: skip
 
 
-def _summary(found: Found) -> None:
+def _print_summary(result: DiscoveryResult) -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("address", "name", "outcome", "ports", ""):
         table.add_column(title, justify="right" if title == "ports" else "left")
-    for one in sorted(found.outcomes, key=lambda outcome: outcome.address):
+    for one in sorted(result.outcomes, key=lambda outcome: outcome.address):
         name = str((one.element or {}).get("name", ""))
-        table.add_row(one.address, name, one.outcome, str(one.ports or ""), one.message)
-    if found.outcomes:
-        _print(table)
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(found.counts.items()))
-    click.echo(f"{counts or 'nothing to look at'}; {found.links} ports connected or disconnected")
+        table.add_row(one.address, name, one.status, str(one.ports or ""), one.message)
+    if result.outcomes:
+        _print_table(table)
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(result.counts.items()))
+    click.echo(
+        f"{counts or 'nothing to look at'}; {result.links_changed} ports connected or disconnected"
+    )
 
 
-def _candidates(target: str, usual: Candidate) -> Iterator[Candidate]:
+def _parse_candidates(target: str, defaults: Candidate) -> Iterator[Candidate]:
     """Yield the places that an argument means: what it says, or what the file of that name says."""
     lines: Iterable[tuple[str, str]] = [(target, target)]
     if target == "-":
@@ -114,33 +127,33 @@ def _candidates(target: str, usual: Candidate) -> Iterator[Candidate]:
         if not stripped or stripped.startswith("#"):
             continue
         try:
-            yield from _line(stripped, usual)
+            yield from _parse_line(stripped, defaults)
         except ValueError as error:
             raise click.ClickException(f"{where}: {error}") from None
 
 
-def _line(line: str, usual: Candidate) -> Iterator[Candidate]:
+def _parse_line(line: str, defaults: Candidate) -> Iterator[Candidate]:
     said: dict[str, Any] = orjson.loads(line) if line.startswith("{") else {"address": line}
-    if unknown := sorted(set(said) - _KNOWN):
-        raise ValueError(f"{', '.join(unknown)}: expected {', '.join(sorted(_KNOWN))}")
-    credentials = said.get("credentials", usual.credentials)
-    site = said.get("place", usual.site)
-    options = said.get("options", usual.options)
+    if unknown := sorted(set(said) - _LINE_MEMBERS):
+        raise ValueError(f"{', '.join(unknown)}: expected {', '.join(sorted(_LINE_MEMBERS))}")
+    credentials = said.get("credentials", defaults.credentials)
+    site = said.get("place", defaults.site)
+    options = said.get("options", defaults.options)
     if not isinstance(options, dict):
         raise ValueError("options: expected an object")  # noqa: TRY004 - of a file, not a type
-    for one in places([str(said.get("address", ""))]):
+    for one in parse_targets([str(said.get("address", ""))]):
         yield Candidate(
             one,
-            str(said.get("adapter", usual.adapter)),
+            str(said.get("adapter", defaults.adapter)),
             (credentials,) if isinstance(credentials, str) else tuple(map(str, credentials)),
             {str(name): str(value) for name, value in options.items()},
             {"@type": "PlaceRef", "id": site} if isinstance(site, str) else site,
         )
 
 
-def _options(given: tuple[str, ...]) -> dict[str, str]:
+def _parse_options(arguments: tuple[str, ...]) -> dict[str, str]:
     made = {}
-    for one in given:
+    for one in arguments:
         name, equals, value = one.partition("=")
         if not equals:
             raise click.ClickException(f"--option {one}: expected NAME=VALUE")
@@ -148,59 +161,63 @@ def _options(given: tuple[str, ...]) -> dict[str, str]:
     return made
 
 
-def ways(secrets: str, database: Documents) -> Connections:
+def element_connections(credentials_file: str, database: MongoDatabase) -> Connections:
     """Return the way to the elements, with the secrets of a file."""
-    return Connections(Credentials(secrets), Leasing(database))
+    return Connections(Credentials(credentials_file), ElementLeases(database))
 
 
 def audit(  # noqa: PLR0913 - the options of the command
-    desk: Desk,
+    repository: Repository,
     connections: Connections,
     elements: Iterable[str],
     *,
     remedy: str,
     as_json: bool,
-    at_once: int,
+    concurrency: int,
 ) -> int:
     """Compare elements with the inventories, and return the exit status: 1 if they differ."""
     try:
-        chosen = elements_called(desk, elements)
+        chosen = elements_called(repository, elements)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
-    work = _audit(desk, connections, chosen, remedy, at_once)
+    work = _run_audit(repository, connections, chosen, remedy, concurrency)
     result, outcomes = asyncio.run(work)
     if as_json:
-        shown = listed(result.differences)
+        shown = difference_items(result.differences)
         for one, outcome in zip(shown, outcomes, strict=False):
-            one |= {"chosen": remedy, "outcome": outcome.what, "result": outcome.message}
-        facts = {**told(result), "difference": shown}
+            one |= {"chosen": remedy, "outcome": outcome.status, "result": outcome.message}
+        facts = {**audit_attributes(result), "difference": shown}
         click.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
     else:
-        _differences(result, outcomes)
+        _print_differences(result, outcomes)
     resolved = len(outcomes) == len(result.differences) and all(
-        one.what == DONE for one in outcomes
+        one.status == OUTCOME_DONE for one in outcomes
     )
     return 0 if resolved and not result.unreachable else 1
 
 
-async def _audit(
-    desk: Desk, connections: Connections, chosen: list[Resource], remedy: str, at_once: int
-) -> tuple[Result, list[Outcome]]:
+async def _run_audit(
+    repository: Repository,
+    connections: Connections,
+    elements: list[Resource],
+    remedy: str,
+    concurrency: int,
+) -> tuple[AuditResult, list[RemedyOutcome]]:
     try:
-        with _progress(Console(stderr=True)) as bar:
-            shown = bar.add_task("elements", total=len(chosen))
-            result = await Audit(desk, connections, at_once=at_once).run(
-                chosen, lambda far: bar.update(shown, completed=far.done)
+        with _progress_bar(Console(stderr=True)) as bar:
+            shown = bar.add_task("elements", total=len(elements))
+            result = await Auditor(repository, connections, concurrency=concurrency).run(
+                elements, lambda far: bar.update(shown, completed=far.elements_done)
             )
         if not remedy:
             return result, []
-        remedies = Remedies(desk, connections, f"audit-{uuid.uuid4()}")
+        remedies = RemedyExecutor(repository, connections, f"audit-{uuid.uuid4()}")
         return result, [await remedies.apply(*pair, remedy) for pair in result.differences]
     finally:
         await connections.close()
 
 
-def _differences(result: Result, outcomes: list[Outcome]) -> None:
+def _print_differences(result: AuditResult, outcomes: list[RemedyOutcome]) -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("element", "port", "service", "difference", "", "outcome")[
         : 6 if outcomes else 5
@@ -209,19 +226,19 @@ def _differences(result: Result, outcomes: list[Outcome]) -> None:
     for place, (element, one) in enumerate(result.differences):
         row = [str(element.get("name", "")), one.port, one.service, one.type, one.message]
         if outcomes:
-            row.append(f"{outcomes[place].what} {outcomes[place].message}".strip())
+            row.append(f"{outcomes[place].status} {outcomes[place].message}".strip())
         table.add_row(*row)
     if result.differences:
-        _print(table)
+        _print_table(table)
     for name, why in sorted(result.unreachable.items()):
         click.echo(f"{name}: not compared: {why}")
     counts = ", ".join(f"{count} {type_}" for type_, count in result.counts.items())
     click.echo(
-        f"{result.checked} services on {result.elements} elements: {counts or 'no difference'}; "
-        f"{result.in_flight} ports in flight left out"
+        f"{result.services_checked} services on {result.elements} elements: {counts or 'no difference'}; "
+        f"{result.ports_in_flight} ports in flight left out"
     )
 
 
-def _print(table: Table) -> None:
+def _print_table(table: Table) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(table, markup=False, highlight=False)

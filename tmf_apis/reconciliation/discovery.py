@@ -15,18 +15,18 @@ from adapters.base import Adapter
 from adapters.credentials import Credentials
 from adapters.errors import ElementError, Unreachable
 from adapters.values import Target
-from tmf_apis.fulfilment.elements import gateways, target_of
-from tmf_apis.network.targets import Place
-from tmf_apis.reconciliation import links, pictures
-from tmf_apis.reconciliation.matching import Elements, Match, match
-from tmf_apis.reconciliation.pictures import Doubtful, Picture
-from tmf_apis.reconciliation.writing import Stored, store
-from tmf_apis.rest.law import Desk, Resource
+from tmf_apis.inventory.elements import managed_elements, target_of
+from tmf_apis.network_operations.targets import DiscoveryTarget
+from tmf_apis.reconciliation import links, snapshots
+from tmf_apis.reconciliation.inventory_update import StoredElement, store_snapshot
+from tmf_apis.reconciliation.matching import ElementIndex, ElementMatch, match
+from tmf_apis.reconciliation.snapshots import InconsistentSnapshot, Snapshot
+from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 #: Elements that are read at once, and places that are gone through together.
-AT_ONCE, TOGETHER = 64, 256
+CONCURRENCY, BATCH_SIZE = 64, 256
 #: Most outcomes that are told one by one.
-TOLD = 1000
+MAX_REPORTED_OUTCOMES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class Candidate:
     """One place to look at, and how.
 
     Attributes:
-        place: The address.
+        target: The address.
         adapter: Name of the adapter.
         credentials: Names of credentials, tried in this order; none: the empty name.
         options: Options of the adapter.
         site: Reference to the place where the element is, if it is new.
     """
 
-    place: Place
+    target: DiscoveryTarget
     adapter: str = "snmp"
     credentials: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
@@ -49,12 +49,12 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DiscoveryOutcome:
     """What came of one place.
 
     Attributes:
         address: The place.
-        outcome: "created", "updated", "unchanged", "unreachable", "refused", "inDoubt" or
+        status: "created", "updated", "unchanged", "unreachable", "refused", "inDoubt" or
             "silent": one of a range or block that does not answer.
         element: Its resource, where it has one.
         ports: How many ports it has.
@@ -62,176 +62,201 @@ class Outcome:
     """
 
     address: str
-    outcome: str
+    status: str
     element: Resource | None = None
     ports: int = 0
     message: str = ""
 
 
 @dataclass(slots=True)
-class Found:
+class DiscoveryResult:
     """What a discovery has found so far.
 
     Attributes:
         total: How many places there are.
         outcomes: What came of each that is done, silent ones apart.
         counts: How many there are of each outcome.
-        links: How many ports were connected or disconnected.
+        links_changed: How many ports were connected or disconnected.
     """
 
     total: int
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[DiscoveryOutcome] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
-    links: int = 0
+    links_changed: int = 0
 
     @property
-    def done(self) -> int:
+    def targets_done(self) -> int:
         """How many places are done."""
         return sum(self.counts.values())
 
-    def count(self, outcome: str) -> int:
+    def count(self, status: str) -> int:
         """Return how many places had an outcome."""
-        return self.counts.get(outcome, 0)
+        return self.counts.get(status, 0)
 
-    def add(self, one: Outcome) -> None:
+    def add(self, outcome: DiscoveryOutcome) -> None:
         """Take what came of a place."""
-        self.counts[one.outcome] = self.count(one.outcome) + 1
-        if one.outcome != "silent":
-            self.outcomes.append(one)
+        self.counts[outcome.status] = self.count(outcome.status) + 1
+        if outcome.status != "silent":
+            self.outcomes.append(outcome)
 
 
 #: Told how far a discovery is; what it raises ends it.
-Tell = Callable[[Found], None]
-_Seen = tuple[Candidate, Picture | Outcome]
+ProgressCallback = Callable[[DiscoveryResult], None]
+_ReadResult = tuple[Candidate, Snapshot | DiscoveryOutcome]
 
 
 class Discovery:
     """One run over some places."""
 
-    def __init__(self, desk: Desk, credentials: Credentials, *, at_once: int = AT_ONCE) -> None:
+    def __init__(
+        self, repository: Repository, credentials: Credentials, *, concurrency: int = CONCURRENCY
+    ) -> None:
         """Take what it works with.
 
         Args:
-            desk: Whose inventory.
+            repository: Whose inventory.
             credentials: The secrets.
-            at_once: Elements that are read at once.
+            concurrency: Elements that are read at once.
         """
-        self._desk = desk
+        self._repository = repository
         self._credentials = credentials
-        self._turns = asyncio.Semaphore(at_once)
-        self._elements = Elements()
+        self._slots = asyncio.Semaphore(concurrency)
+        self._index = ElementIndex()
 
-    async def run(self, candidates: Iterable[Candidate], tell: Tell = lambda _: None) -> Found:
+    async def run(
+        self, candidates: Iterable[Candidate], on_progress: ProgressCallback = lambda _: None
+    ) -> DiscoveryResult:
         """Look at every place and bring the inventory up to date."""
-        places = sorted(candidates, key=lambda one: one.place.address)
-        found = Found(len(places))
-        for element in await asyncio.to_thread(gateways, self._desk):
-            self._elements.put(element)
-        parts = [places[at : at + TOGETHER] for at in range(0, len(places), TOGETHER)]
-        reading = asyncio.create_task(self._read(parts[0])) if parts else None
+        places = sorted(candidates, key=lambda one: one.target.address)
+        found = DiscoveryResult(len(places))
+        for element in await asyncio.to_thread(managed_elements, self._repository):
+            self._index.put(element)
+        parts = [places[at : at + BATCH_SIZE] for at in range(0, len(places), BATCH_SIZE)]
+        reading = asyncio.create_task(self._read_batch(parts[0])) if parts else None
         for place, _ in enumerate(parts):
             assert reading  # noqa: S101
             seen = await reading
             more = place + 1 < len(parts)
-            reading = asyncio.create_task(self._read(parts[place + 1])) if more else None
+            reading = asyncio.create_task(self._read_batch(parts[place + 1])) if more else None
             try:
-                await self._settle(seen, found, tell)
+                await self._write_batch(seen, found, on_progress)
             except BaseException:
                 if reading:
                     reading.cancel()
                 raise
-        found.links = await asyncio.to_thread(links.connect, self._desk)
-        await asyncio.to_thread(tell, found)
+        found.links_changed = await asyncio.to_thread(links.update_links, self._repository)
+        await asyncio.to_thread(on_progress, found)
         return found
 
-    async def _read(self, candidates: Iterable[Candidate]) -> list[_Seen]:
+    async def _read_batch(self, candidates: Iterable[Candidate]) -> list[_ReadResult]:
         async with asyncio.TaskGroup() as group:
-            tasks = [(one, group.create_task(self._look(one))) for one in candidates]
+            tasks = [(one, group.create_task(self._read_element(one))) for one in candidates]
         return [(one, task.result()) for one, task in tasks]
 
-    async def _settle(self, seen: list[_Seen], found: Found, tell: Tell) -> None:
+    async def _write_batch(
+        self,
+        read_results: list[_ReadResult],
+        result: DiscoveryResult,
+        on_progress: ProgressCallback,
+    ) -> None:
         """Write what was read and note what came of each place."""
-        for _, one in seen:
-            if isinstance(one, Outcome):
-                found.add(one)
-        shown = [one for _, one in seen if isinstance(one, Picture)]
-        for matched in match(shown, self._elements):
-            settled = await self._moved(matched)
-            found.add(await asyncio.to_thread(self._store, settled))
-            await asyncio.to_thread(tell, found)
+        for _, one in read_results:
+            if isinstance(one, DiscoveryOutcome):
+                result.add(one)
+        shown = [one for _, one in read_results if isinstance(one, Snapshot)]
+        for matched in match(shown, self._index):
+            settled = await self._resolve_address_change(matched)
+            result.add(await asyncio.to_thread(self._store_match, settled))
+            await asyncio.to_thread(on_progress, result)
 
-    async def _look(self, candidate: Candidate) -> Picture | Outcome:
+    async def _read_element(self, candidate: Candidate) -> Snapshot | DiscoveryOutcome:
         """Read one element, with whichever credentials it takes."""
-        address, named = candidate.place.address, candidate.place.named
+        address, named = candidate.target.address, candidate.target.is_explicit
         failures: list[ElementError] = []
-        known = self._elements.at(address)
-        for target in _targets(candidate, known):
+        known = self._index.by_address(address)
+        for target in _connection_targets(candidate, known):
             try:
-                async with self._turns:
-                    return await self._picture(target, candidate)
+                async with self._slots:
+                    return await self._read_snapshot(target, candidate)
             except ElementError as error:
                 failures.append(error)
-            except Doubtful as error:
-                return Outcome(address, "inDoubt", message=str(error))
+            except InconsistentSnapshot as error:
+                return DiscoveryOutcome(address, "inDoubt", message=str(error))
             except TimeoutError:
-                return Outcome(address, "inDoubt", message="it does not come to an end")
+                return DiscoveryOutcome(address, "inDoubt", message="it does not come to an end")
         refused = [one for one in failures if not isinstance(one, Unreachable)]
         outcome = "refused" if refused else "unreachable" if named or known else "silent"
         last = (refused or failures)[-1]
-        return Outcome(address, outcome, known[0] if known else None, message=last.message)
+        return DiscoveryOutcome(address, outcome, known[0] if known else None, message=last.message)
 
-    async def _picture(self, target: Target, candidate: Candidate) -> Picture:
-        async with self._open(target) as adapter:
+    async def _read_snapshot(self, target: Target, candidate: Candidate) -> Snapshot:
+        async with self._connect(target) as adapter:
             facts = await adapter.probe()
-            seen = await pictures.read(adapter, facts)
+            seen = await snapshots.read_snapshot(adapter, facts)
         return replace(seen, place=candidate.site)
 
-    def _open(self, target: Target) -> Adapter:
-        return registry.connect(target, self._credentials)
+    def _connect(self, target: Target) -> Adapter:
+        return registry.create_adapter(target, self._credentials)
 
-    async def _moved(self, one: Match) -> Match:
+    async def _resolve_address_change(self, element_match: ElementMatch) -> ElementMatch:
         """Return what becomes of an element that was known at another address.
 
         Where it still answers there it has several addresses, and the known one stays.
         """
-        known = one.known if not one.doubt and not one.same else None
-        here, there = one.picture, await self._at_old_address(known, one.picture)
+        known = (
+            element_match.known_element
+            if not element_match.inconsistency and not element_match.is_duplicate
+            else None
+        )
+        here, there = (
+            element_match.snapshot,
+            await self._snapshot_at_old_address(known, element_match.snapshot),
+        )
         if there is None:
-            return one
+            return element_match
         if here.serial and there.serial == here.serial:
-            return replace(one, same=True)
+            return replace(element_match, is_duplicate=True)
         if not here.serial and there.facts.name == here.facts.name:
             at = there.target.address
             message = f"{at} calls itself {here.facts.name!r} too, and neither has a serial"
-            return replace(one, doubt=message)
-        return one
+            return replace(element_match, inconsistency=message)
+        return element_match
 
-    async def _at_old_address(self, known: Resource | None, here: Picture) -> Picture | None:
+    async def _snapshot_at_old_address(
+        self, known_element: Resource | None, snapshot: Snapshot
+    ) -> Snapshot | None:
         """Return what answers where an element was known to be, if that is somewhere else."""
         try:
-            if known and (old := target_of(known)).address != here.target.address:
-                async with asyncio.timeout(pictures.PATIENCE), self._open(old) as adapter:
-                    return await pictures.read(adapter)
-        except (ElementError, Doubtful, TimeoutError):
+            if (
+                known_element
+                and (old := target_of(known_element)).address != snapshot.target.address
+            ):
+                async with asyncio.timeout(snapshots.READ_TIMEOUT), self._connect(old) as adapter:
+                    return await snapshots.read_snapshot(adapter)
+        except (ElementError, InconsistentSnapshot, TimeoutError):
             return None
         return None
 
-    def _store(self, one: Match) -> Outcome:
-        address, picture = one.picture.target.address, one.picture
-        if one.doubt:
-            return Outcome(address, "inDoubt", message=f"{picture.facts.name}: {one.doubt}")
-        if one.same:
+    def _store_match(self, element_match: ElementMatch) -> DiscoveryOutcome:
+        address, picture = element_match.snapshot.target.address, element_match.snapshot
+        if element_match.inconsistency:
+            return DiscoveryOutcome(
+                address, "inDoubt", message=f"{picture.facts.name}: {element_match.inconsistency}"
+            )
+        if element_match.is_duplicate:
             message = "another address of an element that is known"
-            return Outcome(address, "unchanged", one.known, len(picture.ports), message)
-        stored = store(self._desk, picture, one.known, self._elements)
-        message = "; ".join(picture.odd[:5])
-        return Outcome(address, stored.outcome, stored.element, len(picture.ports), message)
+            return DiscoveryOutcome(
+                address, "unchanged", element_match.known_element, len(picture.ports), message
+            )
+        stored = store_snapshot(self._repository, picture, element_match.known_element, self._index)
+        message = "; ".join(picture.anomalies[:5])
+        return DiscoveryOutcome(address, stored.status, stored.element, len(picture.ports), message)
 
 
-def _targets(candidate: Candidate, known: list[Resource]) -> list[Target]:
+def _connection_targets(candidate: Candidate, known_elements: list[Resource]) -> list[Target]:
     """Return the ways to reach a place, the one that the inventory knows first."""
-    found = [target_of(element) for element in known]
-    address = candidate.place.address
+    found = [target_of(element) for element in known_elements]
+    address = candidate.target.address
     for name in candidate.credentials or ("",):
         one = Target(address, address, candidate.adapter, name, dict(candidate.options))
         if not any((one.adapter, name) == (old.adapter, old.credentials) for old in found):
@@ -239,13 +264,13 @@ def _targets(candidate: Candidate, known: list[Resource]) -> list[Target]:
     return found
 
 
-def known_places(desk: Desk) -> list[Candidate]:
+def known_candidates(repository: Repository) -> list[Candidate]:
     """Return the elements that the inventory has as places to look at."""
     found: dict[str, Candidate] = {}
-    for element in gateways(desk):
+    for element in managed_elements(repository):
         target = target_of(element)
         found[target.address] = Candidate(
-            Place(target.address, named=True),
+            DiscoveryTarget(target.address, is_explicit=True),
             target.adapter,
             (target.credentials,) if target.credentials else (),
             target.options,
@@ -254,12 +279,12 @@ def known_places(desk: Desk) -> list[Candidate]:
 
 
 async def register(
-    desk: Desk, adapter: Adapter, *, place: Mapping[str, Any] | None = None
-) -> Stored:
+    repository: Repository, adapter: Adapter, *, place: Mapping[str, Any] | None = None
+) -> StoredElement:
     """Read one element and bring it into the inventory under the name that its target has.
 
     Args:
-        desk: Whose inventory.
+        repository: Whose inventory.
         adapter: Open, to the element.
         place: Reference to the place where it is.
 
@@ -267,14 +292,16 @@ async def register(
         ElementError: It does not answer, or refuses.
         Doubtful: It contradicts itself, or it cannot be told which one it is.
     """
-    elements = Elements()
-    for one in await asyncio.to_thread(gateways, desk):
+    elements = ElementIndex()
+    for one in await asyncio.to_thread(managed_elements, repository):
         elements.put(one)
-    seen = await pictures.read(adapter)
+    seen = await snapshots.read_snapshot(adapter)
     seen = replace(seen, place=dict(place) if place else None)
-    known = elements.named(adapter.target.name)
-    (found,) = match([seen], elements) if not known else [Match(seen, known[0])]
-    if found.doubt:
-        raise Doubtful(found.doubt)
+    known = elements.by_name(adapter.target.name)
+    (found,) = match([seen], elements) if not known else [ElementMatch(seen, known[0])]
+    if found.inconsistency:
+        raise InconsistentSnapshot(found.inconsistency)
     name = adapter.target.name
-    return await asyncio.to_thread(store, desk, seen, found.known, elements, name)
+    return await asyncio.to_thread(
+        store_snapshot, repository, seen, found.known_element, elements, name
+    )

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tmf_apis.errors import Conflict, NotFound
-from tmf_apis.fulfilment.characteristics import objects, of_resource
-from tmf_apis.fulfilment.reservation.ports import PORTS, is_on
-from tmf_apis.reconciliation.merging import MISSING, NEIGHBOUR, reference
-from tmf_apis.rest.law import Desk, Resource
+from tmf_apis.inventory.characteristics import json_objects, resource_characteristics
+from tmf_apis.inventory.ports import PORT_CATEGORIES, element_id_of
+from tmf_apis.reconciliation.merge import MISSING_SINCE, NEIGHBOUR, resource_reference
+from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 #: Type of the relationship, from both of its ends.
-CONNECTED = "connectedTo"
+CONNECTED_TO = "connectedTo"
 #: Characteristic of a relationship: who has made it.
-SOURCE = {
+SOURCE_CHARACTERISTIC = {
     "@type": "StringCharacteristic",
     "name": "source",
     "valueType": "string",
@@ -28,52 +28,62 @@ SOURCE = {
 }
 _KIND = "Resource"
 #: Most ports that are looked at for links.
-_MOST = 200_000
+_MAX_PORTS = 200_000
 
-Links = Mapping[str, frozenset[str]]
+LinkTable = Mapping[str, frozenset[str]]
 
 
-def connect(desk: Desk) -> int:
+def update_links(repository: Repository) -> int:
     """Bring the links of a tenant in step with what its elements say; return what has changed."""
     telling = {
-        "category": {"$in": PORTS},
+        "category": {"$in": PORT_CATEGORIES},
         "$or": [
             {"resourceCharacteristic.name": NEIGHBOUR},
-            {"resourceRelationship.relationshipType": CONNECTED},
+            {"resourceRelationship.relationshipType": CONNECTED_TO},
         ],
     }
-    told = {one["id"]: one for one in desk.find(_KIND, telling, limit=_MOST)}
+    told = {one["id"]: one for one in repository.find(_KIND, telling, limit=_MAX_PORTS)}
     if not told:
         return 0
-    elements, ports = _surroundings(desk, told.values())
-    wanted = links(elements, ports, told.values())
+    elements, ports = _possible_ends(repository, told.values())
+    wanted = port_links(elements, ports, told.values())
     everything = {one["id"]: one for one in ports} | told
     changed = 0
     for id in sorted({*wanted, *told}):
         port = everything.get(id)
         ends = {end: everything[end] for end in wanted.get(id, ()) if end in everything}
-        if port is None or connected(port, ends) == port:
+        if port is None or with_links(port, ends) == port:
             continue
         try:
-            desk.change(_KIND, id, lambda old, ends=ends: connected(old, ends))  # type: ignore[misc]
+            repository.change(_KIND, id, lambda old, ends=ends: with_links(old, ends))  # type: ignore[misc]
         except (NotFound, Conflict):  # deleted meanwhile; the next run sees what is left
             continue
         changed += 1
     return changed
 
 
-def _surroundings(desk: Desk, telling: Iterable[Resource]) -> tuple[list[Resource], list[Resource]]:
+def _possible_ends(
+    repository: Repository, reporting_ports: Iterable[Resource]
+) -> tuple[list[Resource], list[Resource]]:
     """Return the elements that are told of, and the ports of those."""
-    seen = [value for one in telling if isinstance(value := of_resource(one).get(NEIGHBOUR), dict)]
+    seen = [
+        value
+        for one in reporting_ports
+        if isinstance(value := resource_characteristics(one).get(NEIGHBOUR), dict)
+    ]
     names = sorted({str(one["system"]) for one in seen if one.get("system")})
-    macs = sorted({mac for one in seen if (mac := _mac(one.get("chassis")))})
-    macs += sorted({mac for one in seen if (mac := _mac(one.get("port")))})
+    macs = sorted({mac for one in seen if (mac := _normalised_mac(one.get("chassis")))})
+    macs += sorted({mac for one in seen if (mac := _normalised_mac(one.get("port")))})
     by_value = {
-        "category": {"$in": PORTS},
+        "category": {"$in": PORT_CATEGORIES},
         "resourceCharacteristic": {"$elemMatch": {"name": "macAddress", "value": {"$in": macs}}},
     }
-    ported = {is_on(one) for one in desk.find(_KIND, by_value, limit=_MOST)} if macs else set()
-    named = desk.find(
+    ported = (
+        {element_id_of(one) for one in repository.find(_KIND, by_value, limit=_MAX_PORTS)}
+        if macs
+        else set()
+    )
+    named = repository.find(
         _KIND,
         {
             "resourceCharacteristic.name": "managementAddress",
@@ -87,35 +97,35 @@ def _surroundings(desk: Desk, telling: Iterable[Resource]) -> tuple[list[Resourc
                 {"id": {"$in": sorted(ported)}},
             ],
         },
-        limit=_MOST,
+        limit=_MAX_PORTS,
     )
     ids = [one["id"] for one in named]
     query = {
         "resourceRelationship.resource.id": {"$in": ids},
-        "category": {"$in": PORTS},
+        "category": {"$in": PORT_CATEGORIES},
     }
-    ports = desk.find(_KIND, query, limit=_MOST) if ids else []
-    return named, [one for one in ports if is_on(one) in set(ids)]
+    ports = repository.find(_KIND, query, limit=_MAX_PORTS) if ids else []
+    return named, [one for one in ports if element_id_of(one) in set(ids)]
 
 
-def links(
-    elements: Iterable[Resource], ports: Iterable[Resource], telling: Iterable[Resource]
-) -> Links:
+def port_links(
+    elements: Iterable[Resource], ports: Iterable[Resource], reporting_ports: Iterable[Resource]
+) -> LinkTable:
     """Return which ports each port is connected to; pure.
 
     Args:
         elements: Those that may be at the other ends.
         ports: Their ports.
-        telling: Ports that tell of a neighbour.
+        reporting_ports: Ports that tell of a neighbour.
     """
     names: dict[str, set[str]] = defaultdict(set)
     for one in elements:
-        for name in {str(one.get("name")), str(of_resource(one).get("systemName"))}:
+        for name in {str(one.get("name")), str(resource_characteristics(one).get("systemName"))}:
             names[name].add(one["id"])
-    table = _Ports(ports)
+    table = _PortIndex(ports)
     found: dict[str, set[str]] = defaultdict(set)
-    for port in telling:
-        said = of_resource(port).get(NEIGHBOUR)
+    for port in reporting_ports:
+        said = resource_characteristics(port).get(NEIGHBOUR)
         if not isinstance(said, dict):
             continue
         far = table.find(names.get(str(said.get("system") or ""), set()), said)
@@ -125,46 +135,46 @@ def links(
     return {id: frozenset(ends) for id, ends in found.items()}
 
 
-class _Ports:
+class _PortIndex:
     """Ports looked up by what a neighbour may call them."""
 
     def __init__(self, ports: Iterable[Resource]) -> None:
         self._names: dict[tuple[str, str], str] = {}
         self._macs: dict[str, set[tuple[str, str]]] = defaultdict(set)
         for one in ports:
-            said = of_resource(one)
-            if MISSING in said:
+            said = resource_characteristics(one)
+            if MISSING_SINCE in said:
                 continue
-            self._names[is_on(one), str(said.get("portName"))] = one["id"]
-            if mac := _mac(said.get("macAddress")):
-                self._macs[mac].add((is_on(one), one["id"]))
+            self._names[element_id_of(one), str(said.get("portName"))] = one["id"]
+            if mac := _normalised_mac(said.get("macAddress")):
+                self._macs[mac].add((element_id_of(one), one["id"]))
 
-    def find(self, elements: set[str], said: Mapping[str, Any]) -> str:
+    def find(self, elements: set[str], neighbour: Mapping[str, Any]) -> str:
         """Return the port that is meant; empty where that cannot be told."""
-        chassis = {on for on, _ in self._macs.get(_mac(said.get("chassis")), ())}
+        chassis = {on for on, _ in self._macs.get(_normalised_mac(neighbour.get("chassis")), ())}
         if len(elements) != 1 and len(chassis) == 1:
             elements = chassis  # known by its hardware address, or told from its namesakes
         if len(elements) != 1:
             return ""
         (element,) = elements
-        port = str(said.get("port") or "")
+        port = str(neighbour.get("port") or "")
         if (element, port) in self._names:
             return self._names[element, port]
-        ids = {id for on, id in self._macs.get(_mac(port), ()) if on == element}
+        ids = {id for on, id in self._macs.get(_normalised_mac(port), ()) if on == element}
         return ids.pop() if len(ids) == 1 else ""
 
 
-def connected(port: Resource, ends: Mapping[str, Resource]) -> Resource:
+def with_links(port: Resource, ends: Mapping[str, Resource]) -> Resource:
     """Return a port connected to others as discovery sees it; what others have written stays."""
-    before = list(objects(port.get("resourceRelationship")))
-    kept = [one for one in before if not _ours(one) or _end(one) in ends]
-    there = {_end(one) for one in kept if one.get("relationshipType") == CONNECTED}
+    before = list(json_objects(port.get("resourceRelationship")))
+    kept = [one for one in before if not _is_discovered(one) or _far_end_id(one) in ends]
+    there = {_far_end_id(one) for one in kept if one.get("relationshipType") == CONNECTED_TO}
     made = [
         {
             "@type": "ResourceRelationship",
-            "relationshipType": CONNECTED,
-            "resource": reference(ends[id]),
-            "resourceRelationshipCharacteristic": [SOURCE],
+            "relationshipType": CONNECTED_TO,
+            "resource": resource_reference(ends[id]),
+            "resourceRelationshipCharacteristic": [SOURCE_CHARACTERISTIC],
         }
         for id in sorted(ends)
         if id not in there
@@ -176,18 +186,18 @@ def connected(port: Resource, ends: Mapping[str, Resource]) -> Resource:
     return {**rest, "resourceRelationship": after} if after else rest
 
 
-def _ours(relationship: Mapping[str, Any]) -> bool:
-    return relationship.get("relationshipType") == CONNECTED and any(
+def _is_discovered(relationship: Mapping[str, Any]) -> bool:
+    return relationship.get("relationshipType") == CONNECTED_TO and any(
         one.get("name") == "source" and one.get("value") == "discovery"
-        for one in objects(relationship.get("resourceRelationshipCharacteristic"))
+        for one in json_objects(relationship.get("resourceRelationshipCharacteristic"))
     )
 
 
-def _end(relationship: Mapping[str, Any]) -> str:
+def _far_end_id(relationship: Mapping[str, Any]) -> str:
     return str((relationship.get("resource") or {}).get("id"))
 
 
-def _mac(text: object) -> str:
+def _normalised_mac(text: object) -> str:
     """Return a hardware address as ports have it; empty where it is none."""
     digits = str(text or "").replace(":", "").replace("-", "").replace(".", "").lower()
     try:

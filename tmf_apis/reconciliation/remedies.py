@@ -16,166 +16,183 @@ from adapters import base
 from adapters.base import Adapter
 from adapters.errors import ElementError, PartiallyApplied
 from adapters.values import Intent, Verdict
-from tmf_apis.elements.connections import Connections
-from tmf_apis.errors import Conflict, NotFound, TmfError
-from tmf_apis.fulfilment.elements import key_of, ports_of, target_of
-from tmf_apis.fulfilment.reservation import holdings
-from tmf_apis.fulfilment.reservation.holdings import Claim
-from tmf_apis.fulfilment.values import Refused
-from tmf_apis.reconciliation.accepting import accept
-from tmf_apis.reconciliation.audit import Audit
-from tmf_apis.reconciliation.comparing import ACCEPT, CORRECT, PORT, UNKNOWN, Difference
-from tmf_apis.rest.law import Desk, Resource
+from tmf_apis.element_access.connections import Connections
+from tmf_apis.errors import Conflict, NotFound, TmfError, Unfulfillable
+from tmf_apis.inventory import resource_state
+from tmf_apis.inventory.elements import carrier_key, ports_by_key, target_of
+from tmf_apis.inventory.resource_state import ReservationMark
+from tmf_apis.reconciliation.acceptance import accept
+from tmf_apis.reconciliation.auditor import Auditor
+from tmf_apis.reconciliation.comparison import (
+    ACCEPT_INTO_INVENTORY,
+    CORRECT_NETWORK,
+    PORT_DIFFERS,
+    UNKNOWN_ON_ELEMENT,
+    Difference,
+)
+from tmf_apis.rest.pipeline.policy import Repository, Resource
 
-DONE, NO_LONGER, FAILED = "done", "noLongerThere", "failed"
+OUTCOME_DONE, OUTCOME_NO_LONGER_THERE, OUTCOME_FAILED = "done", "noLongerThere", "failed"
 #: How long a port is reserved at most while it is corrected; then orders may have it again.
-HOLD = timedelta(minutes=10)
+RESERVATION_TIME = timedelta(minutes=10)
 #: After this an element takes back by itself what was not confirmed, in seconds.
-CONFIRM = 60.0
+CONFIRM_TIMEOUT = 60.0
 _KIND = "Resource"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RemedyOutcome:
     """What came of a remedy.
 
     Attributes:
-        what: "done", "noLongerThere" or "failed".
+        status: "done", "noLongerThere" or "failed".
         message: Why, for people.
     """
 
-    what: str
+    status: str
     message: str = ""
 
 
-class Remedies:
+class RemedyExecutor:
     """Applies remedies to the differences of one audit."""
 
-    def __init__(self, desk: Desk, connections: Connections, audit: str) -> None:
+    def __init__(self, repository: Repository, connections: Connections, audit_id: str) -> None:
         """Take what it works with.
 
         Args:
-            desk: Sees the whole tenant.
+            repository: Sees the whole tenant.
             connections: The way to the elements.
-            audit: Id of the audit, by which what is reserved for it is known.
+            audit_id: Id of the audit, by which what is reserved for it is known.
         """
-        self._desk = desk
+        self._repository = repository
         self._connections = connections
-        self._audit = audit
-        self._looking = Audit(desk, connections)
+        self._audit_id = audit_id
+        self._auditor = Auditor(repository, connections)
 
-    async def apply(self, element: Resource, found: Difference, remedy: str) -> Outcome:
+    async def apply(self, element: Resource, difference: Difference, remedy: str) -> RemedyOutcome:
         """Do something about a difference; safe to repeat."""
         try:
-            now = await self._looking.again(element, found.key)
+            now = await self._auditor.recheck(element, difference.key)
             if now is None:
-                return Outcome(NO_LONGER, "inventory and element agree by now")
-            if not now.same(found):
-                return Outcome(NO_LONGER, f"it has changed meanwhile: {now.message}")
-            return await self._remedy(element, now, remedy)
+                return RemedyOutcome(OUTCOME_NO_LONGER_THERE, "inventory and element agree by now")
+            if not now.is_same_as(difference):
+                return RemedyOutcome(
+                    OUTCOME_NO_LONGER_THERE, f"it has changed meanwhile: {now.message}"
+                )
+            return await self._apply_remedy(element, now, remedy)
         except ElementError as error:
-            return Outcome(FAILED, str(error))
+            return RemedyOutcome(OUTCOME_FAILED, str(error))
         except TmfError as error:
-            return Outcome(FAILED, error.message)
-        except Refused as error:
-            return Outcome(FAILED, str(error))
+            return RemedyOutcome(OUTCOME_FAILED, error.message)
+        except Unfulfillable as error:
+            return RemedyOutcome(OUTCOME_FAILED, str(error))
 
-    async def _remedy(self, element: Resource, found: Difference, remedy: str) -> Outcome:
-        if remedy not in found.remedies:
-            return Outcome(FAILED, f"{found.type} has no remedy {remedy}")
-        if remedy == CORRECT:
-            return await self._correct(element, found)
-        deed = accept if remedy == ACCEPT else self._ask
-        return Outcome(DONE, await asyncio.to_thread(deed, self._desk, element, found))
+    async def _apply_remedy(
+        self, element: Resource, difference: Difference, remedy: str
+    ) -> RemedyOutcome:
+        if remedy not in difference.remedies:
+            return RemedyOutcome(OUTCOME_FAILED, f"{difference.type} has no remedy {remedy}")
+        if remedy == CORRECT_NETWORK:
+            return await self._correct_network(element, difference)
+        deed = accept if remedy == ACCEPT_INTO_INVENTORY else self._open_task
+        return RemedyOutcome(
+            OUTCOME_DONE, await asyncio.to_thread(deed, self._repository, element, difference)
+        )
 
-    async def _correct(self, element: Resource, found: Difference) -> Outcome:
-        holder = f"{self._audit}/{found.service}#audit"
-        held = await asyncio.to_thread(self._reserve, element, found, holder)
+    async def _correct_network(self, element: Resource, difference: Difference) -> RemedyOutcome:
+        holder = f"{self._audit_id}/{difference.service}#audit"
+        held = await asyncio.to_thread(self._reserve_ports, element, difference, holder)
         try:
-            async with self._connections.to(target_of(element), change=True) as adapter:
-                return await _corrected(adapter, found)
+            async with self._connections.acquire(target_of(element), exclusive=True) as adapter:
+                return await _correct_element(adapter, difference)
         finally:
-            await asyncio.to_thread(self._release, held, holder)
+            await asyncio.to_thread(self._release_ports, held, holder)
 
-    def _reserve(self, element: Resource, found: Difference, holder: str) -> list[str]:
+    def _reserve_ports(self, element: Resource, difference: Difference, holder: str) -> list[str]:
         """Reserve the ports that are worked on, and return their ids.
 
         Raises:
             Refused: An order works on one of them.
         """
-        ports = ports_of(self._desk, element["id"])
-        there = ports.get(str(found.observed.get("port", found.port)))
-        involved = {one["id"]: one for one in (found.resource, there) if one}
+        ports = ports_by_key(self._repository, element["id"])
+        there = ports.get(str(difference.observed.get("port", difference.port)))
+        involved = {one["id"]: one for one in (difference.resource, there) if one}
         reserved: list[str] = []
         try:
             for id, one in sorted(involved.items()):
-                service = holdings.use_of(one).usage.service
-                claim = Claim.made(holder, datetime.now(UTC), HOLD, service)
-                self._desk.change(_KIND, id, _reserving(claim))
+                service = resource_state.service_use(one).usage.service
+                claim = ReservationMark.for_duration(
+                    holder, datetime.now(UTC), RESERVATION_TIME, service
+                )
+                self._repository.change(_KIND, id, _reservation_edit(claim))
                 reserved.append(id)
         except BaseException:
-            self._release(reserved, holder)
+            self._release_ports(reserved, holder)
             raise
         return reserved
 
-    def _release(self, ids: list[str], holder: str) -> None:
+    def _release_ports(self, ids: list[str], holder: str) -> None:
         for id in ids:
             with suppress(NotFound):
-                self._desk.change(_KIND, id, lambda old: holdings.freed(old, holder))
+                self._repository.change(_KIND, id, lambda old: resource_state.release(old, holder))
 
-    def _ask(self, desk: Desk, element: Resource, found: Difference) -> str:
-        name = f"{desk.tenant}:{self._audit}:{element['id']}:{found.key}"
+    def _open_task(self, repository: Repository, element: Resource, difference: Difference) -> str:
+        name = f"{repository.tenant}:{self._audit_id}:{element['id']}:{difference.key}"
         id = str(uuid.uuid5(uuid.NAMESPACE_OID, name))
-        where = f"port {found.port}" + (f", service {found.service}" if found.service else "")
+        where = f"port {difference.port}" + (
+            f", service {difference.service}" if difference.service else ""
+        )
         task = {
             "@type": "FalloutTask",
             "id": id,
-            "task": f"{found.type}: {where}",
+            "task": f"{difference.type}: {where}",
             "element": str(element.get("name") or element["id"]),
-            "reason": f"{where}: {found.message}",
+            "reason": f"{where}: {difference.message}",
             "attempts": 0,
         }
         with suppress(Conflict):  # asked already
-            desk.create("FalloutTask", task)
+            repository.create("FalloutTask", task)
         return f"fallout task {id}"
 
 
-def _reserving(claim: Claim) -> Callable[[Resource], Resource]:
-    return lambda old: holdings.reserved(old, claim)
+def _reservation_edit(claim: ReservationMark) -> Callable[[Resource], Resource]:
+    return lambda old: resource_state.reserve(old, claim)
 
 
-def _intent(found: Difference) -> Intent:
-    settings: Mapping[str, Any] = {k: v for k, v in found.expected.items() if k != "port"}
-    port = key_of(found.resource) if found.resource else found.port
-    return Intent(found.service, port, dict(settings))
+def _intent(difference: Difference) -> Intent:
+    settings: Mapping[str, Any] = {k: v for k, v in difference.expected.items() if k != "port"}
+    port = carrier_key(difference.resource) if difference.resource else difference.port
+    return Intent(difference.service, port, dict(settings))
 
 
-async def _corrected(adapter: Adapter, found: Difference) -> Outcome:
-    if found.type == UNKNOWN:
-        await adapter.remove(found.service)
-        if await adapter.read(found.service) is not None:
-            return Outcome(FAILED, "the element says it has removed it and has not")
-        return Outcome(DONE)
-    removed = await adapter.remove(found.service) if found.type == PORT else None
+async def _correct_element(adapter: Adapter, difference: Difference) -> RemedyOutcome:
+    if difference.type == UNKNOWN_ON_ELEMENT:
+        await adapter.remove(difference.service)
+        if await adapter.read(difference.service) is not None:
+            return RemedyOutcome(OUTCOME_FAILED, "the element says it has removed it and has not")
+        return RemedyOutcome(OUTCOME_DONE)
+    removed = await adapter.remove(difference.service) if difference.type == PORT_DIFFERS else None
     try:
-        verdict = await _brought(adapter, _intent(found))
+        verdict = await _apply_intent(adapter, _intent(difference))
     except ElementError:
         if removed:
             await adapter.rollback(removed)
         raise
     if verdict.good:
-        return Outcome(DONE)
+        return RemedyOutcome(OUTCOME_DONE)
     if removed:
         await adapter.rollback(removed)
-    return Outcome(FAILED, f"{verdict.element}: {verdict.difference}")
+    return RemedyOutcome(OUTCOME_FAILED, f"{verdict.element}: {verdict.difference}")
 
 
-async def _brought(adapter: Adapter, intent: Intent) -> Verdict:
+async def _apply_intent(adapter: Adapter, intent: Intent) -> Verdict:
     """Bring an element to an intent, or leave it as it was, and return how it is."""
     confirmed = base.CONFIRMED in adapter.capabilities
     plan = await adapter.plan(intent)
     try:
-        done = await adapter.apply(plan, **({"confirm_within": CONFIRM} if confirmed else {}))
+        done = await adapter.apply(
+            plan, **({"confirm_within": CONFIRM_TIMEOUT} if confirmed else {})
+        )
     except PartiallyApplied as error:
         await adapter.rollback(error.transaction)
         raise

@@ -12,7 +12,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 #: Never, whatever the operator lists: they name no host, or the cloud's own services.
-NEVER: tuple[tuple[Network, str], ...] = (
+FORBIDDEN_NETWORKS: tuple[tuple[Network, str], ...] = (
     (IPv4Network("0.0.0.0/8"), "this host"),
     (IPv4Network("169.254.0.0/16"), "link-local"),
     (IPv4Network("100.100.100.200/32"), "cloud metadata"),
@@ -27,10 +27,10 @@ NEVER: tuple[tuple[Network, str], ...] = (
     (IPv6Network("ff00::/8"), "multicast"),
 )
 
-LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+LOOPBACK_NETWORKS: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 #: Networks of somebody's own: only to hosts that the operator lists.
-INTERNAL: tuple[tuple[Network, str], ...] = (
+INTERNAL_NETWORKS: tuple[tuple[Network, str], ...] = (
     (IPv4Network("10.0.0.0/8"), "private"),
     (IPv4Network("172.16.0.0/12"), "private"),
     (IPv4Network("192.168.0.0/16"), "private"),
@@ -48,10 +48,10 @@ INTERNAL: tuple[tuple[Network, str], ...] = (
 
 GLOBAL_UNICAST = IPv6Network("2000::/3")
 NAT64 = IPv6Network("64:ff9b::/96")
-TRANSLATED = IPv6Network("::ffff:0:0:0/96")
-COMPATIBLE = IPv6Network("::/96")
+IPV4_TRANSLATED = IPv6Network("::ffff:0:0:0/96")
+IPV4_COMPATIBLE = IPv6Network("::/96")
 #: Interface identifiers of ISATAP, local and universal (RFC 5214).
-ISATAP = (0x00005EFE, 0x02005EFE)
+ISATAP_IDENTIFIERS = (0x00005EFE, 0x02005EFE)
 
 
 def is_loopback(host: str) -> bool:
@@ -68,10 +68,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def carried(address: IPv6Address) -> tuple[IPv4Address, ...]:
+def embedded_ipv4(address: IPv6Address) -> tuple[IPv4Address, ...]:
     """Return the IPv4 addresses that an IPv6 address stands for; none for a native one.
 
-    >>> carried(IPv6Address("2002:7f00:1::"))
+    >>> embedded_ipv4(IPv6Address("2002:7f00:1::"))
     (IPv4Address('127.0.0.1'),)
     """
     low = IPv4Address(int(address) & 0xFFFFFFFF)
@@ -81,38 +81,43 @@ def carried(address: IPv6Address) -> tuple[IPv4Address, ...]:
         return (address.sixtofour,)
     if address.teredo:
         return address.teredo
-    in_front = address in NAT64 or address in TRANSLATED
-    compatible = address in COMPATIBLE and int(address) > 1
-    isatap = (int(address) >> 32) & 0xFFFFFFFF in ISATAP
+    in_front = address in NAT64 or address in IPV4_TRANSLATED
+    compatible = address in IPV4_COMPATIBLE and int(address) > 1
+    isatap = (int(address) >> 32) & 0xFFFFFFFF in ISATAP_IDENTIFIERS
     return (low,) if in_front or compatible or isatap else ()
 
 
-def objection(address: Address, *, loopback: bool = False, internal: bool = False) -> str:
+def denial_reason(
+    address: Address, *, allow_loopback: bool = False, allow_internal: bool = False
+) -> str:
     """Return why an address must not be connected to; empty when it may be.
 
     Args:
         address: The address, IPv4 or IPv6.
-        loopback: This machine itself is permitted.
-        internal: Private networks are permitted.
+        allow_loopback: This machine itself is permitted.
+        allow_internal: Private networks are permitted.
 
-    >>> objection(IPv4Address("10.1.2.3"))
+    >>> denial_reason(IPv4Address("10.1.2.3"))
     'private'
-    >>> objection(IPv6Address("64:ff9b::a9fe:a9fe"), internal=True)
+    >>> denial_reason(IPv6Address("64:ff9b::a9fe:a9fe"), allow_internal=True)
     'link-local'
-    >>> objection(IPv4Address("9.9.9.9"))
+    >>> denial_reason(IPv4Address("9.9.9.9"))
     ''
     """
-    if isinstance(address, IPv6Address) and (inner := carried(address)):
-        answers = (objection(one, loopback=loopback, internal=internal) for one in inner)
+    if isinstance(address, IPv6Address) and (inner := embedded_ipv4(address)):
+        answers = (
+            denial_reason(one, allow_loopback=allow_loopback, allow_internal=allow_internal)
+            for one in inner
+        )
         return next((answer for answer in answers if answer), "")
-    for network, name in NEVER:
+    for network, name in FORBIDDEN_NETWORKS:
         if address in network:
             return name
-    if any(address in network for network in LOOPBACK):
-        return "" if loopback else "loopback"
-    for network, name in INTERNAL:
+    if any(address in network for network in LOOPBACK_NETWORKS):
+        return "" if allow_loopback else "loopback"
+    for network, name in INTERNAL_NETWORKS:
         if address in network:
-            return "" if internal else name
+            return "" if allow_internal else name
     if isinstance(address, IPv6Address) and address not in GLOBAL_UNICAST:
         return "not global unicast"
     return ""

@@ -27,7 +27,7 @@ class Identity:
     parties: frozenset[str] | None = None
     scopes: frozenset[str] | None = None
 
-    def require(self, scopes: Iterable[str]) -> None:
+    def require_scopes(self, scopes: Iterable[str]) -> None:
         """Refuse a client that lacks a scope.
 
         Raises:
@@ -38,13 +38,13 @@ class Identity:
         if missing := [scope for scope in scopes if scope not in self.scopes]:
             raise Forbidden(f"the token lacks the scope {' '.join(missing)}")
 
-    def readable(self) -> dict[str, Any]:
+    def read_filter(self) -> dict[str, Any]:
         """Return the part of every query that keeps a client to what it may see."""
         if self.parties is None:
             return {"tenant": self.tenant}
         return {"tenant": self.tenant, "parties": {"$in": [*sorted(self.parties), EVERYONE]}}
 
-    def writable(self) -> dict[str, Any]:
+    def write_filter(self) -> dict[str, Any]:
         """Return the part of every query that keeps a client to what it may change."""
         if self.parties is None:
             return {"tenant": self.tenant}

@@ -19,36 +19,36 @@ from urllib.parse import SplitResult, urlsplit
 import idna
 
 from tmf_apis.errors import InvalidBody
-from tmf_apis.security.addresses import Address, objection
+from tmf_apis.security.addresses import Address, denial_reason
 
 #: Longest URL that is taken, in characters.
-LONGEST = 2048
+MAX_URL_LENGTH = 2048
 #: Longest wait for the name service, in seconds.
-PATIENCE = 3.0
-PORTS = {"http": 80, "https": 443}
+RESOLVE_TIMEOUT = 3.0
+DEFAULT_PORTS = {"http": 80, "https": 443}
 #: What an old resolver would read as an IPv4 address: its last label is a number.
-NUMERIC = re.compile(r"(?:.*\.)?(?:0[xX][0-9a-fA-F]*|[0-9]+)\.?\Z")
-LABELS = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\Z")
+NUMERIC_HOST = re.compile(r"(?:.*\.)?(?:0[xX][0-9a-fA-F]*|[0-9]+)\.?\Z")
+HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class OutboundPolicy:
     """Where the operator lets the server be sent.
 
     Attributes:
-        loopback: This machine itself is permitted.
-        hosts: Names (``host`` or ``*.example.com``) that are permitted; empty: every public one.
+        allow_loopback: This machine itself is permitted.
+        allowed_hosts: Names (``host`` or ``*.example.com``) that are permitted; empty: every public one.
             A listed host may have a private address.
     """
 
-    loopback: bool = False
-    hosts: tuple[str, ...] = ()
+    allow_loopback: bool = False
+    allowed_hosts: tuple[str, ...] = ()
 
-    def lists(self, host: str) -> bool:
+    def is_listed(self, host: str) -> bool:
         """Return whether the operator has listed a host."""
         return any(
             host.endswith(entry[1:]) if entry.startswith("*.") else host == entry
-            for entry in map(str.lower, self.hosts)
+            for entry in map(str.lower, self.allowed_hosts)
         )
 
 
@@ -71,86 +71,88 @@ class Target:
     addresses: tuple[str, ...] = ()
 
 
-def check(url: str, *, loopback: bool, hosts: tuple[str, ...]) -> Target:
+def check_url(url: str, *, allow_loopback: bool, allowed_hosts: tuple[str, ...]) -> Target:
     """Return the target of a URL, its name resolved and every address checked.
 
     Raises:
         InvalidBody: The server must not be sent there (HTTP 400); the message names the rule.
     """
-    policy = Policy(loopback, hosts)
-    target = read(url, policy)
-    addresses = permitted(target.host, resolved(target.host), policy)
+    policy = OutboundPolicy(allow_loopback, allowed_hosts)
+    target = parse_url(url, policy)
+    addresses = check_addresses(target.host, resolve_host(target.host), policy)
     return Target(target.url, target.scheme, target.host, target.port, addresses)
 
 
-async def resolve(url: str, policy: Policy) -> Target:
-    """Do as ``check`` does, without blocking the event loop."""
-    target = read(url, policy)
-    addresses = permitted(target.host, await addresses_of(target.host), policy)
+async def check_url_async(url: str, policy: OutboundPolicy) -> Target:
+    """Do as ``check_url`` does, without blocking the event loop."""
+    target = parse_url(url, policy)
+    addresses = check_addresses(target.host, await resolve_host_async(target.host), policy)
     return Target(target.url, target.scheme, target.host, target.port, addresses)
 
 
-def read(url: str, policy: Policy) -> Target:
+def parse_url(url: str, policy: OutboundPolicy) -> Target:
     """Return the target of a URL, judged by its text alone; nothing is resolved.
 
     Raises:
         InvalidBody: The URL is not one that may be called.
     """
-    parts, port = _split(url)
-    host = _ascii(parts.hostname or "")
-    listed = policy.lists(host)
-    itself = policy.loopback and (host == "localhost" or _is_loopback(host))
-    if policy.hosts and not (listed or itself):
-        allowed = ", ".join(policy.hosts)
+    parts, port = _split_url(url)
+    host = _ascii_host(parts.hostname or "")
+    listed = policy.is_listed(host)
+    itself = policy.allow_loopback and (host == "localhost" or _is_loopback(host))
+    if policy.allowed_hosts and not (listed or itself):
+        allowed = ", ".join(policy.allowed_hosts)
         raise InvalidBody(f"the operator permits only these hosts: {allowed}; not {host}")
     shown = f"[{host}]" if ":" in host else host
     suffix = "" if parts.port is None else f":{port}"
     target = parts._replace(netloc=shown + suffix, path=parts.path or "/", fragment="")
-    if literal := _literal(host):
-        permitted(host, [literal], policy)
+    if literal := _ip_literal(host):
+        check_addresses(host, [literal], policy)
     return Target(target.geturl(), parts.scheme, host, port)
 
 
-def permitted(host: str, found: Iterable[Address], policy: Policy) -> tuple[str, ...]:
+def check_addresses(
+    host: str, resolved_addresses: Iterable[Address], policy: OutboundPolicy
+) -> tuple[str, ...]:
     """Return the addresses as text, when every one of them may be connected to.
 
     Raises:
         InvalidBody: One of them must not be.
     """
-    listed = policy.lists(host)
-    loopback = policy.loopback or host in policy.hosts
-    addresses = tuple(found)
+    listed = policy.is_listed(host)
+    loopback = policy.allow_loopback or host in policy.allowed_hosts
+    addresses = tuple(resolved_addresses)
     for address in addresses:
-        if reason := objection(address, loopback=loopback, internal=listed):
+        if reason := denial_reason(address, allow_loopback=loopback, allow_internal=listed):
             raise InvalidBody(f"host {host} leads to {address}, which is refused: {reason}")
     return tuple(map(str, addresses))
 
 
-async def addresses_of(host: str) -> list[Address]:
+async def resolve_host_async(host: str) -> list[Address]:
     """Return what a name resolves to; empty when it does not, or not in time."""
-    if literal := _literal(host):
+    if literal := _ip_literal(host):
         return [literal]
-    waiting = asyncio.wrap_future(_pool().submit(_lookup, host))
+    waiting = asyncio.wrap_future(_resolver_threads().submit(_lookup, host))
     try:
-        return await asyncio.wait_for(waiting, PATIENCE)
+        return await asyncio.wait_for(waiting, RESOLVE_TIMEOUT)
     except TimeoutError:
         return []
 
 
-def resolved(host: str) -> list[Address]:
-    """Do as ``addresses_of`` does, in a thread that may wait."""
-    if literal := _literal(host):
+def resolve_host(host: str) -> list[Address]:
+    """Do as ``resolve_host_async`` does, in a thread that may wait."""
+    if literal := _ip_literal(host):
         return [literal]
-    waiting: Future[list[Address]] = _pool().submit(_lookup, host)
+    waiting: Future[list[Address]] = _resolver_threads().submit(_lookup, host)
     try:
-        return waiting.result(PATIENCE)
+        return waiting.result(RESOLVE_TIMEOUT)
     except Late:
         waiting.cancel()
         return []
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def _resolver_threads() -> ThreadPoolExecutor:
     """Return the threads that wait for the name service, away from all others."""
     return ThreadPoolExecutor(32, "resolver")
 
@@ -168,9 +170,9 @@ def _lookup(host: str) -> list[Address]:
     return list(found.values())
 
 
-def _split(url: str) -> tuple[SplitResult, int]:
-    if len(url) > LONGEST:
-        raise InvalidBody(f"a URL has at most {LONGEST} characters")
+def _split_url(url: str) -> tuple[SplitResult, int]:
+    if len(url) > MAX_URL_LENGTH:
+        raise InvalidBody(f"a URL has at most {MAX_URL_LENGTH} characters")
     if any(character <= " " or character in '\\"<>^`{|}\x7f' for character in url):
         raise InvalidBody("a URL has no blanks, control characters or backslashes")
     try:
@@ -178,16 +180,16 @@ def _split(url: str) -> tuple[SplitResult, int]:
         port = parts.port
     except ValueError as error:
         raise InvalidBody(f"not a URL: {error}") from None
-    if parts.scheme not in PORTS:
+    if parts.scheme not in DEFAULT_PORTS:
         raise InvalidBody("a URL starts with https:// or http://")
     if "@" in parts.netloc:
         raise InvalidBody("a URL carries no user name or password")
     if not parts.hostname or port == 0:
         raise InvalidBody("a URL names a host, and a port from 1 to 65535 if any")
-    return parts, port or PORTS[parts.scheme]
+    return parts, port or DEFAULT_PORTS[parts.scheme]
 
 
-def _ascii(host: str) -> str:
+def _ascii_host(host: str) -> str:
     if ":" in host:
         try:
             return str(IPv6Address(host)) if "%" not in host else _refuse(host)
@@ -198,21 +200,21 @@ def _ascii(host: str) -> str:
     except idna.IDNAError:
         return _refuse(host)
     name = name.lower().removesuffix(".")
-    if NUMERIC.match(name):
+    if NUMERIC_HOST.match(name):
         try:
             return str(IPv4Address(name))
         except AddressValueError:
             raise InvalidBody(
                 f"an IPv4 address is written as four decimal numbers, not {host}"
             ) from None
-    return name if LABELS.match(name) else _refuse(host)
+    return name if HOST_NAME.match(name) else _refuse(host)
 
 
 def _refuse(host: str) -> str:
     raise InvalidBody(f"not a host name or address: {host}")
 
 
-def _literal(host: str) -> Address | None:
+def _ip_literal(host: str) -> Address | None:
     try:
         return IPv6Address(host) if ":" in host else IPv4Address(host)
     except AddressValueError:
@@ -220,5 +222,5 @@ def _literal(host: str) -> Address | None:
 
 
 def _is_loopback(host: str) -> bool:
-    literal = _literal(host)
-    return literal is not None and objection(literal) == "loopback"
+    literal = _ip_literal(host)
+    return literal is not None and denial_reason(literal) == "loopback"

@@ -1,22 +1,22 @@
 """TMF638 Service Inventory: which services run, in which state, and what they rest on."""
 
-from tmf_apis.rest.law import Law, Room
-from tmf_apis.rest.owners import party_ids
+from tmf_apis.rest.pipeline.owners import party_ids
+from tmf_apis.rest.pipeline.policy import ApiModule, ResourcePolicy
 from tmf_apis.services import actions, rules
 from tmf_apis.services.model import Service
 from tmf_apis.settings import Settings
 
-__all__ = ["room"]
+__all__ = ["api_module"]
 
 
-def room(settings: Settings) -> Room:  # noqa: ARG001
+def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
     """Return the room; customer-facing and resource-facing services are one kind."""
-    law = Law(
-        lifecycle=rules.STATE,
+    law = ResourcePolicy(
+        lifecycle=rules.LIFECYCLE,
         on_create=rules.on_create,
         on_change=rules.on_change,
         on_delete=rules.on_delete,
-        check=actions.check,
+        check=actions.check_dependencies,
         parties=party_ids,
     )
-    return Room(number="TMF638", laws={"Service": law}, models=(Service,))
+    return ApiModule(number="TMF638", policies={"Service": law}, models=(Service,))

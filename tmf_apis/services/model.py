@@ -2,10 +2,10 @@
 
 from typing import Any, ClassVar
 
-from tmf_apis.store.indexes import by
-from tmf_apis.store.model import Stored
+from tmf_apis.store.indexes import body_index
+from tmf_apis.store.model import StoredResource
 
-_LOOKED_FOR = (
+_INDEXED_ATTRIBUTES = (
     "name",
     "state",
     "category",
@@ -22,10 +22,10 @@ _LOOKED_FOR = (
 )
 
 
-class Service(Stored):
+class Service(StoredResource):
     """A service that runs, customer-facing or resource-facing."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "Service",
-        "indexes": [by(name) for name in _LOOKED_FOR],
+        "indexes": [body_index(name) for name in _INDEXED_ATTRIBUTES],
     }

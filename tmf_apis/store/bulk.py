@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
-from tmf_apis.store.connection import translated
-from tmf_apis.store.resources import Document, Resources
+from tmf_apis.store.connection import translate_errors
+from tmf_apis.store.resources import Document, ResourceStore
 
 #: MongoDB error code: the key is taken.
-DUPLICATE = 11000
+DUPLICATE_KEY = 11000
 #: Documents of one command.
-BATCH = 1000
+BATCH_SIZE = 1000
 
 
-def insert(resources: Resources, kind: str, documents: Sequence[Document]) -> set[str]:
+def insert(resources: ResourceStore, kind: str, documents: Sequence[Document]) -> set[str]:
     """Write new documents, and return the keys of those that were there already.
 
     Totals follow by the change stream, as with writes of other processes.
@@ -24,19 +24,19 @@ def insert(resources: Resources, kind: str, documents: Sequence[Document]) -> se
     """
     if not documents:
         return set()
-    with translated():
+    with translate_errors():
         try:
             resources.collection(kind).insert_many(documents, ordered=False)
         except BulkWriteError as error:
             details = error.details or {}
-            others = [one for one in details["writeErrors"] if one["code"] != DUPLICATE]
+            others = [one for one in details["writeErrors"] if one["code"] != DUPLICATE_KEY]
             if others or details.get("writeConcernErrors"):
                 raise
             return {documents[one["index"]]["_id"] for one in details["writeErrors"]}
     return set()
 
 
-def replace(resources: Resources, kind: str, documents: Sequence[Document]) -> None:
+def replace(resources: ResourceStore, kind: str, documents: Sequence[Document]) -> None:
     """Write documents over those that have the same keys; their versions go on counting.
 
     What waits to be delivered of them stays.
@@ -56,5 +56,5 @@ def replace(resources: Resources, kind: str, documents: Sequence[Document]) -> N
         for one in documents
     ]
     if changes:
-        with translated():
+        with translate_errors():
             resources.collection(kind).bulk_write(changes, ordered=False)

@@ -24,16 +24,16 @@ from typing import Any, ClassVar
 from mongoengine import Document, fields
 
 #: Tenant of documents that are deleted but whose delete event still waits for the relay.
-GONE = "~gone"
+DELETED_TENANT = "~gone"
 #: Finds a document of which nothing is left to do.
-DONE_FOR: Mapping[str, Any] = {
-    "tenant": GONE,
+PURGEABLE: Mapping[str, Any] = {
+    "tenant": DELETED_TENANT,
     "events.0": {"$exists": False},
     "todo": {"$exists": False},
 }
 
 
-class Stored(Document):
+class StoredResource(Document):
     """What every kind has; a room's model adds indexes (paths into ``body``)."""
 
     pk_ = fields.StringField(primary_key=True, db_field="_id")
@@ -49,6 +49,6 @@ class Stored(Document):
 
 
 @functools.cache
-def document_for(kind: str) -> type[Stored]:
+def document_class(kind: str) -> type[StoredResource]:
     """Return the document of a kind that has no model of its own."""
-    return type(kind, (Stored,), {"meta": {"collection": kind}, "__module__": __name__})
+    return type(kind, (StoredResource,), {"meta": {"collection": kind}, "__module__": __name__})

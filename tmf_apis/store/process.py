@@ -19,14 +19,14 @@ LOG_LIMIT = 16 * 1024 * 1024
 #: Shortest and longest pause before a child that died is started again, in seconds.
 RESTART_PAUSES = (0.0, 15.0)
 #: A child that lived this long has started well; its next death is not one in a row. In seconds.
-LIVED = 20.0
+STABLE_AFTER = 20.0
 
 
 class CannotStart(Exception):
     """A part of the server cannot start; the message says what, why, and what to do."""
 
 
-def _with_parent(parent: int) -> Callable[[], None] | None:
+def _parent_death_hook(parent: int) -> Callable[[], None] | None:
     """Return what a child runs between fork and exec so that it ends when ``parent`` does."""
     if not sys.platform.startswith("linux"):
         return None
@@ -40,7 +40,7 @@ def _with_parent(parent: int) -> Callable[[], None] | None:
     return ask
 
 
-class Child:
+class ChildProcess:
     """One process of ours, in a session of its own, writing to a log of its own.
 
     Attributes:
@@ -51,9 +51,9 @@ class Child:
     def __init__(self, name: str, log: Path) -> None:
         self.name, self.log = name, log
         self._process: subprocess.Popen[bytes] | None = None
-        self._started = 0.0
+        self._started_at = 0.0
         self._offset = 0
-        self._deaths = 0
+        self._exits_in_a_row = 0
         self._retry_at = 0.0
 
     @property
@@ -62,12 +62,12 @@ class Child:
         return self._process.pid if self._process else None
 
     @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """Whether it is started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
     @property
-    def status(self) -> int | None:
+    def returncode(self) -> int | None:
         """How it ended, as ``subprocess`` counts; None while it runs."""
         return self._process.poll() if self._process else None
 
@@ -82,7 +82,7 @@ class Child:
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError(f"{self.name} must be started from the main thread")
         try:
-            self.trim()
+            self.rotate_log()
             with self.log.open("ab") as output:
                 self._offset = output.tell()
                 self._process = subprocess.Popen(  # noqa: S603 - the command is ours
@@ -92,30 +92,34 @@ class Child:
                     stderr=output,
                     env=environment,
                     start_new_session=True,  # Ctrl-C is for us; we stop it afterwards
-                    preexec_fn=_with_parent(os.getpid()),  # noqa: PLW1509 - one system call
+                    preexec_fn=_parent_death_hook(os.getpid()),  # noqa: PLW1509 - one system call
                 )
         except OSError as error:
             raise CannotStart(f"cannot start {self.name} ({command[0]}): {error}") from error
-        self._started = time.monotonic()
+        self._started_at = time.monotonic()
 
-    def due(self) -> bool:
+    def check_restart_due(self) -> bool:
         """Return whether a child that is not running may be started now; counts its death."""
-        if self.running:
+        if self.is_running:
             return False
         now = time.monotonic()
-        if self._process is not None and self._started:
-            lived = now - self._started
-            self._deaths = 1 if lived > LIVED else self._deaths + 1
+        if self._process is not None and self._started_at:
+            lived = now - self._started_at
+            self._exits_in_a_row = 1 if lived > STABLE_AFTER else self._exits_in_a_row + 1
             shortest, longest = RESTART_PAUSES
-            pause = shortest if self._deaths == 1 else min(0.5 * 2**self._deaths, longest)
-            self._retry_at, self._started = now + pause, 0.0
+            pause = (
+                shortest
+                if self._exits_in_a_row == 1
+                else min(0.5 * 2**self._exits_in_a_row, longest)
+            )
+            self._retry_at, self._started_at = now + pause, 0.0
         return now >= self._retry_at
 
     def stop(self, grace: float) -> None:
         """End it: ask, wait up to ``grace`` seconds, then insist."""
         if self._process is None:
             return
-        if self.running:
+        if self.is_running:
             self._process.terminate()
             try:
                 self._process.wait(grace)
@@ -123,7 +127,7 @@ class Child:
                 self._process.kill()
         self._process.wait()
 
-    def said(self, limit: int = 20_000) -> str:
+    def recent_output(self, limit: int = 20_000) -> str:
         """Return what it has written since its last start, the last ``limit`` bytes of it."""
         try:
             with self.log.open("rb") as log:
@@ -133,7 +137,7 @@ class Child:
         except OSError:
             return ""
 
-    def trim(self) -> None:
+    def rotate_log(self) -> None:
         """Keep the log under its limit; the child goes on writing to the same file."""
         with contextlib.suppress(FileNotFoundError):
             if self.log.stat().st_size > LOG_LIMIT:
@@ -142,7 +146,7 @@ class Child:
                 self._offset = 0
 
 
-def command_of(pid: int) -> str:
+def command_line(pid: int) -> str:
     """Return the command line of a process, empty where it is gone or cannot be told."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()

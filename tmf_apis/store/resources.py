@@ -14,17 +14,19 @@ from pymongo.database import Database
 from pymongo.errors import AutoReconnect
 
 from tmf_apis.errors import Conflict
-from tmf_apis.store.connection import translated
-from tmf_apis.store.counts import Counts
-from tmf_apis.store.model import DONE_FOR, GONE
+from tmf_apis.store.connection import translate_errors
+from tmf_apis.store.count_cache import CountCache
+from tmf_apis.store.model import DELETED_TENANT, PURGEABLE
 
 Document = dict[str, Any]
 
 
-class Resources:
+class ResourceStore:
     """Reads and single-document writes of every kind."""
 
-    def __init__(self, database: Database[Document], counts: Counts, *, query_time: int) -> None:
+    def __init__(
+        self, database: Database[Document], counts: CountCache, *, query_time: int
+    ) -> None:
         """Take the database.
 
         Args:
@@ -34,7 +36,7 @@ class Resources:
         """
         self.database = database
         self.counts = counts
-        self._time = query_time
+        self._query_time = query_time
         self._collections: dict[str, Collection[Document]] = {}
 
     def collection(self, kind: str) -> Collection[Document]:
@@ -43,7 +45,7 @@ class Resources:
             found = self._collections[kind] = self.database[kind]
         return found
 
-    def one(
+    def find_one(
         self, kind: str, access: Mapping[str, Any], id: str, projection: Mapping[str, Any]
     ) -> Document | None:
         """Return one document of those that ``access`` reaches, or None.
@@ -55,10 +57,10 @@ class Resources:
             projection: What to read of it.
         """
         query = {"_id": f"{access['tenant']}:{id}", **access}
-        found = self._find(kind, {"filter": query, "projection": projection, "limit": 1})
+        found = self._run_find(kind, {"filter": query, "projection": projection, "limit": 1})
         return found[0] if found else None
 
-    def many(  # noqa: PLR0913
+    def find_many(  # noqa: PLR0913
         self,
         kind: str,
         query: Mapping[str, Any],
@@ -74,16 +76,16 @@ class Resources:
             parts["projection"] = projection
         if limit:
             parts |= {"limit": limit, "batchSize": limit + 1}
-        return self._find(kind, parts)
+        return self._run_find(kind, parts)
 
-    def _find(self, kind: str, parts: Document) -> list[Document]:
+    def _run_find(self, kind: str, parts: Document) -> list[Document]:
         """Return what a find command finds, all of it.
 
         The command itself, because pymongo's cursors cost a third more; what they would do
         beside it, one more try after a lost connection, is done here.
         """
-        command = {"find": kind, **parts, "maxTimeMS": self._time}
-        with translated():
+        command = {"find": kind, **parts, "maxTimeMS": self._query_time}
+        with translate_errors():
             try:
                 cursor = self.database.command(command)["cursor"]
             except AutoReconnect:
@@ -102,9 +104,9 @@ class Resources:
             DuplicateKeyError: The id or the idempotency key is taken.
             Unavailable: The database does not answer (HTTP 503).
         """
-        with translated():
+        with translate_errors():
             self.collection(kind).insert_one(document)
-        self.counts.inserted(kind, document["_id"], document["tenant"])
+        self.counts.record_insert(kind, document["_id"], document["tenant"])
 
     def replace(
         self, kind: str, old: Document, changes: Mapping[str, Any], events: list[Document]
@@ -118,25 +120,25 @@ class Resources:
                 ``rev`` is raised by one.
             events: What happened, added to what is already waiting.
         """
-        with translated():
+        with translate_errors():
             query, update = _replacement(old, changes, events)
             result = self.collection(kind).update_one(query, update)
         if result.matched_count:
-            self.counts.changed(kind)
+            self.counts.record_update(kind)
         return result.matched_count == 1
 
     def replace_many(
-        self, kind: str, some: Sequence[tuple[Document, Mapping[str, Any], list[Document]]]
+        self, kind: str, replacements: Sequence[tuple[Document, Mapping[str, Any], list[Document]]]
     ) -> bool:
         """Change documents as ``replace`` does; False when not all are at their versions still."""
-        if not some:
+        if not replacements:
             return True
-        writes = [UpdateOne(*_replacement(*one)) for one in some]
-        with translated():
+        writes = [UpdateOne(*_replacement(*one)) for one in replacements]
+        with translate_errors():
             result = self.collection(kind).bulk_write(writes, ordered=False)
         if result.matched_count:
-            self.counts.changed(kind)
-        return result.matched_count == len(some)
+            self.counts.record_update(kind)
+        return result.matched_count == len(replacements)
 
     def remove(
         self,
@@ -144,18 +146,22 @@ class Resources:
         key: str,
         rev: int,
         events: list[Document],
-        todo: Document | None = None,
+        pending_side_effect: Document | None = None,
     ) -> bool:
         """Take a document that is still at ``rev`` out of its tenant; False when it no longer is.
 
-        The document itself goes when its last events have been handed on, and what ``todo`` notes
+        The document itself goes when its last events have been handed on, and what ``pending_side_effect`` notes
         is done.
         """
         tenant = key.partition(":")[0]
-        change = {"tenant": GONE, "rev": rev + 1, **({"todo": todo} if todo else {})}
-        with translated():
+        change = {
+            "tenant": DELETED_TENANT,
+            "rev": rev + 1,
+            **({"todo": pending_side_effect} if pending_side_effect else {}),
+        }
+        with translate_errors():
             result = self.collection(kind).update_one(
-                {"_id": key, "rev": rev, "tenant": {"$ne": GONE}},
+                {"_id": key, "rev": rev, "tenant": {"$ne": DELETED_TENANT}},
                 {
                     "$set": change,
                     "$unset": {"text": "", "idem": ""},
@@ -163,37 +169,37 @@ class Resources:
                 },
             )
         if result.matched_count:
-            self.counts.deleted(kind, key, tenant)
+            self.counts.record_delete(kind, key, tenant)
         return result.matched_count == 1
 
-    def followed(self, kind: str, key: str, rev: int) -> None:
+    def clear_side_effect(self, kind: str, key: str, rev: int) -> None:
         """Note that the follow-up of a write is done; a document that is gone may go now."""
         collection = self.collection(kind)
-        with translated():
+        with translate_errors():
             collection.update_one({"_id": key, "todo.rev": rev}, {"$unset": {"todo": ""}})
-            collection.delete_one({"_id": key, **DONE_FOR})
+            collection.delete_one({"_id": key, **PURGEABLE})
 
 
 def _replacement(
     old: Document, changes: Mapping[str, Any], events: list[Document]
 ) -> tuple[Document, Document]:
     rev = old["rev"]
-    update: Document = _narrow(old["body"], {**changes, "rev": rev + 1})
+    update: Document = _minimal_update(old["body"], {**changes, "rev": rev + 1})
     if events:
         update["$push"] = {"events": {"$each": events}}
-    return {"_id": old["_id"], "rev": rev, "tenant": {"$ne": GONE}}, update
+    return {"_id": old["_id"], "rev": rev, "tenant": {"$ne": DELETED_TENANT}}, update
 
 
-def same(one: object, other: object) -> bool:
+def is_same_json(first: object, second: object) -> bool:
     """Return whether two JSON values are the same to a reader of JSON: 1, 1.0 and true are not.
 
-    >>> same({"a": 1}, {"a": True}), same({"a": 1}, {"a": 1})
+    >>> is_same_json({"a": 1}, {"a": True}), is_same_json({"a": 1}, {"a": 1})
     (False, True)
     """
-    return one is other or (one == other and orjson.dumps(one) == orjson.dumps(other))
+    return first is second or (first == second and orjson.dumps(first) == orjson.dumps(second))
 
 
-def _narrow(before: Document, changes: Document) -> Document:
+def _minimal_update(before: Document, changes: Document) -> Document:
     """Return the update that makes the changes, the body attribute by attribute.
 
     An attribute with a dot in its name cannot be named in an update; then the body goes whole.
@@ -204,7 +210,7 @@ def _narrow(before: Document, changes: Document) -> Document:
     differing = {
         f"body.{name}": value
         for name, value in body.items()
-        if name not in before or not same(before[name], value)
+        if name not in before or not is_same_json(before[name], value)
     }
     update: Document = {"$set": {**changes, **differing}}
     del update["$set"]["body"]
@@ -213,6 +219,6 @@ def _narrow(before: Document, changes: Document) -> Document:
     return update
 
 
-def taken(kind: str, id: str) -> Conflict:
+def duplicate_id(kind: str, id: str) -> Conflict:
     """Return the error of a second resource with the same id."""
     return Conflict(f"there is already a {kind} {id}")

@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Self
 from adapters import base, planning
 from adapters.credentials import Secret
 from adapters.errors import Misconfigured, NotVerified, Rejected, Unreachable, Unsupported
+from adapters.locks import endpoint_lock
 from adapters.observations import RawFault, Sample, UsageRecord
-from adapters.turns import turn
 from adapters.values import (
     Component,
     Facts,
@@ -34,7 +34,7 @@ from adapters.values import (
 )
 
 VLANS = range(1, 4095)
-EMPTY: dict[str, Setting] = {"tag": "", "vlan": 0, "enabled": True}
+DEFAULT_SETTINGS: dict[str, Setting] = {"tag": "", "vlan": 0, "enabled": True}
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,17 @@ class Attribute:
     """One thing that can be set on a port."""
 
     name: str
-    kind: type
+    value_type: type
     absent: Setting
 
-    def holds(self, setting: Setting) -> bool:
+    def is_valid_type(self, setting: Setting) -> bool:
         """Whether a value is of its kind."""
-        return type(setting) is self.kind
+        return type(setting) is self.value_type
 
     def problem(self, setting: Setting) -> str:
         """Return why the element cannot hold a value; empty if it can."""
-        if not self.holds(setting):
-            return f"expected {self.kind.__name__}"
+        if not self.is_valid_type(setting):
+            return f"expected {self.value_type.__name__}"
         if self.name == "vlan" and setting != 0 and setting not in VLANS:
             return "a VLAN is 1 to 4094"
         return ""
@@ -61,7 +61,9 @@ class Attribute:
 class Profile:
     """What can be set, in the order in which it is set."""
 
-    attributes = tuple(Attribute(name, type(value), value) for name, value in EMPTY.items())
+    attributes = tuple(
+        Attribute(name, type(value), value) for name, value in DEFAULT_SETTINGS.items()
+    )
 
     def attribute(self, name: str) -> Attribute:
         """Return the attribute of a name."""
@@ -79,7 +81,7 @@ class CrossConnect:
         self.target = target
         self._file = Path(target.options["file"])
         self._secret = secret  # this element wants none
-        self._began = time.monotonic()
+        self._start_time = time.monotonic()
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,15 +89,15 @@ class CrossConnect:
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    def _turn(self) -> asyncio.Lock:
-        return turn((self.target.address, 0))
+    def _lock(self) -> asyncio.Lock:
+        return endpoint_lock((self.target.address, 0))
 
     def _read(self) -> dict[str, dict[str, Setting]]:
         try:
             found: dict[str, Any] = json.loads(self._file.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise Unreachable(self.target.name, f"no usable answer: {error}") from error
-        return {name: {**EMPTY, **settings} for name, settings in found.items()}
+        return {name: {**DEFAULT_SETTINGS, **settings} for name, settings in found.items()}
 
     def _write(self, ports: dict[str, dict[str, Setting]]) -> None:
         fresh = self._file.with_suffix(".new")
@@ -105,7 +107,7 @@ class CrossConnect:
         except OSError as error:
             raise Unreachable(self.target.name, f"cannot be changed: {error}") from error
 
-    def _port(self, ports: dict[str, dict[str, Setting]], name: str) -> dict[str, Setting]:
+    def _port_settings(self, ports: dict[str, dict[str, Setting]], name: str) -> dict[str, Setting]:
         if name not in ports:
             known = ", ".join(sorted(ports)) or "none"
             message = f"no port {name!r}; it has {known}"
@@ -115,7 +117,7 @@ class CrossConnect:
     async def probe(self) -> Facts:
         """Return what the element is."""
         self._read()
-        uptime = time.monotonic() - self._began
+        uptime = time.monotonic() - self._start_time
         return Facts(self.target.name, "example", "XC-1", "1.0", "", uptime, 0)
 
     async def inventory(self) -> Inventory:
@@ -156,7 +158,7 @@ class CrossConnect:
     async def plan(self, intent: Intent) -> Plan:
         """Return the steps to what is asked."""
         ports = self._read()
-        current = self._port(ports, intent.port)
+        current = self._port_settings(ports, intent.port)
         tags = {name: str(one["tag"]) for name, one in ports.items()}
         return planning.plan(self.target.name, intent, Profile(), current, tags)
 
@@ -164,13 +166,13 @@ class CrossConnect:
         """Do all steps of a plan at once."""
         if confirm_within is not None:
             raise Unsupported(self.target.name, "it has no confirmed commit")
-        async with self._turn():
+        async with self._lock():
             ports = self._read()
-            planning.check_precondition(plan, self._port(ports, plan.intent.port))
-            self._set(ports, plan.steps)
+            planning.check_precondition(plan, self._port_settings(ports, plan.intent.port))
+            self._apply_steps(ports, plan.steps)
         return Transaction(plan.element, plan.intent, plan.steps)
 
-    def _set(self, ports: dict[str, dict[str, Setting]], steps: Sequence[Step]) -> None:
+    def _apply_steps(self, ports: dict[str, dict[str, Setting]], steps: Sequence[Step]) -> None:
         for step in steps:
             ports[step.port][step.attribute] = step.after
         self._write(ports)
@@ -178,7 +180,7 @@ class CrossConnect:
     async def verify(self, intent: Intent) -> Verdict:
         """Return whether the port is as asked, from a fresh read."""
         current = self._read().get(intent.port, {})
-        expected = planning.wanted(intent, Profile(), current)
+        expected = planning.desired_state(intent, Profile(), current)
         observed = {name: current[name] for name in expected if name in current}
         return Verdict(self.target.name, expected, observed, datetime.now(UTC))
 
@@ -191,10 +193,10 @@ class CrossConnect:
         if not steps:
             return
         port = transaction.intent.port
-        async with self._turn():
+        async with self._lock():
             ports = self._read()
-            planning.check_untouched(transaction, self._port(ports, port))
-            self._set(ports, steps)
+            planning.check_unchanged(transaction, self._port_settings(ports, port))
+            self._apply_steps(ports, steps)
             observed = self._read()[port]
         expected = {step.attribute: step.after for step in steps}
         verdict = Verdict(self.target.name, expected, observed, datetime.now(UTC))

@@ -9,11 +9,11 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
-from tmf_apis.fulfilment.characteristics import objects
-from tmf_apis.fulfilment.values import Refused
+from tmf_apis.errors import Unfulfillable
+from tmf_apis.inventory.characteristics import json_objects
 
 #: A rate that names no unit is in this one.
-RATE = "Mbit/s"
+DEFAULT_RATE_UNIT = "Mbit/s"
 #: From the unit in lower case to its dimension and how much of the dimension's base it is.
 UNITS: Mapping[str, tuple[str, Fraction]] = {
     f"{prefix}{unit}": (dimension, Fraction(10) ** power * base)
@@ -34,141 +34,159 @@ UNITS: Mapping[str, tuple[str, Fraction]] = {
     "d": ("time", Fraction(86400)),
 }
 #: Types of which the values are numbers.
-_NUMBERS = frozenset({"integer", "number", "decimal", "float", "double", "long", "numeric"})
-_TRUTH: Mapping[str, bool] = {"true": True, "false": False}
+_NUMERIC_TYPES = frozenset({"integer", "number", "decimal", "float", "double", "long", "numeric"})
+_BOOLEANS: Mapping[str, bool] = {"true": True, "false": False}
 #: No number of a catalogue is as large as this.
-_MOST = 10**30
+_MAX_NUMBER = 10**30
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class CharacteristicSpecification:
     """What a characteristic may be.
 
     Attributes:
         name: Its name.
-        where: Whose it is, for messages.
-        type: ``number``, ``integer``, ``boolean``, ``text`` or empty (taken as it comes).
+        owner_label: Whose it is, for messages.
+        type: ``as_fraction``, ``integer``, ``boolean``, ``text`` or empty (taken as it comes).
         unit: Of its values; empty: of none.
-        options: The values that are allowed, in ``unit``; empty: any in the range.
+        allowed_values: The values that are allowed, in ``source_unit``; empty: any in the range.
         default: The one that is taken when nobody chooses; None: none.
-        low: Least value; None: no limit.
-        high: Greatest value; None: no limit.
+        minimum: Least value; None: no limit.
+        maximum: Greatest value; None: no limit.
         required: There has to be a value.
     """
 
     name: str
-    where: str = ""
+    owner_label: str = ""
     type: str = ""
     unit: str = ""
-    options: tuple[Any, ...] = ()
+    allowed_values: tuple[Any, ...] = ()
     default: Any = None
-    low: Fraction | None = None
-    high: Fraction | None = None
+    minimum: Fraction | None = None
+    maximum: Fraction | None = None
     required: bool = False
 
-    def take(self, value: Any, unit: str = "") -> Any:  # noqa: ANN401
+    def normalized_value(self, value: Any, unit: str = "") -> Any:  # noqa: ANN401
         """Return a value as the characteristic has it: of its type, in its unit.
 
         Raises:
             Refused: It is of another type or not allowed.
         """
-        made = self._typed(value, unit)
-        if self.options and made not in self.options:
-            raise Refused(
-                f"{self.where} has no {self.name} {_shown(value)}{_of(unit)};"
-                f" allowed: {', '.join(map(_shown, self.options))}{_of(self.unit)}"
+        made = self._typed_value(value, unit)
+        if self.allowed_values and made not in self.allowed_values:
+            raise Unfulfillable(
+                f"{self.owner_label} has no {self.name} {_display_text(value)}{_unit_suffix(unit)};"
+                f" allowed: {', '.join(map(_display_text, self.allowed_values))}{_unit_suffix(self.unit)}"
             )
-        if isinstance(made, int | float) and not self._within(made):
-            raise Refused(
-                f"{self.where}: {self.name} {_shown(made)}{_of(self.unit)} is not"
-                f" between {_limit(self.low)} and {_limit(self.high)}"
+        if isinstance(made, int | float) and not self._is_within_range(made):
+            raise Unfulfillable(
+                f"{self.owner_label}: {self.name} {_display_text(made)}{_unit_suffix(self.unit)} is not"
+                f" between {_limit_text(self.minimum)} and {_limit_text(self.maximum)}"
             )
         return made
 
-    def _within(self, made: float) -> bool:
-        above = self.low is None or made >= self.low
-        return above and (self.high is None or made <= self.high)
+    def _is_within_range(self, number: float) -> bool:
+        above = self.minimum is None or number >= self.minimum
+        return above and (self.maximum is None or number <= self.maximum)
 
-    def _typed(self, value: Any, unit: str) -> Any:  # noqa: ANN401
+    def _typed_value(self, value: Any, unit: str) -> Any:  # noqa: ANN401
         if self.type in {"integer", "number"}:
             return self._number(value, unit)
         if self.type == "boolean":
-            made = value if isinstance(value, bool) else _TRUTH.get(str(value).lower())
+            made = value if isinstance(value, bool) else _BOOLEANS.get(str(value).lower())
             if made is None:
-                raise Refused(f"{self.where}: {self.name} {_shown(value)} is not true or false")
+                raise Unfulfillable(
+                    f"{self.owner_label}: {self.name} {_display_text(value)} is not true or false"
+                )
             return made
         return str(value) if self.type == "text" and not isinstance(value, dict | list) else value
 
     def _number(self, value: Any, unit: str) -> float:  # noqa: ANN401
         if type(value) is int and unit == self.unit:
             return value
-        found = number(value)
+        found = as_fraction(value)
         if found is None:
-            raise Refused(f"{self.where}: {self.name} {_shown(value)}{_of(unit)} is no number")
+            raise Unfulfillable(
+                f"{self.owner_label}: {self.name} {_display_text(value)}{_unit_suffix(unit)} is no number"
+            )
         try:
-            made = found * factor(unit, self.unit)
-        except Refused as error:
-            raise Refused(f"{self.where}: {self.name} {_shown(value)}: {error}") from None
+            made = found * conversion_factor(unit, self.unit)
+        except Unfulfillable as error:
+            raise Unfulfillable(
+                f"{self.owner_label}: {self.name} {_display_text(value)}: {error}"
+            ) from None
         if made.denominator == 1:
             return int(made)
         if self.type == "integer":
-            raise Refused(
-                f"{self.where}: {self.name} {_shown(value)}{_of(unit)} is no whole number"
+            raise Unfulfillable(
+                f"{self.owner_label}: {self.name} {_display_text(value)}{_unit_suffix(unit)} is no whole number"
                 f"{' of ' + self.unit if self.unit else ''}"
             )
         return float(made)
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class CharacteristicMapping:
     """Where a characteristic has its value from.
 
     Attributes:
-        choice: What it may be.
-        level: Number of the level above that it maps from; -1: none.
-        of: The characteristic's name there.
-        unit: The unit there.
-        table: What the values there become; empty: what they are.
-        slot: Instead of a level: the resource that it is read from, once there is one.
+        characteristic: What it may be.
+        source_node: Number of the level above that it maps from; -1: none.
+        source_name: The characteristic's name there.
+        source_unit: The unit there.
+        value_map: What the values there become; empty: what they are.
+        source_slot: Instead of a level: the resource that it is read from, once there is one.
     """
 
-    choice: Choice
-    level: int = -1
-    of: str = ""
-    unit: str = ""
-    table: Mapping[str, Any] = field(default_factory=dict)
-    slot: str = ""
+    characteristic: CharacteristicSpecification
+    source_node: int = -1
+    source_name: str = ""
+    source_unit: str = ""
+    value_map: Mapping[str, Any] = field(default_factory=dict)
+    source_slot: str = ""
 
-    def value(self, levels: list[dict[str, Any]]) -> Any:  # noqa: ANN401
+    def value(self, characteristics: list[dict[str, Any]]) -> Any:  # noqa: ANN401
         """Return the value that follows from the levels above; None: there is none.
 
         Raises:
             Refused: What is above cannot be turned into it, or there is nothing where there has
                 to be.
         """
-        above = levels[self.level].get(self.of) if self.level >= 0 else None
+        above = (
+            characteristics[self.source_node].get(self.source_name)
+            if self.source_node >= 0
+            else None
+        )
         if above is not None:
-            return self.choice.take(self._translated(above), "" if self.table else self.unit)
-        if self.choice.default is None and self.choice.required and not self.slot:
-            raise Refused(f"{self.choice.where}: there is no value for {self.choice.name}")
-        return self.choice.default
-
-    def _translated(self, above: Any) -> Any:  # noqa: ANN401
-        if not self.table:
-            return above
-        key = _shown(above)
-        if key not in self.table:
-            raise Refused(
-                f"{self.choice.where}: the valueMap of {self.choice.name} has no {key};"
-                f" it has {', '.join(self.table)}"
+            return self.characteristic.normalized_value(
+                self._mapped_value(above), "" if self.value_map else self.source_unit
             )
-        return self.table[key]
+        if (
+            self.characteristic.default is None
+            and self.characteristic.required
+            and not self.source_slot
+        ):
+            raise Unfulfillable(
+                f"{self.characteristic.owner_label}: there is no value for {self.characteristic.name}"
+            )
+        return self.characteristic.default
+
+    def _mapped_value(self, source_value: Any) -> Any:  # noqa: ANN401
+        if not self.value_map:
+            return source_value
+        key = _display_text(source_value)
+        if key not in self.value_map:
+            raise Unfulfillable(
+                f"{self.characteristic.owner_label}: the valueMap of {self.characteristic.name} has no {key};"
+                f" it has {', '.join(self.value_map)}"
+            )
+        return self.value_map[key]
 
 
-def number(value: Any) -> Fraction | None:  # noqa: ANN401
+def as_fraction(value: Any) -> Fraction | None:  # noqa: ANN401
     """Return a number exactly; None where the value is none.
 
-    >>> number("2.5"), number("fast"), number(True), number("NaN")
+    >>> as_fraction("2.5"), as_fraction("fast"), as_fraction(True), as_fraction("NaN")
     (Fraction(5, 2), None, None, None)
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -177,11 +195,11 @@ def number(value: Any) -> Fraction | None:  # noqa: ANN401
         found = Decimal(str(value))
     except InvalidOperation:
         return None
-    plain = found.is_finite() and abs(found.adjusted()) < len(str(_MOST))
+    plain = found.is_finite() and abs(found.adjusted()) < len(str(_MAX_NUMBER))
     return Fraction(found) if plain else None
 
 
-def factor(source: str, target: str) -> Fraction:
+def conversion_factor(source: str, target: str) -> Fraction:
     """Return what a number in one unit is multiplied by to be in another.
 
     One that names no unit is in the unit that is wanted; a rate is in Mbit/s then.
@@ -189,110 +207,115 @@ def factor(source: str, target: str) -> Fraction:
     Raises:
         Refused: The units are not of the same kind.
 
-    >>> factor("Mbit/s", "bit/s"), factor("", "kbit/s"), factor("month", "month")
+    >>> conversion_factor("Mbit/s", "bit/s"), conversion_factor("", "kbit/s"), conversion_factor("month", "month")
     (Fraction(1000000, 1), Fraction(1000, 1), Fraction(1, 1))
     """
     one, other = source.lower(), target.lower()
     if other in UNITS and UNITS[other][0] == "rate":
-        one = one or RATE.lower()
+        one = one or DEFAULT_RATE_UNIT.lower()
     if one == other or not one or not other:
         return Fraction(1)
     if one not in UNITS or other not in UNITS:
         unknown = source if one not in UNITS else target
-        raise Refused(f"the unit {unknown} is not known")
+        raise Unfulfillable(f"the unit {unknown} is not known")
     if UNITS[one][0] != UNITS[other][0]:
-        raise Refused(f"{source} cannot be turned into {target}")
+        raise Unfulfillable(f"{source} cannot be turned into {target}")
     return UNITS[one][1] / UNITS[other][1]
 
 
-def described(
-    characteristic: Mapping[str, Any], specified: Iterable[Mapping[str, Any]], where: str, unit: str
-) -> Choice:
+def parse_characteristic(
+    characteristic: Mapping[str, Any],
+    values: Iterable[Mapping[str, Any]],
+    owner_label: str,
+    unit: str,
+) -> CharacteristicSpecification:
     """Return what a characteristic of a specification may be.
 
     Args:
         characteristic: Its name, ``valueType`` and ``minCardinality``.
-        specified: Its values: ``value``, ``unitOfMeasure``, ``isDefault``, ``valueFrom``,
+        values: Its values: ``value``, ``unitOfMeasure``, ``isDefault``, ``valueFrom``,
             ``valueTo``.
-        where: Whose it is, for messages.
+        owner_label: Whose it is, for messages.
         unit: Its unit where the values name none.
 
     Raises:
         Refused: A value is of another type, or its unit is of another kind.
     """
-    listed = list(specified)
+    listed = list(values)
     found = [one for one in listed if one.get("value") is not None]
     units = [str(one.get("unitOfMeasure") or "") for one in listed]
-    unit = next(filter(None, units), unit) if "" not in units else unit or _usual(units)
-    choice = Choice(
+    unit = next(filter(None, units), unit) if "" not in units else unit or _default_unit(units)
+    choice = CharacteristicSpecification(
         name=str(characteristic.get("name")),
-        where=where,
-        type=_type(str(characteristic.get("valueType") or ""), found, unit),
+        owner_label=owner_label,
+        type=_value_type(str(characteristic.get("valueType") or ""), found, unit),
         unit=unit,
-        low=_bound(listed, "valueFrom", min),
-        high=_bound(listed, "valueTo", max),
+        minimum=_bound(listed, "valueFrom", min),
+        maximum=_bound(listed, "valueTo", max),
         required=(characteristic.get("minCardinality") or 0) > 0,
     )
-    options = tuple(choice.take(o["value"], str(o.get("unitOfMeasure") or unit)) for o in found)
+    options = tuple(
+        choice.normalized_value(o["value"], str(o.get("unitOfMeasure") or unit)) for o in found
+    )
     preferred = [value for value, one in zip(options, found, strict=True) if one.get("isDefault")]
-    return Choice(
-        **{name: getattr(choice, name) for name in _KEPT},
-        options=options,
+    return CharacteristicSpecification(
+        **{name: getattr(choice, name) for name in _COPIED_FIELDS},
+        allowed_values=options,
         default=next(iter(preferred or options), None),
     )
 
 
-_KEPT = ("name", "where", "type", "unit", "low", "high", "required")
+_COPIED_FIELDS = ("name", "owner_label", "type", "unit", "minimum", "maximum", "required")
 
 
-def specified(characteristic: Mapping[str, Any]) -> list[dict[str, Any]]:
+def value_specifications(characteristic: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the values that a specification gives a characteristic, in any of TM Forum's forms."""
     for name in (
         "characteristicValueSpecification",
         "resourceSpecCharacteristicValue",
         "productSpecCharacteristicValue",
     ):
-        if found := list(objects(characteristic.get(name))):
+        if found := list(json_objects(characteristic.get(name))):
             return found
     return []
 
 
-def _type(named: str, found: list[Mapping[str, Any]], unit: str) -> str:
-    kind = named.lower()
-    if kind in _NUMBERS:
+def _value_type(type_name: str, values: list[Mapping[str, Any]], unit: str) -> str:
+    kind = type_name.lower()
+    if kind in _NUMERIC_TYPES:
         return "integer" if kind in {"integer", "long"} else "number"
     if kind in {"boolean", "bool"}:
         return "boolean"
     if kind in {"string", "text"} and unit.lower() not in UNITS:
         return "text"
-    numbers = [one["value"] for one in found]
+    numbers = [one["value"] for one in values]
     plain = bool(numbers) and all(
         isinstance(one, int | float) and not isinstance(one, bool) for one in numbers
     )
     return "number" if plain or unit.lower() in UNITS else ""
 
 
-def _usual(units: list[str]) -> str:
+def _default_unit(units: list[str]) -> str:
     """Return the unit of values of which some name none."""
     named = [one for one in units if one]
     rates = [one for one in named if UNITS.get(one.lower(), ("",))[0] == "rate"]
-    return RATE if rates else (named or [""])[0]
+    return DEFAULT_RATE_UNIT if rates else (named or [""])[0]
 
 
-def _bound(listed: list[Mapping[str, Any]], name: str, pick: Any) -> Fraction | None:  # noqa: ANN401
-    found = [made for one in listed if (made := number(one.get(name))) is not None]
-    return pick(found) if found else None
+def _bound(values: list[Mapping[str, Any]], name: str, select: Any) -> Fraction | None:  # noqa: ANN401
+    found = [made for one in values if (made := as_fraction(one.get(name))) is not None]
+    return select(found) if found else None
 
 
-def _shown(value: object) -> str:
+def _display_text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _limit(bound: Fraction | None) -> str:
+def _limit_text(bound: Fraction | None) -> str:
     return "any" if bound is None else f"{float(bound):g}"
 
 
-def _of(unit: str) -> str:
+def _unit_suffix(unit: str) -> str:
     return f" {unit}" if unit else ""

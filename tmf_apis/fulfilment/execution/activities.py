@@ -14,155 +14,178 @@ from functools import partial
 
 from temporalio import activity
 
-from tmf_apis.fulfilment.execution.accepting import Accepting
-from tmf_apis.fulfilment.execution.advancing import Advancing
-from tmf_apis.fulfilment.execution.cancelling import Cancelling
-from tmf_apis.fulfilment.execution.mistakes import Mistakes
-from tmf_apis.fulfilment.execution.provisioning import in_thread
-from tmf_apis.fulfilment.execution.steps import Cancellation, Part, Report, Work
+from tmf_apis.fulfilment.execution.batch_runner import BatchRunner
+from tmf_apis.fulfilment.execution.cancellation import CancellationResolver
+from tmf_apis.fulfilment.execution.failure_reporter import RepeatedFailureReporter
+from tmf_apis.fulfilment.execution.intake import OrderIntake
+from tmf_apis.fulfilment.execution.payloads import (
+    BatchProgress,
+    BatchRef,
+    Cancellation,
+    IntakeResult,
+)
+from tmf_apis.fulfilment.execution.provisioning import run_in_thread
 from tmf_apis.fulfilment.values import OrderKey
 
 #: Pause between two signs of life of a step that waits for an element, in seconds.
-BEAT = 1.0
+HEARTBEAT_INTERVAL = 1.0
 #: How long whoever takes an order up waits for its only batch, in seconds; how many do so at once,
 #: fewer than take up orders; and how many orders are worked on so at once.
-QUICK, WAITING, ABREAST = 1.0, 12, 50
+INLINE_TIMEOUT, MAX_INLINE_WAITS, MAX_EAGER_BATCHES = 1.0, 12, 50
 
 log = logging.getLogger(__name__)
 
 
-class Activities:
+class OrderActivities:
     """The steps, bound to the database and to the elements."""
 
     def __init__(  # noqa: PLR0913, PLR0917
         self,
-        accepting: Accepting,
-        advancing: Advancing,
-        cancelling: Cancelling,
-        mistakes: Mistakes,
-        threads: Executor,
-        queue: str = "",
+        intake: OrderIntake,
+        runner: BatchRunner,
+        cancellation_resolver: CancellationResolver,
+        failure_reporter: RepeatedFailureReporter,
+        executor: Executor,
+        task_queue: str = "",
     ) -> None:
         """Take what the steps do.
 
         Args:
-            accepting: Takes orders up.
-            advancing: Works on batches.
-            cancelling: Says what became of a cancellation.
-            mistakes: Tells people of steps that fail again and again.
-            threads: Where the database is waited for.
-            queue: From which only this worker takes ``advance``; empty: there is none.
+            intake: Takes orders up.
+            runner: Works on batches.
+            cancellation_resolver: Says what became of a cancellation.
+            failure_reporter: Tells people of steps that fail again and again.
+            executor: Where the database is waited for.
+            task_queue: From which only this worker takes ``advance``; empty: there is none.
         """
-        self._queue = queue
-        self._waiting = 0
-        self._accepting = accepting
-        self._advancing = advancing
-        self._cancelling = cancelling
-        self._mistakes = mistakes
-        self._threads = threads
-        self._begun: dict[OrderKey, asyncio.Task[Report]] = {}
+        self._task_queue = task_queue
+        self._inline_waits = 0
+        self._intake = intake
+        self._runner = runner
+        self._cancellation_resolver = cancellation_resolver
+        self._failure_reporter = failure_reporter
+        self._executor = executor
+        self._eager_runs: dict[OrderKey, asyncio.Task[BatchProgress]] = {}
 
-    def all(self) -> list[Callable[..., object]]:
+    def activity_functions(self) -> list[Callable[..., object]]:
         """Return every step, to be given to a Temporal worker."""
-        return [self.accept, self.reserve, self.advance, self.late, self.settle]
+        return [
+            self.accept,
+            self.reserve,
+            self.advance,
+            self.check_due_date,
+            self.resolve_cancellation,
+        ]
 
     @activity.defn(name="order-accept")
-    async def accept(self, key: OrderKey) -> Work:
+    async def accept(self, key: OrderKey) -> IntakeResult:
         """Take an order up: plan it, say that it is in progress, reserve for a small one.
 
         A small one is begun at once. What is quick is done with that; what is not goes on, and
         ``advance`` waits for it.
         """
-        async with self._told(key, "taking up"):
-            work, batch = await in_thread(self._threads, partial(self._accepting.accept, key))
-            if batch is None or len(self._begun) >= ABREAST:
+        async with self._report_failures(key, "taking up"):
+            work, batch = await run_in_thread(self._executor, partial(self._intake.accept, key))
+            if batch is None or len(self._eager_runs) >= MAX_EAGER_BATCHES:
                 return work
-            doing = asyncio.create_task(self._advancing.go_on(batch))
-            self._begun[key] = doing
+            doing = asyncio.create_task(self._runner.run(batch))
+            self._eager_runs[key] = doing
             doing.add_done_callback(partial(self._forget, key))
-            self._waiting += 1
+            self._inline_waits += 1
             try:
-                await asyncio.wait({doing}, timeout=QUICK if self._waiting <= WAITING else 0)
+                await asyncio.wait(
+                    {doing}, timeout=INLINE_TIMEOUT if self._inline_waits <= MAX_INLINE_WAITS else 0
+                )
             finally:
-                self._waiting -= 1
+                self._inline_waits -= 1
             report = doing.result() if doing.done() else None
-            return replace(work, begun=True, queue=self._queue, report=report)
+            return replace(work, maybe_running=True, task_queue=self._task_queue, progress=report)
 
     async def close(self) -> None:
         """Stop what was begun; it is gone on with from the journal."""
-        for doing in list(self._begun.values()):
-            await _stopped(doing)
+        for doing in list(self._eager_runs.values()):
+            await _cancel(doing)
 
-    def _forget(self, key: OrderKey, done: "asyncio.Task[Report]") -> None:
-        if self._begun.get(key) is done:
-            del self._begun[key]
-        if not done.cancelled() and (error := done.exception()):
+    def _forget(self, key: OrderKey, run: "asyncio.Task[BatchProgress]") -> None:
+        if self._eager_runs.get(key) is run:
+            del self._eager_runs[key]
+        if not run.cancelled() and (error := run.exception()):
             log.info("a batch is left: %s", error, extra={"order": key.order})
 
     @activity.defn(name="order-reserve")
-    async def reserve(self, part: Part) -> None:
+    async def reserve(self, batch_ref: BatchRef) -> None:
         """Reserve what a batch needs."""
-        async with _beating(), self._told(part.key, f"reserving for batch {part.number}"):
-            await in_thread(self._threads, partial(self._accepting.reserve, part))
+        async with (
+            _heartbeat(),
+            self._report_failures(batch_ref.key, f"reserving for batch {batch_ref.number}"),
+        ):
+            await run_in_thread(self._executor, partial(self._intake.reserve, batch_ref))
 
     @activity.defn(name="order-advance")
-    async def advance(self, part: Part) -> Report:
+    async def advance(self, batch_ref: BatchRef) -> BatchProgress:
         """Bring a batch as far as it goes now: forward, or back."""
-        again = activity.info().attempt > 1 or part.stop
-        async with _beating(), self._told(part.key, f"work on batch {part.number}"):
-            if part.begun and (doing := self._begun.get(part.key)):
+        again = activity.info().attempt > 1 or batch_ref.stop
+        async with (
+            _heartbeat(),
+            self._report_failures(batch_ref.key, f"work on batch {batch_ref.number}"),
+        ):
+            if batch_ref.maybe_running and (doing := self._eager_runs.get(batch_ref.key)):
                 if not again:
-                    return await _until(doing)
-                await _stopped(doing)
-            return await self._advancing.advance(part, again=again or part.begun)
+                    return await _wait_for(doing)
+                await _cancel(doing)
+            return await self._runner.advance(batch_ref, take_over=again or batch_ref.maybe_running)
 
     @activity.defn(name="order-late")
-    async def late(self, key: OrderKey) -> float:
+    async def check_due_date(self, key: OrderKey) -> float:
         """Say that an order is late; return the seconds until it may be."""
-        async with self._told(key, "looking at the date"):
-            return await in_thread(self._threads, partial(self._accepting.late, key))
+        async with self._report_failures(key, "looking at the date"):
+            return await run_in_thread(self._executor, partial(self._intake.check_due_date, key))
 
     @activity.defn(name="order-settle")
-    async def settle(self, cancellation: Cancellation) -> Report:
+    async def resolve_cancellation(self, cancellation: Cancellation) -> BatchProgress:
         """Say what became of a request to cancel: everything that was done is undone."""
-        async with self._told(cancellation.order, "cancelling"):
-            return await in_thread(self._threads, partial(self._cancelling.settle, cancellation))
+        async with self._report_failures(cancellation.order, "cancelling"):
+            return await run_in_thread(
+                self._executor, partial(self._cancellation_resolver.resolve, cancellation)
+            )
 
     @asynccontextmanager
-    async def _told(self, key: OrderKey, step: str) -> AsyncIterator[None]:
+    async def _report_failures(self, key: OrderKey, step: str) -> AsyncIterator[None]:
         """Have people told when a step fails again and again; its attempts go on."""
         attempt = activity.info().attempt
         try:
             yield
         except Exception as error:
-            work = partial(self._mistakes.failed, key, step, error, attempt)
-            await in_thread(self._threads, work)
+            work = partial(self._failure_reporter.report_failure, key, step, error, attempt)
+            await run_in_thread(self._executor, work)
             raise
         if attempt > 1:
-            await in_thread(self._threads, partial(self._mistakes.passed, key, step, attempt))
+            await run_in_thread(
+                self._executor, partial(self._failure_reporter.report_recovery, key, step, attempt)
+            )
 
 
-async def _until(doing: "asyncio.Task[Report]") -> Report:
+async def _wait_for(run: "asyncio.Task[BatchProgress]") -> BatchProgress:
     """Wait for work that somebody else has begun; whoever is cancelled stops it."""
     try:
-        return await asyncio.shield(doing)
+        return await asyncio.shield(run)
     except asyncio.CancelledError:
-        await _stopped(doing)
+        await _cancel(run)
         raise
 
 
-async def _stopped(doing: "asyncio.Task[Report]") -> None:
-    doing.cancel()
-    await asyncio.wait({doing})
+async def _cancel(run: "asyncio.Task[BatchProgress]") -> None:
+    run.cancel()
+    await asyncio.wait({run})
 
 
 @asynccontextmanager
-async def _beating() -> AsyncIterator[None]:
+async def _heartbeat() -> AsyncIterator[None]:
     """Tell Temporal that the step is alive, so that a worker's death is noticed in seconds."""
 
     async def beat() -> None:
         while True:
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(HEARTBEAT_INTERVAL)
             activity.heartbeat()
 
     task = asyncio.create_task(beat())

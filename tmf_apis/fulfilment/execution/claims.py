@@ -5,9 +5,9 @@ from contextlib import suppress
 
 from pymongo.errors import DuplicateKeyError
 
-from tmf_apis.fulfilment.reservation.kept import document, value
 from tmf_apis.fulfilment.values import OrderKey
-from tmf_apis.store.connection import Documents, translated
+from tmf_apis.serialization import from_document, to_document
+from tmf_apis.store.connection import MongoDatabase, translate_errors
 
 CLAIMS = "fulfilment_claims"
 
@@ -15,55 +15,57 @@ CLAIMS = "fulfilment_claims"
 class Claims:
     """The collection of claims, one document a product that is being worked on."""
 
-    def __init__(self, database: Documents) -> None:
+    def __init__(self, database: MongoDatabase) -> None:
         self._claims = database[CLAIMS]
 
-    def take(
-        self, key: OrderKey, products: Iterable[str], over: Callable[[OrderKey], bool]
+    def acquire(
+        self, key: OrderKey, products: Iterable[str], is_finished: Callable[[OrderKey], bool]
     ) -> OrderKey | None:
         """Take products for one order alone, in an order that is everybody's; safe to repeat.
 
         Args:
             key: Who wants them.
             products: Their ids.
-            over: Whether another order is finished, so that its claims are void.
+            is_finished: Whether another order is finished, so that its claims are void.
 
         Returns:
             The order that has one of them; it will be told who waits. None: all are ours.
         """
         for product in sorted(set(products)):
-            if holder := self._take(key, f"{key.tenant}:{product}", over):
+            if holder := self._acquire(key, f"{key.tenant}:{product}", is_finished):
                 return holder
         return None
 
-    def _take(self, key: OrderKey, id: str, over: Callable[[OrderKey], bool]) -> OrderKey | None:
+    def _acquire(
+        self, key: OrderKey, id: str, is_finished: Callable[[OrderKey], bool]
+    ) -> OrderKey | None:
         while True:
-            with translated(), suppress(DuplicateKeyError):
-                self._claims.insert_one({"_id": id, "by": document(key), "waiting": []})
+            with translate_errors(), suppress(DuplicateKeyError):
+                self._claims.insert_one({"_id": id, "by": to_document(key), "waiting": []})
                 return None
-            with translated():
+            with translate_errors():
                 held = self._claims.find_one({"_id": id})
             if held is None:
                 continue
-            holder = value(OrderKey, held["by"])
+            holder = from_document(OrderKey, held["by"])
             if holder == key:
                 return None
             change = (
-                {"$set": {"by": document(key)}}
-                if over(holder)
-                else {"$addToSet": {"waiting": document(key)}}
+                {"$set": {"by": to_document(key)}}
+                if is_finished(holder)
+                else {"$addToSet": {"waiting": to_document(key)}}
             )
-            with translated():
+            with translate_errors():
                 done = self._claims.update_one({"_id": id, "by": held["by"]}, change)
             if done.matched_count and "$addToSet" in change:
                 return holder
 
-    def free(self, key: OrderKey, products: Iterable[str]) -> list[OrderKey]:
+    def release(self, key: OrderKey, products: Iterable[str]) -> list[OrderKey]:
         """Give up the claims of an order; return the orders that wait for one of them."""
         waiting: list[OrderKey] = []
         for product in sorted(set(products)):
-            mine = {"_id": f"{key.tenant}:{product}", "by": document(key)}
-            with translated():
+            mine = {"_id": f"{key.tenant}:{product}", "by": to_document(key)}
+            with translate_errors():
                 held = self._claims.find_one_and_delete(mine)
-            waiting += [value(OrderKey, one) for one in (held or {}).get("waiting", ())]
+            waiting += [from_document(OrderKey, one) for one in (held or {}).get("waiting", ())]
         return [one for one in dict.fromkeys(waiting) if one != key]

@@ -6,12 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tmf_apis.errors import Conflict, NotFound
-from tmf_apis.fulfilment.execution.journal import BACK, Entry
+from tmf_apis.fulfilment.execution.journal import COMPENSATE, TaskEntry
 from tmf_apis.fulfilment.values import OrderKey
-from tmf_apis.rest import versions
-from tmf_apis.rest.law import Desk, Resource
+from tmf_apis.rest.pipeline.policy import Repository, Resource
+from tmf_apis.rest.views import versions
 
-KIND = "FalloutTask"
+FALLOUT_TASK = "FalloutTask"
 RETRY, SKIP, CANCEL = "retry", "skip", "cancel"
 
 
@@ -20,35 +20,35 @@ class Decision:
     """What a person has decided.
 
     Attributes:
-        what: ``retry``, ``skip`` or ``cancel``.
+        action: ``retry``, ``skip`` or ``cancel``.
         reason: Why.
-        who: The person.
+        decided_by: The person.
     """
 
-    what: str
+    action: str
     reason: str
-    who: str
+    decided_by: str
 
 
-def ask(desk: Desk, key: OrderKey, entry: Entry) -> str:
-    """Give a task to a person; return its id. Safe to repeat for the same ``entry.people``.
+def create_task(repository: Repository, key: OrderKey, entry: TaskEntry) -> str:
+    """Give a task to a person; return its id. Safe to repeat for the same ``entry.fallout_count``.
 
     Args:
-        desk: Of the tenant.
+        repository: Of the tenant.
         key: The order that waits.
         entry: The task of its plan; its reason says what went wrong.
     """
-    name = f"{key.name}/{entry.task.id}/{entry.people}"
-    version = "v5" if versions.known(key.kind, "v5") else "v4"
+    name = f"{key.qualified_id}/{entry.task.id}/{entry.fallout_count}"
+    version = "v5" if versions.has_kind(key.kind, "v5") else "v4"
     order = {
         "@type": "EntityRef",
         "id": key.order,
         "@referredType": key.kind,
-        "href": f"{versions.mount(key.kind, version)}/{versions.lower_first(key.kind)}/{key.order}",
+        "href": f"{versions.mount_path(key.kind, version)}/{versions.lower_first(key.kind)}/{key.order}",
     }
-    doing = "taking back" if entry.goal == BACK else entry.task.action
+    doing = "taking back" if entry.goal == COMPENSATE else entry.task.action
     task: Resource = {
-        "@type": KIND,
+        "@type": FALLOUT_TASK,
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
         "order": order,
         "orderItemId": entry.task.item,
@@ -58,29 +58,31 @@ def ask(desk: Desk, key: OrderKey, entry: Entry) -> str:
         "attempts": entry.attempts,
     }
     with suppress(Conflict):  # made by an attempt that was cut short
-        desk.create(KIND, task)
+        repository.create(FALLOUT_TASK, task)
     return str(task["id"])
 
 
-def report(desk: Desk, key: OrderKey, step: str, error: Exception, attempts: int) -> str:
+def report_failure(
+    repository: Repository, key: OrderKey, step: str, error: Exception, attempts: int
+) -> str:
     """Tell people that a step of an order fails by a mistake of this program; return the task's id.
 
     The step is tried on all the same: whatever is decided, it needs a new release or other data. As
     long as it fails there is an open task.
 
     Args:
-        desk: Of the tenant.
+        repository: Of the tenant.
         key: The order that waits.
         step: What the step is called.
         error: What it fails with.
         attempts: How often it did.
     """
-    told = _of(desk, key, step)
+    told = _find_tasks(repository, key, step)
     if still := [one for one in told if one["state"] == "open"]:
         return str(still[0]["id"])
-    name = f"{key.name}/{step}/{len(told)}"
+    name = f"{key.qualified_id}/{step}/{len(told)}"
     task: Resource = {
-        "@type": KIND,
+        "@type": FALLOUT_TASK,
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
         "order": {"@type": "EntityRef", "id": key.order, "@referredType": key.kind},
         "task": step,
@@ -88,26 +90,26 @@ def report(desk: Desk, key: OrderKey, step: str, error: Exception, attempts: int
         "attempts": attempts,
     }
     with suppress(Conflict):  # another attempt was faster
-        desk.create(KIND, task)
+        repository.create(FALLOUT_TASK, task)
     return str(task["id"])
 
 
-def recovered(desk: Desk, key: OrderKey, step: str) -> None:
+def withdraw_failure(repository: Repository, key: OrderKey, step: str) -> None:
     """Say that a step that people were told of went well at last."""
-    for one in _of(desk, key, step):
-        _end(desk, str(one["id"]))
+    for one in _find_tasks(repository, key, step):
+        _cancel_task(repository, str(one["id"]))
 
 
-def _of(desk: Desk, key: OrderKey, step: str) -> list[Resource]:
-    return list(desk.find(KIND, {"order.id": key.order, "task": step}, limit=1000))
+def _find_tasks(repository: Repository, key: OrderKey, step: str) -> list[Resource]:
+    return list(repository.find(FALLOUT_TASK, {"order.id": key.order, "task": step}, limit=1000))
 
 
-def decisions(desk: Desk, entries: Iterable[Entry]) -> Mapping[str, Decision]:
+def decisions(repository: Repository, entries: Iterable[TaskEntry]) -> Mapping[str, Decision]:
     """Return what was decided of entries that wait, by the ids of the entries."""
-    waiting = {one.fallout: one.id for one in entries if one.state == "waiting"}
+    waiting = {one.fallout_task: one.id for one in entries if one.state == "waiting"}
     if not waiting:
         return {}
-    found = desk.find(KIND, {"id": {"$in": sorted(waiting)}}, limit=len(waiting))
+    found = repository.find(FALLOUT_TASK, {"id": {"$in": sorted(waiting)}}, limit=len(waiting))
     known = {one["id"] for one in found}
     made = {
         waiting[one["id"]]: Decision(
@@ -122,14 +124,14 @@ def decisions(desk: Desk, entries: Iterable[Entry]) -> Mapping[str, Decision]:
     return made | lost  # a task that somebody has deleted
 
 
-def withdraw(desk: Desk, entry: Entry) -> None:
+def withdraw(repository: Repository, entry: TaskEntry) -> None:
     """Say that nobody needs to decide any more."""
-    _end(desk, entry.fallout)
+    _cancel_task(repository, entry.fallout_task)
 
 
-def _end(desk: Desk, id: str) -> None:
+def _cancel_task(repository: Repository, id: str) -> None:
     def end(task: Resource) -> Resource:
         return {**task, "state": "cancelled"} if task.get("state") == "open" else task
 
     with suppress(NotFound):
-        desk.change(KIND, id, end)
+        repository.change(FALLOUT_TASK, id, end)

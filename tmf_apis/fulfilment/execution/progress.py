@@ -8,65 +8,71 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from tmf_apis.fulfilment.characteristics import objects
-from tmf_apis.ordering import forms
-from tmf_apis.ordering.forms import Form
-from tmf_apis.ordering.rules import ACCEPTED, POINT_OF_NO_RETURN
-from tmf_apis.rest.law import Resource, rfc3339
+from tmf_apis.inventory.characteristics import json_objects
+from tmf_apis.ordering import order_schema
+from tmf_apis.ordering.order_schema import OrderSchema
+from tmf_apis.ordering.rules import ACCEPTED_MILESTONE, POINT_OF_NO_RETURN
+from tmf_apis.rest.pipeline.policy import Resource, rfc3339
 
 RESERVED, COMPLETED = "reserved", "completed"
 #: What each milestone means, in the order in which they are reached.
 MILESTONES: Mapping[str, str] = {
-    ACCEPTED: "The order is planned and work on it has begun",
+    ACCEPTED_MILESTONE: "The order is planned and work on it has begun",
     RESERVED: "Whatever the order needs is reserved for it",
     POINT_OF_NO_RETURN: (
         "A service is in operation; it is ended by an order, not by a cancellation"
     ),
     COMPLETED: "Every item has a final state",
 }
-_FAILED = "The item could not be fulfilled"
+_FAILURE_REASON = "The item could not be fulfilled"
 #: ``code`` of the error message of a service order.
-UNFULFILLED = 422
-YET, REACHED, VIOLATED = "Yet-To-Reach", "Completed", "Violated"
+FAILURE_CODE = 422
+YET_TO_REACH, REACHED, VIOLATED = "Yet-To-Reach", "Completed", "Violated"
 #: Types of jeopardy alerts.
-LATE, ELEMENT, PERSON, TURN = (
+UNAVOIDABLE_DELAY, WAITING_FOR_ELEMENT, WAITING_FOR_PERSON, WAITING_FOR_ORDER = (
     "unavoidableDelay", "waitingForElement", "waitingForPerson", "waitingForOrder",
 )  # fmt: skip
 
 
-def announced(order: Resource, now: datetime, form: Form = forms.PRODUCT) -> Resource:
+def with_milestones(
+    order: Resource, now: datetime, schema: OrderSchema = order_schema.PRODUCT_ORDER_SCHEMA
+) -> Resource:
     """Return an order that says which milestones lie before it; the first is reached."""
-    type_ = f"{form.kind}Milestone"
+    type_ = f"{schema.kind}Milestone"
     made = [
-        {"@type": type_, "id": id, "name": id, "description": text, "status": YET}
+        {"@type": type_, "id": id, "name": id, "description": text, "status": YET_TO_REACH}
         for id, text in MILESTONES.items()
     ]
-    before = list(objects(order.get(form.milestones)))
+    before = list(json_objects(order.get(schema.milestones)))
     known = {one.get("name") for one in before}
     new = [one for one in made if one["name"] not in known]
-    order = {**order, form.milestones: [*before, *new]}
-    return reached(order, ACCEPTED, now, form=form)
+    order = {**order, schema.milestones: [*before, *new]}
+    return with_milestone_reached(order, ACCEPTED_MILESTONE, now, schema=schema)
 
 
-def reached(
-    order: Resource, name: str, now: datetime, status: str = REACHED, form: Form = forms.PRODUCT
+def with_milestone_reached(
+    order: Resource,
+    name: str,
+    now: datetime,
+    status: str = REACHED,
+    schema: OrderSchema = order_schema.PRODUCT_ORDER_SCHEMA,
 ) -> Resource:
     """Return an order with a milestone reached, unless it was already."""
     milestones = [
         {**one, "status": status, "milestoneDate": rfc3339(now)}
-        if one.get("name") == name and one.get("status") == YET
+        if one.get("name") == name and one.get("status") == YET_TO_REACH
         else one
-        for one in objects(order.get(form.milestones))
+        for one in json_objects(order.get(schema.milestones))
     ]
-    return {**order, form.milestones: milestones}
+    return {**order, schema.milestones: milestones}
 
 
-def warned(
+def with_alert(
     order: Resource,
     alert: tuple[str, str, str],
     now: datetime,
     *items: str,
-    form: Form = forms.PRODUCT,
+    schema: OrderSchema = order_schema.PRODUCT_ORDER_SCHEMA,
 ) -> Resource:
     """Return an order with a jeopardy alert, unless it has it already.
 
@@ -75,83 +81,92 @@ def warned(
         alert: Id, type and message.
         now: The time.
         *items: Ids of the items that are concerned.
-        form: What kind of order it is.
+        schema: What kind of order it is.
     """
     id, type_, message = alert
-    before = list(objects(order.get(form.alerts)))
+    before = list(json_objects(order.get(schema.alerts)))
     if any(one.get("id") == id for one in before):
         return order
     new = {
-        "@type": f"{form.kind}JeopardyAlert",
+        "@type": f"{schema.kind}JeopardyAlert",
         "id": id,
         "name": type_,
         "jeopardyType": type_,
         "message": message,
         "alertDate": rfc3339(now),
-        **_concerned(order, items, form),
+        **_item_references(order, items, schema),
     }
-    return {**order, form.alerts: [*before, new]}
+    return {**order, schema.alerts: [*before, new]}
 
 
-def regretted(
-    order: Resource, why: Mapping[str, str], now: datetime, form: Form = forms.PRODUCT
+def with_error_messages(
+    order: Resource,
+    reasons: Mapping[str, str],
+    now: datetime,
+    schema: OrderSchema = order_schema.PRODUCT_ORDER_SCHEMA,
 ) -> Resource:
     """Return an order with an error message for each item that has failed, or one for all.
 
     Args:
         order: The order.
-        why: From the items' ids to the reasons.
+        reasons: From the items' ids to the reasons.
         now: The time.
-        form: What kind of order it is.
+        schema: What kind of order it is.
     """
-    if not why:
+    if not reasons:
         return order
-    if form is forms.SERVICE:
-        return {**order, form.errors: _message_for_all(order, why)}
+    if schema is order_schema.SERVICE_ORDER_SCHEMA:
+        return {**order, schema.errors: _service_order_message(order, reasons)}
     messages = [
         {
             "@type": "ProductOrderErrorMessage",
             "code": "fulfilment",
-            "reason": _FAILED,
-            "message": why[item],
+            "reason": _FAILURE_REASON,
+            "message": reasons[item],
             "timestamp": rfc3339(now),
-            **_concerned(order, [item], form),
+            **_item_references(order, [item], schema),
         }
-        for item in sorted(why)
+        for item in sorted(reasons)
     ]
-    return {**order, form.errors: [*objects(order.get(form.errors)), *messages]}
+    return {**order, schema.errors: [*json_objects(order.get(schema.errors)), *messages]}
 
 
-def _message_for_all(order: Resource, why: Mapping[str, str]) -> Resource:
+def _service_order_message(order: Resource, reasons: Mapping[str, str]) -> Resource:
     """Return the one error message of a service order, with further items that have failed."""
-    before = order.get(forms.SERVICE.errors) or {}
-    texts = [f"item {item}: {why[item]}" for item in sorted(why)]
-    concerned = _concerned(order, sorted(why), forms.SERVICE)
-    member = forms.SERVICE.items.member
+    before = order.get(order_schema.SERVICE_ORDER_SCHEMA.errors) or {}
+    texts = [f"item {item}: {reasons[item]}" for item in sorted(reasons)]
+    concerned = _item_references(order, sorted(reasons), order_schema.SERVICE_ORDER_SCHEMA)
+    member = order_schema.SERVICE_ORDER_SCHEMA.item_schema.items_attribute
     return {
         "@type": "ServiceOrderErrorMessage",
-        "code": UNFULFILLED,
-        "reason": _FAILED,
+        "code": FAILURE_CODE,
+        "reason": _FAILURE_REASON,
         "message": "; ".join([*([before["message"]] if before.get("message") else []), *texts]),
-        member: [*objects(before.get(member)), *concerned[member]],
+        member: [*json_objects(before.get(member)), *concerned[member]],
     }
 
 
-def noted(order: Resource, text: str, author: str) -> Resource:
+def with_note(order: Resource, text: str, author: str) -> Resource:
     """Return an order with a note, unless it has it already."""
-    before = list(objects(order.get("note")))
+    before = list(json_objects(order.get("note")))
     if any(one.get("text") == text for one in before):
         return order
     return {**order, "note": [*before, {"@type": "Note", "author": author, "text": text}]}
 
 
-def _concerned(order: Mapping[str, Any], items: Iterable[str], form: Form) -> Resource:
+def _item_references(
+    order: Mapping[str, Any], items: Iterable[str], schema: OrderSchema
+) -> Resource:
     """Return which items something is about: TMF622 has references, TMF641 items."""
     wanted = list(items)
     if not wanted:
         return {}
-    if form is forms.SERVICE:
-        return {form.items.member: [_shown(one) for one in form.of(order) if one["id"] in wanted]}
+    if schema is order_schema.SERVICE_ORDER_SCHEMA:
+        return {
+            schema.item_schema.items_attribute: [
+                _item_summary(one) for one in schema.all_items(order) if one["id"] in wanted
+            ]
+        }
     found = [
         {
             "@type": "ProductOrderItemRef",
@@ -160,10 +175,10 @@ def _concerned(order: Mapping[str, Any], items: Iterable[str], form: Form) -> Re
         }
         for item in wanted
     ]
-    return {form.items.member: found}
+    return {schema.item_schema.items_attribute: found}
 
 
-def _shown(item: Mapping[str, Any]) -> Resource:
+def _item_summary(item: Mapping[str, Any]) -> Resource:
     service = item.get("service") or {}
     named = {"id": service["id"]} if service.get("id") else {}
     return {"id": item["id"], "action": item.get("action", "add"), "service": named}

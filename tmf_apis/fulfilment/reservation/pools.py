@@ -13,114 +13,114 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tmf_apis.fulfilment.characteristics import of_resource, with_values
-from tmf_apis.rest.law import Resource
+from tmf_apis.inventory.characteristics import resource_characteristics, with_characteristics
+from tmf_apis.rest.pipeline.policy import Resource
 
 POOL = "pool"
 #: ``relationshipType`` of a value to its pool.
-FROM = "isAllocatedFrom"
+IS_ALLOCATED_FROM = "isAllocatedFrom"
 #: From this prefix on (IPv4) the first and last address of a network are not for hosts.
-_POINT_TO_POINT = 31
+_POINT_TO_POINT_PREFIX = 31
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Interval:
     """Values in a row.
 
     Attributes:
         first: The first, as a number.
         size: How many there are.
-        kind: 4 or 6 for addresses, 0 for numbers.
+        ip_version: 4 or 6 for addresses, 0 for numbers.
         width: Digits of a number that begins with zeros.
     """
 
     first: int
     size: int
-    kind: int = 0
+    ip_version: int = 0
     width: int = 0
 
-    def at(self, place: int) -> str:
+    def value_at(self, index: int) -> str:
         """Return a value as text."""
-        number = self.first + place
-        if self.kind:
-            made = ipaddress.IPv4Address if self.kind == 4 else ipaddress.IPv6Address  # noqa: PLR2004
+        number = self.first + index
+        if self.ip_version:
+            made = ipaddress.IPv4Address if self.ip_version == 4 else ipaddress.IPv6Address  # noqa: PLR2004
             return str(made(number))
         return str(number).zfill(self.width)
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class PoolRange:
     """Everything that is in a pool.
 
-    >>> parsed("198.18.1.0/30,7-9").values()
+    >>> parse_range("198.18.1.0/30,7-9").values()
     ['198.18.1.1', '198.18.1.2', '7', '8', '9']
     """
 
-    parts: tuple[Part, ...]
+    intervals: tuple[Interval, ...]
 
     @property
     def size(self) -> int:
         """How many values there are."""
-        return sum(part.size for part in self.parts)
+        return sum(part.size for part in self.intervals)
 
-    def at(self, place: int) -> str:
+    def value_at(self, index: int) -> str:
         """Return a value by its place, from 0."""
-        for part in self.parts:
-            if place < part.size:
-                return part.at(place)
-            place -= part.size
-        raise IndexError(place)
+        for part in self.intervals:
+            if index < part.size:
+                return part.value_at(index)
+            index -= part.size
+        raise IndexError(index)
 
     def values(self) -> list[str]:
         """Return every value."""
-        return [self.at(place) for place in range(self.size)]
+        return [self.value_at(place) for place in range(self.size)]
 
-    def has(self, value: str) -> bool:
+    def contains(self, value: str) -> bool:
         """Return whether a value is in the pool."""
-        for part in self.parts:
-            number = _number(value)
-            if number is None or number[1] != part.kind:
+        for part in self.intervals:
+            number = _parse_number(value)
+            if number is None or number[1] != part.ip_version:
                 continue
             place = number[0] - part.first
-            if 0 <= place < part.size and part.at(place) == value:
+            if 0 <= place < part.size and part.value_at(place) == value:
                 return True
         return False
 
-    def from_(self, start: str) -> Iterator[int]:
+    def indexes_from(self, seed: str) -> Iterator[int]:
         """Yield the places of all values, from one that follows from a text."""
-        first = zlib.crc32(start.encode()) % (self.size or 1)
+        first = zlib.crc32(seed.encode()) % (self.size or 1)
         yield from range(first, self.size)
         yield from range(first)
 
 
-def parsed(text: str) -> Range:
+def parse_range(text: str) -> PoolRange:
     """Return the values of a range.
 
     Raises:
         ValueError: It is none; the message says why.
     """
-    parts = tuple(_part(one.strip()) for one in text.split(",") if one.strip())
+    parts = tuple(_parse_interval(one.strip()) for one in text.split(",") if one.strip())
     if not parts:
         raise ValueError("it is empty")
-    return Range(parts)
+    return PoolRange(parts)
 
 
-def _part(text: str) -> Part:
+def _parse_interval(text: str) -> Interval:
     if "/" in text:
         network = ipaddress.ip_network(text, strict=False)
         first, size = int(network.network_address), network.num_addresses
-        if network.version == 4 and network.prefixlen < _POINT_TO_POINT:  # noqa: PLR2004
+        if network.version == 4 and network.prefixlen < _POINT_TO_POINT_PREFIX:  # noqa: PLR2004
             first, size = first + 1, size - 2
-        return Part(first, size, network.version)
+        return Interval(first, size, network.version)
     low, _, high = text.partition("-")
-    one, other = _number(low.strip()), _number((high or low).strip())
+    one, other = _parse_number(low.strip()), _parse_number((high or low).strip())
     if one is None or other is None or one[1] != other[1] or other[0] < one[0]:
         raise ValueError(f"{text} is no range")
     zeros = low.strip().startswith("0") and not one[1]
-    return Part(one[0], other[0] - one[0] + 1, one[1], len(low.strip()) if zeros else 0)
+    return Interval(one[0], other[0] - one[0] + 1, one[1], len(low.strip()) if zeros else 0)
 
 
-def _number(text: str) -> tuple[int, int] | None:
+def _parse_number(text: str) -> tuple[int, int] | None:
     if text.isascii() and text.isdigit():
         return int(text), 0
     try:
@@ -130,38 +130,38 @@ def _number(text: str) -> tuple[int, int] | None:
     return int(address), address.version
 
 
-def values_of(pool: Mapping[str, Any]) -> Range | None:
+def range_of(pool: Mapping[str, Any]) -> PoolRange | None:
     """Return what is in a pool; None where that cannot be read."""
     try:
-        return parsed(str(of_resource(pool).get("range", "")))
+        return parse_range(str(resource_characteristics(pool).get("range", "")))
     except ValueError:
         return None
 
 
-def id_of(tenant: str, pool: str, value: str) -> str:
+def value_resource_id(tenant: str, pool: str, value: str) -> str:
     """Return the id of the resource that a value is."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{tenant}:pool:{pool}/{value}"))
 
 
-def resource_of(tenant: str, pool: Mapping[str, Any], category: str, value: str) -> Resource:
+def value_resource(tenant: str, pool: Mapping[str, Any], category: str, value: str) -> Resource:
     """Return the resource that a value of a pool is, free."""
     made: Resource = {
         "@type": "LogicalResource",
-        "id": id_of(tenant, str(pool["id"]), value),
+        "id": value_resource_id(tenant, str(pool["id"]), value),
         "category": category,
         "name": value,
         "value": value,
         "resourceRelationship": [
             {
                 "@type": "ResourceRelationship",
-                "relationshipType": FROM,
+                "relationshipType": IS_ALLOCATED_FROM,
                 "resource": {"@type": "ResourceRef", "id": pool["id"], "name": pool.get("name")},
             }
         ],
     }
-    number = value.isdigit() and not value.startswith("0") and len(value) < _DIGITS
-    return with_values(made, {category: int(value) if number else value})
+    number = value.isdigit() and not value.startswith("0") and len(value) < _MIN_NAME_DIGITS
+    return with_characteristics(made, {category: int(value) if number else value})
 
 
 #: Longer numbers are names made of digits, not numbers to count with.
-_DIGITS = 6
+_MIN_NAME_DIGITS = 6

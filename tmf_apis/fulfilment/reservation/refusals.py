@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from tmf_apis.errors import NotFound
-from tmf_apis.fulfilment.values import Refused
-from tmf_apis.rest.law import Desk
+from tmf_apis.errors import NotFound, Unfulfillable
+from tmf_apis.rest.pipeline.policy import Repository
 
-_ORDERS = ("ProductOrder", "ServiceOrder")
+_ORDER_KINDS = ("ProductOrder", "ServiceOrder")
 
 
-def told(error: Refused, readers: Sequence[Desk] | None) -> str:
+def message_for(error: Unfulfillable, readers: Sequence[Repository] | None) -> str:
     """Return why something is refused, in words that whoever reads them may know.
 
     The operator's own people read all of it, and so does a party that may read the order that it
@@ -21,17 +20,17 @@ def told(error: Refused, readers: Sequence[Desk] | None) -> str:
             will; None: a party of which nothing is known.
     """
     if readers is None:
-        return error.neutral
-    if not readers or (error.order and all(visible(one, error.order) for one in readers)):
+        return error.public_message
+    if not readers or (error.order and all(can_read_order(one, error.order) for one in readers)):
         return str(error)
-    return error.neutral
+    return error.public_message
 
 
-def visible(owner: Desk, order: str, *kinds: str) -> bool:
+def can_read_order(reader: Repository, order: str, *kinds: str) -> bool:
     """Return whether a desk may read an order, of whichever kind."""
-    for kind in kinds or _ORDERS:
+    for kind in kinds or _ORDER_KINDS:
         try:
-            owner.get(kind, order)
+            reader.get(kind, order)
         except NotFound:
             continue
         return True

@@ -1,41 +1,43 @@
 """TMF642: what differs between v4 and v5."""
 
-from tmf_apis.rest.views.moves import Wrap
-from tmf_apis.rest.views.parts import Views
-from tmf_apis.rest.views.steps import Nest, typed
+from tmf_apis.rest.views.shared_views import Views
+from tmf_apis.rest.views.structural_transforms import Wrap
+from tmf_apis.rest.views.transforms import NestedViews, type_rename
 
 VIEWS: Views = {
     "Alarm": (
-        Nest(affectedService="AffectedService", alarmedObject="AlarmedObject", place="Place"),
+        NestedViews(
+            affectedService="AffectedService", alarmedObject="AlarmedObject", place="Place"
+        ),
     ),
     "AckAlarm": (
-        Nest(alarmPattern="Alarm", ackedAlarm="Alarm"),
-        typed("AckAlarms", "AckAlarm"),
+        NestedViews(alarmPattern="Alarm", ackedAlarm="Alarm"),
+        type_rename("AckAlarms", "AckAlarm"),
     ),
     "UnAckAlarm": (
-        Nest(alarmPattern="Alarm", unAckedAlarm="Alarm"),
-        typed("UnAckAlarms", "UnAckAlarm"),
+        NestedViews(alarmPattern="Alarm", unAckedAlarm="Alarm"),
+        type_rename("UnAckAlarms", "UnAckAlarm"),
     ),
     "ClearAlarm": (
-        Nest(alarmPattern="Alarm", clearedAlarm="Alarm"),
-        typed("ClearAlarms", "ClearAlarm"),
+        NestedViews(alarmPattern="Alarm", clearedAlarm="Alarm"),
+        type_rename("ClearAlarms", "ClearAlarm"),
     ),
     "CommentAlarm": (
-        Nest(alarmPattern="Alarm", commentedAlarm="Alarm"),
-        typed("CommentAlarms", "CommentAlarm"),
+        NestedViews(alarmPattern="Alarm", commentedAlarm="Alarm"),
+        type_rename("CommentAlarms", "CommentAlarm"),
     ),
     "GroupAlarm": (
-        Nest(correlatedAlarm="Alarm", groupedAlarm="Alarm", parentAlarm="Alarm"),
-        typed("GroupAlarms", "GroupAlarm"),
+        NestedViews(correlatedAlarm="Alarm", groupedAlarm="Alarm", parentAlarm="Alarm"),
+        type_rename("GroupAlarms", "GroupAlarm"),
     ),
     "UnGroupAlarm": (
-        Nest(correlatedAlarm="Alarm", unGroupedAlarm="Alarm", parentAlarm="Alarm"),
-        typed("UnGroupAlarms", "UnGroupAlarm"),
+        NestedViews(correlatedAlarm="Alarm", unGroupedAlarm="Alarm", parentAlarm="Alarm"),
+        type_rename("UnGroupAlarms", "UnGroupAlarm"),
     ),
-    "AffectedService": (typed("AffectedService", "ServiceRef"),),
-    "AlarmedObject": (typed("AlarmedObject", "AlarmedObjectRef"),),
+    "AffectedService": (type_rename("AffectedService", "ServiceRef"),),
+    "AlarmedObject": (type_rename("AlarmedObject", "AlarmedObjectRef"),),
     "Place": (
         Wrap("relatedPlace", {name: name for name in ("id", "href", "name")}, "Place"),
-        typed("RelatedPlaceRefOrValue", "RelatedPlace"),
+        type_rename("RelatedPlaceRefOrValue", "RelatedPlace"),
     ),
 }

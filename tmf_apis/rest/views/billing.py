@@ -1,16 +1,16 @@
 """TMF678: what differs between v4 and v5; the amounts do not."""
 
-from tmf_apis.rest.views.parts import Views, related_party
-from tmf_apis.rest.views.steps import Nest, Rename, typed
+from tmf_apis.rest.views.shared_views import Views, related_party
+from tmf_apis.rest.views.transforms import NestedViews, Rename, type_rename
 
 VIEWS: Views = {
-    "CustomerBill": (Nest(relatedParty="RelatedParty"),),
-    "CustomerBillOnDemand": (Nest(relatedParty="RelatedParty", customerBill="Bill"),),
+    "CustomerBill": (NestedViews(relatedParty="RelatedParty"),),
+    "CustomerBillOnDemand": (NestedViews(relatedParty="RelatedParty", customerBill="Bill"),),
     "AppliedCustomerBillingRate": (
-        Nest(bill="Bill", characteristic="Characteristic"),
+        NestedViews(bill="Bill", characteristic="Characteristic"),
         Rename(type="appliedBillingRateType"),
     ),
-    "Bill": (typed("BillRef", "CustomerBillRef"),),
-    "Characteristic": (typed("AppliedBillingRateCharacteristic", "Characteristic"),),
+    "Bill": (type_rename("BillRef", "CustomerBillRef"),),
+    "Characteristic": (type_rename("AppliedBillingRateCharacteristic", "Characteristic"),),
     "RelatedParty": related_party("RelatedPartyRef"),
 }

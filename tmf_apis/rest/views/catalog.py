@@ -1,42 +1,42 @@
 """TMF620: what differs between v4 and v5."""
 
-from tmf_apis.rest.views.moves import Unwrap, Wrap
-from tmf_apis.rest.views.parts import Views, related_party
-from tmf_apis.rest.views.steps import Nest, Rename, typed
+from tmf_apis.rest.views.shared_views import Views, related_party
+from tmf_apis.rest.views.structural_transforms import Unwrap, Wrap
+from tmf_apis.rest.views.transforms import NestedViews, Rename, type_rename
 
 VIEWS: Views = {
     "ProductCatalog": (
-        Nest(relatedParty="RelatedParty"),
-        typed("Catalog", "ProductCatalog"),
+        NestedViews(relatedParty="RelatedParty"),
+        type_rename("Catalog", "ProductCatalog"),
     ),
     "Category": (Wrap("parent", {"parentId": "id"}, "CategoryRef"),),
-    "ProductOffering": (Nest(productOfferingPrice="OfferedPrice"),),
+    "ProductOffering": (NestedViews(productOfferingPrice="OfferedPrice"),),
     "ProductOfferingPrice": (
-        Nest(constraint="Constraint"),
+        NestedViews(constraint="Constraint"),
         Rename(constraint="policy"),
     ),
     "ProductSpecification": (
-        Nest(relatedParty="RelatedParty", productSpecCharacteristic="Characteristic"),
+        NestedViews(relatedParty="RelatedParty", productSpecCharacteristic="Characteristic"),
     ),
     # A price inside an offering: v4 has amounts in an object of their own (ProductPriceValue).
     "OfferedPrice": (
-        Nest(constraint="Constraint", price="Price"),
+        NestedViews(constraint="Constraint", price="Price"),
         Unwrap("price", "percentage"),
         Rename(constraint="policy", recurringChargePeriod="recurringChargePeriodType"),
     ),
     "Price": (Unwrap("dutyFreeAmount", "unit", "value"),),
-    "Constraint": (typed("ConstraintRef", "PolicyRef"),),
+    "Constraint": (type_rename("ConstraintRef", "PolicyRef"),),
     "Characteristic": (
-        Nest(productSpecCharRelationship="CharacteristicRelationship"),
+        NestedViews(productSpecCharRelationship="CharacteristicRelationship"),
         Rename(
             productSpecCharRelationship="charSpecRelationship",
             productSpecCharacteristicValue="characteristicValueSpecification",
         ),
-        typed("ProductSpecificationCharacteristic", "CharacteristicSpecification"),
+        type_rename("ProductSpecificationCharacteristic", "CharacteristicSpecification"),
     ),
     "CharacteristicRelationship": (
         Rename(id="characteristicSpecificationId", href="parentSpecificationHref"),
-        typed(
+        type_rename(
             "ProductSpecificationCharacteristicRelationship",
             "CharacteristicSpecificationRelationship",
         ),

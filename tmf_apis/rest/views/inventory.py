@@ -5,20 +5,20 @@ are spread over five attributes in v5 that may all have a value at once. It keep
 reads it as an extension, and the law of the inventory may follow it.
 """
 
-from tmf_apis.rest.views.moves import First, Wrap
-from tmf_apis.rest.views.parts import Views, boxed, related_party
-from tmf_apis.rest.views.steps import Nest, Spell, typed
+from tmf_apis.rest.views.shared_views import Views, related_party, wrapped_reference
+from tmf_apis.rest.views.structural_transforms import FirstItem, Wrap
+from tmf_apis.rest.views.transforms import NestedViews, ValueTranslation, type_rename
 
 VIEWS: Views = {
     "Resource": (
-        Nest(
+        NestedViews(
             relatedParty="RelatedParty",
             resourceRelationship="ResourceRelationship",
             place="Place",
             furtherPlace="Place",
         ),
-        First("place", "furtherPlace"),
-        Spell(
+        FirstItem("place", "furtherPlace"),
+        ValueTranslation(
             {
                 "operationalState": {"enable": "enabled", "disable": "disabled"},
                 "administrativeState": {"shutdown": "shuttingDown"},
@@ -26,6 +26,9 @@ VIEWS: Views = {
         ),
     ),
     "ResourceRelationship": (Wrap("resource", {"id": "id", "href": "href"}, "ResourceRef"),),
-    "Place": (boxed("place", "PlaceRef"), typed("RelatedPlaceRefOrValue", "RelatedPlaceRef")),
+    "Place": (
+        wrapped_reference("place", "PlaceRef"),
+        type_rename("RelatedPlaceRefOrValue", "RelatedPlaceRef"),
+    ),
     "RelatedParty": related_party(),
 }

@@ -1,31 +1,31 @@
 """TMF622: what differs between v4 and v5."""
 
-from tmf_apis.rest.views.moves import First, Unwrap, Wrap
-from tmf_apis.rest.views.parts import Views, boxed, related_party
-from tmf_apis.rest.views.steps import Nest, Rename, typed
+from tmf_apis.rest.views.shared_views import Views, related_party, wrapped_reference
+from tmf_apis.rest.views.structural_transforms import FirstItem, Unwrap, Wrap
+from tmf_apis.rest.views.transforms import NestedViews, Rename, type_rename
 
 VIEWS: Views = {
     "ProductOrder": (
-        Nest(productOrderItem="Item", relatedParty="RelatedParty", channel="Channel"),
+        NestedViews(productOrderItem="Item", relatedParty="RelatedParty", channel="Channel"),
         # One text in v4, a list of ExternalIdentifier in v5: v4 sees what more there is beside it.
         Wrap("externalIdDetail", {"externalId": "id"}, "ExternalIdentifier"),
-        First("externalIdDetail", "furtherExternalId"),
+        FirstItem("externalIdDetail", "furtherExternalId"),
         Rename(externalIdDetail="externalId"),
         Rename(orderDate="creationDate"),
     ),
     "Item": (
-        Nest(
+        NestedViews(
             product="Product",
             productOrderItem="Item",
             quoteItem="QuoteItem",
             productOfferingQualificationItem="QualificationItem",
         ),
     ),
-    "Channel": (boxed("channel", "ChannelRef"),),
+    "Channel": (wrapped_reference("channel", "ChannelRef"),),
     "QuoteItem": (Rename(id="quoteItemId"),),
     "QualificationItem": (Rename(id="itemId"),),
     "Product": (
-        Nest(
+        NestedViews(
             product="Product",
             productRelationship="ProductRelationship",
             relatedParty="PartyOfProduct",
@@ -37,16 +37,16 @@ VIEWS: Views = {
         Rename(agreement="agreementItem"),
     ),
     "ProductRelationship": (
-        Nest(product="Product"),
+        NestedViews(product="Product"),
         Unwrap("product", "id", "href", "name", "@referredType"),
     ),
     "ProductPrice": (Rename(productPriceAlteration="priceAlteration"),),
     "AgreementItem": (Rename(id="agreementId", href="agreementHref", name="agreementName"),),
     "RelatedOrderItem": (
         Rename(productOrderId="orderId", productOrderHref="orderHref"),
-        typed("RelatedProductOrderItem", "RelatedOrderItem"),
+        type_rename("RelatedProductOrderItem", "RelatedOrderItem"),
     ),
-    "Place": (boxed("place", "PlaceRef"),),
+    "Place": (wrapped_reference("place", "PlaceRef"),),
     "RelatedParty": related_party(),
-    "PartyOfProduct": related_party(new="RelatedPartyOrPartyRole"),
+    "PartyOfProduct": related_party(v5_type="RelatedPartyOrPartyRole"),
 }

@@ -1,0 +1,67 @@
+"""What a server's rpc-errors mean to us (RFC 6241, appendix A)."""
+
+from dataclasses import dataclass
+
+from lxml.etree import _Element as Element
+
+from adapters.errors import Conflict, ElementError, Rejected
+
+BASE_NAMESPACE = "urn:ietf:params:xml:ns:netconf:base:1.0"
+#: Somebody holds what we need, or was there before us: later, or planned anew, it may do.
+CONFLICT_TAGS = frozenset({"lock-denied", "in-use", "resource-denied", "data-exists"})
+#: Characters of a message; a server may send any number.
+MESSAGE_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyError:
+    """One rpc-error.
+
+    Attributes:
+        tag: error-tag.
+        app_tag: error-app-tag; may be empty.
+        path: error-path; may be empty.
+        message: error-message; may be empty.
+        lock_session: Session that holds the lock, for lock-denied; may be empty.
+    """
+
+    tag: str
+    app_tag: str
+    path: str
+    message: str
+    lock_session: str
+
+    def __str__(self) -> str:
+        words = " ".join(dict.fromkeys(filter(None, (self.tag, self.app_tag))))
+        text = f"{self.message or 'refused'} ({words})"
+        text += f" at {self.path}" if self.path else ""
+        return text + (f", held by session {self.lock_session}" if self.lock_session else "")
+
+
+def reply_errors(reply: Element) -> list[ReplyError]:
+    """Return the errors of a reply, warnings left out."""
+    return [
+        ReplyError(
+            _text(one, "error-tag") or "operation-failed",
+            _text(one, "error-app-tag"),
+            _text(one, "error-path"),
+            _text(one, "error-message"),
+            _text(one, f"error-info/{{{BASE_NAMESPACE}}}session-id"),
+        )
+        for one in reply.iterfind(f"{{{BASE_NAMESPACE}}}rpc-error")
+        if _text(one, "error-severity") != "warning"
+    ]
+
+
+def element_error(element: str, errors: list[ReplyError]) -> ElementError:
+    """Return the error that one or more rpc-errors are."""
+    text = "; ".join(map(str, errors))[:MESSAGE_LIMIT]
+    if any(one.tag in CONFLICT_TAGS for one in errors):
+        return Conflict(element, text)
+    first = errors[0]
+    return Rejected(element, text, path=first.path, reason=first.app_tag or first.tag)
+
+
+def _text(parent: Element, name: str) -> str:
+    found = parent.findtext(f"{{{BASE_NAMESPACE}}}{name}")
+    return " ".join(found.split()) if found else ""

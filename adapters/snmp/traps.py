@@ -1,0 +1,258 @@
+"""Notifications of SNMP elements: v1 and v2c traps, v2c informs, v3 traps.
+
+A notification counts only if its source address is an element's and its community or user is the
+one in that element's credentials. What comes from anybody else is counted and dropped.
+"""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from adapters.errors import Misconfigured
+from adapters.snmp import mib
+from adapters.snmp.wire import message, usm
+from adapters.snmp.wire.ber import Malformed, Value
+from adapters.snmp.wire.message import Pdu, TrapV1
+from adapters.snmp.wire.usm import NotAuthentic, User
+
+RECEIVE_BUFFER = 4_194_304  # octets; the kernel grants what it allows
+CENTISECONDS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What an element has reported.
+
+    Attributes:
+        element: Name of the element.
+        source: Its address.
+        trap: Object identifier of the notification; of a v1 trap the one that v2 has for it.
+        variables: Object identifier -> value, in the order they came; without uptime and trap.
+        uptime: How long the element's management software has run, in seconds.
+        boots: How often it has started; None where the version does not say (v1, v2c).
+        sender: Community or user.
+        inform: Whether the element wants an acknowledgement.
+        received_at: When it came, in UTC.
+    """
+
+    element: str
+    source: str
+    trap: str
+    variables: Mapping[str, Value]
+    uptime: float
+    boots: int | None
+    sender: str
+    inform: bool
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedNotification:
+    """A notification, and how to acknowledge it after it has been stored.
+
+    Attributes:
+        notification: What was reported.
+        acknowledge: Sends the answer that an inform waits for; does nothing for a trap. Without
+            it the element sends the inform again.
+    """
+
+    notification: Notification
+    _reply: bytes = field(default=b"", repr=False)
+    _source: tuple[str, int] = ("", 0)
+    _transport: asyncio.DatagramTransport | None = field(default=None, repr=False)
+
+    def acknowledge(self) -> None:
+        """Answer an inform; safe to call for a trap, and twice."""
+        if self._reply and self._transport is not None and not self._transport.is_closing():
+            self._transport.sendto(self._reply, self._source)
+
+
+@dataclass(slots=True)
+class NotificationSender:
+    """An element that may send notifications."""
+
+    element: str
+    community: bytes = b""
+    user: User | None = None
+
+
+class SenderRegistry:
+    """Which element may send notifications from which address, and how it proves itself."""
+
+    def __init__(self) -> None:
+        self._senders_by_address: dict[str, dict[str, NotificationSender]] = {}
+
+    def register(self, element: str, address: str, secret: Mapping[str, str]) -> None:
+        """Let an element send from an address, or change its credentials.
+
+        Raises:
+            Misconfigured: The secret is not one for SNMP.
+        """
+        if community := secret.get("community"):
+            sender = NotificationSender(element, community.encode())
+        elif "user" in secret:
+            try:
+                sender = NotificationSender(element, user=User.from_secret(secret))
+            except ValueError as error:
+                raise Misconfigured(element, f"credentials for notifications: {error}") from error
+        else:
+            raise Misconfigured(element, "SNMP credentials need a community or a user")
+        self.unregister(element)
+        self._senders_by_address.setdefault(address, {})[element] = sender
+
+    def unregister(self, element: str) -> None:
+        """Let an element send no more."""
+        for senders in self._senders_by_address.values():
+            senders.pop(element, None)
+
+    def decode(self, octets: bytes, source: str) -> Notification:
+        """Return the notification in a datagram.
+
+        Raises:
+            Malformed: It is not one.
+            Refused: Its source is not an element, or does not prove to be that element.
+        """
+        senders = self._senders_by_address.get(source)
+        if not senders:
+            raise NotAuthentic("not from an element")
+        number, _, _ = message.decode_version(octets)
+        if number == message.V3:
+            envelope = usm.decode_header(octets)
+            element, user = _sender_of_user(senders, envelope.user_name)
+            opened = usm.authenticate_message(octets, envelope, user)
+            return _notification(opened, element, source, envelope.user_name, envelope.boots)
+        _, community, pdu = message.decode_community_message(octets)
+        for sender in senders.values():
+            if sender.community and sender.community == community:
+                return _notification(pdu, sender.element, source, community, None)
+        raise NotAuthentic("wrong community")
+
+
+def _sender_of_user(
+    senders: Mapping[str, NotificationSender], user_name: bytes
+) -> tuple[str, User]:
+    for sender in senders.values():
+        if sender.user is not None and sender.user.name == user_name:
+            return sender.element, sender.user
+    raise NotAuthentic("unknown user")
+
+
+def _notification(
+    pdu: Pdu | TrapV1, element: str, source: str, sender: bytes, boots: int | None
+) -> Notification:
+    if isinstance(pdu, TrapV1):
+        trap, uptime, variables, inform = pdu.trap, pdu.uptime, pdu.variables, False
+    else:
+        trap, uptime, variables, inform = (
+            *_trap_and_uptime(pdu),
+            pdu.variables[2:],
+            pdu.tag == message.INFORM,
+        )
+    return Notification(
+        element=element,
+        source=source,
+        trap=trap,
+        variables={one.oid: one.value for one in variables},
+        uptime=uptime / CENTISECONDS,
+        boots=boots,
+        sender=sender.decode("utf-8", "replace"),
+        inform=inform,
+        received_at=datetime.now(UTC),
+    )
+
+
+def _trap_and_uptime(pdu: Pdu) -> tuple[str, int]:
+    """Return trap and uptime, which the first two variables are (RFC 3416 section 4.2.6)."""
+    if pdu.tag not in {message.TRAP, message.INFORM} or len(pdu.variables) < 2:  # noqa: PLR2004
+        raise Malformed("not a notification")
+    uptime, trap = pdu.variables[:2]
+    if (uptime.oid, trap.oid) != (mib.SYS_UP_TIME, mib.SNMP_TRAP_OID):
+        raise Malformed("a notification begins with uptime and trap")
+    if not isinstance(uptime.value, int) or not isinstance(trap.value, str):
+        raise Malformed("uptime or trap is not of its type")
+    return trap.value, uptime.value
+
+
+class TrapReceiver(asyncio.DatagramProtocol):
+    """A UDP endpoint for notifications; an asynchronous context manager and iterator.
+
+    Attributes:
+        senders: Who may send; may be changed at any time.
+        address: Address and port it listens at, once open.
+        counts: "received", "malformed", "refused", "overflowed" -> datagrams.
+    """
+
+    def __init__(
+        self, senders: SenderRegistry, host: str, port: int, *, queue_size: int = 10_000
+    ) -> None:
+        self.senders = senders
+        self.address = (host, port)
+        self.counts: Counter[str] = Counter()
+        self._queue: asyncio.Queue[ReceivedNotification] = asyncio.Queue(queue_size)
+        self._transport: asyncio.DatagramTransport | None = None
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(
+            lambda: self, local_addr=self.address
+        )
+        link = self._transport.get_extra_info("socket")
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        self.address = self._transport.get_extra_info("sockname")[:2]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._transport is not None:
+            self._transport.close()
+            await asyncio.sleep(0)  # asyncio closes the socket in its next round
+
+    def datagram_received(self, octets: bytes, source: tuple[str, int]) -> None:
+        """Keep a notification until somebody takes it; count what is none."""
+        try:
+            notification = self.senders.decode(octets, source[0])
+            reply = (
+                _inform_response(octets)
+                if notification.inform and notification.boots is None
+                else b""
+            )
+            received = ReceivedNotification(notification, reply, source[:2], self._transport)
+            self._queue.put_nowait(received)
+        except Malformed:
+            self.counts["malformed"] += 1
+        except NotAuthentic:
+            self.counts["refused"] += 1
+        except asyncio.QueueFull:
+            self.counts["overflowed"] += 1
+        else:
+            self.counts["received"] += 1
+
+    def error_received(self, error: Exception) -> None:  # noqa: ARG002 - asyncio calls it so
+        """Count what the network says about our acknowledgements."""
+        self.counts["undelivered"] += 1
+
+    async def receive(self) -> ReceivedNotification:
+        """Wait for the next notification."""
+        return await self._queue.get()
+
+    async def __aiter__(self) -> AsyncIterator[ReceivedNotification]:
+        while True:
+            yield await self.receive()
+
+
+def _inform_response(octets: bytes) -> bytes:
+    """Return the response to an inform: the same message, as RFC 3416 section 4.2.7 has it."""
+    _, _, pdu = message.decode_community_message(octets)
+    answer = bytearray(octets)
+    if isinstance(pdu, Pdu):
+        answer[pdu.offset] = message.RESPONSE
+    return bytes(answer)

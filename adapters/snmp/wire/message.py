@@ -1,0 +1,177 @@
+"""SNMP v1 and v2c messages and the PDUs in them.
+
+Source: RFC 3416 section 3 (PDUs), RFC 1157 section 4.1.6 (Trap-PDU), RFC 3584 section 3.1 (a v1
+trap read as a v2 notification), RFC 1901 section 3 (message).
+"""
+
+from dataclasses import dataclass
+
+from adapters.snmp.mib import SNMP_TRAPS
+from adapters.snmp.wire import ber
+from adapters.snmp.wire.ber import Malformed, Value
+
+GET, GET_NEXT, RESPONSE, SET, TRAP_V1, GET_BULK, INFORM, TRAP, REPORT = (
+    0xA0, 0xA1, 0xA2, 0xA3, 0xA4, 0xA5, 0xA6, 0xA7, 0xA8,
+)  # fmt: skip
+V1, V2C, V3 = 0, 1, 3
+
+#: The last of the generic traps of version 1; the next number means "enterprise specific".
+LAST_GENERIC_TRAP = 5
+#: More variables than fit in any datagram.
+VARIABLES_LIMIT = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable binding.
+
+    Attributes:
+        oid: Object identifier, dotted, instance included.
+        tag: The value's tag; one of the constants of ``ber``.
+        value: The value; None for NULL, noSuchObject, noSuchInstance and endOfMibView.
+    """
+
+    oid: str
+    tag: int = ber.NULL
+    value: Value = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pdu:
+    """A request, response, report, inform or trap of version 2.
+
+    Attributes:
+        tag: What it is; one of the constants above.
+        request_id: Number that joins response and request.
+        error_status: 0, or an error of RFC 3416; for GET_BULK the non-repeaters.
+        error_index: Position of the variable in error, from 1; for GET_BULK the max-repetitions.
+        variables: The variable bindings.
+        offset: Where its tag stands in the datagram.
+    """
+
+    tag: int
+    request_id: int
+    error_status: int = 0
+    error_index: int = 0
+    variables: tuple[Variable, ...] = ()
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrapV1:
+    """A trap of version 1.
+
+    Attributes:
+        trap: Object identifier that version 2 has for it.
+        agent: Address that the sender gives for itself.
+        uptime: sysUpTime in hundredths of a second.
+        variables: The variable bindings.
+    """
+
+    trap: str
+    agent: str
+    uptime: int
+    variables: tuple[Variable, ...]
+
+
+def decode_variables(octets: bytes, offset: int, end: int) -> tuple[Variable, ...]:
+    """Return the variable bindings whose list is the element at ``offset``.
+
+    Raises:
+        Malformed: It is not a list of variable bindings.
+    """
+    offset, end = ber.expect_tlv(octets, offset, end, ber.SEQUENCE)
+    found: list[Variable] = []
+    while offset < end:
+        start, offset = ber.expect_tlv(octets, offset, end, ber.SEQUENCE)
+        name, name_end = ber.expect_tlv(octets, start, offset, ber.OID)
+        tag, content, content_end = ber.tlv(octets, name_end, offset)
+        value = ber.decode_value(tag, octets[content:content_end])
+        found.append(Variable(ber.decode_object_id(octets[name:name_end]), tag, value))
+        if len(found) > VARIABLES_LIMIT:
+            raise Malformed("too many variables")
+    return tuple(found)
+
+
+def _decode_integer(octets: bytes, offset: int, end: int) -> tuple[int, int]:
+    start, stop = ber.expect_tlv(octets, offset, end, ber.INTEGER)
+    return ber.decode_integer(octets[start:stop]), stop
+
+
+def decode_pdu(octets: bytes, offset: int, end: int) -> Pdu | TrapV1:
+    """Return the PDU at ``offset``.
+
+    Raises:
+        Malformed: It is not a PDU.
+    """
+    tag, start, stop = ber.tlv(octets, offset, end)
+    if tag == TRAP_V1:
+        return _decode_trap_v1(octets, start, stop)
+    if not GET <= tag <= REPORT:
+        raise Malformed(f"no such PDU: {tag:#04x}")
+    request_id, place = _decode_integer(octets, start, stop)
+    status, place = _decode_integer(octets, place, stop)
+    index, place = _decode_integer(octets, place, stop)
+    return Pdu(tag, request_id, status, index, decode_variables(octets, place, stop), offset)
+
+
+def _decode_trap_v1(octets: bytes, offset: int, end: int) -> TrapV1:
+    start, offset = ber.expect_tlv(octets, offset, end, ber.OID)
+    enterprise = ber.decode_object_id(octets[start:offset])
+    start, offset = ber.expect_tlv(octets, offset, end, ber.IP_ADDRESS)
+    agent = str(ber.decode_value(ber.IP_ADDRESS, octets[start:offset]))
+    generic, offset = _decode_integer(octets, offset, end)
+    specific, offset = _decode_integer(octets, offset, end)
+    start, offset = ber.expect_tlv(octets, offset, end, ber.TIME_TICKS)
+    uptime = ber.decode_integer(octets[start:offset], signed=False)
+    known = 0 <= generic <= LAST_GENERIC_TRAP
+    trap = f"{SNMP_TRAPS}.{generic + 1}" if known else f"{enterprise}.0.{max(specific, 0)}"
+    return TrapV1(trap, agent, uptime, decode_variables(octets, offset, end))
+
+
+def decode_version(octets: bytes) -> tuple[int, int, int]:
+    """Return a message's version, the place after it, and the message's end.
+
+    Raises:
+        Malformed: It is not an SNMP message.
+    """
+    start, end = ber.expect_tlv(octets, 0, len(octets), ber.SEQUENCE)
+    number, place = _decode_integer(octets, start, end)
+    return number, place, end
+
+
+def decode_community_message(octets: bytes) -> tuple[int, bytes, Pdu | TrapV1]:
+    """Return version, community and PDU of a v1 or v2c message.
+
+    Raises:
+        Malformed: It is not one.
+    """
+    number, at, end = decode_version(octets)
+    if number not in {V1, V2C}:
+        raise Malformed(f"version {number} has no community")
+    start, stop = ber.expect_tlv(octets, at, end, ber.OCTETS)
+    return number, octets[start:stop], decode_pdu(octets, stop, end)
+
+
+def encode_community_message(version: int, community: bytes, pdu: Pdu) -> bytes:
+    """Return a v1 or v2c message."""
+    head = ber.encode_integer(version) + ber.encode_tlv(ber.OCTETS, community)
+    return ber.encode_tlv(ber.SEQUENCE, head + encode_pdu(pdu))
+
+
+def encode_pdu(pdu: Pdu) -> bytes:
+    """Return a PDU, without the message around it."""
+    bindings = b"".join(
+        ber.encode_tlv(
+            ber.SEQUENCE,
+            ber.encode_object_id(one.oid) + ber.encode_value(one.tag, one.value),
+        )
+        for one in pdu.variables
+    )
+    body = (
+        ber.encode_integer(pdu.request_id)
+        + ber.encode_integer(pdu.error_status)
+        + ber.encode_integer(pdu.error_index)
+        + ber.encode_tlv(ber.SEQUENCE, bindings)
+    )
+    return ber.encode_tlv(pdu.tag, body)

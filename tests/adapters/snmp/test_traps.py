@@ -1,0 +1,355 @@
+"""Notifications: what the decoder reads, whom the receiver believes, what it survives."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import socket
+import struct
+
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.errors import Misconfigured
+from adapters.snmp import mib
+from adapters.snmp.simulator import SimulatedGateway
+from adapters.snmp.traps import SenderRegistry, TrapReceiver
+from adapters.snmp.wire import ber, message, usm
+from adapters.snmp.wire.ber import Malformed
+from adapters.snmp.wire.message import Pdu, Variable
+from adapters.snmp.wire.usm import CFB, NotAuthentic
+from tests.support.paths import CAPTURES as CAPTURES_DIR
+
+pytestmark = pytest.mark.anyio
+SOURCE = "127.0.0.1"
+CAPTURES = sorted((CAPTURES_DIR / "snmp").glob("*/*.json"))
+SECRET = {
+    "user": "trapusr",
+    "auth": "SHA",
+    "auth_password": "authpass12",
+    "priv": "AES",
+    "priv_password": "privpass12",
+}
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture
+def senders():
+    senders = SenderRegistry()
+    senders.register("gw", SOURCE, {"community": "public"})
+    senders.register("gw3", SOURCE, SECRET)
+    return senders
+
+
+def link_down(tag=message.TRAP, *more):
+    head = (
+        Variable(mib.SYS_UP_TIME, ber.TIME_TICKS, 4242),
+        Variable(mib.SNMP_TRAP_OID, ber.OID, mib.LINK_DOWN),
+        Variable(f"{mib.IF_INDEX}.3", ber.INTEGER, 3),
+        Variable(f"{mib.IF_DESCR}.3", ber.OCTETS, b"sub1"),
+    )
+    return Pdu(tag, 7, variables=head + more)
+
+
+def v2c(content=None, community=b"public"):
+    return message.encode_community_message(message.V2C, community, content or link_down())
+
+
+def v1(generic, specific):
+    """Return a trap of version 1."""
+    variable = ber.encode_object_id(f"{mib.IF_INDEX}.3") + ber.encode_integer(3)
+    body = (
+        ber.encode_object_id("1.3.6.1.4.1.8072.3.2.10")
+        + ber.encode_value(ber.IP_ADDRESS, "192.0.2.1")
+        + ber.encode_integer(generic)
+        + ber.encode_integer(specific)
+        + ber.encode_integer(100, ber.TIME_TICKS)
+        + ber.encode_tlv(ber.SEQUENCE, ber.encode_tlv(ber.SEQUENCE, variable))
+    )
+    return ber.encode_tlv(
+        ber.SEQUENCE,
+        ber.encode_integer(message.V1)
+        + ber.encode_tlv(ber.OCTETS, b"public")
+        + ber.encode_tlv(message.TRAP_V1, body),
+    )
+
+
+def v3(secret=SECRET, *, boots=3, seconds=1000, flags=3, engine=b"\x80\x00\x1f\x88\x80engine"):
+    """Return a v3 trap, put together as RFC 3414 says."""
+    user = usm.User.from_secret(secret)
+    authentication, privacy = user.localized_keys(engine)
+    pdu = message.encode_community_message(0, b"", link_down())
+    pdu = pdu[pdu.index(bytes((message.TRAP,))) :]
+    scoped = ber.encode_tlv(
+        ber.SEQUENCE, ber.encode_tlv(ber.OCTETS, engine) + ber.encode_tlv(ber.OCTETS, b"") + pdu
+    )
+    salt = b"8 octets"
+    if flags & usm.PRIV_FLAG:
+        vector = struct.pack(">II", boots, seconds) + salt
+        encryptor = Cipher(algorithms.AES(privacy), CFB(vector)).encryptor()
+        scoped = ber.encode_tlv(ber.OCTETS, encryptor.update(scoped) + encryptor.finalize())
+
+    def whole(code):
+        parameters = (
+            ber.encode_tlv(ber.OCTETS, engine)
+            + ber.encode_integer(boots)
+            + ber.encode_integer(seconds)
+            + ber.encode_tlv(ber.OCTETS, secret["user"].encode())
+            + ber.encode_tlv(ber.OCTETS, code)
+            + ber.encode_tlv(ber.OCTETS, salt)
+        )
+        header = (
+            ber.encode_integer(1)
+            + ber.encode_integer(65507)
+            + ber.encode_tlv(ber.OCTETS, bytes((flags,)))
+            + ber.encode_integer(usm.USM_SECURITY_MODEL)
+        )
+        return ber.encode_tlv(
+            ber.SEQUENCE,
+            ber.encode_integer(message.V3)
+            + ber.encode_tlv(ber.SEQUENCE, header)
+            + ber.encode_tlv(ber.OCTETS, ber.encode_tlv(ber.SEQUENCE, parameters))
+            + scoped,
+        )
+
+    code = hmac.digest(authentication, whole(bytes(user.auth_code_length)), user.hash_name)[
+        : user.auth_code_length
+    ]
+    return whole(code)
+
+
+@pytest.mark.parametrize("file", CAPTURES, ids=lambda file: file.stem)
+def test_what_net_snmp_sent_is_read(file):
+    capture = json.loads(file.read_text())
+    senders = SenderRegistry()
+    senders.register("gw", SOURCE, capture["secret"])
+    found = senders.decode(bytes.fromhex(capture["datagram"]), SOURCE)
+    variables = {
+        oid: value.decode("latin-1") if isinstance(value, bytes) else value
+        for oid, value in found.variables.items()
+    }
+    expected = capture["expected"]
+    assert variables == expected.pop("variables")
+    assert {name: getattr(found, name) for name in expected} == expected
+
+
+def test_a_v2c_trap_is_read(senders):
+    found = senders.decode(v2c(), SOURCE)
+    assert (found.element, found.trap, found.uptime) == ("gw", mib.LINK_DOWN, 42.42)
+    assert found.variables == {f"{mib.IF_INDEX}.3": 3, f"{mib.IF_DESCR}.3": b"sub1"}
+    assert (found.sender, found.inform, found.boots) == ("public", False, None)
+
+
+@pytest.mark.parametrize(
+    ("generic", "specific", "trap"),
+    [
+        (2, 0, mib.LINK_DOWN),
+        (0, 0, mib.COLD_START),
+        (6, 17, "1.3.6.1.4.1.8072.3.2.10.0.17"),
+    ],
+)
+def test_a_v1_trap_has_the_name_that_version_2_gives_it(senders, generic, specific, trap):
+    found = senders.decode(v1(generic, specific), SOURCE)
+    assert (found.trap, found.uptime) == (trap, 1.0)
+    assert found.variables == {f"{mib.IF_INDEX}.3": 3}
+
+
+@pytest.mark.parametrize("auth", ["SHA", "SHA-256"])
+def test_a_v3_trap_is_opened(auth):
+    secret = SECRET | {"auth": auth}
+    senders = SenderRegistry()
+    senders.register("gw3", SOURCE, secret)
+    found = senders.decode(v3(secret), SOURCE)
+    assert (found.element, found.trap, found.boots) == ("gw3", mib.LINK_DOWN, 3)
+
+
+def test_the_key_of_a_password_is_that_of_the_standard():
+    key = usm.password_key("maplesyrup", "sha1")  # RFC 3414 section A.3.2
+    assert key.hex() == "9fb5cc0381497b3793528939ff788d5d79145211"
+    engine = bytes.fromhex("000000000000000000000002")
+    local = hashlib.sha1(key + engine + key).hexdigest()  # noqa: S324
+    assert local == "6695febc9288e36282235fc7151f128497b38f3f"
+
+
+@pytest.mark.parametrize(
+    ("octets", "source", "reason"),
+    [
+        (v2c(), "192.0.2.9", "not from an element"),
+        (v2c(community=b"Public"), SOURCE, "wrong community"),
+        (v2c(community=b""), SOURCE, "wrong community"),
+        (v3(SECRET | {"user": "stranger"}), SOURCE, "unknown user"),
+        (v3(SECRET | {"auth_password": "another word"}), SOURCE, "wrong authentication code"),
+        (v3(SECRET | {"auth": "SHA-256"}), SOURCE, "wrong authentication code"),
+        (v3(flags=1), SOURCE, "not protected"),
+        (v3(flags=0), SOURCE, "not protected"),
+    ],
+)
+def test_a_notification_that_proves_nothing_is_refused(senders, octets, source, reason):
+    with pytest.raises(NotAuthentic, match=reason):
+        senders.decode(octets, source)
+
+
+def test_a_changed_octet_is_noticed(senders):
+    octets = bytearray(v3())
+    octets[-1] ^= 1
+    with pytest.raises(NotAuthentic, match="wrong authentication code"):
+        senders.decode(bytes(octets), SOURCE)
+
+
+def test_an_old_v3_trap_is_not_taken_twice(senders):
+    old = v3(boots=3, seconds=100)
+    assert senders.decode(old, SOURCE).boots == 3
+    assert senders.decode(v3(boots=3, seconds=200), SOURCE).boots == 3
+    assert senders.decode(old, SOURCE).boots == 3  # overtaken on its way: within the window
+    senders.decode(v3(boots=4, seconds=1), SOURCE)
+    with pytest.raises(NotAuthentic, match="replayed"):
+        senders.decode(old, SOURCE)
+
+
+def test_an_element_that_is_forgotten_is_believed_no_more(senders):
+    senders.unregister("gw")
+    with pytest.raises(NotAuthentic):
+        senders.decode(v2c(), SOURCE)
+
+
+@pytest.mark.parametrize("secret", [{}, {"user": "x"}, SECRET | {"auth": "MD5"}])
+def test_a_sender_needs_usable_credentials(secret):
+    with pytest.raises(Misconfigured):
+        SenderRegistry().register("gw", SOURCE, secret)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        Pdu(message.TRAP, 1),
+        Pdu(message.GET, 1, variables=link_down().variables),
+        Pdu(message.TRAP, 1, variables=link_down().variables[1:]),
+        Pdu(
+            message.TRAP,
+            1,
+            variables=(
+                Variable(mib.SYS_UP_TIME, ber.OCTETS, b"x"),
+                Variable(mib.SNMP_TRAP_OID, ber.OID, mib.LINK_DOWN),
+            ),
+        ),
+    ],
+)
+def test_what_is_no_notification_is_malformed(senders, content):
+    with pytest.raises(Malformed):
+        senders.decode(v2c(content), SOURCE)
+
+
+DATAGRAMS = [v2c(), v2c(link_down(message.INFORM)), v1(2, 0), v3()]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200))
+def test_no_octets_raise_anything_else(octets):
+    senders = SenderRegistry()
+    senders.register("gw", SOURCE, {"community": "public"})
+    with pytest.raises((Malformed, NotAuthentic)):
+        senders.decode(octets, SOURCE)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.sampled_from(DATAGRAMS), st.data())
+def test_no_damage_to_a_notification_raises_anything_else(datagram, data):
+    octets = bytearray(datagram)
+    for _ in range(data.draw(st.integers(1, 4))):
+        octets[data.draw(st.integers(0, len(octets) - 1))] = data.draw(st.integers(0, 255))
+    octets = octets[: data.draw(st.integers(0, len(octets)))]
+    senders = SenderRegistry()
+    senders.register("gw", SOURCE, {"community": "public"})
+    senders._senders_by_address[SOURCE]["gw3"] = type(senders._senders_by_address[SOURCE]["gw"])(
+        "gw3", user=USER
+    )
+    try:
+        found = senders.decode(bytes(octets), SOURCE)
+    except (Malformed, NotAuthentic):
+        return
+    assert found.element in {"gw", "gw3"}
+
+
+USER = usm.User.from_secret(SECRET)
+VALUES = st.one_of(
+    st.tuples(st.just(ber.INTEGER), st.integers(-(2**31), 2**31 - 1)),
+    st.tuples(st.sampled_from([ber.COUNTER32, ber.GAUGE32, ber.TIME_TICKS]), st.integers(0, 2**32)),
+    st.tuples(st.just(ber.COUNTER64), st.integers(0, 2**64 - 1)),
+    st.tuples(st.just(ber.OCTETS), st.binary(max_size=300)),
+    st.tuples(st.just(ber.OID), st.just("1.3.6.1.4.1.4294967295.0.127.128")),
+    st.tuples(st.just(ber.IP_ADDRESS), st.just("192.0.2.255")),
+    st.tuples(st.sampled_from([ber.NULL, ber.NO_SUCH_INSTANCE, ber.END_OF_MIB]), st.none()),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(VALUES, max_size=10))
+def test_what_is_encoded_is_decoded(values):
+    variables = tuple(Variable(f"1.3.6.1.{place}", *one) for place, one in enumerate(values))
+    content = Pdu(message.RESPONSE, 2**31 - 1, 0, 0, variables)
+    _, community, found = message.decode_community_message(
+        message.encode_community_message(message.V2C, b"c", content)
+    )
+    assert (community, found.variables) == (b"c", variables)
+
+
+@pytest.fixture
+async def receiver(anyio_backend, senders):
+    async with TrapReceiver(senders, SOURCE, 0, queue_size=3) as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def link(receiver):
+    """A socket of an element."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.connect(receiver.address)
+        link.settimeout(0.2)
+        yield link
+
+
+async def test_the_receiver_counts_what_it_drops(receiver, link):
+    for octets in (v2c(), b"", b"\x30", v2c(community=b"no"), *[v2c()] * 3):
+        link.send(octets)
+    for _ in range(500):
+        if receiver.counts.total() == 7:
+            break
+        await asyncio.sleep(0.01)
+    assert receiver.counts == {"received": 3, "malformed": 2, "refused": 1, "overflowed": 1}
+    assert (await receiver.receive()).notification.element == "gw"
+
+
+async def test_an_inform_is_acknowledged_when_the_taker_says_so(receiver, link):
+    link.send(v2c(link_down(message.INFORM)))
+    received = await receiver.receive()
+    assert received.notification.inform
+    with pytest.raises(TimeoutError):
+        link.recv(4096)
+    received.acknowledge()
+    _, _, answer = message.decode_community_message(link.recv(4096))
+    assert (answer.tag, answer.request_id) == (message.RESPONSE, 7)
+    assert answer.variables == link_down().variables
+
+
+async def test_a_trap_needs_no_acknowledgement(receiver, link):
+    link.send(v2c())
+    (await receiver.receive()).acknowledge()
+    with pytest.raises(TimeoutError):
+        link.recv(4096)
+
+
+async def test_the_simulated_gateway_reports_its_faults(receiver):
+    receiver.senders.register("gw-sim", SOURCE, {"community": "simulated"})
+    async with SimulatedGateway(trap_address=receiver.address) as gateway:
+        gateway.cut_link("sub1")
+        gateway.restore_link("sub1")
+        seen = [(await receiver.receive()).notification for _ in range(3)]
+    assert [one.trap for one in seen] == [mib.COLD_START, mib.LINK_DOWN, mib.LINK_UP]
+    assert {one.element for one in seen} == {"gw-sim"}
+    assert seen[1].variables[f"{mib.IF_DESCR}.3"] == b"sub1"

@@ -1,0 +1,147 @@
+"""tmf load: files of many kinds, lines at fault, cut off and repeated."""
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import orjson
+import pytest
+
+from tmf_apis.settings import Settings
+from tmf_apis.store.connection import mongo_client
+
+
+def category(number, **more):
+    return {"@type": "Category", "id": f"c-{number}", "name": f"Category {number}", **more}
+
+
+def ndjson(path, resources):
+    path.write_bytes(b"".join(orjson.dumps(one) + b"\n" for one in resources))
+    return path
+
+
+@pytest.fixture(scope="session")
+def contracts(tmp_path_factory):
+    return tmp_path_factory.mktemp("load")
+
+
+@pytest.fixture
+def tmf(mongodb_uri, database, contracts, tmp_path):
+    """Run ``tmf load`` on this test's database; give status and what it said."""
+
+    def command(*arguments):
+        return [
+            sys.executable, "-W", "ignore", "-m", "tmf_apis", "load", *map(str, arguments),
+            "--uri", mongodb_uri, "--data-dir", str(contracts),
+        ]  # fmt: skip
+
+    environment = {**os.environ, "TMF_MONGODB_DATABASE": database.name, "COLUMNS": "200"}
+
+    def run(*arguments, stdin=b""):
+        done = subprocess.run(  # noqa: S603 - our own command
+            command(*arguments), input=stdin, capture_output=True, env=environment, cwd=tmp_path,
+            timeout=120, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stderr.decode()
+
+    run.begin = lambda *arguments: subprocess.Popen(  # noqa: S603
+        command(*arguments), env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
+    return run
+
+
+def test_a_file_is_loaded_with_its_ids_and_the_laws_defaults(tmf, tmp_path, database):
+    file = ndjson(tmp_path / "category.ndjson", [category(1), {"name": "by file name"}])
+    status, said = tmf(file)
+    assert status == 0, said
+    assert "2 loaded" in said
+    one = database["Category"].find_one({"id": "c-1"})
+    assert one["tenant"] == "default"
+    assert one["rev"] == 1
+    assert one["body"]["lifecycleStatus"] == "In study"
+    assert one["text"]["v4"].startswith(b"/tmf-api/productCatalogManagement/v4/category/c-1")
+    assert "events" not in one
+    assert database["Category"].count_documents({"body.name": "by file name"}) == 1
+
+
+def test_bad_lines_are_told_and_kept_and_the_good_ones_stand(tmf, tmp_path, database):
+    file = tmp_path / "mixed.ndjson"
+    lines = [
+        orjson.dumps(category(1)),
+        b'{"broken',
+        b"",
+        orjson.dumps({"@type": "Nothing", "name": "x"}),
+        orjson.dumps(category(2, lastUpdate="yesterday")),
+        orjson.dumps(category(3, name=7)),
+        orjson.dumps(category(4)),
+    ]
+    file.write_bytes(b"\n".join(lines))
+    status, said = tmf(file)
+    assert status == 1
+    for number in (2, 4, 5, 6):
+        assert f"mixed.ndjson:{number}: " in said
+    assert "/name" in said
+    assert "4 lines at fault are in" in said
+    kept = (tmp_path / "mixed.ndjson.rejected.ndjson").read_bytes().splitlines()
+    assert kept == [lines[1], lines[3], lines[4], lines[5]]
+    assert {one["id"] for one in database["Category"].find()} == {"c-1", "c-4"}
+
+
+def test_gzip_standard_input_and_v4_are_read(tmf, tmp_path, database):
+    packed = tmp_path / "catalog.ndjson.gz"
+    packed.write_bytes(gzip.compress(orjson.dumps({"id": "k", "name": "K", "@type": "Catalog"})))
+    status, said = tmf(packed, "--version", "v4")
+    assert status == 0, said
+    assert database["ProductCatalog"].find_one({"id": "k"})["body"]["name"] == "K"
+    child = orjson.dumps({"id": "child", "name": "C", "parentId": "c-1"})
+    status, said = tmf("-", "--version", "v4", "--kind", "category", stdin=child)
+    assert status == 0, said
+    assert database["Category"].find_one({"id": "child"})["body"]["parent"]["id"] == "c-1"
+
+
+def test_what_is_there_is_passed_over_unless_it_is_to_be_replaced(tmf, tmp_path, database):
+    file = ndjson(tmp_path / "category.ndjson", [category(1), category(2)])
+    assert tmf(file)[0] == 0
+    ndjson(file, [category(1, name="New name"), category(3)])
+    status, said = tmf(file)
+    assert status == 0, said
+    assert "1 loaded, 1 there already" in said
+    assert database["Category"].find_one({"id": "c-1"})["body"]["name"] == "Category 1"
+    status, said = tmf(file, "--replace")
+    assert status == 0, said
+    changed = database["Category"].find_one({"id": "c-1"})
+    assert (changed["body"]["name"], changed["rev"]) == ("New name", 2)
+
+
+def test_a_load_that_was_killed_goes_on_when_it_is_repeated(tmf, tmp_path, database, mongodb_uri):
+    total = 8_000
+    file = ndjson(tmp_path / "category.ndjson", (category(n) for n in range(total)))
+    process = tmf.begin(file)
+    end = time.monotonic() + 90
+    while database["Category"].estimated_document_count() < 2000:
+        assert time.monotonic() < end
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    settings = Settings(mongodb_database=database.name)
+    with mongo_client(settings, mongodb_uri) as fresh:
+        before = fresh[database.name]["Category"].count_documents({})
+        assert 2000 <= before < total
+        status, said = tmf(file)
+        assert status == 0, said
+        assert fresh[database.name]["Category"].count_documents({}) == total
+    assert "there already" in said
+
+
+def test_a_missing_file_and_an_unknown_kind_are_said_in_one_sentence(tmf, tmp_path):
+    status, said = tmf(tmp_path / "nothing.ndjson")
+    assert status == 1
+    assert said.splitlines()[-1].endswith("there is no such file")
+    file = ndjson(tmp_path / "x.ndjson", [category(1)])
+    status, said = tmf(file, "--kind", "Elephant")
+    assert status == 1
+    assert "no kind Elephant; there are AckAlarm, " in said

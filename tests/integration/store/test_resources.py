@@ -1,0 +1,82 @@
+"""One write a change: only what differs is sent, and only to the version it was made from."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tmf_apis.store.count_cache import CountCache
+from tmf_apis.store.resources import ResourceStore
+
+NAMES = st.sampled_from(["a", "b", "@type", "c.d", "c"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from([1.0, "x", ""]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=2),
+    max_leaves=5,
+)
+BODIES = st.dictionaries(NAMES, VALUES, max_size=4)
+
+
+@pytest.fixture
+def resources(database):
+    return ResourceStore(database, CountCache(database), query_time=5000)
+
+
+def stored(resources, body):
+    document = {"_id": "t:1", "tenant": "t", "id": "1", "rev": 1, "body": body, "text": {}}
+    resources.collection("Thing").delete_many({})
+    resources.insert("Thing", document)
+    return resources.find_one("Thing", {"tenant": "t"}, "1", {"rev": 1, "body": 1})
+
+
+def as_text(value):
+    """Types included: 1, 1.0 and true are different."""
+    return repr(sorted(value.items())) if isinstance(value, dict) else repr(value)
+
+
+@pytest.fixture
+def check(resources):
+    def run(before, after):
+        old = stored(resources, before)
+        assert resources.replace("Thing", old, {"body": after}, [])
+        found = resources.find_one("Thing", {"tenant": "t"}, "1", {"rev": 1, "body": 1})
+        assert found["rev"] == 2
+        assert as_text(found["body"]) == as_text(after)
+
+    return run
+
+
+def test_whatever_changes_the_database_holds_the_new_body(check):
+    @settings(deadline=None, max_examples=60)
+    @given(BODIES, BODIES)
+    def law(before, after):
+        check(before, after)
+
+    law()
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, True), (1, 1.0), (0, False), ("", None)])
+def test_values_that_python_takes_for_equal_are_told_apart(check, before, after):
+    check({"a": {"b": before}}, {"a": {"b": after}})
+
+
+def test_the_second_of_two_writers_is_refused(resources):
+    old = stored(resources, {"a": 1})
+    assert resources.replace("Thing", old, {"body": {"a": 2}}, [])
+    assert not resources.replace("Thing", old, {"body": {"a": 3}}, [])
+    assert resources.find_one("Thing", {"tenant": "t"}, "1", {"body": 1})["body"] == {"a": 2}
+
+
+def test_a_removed_resource_is_in_no_tenant_until_its_events_are_delivered(resources):
+    old = stored(resources, {"a": 1})
+    assert resources.remove("Thing", old["_id"], old["rev"], [{"id": "e"}])
+    assert resources.find_one("Thing", {"tenant": "t"}, "1", {"body": 1}) is None
+    assert not resources.replace("Thing", old, {"body": {"a": 2}}, [])
+
+
+def test_more_than_one_batch_is_read_to_the_end(resources):
+    documents = [
+        {"_id": f"t:{n:04}", "tenant": "t", "id": str(n), "rev": 1, "body": {"x": "y" * 9000}}
+        for n in range(2500)
+    ]
+    resources.collection("Thing").insert_many(documents)
+    assert len(resources.find_many("Thing", {"tenant": "t"})) == 2500

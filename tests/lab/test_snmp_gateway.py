@@ -1,0 +1,280 @@
+"""The real gateway: snmpd in a network namespace, its bandwidth, its faults, its traps."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from adapters.credentials import Secret
+from adapters.errors import PartiallyApplied, Rejected, Unreachable
+from adapters.lab import SnmpLab, lab_unavailable_reason
+from adapters.lab.iperf3 import measure_throughput
+from adapters.lab.network import ip
+from adapters.snmp import mib
+from adapters.snmp.element import SnmpElement
+from adapters.snmp.traps import SenderRegistry, TrapReceiver
+from adapters.snmp.wire import usm
+from adapters.testing import AdapterContract, premium, provide
+from adapters.values import Intent, Target
+from tmf_apis.fault_management.rules import Effect, report_from_notification
+
+MISSING = lab_unavailable_reason()
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
+]
+TRAP_PORT = 16162
+HASTE = {"timeout": "0.5", "retries": "0"}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with SnmpLab(trap_port=TRAP_PORT) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+async def element(lab, anyio_backend):
+    async with SnmpElement(lab.target, Secret(lab.credentials["gw-lab"])) as element:
+        yield element
+
+
+@pytest.fixture
+async def receiver(lab, anyio_backend):
+    senders = SenderRegistry()
+    senders.register("gw-lab", lab.network.gateway_address, lab.credentials["gw-lab"])
+    async with TrapReceiver(senders, lab.server_address, TRAP_PORT) as receiver:
+        yield receiver
+
+
+async def wait_for(receiver, trap, seconds=10):
+    async with asyncio.timeout(seconds):
+        async for one in receiver:
+            if one.notification.trap == trap:
+                return one
+    raise AssertionError
+
+
+class TestRealGateway(AdapterContract):
+    @pytest.fixture
+    def adapter(self, element):
+        return element
+
+    @pytest.fixture
+    def ports(self):
+        return ("sub1", "sub2")
+
+
+async def test_the_real_gateway_tells_its_addresses_and_lacks_the_rest(lab, element):
+    inventory = await element.inventory()
+    addresses = {port.name: port.addresses for port in inventory.ports}
+    assert all(one.endswith(("/24", "/30")) for one in addresses["sub1"] if ":" not in one)
+    assert any(lab.network.gateway_address in one for some in addresses.values() for one in some)
+    assert (inventory.components, inventory.neighbours) == ((), ())
+
+
+class Forger(asyncio.DatagramProtocol):
+    """Stands between an agent and us and may change one octet of a proof on its way."""
+
+    def __init__(self, agent):
+        self.agent, self.forging, self.way = agent, False, {}
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, octets, source):
+        self.task = asyncio.ensure_future(self.forward(octets, source))
+
+    async def forward(self, octets, source):
+        loop, front = asyncio.get_running_loop(), self
+
+        class Back(asyncio.DatagramProtocol):
+            def datagram_received(self, answer, _):
+                changed = bytearray(answer)
+                start, stop = usm.decode_header(answer).auth_code_span
+                if front.forging and stop > start:
+                    changed[start] ^= 1
+                front.transport.sendto(bytes(changed), source)
+
+        if source not in self.way:
+            self.way[source], _ = await loop.create_datagram_endpoint(Back, remote_addr=self.agent)
+        self.way[source].sendto(octets)
+
+
+async def test_an_answer_whose_proof_is_wrong_is_no_answer(lab):
+    loop = asyncio.get_running_loop()
+    transport, forger = await loop.create_datagram_endpoint(
+        lambda: Forger(lab.target.endpoint(161)), local_addr=("127.0.0.1", 0)
+    )
+    port = transport.get_extra_info("sockname")[1]
+    target = Target("gw-lab", f"127.0.0.1:{port}", options=HASTE)
+    async with SnmpElement(target, Secret(lab.credentials["gw-lab"])) as element:
+        assert (await element.probe()).name == "gw-lab"
+        forger.forging = True
+        with pytest.raises(Unreachable):
+            await element.probe()
+        forger.forging = False
+        assert (await element.probe()).name == "gw-lab"
+    for one in (transport, *forger.way.values()):
+        one.close()
+    await asyncio.sleep(0)
+
+
+@pytest.mark.skipif(shutil.which("iperf3") is None, reason="iperf3 is not installed")
+async def test_a_service_really_has_its_bandwidth(lab, element):
+    intent = Intent("service-9", "sub2", {"downstream": 20_000_000, "upstream": 5_000_000})
+    await provide(element, intent)
+    down = await asyncio.to_thread(measure_throughput, lab, "sub2")
+    up = await asyncio.to_thread(measure_throughput, lab, "sub2", upstream=True)
+    await element.remove("service-9")
+    assert down == pytest.approx(20e6, rel=0.25)
+    assert up == pytest.approx(5e6, rel=0.25)
+
+
+async def test_a_cut_cable_is_a_trap_an_alarm_and_a_condition_and_mended_it_goes(
+    lab, element, receiver
+):
+    ports = {int(port.index): port.name for port in (await element.inventory()).ports}
+    lab.cut_link("sub1")
+    try:
+        down = (await wait_for(receiver, mib.LINK_DOWN)).notification
+        for _ in range(50):
+            if conditions := await element.active_conditions():
+                break
+            await asyncio.sleep(0.2)
+    finally:
+        lab.restore_link("sub1")
+    up = (await wait_for(receiver, mib.LINK_UP)).notification
+    raised, cleared = report_from_notification(down, ports), report_from_notification(up, ports)
+    assert (raised.effect, raised.port, raised.administratively_down) == (
+        Effect.RAISE,
+        "sub1",
+        False,
+    )
+    assert (cleared.effect, cleared.key) == (Effect.CLEAR, raised.key)
+    assert [one.port for one in conditions] == ["sub1"]
+    assert (down.element, down.sender, down.boots) == ("gw-lab", "tmf", up.boots)
+    assert up.uptime > down.uptime
+
+
+async def test_a_port_switched_off_by_us_is_reported_as_deliberate(element, receiver):
+    off = Intent("service-1", "sub2", {"enabled": False})
+    transaction = await provide(element, off)
+    down = (await wait_for(receiver, mib.LINK_DOWN)).notification
+    await element.rollback(transaction)
+    up = (await wait_for(receiver, mib.LINK_UP)).notification
+    facts = report_from_notification(down, {})
+    assert (facts.administratively_down, facts.effect, facts.port) == (True, Effect.CLEAR, "sub2")
+    assert report_from_notification(up, {}).key == facts.key
+
+
+async def test_a_restart_is_a_cold_start_with_one_more_boot(lab, element, receiver):
+    before = await element.probe()
+    await asyncio.to_thread(lab.restart)
+    cold = await wait_for(receiver, mib.COLD_START)
+    after = await element.probe()
+    assert report_from_notification(cold.notification, {}).needs_resync
+    assert after.boots == before.boots + 1 == cold.notification.boots
+    assert after.uptime < before.uptime + 60
+
+
+async def test_a_wrong_community_is_unreachable_here_and_a_trap_there(lab, receiver):
+    target = Target("gw-lab", lab.network.gateway_address, options=HASTE)
+    async with SnmpElement(target, Secret({"community": "wrong"})) as element:
+        with pytest.raises(Unreachable, match="wrong community"):
+            await element.probe()
+    trap = (await wait_for(receiver, mib.AUTHENTICATION_FAILURE)).notification
+    assert report_from_notification(trap, {}).alarm_type == "securityService"
+
+
+async def test_a_wrong_password_is_rejected(lab):
+    secret = Secret(lab.credentials["gw-lab"] | {"auth_password": "not the password"})
+    async with SnmpElement(lab.target, secret) as element:
+        with pytest.raises((Rejected, Unreachable), match=r"password|no .*answer") as caught:
+            await element.probe()
+    assert "not the password" not in str(caught.value)
+
+
+async def test_an_unknown_user_is_rejected(lab):
+    secret = Secret(lab.credentials["gw-lab"] | {"user": "stranger"})
+    async with SnmpElement(lab.target, secret) as element:
+        with pytest.raises(Rejected, match="does not know our SNMP user"):
+            await element.probe()
+
+
+async def test_who_may_only_read_cannot_write(lab):
+    secret = Secret(lab.credentials["gw-lab-read"])
+    async with SnmpElement(lab.target, secret) as element:
+        plan = await element.plan(premium("sub1"))
+        with pytest.raises(Rejected) as caught:
+            await element.apply(plan)
+    assert caught.value.reason in {"noAccess", "authorizationError"}
+
+
+async def test_a_rate_beyond_the_gateway_is_rejected_with_its_reason(element):
+    with pytest.raises(PartiallyApplied, match="wrongValue") as caught:
+        await provide(element, Intent("service-1", "sub1", {"downstream": 20_000_000_000}))
+    await element.rollback(caught.value.transaction)
+    assert await element.read("service-1") is None
+
+
+async def test_an_inform_comes_again_until_it_is_acknowledged():
+    with SnmpLab("gw-inform", ports=1, trap_port=TRAP_PORT, version="2c", inform=True) as lab:
+        senders = SenderRegistry()
+        senders.register("gw-inform", lab.network.gateway_address, lab.credentials["gw-inform"])
+        async with TrapReceiver(senders, lab.server_address, TRAP_PORT) as receiver:
+            lab.cut_link("sub1")
+            first = await wait_for(receiver, mib.LINK_DOWN)
+            second = await wait_for(receiver, mib.LINK_DOWN)
+            assert first.notification.inform
+            repeats = {
+                report_from_notification(one.notification, {}).event_id for one in (first, second)
+            }
+            assert len(repeats) == 1
+            second.acknowledge()
+            with pytest.raises(TimeoutError):
+                await wait_for(receiver, mib.LINK_DOWN, 2.5)
+
+
+def test_a_lab_goes_with_its_process():
+    code = (
+        "import sys, time; from adapters.lab import SnmpLab\n"
+        "lab = SnmpLab(ports=1).up(); print(lab.network.gateway, lab.network.files, flush=True)\n"
+        "time.sleep(60)"
+    )
+    child = subprocess.Popen(  # noqa: S603
+        (sys.executable, "-c", code), stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+    )
+    with child:
+        namespace, files = child.stdout.readline().split()
+        assert namespace in ip("netns")
+        os.kill(child.pid, signal.SIGKILL)
+    end = time.monotonic() + 10
+    while namespace in ip("netns") or Path(files).exists():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_what_a_dead_process_left_is_swept_away_by_the_next_lab():
+    left = "tmflab-4194399-1-0-gw"
+    ip("netns", "add", left)
+    with SnmpLab(ports=1):
+        assert left not in ip("netns")
+
+
+def test_labs_do_not_meet():
+    with SnmpLab(ports=1) as one, SnmpLab(ports=1) as other:
+        assert one.server_address != other.server_address
+        assert one.network.gateway != other.network.gateway
+    assert one.name not in ip("netns")

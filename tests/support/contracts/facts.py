@@ -1,0 +1,155 @@
+"""The facts of an OpenAPI document as short lines, so that two documents can be compared.
+
+``python tests/support/contracts/facts.py`` writes ``published_facts.json`` anew from the published contracts.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[3]
+PUBLISHED_DIR = ROOT.parent / "shared" / "specs"
+FINGERPRINT = Path(__file__).with_name("published.json")
+CONTRACTS_DIR = ROOT / "openapi"
+
+METHODS = ("get", "post", "put", "patch", "delete")
+CONSTRAINTS = ("default", "deprecated", "minimum", "maximum", "minItems", "nullable")
+#: Members that may stand beside the one reference of an attribute with a description.
+REFERENCE_SIBLINGS = {"allOf", "description", "x-reading", *CONSTRAINTS}
+
+
+def read_yaml(file):
+    """Return a YAML document."""
+    return yaml.load(file.read_bytes(), yaml.CSafeLoader)
+
+
+def document_facts(document):
+    """Return the facts of a document: operation or schema name -> sorted lines."""
+    operations = {
+        f"{method.upper()} {path}": sorted(set(_operation_facts(document, item[method])))
+        for path, item in document["paths"].items()
+        for method in METHODS
+        if method in item
+    }
+    schemas = {
+        name: sorted(set(_schema_facts(schema, "")))
+        for name, schema in document["components"]["schemas"].items()
+    }
+    return {"operations": operations, "schemas": schemas}
+
+
+def _operation_facts(document, operation) -> Iterator[str]:
+    yield f"operationId {operation['operationId']}"
+    yield from (f"tag {tag}" for tag in operation["tags"])
+    for parameter in operation.get("parameters", ()):
+        one = _resolved_node(document, parameter)
+        must = " required" if one.get("required") else ""
+        yield f"{one['in']} {one['name']}: {_kind(one['schema'])}{must}"
+    if "requestBody" in operation:
+        body = _resolved_node(document, operation["requestBody"])
+        yield "body required" if body.get("required") else "body optional"
+        yield from _content_facts(body, "body")
+    for status, response in operation["responses"].items():
+        answer = _resolved_node(document, response)
+        yield f"answer {status}"
+        yield from _content_facts(answer, status)
+        for name, header in answer.get("headers", {}).items():
+            yield f"{status} header {name}: {_kind(_resolved_node(document, header)['schema'])}"
+
+
+def _content_facts(part, label) -> Iterator[str]:
+    for media, content in part.get("content", {}).items():
+        yield from _schema_facts(content["schema"], f"{label} {media.partition(';')[0]}")
+
+
+def _resolved_node(document, part):
+    while "$ref" in part:
+        place = document
+        for step in part["$ref"].removeprefix("#/").split("/"):
+            place = place[step]
+        part = place
+    return part
+
+
+def _name(reference):
+    return "#" + reference.rpartition("/")[2]
+
+
+def _kind(schema):
+    if "$ref" in schema:
+        return _name(schema["$ref"])
+    return "/".join(schema[key] for key in ("type", "format") if key in schema)
+
+
+def _schema_facts(schema, place) -> Iterator[str]:
+    """Yield the facts of a schema; a place is a path such as ``validFor`` or ``note[].text``."""
+    only = schema.get("allOf", ())
+    if len(only) == 1 and "$ref" in only[0] and place and set(schema) <= REFERENCE_SIBLINGS:
+        schema = {**schema, **only[0]}
+        del schema["allOf"]
+    yield f"{place}: {_kind(schema)}"
+    yield from (f"{place} {key} {json.dumps(schema[key])}" for key in CONSTRAINTS if key in schema)
+    yield from (f"{place} enum {value}" for value in schema.get("enum", ()))
+    yield from (f"{place} required {name}" for name in schema.get("required", ()))
+    yield from _composition_facts(schema, place)
+    yield from _member_facts(schema, place)
+    yield from _discriminator_facts(schema.get("discriminator"), place)
+
+
+def _composition_facts(schema, place) -> Iterator[str]:
+    """An inner part of allOf is a part of the schema itself, wherever it stands in the list."""
+    for key in ("allOf", "oneOf", "anyOf"):
+        for part in schema.get(key, ()):
+            if "$ref" in part:
+                yield f"{place} {key} {_name(part['$ref'])}"
+            else:
+                yield from _schema_facts(part, place if key == "allOf" else f"{place}|")
+
+
+def _member_facts(schema, place) -> Iterator[str]:
+    for name, attribute in schema.get("properties", {}).items():
+        yield from _schema_facts(attribute, f"{place}.{name}" if place else name)
+    if "items" in schema:
+        yield from _schema_facts(schema["items"], f"{place}[]")
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield from _schema_facts(schema["additionalProperties"], f"{place}{{}}")
+
+
+def _discriminator_facts(discriminator, place) -> Iterator[str]:
+    if discriminator:
+        yield f"{place} discriminator {discriminator['propertyName']}"
+        for name, reference in discriminator.get("mapping", {}).items():
+            yield f"{place} mapping {name} {_name(reference)}"
+
+
+def published_facts():
+    """Return the facts of the published contracts that we have one of, read from them."""
+    ours = {file.stem for file in CONTRACTS_DIR.glob("TMF*.yaml")}
+    files = {file.stem: file for file in PUBLISHED_DIR.rglob("TMF*.yaml")}
+    return {stem: document_facts(read_yaml(files[stem])) for stem in sorted(ours & files.keys())}
+
+
+def stored_facts():
+    """Return the facts of the published contracts, as they are kept."""
+    return json.loads(FINGERPRINT.read_text("utf-8"))
+
+
+def fingerprint_text(facts_by_document):
+    """Return the text of the fingerprint: one operation or schema a line."""
+    documents = []
+    for stem, parts in facts_by_document.items():
+        sections = []
+        for section, entries in parts.items():
+            lines = ",\n".join(
+                f"{json.dumps(name)}:{json.dumps(lines, separators=(',', ':'))}"
+                for name, lines in entries.items()
+            )
+            sections.append(f"{json.dumps(section)}:{{\n{lines}\n}}")
+        documents.append(f"{json.dumps(stem)}:{{\n" + ",\n".join(sections) + "\n}")
+    return "{\n" + ",\n".join(documents) + "\n}\n"
+
+
+if __name__ == "__main__":
+    FINGERPRINT.write_text(fingerprint_text(published_facts()), "utf-8")

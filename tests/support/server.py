@@ -1,0 +1,135 @@
+"""A real ``tmf serve`` for tests: a process on a free port with a data directory of its own."""
+
+import contextlib
+import dataclasses
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from tests.support.paths import ROOT
+from tmf_apis.security import local_keys
+from tmf_apis.settings import Settings
+
+#: Every scope of every API.
+ALL_SCOPES = tuple(
+    f"{api}:{verb}"
+    for api in sorted({one.stem.split("-")[0].lower() for one in (ROOT / "openapi").glob("*.yaml")})
+    for verb in ("read", "create", "update", "delete", "subscribe", "notify")
+)
+
+
+class ServerProcess:
+    """One ``tmf serve``.
+
+    Attributes:
+        folder: Its data directory.
+        url: Where it answers.
+        process: The process.
+    """
+
+    def __init__(self, folder, **environment):
+        self.folder = folder
+        self.environment = environment
+        self.url = ""
+        self.process = None
+
+    @property
+    def log(self):
+        """What it wrote."""
+        return self.folder.with_suffix(".log").read_text(errors="replace")
+
+    @property
+    def settings(self):
+        """Settings of something that works on the same data."""
+        return Settings(data_dir=self.folder)
+
+    def start(self, *, wait=150.0, port=0):
+        """Start it and wait until it is ready."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("TMF_")}
+        with self.folder.with_suffix(".log").open("ab") as log:
+            position = log.tell()
+            self.process = subprocess.Popen(  # noqa: S603 - our own server
+                [
+                    *(sys.executable, "-m", "tmf_apis", "serve"),
+                    *("--port", str(port or free_port()), "--data-dir", str(self.folder)),
+                ],
+                cwd=ROOT,
+                env={**inherited, **self.environment},
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+        self.url = f"http://127.0.0.1:{self.process.args[5]}"
+        if wait:
+            self.await_ready(wait, position)
+        return self
+
+    def await_ready(self, wait=150.0, position=0):
+        """Wait until it is ready."""
+        deadline = time.monotonic() + wait
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server ended: {self.log[position:][-2000:]}")
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.url}/health/ready", timeout=5.0).status_code == 200:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"the server was not ready in {wait} s: {self.log[-2000:]}")
+
+    def client(self, token="", **headers):
+        """A client of it."""
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30.0, verify=False)  # noqa: S501
+
+    def token(self, *, scopes=ALL_SCOPES, tenant="", parties=None, subject="tester", hours=1.0):
+        """A token that it accepts."""
+        return local_keys.issue_token(
+            dataclasses.replace(Settings(), data_dir=self.folder),
+            subject=subject,
+            scopes=scopes,
+            tenant=tenant,
+            parties=parties,
+            hours=hours,
+        )
+
+    def child_pid(self, name):
+        """The process id of a child whose command has a name in it, or None."""
+        with contextlib.suppress(OSError):
+            tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+            for pid in " ".join((task / "children").read_text() for task in tasks).split():
+                with contextlib.suppress(OSError):
+                    command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+                    if re.search(name.encode(), command):
+                        return int(pid)
+        return None
+
+    def kill(self):
+        """End it without warning."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, wait=30.0):
+        """Tell it to end and return its exit status."""
+        if self.process is None or self.process.poll() is not None:
+            return self.process and self.process.returncode
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(wait)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+
+def free_port():
+    """A TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,398 @@
+"""Our contracts against the published ones, and against what every contract of ours promises."""
+
+import copy
+import re
+
+import pytest
+from openapi_spec_validator import OpenAPIV30SpecValidator
+
+from tests.support.contracts.facts import (
+    CONTRACTS_DIR,
+    FINGERPRINT,
+    METHODS,
+    PUBLISHED_DIR,
+    document_facts,
+    fingerprint_text,
+    published_facts,
+    read_yaml,
+    stored_facts,
+)
+
+FILES = sorted(file.stem for file in CONTRACTS_DIR.glob("*.yaml"))
+#: Those that TM Forum has published; the others are this project's own.
+OFFICIAL = [stem for stem in FILES if stem.startswith("TMF")]
+NUMBERS = ("TMF620", "TMF622", "TMF629", "TMF639", "TMF642", "TMF678")
+#: Those that are served in version 4 alone.
+ONLY_V4 = ("TMF633", "TMF634", "TMF637", "TMF638", "TMF641", "TMF645")
+VERBS = {"get": "read", "post": "create", "put": "update", "patch": "update", "delete": "delete"}
+
+#: What an operation may have beyond the published contract.
+_ADDED = (
+    r"query (before|after|sort|filter): string",
+    r"query dryRun: boolean",
+    r"header (If-Match|If-None-Match|Idempotency-Key|Prefer): string",
+    r"answer (202|206|304|4\d\d|5\d\d)",
+    r"(4|5)\d\d application/json: #Error",
+    r"206 application/json(: array|\[\]: #\w+)",
+    r"(200|206) header Link: string",
+    r"206 header X-(Total|Result)-Count: integer",
+    r"(200|201|304) header ETag: string",
+    r"(201|202) header Location: string",
+    r"401 header WWW-Authenticate: string",
+    r"405 header Allow: string",
+    r"(429|503) header Retry-After: integer",
+    r"body application/merge-patch\+json: #\w+_Update",
+    r"body application/json-patch(-query)?\+json: #JsonPatchOperations",
+)
+ADDED = re.compile("|".join(_ADDED))
+#: A location is of a GeoJSON type, which the published mapping does not have.
+GEOJSON = re.compile(
+    r" mapping GeoJson(Point|MultiPoint|LineString|MultiLineString|Polygon) "
+    r"#GeographicLocation(_FVO|_MVO)?"
+)
+#: Nothing is mandatory in a merge patch: lists of mandatory attributes are not compared there.
+UPDATE = ("_Update", "_MVO")
+MANDATORY = re.compile(r"\S* required \S+")
+ENTITY_MVO = ({" allOf #Extensible"}, {" allOf #Extensible_MVO"})
+URI = "@schemaLocation: string/uri"
+EXTENSIBLE = {"@type: string", "@baseType: string", "@schemaLocation: string"}
+
+
+#: What an order that is only tried is answered with.
+def dry_run(order):
+    return set(), {"answer 200", f"200 application/json: #{order}"}
+
+
+#: Schemas and bodies that are read in another way than published: what is missing, what is added.
+READINGS = {
+    ("TMF620-v5", "Entity_MVO"): ENTITY_MVO,
+    ("TMF622-v5", "Entity_MVO"): ENTITY_MVO,
+    ("TMF678-v5", "Entity_MVO"): ENTITY_MVO,
+    ("TMF622-v4", "POST /productOrder"): dry_run("ProductOrder"),
+    ("TMF622-v5", "POST /productOrder"): dry_run("ProductOrder"),
+    ("TMF641-v4", "POST /serviceOrder"): dry_run("ServiceOrder"),
+    **{
+        ("TMF637-v4", name): (set(), {"@type: string", "@baseType: string", URI})
+        for name in ("Product", "Product_Create", "Product_Update")
+    },
+    ("TMF637-v4", "ProductStatusType"): (set(), {" enum aborted"}),
+    ("TMF642-v4", "Alarm"): ({"id: integer"}, {"id: string"}),
+    ("TMF642-v4", "AlarmRefOrValue"): ({"id: integer"}, {"id: string"}),
+    ("TMF642-v5", "Alarm_MVO"): (
+        {" allOf #Entity"},
+        {" allOf #Addressable", " allOf #Extensible_MVO"},
+    ),
+    ("TMF629-v5", "PartyRole_MVO"): (
+        {" allOf #Entity"},
+        {" allOf #Addressable", *EXTENSIBLE},
+    ),
+    ("TMF639-v5", "PATCH /resource/{id}"): (
+        {f"body application/{media}json: #Resource" for media in ("", "merge-patch+")},
+        {f"body application/{media}json: #Resource_MVO" for media in ("", "merge-patch+")},
+    ),
+}
+#: Schemas that the published contract does not have.
+OWN = {
+    **{f"{number}-v4": {"JsonPatch", "JsonPatchOperations"} for number in (*NUMBERS, *ONLY_V4)},
+    **{f"{number}-v5": {"Extensible_MVO"} for number in ("TMF620", "TMF622", "TMF642", "TMF678")},
+    "TMF639-v5": {"Resource_MVO"},
+    "TMF629-v5": set(),
+}
+
+
+def differences(stem, theirs, ours):
+    """Return what is missing from our document and what it has without leave, as sentences."""
+    found = []
+    for section in ("operations", "schemas"):
+        extra = set(ours[section]) - set(theirs[section])
+        extra -= OWN[stem] if section == "schemas" else set()
+        found += [f"{name} is not published" for name in sorted(extra)]
+        for name, lines in theirs[section].items():
+            if name not in ours[section]:
+                found.append(f"{name} is missing")
+            else:
+                found += _lines(stem, name, set(lines), set(ours[section][name]))
+    return found
+
+
+def _lines(stem, name, theirs, ours):
+    less, more = READINGS.get((stem, name), (set(), set()))
+    missing, added = theirs - ours - less, ours - theirs - more
+    if name.endswith(UPDATE):
+        missing = {line for line in missing if not MANDATORY.fullmatch(line)}
+    if " " in name:
+        added = {line for line in added if not ADDED.fullmatch(line)}
+    else:
+        added = {line for line in added if not GEOJSON.fullmatch(line)}
+    return [f"{name} lacks {line!r}" for line in sorted(missing)] + [
+        f"{name} has {line!r}" for line in sorted(added)
+    ]
+
+
+@pytest.fixture(scope="session")
+def documents():
+    return {stem: read_yaml(CONTRACTS_DIR / f"{stem}.yaml") for stem in FILES}
+
+
+@pytest.fixture(scope="session")
+def theirs():
+    return stored_facts()
+
+
+@pytest.fixture(params=FILES)
+def stem(request):
+    return request.param
+
+
+@pytest.fixture
+def document(documents, stem):
+    return documents[stem]
+
+
+def operations(document):
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def attributes(schema, place):
+    """Yield every attribute of a schema with its place, those of inner objects too."""
+    for name, attribute in schema.get("properties", {}).items():
+        yield f"{place}.{name}", attribute
+        yield from attributes(attribute, f"{place}.{name}")
+    for part in (*schema.get("allOf", ()), *schema.get("oneOf", ())):
+        yield from attributes(part, place)
+    if "items" in schema:
+        yield from attributes(schema["items"], f"{place}[]")
+
+
+def test_there_is_a_contract_of_each_api_in_its_versions(theirs):
+    both = [f"{number}-{version}" for number in NUMBERS for version in ("v4", "v5")]
+    assert sorted([*both, *(f"{number}-v4" for number in ONLY_V4)]) == OFFICIAL
+    assert sorted(theirs) == OFFICIAL
+
+
+def test_the_fingerprint_is_that_of_the_published_contracts():
+    """Where the published contracts are not at hand the fingerprint stands for them."""
+    known = published_facts() or stored_facts()
+    assert FINGERPRINT.read_text("utf-8") == fingerprint_text(known)
+    assert len(known) == len(OFFICIAL) or not PUBLISHED_DIR.exists()
+
+
+@pytest.mark.parametrize("stem", OFFICIAL)
+def test_nothing_published_is_missing_changed_or_added_to(stem, documents, theirs):
+    assert differences(stem, theirs[stem], document_facts(documents[stem])) == []
+
+
+def test_every_reading_is_still_needed(documents, theirs):
+    for (stem, name), (less, more) in READINGS.items():
+        section = "operations" if " " in name else "schemas"
+        ours = set(document_facts(documents[stem])[section][name])
+        assert less <= set(theirs[stem][section][name]) - ours
+        assert more <= ours
+
+
+def test_a_resource_update_has_every_attribute_of_a_resource(documents):
+    schemas = documents["TMF639-v5"]["components"]["schemas"]
+    inherited = {}
+    for name in ("Addressable", "Extensible"):
+        inherited |= schemas[name]["properties"]
+    for part in schemas["Resource"]["allOf"]:
+        inherited |= part.get("properties", {})
+    update = document_facts(documents["TMF639-v5"])["schemas"]["Resource_MVO"]
+    whole = {"paths": {}, "components": {"schemas": {"R": {"properties": inherited}}}}
+    assert set(document_facts(whole)["schemas"]["R"]) - {": "} == set(update) - {": object"}
+
+
+# The comparison can fail.
+
+
+def changed(documents, theirs, stem, edit):
+    document = copy.deepcopy(documents[stem])
+    edit(document)
+    return differences(stem, theirs[stem], document_facts(document))
+
+
+def schema(document, name):
+    return document["components"]["schemas"][name]
+
+
+def test_a_removed_attribute_is_noticed(documents, theirs):
+    found = changed(
+        documents,
+        theirs,
+        "TMF620-v4",
+        lambda document: schema(document, "Category")["properties"].pop("parentId"),
+    )
+    assert found == ["Category lacks 'parentId: string'"]
+
+
+def test_a_changed_type_is_noticed(documents, theirs):
+    def edit(document):
+        schema(document, "Category")["properties"]["isRoot"]["type"] = "string"
+
+    assert changed(documents, theirs, "TMF620-v4", edit) == [
+        "Category lacks 'isRoot: boolean'",
+        "Category has 'isRoot: string'",
+    ]
+
+
+def test_a_dropped_enumeration_value_is_noticed(documents, theirs):
+    found = changed(
+        documents,
+        theirs,
+        "TMF622-v5",
+        lambda document: schema(document, "ProductOrderStateType")["enum"].remove("held"),
+    )
+    assert found == ["ProductOrderStateType lacks ' enum held'"]
+
+
+def test_a_dropped_mandatory_attribute_is_noticed(documents, theirs):
+    found = changed(
+        documents,
+        theirs,
+        "TMF629-v4",
+        lambda document: schema(document, "Customer_Create")["required"].remove("name"),
+    )
+    assert found == ["Customer_Create lacks ' required name'"]
+
+
+def test_another_reference_is_noticed(documents, theirs):
+    def edit(document):
+        valid = schema(document, "Category")["properties"]["validFor"]
+        valid["allOf"][0]["$ref"] = "#/components/schemas/Money"
+
+    assert changed(documents, theirs, "TMF620-v4", edit) == [
+        "Category lacks 'validFor: #TimePeriod'",
+        "Category has 'validFor: #Money'",
+    ]
+
+
+def test_another_discriminator_is_noticed(documents, theirs):
+    def edit(document):
+        mapping = schema(document, "Category")["discriminator"]["mapping"]
+        mapping["Category"] = "#/components/schemas/Category_MVO"
+
+    assert changed(documents, theirs, "TMF620-v5", edit) == [
+        "Category lacks ' mapping Category #Category'",
+        "Category has ' mapping Category #Category_MVO'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        (lambda paths: paths.pop("/hub"), "POST /hub is missing"),
+        (lambda paths: paths["/alarm/{id}"].pop("patch"), "PATCH /alarm/{id} is missing"),
+        (
+            lambda paths: paths["/alarm"]["get"]["parameters"].pop(0),
+            "GET /alarm lacks 'query fields: string'",
+        ),
+        (
+            lambda paths: paths["/alarm"]["get"]["responses"].pop("405"),
+            "GET /alarm lacks 'answer 405'",
+        ),
+        (
+            lambda paths: paths["/alarm"]["get"].update(operationId="alarms"),
+            "GET /alarm lacks 'operationId listAlarm'",
+        ),
+    ],
+)
+def test_a_change_of_an_operation_is_noticed(documents, theirs, edit, sentence):
+    found = changed(documents, theirs, "TMF642-v4", lambda document: edit(document["paths"]))
+    assert sentence in found
+
+
+def test_an_attribute_of_our_own_is_noticed(documents, theirs):
+    def edit(document):
+        schema(document, "Alarm")["properties"]["colour"] = {"type": "string"}
+
+    assert changed(documents, theirs, "TMF642-v4", edit) == ["Alarm has 'colour: string'"]
+
+
+# What every contract of ours promises.
+
+
+def test_a_contract_is_valid_openapi(document):
+    assert document["openapi"].startswith("3.0.")
+    assert list(OpenAPIV30SpecValidator(document).iter_errors()) == []
+
+
+def test_every_operation_has_a_summary_and_a_name_of_its_own(document):
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(names) == len(set(names))
+    assert all(operation["summary"] for _, _, operation in operations(document))
+
+
+def test_every_operation_asks_for_the_scope_of_its_verb(stem, document):
+    number = stem.rpartition("-")[0].lower()
+    scheme = document["components"]["securitySchemes"]["oauth2"]
+    declared = set(scheme["flows"]["clientCredentials"]["scopes"])
+    used = set()
+    for path, method, operation in operations(document):
+        first = path.split("/")[1]
+        verb = {"hub": "subscribe", "listener": "notify"}.get(first, VERBS[method])
+        assert operation["security"] == [{"oauth2": [f"{number}:{verb}"]}], (method, path)
+        used.add(f"{number}:{verb}")
+    assert declared == used
+
+
+def test_every_tag_is_described(document):
+    described = {tag["name"] for tag in document["tags"] if tag["description"]}
+    assert {tag for *_, operation in operations(document) for tag in operation["tags"]} == described
+
+
+def test_every_schema_and_attribute_is_described(document):
+    schemas = document["components"]["schemas"]
+    silent = [name for name, schema in schemas.items() if not schema.get("description")]
+    for name, one in schemas.items():
+        silent += [place for place, part in attributes(one, name) if not part.get("description")]
+    assert silent == []
+
+
+def test_every_component_is_used(document):
+    """Schemas are as published, used or not."""
+    written_down = str(document)
+    unused = [
+        name
+        for part in ("parameters", "headers", "requestBodies", "responses")
+        for name in document["components"].get(part, ())
+        if f"'#/components/{part}/{name}'" not in written_down
+    ]
+    assert unused == []
+
+
+def test_every_change_can_be_made_in_four_ways(document):
+    for path, method, operation in operations(document):
+        if method == "patch":
+            reference = operation["requestBody"]["$ref"].rpartition("/")[2]
+            content = document["components"]["requestBodies"][reference]["content"]
+            assert set(content) == {
+                "application/merge-patch+json",
+                "application/json",
+                "application/json-patch+json",
+                "application/json-patch-query+json",
+            }, path
+
+
+def test_nothing_is_mandatory_in_a_merge_patch(document):
+    schemas = document["components"]["schemas"]
+
+    def mandatory(schema):
+        names = list(schema.get("required", ()))
+        for part in schema.get("allOf", ()):
+            names += mandatory(schemas[part["$ref"].rpartition("/")[2]] if "$ref" in part else part)
+        return names
+
+    for body in document["components"].get("requestBodies", {}).values():
+        reference = body["content"]["application/merge-patch+json"]["schema"]["$ref"]
+        assert mandatory(schemas[reference.rpartition("/")[2]]) == [], reference
+
+
+def test_every_departure_from_the_published_contract_says_why(document, stem):
+    for file, name in READINGS:
+        if file == stem and " " not in name:
+            assert document["components"]["schemas"][name]["x-reading"]
+    for name in OWN.get(stem, set()) - {"JsonPatch", "JsonPatchOperations"}:
+        assert document["components"]["schemas"][name]["x-reading"]

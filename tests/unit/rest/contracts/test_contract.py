@@ -1,0 +1,237 @@
+"""Contracts as the engine sees them, and the cache that makes a start quick."""
+
+import dataclasses
+import shutil
+import time
+
+import orjson
+import pytest
+
+from tests.support.paths import OPENAPI
+from tmf_apis.rest.contracts.contract import event_types, load_contracts
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache")
+    load_contracts(OPENAPI, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def contracts(cache):
+    return {(one.number, one.version): one for one in load_contracts(OPENAPI, cache)}
+
+
+@pytest.fixture
+def one(tmp_path):
+    """A folder with one contract in it."""
+    folder = tmp_path / "openapi"
+    folder.mkdir()
+    shutil.copy(OPENAPI / "TMF629-v4.yaml", folder)
+    return folder
+
+
+def operation(contract, name):
+    return next(one for one in contract.operations if one.operation_id == name)
+
+
+def test_every_contract_comes_ordered_by_number_and_version(contracts):
+    files = {file.stem for file in OPENAPI.glob("*.yaml")}
+    assert {f"{number}-{version}" for number, version in contracts} == files
+    assert list(contracts) == sorted(contracts)
+
+
+def test_a_contract_says_where_it_is_mounted(contracts):
+    contract = contracts["TMF620", "v5"]
+    assert contract.title == "TMF620 Product Catalog Management"
+    assert contract.api_name == "productCatalogManagement"
+    assert contract.base_path == "/tmf-api/productCatalogManagement/v5"
+    assert contract.mounts == (contract.base_path,)
+
+
+def test_an_api_of_our_own_has_a_word_for_its_number(contracts):
+    contract = contracts["NETWORK", "v5"]
+    assert contract.base_path == "/tmf-api/networkOperations/v5"
+    assert operation(contract, "listNetworkAudit").scopes == ("network:read",)
+
+
+def test_alarms_of_version_4_have_a_second_mount(contracts):
+    assert contracts["TMF642", "v4"].mounts == (
+        "/tmf-api/alarmManagement/v4",
+        "/tmf-api/alarm/v4",
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "expected"),
+    [
+        (("TMF620", "v4"), "listCatalog", ("list", "Catalog", "ProductCatalog", None)),
+        (("TMF620", "v4"), "deleteCatalog", ("delete", "Catalog", "ProductCatalog", None)),
+        (("TMF620", "v5"), "createCategory", ("create", "Category", "Category", "Category_FVO")),
+        (
+            ("TMF622", "v5"),
+            "patchProductOrder",
+            ("patch", "ProductOrder", "ProductOrder", "ProductOrder_MVO"),
+        ),
+        (("TMF639", "v5"), "retrieveResource", ("retrieve", "Resource", "Resource", None)),
+        (("TMF639", "v4"), "listPhysicalResource", ("list", "PhysicalResource", "Resource", None)),
+        (
+            ("TMF639", "v4"),
+            "updateLogicalResource",
+            ("replace", "LogicalResource", "Resource", "LogicalResource_Update"),
+        ),
+        (
+            ("TMF642", "v4"),
+            "createUnAckAlarms",
+            ("create", "UnAckAlarms", "UnAckAlarm", "UnAckAlarms_Create"),
+        ),
+        (("TMF642", "v5"), "hubGet", ("subscription", "Hub", "", None)),
+        (("TMF642", "v5"), "hubDelete", ("unsubscribe", "Hub", "", None)),
+        (("TMF678", "v5"), "hubDelete", ("unsubscribe", "Hub", "", None)),
+        (
+            ("TMF678", "v4"),
+            "registerListener",
+            ("subscribe", "EventSubscription", "", "EventSubscriptionInput"),
+        ),
+    ],
+)
+def test_an_operation_knows_what_it_does_to_what(contracts, key, name, expected):
+    found = operation(contracts[key], name)
+    assert (found.action, found.schema, found.kind, found.body_schema) == expected
+
+
+def test_an_operation_knows_its_path_and_scope(contracts):
+    found = operation(contracts["TMF642", "v4"], "patchAlarm")
+    assert (found.method, found.path, found.resource) == ("patch", "/alarm/{id}", "alarm")
+    assert found.scopes == ("tmf642:update",)
+
+
+def test_a_listener_knows_its_event(contracts):
+    found = operation(contracts["TMF622", "v5"], "productOrderMilestoneEvent")
+    assert (found.action, found.event_type, found.kind) == (
+        "listen",
+        "ProductOrderMilestoneEvent",
+        "",
+    )
+    assert found.scopes == ("tmf622:notify",)
+
+
+def test_the_kinds_are_the_same_in_both_versions_but_for_bill_cycles(contracts):
+    twice = {number for number, version in contracts if version == "v5"} - {"NETWORK"}
+
+    def kinds(version):
+        return {
+            one.kind
+            for contract in contracts.values()
+            if contract.version == version and contract.number in twice
+            for one in contract.operations
+        }
+
+    assert kinds("v5") - kinds("v4") == {"BillCycle"}
+    assert kinds("v4") <= kinds("v5")
+
+
+def test_no_two_apis_have_resources_of_one_kind(contracts):
+    owners = {}
+    for contract in contracts.values():
+        for one in contract.operations:
+            if one.kind:
+                owners.setdefault(one.kind, set()).add(contract.number)
+    assert {kind: numbers for kind, numbers in owners.items() if len(numbers) > 1} == {}
+
+
+def test_event_types_are_spelled_as_the_contract_spells_them(contracts):
+    assert "CatalogBatchEvent" in event_types(contracts["TMF620", "v4"])
+    assert "ProductOrderStateChangeEvent" in event_types(contracts["TMF622", "v5"])
+    assert event_types(contracts["TMF678", "v4"]) == event_types(contracts["TMF678", "v5"])
+
+
+def test_a_contract_does_not_change(contracts):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        contracts["TMF620", "v4"].api_name = "other"
+
+
+def test_what_is_kept_is_what_was_read(contracts):
+    fresh = {(one.number, one.version): one for one in load_contracts(OPENAPI)}
+    assert fresh == contracts
+    assert all(fresh[key].document == contracts[key].document for key in fresh)
+
+
+def test_the_cache_is_many_times_faster_than_yaml(cache):
+    started = time.process_time()
+    load_contracts(OPENAPI)
+    parsed = time.process_time()
+    load_contracts(OPENAPI, cache)
+    recalled = time.process_time()
+    assert recalled - parsed < (parsed - started) / 5
+
+
+def test_a_changed_contract_is_read_again(one, tmp_path):
+    cache = tmp_path / "cache"
+    load_contracts(one, cache)
+    file = one / "TMF629-v4.yaml"
+    file.write_text(file.read_text("utf-8").replace("TMF629 Customer", "TMF629 Client"), "utf-8")
+    assert load_contracts(one, cache)[0].title == "TMF629 Client Management"
+    assert load_contracts(one, cache)[0].title == "TMF629 Client Management"
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"sha256":1}', b"\xff\x00"])
+def test_a_damaged_cache_is_written_anew(one, tmp_path, damage):
+    cache = tmp_path / "cache"
+    load_contracts(one, cache)
+    kept = cache / "TMF629-v4.json"
+    kept.write_bytes(damage)
+    assert load_contracts(one, cache)[0].number == "TMF629"
+    assert orjson.loads(kept.read_bytes())["document"]["info"]["title"]
+
+
+def test_a_document_that_is_damaged_under_the_right_digest_is_written_anew(one, tmp_path):
+    cache = tmp_path / "cache"
+    load_contracts(one, cache)
+    kept = cache / "TMF629-v4.json"
+    digest = orjson.loads(kept.read_bytes())["sha256"]
+    kept.write_bytes(orjson.dumps({"sha256": digest, "document": "gone"}))
+    assert load_contracts(one, cache)[0].number == "TMF629"
+
+
+def test_nothing_but_whole_files_is_left_in_the_cache(one, tmp_path):
+    cache = tmp_path / "cache"
+    load_contracts(one, cache)
+    assert [file.name for file in cache.iterdir()] == ["TMF629-v4.json"]
+
+
+def test_a_cache_that_cannot_be_written_to_is_done_without(one, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    assert load_contracts(one, file / "cache")[0].number == "TMF629"
+
+
+def test_a_folder_without_contracts_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="there is no contract"):
+        load_contracts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "openapi: 3.0.3",
+        "a: [",
+        "openapi: 3.0.3\ninfo: {title: t}\nservers: []\npaths: {}",
+        "openapi: 3.0.3\ninfo: {title: t}\nservers: [{url: /a/b}]\npaths: {/a/b/c: {get: {}}}",
+    ],
+)
+def test_a_file_that_is_no_contract_is_named(tmp_path, text):
+    (tmp_path / "TMF999-v1.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"TMF999-v1\.yaml is not a contract"):
+        load_contracts(tmp_path)
+
+
+def test_a_contract_of_a_further_api_needs_nothing_but_its_file(tmp_path):
+    file = OPENAPI / "TMF629-v5.yaml"
+    text = file.read_text("utf-8").replace("customerManagement", "partyRoleManagement")
+    (tmp_path / "TMF669-v5.yaml").write_text(text, "utf-8")
+    (contract,) = load_contracts(tmp_path)
+    assert (contract.number, contract.api_name) == ("TMF669", "partyRoleManagement")

@@ -1,0 +1,204 @@
+"""Patches: what each media type does, and what none of them may do."""
+
+import contextlib
+import copy
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tmf_apis.errors import (
+    Conflict,
+    FeatureNotImplemented,
+    InvalidBody,
+    InvalidQuery,
+    TooLarge,
+    UnsupportedMediaType,
+)
+from tmf_apis.rest.pipeline.patching import (
+    JSON_PATCH,
+    JSON_PATCH_QUERY,
+    MERGE_PATCH,
+    merge,
+    parse_patch,
+)
+from tmf_apis.settings import Settings
+
+SETTINGS = Settings()
+ORDER = {
+    "priority": "1",
+    "productOrderItem": [
+        {"id": "1", "quantity": 1, "note": [{"text": "a"}]},
+        {"id": "2", "quantity": 2},
+        {"id": "3", "quantity": 2},
+    ],
+    "note": [],
+}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text("ab/~", max_size=2),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab/~", max_size=2), inner),
+    max_leaves=8,
+)
+OBJECTS = st.dictionaries(st.text("ab", max_size=2), JSON, max_size=4)
+
+
+def patched(media_type, patch, document=ORDER):
+    return parse_patch(media_type, patch, SETTINGS).apply(document)
+
+
+def test_a_merge_patch_merges_objects_replaces_arrays_and_removes_nulls():
+    document = {"a": {"b": 1, "c": 2}, "d": [1, 2], "e": 3}
+    patch = {"a": {"b": None, "x": {"y": None, "z": 1}}, "d": [3], "e": None}
+    assert patched(MERGE_PATCH, patch, document) == {"a": {"c": 2, "x": {"z": 1}}, "d": [3]}
+
+
+def test_plain_json_is_a_merge_patch():
+    assert patched("application/json", {"priority": None}) == {
+        name: value for name, value in ORDER.items() if name != "priority"
+    }
+
+
+@pytest.mark.parametrize(
+    ("operation", "path", "expected"),
+    [
+        ({"op": "add", "path": "/note/-", "value": 1}, ("note",), [1]),
+        ({"op": "add", "path": "/note/0", "value": 1}, ("note",), [1]),
+        ({"op": "replace", "path": "/priority", "value": "2"}, ("priority",), "2"),
+        ({"op": "copy", "from": "/priority", "path": "/x"}, ("x",), "1"),
+        ({"op": "move", "from": "/priority", "path": "/x"}, ("x",), "1"),
+        ({"op": "test", "path": "/priority", "value": "1"}, ("priority",), "1"),
+    ],
+)
+def test_each_operation_does_what_rfc_6902_says(operation, path, expected):
+    found = patched(JSON_PATCH, [operation])
+    for segment in path:
+        found = found[segment]
+    assert found == expected
+
+
+def test_a_moved_value_is_gone_from_where_it_was():
+    moved = patched(JSON_PATCH, [{"op": "move", "from": "/productOrderItem/0", "path": "/first"}])
+    assert [item["id"] for item in moved["productOrderItem"]] == ["2", "3"]
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "remove", "path": "/nothing"},
+        {"op": "remove", "path": ""},
+        {"op": "replace", "path": "/nothing", "value": 1},
+        {"op": "replace", "path": "/note/0", "value": 1},
+        {"op": "add", "path": "/note/2", "value": 1},
+        {"op": "add", "path": "/note/01", "value": 1},
+        {"op": "add", "path": "/note/x", "value": 1},
+        {"op": "add", "path": "/priority/x", "value": 1},
+        {"op": "add", "path": "note", "value": 1},
+        {"op": "add", "path": "/x"},
+        {"op": "move", "from": "/productOrderItem", "path": "/productOrderItem/0/x"},
+        {"op": "copy", "path": "/x"},
+        {"op": "jump", "path": "/x"},
+        {"op": ["add"], "path": "/x"},
+        {"path": "/x"},
+        {"op": "add", "path": 7, "value": 1},
+        "add",
+    ],
+)
+def test_an_impossible_operation_is_refused_and_named(operation):
+    with pytest.raises(InvalidBody):
+        patched(JSON_PATCH, [operation])
+
+
+def test_a_test_that_fails_is_a_conflict():
+    with pytest.raises(Conflict):
+        patched(JSON_PATCH, [{"op": "test", "path": "/priority", "value": 1}])
+
+
+def test_true_is_not_one():
+    with pytest.raises(Conflict):
+        patched(JSON_PATCH, [{"op": "test", "path": "/a", "value": 1}], {"a": True})
+
+
+def test_an_array_of_too_many_operations_is_refused():
+    with pytest.raises(InvalidBody, match="100"):
+        patched(JSON_PATCH, [{"op": "test", "path": "/priority", "value": "1"}] * 101)
+
+
+def test_a_patch_that_doubles_a_resource_again_and_again_is_stopped():
+    bomb = [{"op": "add", "path": "/x", "value": ["y" * 1000]}]
+    bomb += [{"op": "copy", "from": "/x", "path": "/x/-"}] * 60
+    with pytest.raises(TooLarge):
+        patched(JSON_PATCH, bomb)
+
+
+def test_a_body_that_is_no_patch_is_refused():
+    with pytest.raises(UnsupportedMediaType, match="merge-patch"):
+        parse_patch("text/plain", {}, SETTINGS)
+    for wrong in ([], "x", None):
+        with pytest.raises(InvalidBody):
+            parse_patch(MERGE_PATCH, wrong, SETTINGS)
+    with pytest.raises(InvalidBody):
+        parse_patch(JSON_PATCH, {}, SETTINGS)
+
+
+def test_a_query_changes_every_place_that_it_selects():
+    path = "$.productOrderItem[?(@.quantity==2)].quantity"
+    changed = patched(JSON_PATCH_QUERY, [{"op": "replace", "path": path, "value": 5}])
+    assert [item["quantity"] for item in changed["productOrderItem"]] == [1, 5, 5]
+
+
+def test_a_query_removes_every_element_that_it_selects():
+    operation = {"op": "remove", "path": "$.productOrderItem[?(@.quantity==2)]"}
+    changed = patched(JSON_PATCH_QUERY, [operation])
+    assert [item["id"] for item in changed["productOrderItem"]] == ["1"]
+
+
+def test_a_query_adds_a_member_where_there_is_none():
+    operation = {"op": "add", "path": "$.productOrderItem[?(@.id=='3')].action", "value": "add"}
+    assert patched(JSON_PATCH_QUERY, [operation])["productOrderItem"][2]["action"] == "add"
+
+
+def test_a_query_that_selects_nothing_is_refused():
+    with pytest.raises(InvalidBody, match="nothing"):
+        patched(JSON_PATCH_QUERY, [{"op": "remove", "path": "$.note[?(@.author=='x')]"}])
+
+
+@settings(deadline=None)
+@given(OBJECTS, OBJECTS)
+def test_a_merge_patch_applied_twice_is_applied_once(document, patch):
+    once = merge(document, patch)
+    assert merge(once, patch) == once
+
+
+@settings(deadline=None)
+@given(OBJECTS, st.text("ab", min_size=1, max_size=2), JSON.filter(lambda value: value is not None))
+def test_replacing_a_member_is_the_same_by_merge_and_by_operation(document, name, value):
+    scalar = value if not isinstance(value, dict) else "x"
+    before = copy.deepcopy(document)
+    by_merge = patched(MERGE_PATCH, {name: scalar}, document)
+    by_operation = patched(
+        JSON_PATCH, [{"op": "add", "path": f"/{name}", "value": scalar}], document
+    )
+    by_query = patched(
+        JSON_PATCH_QUERY, [{"op": "add", "path": f"$.{name}", "value": scalar}], document
+    )
+    assert by_merge == by_operation == by_query
+    assert document == before
+
+
+OPERATIONS = st.fixed_dictionaries(
+    {
+        "op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test"]),
+        "path": st.text("/ab01-~$.[]?(@)='", max_size=8),
+        "from": st.text("/ab01-~", max_size=4),
+        "value": JSON,
+    }
+)
+
+
+@settings(deadline=None)
+@given(OBJECTS, st.lists(OPERATIONS, max_size=4), st.booleans())
+def test_whatever_a_patch_says_the_answer_is_a_document_or_an_error(document, patch, query):
+    before = copy.deepcopy(document)
+    with contextlib.suppress(InvalidBody, InvalidQuery, Conflict, TooLarge, FeatureNotImplemented):
+        patched(JSON_PATCH_QUERY if query else JSON_PATCH, patch, document)
+    assert document == before

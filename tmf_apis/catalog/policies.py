@@ -1,0 +1,108 @@
+"""The laws of the catalogue room, put together for one configuration."""
+
+from dataclasses import replace
+from functools import partial
+
+from tmf_apis.catalog import actions, jobs, model, rules
+from tmf_apis.catalog.definitions import PRODUCT_CATALOG, CatalogDefinition
+from tmf_apis.catalog.export import QueryBuilder, attribute_query
+from tmf_apis.catalog.jobs import ImportValidator, JobContext, skip_validation
+from tmf_apis.catalog.states import ENTITY_LIFECYCLE, JOB_LIFECYCLE
+from tmf_apis.rest.pipeline.policy import (
+    ApiModule,
+    Repository,
+    Resource,
+    ResourcePolicy,
+    has_changed,
+)
+from tmf_apis.security.outbound import OutboundPolicy
+from tmf_apis.settings import Settings
+
+
+def api_module(
+    settings: Settings,
+    *,
+    outbound_policy: OutboundPolicy | None = None,
+    validate: ImportValidator = skip_validation,
+    build_query: QueryBuilder = attribute_query,
+    definition: CatalogDefinition = PRODUCT_CATALOG,
+) -> ApiModule:
+    """Return the room of one catalogue.
+
+    Args:
+        settings: The operator's settings.
+        outbound_policy: Where the URLs of jobs may lead; default: as the settings say for callbacks.
+        validate: Checks a resource of an import file against the contract and returns its stored
+            form.
+        build_query: Turns the filter of an export job into a query of the database.
+        definition: The catalogue.
+    """
+    loopback = settings.callback_loopback or not settings.is_authentication_required
+    outbound_policy = outbound_policy or OutboundPolicy(loopback, settings.callback_hosts)
+    around = JobContext(
+        settings=settings,
+        outbound_policy=outbound_policy,
+        validate=validate,
+        build_query=build_query,
+        definition=definition,
+    )
+    laws = {kind: _entity_policy(definition, kind) for kind in definition.entity_kinds}
+    laws[definition.import_job_kind] = _job_policy(around, partial(jobs.run_import, around))
+    laws[definition.export_job_kind] = _job_policy(around, partial(jobs.run_export, around))
+    models = tuple(model.MODELS[kind] for kind in laws)
+    return ApiModule(number=definition.number, policies=laws, models=models)
+
+
+def _entity_policy(definition: CatalogDefinition, kind: str) -> ResourcePolicy:
+    if kind == definition.category_tree.kind:
+        law = ResourcePolicy(
+            check=lambda desk, old, new: definition.category_tree.check(desk, new),  # noqa: ARG005
+            after_commit=definition.category_tree.update_inverse_references,
+            after_commit_if=has_changed(
+                definition.category_tree.parent_attribute,
+                definition.category_tree.children_attribute,
+                "name",
+                "version",
+            ),
+        )
+    elif kind in rules.COMPONENT_ATTRIBUTES:
+        law = ResourcePolicy(
+            check=partial(_check_entity, kind),
+            after_commit=partial(actions.archive_version, kind),
+            after_commit_if=_is_new_version,
+        )
+    else:
+        law = ResourcePolicy(check=partial(actions.check_references, kind))
+    return replace(
+        law,
+        lifecycle=ENTITY_LIFECYCLE,
+        on_create=partial(rules.on_create, kind),
+        on_change=partial(rules.on_change, kind),
+        parties=rules.public_parties,
+        state_attributes=None if definition.has_state_change_event else frozenset(),
+    )
+
+
+def _check_entity(
+    kind: str, repository: Repository, old: Resource | None, new: Resource | None
+) -> None:
+    actions.refuse_bundle_cycle(kind, repository, new)
+    actions.check_version(kind, repository, old, new)
+    if kind in rules.RELATIONSHIP_ATTRIBUTES:
+        actions.refuse_while_needed(kind, repository, old if new is None else None)
+        actions.check_references(kind, repository, old, new)
+
+
+def _is_new_version(old: Resource | None, new: Resource | None) -> bool:
+    return old is not None and new is not None and rules.is_new_version(old, new)
+
+
+def _job_policy(context: JobContext, run_in_background: partial[None]) -> ResourcePolicy:
+    return ResourcePolicy(
+        lifecycle=JOB_LIFECYCLE,
+        server_owned=frozenset({"creationDate", "completionDate", "errorLog", "progress"}),
+        on_create=rules.on_create_job,
+        check=lambda desk, old, new: jobs.check_url(context, new if old is None else None),  # noqa: ARG005
+        run_in_background=run_in_background,
+        parties=lambda _: (),
+    )

@@ -1,0 +1,183 @@
+"""The demo operator's alarms and the tasks on them: TMF642 resources."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from random import Random
+from typing import Any
+
+from tmf_apis.demo.builders import reference, time_before
+from tmf_apis.demo.network import Network
+from tmf_apis.rest.pipeline.policy import Resource
+
+_SOURCE, _REPORTER = "element-manager-1", "alarm-collector-1"
+#: What goes wrong, by category of resource: problem, alarm type, probable cause, severity.
+_PROBLEMS = {
+    "ponPort": ("lossOfSignal", "communicationsAlarm", "lossOfSignal", "major"),
+    "accessPort": ("linkDown", "communicationsAlarm", "lossOfSignal", "major"),
+    "card": ("cardFailure", "equipmentAlarm", "replaceableUnitProblem", "critical"),
+    "chassis": ("temperatureHigh", "environmentalAlarm", "temperatureUnacceptable", "minor"),
+    "cable": ("degradedSignal", "qualityOfServiceAlarm", "degradedSignal", "warning"),
+    "accessGateway": ("loginFailures", "securityService", "authenticationFailure", "warning"),
+}
+_CHILD_COUNT = 3
+_STATES = ("raised", "raised", "updated", "cleared", "cleared", "cleared")
+_TASK_RESULTS = {
+    "AckAlarm": "ackedAlarm",
+    "UnAckAlarm": "unAckedAlarm",
+    "ClearAlarm": "clearedAlarm",
+    "CommentAlarm": "commentedAlarm",
+    "GroupAlarm": "groupedAlarm",
+    "UnGroupAlarm": "unGroupedAlarm",
+}
+
+
+def alarm_resources(
+    network: Network, random: Random, now: datetime
+) -> Iterator[tuple[str, Resource]]:
+    """Yield kind and resource of alarms on resources of the network, and tasks on them."""
+    by_category: dict[str, list[Resource]] = {}
+    for resource in network.resources.values():
+        by_category.setdefault(resource["category"], []).append(resource)
+    made: list[Resource] = []
+    for category, count in (("accessPort", 24), ("ponPort", 18), ("chassis", 6), ("cable", 6),
+                            ("accessGateway", 4)):  # fmt: skip
+        for resource in random.sample(by_category[category], count):
+            state = _STATES[len(made) % len(_STATES)]
+            made.append(_alarm(len(made) + 1, resource, state, random, now))
+    for card in random.sample(by_category["card"], 3):
+        made += _alarm_group(len(made), card, network, random, now)
+    for alarm in made:
+        yield "Alarm", alarm
+    yield from _tasks(made, now)
+
+
+def _alarm(number: int, resource: Resource, state: str, random: Random, now: datetime) -> Resource:
+    problem, kind, cause, severity = _PROBLEMS[resource["category"]]
+    raised = random.uniform(60, 60 * 24 * 20)  # minutes
+    made: dict[str, Any] = {
+        "@type": "Alarm",
+        "id": f"alarm-{number:04}",
+        "externalAlarmId": f"{resource['name']}/{problem}",
+        "sourceSystemId": _SOURCE,
+        "reportingSystemId": _REPORTER,
+        "state": state,
+        "alarmType": kind,
+        "perceivedSeverity": "cleared" if state == "cleared" else severity,
+        "probableCause": cause,
+        "specificProblem": problem,
+        "alarmDetails": f"{problem} on {resource['name']}",
+        "alarmedObjectType": resource["category"],
+        "alarmedObject": reference(
+            "AlarmedObjectRef", resource["id"], resource["name"], resource["@type"],
+            href=f"/tmf-api/resourceInventoryManagement/v5/resource/{resource['id']}",
+        ),
+        "alarmRaisedTime": time_before(now, minutes=raised),
+        "alarmReportingTime": time_before(now, minutes=raised - 0.2),
+        "ackState": "unacknowledged",
+        "isRootCause": True,
+        "alarmEscalation": severity == "critical",
+        "serviceAffecting": severity in {"critical", "major"},
+        "plannedOutageIndicator": "InService",
+        "proposedRepairedActions": "Check the line, then the far end",
+    }  # fmt: skip
+    if state == "updated" or (state == "raised" and number % 3 == 0):
+        made |= {"ackState": "acknowledged", "ackUserId": "noc.ingrid", "ackSystemId": _REPORTER}
+    if state != "raised":
+        made["alarmChangedTime"] = time_before(now, minutes=raised * 0.6)
+    if state == "cleared":
+        made |= {
+            "alarmClearedTime": time_before(now, minutes=raised * 0.5),
+            "clearSystemId": _SOURCE,
+        }
+    if number % 4 == 0:
+        made["comment"] = [
+            _comment("Engineer is on the way.", time_before(now, minutes=raised * 0.8))
+        ]
+    service = next((one["id"] for one in resource.get("externalIdentifier", ())), "")
+    if service:
+        made["affectedService"] = [
+            reference("ServiceRef", service, f"Access {service}", "Service",
+                      href=f"/tmf-api/serviceInventory/v5/service/{service}")
+        ]  # fmt: skip
+    return made
+
+
+def _comment(text: str, time: str) -> Resource:
+    return {
+        "@type": "Comment",
+        "comment": text,
+        "time": time,
+        "userId": "noc.ingrid",
+        "systemId": _REPORTER,
+    }
+
+
+def _alarm_group(
+    last_number: int, card: Resource, network: Network, random: Random, now: datetime
+) -> list[Resource]:
+    """Return the alarm of a card with those of its ports, which follow from it."""
+    parent = _alarm(last_number + 1, card, "raised", random, now)
+    children = []
+    for port in range(1, _CHILD_COUNT + 1):
+        at = network.resources[f"{card['id']}-port-{port:02}"]
+        child = _alarm(last_number + 1 + port, at, "raised", random, now)
+        child |= {
+            "isRootCause": False,
+            "alarmRaisedTime": parent["alarmRaisedTime"],
+            "alarmReportingTime": parent["alarmReportingTime"],
+            "parentAlarm": [alarm_ref(parent)],
+        }
+        children.append(child)
+    parent["correlatedAlarm"] = [alarm_ref(child) for child in children]
+    return [parent, *children]
+
+
+def alarm_ref(alarm: Resource) -> Resource:
+    """Return a reference to an alarm."""
+    return reference("AlarmRef", alarm["id"], alarm["specificProblem"], "Alarm")
+
+
+def _tasks(alarms: list[Resource], now: datetime) -> Iterator[tuple[str, Resource]]:
+    parent = next(one for one in alarms if "correlatedAlarm" in one)
+    child = next(one for one in alarms if "parentAlarm" in one)
+    loose = [one for one in alarms if one["state"] == "raised" and "parentAlarm" not in one]
+    cleared = [one for one in alarms if one["state"] == "cleared"]
+    acked = [one for one in alarms if one["ackState"] == "acknowledged"]
+    commented = [one for one in alarms if "comment" in one]
+    subject = {
+        "AckAlarm": acked, "UnAckAlarm": loose, "ClearAlarm": cleared, "CommentAlarm": commented,
+        "GroupAlarm": [child], "UnGroupAlarm": loose,
+    }  # fmt: skip
+    by = {
+        "ackUserId": "noc.ingrid",
+        "ackSystemId": _REPORTER,
+        "ackTime": time_before(now, minutes=30),
+    }
+    group = {
+        "parentAlarm": alarm_ref(parent),
+        "sourceSystemId": _SOURCE,
+        "alarmChangedTime": time_before(now, minutes=30),
+    }
+    more: dict[str, dict[str, Any]] = {
+        "AckAlarm": by,
+        "UnAckAlarm": by,
+        "ClearAlarm": {"clearSystemId": _SOURCE, "clearUserId": "noc.ingrid",
+                       "alarmClearedTime": time_before(now, minutes=30)},
+        "CommentAlarm": {"comment": _comment("Engineer is on the way.", time_before(now, minutes=30))},
+        "GroupAlarm": group,
+        "UnGroupAlarm": group,
+    }  # fmt: skip
+    for kind, result in _TASK_RESULTS.items():
+        touched = [alarm_ref(one) for one in subject[kind][:2]]
+        pattern = "correlatedAlarm" if "Group" in kind else "alarmPattern"
+        yield (
+            kind,
+            {
+                "@type": kind,
+                "id": f"{kind.lower()}-1",
+                "state": "done",
+                pattern: touched,
+                result: touched,
+                **more[kind],
+            },
+        )

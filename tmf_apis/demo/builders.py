@@ -1,0 +1,101 @@
+"""What the demo's resources are put together from: references, money, times, characteristics."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from tmf_apis.rest.pipeline.policy import Resource, rfc3339
+
+CURRENCY = "GBP"
+#: Per cent.
+VAT_PERCENT = Decimal(20)
+OPERATOR = ("operator", "Larkspur Networks")
+#: The partner that sells for the operator; the id of its party.
+PARTNER = ("partner-brightdeal", "Brightdeal Home Services")
+
+_TYPES: Mapping[type, tuple[str, str]] = {
+    bool: ("Boolean", "boolean"),
+    int: ("Integer", "integer"),
+    float: ("Number", "number"),
+    str: ("String", "string"),
+}
+
+
+def reference(
+    type: str, id: str, name: str, referred_type: str = "", **attributes: Any
+) -> Resource:  # noqa: ANN401
+    """Return a reference.
+
+    Args:
+        type: Its own type, as ``"PartyRef"``.
+        id: What it refers to.
+        name: The name of that.
+        referred_type: The type of that.
+        attributes: Further attributes.
+    """
+    made = {"@type": type, "id": id, "name": name, **attributes}
+    return {**made, "@referredType": referred_type} if referred_type else made
+
+
+def related_party(id: str, name: str, role: str, referred_type: str = "Organization") -> Resource:
+    """Return a related party."""
+    return {
+        "@type": "RelatedPartyRefOrPartyRoleRef",
+        "role": role,
+        "partyOrPartyRole": reference("PartyRef", id, name, referred_type),
+    }
+
+
+def money(value: Decimal) -> Resource:
+    """Return an amount in the currency of the demo."""
+    return {"unit": CURRENCY, "value": float(value)}
+
+
+@lru_cache(4096)
+def time_before(now: datetime, *, days: float = 0, minutes: float = 0) -> str:
+    """Return a time before now, as it stands in a resource; negative: after now."""
+    return rfc3339(now - timedelta(days=days, minutes=minutes))
+
+
+def period(start: str, end: str = "") -> Resource:
+    """Return a period; without ``end`` it is open."""
+    return {"startDateTime": start, **({"endDateTime": end} if end else {})}
+
+
+def characteristic(name: str, value: str | float) -> Resource:
+    """Return a characteristic of a resource or product."""
+    type_, value_type = _TYPES[type(value)]
+    return {
+        "@type": f"{type_}Characteristic",
+        "name": name,
+        "valueType": value_type,
+        "value": value,
+    }
+
+
+def allowed_value(value: str | int, *, unit: str = "", default: bool = False) -> Resource:
+    """Return a value that a characteristic of a specification may have."""
+    type_, value_type = _TYPES[type(value)]
+    return {
+        "@type": f"{type_}CharacteristicValueSpecification",
+        "valueType": value_type,
+        "isDefault": default,
+        **({"unitOfMeasure": unit} if unit else {}),
+        "value": value,
+    }
+
+
+def catalogue_entity(kind: str, id: str, name: str, now: datetime, **attributes: Any) -> Resource:  # noqa: ANN401
+    """Return what every catalogue entity has."""
+    return {
+        "@type": kind,
+        "id": id,
+        "name": name,
+        "version": "1.0",
+        "lifecycleStatus": "Active",
+        "lastUpdate": time_before(now, days=30),
+        "validFor": period(time_before(now, days=400)),
+        **attributes,
+    }

@@ -1,0 +1,120 @@
+"""How products of a known ``serviceType`` are fulfilled where a catalogue does not say it itself.
+
+These are specifications as TMF633 and TMF634 have them, and are read as a tenant's own are. A
+tenant's own customer facing ServiceSpecification whose ``name`` is the service type goes before.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+BROADBAND = "broadband"
+
+#: From the service type to the id of the customer facing specification.
+SPECIFICATION_BY_SERVICE_TYPE: Mapping[str, str] = {BROADBAND: "standard-broadband"}
+
+_DIRECTIONS = ("downstream", "upstream")
+
+_MBIT_PER_SECOND = {"unitOfMeasure": "Mbit/s", "valueType": "number"}
+_BIT_PER_SECOND = {
+    "unitOfMeasure": "bit/s",
+    "valueType": "integer",
+    "valueFrom": 1,
+    "valueTo": 10**15,
+}
+
+_CUSTOMER_FACING: Mapping[str, Any] = {
+    "@type": "CustomerFacingServiceSpecification",
+    "id": "standard-broadband",
+    "name": BROADBAND,
+    "description": "Access to the internet at a speed in each direction",
+    "lifecycleStatus": "active",
+    "specCharacteristic": [
+        {
+            "name": f"{way}Speed",
+            "valueType": "number",
+            "minCardinality": 1,
+            "characteristicValueSpecification": [_MBIT_PER_SECOND],
+        }
+        for way in _DIRECTIONS
+    ],
+    "serviceSpecRelationship": [
+        {"id": "standard-access-line", "relationshipType": "consistsOf", "name": "Access line"}
+    ],
+}
+
+_RESOURCE_FACING: Mapping[str, Any] = {
+    "@type": "ResourceFacingServiceSpecification",
+    "id": "standard-access-line",
+    "name": "Access line",
+    "description": "A port of an access element that is limited to a speed in each direction",
+    "lifecycleStatus": "active",
+    "specCharacteristic": [
+        {
+            "name": way,
+            "valueType": "integer",
+            "minCardinality": 1,
+            "characteristicValueSpecification": [_BIT_PER_SECOND],
+            "charSpecRelationship": [
+                {
+                    "relationshipType": "mapsFrom",
+                    "parentSpecificationId": "standard-broadband",
+                    "name": f"{way}Speed",
+                }
+            ],
+        }
+        for way in _DIRECTIONS
+    ],
+    "resourceSpecification": [
+        {"id": "standard-access-port", "name": "Access port"},
+        {"id": "standard-uplink", "name": "Uplink", "minimumQuantity": 0},
+    ],
+}
+
+#: ServiceSpecifications by id.
+SERVICE_SPECIFICATIONS: Mapping[str, Mapping[str, Any]] = {
+    one["id"]: one for one in (_CUSTOMER_FACING, _RESOURCE_FACING)
+}
+
+_CONTAINED_IN_GATEWAY = [{"id": "standard-access-gateway", "relationshipType": "isContainedIn"}]
+
+_ACCESS_PORT: Mapping[str, Any] = {
+    "@type": "PhysicalResourceSpecification",
+    "id": "standard-access-port",
+    "name": "Access port",
+    "category": "accessPort",
+    "lifecycleStatus": "active",
+    "resourceSpecRelationship": _CONTAINED_IN_GATEWAY,
+}
+
+_UPLINK: Mapping[str, Any] = {
+    "@type": "PhysicalResourceSpecification",
+    "id": "standard-uplink",
+    "name": "Uplink",
+    "description": "What the ports of an element share; nothing is checked where none is recorded",
+    "category": "uplink",
+    "lifecycleStatus": "active",
+    "resourceSpecCharacteristic": [
+        {
+            "name": "bandwidth",
+            "valueType": "integer",
+            "resourceSpecCharacteristicValue": [{"unitOfMeasure": "bit/s"}],
+            "resourceSpecCharRelationship": [
+                {"relationshipType": "mapsFrom", "name": "downstream"}
+            ],
+        }
+    ],
+    "resourceSpecRelationship": _CONTAINED_IN_GATEWAY,
+}
+
+_ACCESS_GATEWAY: Mapping[str, Any] = {
+    "@type": "PhysicalResourceSpecification",
+    "id": "standard-access-gateway",
+    "name": "Access gateway",
+    "category": "accessGateway",
+    "lifecycleStatus": "active",
+}
+
+#: ResourceSpecifications by id.
+RESOURCE_SPECIFICATIONS: Mapping[str, Mapping[str, Any]] = {
+    one["id"]: one for one in (_ACCESS_PORT, _UPLINK, _ACCESS_GATEWAY)
+}

@@ -1,0 +1,137 @@
+"""What an order's workflow is told of: new orders, cancellations, changes, people's decisions."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from tmf_apis.errors import NotFound, TmfError, Unavailable
+from tmf_apis.events.outbox import PendingEvent
+from tmf_apis.fulfilment import order_kinds
+from tmf_apis.fulfilment.execution.cancellation import resolve_cancellation
+from tmf_apis.fulfilment.execution.journal import OPEN_REQUEST_STATES, Journal
+from tmf_apis.fulfilment.execution.order_updates import OPEN_STATES, priority_key
+from tmf_apis.fulfilment.execution.workflow import OrderWorkflow, workflow_id
+from tmf_apis.fulfilment.values import OrderKey
+from tmf_apis.rest.pipeline.periods import canonical_timestamp
+from tmf_apis.rest.pipeline.repository import RepositoryFactory
+
+log = logging.getLogger(__name__)
+
+
+class WorkflowClient(Protocol):
+    """Begins workflows and tells them something."""
+
+    def start(self, workflow: Any, argument: object, id: str, priority: int = 0) -> None:  # noqa: ANN401
+        """Begin one, unless it is running."""
+
+    def signal(self, id: str, signal: Any, *arguments: object) -> bool:  # noqa: ANN401
+        """Tell a running one something; return whether it is running."""
+
+
+class OrderEventHandler:
+    """Listeners for the relay; each may be called again with the same event."""
+
+    def __init__(
+        self, repositories: RepositoryFactory, journal: Journal, workflow_client: WorkflowClient
+    ) -> None:
+        self._repositories = repositories
+        self._journal = journal
+        self._workflow_client = workflow_client
+
+    @property
+    def listeners(self) -> Mapping[str, Callable[[PendingEvent], None]]:
+        """What is called with the events of which kind."""
+        return {
+            **dict.fromkeys(order_kinds.ORDER_KINDS, self.handle_order),
+            **dict.fromkeys(order_kinds.ORDER_KIND_BY_CANCEL_TASK, self.handle_cancellation),
+            "FalloutTask": self.handle_decision,
+        }
+
+    def resume(self) -> int:
+        """Go on with every order that waits or was taken up, and has not ended; return how many.
+
+        Where Temporal remembers them this does nothing: they are running. Where it has lost its
+        memory, the journal has them.
+
+        Raises:
+            Unavailable: Database or Temporal do not answer; safe to repeat.
+        """
+        found = self._journal.open_orders()
+        for key in found:
+            self._workflow_client.start(OrderWorkflow.run, key, workflow_id(key))
+        for kind in order_kinds.ORDER_KIND_BY_CANCEL_TASK:
+            for tenant, id in self._journal.open_cancellations(kind):
+                try:
+                    self._cancel(tenant, kind, id)
+                except Unavailable:
+                    raise
+                except TmfError as error:
+                    facts = {"tenant": tenant, "resource": id}
+                    log.warning("a request to cancel waits: %s", error, extra=facts)
+        return len(found)
+
+    def handle_order(self, event: PendingEvent) -> None:
+        """Begin to work on an order that is new, or go on with one that its customer changed.
+
+        Most events are of what the workflow itself has written; they cost a look at the journal.
+        """
+        what, body = event["what"], event["body"]
+        key = OrderKey(event["tenant"], event["resource"], event["kind"])
+        state = body.get("state")
+        if what == "Create" and state == "acknowledged":  # another one is somebody else's work
+            self._start_workflow(key, priority_key(body))
+        elif what == "StateChange" and state in OPEN_STATES:
+            self._resume_order(key, priority_key(body))
+        elif what == "AttributeValueChange" and self._is_amended(key, body):
+            self._wake_workflow(key)
+
+    def _resume_order(self, key: OrderKey, priority: int) -> None:
+        head = self._journal.head(key)
+        if head is None:
+            self._start_workflow(key, priority)
+        elif head.get("held"):
+            self._wake_workflow(key)
+
+    def _is_amended(self, key: OrderKey, order: Mapping[str, Any]) -> bool:
+        """Return whether a date that the workflow waits for may have been changed."""
+        if order.get("state") == "acknowledged":
+            return bool(order.get("requestedStartDate"))
+        if not (due := order.get("requestedCompletionDate")):
+            return False
+        head = self._journal.head(key)
+        return (
+            head is not None and "ended" not in head and head.get("due") != canonical_timestamp(due)
+        )
+
+    def handle_cancellation(self, event: PendingEvent) -> None:
+        """Tell an order's workflow that its customer does not want it any more."""
+        if event["what"] == "Create":
+            self._cancel(event["tenant"], event["kind"], event["resource"])
+
+    def _cancel(self, tenant: str, task_kind: str, id: str) -> None:
+        desk = self._repositories.for_tenant(tenant)
+        try:
+            task = desk.get(task_kind, id)
+        except NotFound:
+            return
+        if task.get("state") not in OPEN_REQUEST_STATES:
+            return
+        kind = order_kinds.ORDER_KIND_BY_CANCEL_TASK[task_kind]
+        order = str((task.get(kind.schema.order_reference) or {}).get("id"))
+        key = OrderKey(tenant, order, kind.schema.kind)
+        if not self._workflow_client.signal(workflow_id(key), OrderWorkflow.cancel, id):
+            resolve_cancellation(desk, kind, id)
+
+    def handle_decision(self, event: PendingEvent) -> None:
+        """Tell an order's workflow that a person has decided."""
+        order = event["body"].get("order")
+        if event["what"] == "StateChange" and isinstance(order, dict) and order.get("id"):
+            kind = str(order.get("@referredType") or "ProductOrder")
+            self._wake_workflow(OrderKey(event["tenant"], str(order["id"]), kind))
+
+    def _start_workflow(self, key: OrderKey, priority: int) -> None:
+        self._journal.enqueue(key)
+        self._workflow_client.start(OrderWorkflow.run, key, workflow_id(key), priority)
+
+    def _wake_workflow(self, key: OrderKey) -> None:
+        self._workflow_client.signal(workflow_id(key), OrderWorkflow.wake_up)

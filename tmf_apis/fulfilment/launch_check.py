@@ -1,0 +1,101 @@
+"""An offering that cannot be fulfilled is reported when it is launched, not when it is ordered."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from tmf_apis.errors import Conflict
+from tmf_apis.fulfilment.design import catalog_reader, offers
+from tmf_apis.fulfilment.design.decomposition import DecompositionFailed
+from tmf_apis.fulfilment.design.mapping import CharacteristicSpecification
+from tmf_apis.fulfilment.design.offers import Offer, OfferCache
+from tmf_apis.rest.pipeline.policy import Repository, Resource, ResourcePolicy
+
+log = logging.getLogger(__name__)
+
+#: States of an offering in which it can be ordered, or nearly so.
+LAUNCHED = frozenset({"Active", "Launched"})
+#: Most reasons that are told at once.
+_MAX_REASONS = 20
+
+
+def with_launch_check(policy: ResourcePolicy, *, strict: bool) -> ResourcePolicy:
+    """Return the law of offerings with a look at whether one that is launched can be fulfilled.
+
+    Args:
+        policy: The catalogue's law of ProductOffering.
+        strict: Refuse one that cannot; otherwise the log says so.
+    """
+
+    def check(desk: Repository, old: Resource | None, new: Resource | None) -> None:
+        if policy.check:
+            policy.check(desk, old, new)
+        if new is None or new.get("lifecycleStatus") not in LAUNCHED or _is_unchanged(old, new):
+            return
+        if reasons := obstacles(desk, new):
+            if strict:
+                raise Conflict(
+                    f"offering {new.get('name') or new.get('id')} cannot be fulfilled:"
+                    f" {'; '.join(reasons)}"
+                )
+            log.warning(
+                "an offering is launched that cannot be fulfilled",
+                extra={"offering": new.get("id"), "tenant": desk.tenant, "reasons": reasons},
+            )
+
+    return replace(policy, check=check)
+
+
+def _is_unchanged(old: Resource | None, new: Resource) -> bool:
+    """Return whether a change leaves everything as it is that fulfilment depends on."""
+    if old is None or old.get("lifecycleStatus") not in LAUNCHED:
+        return False
+    return all(
+        old.get(name) == new.get(name) for name in ("productSpecification", "prodSpecCharValueUse")
+    )
+
+
+def obstacles(repository: Repository, offering: Mapping[str, Any]) -> list[str]:
+    """Return why an offering cannot be fulfilled; nothing where it can, or is not ours.
+
+    Ours is one whose product specification is in the catalogue and names a ``serviceType`` or a
+    service specification that is in the service catalogue.
+    """
+    if not (id := offers.specification_id(offering)):
+        return []
+    found = repository.find("ProductSpecification", {"id": id}, limit=1)
+    if not found:
+        return []
+    own = str(offering.get("id") or "new")
+    held = {own: {**offering, "id": own}}
+    catalogue = catalog_reader.read_product_specifications(repository, held, {id: found[0]}, {})
+    try:
+        offer = OfferCache().get(repository.tenant, own, catalogue)
+    except DecompositionFailed as fault:
+        return list(fault.reasons[:_MAX_REASONS])
+    return list(dict.fromkeys(_value_obstacles(offer)))[:_MAX_REASONS]
+
+
+def _value_obstacles(offer: Offer) -> Iterator[str]:
+    """Yield what is wrong with the values that may be chosen, each beside the usual ones."""
+    if offer.decomposition is None or not all(map(_has_value, offer.characteristics.values())):
+        return
+    usual = {n: one.default for n, one in offer.characteristics.items() if one.default is not None}
+    for chosen in (usual, *_variants(offer, usual)):
+        try:
+            offer.decomposition.derived_values(chosen)
+        except DecompositionFailed as fault:
+            yield from fault.reasons
+
+
+def _has_value(characteristic: CharacteristicSpecification) -> bool:
+    """Return whether there is a value even if the customer chooses none."""
+    return characteristic.default is not None or not characteristic.required
+
+
+def _variants(offer: Offer, defaults: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for name, choice in offer.characteristics.items():
+        for value in choice.allowed_values[:_MAX_REASONS]:
+            if value != defaults.get(name):
+                yield {**defaults, name: value}

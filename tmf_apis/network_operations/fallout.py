@@ -1,0 +1,90 @@
+"""What a fallout task may be, and what a person decides with it; pure.
+
+The order that waits for the decision goes on when it hears of it (``fulfilment``).
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from tmf_apis.errors import Conflict, InvalidBody
+from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource, ResourcePolicy
+from tmf_apis.store.indexes import body_index
+from tmf_apis.store.model import StoredResource
+
+STATE_OPEN, STATE_RESOLVED, STATE_CANCELLED = "open", "resolved", "cancelled"
+LIFECYCLE = Lifecycle(
+    attribute="state",
+    initial_states=(STATE_OPEN,),
+    server_sets_initial=True,
+    transitions={
+        STATE_OPEN: frozenset(),
+        STATE_RESOLVED: frozenset(),
+        STATE_CANCELLED: frozenset(),
+    },
+    system_transitions={STATE_OPEN: frozenset({STATE_RESOLVED, STATE_CANCELLED})},
+    source="openapi/NETWORK-v5.yaml, FalloutTask.state",
+)
+#: All that the server says; a person says the rest.
+SERVER_OWNED = frozenset({
+    *("creationDate", "order", "orderItemId", "task", "element", "reason", "attempts"),
+    *("decidedBy", "decisionDate"),
+})  # fmt: skip
+
+
+class FalloutTask(StoredResource):
+    """Something that a person has to decide."""
+
+    meta: ClassVar[dict[str, Any]] = {
+        "collection": "FalloutTask",
+        "indexes": [
+            body_index("state"),
+            body_index("order.id"),
+            body_index("element"),
+            body_index("creationDate"),
+        ],
+    }
+
+
+def on_create(task: Resource, context: RequestContext) -> Resource:
+    """Return a new task with its date."""
+    return {"creationDate": context.timestamp, **task}
+
+
+def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource:
+    """Return a task that is resolved as soon as it has a decision.
+
+    Raises:
+        Conflict: It was decided before, or there is nothing to try again (HTTP 409).
+        InvalidBody: Something is skipped without a reason (HTTP 400).
+    """
+    if old.get("decision") == new.get("decision"):
+        return new
+    if old.get("state") != STATE_OPEN:
+        raise Conflict(f"/decision: the task is {old.get('state')}, nothing is left to decide")
+    if new.get("decision") == "retry" and not new.get("order"):
+        raise Conflict(
+            "/decision: no order waits for this task, so nothing is tried again; let the audit's"
+            " difference be set right (resolveDifference), then skip or cancel the task"
+        )
+    if new.get("decision") == "skip" and not str(new.get("decisionReason") or "").strip():
+        raise InvalidBody("/decisionReason: what is skipped needs a reason")
+    return {
+        **new,
+        "state": STATE_RESOLVED,
+        "decidedBy": context.subject,
+        "decisionDate": context.timestamp,
+    }
+
+
+def no_parties(task: Mapping[str, Any]) -> list[str]:  # noqa: ARG001
+    """Return the parties that a task belongs to: none, it is the operator's own."""
+    return []
+
+
+POLICY = ResourcePolicy(
+    lifecycle=LIFECYCLE,
+    server_owned=SERVER_OWNED,
+    on_create=on_create,
+    on_change=on_change,
+    parties=no_parties,
+)

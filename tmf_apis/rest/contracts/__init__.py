@@ -1,0 +1,1 @@
+"""The OpenAPI contracts: documents, schemas, extension types and times."""

@@ -1,0 +1,145 @@
+"""Times as they are kept: RFC 3339 text in UTC with milliseconds, so that text order is time order.
+
+Only attributes that the contract types as ``date-time`` are touched; a text that merely looks
+like a time (a characteristic's value) stays as it came.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from tmf_apis.rest.pipeline.policy import rfc3339
+
+_COMPONENTS = "#/components/schemas/"
+#: RFC 3339, and what published examples use beside it: no seconds, no offset (read as UTC).
+_DATE_TIME = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:?\d\d)?", re.ASCII
+)
+_CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+
+
+def canonical_timestamp(text: str) -> str | None:
+    """Return a time as it is kept, or None where the text is not a time.
+
+    >>> canonical_timestamp("2026-03-01T12:00:00+02:00")
+    '2026-03-01T10:00:00.000Z'
+    >>> canonical_timestamp("2017-08-23T00:00")
+    '2017-08-23T00:00:00.000Z'
+    >>> canonical_timestamp("yesterday") is None
+    True
+    """
+    if not _DATE_TIME.fullmatch(text):
+        return None
+    try:
+        moment = datetime.fromisoformat(text.upper())
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return rfc3339(moment)
+
+
+class DateNormalizer:
+    """Where the times are in the resources of one contract."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._schemas: Mapping[str, Any] = document["components"]["schemas"]
+        self.set_extensions({})
+
+    def set_extensions(self, extensions: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Take other extensions, by the type they extend, in place of those that were known."""
+        trees: dict[str, dict[str, Any]] = {}
+        self._extensions_and_trees = (extensions, trees)
+
+    def normalise(self, name: str, resource: dict[str, Any]) -> dict[str, Any]:
+        """Return the resource with its times in the kept form; what is not a time stays."""
+        return self._normalised_object(self._date_tree(name), resource)
+
+    def _normalised_object(self, tree: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+        changed = {}
+        for key, member in value.items():
+            if key in tree:
+                new = self._normalised_value(tree[key], member)
+                if new is not member:
+                    changed[key] = new
+        return {**value, **changed} if changed else value
+
+    def _normalised_value(self, node: Any, value: Any) -> Any:  # noqa: ANN401
+        if type(value) is str:
+            if node is not None or _CANONICAL.fullmatch(value):
+                return value
+            return canonical_timestamp(value) or value
+        if type(value) is dict:
+            return (
+                value if node is None else self._normalised_object(self._merged_tree(node), value)
+            )
+        if type(value) is list:
+            new = [self._normalised_value(node, item) for item in value]
+            same = all(a is b for a, b in zip(new, value, strict=True))
+            return value if same else new
+        return value
+
+    def _merged_tree(self, node: tuple[str, ...]) -> dict[str, Any]:
+        if len(node) == 1:
+            return self._date_tree(node[0])
+        merged: dict[str, Any] = {}
+        for name in node:
+            merged.update(self._date_tree(name))
+        return merged
+
+    def _date_tree(self, name: str) -> dict[str, Any]:
+        """Return attribute -> None for a time, or the names of the schemas below it."""
+        extensions, trees = self._extensions_and_trees
+        if (tree := trees.get(name)) is None:
+            tree = {}
+            seen = {name}
+            self._collect(self._schemas[name], tree, seen)
+            for extended in sorted(seen & extensions.keys()):
+                for extension in extensions[extended]:
+                    self._collect(extension, tree, set())
+            trees[name] = tree
+        return tree
+
+    def _collect(self, schema: Mapping[str, Any], tree: dict[str, Any], seen: set[str]) -> None:
+        for inner in self._equivalent_schemas(schema, seen):
+            for attribute, below in inner.get("properties", {}).items():
+                node = self._tree_node(below)
+                if node is not False:
+                    tree[attribute] = node
+
+    def _equivalent_schemas(
+        self, schema: Mapping[str, Any], seen: set[str]
+    ) -> Iterable[Mapping[str, Any]]:
+        """Yield every schema that may describe the same value: bases, subtypes, references."""
+        yield schema
+        targets = list(schema.get("discriminator", {}).get("mapping", {}).values())
+        if reference := schema.get("$ref"):
+            targets.append(reference)
+        for target in targets:
+            name = target.removeprefix(_COMPONENTS)
+            if name not in seen and name in self._schemas:
+                seen.add(name)
+                yield from self._equivalent_schemas(self._schemas[name], seen)
+        for keyword in ("allOf", "oneOf", "anyOf"):
+            for inner in schema.get(keyword, ()):
+                yield from self._equivalent_schemas(inner, seen)
+
+    def _tree_node(self, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        """Return None for a time, a tuple of schema names for objects, False for the rest."""
+        while schema.get("type") == "array":
+            schema = schema.get("items", {})
+        if schema.get("format") == "date-time":
+            return None
+        if reference := schema.get("$ref"):
+            name = reference.removeprefix(_COMPONENTS)
+            target = self._schemas.get(name, {})
+            if target.get("type") == "string":
+                return None if target.get("format") == "date-time" else False
+            return (name,)
+        names = [
+            inner["$ref"].removeprefix(_COMPONENTS)
+            for keyword in ("allOf", "oneOf", "anyOf")
+            for inner in schema.get(keyword, ())
+            if "$ref" in inner
+        ]
+        return tuple(names) or False

@@ -1,0 +1,1 @@
+"""Requests and answers: routing, bodies, headers, handlers, the hub, bulk and monitors."""

@@ -1,0 +1,189 @@
+"""Request bodies: strict JSON within limits, before any contract is looked at.
+
+What is refused here would otherwise be changed silently on its way through (a duplicate key, an
+integer that the database cannot hold) or cost more than a request may (depth, length).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from tmf_apis.errors import InvalidBody, UnsupportedMediaType
+from tmf_apis.rest.contracts.schemas import json_pointer
+from tmf_apis.settings import Settings
+
+#: BSON integers are 64 bits wide and signed.
+INT64 = range(-(2**63), 2**63)
+
+_CHECKED_TYPES = frozenset({dict, list, int, float})
+#: From here on an integer does not fit, and has been read as a float.
+_INT64_LIMIT = 2.0**63
+_LONG_INTEGER = re.compile(rb"(?<![\d.eE+-])-?\d{19,}(?![\d.eE])")
+_JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+JSON = "application/json"
+
+
+def media_type(headers: Mapping[str, str]) -> str:
+    """Return the body's media type in lower case, parameters removed; JSON when not said.
+
+    Raises:
+        UnsupportedMediaType: The body is in an encoding or charset other than plain UTF-8.
+    """
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise UnsupportedMediaType(f"Content-Encoding {encoding} is not accepted; send it plain")
+    name, _, parameters = headers.get("content-type", JSON).partition(";")
+    charset = re.search(r'charset\s*=\s*"?([^";\s]+)', parameters, re.IGNORECASE)
+    if charset and charset[1].lower() not in {"utf-8", "utf8", "us-ascii"}:
+        raise UnsupportedMediaType(f"charset {charset[1]} is not accepted; JSON is UTF-8")
+    return name.strip().lower()
+
+
+def parse(raw: bytes, settings: Settings) -> Any:  # noqa: ANN401
+    """Return the JSON value of a body.
+
+    Raises:
+        InvalidBody: It is not JSON, or beyond a limit; the message says where (HTTP 400).
+    """
+    if not raw:
+        raise InvalidBody("the request has no body; expected JSON")
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidBody(f"the body is not JSON: {error}") from None
+    keys = _checked_member_count(value, settings, lambda: _has_long_integer(raw))
+    if _raw_member_count(raw, keys) != keys:
+        raise InvalidBody("the body has an object with the same member twice")
+    return value
+
+
+def check_limits(value: object, settings: Settings) -> None:
+    """Hold a value that was made of bodies (by a patch) to the limits and names of a body.
+
+    Raises:
+        InvalidBody: It is beyond a limit; the message says where (HTTP 400).
+    """
+    _checked_member_count(value, settings, lambda: False)
+
+
+def _checked_member_count(
+    value: object, settings: Settings, has_long_integer: Callable[[], bool]
+) -> int:
+    """Return how many object members there are in a value, once it has passed the limits."""
+    depth, items = settings.depth_limit, settings.array_limit
+    try:
+        try:
+            return _member_count(value, depth, items)
+        except _LargeFloat:
+            if has_long_integer():
+                raise _LimitExceeded("integers have at most 64 bits") from None
+            return _member_count(value, depth, items, allow_large=True)
+    except _LimitExceeded as error:
+        raise InvalidBody(f"{json_pointer(reversed(error.path)) or '/'}: {error.rule}") from None
+
+
+def _has_long_integer(raw: bytes) -> bool:
+    """Return whether a JSON text has an integer of more than 64 bits."""
+    plain = _JSON_STRING.sub(b"", raw)
+    return any(len(m[0]) > 20 or int(m[0]) not in INT64 for m in _LONG_INTEGER.finditer(plain))  # noqa: PLR2004
+
+
+def _raw_member_count(raw: bytes, parsed_count: int) -> int:
+    """Return how many members the objects of a JSON text have, those written twice included.
+
+    Without white space each key's last quote stands before a colon; other places may look the
+    same, so that count is never too small. Where it is too large the strings are taken out first.
+    """
+    if raw.translate(None, b" \t\r\n").count(b'":') == parsed_count:
+        return parsed_count
+    return _JSON_STRING.sub(b"", raw).count(b":")
+
+
+class _LargeFloat(Exception):
+    """There is a number that may have been written as an integer, but does not fit in one."""
+
+
+class _LimitExceeded(Exception):
+    """A limit is broken; the way to the place is collected while the recursion unwinds."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.path: list[str | int] = []
+
+
+def _member_count(value: Any, depth: int, items: int, *, allow_large: bool = False) -> int:  # noqa: ANN401
+    """Return how many object members there are in ``value``, limits checked on the way."""
+    kind = type(value)
+    if kind is dict:
+        return _object_member_count(value, depth - 1, items, allow_large=allow_large)
+    if kind is list:
+        return _array_member_count(value, depth - 1, items, allow_large=allow_large)
+    if kind is float and not allow_large and not -_INT64_LIMIT < value < _INT64_LIMIT:
+        raise _LargeFloat
+    if kind is int and not INT64.start <= value < INT64.stop:
+        raise _LimitExceeded("integers have at most 64 bits")
+    return 0
+
+
+def _object_member_count(
+    value: dict[str, Any], depth: int, items: int, *, allow_large: bool
+) -> int:
+    if depth < 0:
+        raise _LimitExceeded("nested too deep")
+    count = len(value)
+    for key, member in value.items():
+        if not key or key[0] == "$" or "\0" in key:
+            raise _LimitExceeded(f"{key!r} cannot be the name of an attribute")
+        if type(member) in _CHECKED_TYPES:
+            try:
+                count += _member_count(member, depth, items, allow_large=allow_large)
+            except _LimitExceeded as error:
+                error.path.append(key)
+                raise
+    return count
+
+
+def _array_member_count(value: list[Any], depth: int, items: int, *, allow_large: bool) -> int:
+    if depth < 0:
+        raise _LimitExceeded("nested too deep")
+    if len(value) > items:
+        raise _LimitExceeded(f"more than {items} items")
+    count = 0
+    for place, item in enumerate(value):
+        if type(item) in _CHECKED_TYPES:
+            try:
+                count += _member_count(item, depth, items, allow_large=allow_large)
+            except _LimitExceeded as error:
+                error.path.append(place)
+                raise
+    return count
+
+
+def without_nulls(value: Any) -> Any:  # noqa: ANN401
+    """Return ``value`` without object members that are null; the same object if there are none.
+
+    >>> without_nulls({"name": "x", "description": None, "note": [{"text": None}]})
+    {'name': 'x', 'note': [{}]}
+    """
+    if type(value) is dict:
+        changed: dict[str, Any] = {}
+        for key, member in value.items():
+            if member is None:
+                changed[key] = None
+            elif type(member) is dict or type(member) is list:
+                clean = without_nulls(member)
+                if clean is not member:
+                    changed[key] = clean
+        if not changed:
+            return value
+        merged = {**value, **changed}
+        return {key: member for key, member in merged.items() if member is not None}
+    if type(value) is list:
+        cleaned = [without_nulls(item) for item in value]
+        same = all(a is b for a, b in zip(cleaned, value, strict=True))
+        return value if same else cleaned
+    return value

@@ -1,0 +1,322 @@
+"""The HTTP door: connexion owns the contracts and finds the operation; a thread does the rest.
+
+``ContractRoutingMiddleware`` takes the place of connexion's routing, security, validation and exception middlewares.
+Those rebuild decorators and pass a request through several thread hand-overs; measured, that was
+three quarters of the time of a read. connexion's ``Specification`` and ``ConnexionMiddleware``
+stay: they load and check the contract and call ``add_api`` here for each.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from connexion.middleware.abstract import SpecMiddleware
+from connexion.spec import Specification
+from pymongo.errors import PyMongoError
+
+from tmf_apis.errors import (
+    BadRequest,
+    MethodNotAllowed,
+    NotAcceptable,
+    NotFound,
+    TmfError,
+    TooLarge,
+    Unavailable,
+    UriTooLong,
+)
+from tmf_apis.rest.http.messages import Request, Response, error_response
+from tmf_apis.security.csrf import reject_cross_site
+from tmf_apis.security.identity import Identity
+from tmf_apis.settings import Settings
+from tmf_apis.store.connection import tmf_error
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+OperationDispatcher = Callable[[str, Request], Response]
+
+log = logging.getLogger(__name__)
+
+#: Longest wait for the rest of a request's body, in seconds.
+_BODY_TIMEOUT = 30.0
+#: What the pages answer below a contract's mount, where no contract has a path of that name.
+PAGE_NAMES = frozenset({"", "docs", "openapi.json", "openapi.yaml"})
+#: Most requests that wait for a thread before the server says that it is busy.
+_MAX_QUEUED_REQUESTS = 2000
+#: What can be in a Host header.
+HOST_PATTERN = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
+_ANONYMOUS = Identity("anonymous", "")
+_METHODS = ("get", "post", "put", "patch", "delete")
+
+
+class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
+    """Find the operation, read the body, hand both to a thread, send what comes back."""
+
+    def __init__(
+        self,
+        app: Any,  # noqa: ANN401
+        *,
+        dispatch: OperationDispatcher,
+        settings: Settings,
+        observe: Callable[..., None],
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            app: The ASGI application for paths that no contract has (pages, administration).
+            dispatch: Does an operation, in a thread: name of the operation and request to response.
+            settings: Limits.
+            observe: Told of each answer: operation, method, status and seconds.
+        """
+        self.app = app
+        self._dispatch = dispatch
+        self._settings = settings
+        self._observe = observe
+        self._routes: dict[str, dict[str, str]] = {}
+        self._bulk_operations: dict[str, str] = {}
+        self._prefixes: list[str] = []
+        self._page_paths: set[str] = set()
+        self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="request")
+        self._queued_requests = 0
+
+    def add_api(self, specification: Specification, *, base_path: str, **_: object) -> None:
+        """Take the operations of one contract."""
+        self._prefixes.append(f"{base_path}/")
+        self._page_paths.update(f"{base_path}/{name}" for name in PAGE_NAMES)
+        for path, methods in specification["paths"].items():
+            for method, operation in methods.items():
+                if method in _METHODS:
+                    routes = self._routes.setdefault(base_path + path, {})
+                    routes[method.upper()] = operation["x-operation"]
+            if bulk := methods.get("x-bulk"):
+                self._bulk_operations[base_path + path] = bulk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of a contract's path; pass everything else on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path = scope["path"]
+        route, id = self._find_route(path)
+        if route is None and self._is_outside_contracts(path):
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        name = ""
+        try:
+            name = self._operation_name(route, scope, path)
+            request = await self._read_request(scope, receive, id)
+            response = await self._run_in_thread(name, request)
+        except TmfError as error:
+            response = error_response(error)
+        except ClientDisconnected:
+            return
+        head = scope["method"] == "HEAD"
+        await send_response(send, response, head=head)
+        self._observe(name, scope["method"], response.status, time.perf_counter() - started)
+
+    def close(self) -> None:
+        """End the threads when their work is done."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _is_outside_contracts(self, path: str) -> bool:
+        """Return whether the path of no operation is for somebody else to answer."""
+        return path in self._page_paths or not path.startswith(tuple(self._prefixes))
+
+    def _find_route(self, path: str) -> tuple[Mapping[str, str] | None, str]:
+        if len(path) > 1 and path[-1] == "/":
+            path = path[:-1]
+        if (route := self._routes.get(path)) is not None:
+            return route, ""
+        collection, _, id = path.rpartition("/")
+        return self._routes.get(collection + "/{id}"), id
+
+    def _operation_name(self, route: Mapping[str, str] | None, scope: Scope, path: str) -> str:
+        method = scope["method"]
+        if route is None:
+            raise NotFound(f"no contract has the path {path[:200]}")
+        name = route.get("GET" if method == "HEAD" else method)
+        if name is None and method == "PATCH" and _is_json_patch(scope):
+            name = self._bulk_operations.get(path.rstrip("/"))
+        if name is None:
+            allowed = ", ".join(sorted({*route, *({"HEAD"} if "GET" in route else ())}))
+            raise MethodNotAllowed(
+                f"{method} is not possible on {path[:200]}; allowed: {allowed}",
+                headers={"Allow": allowed},
+            )
+        return name
+
+    async def _read_request(self, scope: Scope, receive: Receive, id: str) -> Request:
+        query = scope["query_string"]
+        if len(query) + len(scope["path"]) > self._settings.uri_limit:
+            raise UriTooLong(f"path and query are longer than {self._settings.uri_limit} bytes")
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        if (accept := headers.get("accept")) and scope["method"] != "DELETE":
+            _require_json(accept)
+        if self._settings.auth == "off":
+            reject_cross_site(scope["method"], headers, self._settings.public_url)
+        body = b""
+        if scope["method"] not in {"GET", "HEAD"}:
+            body = await read_body(headers, receive, self._settings.body_limit)
+        return Request(
+            scope["method"],
+            self._base_url(scope, headers),
+            scope["path"],
+            query.decode("latin-1"),
+            headers,
+            body,
+            _ANONYMOUS,
+            id,
+        )
+
+    def _base_url(self, scope: Scope, headers: Mapping[str, str]) -> str:
+        if self._settings.public_url:
+            return self._settings.public_url.rstrip("/")
+        host = headers.get("host", "localhost")
+        if not HOST_PATTERN.fullmatch(host):
+            raise BadRequest("the Host header is not a host and port")
+        return f"{scope['scheme']}://{host}"
+
+    async def _run_in_thread(self, name: str, request: Request) -> Response:
+        if self._queued_requests >= _MAX_QUEUED_REQUESTS:
+            raise Unavailable("too many requests at once", headers={"Retry-After": "1"})
+        self._queued_requests += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pool, self._dispatch_safely, name, request)
+        finally:
+            self._queued_requests -= 1
+
+    def _dispatch_safely(self, name: str, request: Request) -> Response:
+        try:
+            return self._dispatch(name, request)
+        except TmfError as error:
+            return error_response(error)
+        except PyMongoError as error:
+            if meaning := tmf_error(error):
+                return error_response(meaning)
+            log.exception("unexpected error", extra={"operation": name, "path": request.path})
+            return error_response(TmfError())
+        except Exception:
+            log.exception("unexpected error", extra={"operation": name, "path": request.path})
+            return error_response(TmfError())
+
+
+class ClientDisconnected(Exception):
+    """The client went away before its request was complete."""
+
+
+async def read_body(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
+    """Return the body of a request.
+
+    Args:
+        headers: By lower-case name.
+        receive: Gives the next part.
+        limit: Most bytes that are read.
+
+    Raises:
+        TooLarge: It has more than ``limit`` bytes (HTTP 413).
+        BadRequest: It did not arrive in time (HTTP 400).
+        ClientGone: The client went away.
+    """
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > limit:
+        raise TooLarge(f"the body has {length} bytes; at most {limit} are read")
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnected
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size > limit:
+                    raise TooLarge(f"the body has more than {limit} bytes")
+                chunks.append(chunk)
+                if not message.get("more_body"):
+                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    except TimeoutError:
+        raise BadRequest(f"the body did not arrive within {_BODY_TIMEOUT:.0f} seconds") from None
+
+
+def _require_json(accept: str) -> None:
+    """Refuse a client that takes no JSON.
+
+    Source: RFC 9110, section 12.5.1.
+
+    Raises:
+        NotAcceptable: No media range of ``ImportValidator`` covers application/json (HTTP 406).
+    """
+    if accept in {"*/*", "application/json"}:
+        return
+    for media_range in accept.split(","):
+        name, *parameters = (part.strip().lower() for part in media_range.split(";"))
+        refused = any(re.fullmatch(r"q\s*=\s*0(\.0*)?", one) for one in parameters)
+        covers = name in {"*/*", "application/*"} or "json" in name
+        if covers and not refused:
+            return
+    raise NotAcceptable(f"every answer is application/json; Accept has {accept[:100]!r} only")
+
+
+async def send_response(send: Send, response: Response, *, head: bool = False) -> None:
+    """Send an answer in one piece; without its body to HEAD."""
+    headers = [
+        (name.lower().encode(), value.encode("latin-1", "replace"))
+        for name, value in response.headers.items()
+    ]
+    if response.body:
+        headers.append((b"content-type", response.media_type.encode()))
+    if response.status not in {204, 304}:
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else response.body})
+
+
+def _is_json_patch(scope: Scope) -> bool:
+    media_type = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0]
+    return bool(media_type.strip().lower() == b"application/json-patch+json")
+
+
+def routing_document(
+    document: Mapping[str, Any],
+    operation_names: Mapping[tuple[str, str], str],
+    bulk_names: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the part of a contract that routing needs: paths, parameters, operation ids.
+
+    connexion checks and resolves the document it is given, which for the whole one takes half a
+    second each; the whole one is checked by the tests.
+
+    Args:
+        document: The OpenAPI document.
+        operation_names: (method, path) to the operation's name in this server; the server's own paths
+            (monitors) too.
+        bulk_names: Path of each collection to the name of its bulk operation.
+    """
+    paths: dict[str, Any] = {}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if method in _METHODS:
+                paths.setdefault(path, {})[method] = {
+                    "operationId": operation["operationId"],
+                    "x-operation": operation_names[method.upper(), path],
+                    "responses": {"default": {"description": "see the contract"}},
+                }
+    for (method, path), name in operation_names.items():
+        if path not in document["paths"]:
+            paths.setdefault(path, {})[method.lower()] = {
+                "operationId": f"{method.lower()}{path}",
+                "x-operation": name,
+                "responses": {"default": {"description": "see the documentation"}},
+            }
+    for path, name in bulk_names.items():
+        paths[path]["x-bulk"] = name
+    return {"openapi": document["openapi"], "info": document["info"], "paths": paths}

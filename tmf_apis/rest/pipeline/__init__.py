@@ -1,0 +1,1 @@
+"""The write pipeline: a kind's policy applied to old and new, then one write with its events."""

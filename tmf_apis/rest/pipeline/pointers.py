@@ -1,0 +1,155 @@
+"""Where a JSONPath leads to in one resource: the places that a JSON patch query changes.
+
+The paths are those of ``jsonpath``; here they are walked over a document in memory, because a
+patch is applied to one version of one resource.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import re2
+
+from tmf_apis.errors import InvalidBody
+from tmf_apis.rest.query.attributes import number_from_text
+from tmf_apis.rest.query.jsonpath import (
+    AllOf,
+    AnyOf,
+    Compare,
+    Exists,
+    Expression,
+    JsonPath,
+    Literal,
+    Match,
+    Not,
+    parse_path,
+)
+from tmf_apis.settings import Settings
+
+#: The way to a value: member names and array indexes, as in a JSON pointer.
+Pointer = tuple[str, ...]
+_Matches = Iterator[tuple[Pointer, Any]]
+
+
+def matching_pointers(
+    text: str, document: Any, settings: Settings, *, include_missing: bool = False
+) -> list[Pointer]:  # noqa: ANN401
+    """Return the places that a path selects, in the order of the document.
+
+    Args:
+        text: ``$.productOrderItem[?(@.id=='1')].quantity``.
+        document: The resource.
+        settings: The limits.
+        include_missing: A member that is not there is selected too, where its object is (to add it).
+
+    Raises:
+        InvalidQuery: The path is malformed (HTTP 400).
+        NotImplementedHere: It uses what of JSONPath is not offered (HTTP 501).
+    """
+    return [
+        place
+        for place, _ in _walk(
+            document, parse_path(text, settings), (), include_missing=include_missing
+        )
+    ]
+
+
+def _walk(value: Any, path: JsonPath, pointer: Pointer, *, include_missing: bool) -> _Matches:  # noqa: ANN401
+    if not path:
+        yield pointer, value
+        return
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _walk_element(
+                item, path, (*pointer, str(index)), include_missing=include_missing
+            )
+    elif path[0].condition is not None:
+        if _is_met(path[0].condition, value):
+            yield from _walk(value, path[1:], pointer, include_missing=include_missing)
+    elif isinstance(value, dict):
+        yield from _walk_member(value, path, pointer, include_missing=include_missing)
+
+
+def _walk_element(
+    item: Any, path: JsonPath, pointer: Pointer, *, include_missing: bool
+) -> _Matches:  # noqa: ANN401
+    condition = path[0].condition
+    if condition is None:
+        yield from _walk(item, path, pointer, include_missing=include_missing)
+    elif _is_met(condition, item):
+        yield from _walk(item, path[1:], pointer, include_missing=include_missing)
+
+
+def _walk_member(
+    value: dict[str, Any], path: JsonPath, pointer: Pointer, *, include_missing: bool
+) -> _Matches:
+    name, rest = path[0].name, path[1:]
+    if name in value:
+        yield from _walk(value[name], rest, (*pointer, name), include_missing=include_missing)
+    elif include_missing and not rest:
+        yield (*pointer, name), None
+
+
+def _is_met(expression: Expression, value: Any) -> bool:  # noqa: ANN401
+    match expression:
+        case AllOf(parts):
+            return all(_is_met(part, value) for part in parts)
+        case AnyOf(parts):
+            return any(_is_met(part, value) for part in parts)
+        case Not(negated):
+            return not _is_met(negated, value)
+        case Exists(path):
+            return any(True for _ in _walk(value, path, (), include_missing=False))
+        case Match(path, pattern, flags):
+            return _is_matched(pattern, flags, _values(value, path))
+        case Compare(path, operator, literals):
+            return _is_comparison_met(operator, literals, _values(value, path))
+
+
+def _values(value: Any, path: JsonPath) -> list[Any]:  # noqa: ANN401
+    found = []
+    for _, one in _walk(value, path, (), include_missing=False):
+        found.extend(one if isinstance(one, list) else [one])
+    return found
+
+
+def _is_matched(pattern: str, flags: str, values: list[Any]) -> bool:
+    options = re2.Options()
+    options.log_errors = False
+    options.case_sensitive = "i" not in flags
+    try:
+        compiled = re2.compile(pattern, options)
+    except re2.error:
+        raise InvalidBody(f"{pattern[:80]!r} is not a regular expression") from None
+    return any(isinstance(value, str) and compiled.search(value) for value in values)
+
+
+def _is_comparison_met(operator: str, literals: tuple[Literal, ...], values: list[Any]) -> bool:
+    if operator in {"eq", "ne"}:
+        absent = None in literals and not values
+        equal = absent or any(_is_equal(value, text) for value in values for text in literals)
+        return equal == (operator == "eq")
+    return any(_is_ordered(operator, value, text) for value in values for text in literals)
+
+
+def _is_equal(value: Any, text: Literal) -> bool:  # noqa: ANN401
+    if text is None or value is None:
+        return text is value
+    if isinstance(value, bool):
+        return text == ("true" if value else "false")
+    if isinstance(value, int | float):
+        return number_from_text(text) == value
+    return bool(value == text)
+
+
+def _is_ordered(operator: str, value: Any, text: Literal) -> bool:  # noqa: ANN401
+    other: Any = text
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        other = (
+            math.nan if text is None or number_from_text(text) is None else number_from_text(text)
+        )
+    elif not isinstance(value, str) or text is None:
+        return False
+    order = {"lt": value < other, "lte": value <= other}
+    order |= {"gt": value > other, "gte": value >= other}
+    return bool(order[operator])

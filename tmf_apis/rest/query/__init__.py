@@ -1,0 +1,1 @@
+"""Queries of clients compiled to MongoDB: filters, JSONPath, sorting, fields and paging."""

@@ -1,0 +1,199 @@
+"""The attributes that a client may name in a query: their types and where they are stored."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import unquote
+
+from tmf_apis.errors import InvalidQuery
+from tmf_apis.rest.contracts.dates import canonical_timestamp
+from tmf_apis.rest.query.schema_paths import AttributeType
+
+#: What MongoDB compares a value of a document with.
+Value = str | int | float | bool
+
+#: Longest path of an attribute, in characters, and most segments of one.
+PATH_LIMIT, SEGMENT_LIMIT = 256, 16
+#: Longest value of a filter, in characters.
+VALUE_LIMIT = 4096
+
+_INT64 = range(-(2**63), 2**63)
+_NUMBER = re.compile(r"[+-]?\d{1,400}(?:\.\d{1,400})?(?:[eE][+-]?\d{1,9})?", re.ASCII)
+_SEGMENT = re.compile(r"[\w@][\w@:\-]*")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+#: A plus sign that was not escaped in the query arrives as a space.
+_UNESCAPED_PLUS = re.compile(r"([Tt]\d\d:\d\d[\d:.]*) (\d\d:?\d\d)\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """An attribute that a client named.
+
+    Attributes:
+        path: As the client wrote it.
+        type: What the contract says about it.
+        document_paths: Paths of the database document that may hold it; at least one.
+        is_href: It is the resource's own href, which is compared by the id at its end.
+        stored_value: Makes of a client's text what stands for it in the stored form.
+    """
+
+    path: str
+    type: AttributeType
+    document_paths: tuple[str, ...]
+    is_href: bool = False
+    stored_value: Callable[[str], str] = str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryableAttributes:
+    """What a client may name, for one kind in one version.
+
+    Attributes:
+        type_of: The contract's answer for a path (``SchemaPaths.type_of``).
+        stored_paths: Where a client's path is in the stored form.
+        stored_value: What a client's value at a path is in the stored form.
+        prefix: What stands before a path of the stored form in a database document.
+        outside_body: First-level attributes that lie elsewhere in the document; a ``href`` here is
+            compared as the id at its end.
+        allow_unknown: Attributes that the contract does not have are allowed, as of any type.
+    """
+
+    type_of: Callable[[str], AttributeType | None]
+    stored_paths: Callable[[str], tuple[str, ...]] = lambda path: (path,)
+    stored_value: Callable[[str, str], str] = lambda _path, value: value
+    prefix: str = "body."
+    outside_body: Mapping[str, str] = field(default_factory=lambda: {"id": "id", "href": "id"})
+    allow_unknown: bool = False
+
+    def is_declared(self, path: str) -> bool:
+        """Tell whether the contract names the attribute itself."""
+        if len(path) > PATH_LIMIT:
+            return False
+        known = self.type_of(path)
+        return known is not None and known.is_declared
+
+    def find(self, path: str) -> Attribute:
+        """Return the attribute at a client's path.
+
+        Raises:
+            InvalidQuery: There is none, or the path is malformed (HTTP 400).
+        """
+        check_path(path)
+        if (known := self.type_of(path)) is None:
+            if not self.allow_unknown:
+                raise InvalidQuery(f"unknown attribute {path!r}")
+            segments = path.count(".") + 1
+            known = AttributeType("any", (False,) * segments, is_declared=False)
+        if (apart := self.outside_body.get(path)) is not None:
+            return Attribute(path, known, (apart,), is_href=path == "href")
+        stored = tuple(self.prefix + one for one in self.stored_paths(path))
+        if not stored:
+            raise InvalidQuery(f"{path!r} is not stored and cannot be asked for")
+        return Attribute(path, known, stored, stored_value=partial(self.stored_value, path))
+
+
+def check_path(path: str) -> None:
+    """Refuse what cannot be the path of an attribute.
+
+    Raises:
+        InvalidQuery: It is empty, too long, or has a segment that is empty, a number (positions
+            in arrays are not supported) or has characters that no attribute has (HTTP 400).
+    """
+    if len(path) > PATH_LIMIT:
+        raise InvalidQuery(f"the path of an attribute may have {PATH_LIMIT} characters")
+    segments = path.split(".")
+    if len(segments) > SEGMENT_LIMIT:
+        raise InvalidQuery(f"the path of an attribute may have {SEGMENT_LIMIT} segments")
+    for segment in segments:
+        if not _SEGMENT.fullmatch(segment) or segment.isdecimal():
+            raise InvalidQuery(f"{path!r} is not the path of an attribute")
+
+
+def check_text(text: str) -> None:
+    """Refuse a value that is too long or is not Unicode text without NUL.
+
+    Raises:
+        InvalidQuery: It is (HTTP 400).
+    """
+    if len(text) > VALUE_LIMIT:
+        raise InvalidQuery(f"a value may have {VALUE_LIMIT} characters")
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidQuery("a value has a character that is not text")
+
+
+def number_from_text(text: str) -> int | float | None:
+    """Return the number that a text is, or None where it is none that the database can hold.
+
+    >>> number_from_text("12"), number_from_text(" 1.5e3 "), number_from_text("9223372036854775808"), number_from_text("x")
+    (12, 1500.0, None, None)
+    """
+    text = text.strip(" ")
+    if not _NUMBER.fullmatch(text):
+        return None
+    if text.lstrip("+-").isdecimal():
+        value = int(text)
+        return value if value in _INT64 else None
+    real = float(text)
+    return real if math.isfinite(real) else None
+
+
+def timestamp_from_text(text: str) -> str | None:
+    """Return a time as it is stored, from any offset and precision; a date is its midnight.
+
+    >>> timestamp_from_text("2026-01-02T03:04:05 02:00"), timestamp_from_text("2026-01-02")
+    ('2026-01-02T01:04:05.000Z', '2026-01-02T00:00:00.000Z')
+    """
+    text = text.strip(" ")
+    if _DATE.fullmatch(text):
+        text += "T00:00:00Z"
+    return canonical_timestamp(_UNESCAPED_PLUS.sub(r"\1+\2", text))
+
+
+def _boolean_from_text(text: str) -> bool | None:
+    return {"true": True, "false": False}.get(text.strip(" ").lower())
+
+
+def _date_from_text(text: str) -> str | None:
+    return stored[:10] if (stored := timestamp_from_text(text)) is not None else None
+
+
+_PARSERS: Mapping[str, tuple[Callable[[str], Value | None], str]] = {
+    "integer": (number_from_text, "a number"),
+    "number": (number_from_text, "a number"),
+    "boolean": (_boolean_from_text, "true or false"),
+    "date-time": (timestamp_from_text, "a time"),
+    "date": (_date_from_text, "a date"),
+}
+
+
+def typed_values(attribute: Attribute, text: str) -> tuple[Value, ...]:
+    """Return the values that a text may mean for an attribute.
+
+    Text for text; one value for the other types; for an attribute of any type the text itself and
+    the number or boolean that it spells.
+
+    Raises:
+        InvalidQuery: The text is not of the attribute's type (HTTP 400).
+    """
+    check_text(text)
+    if attribute.is_href:
+        return (unquote(text.rstrip("/").rsplit("/", 1)[-1]),)
+    kind = attribute.type.value_type
+    if kind == "string":
+        return (attribute.stored_value(text),)
+    if kind == "any":
+        spelled: tuple[Any, ...] = (
+            attribute.stored_value(text),
+            number_from_text(text),
+            _boolean_from_text(text),
+        )
+        return tuple(value for value in spelled if value is not None)
+    if kind == "object":
+        raise InvalidQuery(f"{attribute.path!r} has parts; name one of them")
+    reader, expected = _PARSERS[kind]
+    if (value := reader(text)) is None:
+        raise InvalidQuery(f"{attribute.path!r} is {expected}, not {text[:80]!r}")
+    return (value,)

@@ -1,0 +1,336 @@
+r"""The ``filter=`` parameter: a subset of JSONPath, read by hand and compiled to MongoDB.
+
+Source: TMF630 part 6, "JSONPath extension". A resource is found where the path leads to something::
+
+    $[?(@.state=='held' && @.priority<3)]         conditions on the resource itself
+    $.note[?(@.author=='x' && @.date>'2026')]      one element that meets all of them
+    $.productOrderItem[?(@.state=='held')].note    and that has a note
+    $.note                                         there is a note
+
+    filter      = ["$"] steps
+    steps       = { "." name | "['" name "']" | "[*]" | "[?(" expression ")]" }
+    expression  = term { "||" term };  term = factor { "&&" factor }
+    factor      = "!" factor | "(" expression ")" | "@" steps [ comparison ] | literal op "@" steps
+    comparison  = ("==" | "!=" | "<" | "<=" | ">" | ">=") literal
+                | "=~" "/" pattern "/" ["i"] | ("in" | "nin") "[" literal { "," literal } "]"
+    literal     = "'" text "'" | number | true | false | null
+
+Values are compared as in ``filtering``: typed by the contract; ``!=`` and ``nin`` are met where no
+value equals, so too where there is none; ``== null`` where there is none. What else JSONPath has
+(``..``, positions, slices, functions, comparisons of two paths) is answered with 501. Nothing of
+the text is ever evaluated or becomes an operator of the query.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from tmf_apis.errors import FeatureNotImplemented, InvalidQuery
+from tmf_apis.settings import Settings
+
+#: Deepest nesting of parentheses, negations and filters; most comparisons.
+DEPTH_LIMIT, TERM_LIMIT = 8, 32
+
+COMPARISONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
+_FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_CONSTANTS = {"true": "true", "false": "false", "null": None}
+
+_TOKEN = re.compile(
+    r"""\s*(?:
+      (?P<pattern>=~\s*/(?:\\.|[^/\\])+/\w*)
+    | (?P<string>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")
+    | (?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
+    | (?P<name>@?[^\W\d]\w*(?:-\w+)*)
+    | (?P<mark>==|!=|<=|>=|&&|\|\||\.\.|[$@.,:?*!<>()\[\]])
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+
+#: A literal: its text, or None for null.
+Literal = str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PathStep:
+    """One step of a path: into an attribute, or to the elements that meet an expression."""
+
+    name: str = ""
+    condition: "Expression | None" = None
+
+
+JsonPath = tuple[PathStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """The path leads to something."""
+
+    path: JsonPath
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """A value at the path compares to one of the literals (for ``ne``: none equals any)."""
+
+    path: JsonPath
+    operator: str
+    literals: tuple[Literal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A text at the path has something that the pattern finds."""
+
+    path: JsonPath
+    pattern: str
+    flags: str
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The expression is not met."""
+
+    operand: "Expression"
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every expression is met."""
+
+    operands: "tuple[Expression, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """One of the expressions is met, or more."""
+
+    operands: "tuple[Expression, ...]"
+
+
+Expression = Exists | Compare | Match | Not | AllOf | AnyOf
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: str
+    text: str
+    position: int
+
+
+def parse_path(text: str, settings: Settings) -> JsonPath:
+    """Return the path that a filter text writes.
+
+    Raises:
+        InvalidQuery: It is malformed or over a limit; the message says where (HTTP 400).
+        NotImplementedHere: It uses what of JSONPath is not offered (HTTP 501).
+    """
+    if len(text) > settings.jsonpath_limit:
+        raise InvalidQuery(f"a filter may have {settings.jsonpath_limit} characters")
+    return _Parser(_tokens(text), settings).parse()
+
+
+def _tokens(text: str) -> list[_Token]:
+    tokens, position, end = [], 0, len(text.rstrip())
+    while position < end:
+        if not (match := _TOKEN.match(text, position)):
+            raise InvalidQuery(f"filter: unexpected {text[position : position + 10]!r}")
+        kind = str(match.lastgroup)
+        tokens.append(_Token(kind, match[kind], match.start(kind)))
+        position = match.end()
+    return [*tokens, _Token("end", "", end)]
+
+
+def _unquoted_text(text: str) -> str:
+    return _ESCAPE.sub(r"\1", text[1:-1])
+
+
+class _Parser:
+    """Recursive descent; each method reads what the rule of its name says."""
+
+    def __init__(self, tokens: list[_Token], settings: Settings) -> None:
+        self._tokens, self._position = tokens, 0
+        self._settings = settings
+        self._depth = self._terms = 0
+
+    def parse(self) -> JsonPath:
+        self._accept("$")
+        first: JsonPath = (PathStep(self._next_token().text),) if self._token.kind == "name" else ()
+        path = first + self._steps()
+        if self._token.kind != "end" or not path:
+            self._raise_unexpected("the end" if path else "a path")
+        return path
+
+    @property
+    def _token(self) -> _Token:
+        return self._tokens[self._position]
+
+    def _next_token(self) -> _Token:
+        token = self._token
+        self._position += 1
+        return token
+
+    def _is_mark(self, mark: str) -> bool:
+        return self._token.kind == "mark" and self._token.text == mark
+
+    def _accept(self, mark: str) -> bool:
+        if found := self._is_mark(mark):
+            self._position += 1
+        return found
+
+    def _expect(self, mark: str) -> None:
+        if not self._accept(mark):
+            self._raise_unexpected(repr(mark))
+
+    def _raise_unexpected(self, wanted: str) -> NoReturn:
+        found = repr(self._token.text[:20]) if self._token.text else "the end"
+        place = self._token.position + 1
+        raise InvalidQuery(f"filter: expected {wanted} at character {place}, found {found}")
+
+    def _raise_unsupported(self, what: str) -> NoReturn:
+        place = self._token.position + 1
+        raise FeatureNotImplemented(f"filter: {what} (character {place}) is not supported")
+
+    def _steps(self) -> JsonPath:
+        steps: list[PathStep] = []
+        while True:
+            if self._is_mark(".."):
+                self._raise_unsupported("'..'")
+            if self._accept("."):
+                steps.append(self._member_step())
+            elif self._accept("["):
+                steps += self._bracket_steps()
+            else:
+                break
+        if len(steps) > 2 * self._settings.jsonpath_segments:
+            raise InvalidQuery(f"filter: at most {self._settings.jsonpath_segments} segments")
+        return tuple(steps)
+
+    def _member_step(self) -> PathStep:
+        if self._is_mark("*"):
+            self._raise_unsupported("'.*'")
+        if self._token.kind != "name":
+            self._raise_unexpected("a name")
+        name = self._next_token().text
+        if self._is_mark("("):
+            self._raise_unsupported(f"{name}()")
+        return PathStep(name)
+
+    def _bracket_steps(self) -> JsonPath:
+        """Read what follows ``[``; ``[*]`` is no step, arrays are opened anyway."""
+        if self._accept("?"):
+            return (PathStep(condition=self._nested(self._condition)),)
+        steps: JsonPath = ()
+        if self._token.kind == "string":
+            steps = (PathStep(_unquoted_text(self._next_token().text)),)
+        elif self._token.kind == "number" or self._is_mark(":"):
+            self._raise_unsupported("a position or slice")
+        else:
+            self._expect("*")
+        if self._is_mark(","):
+            self._raise_unsupported("a list of names")
+        self._expect("]")
+        return steps
+
+    def _condition(self) -> Expression:
+        self._expect("(")
+        expression = self._expression()
+        self._expect(")")
+        self._expect("]")
+        return expression
+
+    def _nested(self, rule: "Callable[[], Expression]") -> Expression:
+        self._depth += 1
+        if self._depth > DEPTH_LIMIT:
+            raise InvalidQuery(f"filter: nested deeper than {DEPTH_LIMIT}")
+        expression = rule()
+        self._depth -= 1
+        return expression
+
+    def _expression(self) -> Expression:
+        parts = [self._conjunction()]
+        while self._accept("||"):
+            parts.append(self._conjunction())
+        return parts[0] if len(parts) == 1 else AnyOf(tuple(parts))
+
+    def _conjunction(self) -> Expression:
+        parts = [self._factor()]
+        while self._accept("&&"):
+            parts.append(self._factor())
+        return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
+
+    def _factor(self) -> Expression:
+        if self._accept("!"):
+            return Not(self._nested(self._factor))
+        if self._accept("("):
+            expression = self._nested(self._expression)
+            self._expect(")")
+            return expression
+        return self._comparison()
+
+    def _comparison(self) -> Expression:
+        self._terms += 1
+        if self._terms > TERM_LIMIT:
+            raise InvalidQuery(f"filter: more than {TERM_LIMIT} comparisons")
+        if self._is_mark("@"):
+            return self._path_condition(self._relative_path())
+        if self._is_mark("$"):
+            self._raise_unsupported("'$' in a condition")
+        literal = self._literal()
+        symbol = self._comparison_symbol()
+        operator = COMPARISONS[_FLIPPED.get(symbol, symbol)]
+        return Compare(self._relative_path(), operator, (literal,))
+
+    def _path_condition(self, path: JsonPath) -> Expression:
+        token = self._token
+        if token.kind == "pattern":
+            self._position += 1
+            return _match_expression(path, token.text)
+        if token.kind == "name" and token.text in ("in", "nin"):
+            self._position += 1
+            return Compare(path, "ne" if token.text == "nin" else "eq", self._literal_list())
+        if token.kind == "mark" and token.text in COMPARISONS:
+            operator = COMPARISONS[self._comparison_symbol()]
+            return Compare(path, operator, (self._literal(),))
+        return Exists(path)
+
+    def _relative_path(self) -> JsonPath:
+        self._expect("@")
+        return self._steps()
+
+    def _comparison_symbol(self) -> str:
+        if self._token.kind != "mark" or self._token.text not in COMPARISONS:
+            self._raise_unexpected("a comparison")
+        return self._next_token().text
+
+    def _literal_list(self) -> tuple[Literal, ...]:
+        self._expect("[")
+        literals = [self._literal()]
+        while self._accept(","):
+            literals.append(self._literal())
+        self._expect("]")
+        if len(literals) > self._settings.filter_values:
+            raise InvalidQuery(f"filter: more than {self._settings.filter_values} values")
+        return tuple(literals)
+
+    def _literal(self) -> Literal:
+        if self._is_mark("@") or self._is_mark("$"):
+            self._raise_unsupported("a comparison of two paths")
+        token = self._token
+        if token.kind == "string":
+            return _unquoted_text(self._next_token().text)
+        if token.kind == "number":
+            return self._next_token().text
+        if token.kind != "name" or token.text not in _CONSTANTS:
+            if token.kind == "name" and self._tokens[self._position + 1].text == "(":
+                self._raise_unsupported(f"{token.text}()")
+            self._raise_unexpected("a value")
+        return _CONSTANTS[self._next_token().text]
+
+
+def _match_expression(path: JsonPath, token: str) -> Match:
+    pattern, _, flags = token[2:].lstrip()[1:].rpartition("/")
+    if flags not in ("", "i"):
+        raise FeatureNotImplemented(f"filter: the flags {flags!r} of a pattern are not supported")
+    return Match(path, pattern.replace(r"\/", "/"), flags)

@@ -1,0 +1,208 @@
+"""What type a contract gives to an attribute that a client names by its dotted path."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Schema = Mapping[str, Any]
+ValueType = Literal["string", "integer", "number", "boolean", "date-time", "date", "object", "any"]
+
+#: Most paths that one instance remembers; the names come from clients.
+MAX_CACHED_PATHS = 4096
+
+_SCALAR_TYPES: Mapping[str, ValueType] = {
+    "string": "string",
+    "integer": "integer",
+    "number": "number",
+    "boolean": "boolean",
+}
+_DATE_FORMATS: Mapping[str, ValueType] = {
+    "date-time": "date-time",
+    "dateTime": "date-time",
+    "date": "date",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeType:
+    """What a contract says about one attribute.
+
+    Attributes:
+        value_type: Its type; of an array, that of its items. ``any`` where the contract leaves it open.
+        array_segments: For each segment of the path, whether the contract has an array there.
+        is_declared: The contract names the attribute; false below a free-form attribute.
+    """
+
+    value_type: ValueType
+    array_segments: tuple[bool, ...]
+    is_declared: bool = True
+
+    @property
+    def is_multi_valued(self) -> bool:
+        """Whether a resource can have more than one value here."""
+        return any(self.array_segments)
+
+
+@dataclass(slots=True)
+class _Shape:
+    """All readings of a schema, laid over each other."""
+
+    properties: dict[str, list[Schema]] = field(default_factory=dict)
+    value_types: set[ValueType] = field(default_factory=set)
+    items: list[Schema] = field(default_factory=list)
+    is_open: bool = False
+    has_cycle: bool = False  # a part was left out, because whoever asks has it already
+
+    def merge(self, other: "_Shape") -> None:
+        for name, schemas in other.properties.items():
+            self.properties.setdefault(name, []).extend(schemas)
+        self.value_types |= other.value_types
+        self.items += other.items
+        self.is_open |= other.is_open
+        self.has_cycle |= other.has_cycle
+
+    def value_type(self) -> ValueType:
+        kinds: set[ValueType] = self.value_types | ({"object"} if self.properties else set())
+        if kinds == {"integer", "number"}:
+            return "number"
+        if len(kinds) != 1:
+            return "any"
+        kind = next(iter(kinds))
+        return "any" if kind == "object" and not self.properties else kind
+
+
+class SchemaPaths:
+    """The attributes of one schema of a contract; walked when asked, then remembered.
+
+    Args:
+        contract: An OpenAPI 3.0 document.
+        name: A schema of it (``ProductOrder``).
+        extensions: For the name of a schema, JSON schemas with further attributes that it may
+            have, wherever it is reached.
+    """
+
+    def __init__(
+        self,
+        contract: Mapping[str, Any],
+        name: str,
+        extensions: Mapping[str, Sequence[Schema]] | None = None,
+    ) -> None:
+        self._schemas: Mapping[str, Schema] = contract.get("components", {}).get("schemas", {})
+        self._extensions = extensions or {}
+        self._root: Schema = {"$ref": f"#/components/schemas/{name}"}
+        self._cache: dict[str, AttributeType | None] = {}
+
+    def type_of(self, path: str) -> AttributeType | None:
+        """Return the type of an attribute, or None where the contract has no such one."""
+        if path in self._cache:
+            return self._cache[path]
+        found = self._resolve_path(path.split("."))
+        if len(self._cache) < MAX_CACHED_PATHS:
+            self._cache[path] = found
+        return found
+
+    def _resolve_path(self, names: Sequence[str]) -> AttributeType | None:
+        shape, _ = self._item_shape([self._root])
+        arrays: list[bool] = []
+        for name in names:
+            if name not in shape.properties:
+                below = len(names) - len(arrays)
+                free = AttributeType("any", (*arrays, *[False] * below), is_declared=False)
+                return free if shape.is_open else None
+            shape, array = self._item_shape(shape.properties[name])
+            arrays.append(array)
+        return AttributeType(shape.value_type(), tuple(arrays))
+
+    def _item_shape(self, schemas: Sequence[Schema]) -> tuple[_Shape, bool]:
+        """Return what the schemas say together, arrays opened, and whether there were any."""
+        shape, array = self._merged_shape(schemas), False
+        for _ in range(4):  # arrays of arrays of ...
+            if not shape.items:
+                break
+            items, shape.items, array = shape.items, [], True
+            shape.merge(self._merged_shape(items))
+        return shape, array
+
+    def _merged_shape(self, schemas: Iterable[Schema]) -> _Shape:
+        shape = _Shape()
+        for schema in schemas:
+            shape.merge(self._schema_shape(schema, subtypes=True, ancestors=frozenset()))
+        return shape
+
+    def _schema_shape(
+        self,
+        schema: Schema,
+        *,
+        subtypes: bool,
+        ancestors: frozenset[int],
+        is_component: bool = False,
+    ) -> _Shape:
+        if "$ref" in schema:
+            return self._component_shape(
+                str(schema["$ref"]), subtypes=subtypes, ancestors=ancestors
+            )
+        shape = _own_shape(schema)
+        # The parents of a type say nothing about its siblings: mappings are followed down only.
+        inherited = subtypes and not is_component
+        for part in schema.get("allOf", ()):
+            parent = self._schema_shape(part, subtypes=inherited, ancestors=ancestors)
+            parent.is_open = parent.is_open and _has_additional_properties(part)
+            shape.merge(parent)
+        alternatives = [
+            self._schema_shape(part, subtypes=subtypes, ancestors=ancestors)
+            for part in _alternatives(schema, subtypes=subtypes)
+        ]
+        shape.is_open = _is_open(schema, shape, alternatives)
+        for alternative in alternatives:
+            shape.merge(alternative)
+        return shape
+
+    def _component_shape(
+        self, reference: str, *, subtypes: bool, ancestors: frozenset[int]
+    ) -> _Shape:
+        name = reference.rsplit("/", 1)[-1]
+        if (schema := self._schemas.get(name)) is None:
+            return _Shape(is_open=True)
+        if id(schema) in ancestors:
+            return _Shape(has_cycle=True)
+        shape = self._schema_shape(
+            schema, subtypes=subtypes, ancestors=ancestors | {id(schema)}, is_component=True
+        )
+        for extension in self._extensions.get(name, ()):
+            shape.merge(self._schema_shape(extension, subtypes=False, ancestors=ancestors))
+        return shape
+
+
+def _alternatives(schema: Schema, *, subtypes: bool) -> Iterator[Schema]:
+    yield from schema.get("oneOf", ())
+    yield from schema.get("anyOf", ())
+    if subtypes:
+        for target in schema.get("discriminator", {}).get("mapping", {}).values():
+            yield {"$ref": target}
+
+
+def _own_shape(schema: Schema) -> _Shape:
+    types = schema.get("type", ())
+    shape = _Shape()
+    for one in (types,) if isinstance(types, str) else types:
+        if one == "array":
+            shape.items.append(schema.get("items", {}))
+        elif one in _SCALAR_TYPES:
+            shape.value_types.add(_DATE_FORMATS.get(schema.get("format", ""), _SCALAR_TYPES[one]))
+        elif one == "object":
+            shape.value_types.add("object")
+    for name, child in schema.get("properties", {}).items():
+        shape.properties[name] = [child]
+    return shape
+
+
+def _is_open(schema: Schema, shape: _Shape, alternatives: Sequence[_Shape]) -> bool:
+    """Tell whether a schema, its parents included, leaves its attributes open."""
+    if shape.is_open or _has_additional_properties(schema):
+        return True
+    closed = bool(shape.properties or shape.items or shape.has_cycle or alternatives)
+    return not closed and shape.value_types <= {"object"}
+
+
+def _has_additional_properties(schema: Schema) -> bool:
+    return bool(schema.get("additionalProperties"))

@@ -1,0 +1,84 @@
+"""The ``sort=`` parameter, as keys of a MongoDB sort.
+
+Source: TMF630 part 1, "Sorting".
+"""
+
+from dataclasses import dataclass
+
+from tmf_apis.errors import InvalidQuery
+from tmf_apis.rest.query.attributes import QueryableAttributes
+from tmf_apis.rest.query.schema_paths import ValueType
+
+#: Most attributes in one sort.
+KEY_LIMIT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One attribute to sort by.
+
+    Attributes:
+        path: Path in the database document.
+        direction: 1 rising, -1 falling; what is missing is the smallest.
+        kind: The contract's type.
+        is_multi_valued: A resource may have several values, or values of several types: rising order is by
+            the smallest and falling order by the greatest; there are no cursors then.
+    """
+
+    path: str
+    direction: int
+    kind: ValueType = "string"
+    is_multi_valued: bool = False
+
+
+#: ``_id`` is unique and rises with the time of creation: every sort ends with it.
+ID_KEY = SortKey("_id", 1)
+
+
+def sort_keys(text: str, attributes: QueryableAttributes) -> tuple[SortKey, ...]:
+    """Return what ``sort=a,-b`` sorts by, always ending with the document's ``_id``.
+
+    Args:
+        text: The parameter; empty sorts by creation. A plus sign may have arrived as a space.
+        attributes: What may be named.
+
+    Raises:
+        InvalidQuery: An attribute is unknown or has parts, or there are too many (HTTP 400).
+    """
+    if not text.strip(" "):
+        return (ID_KEY,)
+    names = text.split(",")
+    if len(names) > KEY_LIMIT:
+        raise InvalidQuery(f"sort: at most {KEY_LIMIT} attributes")
+    keys: dict[str, SortKey] = {}
+    for name in names:
+        key = _sort_key(name, attributes)
+        keys.setdefault(key.path, key)
+        if key.path == "_id":
+            break
+    if sum(key.is_multi_valued for key in keys.values()) > 1:
+        raise InvalidQuery("sort: only one attribute may have several values")
+    keys.setdefault("_id", ID_KEY)
+    return tuple(keys.values())
+
+
+def _sort_key(name: str, attributes: QueryableAttributes) -> SortKey:
+    name = name.strip(" ")
+    direction = -1 if name.startswith("-") else 1
+    attribute = attributes.find(name.lstrip(" ").removeprefix("-" if direction < 0 else "+"))
+    if attribute.type.value_type == "object":
+        raise InvalidQuery(f"sort: {attribute.path!r} has parts; name one of them")
+    if attribute.document_paths == ("id",):
+        return SortKey("_id", direction)
+    many = attribute.type.is_multi_valued or attribute.type.value_type == "any"
+    return SortKey(attribute.document_paths[0], direction, attribute.type.value_type, many)
+
+
+def reversed_keys(keys: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
+    """Return the keys of the opposite order."""
+    return tuple(SortKey(key.path, -key.direction, key.kind, key.is_multi_valued) for key in keys)
+
+
+def mongodb_sort(keys: tuple[SortKey, ...]) -> list[tuple[str, int]]:
+    """Return the keys as MongoDB takes them."""
+    return [(key.path, key.direction) for key in keys]

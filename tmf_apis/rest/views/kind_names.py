@@ -1,0 +1,75 @@
+"""Where each kind is found: its API, and its path and name in each version."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+#: API number -> name in the mount path ``/tmf-api/<name>/v4``.
+API_NAMES: Final[Mapping[str, str]] = {
+    "TMF620": "productCatalogManagement",
+    "TMF622": "productOrderingManagement",
+    "TMF629": "customerManagement",
+    "TMF639": "resourceInventoryManagement",
+    "TMF642": "alarmManagement",
+    "TMF678": "customerBillManagement",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KindNames:
+    """Where a kind is found.
+
+    Attributes:
+        api: The number of its API, as ``"TMF620"``.
+        v4: Its name in v4, which is also the schema's; None where v4 does not have it.
+        v5: Its name in v5; the kind itself.
+    """
+
+    api: str
+    v4: str | None
+    v5: str
+
+    def name(self, version: str) -> str:
+        """Return its name in a version; that of v5 where v4 does not have it."""
+        return (self.v4 or self.v5) if version == "v4" else self.v5
+
+    @property
+    def api_name(self) -> str:
+        """The name of its API in the mount path."""
+        return API_NAMES[self.api]
+
+
+def _same_names(api: str, *kinds: str) -> dict[str, KindNames]:
+    return {kind: KindNames(api, kind, kind) for kind in kinds}
+
+
+def _task_names(*kinds: str) -> dict[str, KindNames]:
+    return {kind: KindNames("TMF642", f"{kind}s", kind) for kind in kinds}
+
+
+KIND_NAMES: Final[Mapping[str, KindNames]] = {
+    "ProductCatalog": KindNames("TMF620", "Catalog", "ProductCatalog"),
+    **_same_names("TMF620", "Category", "ProductOffering", "ProductOfferingPrice"),
+    **_same_names("TMF620", "ProductSpecification", "ImportJob", "ExportJob"),
+    **_same_names("TMF622", "ProductOrder", "CancelProductOrder"),
+    **_same_names("TMF629", "Customer"),
+    **_same_names("TMF639", "Resource"),
+    **_same_names("TMF642", "Alarm"),
+    **_task_names(
+        "AckAlarm", "UnAckAlarm", "ClearAlarm", "CommentAlarm", "GroupAlarm", "UnGroupAlarm"
+    ),
+    **_same_names("TMF678", "CustomerBill", "CustomerBillOnDemand", "AppliedCustomerBillingRate"),
+    "BillCycle": KindNames("TMF678", None, "BillCycle"),
+}
+
+#: Types of a kind that have a collection of their own in v4, and the types that are one of these.
+SUBTYPES: Final[Mapping[str, Mapping[str, str]]] = {
+    "Resource": {
+        "PhysicalResource": "PhysicalResource",
+        "LogicalResource": "LogicalResource",
+        "SoftwareResource": "LogicalResource",
+        "ResourceFunction": "LogicalResource",
+    }
+}
+#: Those of them that have events of their own in v4.
+SUBTYPES_WITH_EVENTS: Final = frozenset({"PhysicalResource"})

@@ -1,0 +1,86 @@
+"""A signing key of this server's own, for trying: what ``tmf token`` signs with.
+
+In production the operator's identity provider signs; ``TMF_JWKS`` names its keys.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from tmf_apis.settings import Settings
+
+_KID = "local"
+
+
+def jwks_file(data_dir: Path) -> Path:
+    """Return the file of the local public key; made with its private key if there is none."""
+    folder = data_dir / "keys"
+    public = folder / "jwks.json"
+    if not public.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key = Ed25519PrivateKey.generate()
+        _write(
+            folder / "signing.pem",
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        )
+        jwk = jwt.algorithms.OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
+        keys = [{**jwk, "kid": _KID, "use": "sig", "alg": "EdDSA"}]
+        _write(public, json.dumps({"keys": keys}).encode())
+    return public
+
+
+def issue_token(  # noqa: PLR0913
+    settings: Settings,
+    *,
+    subject: str,
+    scopes: Iterable[str],
+    tenant: str = "",
+    parties: Iterable[str] | None = None,
+    hours: float = 12.0,
+) -> str:
+    """Return a token signed with the local key.
+
+    Args:
+        settings: Data directory, issuer, audience, default tenant.
+        subject: Who it is for.
+        scopes: What it allows.
+        tenant: Whose data; the default tenant when empty.
+        parties: The parties it acts for; None for the operator's staff.
+        hours: How long it is good.
+    """
+    jwks_file(settings.data_dir)
+    key = load_pem_private_key((settings.data_dir / "keys" / "signing.pem").read_bytes(), None)
+    now = int(time.time())
+    claims: dict[str, object] = {
+        "sub": subject,
+        "scope": " ".join(scopes),
+        "tenant": tenant or settings.default_tenant,
+        "iat": now,
+        "exp": now + int(hours * 3600),
+        "iss": settings.issuer or "tmf-apis",
+    }
+    if settings.audience:
+        claims["aud"] = settings.audience
+    if parties is not None:
+        claims["party"] = list(parties)
+    return jwt.encode(claims, key, algorithm="EdDSA", headers={"kid": _KID})  # type: ignore[arg-type]
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that only its owner reads, whole or not at all."""
+    temporary = path.with_suffix(f".{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    temporary.replace(path)

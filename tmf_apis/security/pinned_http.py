@@ -1,0 +1,193 @@
+"""HTTP connections that go only where the guard permits, to the very address it checked.
+
+The host stays in the URL, so ``Host``, SNI and the certificate check are those of the name; only
+the connection is made to the checked address. No proxy, no cookies, redirects never followed.
+"""
+
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import httpcore
+import httpx
+
+from tmf_apis.errors import InvalidBody
+from tmf_apis.security.addresses import Address
+from tmf_apis.security.outbound import (
+    OutboundPolicy,
+    check_addresses,
+    check_url,
+    resolve_host_async,
+)
+
+
+class AsyncPinnedBackend(httpcore.AsyncNetworkBackend):
+    """Connects, asynchronously, to addresses that the policy permits."""
+
+    def __init__(self, policy: OutboundPolicy) -> None:
+        self._policy = policy
+        self._backend = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to the first checked address of a host that answers.
+
+        Raises:
+            httpcore.ConnectError: None answers, or one of them is refused.
+        """
+        failure: Exception = httpcore.ConnectError(f"host {host} does not resolve")
+        for address in _permitted_addresses(host, await resolve_host_async(host), self._policy):
+            try:
+                return await self._backend.connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, as httpcore asks between its own tries."""
+        await self._backend.sleep(seconds)
+
+
+class PinnedBackend(httpcore.NetworkBackend):
+    """Connects to addresses that the policy permits."""
+
+    def __init__(self, policy: OutboundPolicy) -> None:
+        self._policy = policy
+        self._backend = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect to the first checked address of a host that answers.
+
+        Raises:
+            httpcore.ConnectError: None answers, or one of them is refused.
+        """
+        shown = f"[{host}]" if ":" in host else host
+        try:
+            target = check_url(
+                f"http://{shown}",
+                allow_loopback=self._policy.allow_loopback,
+                allowed_hosts=self._policy.allowed_hosts,
+            )
+        except InvalidBody as error:
+            raise httpcore.ConnectError(error.message) from None
+        failure: Exception = httpcore.ConnectError(f"host {host} does not resolve")
+        for address in target.addresses:
+            try:
+                return self._backend.connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+
+def _permitted_addresses(
+    host: str, addresses: Iterable[Address], policy: OutboundPolicy
+) -> tuple[str, ...]:
+    try:
+        return check_addresses(host, addresses, policy)
+    except InvalidBody as error:
+        raise httpcore.ConnectError(error.message) from None
+
+
+@cache
+def trust_store() -> ssl.SSLContext:
+    """Return the trust store, loaded once: it takes tens of milliseconds."""
+    return httpx.create_ssl_context()
+
+
+def async_connection_pool(
+    policy: OutboundPolicy, *, max_connections: int
+) -> httpcore.AsyncConnectionPool:
+    """Return a pool of kept-alive connections, at most ``max_connections`` at once."""
+    return httpcore.AsyncConnectionPool(
+        ssl_context=trust_store(),
+        max_connections=max_connections,
+        keepalive_expiry=3.0,  # many servers close after five
+        network_backend=AsyncPinnedBackend(policy),
+    )
+
+
+@contextmanager
+def _translate_errors() -> Iterator[None]:
+    try:
+        yield
+    except httpcore.TimeoutException as error:
+        raise httpx.TimeoutException(str(error)) from error
+    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+        raise httpx.TransportError(str(error)) from error
+
+
+class _ResponseStream(httpx.SyncByteStream):
+    """A response's body, read in pieces."""
+
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _translate_errors():
+            yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+class PinnedTransport(httpx.BaseTransport):
+    """What ``httpx.Client`` sends through, so that every connection is checked and pinned."""
+
+    def __init__(self, policy: OutboundPolicy) -> None:
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=trust_store(), max_connections=4, network_backend=PinnedBackend(policy)
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request; httpcore's errors leave as httpx's."""
+        content = request.stream
+        inner = httpcore.Request(
+            request.method,
+            httpcore.URL(
+                scheme=request.url.raw_scheme,
+                host=request.url.raw_host,
+                port=request.url.port,
+                target=request.url.raw_path,
+            ),
+            headers=request.headers.raw,
+            content=content if isinstance(content, httpx.SyncByteStream) else None,
+            extensions=request.extensions,
+        )
+        with _translate_errors():
+            answer = self._pool.handle_request(inner)
+        return httpx.Response(answer.status, headers=answer.headers, stream=_ResponseStream(answer))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
+
+
+def pinned_client(policy: OutboundPolicy, *, timeout: float) -> httpx.Client:
+    """Return a client for URLs that others name (job files).
+
+    Args:
+        policy: Where it may go.
+        timeout: Longest wait for each step (connect, read, write), in seconds; the whole time
+            is the caller's to watch while it reads the stream.
+    """
+    return httpx.Client(
+        transport=PinnedTransport(policy), follow_redirects=False, trust_env=False, timeout=timeout
+    )

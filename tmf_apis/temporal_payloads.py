@@ -1,0 +1,55 @@
+"""The payloads of workflows and their steps: dataclasses under their stored names.
+
+A workflow that an earlier release has begun carries the names of that release, so the same aliases
+hold here as in the database (``tmf_apis.serialization``).
+"""
+
+from dataclasses import is_dataclass
+from typing import Any
+
+from temporalio.converter import (
+    AdvancedJSONEncoder,
+    CompositePayloadConverter,
+    DataConverter,
+    DefaultPayloadConverter,
+    JSONPlainPayloadConverter,
+    JSONTypeConverter,
+)
+
+from tmf_apis.serialization import from_document, to_document
+
+
+class _Encoder(AdvancedJSONEncoder):
+    def default(self, o: Any) -> Any:  # noqa: ANN401
+        if is_dataclass(o) and not isinstance(o, type):
+            return to_document(o)
+        return super().default(o)
+
+
+class _DataclassConverter(JSONTypeConverter):
+    def to_typed_value(self, hint: type[Any], value: Any) -> Any:  # noqa: ANN401
+        if is_dataclass(hint):
+            return from_document(hint, value)
+        return JSONTypeConverter.Unhandled
+
+
+class PayloadConverter(CompositePayloadConverter):
+    """Temporal's own converters, with another one for JSON."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            *(
+                _json_converter() if isinstance(converter, JSONPlainPayloadConverter) else converter
+                for converter in DefaultPayloadConverter.default_encoding_payload_converters
+            )
+        )
+
+
+def _json_converter() -> JSONPlainPayloadConverter:
+    return JSONPlainPayloadConverter(
+        encoder=_Encoder, custom_type_converters=[_DataclassConverter()]
+    )
+
+
+#: For every client, worker and replayer of our workflows.
+DATA_CONVERTER = DataConverter(payload_converter_class=PayloadConverter)
