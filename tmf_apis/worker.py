@@ -19,6 +19,7 @@ from functools import partial
 from pymongo.errors import PyMongoError
 
 from adapters.credentials import Credentials
+from adapters.values import Target
 from tmf_apis.background_tasks import TaskActivities, TaskKey, TaskWorkflow
 from tmf_apis.capacity.meter import CapacityMeter
 from tmf_apis.capacity.poller import CapacityPoller
@@ -79,7 +80,9 @@ class Worker:
         credentials = Credentials(settings.credentials_file)
         self._quick_executor = ThreadPoolExecutor(QUICK_THREADS, "work")
         self._connections = Connections(
-            credentials, ElementLeases(engine.database, self._quick_executor, linger=LINGER)
+            credentials,
+            ElementLeases(engine.database, self._quick_executor, linger=LINGER),
+            on_circuit_change=self._handle_circuit_change,
         )
         self._task_executor = ThreadPoolExecutor(TASK_THREADS, "task")
         self._capacity_executor = ThreadPoolExecutor(CAPACITY_THREADS, "capacity")
@@ -246,6 +249,10 @@ class Worker:
         """Look for elements when one has come, gone or changed."""
         if MANAGEMENT_ADDRESS in resource_characteristics(event["body"]) and self._loop:
             self._loop.call_soon_threadsafe(self._trap_consumer.wakeup.set)
+
+    def _handle_circuit_change(self, target: Target, unreachable: bool) -> None:  # noqa: FBT001
+        """Report to fault management that an element is unreachable, or reachable again."""
+        self._trap_consumer.note_circuit_change(target, unreachable)
 
     def _current_state(self, event: PendingEvent) -> object:
         """Return the state that an event's resource has by now; None where it is gone."""

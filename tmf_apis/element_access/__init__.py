@@ -1,1 +1,1 @@
-"""Ways to the elements: open connections, one changer at a time, and rest for those that fail."""
+"""Access to network elements: pooled connections, circuit breakers and element leases."""

@@ -1,4 +1,6 @@
-"""An element that does not answer is left alone for a while, so that nobody waits for it in vain.
+"""Circuit breaker: an element that does not answer is not contacted for a while.
+
+A caller then fails at once instead of waiting for a timeout.
 
 Source: the circuit breaker of M. Nygard, Release It!: closed, open, half open.
 """
@@ -12,19 +14,19 @@ from datetime import UTC, datetime, timedelta
 
 from adapters.errors import ElementError, Unreachable
 
-#: Failures in a row after which an element is left alone.
+#: Consecutive failures that open the circuit.
 FAILURE_THRESHOLD = 5
-#: How long it is left alone the first time, and at most, in seconds; each time twice as long.
+#: First and longest time that a circuit stays open, in seconds. Each failed retry doubles it.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
 _log = logging.getLogger(__name__)
 
 
 class CircuitOpenError(Unreachable):
-    """The element did not answer several times in a row and is not asked before the next try.
+    """The element failed several times in a row and is not contacted before the next retry.
 
     Attributes:
-        retry_at: When it may be asked again, in UTC.
+        retry_at: Time of the next retry, in UTC.
     """
 
     def __init__(self, element: str, failures: int, seconds: float) -> None:
@@ -38,12 +40,14 @@ class CircuitOpenError(Unreachable):
 
 @dataclass(slots=True)
 class Breaker:
-    """The record of one element; for one event loop.
+    """The circuit breaker of one element, for one event loop.
 
     Attributes:
         element: Name of the element.
-        failures: How often in a row it has not answered.
-        on_circuit_change: Called with True whenever it is left alone, with False when it answers again.
+        clock: Monotonic clock, in seconds.
+        failures: Number of consecutive failures.
+        on_circuit_change: Called with True each time the circuit opens, also after a failed
+            retry, and with False when it closes.
     """
 
     element: str
@@ -56,42 +60,45 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the element is left alone, or tried by one for the others."""
+        """Whether the circuit is open or half open."""
         return self._pause > 0
 
     @property
     def is_retry_due(self) -> bool:
-        """Whether the element is left alone and may be tried again."""
+        """Whether the circuit is open and its pause is over."""
         return self.is_open and not self._probing and self.clock() >= self._open_until
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Let a use of the element happen, and note how it ends.
+        """Run the block if the circuit permits it, and record the result.
+
+        After the pause, one caller at a time may retry; the others still fail.
 
         Raises:
-            LeftAlone: Not now; or somebody else tries it at this moment.
+            CircuitOpenError: The circuit is open, or another caller is retrying.
         """
-        tries = self._admit()
+        is_retry = self._admit()
         try:
             yield
         except Unreachable:
             self._record_failure()
             raise
         except ElementError:
-            self._record_success()  # it may refuse, but it is there
+            self._record_success()  # the element refused, so it is reachable
             raise
         else:
             self._record_success()
         finally:
-            if tries:
+            if is_retry:
                 self._probing = False
 
     def _admit(self) -> bool:
+        """Return whether this call is the retry of an open circuit."""
         if not self.is_open:
             return False
-        left = self._open_until - self.clock()
-        if left > 0 or self._probing:
-            raise CircuitOpenError(self.element, self.failures, max(left, FIRST_PAUSE))
+        remaining = self._open_until - self.clock()
+        if remaining > 0 or self._probing:
+            raise CircuitOpenError(self.element, self.failures, max(remaining, FIRST_PAUSE))
         self._probing = True
         return True
 
@@ -103,12 +110,12 @@ class Breaker:
         self._open_until = self.clock() + self._pause
         self.on_circuit_change(True)  # noqa: FBT003
         facts = {"element": self.element, "failures": self.failures, "seconds": self._pause}
-        _log.warning("an element does not answer and is left alone", extra=facts)
+        _log.warning("an element does not answer: its circuit is open", extra=facts)
 
     def _record_success(self) -> None:
-        if self.is_open:
-            facts = {"element": self.element, "failures": self.failures}
-            _log.warning("an element answers again", extra=facts)
-        was, self.failures, self._pause, self._open_until = self.is_open, 0, 0.0, 0.0
-        if was:
+        was_open, failures = self.is_open, self.failures
+        self.failures, self._pause, self._open_until = 0, 0.0, 0.0
+        if was_open:
+            facts = {"element": self.element, "failures": failures}
+            _log.warning("an element answers again: its circuit is closed", extra=facts)
             self.on_circuit_change(False)  # noqa: FBT003

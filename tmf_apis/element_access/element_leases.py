@@ -1,7 +1,7 @@
-"""One changer at a time on an element, among all workers: a lease in the database.
+"""Leases in the database: one worker at a time changes an element.
 
-Within a process adapters take turns for each question (``adapters.locks``); this is for a change as
-a whole, and for several workers.
+Within a process, adapters serialize single requests (``adapters.locks``). A lease serializes whole
+changes, also between workers.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from tmf_apis.store import leases
 from tmf_apis.store.connection import MongoDatabase
 
 COLLECTION = "element_leases"
-#: How long a lease lasts unless it is prolonged, in seconds: so long others wait after a crash.
+#: Duration of a lease, in seconds. After a crash other workers wait for this long.
 LEASE_DURATION = 15.0
-#: Longest wait for the others, and the pause between two attempts, in seconds.
+#: Longest wait for a lease, and the pause between two attempts, in seconds.
 ACQUIRE_TIMEOUT, RETRY_PAUSE = 60.0, 0.1
-#: How long a worker keeps a lease for its next change; and how long it may change an element, one
-#: order after another, before it lets others have a turn. In seconds.
+#: Time for which a worker keeps an unused lease for its next change, and longest time for which it
+#: holds a lease over several changes, so that other workers do not starve. In seconds.
 LINGER, MAX_HOLD = 0.5, 5.0
 
 T = TypeVar("T")
@@ -33,24 +33,27 @@ _log = logging.getLogger(__name__)
 
 
 class ElementBusy(Unreachable):
-    """Somebody else has been changing the element for as long as we could wait."""
+    """Another change of the element lasted for longer than the permitted wait."""
 
 
 @dataclass(slots=True)
 class _LeaseState:
-    """What this worker has of one element: a turn for each change, and the lease for all of them.
+    """The lease of one element, as far as this worker knows.
 
     Attributes:
-        lock: Whoever changes the element.
-        owner: The name under which the lease was taken; empty: it is not ours.
-        acquired_at, until: When it was taken and when it surely is no longer ours, on the loop's clock.
-        release_task: Gives it back when nobody has wanted it for a while.
+        lock: Held during a change; serializes the changes of this worker.
+        owner: Owner name under which the lease was taken; empty: it is not held.
+        acquired_at: Time when the lease was taken, on the loop's clock.
+        expires_at: Time when the lease surely has ended, on the loop's clock.
+        renewal_task: Renews the lease during a change.
+        release_task: Releases the lease when it has been unused for a while.
     """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     owner: str = ""
     acquired_at: float = 0.0
     expires_at: float = 0.0
+    renewal_task: asyncio.Task[None] | None = None
     release_task: asyncio.Task[None] | None = None
 
 
@@ -58,62 +61,65 @@ class ElementLeases:
     """Leases of elements, for one worker and its event loop."""
 
     def __init__(
-        self, database: MongoDatabase, threads: Executor | None = None, *, linger: float = 0.0
+        self, database: MongoDatabase, executor: Executor | None = None, *, linger: float = 0.0
     ) -> None:
-        """Keep what is needed.
+        """Create the leases of a worker.
 
         Args:
-            database: Where the leases lie.
-            threads: Where the database is waited for; None: asyncio's own.
-            linger: How long a lease is kept for the next change, in seconds.
+            database: The database that stores the leases.
+            executor: Runs the blocking database calls; None: asyncio's default executor.
+            linger: Time for which an unused lease is kept for the next change, in seconds.
         """
         self._collection = database[COLLECTION]
-        self._threads = threads
+        self._executor = executor
         self._linger = linger
         self._states: dict[str, _LeaseState] = {}
 
     @asynccontextmanager
     async def hold(self, element: str, *, timeout: float = ACQUIRE_TIMEOUT) -> AsyncIterator[None]:
-        """Hold the lease of an element as long as the block lasts.
+        """Hold the lease of an element while the block runs.
 
         Raises:
-            Busy: Another had it for longer than ``timeout`` seconds.
-            Unreachable: The database that keeps the leases cannot be asked.
+            ElementBusy: Another change lasted for longer than ``timeout`` seconds.
+            Unreachable: The database that stores the leases does not answer.
         """
-        one = self._states.setdefault(element, _LeaseState())
-        end = _now() + timeout
+        state = self._states.setdefault(element, _LeaseState())
+        deadline = _now() + timeout
         try:
             async with asyncio.timeout(timeout):
-                await one.lock.acquire()
+                await state.lock.acquire()
         except TimeoutError:
             raise _busy_error(element, timeout) from None
         try:
-            if one.release_task:
-                one.release_task.cancel()
-            if not await self._reuse(element, one):
-                await self._acquire(element, one, end, timeout)
-            prolonging = asyncio.ensure_future(self._renew(element, one))
+            if state.release_task:
+                state.release_task.cancel()
+            if not await self._reuse(element, state):
+                await self._acquire(element, state, deadline, timeout)
+            state.renewal_task = asyncio.ensure_future(self._renew(element, state))
             try:
                 yield
             finally:
-                prolonging.cancel()
+                state.renewal_task.cancel()
                 if self._linger:
-                    one.release_task = asyncio.ensure_future(self._release_later(element, one))
+                    state.release_task = asyncio.ensure_future(self._release_later(element, state))
                 else:
-                    await self._release(element, one)
+                    await self._release(element, state)
         finally:
-            one.lock.release()
+            state.lock.release()
 
     async def close(self) -> None:
-        """Give back what is kept for changes that may come."""
-        for element, one in list(self._states.items()):
-            if one.release_task:
-                one.release_task.cancel()
-            if not one.lock.locked():
-                await self._release(element, one)
+        """Release the unused leases."""
+        for element, state in list(self._states.items()):
+            if state.release_task:
+                state.release_task.cancel()
+            if not state.lock.locked():
+                await self._release(element, state)
 
     async def _reuse(self, element: str, state: _LeaseState) -> bool:
-        """Return whether the lease of the last change serves for one more; others wait, too."""
+        """Return whether the lease of the last change can be used again.
+
+        A lease that was held for too long is released first, so that another worker gets it.
+        """
         if state.owner and _now() - state.acquired_at > MAX_HOLD:
             await self._release(element, state)
             await asyncio.sleep(2 * RETRY_PAUSE)
@@ -138,7 +144,9 @@ class ElementLeases:
         try:
             await self._run_in_thread(lambda: leases.release(self._collection, element, owner))
         except PyMongoError as error:
-            _log.warning("a lease ends by itself: %s", error, extra={"element": element})
+            _log.warning(
+                "a lease cannot be released and will expire: %s", error, extra={"element": element}
+            )
 
     async def _acquire(
         self, element: str, state: _LeaseState, deadline: float, timeout: float
@@ -152,9 +160,9 @@ class ElementLeases:
                 await asyncio.sleep(RETRY_PAUSE)
         except PyMongoError as error:
             state.owner = ""
-            raise Unreachable(element, f"its lease cannot be had: {error}") from error
+            raise Unreachable(element, f"its lease cannot be taken: {error}") from error
         except BaseException:
-            await self._release(element, state)  # it may have been taken while nobody listened
+            await self._release(element, state)  # a cancelled request may still have taken it
             raise
         if not state.owner:
             raise _busy_error(element, timeout)
@@ -164,17 +172,17 @@ class ElementLeases:
         if await self._take(element, state):
             return True
         await self._run_in_thread(lambda: leases.create_if_absent(self._collection, element))
-        return await self._take(element, state)  # nobody had it before
+        return await self._take(element, state)  # the element had no lease document before
 
     async def _take(self, element: str, state: _LeaseState) -> bool:
-        """Take or prolong the lease; return whether it is ours."""
-        asked, owner = _now(), state.owner
+        """Take or renew the lease; return whether this worker holds it."""
+        requested_at, owner = _now(), state.owner
         lease = await self._run_in_thread(
             lambda: leases.acquire(self._collection, element, owner, LEASE_DURATION)
         )
         if lease is None:
             return False
-        state.expires_at = asked + LEASE_DURATION
+        state.expires_at = requested_at + LEASE_DURATION
         return True
 
     async def _renew(self, element: str, state: _LeaseState) -> None:
@@ -183,10 +191,10 @@ class ElementLeases:
             try:
                 await self._take(element, state)
             except PyMongoError as error:
-                _log.warning("a lease is not prolonged: %s", error, extra={"element": element})
+                _log.warning("a lease cannot be renewed: %s", error, extra={"element": element})
 
     async def _run_in_thread(self, operation: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, operation)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, operation)
 
 
 def _now() -> float:
@@ -194,4 +202,4 @@ def _now() -> float:
 
 
 def _busy_error(element: str, timeout: float) -> ElementBusy:
-    return ElementBusy(element, f"somebody else changes it, for {timeout:g} s already")
+    return ElementBusy(element, f"another worker has been changing it for {timeout:g} s")

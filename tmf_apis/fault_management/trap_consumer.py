@@ -72,11 +72,8 @@ class TrapConsumer:
     _queues: dict[str, _ElementQueue] = field(default_factory=dict)
     _reachability_changes: dict[str, bool] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.connections.on_circuit_change = self._note_circuit_change
-
-    def _note_circuit_change(self, target: Target, unreachable: bool) -> None:  # noqa: FBT001
-        """Note that an element is left alone, or answers again; it is written down soon."""
+    def note_circuit_change(self, target: Target, unreachable: bool) -> None:  # noqa: FBT001
+        """Queue the alarm of an element that became unreachable, or reachable again."""
         for one in self.registry.elements.values():
             if (one.target.name, one.target.address) == (target.name, target.address):
                 self._reachability_changes[one.key] = unreachable

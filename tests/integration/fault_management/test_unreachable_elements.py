@@ -49,7 +49,14 @@ async def test_a_silent_element_has_one_alarm_until_it_answers(desks, database, 
     monkeypatch.setattr(breaker, "FIRST_PAUSE", 0.2)
     secrets = Credentials("", {"TMF_CREDENTIAL_GW_SIM": '{"community": "simulated"}'})
     desk, stop = desks.for_tenant("default"), asyncio.Event()
-    connections, threads = Connections(secrets), ThreadPoolExecutor(2)
+    circuits = {}
+
+    def note_circuit_change(target, unreachable):
+        circuits[target.name] = unreachable
+        work.note_circuit_change(target, unreachable)
+
+    connections = Connections(secrets, on_circuit_change=note_circuit_change)
+    threads = ThreadPoolExecutor(2)
     network = ElementRegistry(database, desks, secrets)
     work = trap_consumer.TrapConsumer(
         network, AlarmWriter(database, desks), connections, threads, ("127.0.0.1", 0)
@@ -89,7 +96,7 @@ async def test_a_silent_element_has_one_alarm_until_it_answers(desks, database, 
         await until(lambda: alarms(state="cleared"))
         await until(lambda: left_alone() == 0)
         assert len(alarms()) == 1
-        await until(lambda: not connections.unreachable_elements)
+        await until(lambda: circuits == {"gw-sim": False})
     stop.set()
     await running
     await connections.close()
