@@ -19,10 +19,10 @@ from adapters.errors import ElementError
 from tmf_apis.capacity.meter import CapacityMeter
 from tmf_apis.element_access.connections import Connections
 from tmf_apis.errors import TmfError
-from tmf_apis.events.relay import LEASE_COLLECTION
 from tmf_apis.fault_management.element_registry import Element, ElementRegistry
 from tmf_apis.store import leases
 from tmf_apis.store.connection import MongoDatabase
+from tmf_apis.store.leases import LEASE_COLLECTION
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -24,9 +24,9 @@ from tmf_apis.events.matcher import SubscriptionMatcher
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.store import leases
 from tmf_apis.store.indexes import PENDING_EVENTS
+from tmf_apis.store.leases import LEASE_COLLECTION
 from tmf_apis.store.model import PURGEABLE
 
-LEASE_COLLECTION = "leases"
 #: Most documents and bytes in one batch.
 BATCH_SIZE, BATCH_BYTES = 500, 16 * 1024 * 1024
 #: Longest time that listeners may take of one batch, in seconds; the rest waits for the next.

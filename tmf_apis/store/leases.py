@@ -1,7 +1,7 @@
-"""Who does what among any number of processes: leases on the database server's clock.
+"""Leases: exclusive rights among any number of processes, on the database server's clock.
 
-Each taking has a higher fencing number than the one before, so that a process that slept through
-its lease can be told from its successor.
+The fencing token rises each time a lease changes hands. A write that checks it is refused if the
+writer's lease has expired and another process has acquired it since.
 """
 
 import time
@@ -12,18 +12,23 @@ from pymongo import ReturnDocument
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
+#: Leases of single tasks: of a kind's outbox by the kind's name, of the capacity poller.
+LEASE_COLLECTION = "leases"
+#: Leases of network elements, by element.
+ELEMENT_LEASE_COLLECTION = "element_leases"
+
 Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to do something alone for a while.
+    """An exclusive right that lasts for a limited time.
 
     Attributes:
         fencing_token: Higher than that of every earlier holder.
         until: End of the lease on this process's monotonic clock, in seconds; never later than
-            the server's own end.
-        document: The leased document as it was when the lease was taken.
+            the end on the server's clock.
+        document: The leased document at the time when the lease was acquired.
     """
 
     fencing_token: int
@@ -31,28 +36,36 @@ class Lease:
     document: Document
 
     def is_valid_for(self, seconds: float) -> bool:
-        """Return whether the lease still lasts so long."""
+        """Return whether the lease lasts for at least so many more seconds."""
         return time.monotonic() + seconds < self.until
 
 
 def acquire(
     collection: Collection[Document], id: str, owner: str, seconds: float, **conditions: object
 ) -> Lease | None:
-    """Take or prolong the lease kept in the document ``id``; None while another holds it.
+    """Acquire or renew the lease in the document ``id``; return None while another owner holds it.
 
-    The document must exist; its ``lease`` member is {owner, until, fence}. Prolonging keeps the
-    fence; ``conditions`` narrows the query.
+    The document must exist. Its member ``lease`` is {owner, until, fence}. A renewal keeps the
+    fencing token.
+
+    Args:
+        collection: The collection of the leased document.
+        id: Its ``_id``.
+        owner: Name of the holder, unique among all processes.
+        seconds: Duration of the lease from now.
+        conditions: Further conditions on the document, as in a MongoDB query.
     """
-    asked = time.monotonic()
-    mine = {"$eq": ["$lease.owner", owner]}
-    held = {"$gt": [{"$ifNull": ["$lease.until", 0]}, "$$NOW"]}
+    requested_at = time.monotonic()
+    is_owner = {"$eq": ["$lease.owner", owner]}
+    is_held = {"$gt": [{"$ifNull": ["$lease.until", 0]}, "$$NOW"]}
     fence = {"$ifNull": ["$lease.fence", 0]}
-    found = collection.find_one_and_update(
-        {"_id": id, "$expr": {"$or": [mine, {"$not": [held]}]}, **conditions},
+    next_fence = {"$cond": [{"$and": [is_owner, is_held]}, fence, {"$add": [fence, 1]}]}
+    document = collection.find_one_and_update(
+        {"_id": id, "$expr": {"$or": [is_owner, {"$not": [is_held]}]}, **conditions},
         [
             {
                 "$set": {
-                    "lease.fence": {"$cond": [{"$and": [mine, held]}, fence, {"$add": [fence, 1]}]},
+                    "lease.fence": next_fence,
                     "lease.owner": {"$literal": owner},
                     "lease.until": {"$add": ["$$NOW", int(seconds * 1000)]},
                 }
@@ -60,18 +73,18 @@ def acquire(
         ],
         return_document=ReturnDocument.AFTER,
     )
-    return Lease(found["lease"]["fence"], asked + seconds, found) if found else None
+    return Lease(document["lease"]["fence"], requested_at + seconds, document) if document else None
 
 
 def release(collection: Collection[Document], id: str, owner: str) -> None:
-    """Give a lease back, if it is still the owner's."""
+    """Release a lease; do nothing if another owner holds it."""
     collection.update_one(
         {"_id": id, "lease.owner": owner}, {"$unset": {"lease.owner": "", "lease.until": ""}}
     )
 
 
 def create_if_absent(collection: Collection[Document], id: str) -> None:
-    """Make the document that a lease lies in, unless it is there."""
+    """Create the document that stores a lease, unless it exists."""
     try:
         collection.update_one({"_id": id}, {"$setOnInsert": {"lease": {"fence": 0}}}, upsert=True)
     except DuplicateKeyError:
