@@ -11,7 +11,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tmf_apis.fulfilment.design.offers import Catalog, InstalledProduct, InstalledService
+from tmf_apis.fulfilment.design.offers import (
+    Catalog,
+    InstalledProduct,
+    InstalledService,
+    OfferCache,
+)
 from tmf_apis.fulfilment.design.order_planner import order_design
 from tmf_apis.fulfilment.values import OrderDesign, OrderKey
 
@@ -84,14 +89,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured")
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a round")
     given = parser.parse_args()
-    known = sample_catalogue()
+    known, offers = sample_catalogue(), OfferCache()
     print(f"{'planning alone':24}{'orders/s':>12}{'median':>12}{'tasks':>8}")
     best: dict[str, float] = {}
     for name, order in ORDERS.items():
         fresh = json.loads(json.dumps(order))
 
         def make(number: int, order: Order = fresh) -> OrderDesign:
-            return order_design(OrderKey("default", f"o-{number}"), order, known)
+            return order_design(OrderKey("default", f"o-{number}"), order, known, offers)
 
         tasks, refused = len(make(0).tasks), make(0).rejections
         if refused:

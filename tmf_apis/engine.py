@@ -25,6 +25,7 @@ from tmf_apis.events.envelope import Audience, Json, notification
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.subscriptions import SubscriptionRepository, SubscriptionRequest
 from tmf_apis.fulfilment import dry_run, feasibility, launch_check, order_kinds
+from tmf_apis.fulfilment.design.order_designer import OrderDesigner
 from tmf_apis.rest.contracts.contract import Contract, event_types
 from tmf_apis.rest.contracts.dates import DateNormalizer
 from tmf_apis.rest.contracts.extension_registry import ExtensionRegistry
@@ -62,7 +63,6 @@ API_MODULES: tuple[Callable[[Settings], ApiModule], ...] = (
     inventory.api_module,
     products.api_module,
     services.api_module,
-    partial(qualification.api_module, find_obstacles=feasibility.obstacles),
     alarms.api_module,
     network_operations.api_module,
 )
@@ -108,16 +108,20 @@ class Engine:
                     )
         self.apis = {c.base_path: self._api(c) for c in contracts}
         self.extension_registry = ExtensionRegistry(database, self._apply_extensions)
+        designer = OrderDesigner()
         catalogues = (one for one in catalog.CATALOG_DEFINITIONS if one.base_path in self.apis)
         self.api_modules = [
             *(self._catalog_module(family) for family in catalogues),
             capacity.api_module(settings, database),
             *(room(settings) for room in API_MODULES),
+            qualification.api_module(
+                settings, find_obstacles=partial(feasibility.obstacles, designer.offers)
+            ),
         ]
         self.policies: dict[str, ResourcePolicy] = {}
         for room in self.api_modules:
             self.policies.update(room.policies)
-        self.policies |= _with_fulfilment_checks(self.policies, settings)
+        self.policies |= _with_fulfilment_checks(self.policies, settings, designer)
         self.kinds = sorted({o.kind for c in contracts for o in c.operations if o.kind})
         self.counts = CountCache(database, query_time=settings.query_time)
         self.resources = ResourceStore(database, self.counts, query_time=settings.query_time)
@@ -229,7 +233,7 @@ class Engine:
 
 
 def _with_fulfilment_checks(
-    policies: Mapping[str, ResourcePolicy], settings: Settings
+    policies: Mapping[str, ResourcePolicy], settings: Settings, designer: OrderDesigner
 ) -> dict[str, ResourcePolicy]:
     """Return the laws of what is ordered and offered, with a look at how it is fulfilled."""
     made = {}
@@ -239,7 +243,7 @@ def _with_fulfilment_checks(
         )
     for kind in order_kinds.ORDER_KINDS:
         if law := policies.get(kind):
-            made[kind] = replace(law, dry_run=partial(dry_run.plan_attribute, kind))
+            made[kind] = replace(law, dry_run=partial(dry_run.plan_attribute, designer, kind))
     return made
 
 

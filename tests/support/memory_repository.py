@@ -136,6 +136,9 @@ class MemoryRepository:
             found.reverse()
         return copy.deepcopy(found[:limit])
 
+    def revision_fingerprint(self, queries: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+        return repr([self.find(kind, query) for kind, query in queries])
+
     def create(self, kind: str, resource: Resource, *, system: bool = True) -> Resource:
         """Make a resource; with ``system=False`` as if a client had sent it."""
         law, desk = self._policy_and_repository(kind, system=system)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tmf_apis.fulfilment import order_kinds
+from tmf_apis.fulfilment.design.order_designer import OrderDesigner
 from tmf_apis.fulfilment.reservation import reservations
 from tmf_apis.fulfilment.values import (
     Allocation,
@@ -25,18 +25,27 @@ _COMPENSATION_TEXT: Mapping[str, str] = {
 
 
 def plan_attribute(
-    kind: str, repository: Repository, client_repository: Repository, order: Resource
+    designer: OrderDesigner,
+    kind: str,
+    repository: Repository,
+    client_repository: Repository,
+    order: Resource,
 ) -> Mapping[str, Any]:
     """Return what the answer to a dry run has beside the order; see ``fulfilment_plan``."""
-    return {PLAN_ATTRIBUTE: fulfilment_plan(kind, repository, client_repository, order)}
+    return {PLAN_ATTRIBUTE: fulfilment_plan(designer, kind, repository, client_repository, order)}
 
 
 def fulfilment_plan(
-    kind: str, repository: Repository, client_repository: Repository, order: Resource
+    designer: OrderDesigner,
+    kind: str,
+    repository: Repository,
+    client_repository: Repository,
+    order: Resource,
 ) -> Resource:
     """Return the plan of an order that is not placed.
 
     Args:
+        designer: Designs orders.
         kind: The kind of the order.
         repository: Sees the whole tenant.
         client_repository: Sees what the client may see.
@@ -47,7 +56,7 @@ def fulfilment_plan(
         element and the settings of each, and what undoes it; ``missing`` with the reasons.
     """
     key = OrderKey(repository.tenant, str(order["id"]), kind)
-    design = order_kinds.kind_of(key).design(repository, key, order)
+    design = designer.design(repository, key, order)
     found, missing = reservations.dry_run_allocations(
         repository, key, design.tasks, client_repository
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tmf_apis.fulfilment.design import catalog_reader, service_order_planner
+from tmf_apis.fulfilment.design.offers import OfferCache
 from tmf_apis.fulfilment.reservation import reservations
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.rest.pipeline.policy import Repository
@@ -13,10 +14,11 @@ _ORDER_ID = "qualification"
 _ITEM_ID = "1"
 
 
-def obstacles(repository: Repository, service: Mapping[str, Any]) -> list[str]:
+def obstacles(offers: OfferCache, repository: Repository, service: Mapping[str, Any]) -> list[str]:
     """Return why a service cannot be had as things are; nothing where it can.
 
     Args:
+        offers: The compiled offers.
         repository: Sees the whole tenant.
         service: As TMF645 and TMF641 have it: ``serviceSpecification.id``,
             ``serviceCharacteristic``, ``place``.
@@ -28,7 +30,7 @@ def obstacles(repository: Repository, service: Mapping[str, Any]) -> list[str]:
     item = {"id": _ITEM_ID, "action": "add", "service": service}
     key = OrderKey(repository.tenant, _ORDER_ID, "ServiceOrder")
     design = service_order_planner.service_order_design(
-        key, {"id": _ORDER_ID, "serviceOrderItem": [item]}, catalogue
+        key, {"id": _ORDER_ID, "serviceOrderItem": [item]}, catalogue, offers
     )
     missing = reservations.unmet_requirements(repository, key, design.tasks)
     return [*design.rejections.values(), *dict.fromkeys(one.reason for one in missing)]

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tmf_apis.fulfilment.design import catalog_reader, order_planner, service_order_planner
+from tmf_apis.fulfilment.design import service_order_planner
 from tmf_apis.fulfilment.execution.inventory_writer import InventoryWriter, ServiceInventoryWriter
-from tmf_apis.fulfilment.values import OrderDesign, OrderKey
+from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.ordering import actions, order_schema
 from tmf_apis.ordering.actions import OrderCancellation
 from tmf_apis.ordering.order_schema import OrderSchema
@@ -20,14 +20,12 @@ class OrderKind:
     Attributes:
         schema: What its attributes are called.
         cancellation: How one is cancelled.
-        design: Returns what an order wants, as catalogue and inventory are now.
         as_product_order: Returns an order with its items as those of a product order.
         inventory_writer_type: Writes what comes of it into the inventories.
     """
 
     schema: OrderSchema
     cancellation: OrderCancellation
-    design: Callable[[Repository, OrderKey, Resource], OrderDesign]
     as_product_order: Callable[[Resource], Resource]
     inventory_writer_type: type[InventoryWriter]
 
@@ -52,18 +50,6 @@ def kind_of(key: OrderKey) -> OrderKind:
     return ORDER_KINDS[key.kind]
 
 
-def _product_order_design(repository: Repository, key: OrderKey, order: Resource) -> OrderDesign:
-    return order_planner.order_design(
-        key, order, catalog_reader.read_for_product_order(repository, order)
-    )
-
-
-def _service_order_design(repository: Repository, key: OrderKey, order: Resource) -> OrderDesign:
-    return service_order_planner.service_order_design(
-        key, order, catalog_reader.read_for_service_order(repository, order)
-    )
-
-
 def _identity(order: Resource) -> Resource:
     return order
 
@@ -71,14 +57,12 @@ def _identity(order: Resource) -> Resource:
 PRODUCT_ORDER = OrderKind(
     schema=order_schema.PRODUCT_ORDER_SCHEMA,
     cancellation=actions.PRODUCT_ORDER_CANCELLATION,
-    design=_product_order_design,
     as_product_order=_identity,
     inventory_writer_type=InventoryWriter,
 )
 SERVICE_ORDER = OrderKind(
     schema=order_schema.SERVICE_ORDER_SCHEMA,
     cancellation=actions.SERVICE_ORDER_CANCELLATION,
-    design=_service_order_design,
     as_product_order=service_order_planner.as_product_order,
     inventory_writer_type=ServiceInventoryWriter,
 )

@@ -18,6 +18,7 @@ from tests.support.catalog import (
 from tests.support.memory_repository import MemoryRepository
 from tmf_apis.errors import Conflict
 from tmf_apis.fulfilment import launch_check
+from tmf_apis.fulfilment.design.offers import OfferCache
 from tmf_apis.fulfilment.design.order_planner import order_design
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.rest.pipeline.policy import ResourcePolicy
@@ -170,7 +171,7 @@ def test_only_a_launch_is_looked_at_and_a_setting_makes_it_a_warning(caplog):
 def planned(services, resources, product, one, *, of="fibre"):
     order = {"id": "o-1", "productOrderItem": [one]}
     known = catalog([offering(of, specification=product["id"])], [product], services, resources)
-    return order_design(OrderKey("default", "o-1"), order, known)
+    return order_design(OrderKey("default", "o-1"), order, known, OfferCache())
 
 
 def test_a_mobile_line_takes_a_sim_card_and_a_number():

@@ -1,31 +1,41 @@
-"""What the catalogues say of offerings, kept for as long as the database has the same revisions.
+"""Cache of catalogue entries, valid for as long as the database holds the same revisions.
 
-Orders of one hour are for a few offerings, and each takes five reads of whole documents to
-understand. One question for nothing but revisions says whether what was read last time still
-stands; it repeats the very queries, so something that has come is seen, too.
+Most orders within an hour are for a few offerings, and reading an offering with everything below
+it takes five queries for whole documents. The cache repeats these queries for revisions only, in
+one aggregation, and so notices changed, new and deleted entries.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from tmf_apis.fulfilment.design.offers import Catalog
 from tmf_apis.rest.pipeline.policy import Repository, Resource
-from tmf_apis.rest.pipeline.repository import ScopedRepository
 
-#: Most sets of offerings that are remembered.
+#: Largest number of sets of offerings in a cache.
 MAX_ENTRIES = 200
 
 Queries = list[tuple[str, Mapping[str, Any]]]
-ReadCatalog = Callable[[Repository, frozenset[str]], Catalog]
+
+
+class ResourceFinder(Protocol):
+    """The part of a repository that reading a catalogue needs."""
+
+    def find(
+        self, kind: str, query: Mapping[str, Any], *, limit: int = 1000, sort: str = "id"
+    ) -> list[Resource]:
+        """Return resources whose stored form matches a query; see ``Repository.find``."""
+
+
+ReadCatalog = Callable[[ResourceFinder, frozenset[str]], Catalog]
 
 
 @dataclass(slots=True)
-class _RecordingRepository:
-    """A desk that notes what is looked for."""
+class _RecordingFinder:
+    """Passes queries on to a repository and records them."""
 
-    repository: Repository
-    queries: Queries
+    repository: ResourceFinder
+    queries: Queries = field(default_factory=list)
 
     def find(
         self, kind: str, query: Mapping[str, Any], *, limit: int = 1000, sort: str = "id"
@@ -36,49 +46,49 @@ class _RecordingRepository:
 
 @dataclass(frozen=True, slots=True)
 class _CacheEntry:
-    """What was read, by which queries, and the revisions that it had."""
+    """A catalogue, the queries that read it and the fingerprint of their results."""
 
     queries: Queries
-    revisions: str
+    fingerprint: str
     catalog: Catalog
 
 
 class CatalogCache:
-    """Remembers what was read; may be used from any thread."""
+    """Caches the catalogue entries of sets of offerings; safe for use by several threads."""
 
     def __init__(self, read_catalog: ReadCatalog) -> None:
-        """Remember nothing yet.
+        """Create an empty cache.
 
         Args:
-            read_catalog: Returns offerings with everything below them.
+            read_catalog: Reads offerings, given by their ids, with everything below them.
         """
         self._read_catalog = read_catalog
         self._entries: dict[tuple[str, frozenset[str]], _CacheEntry] = {}
 
     def get(self, repository: Repository, offerings: frozenset[str]) -> Catalog:
-        """Return offerings, by their ids, with everything below them."""
-        if not isinstance(repository, ScopedRepository) or repository.context.parties is not None:
-            return self._read_catalog(
-                repository, offerings
-            )  # it sees something else than others do
+        """Return offerings with everything below them.
+
+        Args:
+            repository: Reads the catalogue. The result is not cached if the repository sees the
+                resources of certain parties only.
+            offerings: Ids of the offerings.
+        """
+        if repository.context.parties is not None:
+            return self._read_catalog(repository, offerings)
         key = (repository.tenant, offerings)
-        known = self._entries.get(key)
-        if known is None or repository.revision_fingerprint(known.queries) != known.revisions:
-            known = self._read_consistently(repository, offerings)
+        entry = self._entries.get(key)
+        if entry is None or repository.revision_fingerprint(entry.queries) != entry.fingerprint:
+            entry = self._read_consistently(repository, offerings)
             if len(self._entries) >= MAX_ENTRIES:
                 self._entries.clear()
-            self._entries[key] = known
-        return known.catalog
+            self._entries[key] = entry
+        return entry.catalog
 
-    def _read_consistently(
-        self, repository: ScopedRepository, offerings: frozenset[str]
-    ) -> _CacheEntry:
-        """Read twice, and the revisions in between: what is the same both times had these."""
+    def _read_consistently(self, repository: Repository, offerings: frozenset[str]) -> _CacheEntry:
+        """Read the catalogue before and after its fingerprint until both readings are equal."""
         while True:
-            queries: Queries = []
-            before = self._read_catalog(
-                cast("Repository", _RecordingRepository(repository, queries)), offerings
-            )
-            revisions = repository.revision_fingerprint(queries)
-            if self._read_catalog(repository, offerings) == before:
-                return _CacheEntry(queries, revisions, before)
+            finder = _RecordingFinder(repository)
+            catalog = self._read_catalog(finder, offerings)
+            fingerprint = repository.revision_fingerprint(finder.queries)
+            if self._read_catalog(repository, offerings) == catalog:
+                return _CacheEntry(finder.queries, fingerprint, catalog)

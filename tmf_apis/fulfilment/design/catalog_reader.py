@@ -7,10 +7,9 @@ from typing import Any
 from tmf_apis.fulfilment.design import (
     builtin_specifications,
     offers,
-    order_planner,
     service_order_planner,
 )
-from tmf_apis.fulfilment.design.catalog_cache import CatalogCache
+from tmf_apis.fulfilment.design.catalog_cache import ResourceFinder
 from tmf_apis.fulfilment.design.decomposition import (
     COMPOSITION_TYPES,
     CONTAINMENT_TYPES,
@@ -32,24 +31,8 @@ _MAX_DEPTH = 20
 _PRODUCT, _SERVICE = "Product", "Service"
 
 
-def read_for_product_order(repository: Repository, order: Mapping[str, Any]) -> Catalog:
-    """Return what planning has to know to plan an order."""
-    running = read_installed_products(repository, order_planner.product_ids(order))
-    wanted = order_planner.offering_ids(order) | {one.offering for one in running.values()} - {""}
-    return replace(_CATALOG_CACHE.get(repository, frozenset(wanted)), installed_base=running)
-
-
-def read_for_service_order(repository: Repository, order: Mapping[str, Any]) -> Catalog:
-    """Return what planning has to know to plan an order for services."""
-    running = read_installed_services(repository, service_order_planner.service_ids(order))
-    wanted = service_order_planner.specification_ids(order) | {
-        one.offering for one in running.values()
-    } - {""}
-    return read_service_specifications(repository, wanted, running)
-
-
 def read_service_specifications(
-    repository: Repository,
+    repository: ResourceFinder,
     specification_ids: Iterable[str],
     installed_base: Mapping[str, InstalledProduct] | None = None,
 ) -> Catalog:
@@ -106,7 +89,7 @@ def _standalone_specification(specification: Mapping[str, Any]) -> Resource:
 
 
 def read_offerings(
-    repository: Repository,
+    repository: ResourceFinder,
     offering_ids: Iterable[str],
     installed_base: Mapping[str, InstalledProduct] | None = None,
 ) -> Catalog:
@@ -120,7 +103,7 @@ def read_offerings(
 
 
 def read_product_specifications(
-    repository: Repository,
+    repository: ResourceFinder,
     offerings: Mapping[str, Resource],
     specifications: Mapping[str, Resource],
     installed_base: Mapping[str, InstalledProduct],
@@ -155,7 +138,7 @@ def _roots(product: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return referenced_ids(product, "serviceSpecification"), offers.service_types(product)
 
 
-def _read_types(repository: Repository, service_types: set[str]) -> dict[str, str]:
+def _read_types(repository: ResourceFinder, service_types: set[str]) -> dict[str, str]:
     """Return the tenant's own customer facing specifications that are called like a type."""
     if not service_types:
         return {}
@@ -317,11 +300,8 @@ def _installed_service(
     )
 
 
-def _read_by_id(repository: Repository, kind: str, ids: set[str]) -> dict[str, Resource]:
+def _read_by_id(repository: ResourceFinder, kind: str, ids: set[str]) -> dict[str, Resource]:
     if not (ids := ids - {""}):
         return {}
     query = {"id": {"$in": sorted(ids)}}
     return {one["id"]: one for one in repository.find(kind, query, limit=len(ids))}
-
-
-_CATALOG_CACHE = CatalogCache(read_offerings)

@@ -36,7 +36,6 @@ from tmf_apis.rest.pipeline.policy import Resource
 
 __all__ = ["Catalog", "offering_ids", "order_design", "product_ids"]
 
-_OFFER_CACHE = OfferCache()
 _FINAL_STATES = ITEM_LIFECYCLE.final_states
 _ENABLED_BY_STATUS = {"suspended": False, "active": True}
 _RATES = ("downstream", "upstream")
@@ -79,6 +78,7 @@ def order_design(
     key: OrderKey,
     order: Mapping[str, Any],
     catalog: Catalog,
+    offers: OfferCache,
     rejections: Mapping[str, str] | None = None,
 ) -> OrderDesign:
     """Return what an order wants done.
@@ -90,6 +90,7 @@ def order_design(
         key: Which order.
         order: The order.
         catalog: What is known beside it.
+        offers: The compiled offers.
         rejections: From the ids of items that are refused already to the reasons.
     """
     found = _items_with_parents(order)
@@ -97,7 +98,7 @@ def order_design(
     if not any(_is_fulfilled_here(item, catalog) for item, _ in leaves):
         return OrderDesign()
     planner = _Planner(
-        key, catalog, {item["id"] for item, _ in found}, rejections=dict(rejections or {})
+        key, catalog, offers, {item["id"] for item, _ in found}, rejections=dict(rejections or {})
     )
     for item, above in found:
         if item.get("state") not in _FINAL_STATES and item["id"] not in planner.rejections:
@@ -147,6 +148,7 @@ class ItemDesign:
 class _Planner:
     key: OrderKey
     catalog: Catalog
+    offers: OfferCache
     item_ids: set[str]
     item_designs: dict[str, ItemDesign] = field(default_factory=dict)
     rejections: dict[str, str] = field(default_factory=dict)
@@ -205,7 +207,7 @@ class _Planner:
             raise Unfulfillable(f"the item names no {_OFFERING_ATTRIBUTE[self.key.kind]}")
         if self._subject == "service" and id not in self.catalog.offerings:
             raise Unfulfillable(f"service specification {id} is not fulfilled here")
-        return _OFFER_CACHE.get(self.key.tenant, id, self.catalog)
+        return self.offers.get(self.key.tenant, id, self.catalog)
 
     def _network_offers(self, offer: Offer) -> list[Offer]:
         """Return the offerings inside one that take something on the network."""
@@ -363,7 +365,7 @@ class _Planner:
 
     def _item_context(
         self, item: Resource, identifiers: Mapping[str, Any], enabled: bool | None
-    ) -> ItemContext:  # noqa: FBT001
+    ) -> ItemContext:
         places = tuple(_place_ids(item.get("product") or {}))
         return ItemContext(self.key, item["id"], identifiers, places, enabled)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from tmf_apis.fulfilment.design import order_planner
-from tmf_apis.fulfilment.design.offers import Catalog, InstalledProduct
+from tmf_apis.fulfilment.design.offers import Catalog, InstalledProduct, OfferCache
 from tmf_apis.fulfilment.values import ItemPlan, OrderDesign, OrderKey
 from tmf_apis.inventory.characteristics import json_objects
 from tmf_apis.ordering.items import SERVICE_ORDER_ITEMS
@@ -116,7 +116,9 @@ def _product_status(service: Mapping[str, Any]) -> str:
     return {True: "active", False: "suspended"}[enabled] if isinstance(enabled, bool) else ""
 
 
-def service_order_design(key: OrderKey, order: Mapping[str, Any], catalog: Catalog) -> OrderDesign:
+def service_order_design(
+    key: OrderKey, order: Mapping[str, Any], catalog: Catalog, offers: OfferCache
+) -> OrderDesign:
     """Return what a service order wants done.
 
     Args:
@@ -124,6 +126,7 @@ def service_order_design(key: OrderKey, order: Mapping[str, Any], catalog: Catal
         order: The order.
         catalog: Specifications as offerings of their own, and services in operation as
             ``running``.
+        offers: The compiled offers.
     """
     refused = {
         item["id"]: reason
@@ -131,7 +134,7 @@ def service_order_design(key: OrderKey, order: Mapping[str, Any], catalog: Catal
         if not item.get(SERVICE_ORDER_ITEMS.items_attribute)
         and (reason := _obstacle(item, catalog.installed_base))
     }
-    design = order_planner.order_design(key, as_product_order(order), catalog, refused)
+    design = order_planner.order_design(key, as_product_order(order), catalog, offers, refused)
     return replace(
         design,
         items=tuple(_service_item_plan(one, catalog.installed_base) for one in design.items),

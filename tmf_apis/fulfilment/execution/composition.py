@@ -4,6 +4,7 @@ from concurrent.futures import Executor
 from datetime import timedelta
 
 from tmf_apis.element_access.connections import Connections
+from tmf_apis.fulfilment.design.order_designer import OrderDesigner
 from tmf_apis.fulfilment.execution.activities import OrderActivities
 from tmf_apis.fulfilment.execution.batch_committer import BatchCommitter
 from tmf_apis.fulfilment.execution.batch_runner import BatchRunner
@@ -55,7 +56,7 @@ class Fulfilment:
         )
         self.cancellation_resolver = CancellationResolver(repositories, journal, settling)
         self.activities = OrderActivities(
-            OrderIntake(repositories, journal, claims, settling),
+            OrderIntake(repositories, journal, claims, settling, OrderDesigner()),
             BatchRunner(repositories, journal, provisioning, settling, executor, settings),
             self.cancellation_resolver,
             RepeatedFailureReporter(repositories),

@@ -8,6 +8,7 @@ from typing import Any
 
 from tmf_apis.errors import NotFound, Unfulfillable
 from tmf_apis.fulfilment import order_kinds
+from tmf_apis.fulfilment.design.order_designer import OrderDesigner
 from tmf_apis.fulfilment.execution import order_updates, progress
 from tmf_apis.fulfilment.execution.batch_committer import BatchCommitter
 from tmf_apis.fulfilment.execution.batch_graph import BatchGraph, reorder_moves, split_into_batches
@@ -35,6 +36,7 @@ class OrderIntake:
         journal: Journal,
         claims: Claims,
         committer: BatchCommitter,
+        designer: OrderDesigner,
     ) -> None:
         """Take what it works with.
 
@@ -43,11 +45,13 @@ class OrderIntake:
             journal: Keeps what is planned.
             claims: Keep orders for the same product apart.
             committer: Ends what comes to nothing.
+            designer: Designs orders.
         """
         self._repositories = repositories
         self._journal = journal
         self._claims = claims
         self._committer = committer
+        self._designer = designer
 
     def accept(self, key: OrderKey) -> tuple[IntakeResult, Batch | None]:
         """Plan an order, say that it is in progress and, where it is small, reserve for it.
@@ -108,7 +112,7 @@ class OrderIntake:
         if holder := self._claims.acquire(key, claimed, self._is_finished):
             self._warn_blocked(repository, key, holder)
             return IntakeResult(blocked=True)
-        design = kind.design(repository, key, order)
+        design = self._designer.design(repository, key, order)
         if design.is_empty:
             return self._dismiss(key, claimed)
         size = max(MIN_BATCH_SIZE, len(design.items) // TARGET_BATCH_COUNT)

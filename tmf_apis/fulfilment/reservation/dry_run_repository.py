@@ -1,7 +1,7 @@
 """A desk on which everything can be tried and nothing is written: for feasibility and dry runs."""
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -42,6 +42,10 @@ class DryRunRepository:
         }
         shown = {one["id"]: self._overlay.get((kind, one["id"]), one) for one in found}
         return copy.deepcopy([*{**shown, **here}.values()])
+
+    def revision_fingerprint(self, queries: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+        """Return a text that changes when the result of one of the queries changes."""
+        return f"{self._repository.revision_fingerprint(queries)}\n{self._overlay}"
 
     def find_unreserved(
         self, kind: str, query: Mapping[str, Any], *, limit: int = 1000

@@ -1,6 +1,6 @@
 """What a room tells the engine about the kinds it is responsible for."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -169,6 +169,15 @@ class Repository(Protocol):
 
         The query's names are paths of the stored form (``"parent.id"``), not of the document;
         ``"id"`` is the resource's id.
+        """
+
+    def revision_fingerprint(self, queries: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+        """Return a text that changes when the result of one of the queries changes.
+
+        The queries see the whole tenant, whatever the repository sees.
+
+        Args:
+            queries: Kinds and queries, as ``find`` takes them.
         """
 
     def create(self, kind: str, resource: Resource) -> Resource:

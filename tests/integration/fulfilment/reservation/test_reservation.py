@@ -11,6 +11,7 @@ import pytest
 from tmf_apis.engine import CONTRACTS_DIR, Engine
 from tmf_apis.errors import Unfulfillable
 from tmf_apis.fulfilment import feasibility
+from tmf_apis.fulfilment.design.offers import OfferCache
 from tmf_apis.fulfilment.reservation import bandwidth, reservations
 from tmf_apis.fulfilment.values import OrderKey, ResourceRequirement, Task
 from tmf_apis.inventory import resource_state
@@ -452,7 +453,7 @@ def test_a_service_is_qualified_by_what_an_order_for_it_would_find(desk, desks):
 
     def ask(site, speed=None, asked=desk):
         chosen = [{"name": "downstream", "value": speed}] if speed else []
-        return feasibility.obstacles(asked, {
+        return feasibility.obstacles(OfferCache(), asked, {
             "serviceSpecification": {"id": "line"}, "place": [{"id": site}],
             "serviceCharacteristic": chosen,
         })  # fmt: skip

@@ -20,7 +20,7 @@ from tests.support.catalog import (
     resource,
     service,
 )
-from tmf_apis.fulfilment.design.offers import InstalledProduct, InstalledService
+from tmf_apis.fulfilment.design.offers import InstalledProduct, InstalledService, OfferCache
 from tmf_apis.fulfilment.design.order_planner import order_design
 from tmf_apis.fulfilment.values import OrderKey
 
@@ -29,7 +29,7 @@ KEY = OrderKey("default", "o-1")
 
 def planned(*items, offerings=(FIBRE,), specifications=(ACCESS,), key=KEY, **more):
     order = {"id": key.order, "productOrderItem": list(items)}
-    return order_design(key, order, catalog(offerings, specifications, **more))
+    return order_design(key, order, catalog(offerings, specifications, **more), OfferCache())
 
 
 def running(id="s-1", *, down=100_000_000, up=50_000_000, port="p-1", places=(), **more):

@@ -1,0 +1,67 @@
+"""Designing an order: reading what it refers to and planning its tasks."""
+
+from dataclasses import replace
+
+from tmf_apis.fulfilment.design import (
+    catalog_reader,
+    order_planner,
+    service_order_planner,
+)
+from tmf_apis.fulfilment.design.catalog_cache import CatalogCache
+from tmf_apis.fulfilment.design.offers import OfferCache
+from tmf_apis.fulfilment.values import OrderDesign, OrderKey
+from tmf_apis.ordering.order_schema import SERVICE_ORDER_SCHEMA
+from tmf_apis.rest.pipeline.policy import Repository, Resource
+
+
+class OrderDesigner:
+    """Designs product orders and service orders; safe for use by several threads.
+
+    A designer caches catalogue entries and compiled offers. It checks on every use that they are
+    current, so one designer serves all tenants for the life of a process.
+
+    Attributes:
+        offers: The compiled offers.
+    """
+
+    def __init__(self) -> None:
+        self.offers = OfferCache()
+        self._catalogs = CatalogCache(catalog_reader.read_offerings)
+
+    def design(self, repository: Repository, key: OrderKey, order: Resource) -> OrderDesign:
+        """Return the design of an order for the catalogue and the inventory at this moment.
+
+        Args:
+            repository: Sees the whole tenant.
+            key: Identifies the order.
+            order: The order.
+        """
+        if key.kind == SERVICE_ORDER_SCHEMA.kind:
+            return self._design_service_order(repository, key, order)
+        return self._design_product_order(repository, key, order)
+
+    def _design_product_order(
+        self, repository: Repository, key: OrderKey, order: Resource
+    ) -> OrderDesign:
+        installed_base = catalog_reader.read_installed_products(
+            repository, order_planner.product_ids(order)
+        )
+        offerings = order_planner.offering_ids(order)
+        offerings |= {product.offering for product in installed_base.values()} - {""}
+        catalog = self._catalogs.get(repository, frozenset(offerings))
+        return order_planner.order_design(
+            key, order, replace(catalog, installed_base=installed_base), self.offers
+        )
+
+    def _design_service_order(
+        self, repository: Repository, key: OrderKey, order: Resource
+    ) -> OrderDesign:
+        installed_base = catalog_reader.read_installed_services(
+            repository, service_order_planner.service_ids(order)
+        )
+        specifications = service_order_planner.specification_ids(order)
+        specifications |= {service.offering for service in installed_base.values()} - {""}
+        catalog = catalog_reader.read_service_specifications(
+            repository, specifications, installed_base
+        )
+        return service_order_planner.service_order_design(key, order, catalog, self.offers)
