@@ -3,7 +3,9 @@
 from typing import Any
 
 from tmf_apis.rest.pipeline.representation import json_fragments
+from tmf_apis.rest.views.kind_registry import KindRegistry
 
+KINDS = KindRegistry()
 STATES = ("Launched", "Active", "In design", "Retired")
 
 
@@ -69,5 +71,5 @@ def offering_document(number: int) -> dict[str, Any]:
         "rev": 1,
         "parties": ["*"],
         "body": body,
-        "text": json_fragments("ProductOffering", id, body),
+        "text": json_fragments(KINDS, "ProductOffering", id, body),
     }

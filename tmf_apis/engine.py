@@ -42,7 +42,8 @@ from tmf_apis.rest.query.attributes import QueryableAttributes
 from tmf_apis.rest.query.filtering import filter_query
 from tmf_apis.rest.query.list_query import ListQueryCompiler
 from tmf_apis.rest.query.schema_paths import AttributeType, ValueType
-from tmf_apis.rest.views import versions
+from tmf_apis.rest.views.kind_names import lower_first
+from tmf_apis.rest.views.kind_registry import KindRegistry
 from tmf_apis.rest.views.transforms import Transform
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.outbound import OutboundPolicy
@@ -100,12 +101,7 @@ class Engine:
             settings.callback_loopback or not settings.is_authentication_required,
             settings.callback_hosts,
         )
-        for contract in contracts:
-            for operation in contract.operations:
-                if operation.kind:
-                    versions.register_kind(
-                        operation.kind, contract.version, contract.base_path, operation.schema
-                    )
+        self.kind_registry = KindRegistry.from_contracts(contracts)
         self.apis = {c.base_path: self._api(c) for c in contracts}
         self.extension_registry = ExtensionRegistry(database, self._apply_extensions)
         designer = OrderDesigner()
@@ -129,7 +125,7 @@ class Engine:
             "check_references": settings.check_references,
             "unique_customers": settings.unique_customers,
         }
-        self.writer = ResourceWriter(self.resources, self.policies, flags)
+        self.writer = ResourceWriter(self.resources, self.policies, flags, self.kind_registry)
         self.writer.repository_for = partial(ScopedRepository, self.writer)
         self.writer.type_defaults = _type_defaults(contracts)
         self.subscriptions = SubscriptionRepository(
@@ -201,18 +197,19 @@ class Engine:
     def render_event(self, event: PendingEvent, audience: Audience) -> Json | None:
         """Return what an audience receives of an event; None where its contract has none."""
         kind, version, body = event["kind"], audience.version, event["body"]
-        if self._api_numbers.get(kind) != audience.api or not versions.has_kind(kind, version):
+        kinds = self.kind_registry
+        if self._api_numbers.get(kind) != audience.api or not kinds.is_served(kind, version):
             return None
-        listed = self._event_types[versions.mount_path(kind, version)]
+        listed = self._event_types[kinds.mount_path(kind, version)]
         whats = (event["what"], _EVENT_NAME_ALIASES.get(event["what"], ""))
-        names = [versions.event_name(version, f"{kind}{what}Event", body) for what in whats if what]
+        names = [kinds.event_name(version, f"{kind}{what}Event", body) for what in whats if what]
         name = next((name for name in names if name in listed), None)
         if name is None:
             return None
-        resource = client_view(kind, version, event["resource"], audience.base_url, body)
+        resource = client_view(kinds, kind, version, event["resource"], audience.base_url, body)
         if version != "v4":
             resource = self.writer.type_defaults[kind](resource)
-        key = versions.event_member(kind, version, body)
+        key = kinds.event_member(kind, version, body)
         shown = notification(event, key, resource, audience)
         return {**shown, "eventType": name, **({"@type": name} if version == "v5" else {})}
 
@@ -270,7 +267,7 @@ def _event_attribute_type(
     if event != "event" or not attribute:
         return None
     for operation in contract.operations:
-        if operation.kind and versions.lower_first(operation.schema) == member:
+        if operation.kind and lower_first(operation.schema) == member:
             found = queries.attributes(operation.kind, operation.schema).type_of(attribute)
             if found:
                 arrays = (False, False, *found.array_segments)

@@ -9,6 +9,7 @@ from tmf_apis.alarms import AlarmKey, find_open
 from tmf_apis.errors import Conflict
 from tmf_apis.rest.pipeline.repository import ScopedRepository
 from tmf_apis.rest.pipeline.writer import ResourceWriter
+from tmf_apis.rest.views.kind_registry import KindRegistry
 from tmf_apis.security.identity import Identity
 from tmf_apis.settings import Settings
 from tmf_apis.store.count_cache import CountCache
@@ -28,7 +29,7 @@ class Door:
         self.laws = laws
         self.database = database
         resources = ResourceStore(database, CountCache(database), query_time=5000)
-        self.writes = ResourceWriter(resources, laws, {})
+        self.writes = ResourceWriter(resources, laws, {}, KindRegistry())
         self.writes.repository_for = partial(ScopedRepository, self.writes)
         self.desk = self.writes.repository_for(STAFF, self.writes.request_context(STAFF))
 

@@ -84,7 +84,7 @@ class TypeResolver:
         api.schemas.check(self._body_schema(operation), resource)
         api.schemas.check_resource_type(operation.schema, resource)
         members = {name: v for name, v in resource.items() if name not in {"id", "href"}}
-        return versions.to_stored(kind, api.contract.version, members, operation.schema)
+        return versions.to_stored(kind, api.contract.version, members)
 
     def check_types(self, kind: str, resource: Resource, body: Resource) -> None:
         """Hold what would be stored to the types of the contract.

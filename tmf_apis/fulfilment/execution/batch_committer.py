@@ -160,7 +160,8 @@ class BatchCommitter:
         """Give a task to a person."""
         entry.fallout_count += 1
         was = entry.state_before_fallout if entry.state == "waiting" else entry.state
-        id = fallout.create_task(self._repositories.for_tenant(key.tenant), key, entry)
+        order_path = self._repositories.path_of(key.kind, key.order)
+        id = fallout.create_task(self._repositories.for_tenant(key.tenant), key, entry, order_path)
         self._journal.update(
             entry, state="waiting", state_before_fallout=was, fallout_task=id, fallout_count=entry.fallout_count,
             reason=entry.reason, attempts=entry.attempts,

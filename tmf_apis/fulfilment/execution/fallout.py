@@ -9,7 +9,6 @@ from tmf_apis.errors import Conflict, NotFound
 from tmf_apis.fulfilment.execution.journal import COMPENSATE, TaskEntry
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.rest.pipeline.policy import Repository, Resource
-from tmf_apis.rest.views import versions
 
 FALLOUT_TASK = "FalloutTask"
 RETRY, SKIP, CANCEL = "retry", "skip", "cancel"
@@ -30,21 +29,21 @@ class Decision:
     decided_by: str
 
 
-def create_task(repository: Repository, key: OrderKey, entry: TaskEntry) -> str:
+def create_task(repository: Repository, key: OrderKey, entry: TaskEntry, order_path: str) -> str:
     """Give a task to a person; return its id. Safe to repeat for the same ``entry.fallout_count``.
 
     Args:
         repository: Of the tenant.
         key: The order that waits.
         entry: The task of its plan; its reason says what went wrong.
+        order_path: The absolute path of the order in its API.
     """
     name = f"{key.qualified_id}/{entry.task.id}/{entry.fallout_count}"
-    version = "v5" if versions.has_kind(key.kind, "v5") else "v4"
     order = {
         "@type": "EntityRef",
         "id": key.order,
         "@referredType": key.kind,
-        "href": f"{versions.mount_path(key.kind, version)}/{versions.lower_first(key.kind)}/{key.order}",
+        "href": order_path,
     }
     doing = "taking back" if entry.goal == COMPENSATE else entry.task.action
     task: Resource = {

@@ -28,13 +28,13 @@ from tmf_apis.rest.pipeline.representation import (
     array_json,
     client_view,
     etag,
-    path_of,
     resource_json,
 )
 from tmf_apis.rest.pipeline.writer import ResourceWriter, WriteResult
 from tmf_apis.rest.query import list_query
 from tmf_apis.rest.query.fields import FieldSelection, selected_resource
 from tmf_apis.rest.views import versions
+from tmf_apis.rest.views.kind_names import subtypes_of
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import translate_errors
 from tmf_apis.store.resources import Document, is_same_json
@@ -76,6 +76,7 @@ class ResourceHandlers:
 
     def __init__(self, writes: ResourceWriter, settings: Settings) -> None:
         self._writes = writes
+        self._kinds = writes.kinds
         self._resources = writes.resources
         self._settings = settings
         self._key_locks = KeyedLock()
@@ -112,7 +113,7 @@ class ResourceHandlers:
             return Response(status, array_json(items, request.base_url), headers)
         if simple := query.fields.top_level_names(version):
             shown = [
-                _first_level_attributes(kind, version, request.base_url, one, simple)
+                self._first_level_attributes(kind, version, request, one, simple)
                 if "loose" not in one
                 else _selected_fields(
                     self._client_view(kind, version, request, one), query.fields, version
@@ -146,7 +147,7 @@ class ResourceHandlers:
     ) -> Response:
         """Answer a POST that is not meant: 200 with what would be made, and become of it."""
         kind, version = operation.kind, api.contract.version
-        stored = versions.to_stored(kind, version, resource, operation.schema)
+        stored = versions.to_stored(kind, version, resource)
         circumstances = self._writes.request_context(request.identity, version)
         typed = self._stored_form_check(api, operation, resource)
         body, found = self._writes.dry_run(request.identity, kind, stored, circumstances, typed)
@@ -177,7 +178,7 @@ class ResourceHandlers:
     ) -> WriteResult:
         """Make a resource of what the client sent, unless another server just did."""
         kind, version = operation.kind, api.contract.version
-        stored = versions.to_stored(kind, version, resource, operation.schema)
+        stored = versions.to_stored(kind, version, resource)
         circumstances = self._writes.request_context(request.identity, version)
         try:
             return self._writes.create(
@@ -272,7 +273,7 @@ class ResourceHandlers:
         def edited(stored: Resource) -> Resource:
             id = stored["id"]
             body = {k: v for k, v in stored.items() if k != "id"}
-            before = client_view(kind, version, id, request.base_url, body)
+            before = client_view(self._kinds, kind, version, id, request.base_url, body)
             if complete:
                 shown = complete(before)
                 after = _with_untouched_members(edit(shown), shown, before)
@@ -292,7 +293,7 @@ class ResourceHandlers:
                 operation.schema, before, after, create_schema=api.create_schema(operation)
             )
             after = {k: v for k, v in after.items() if k != "href"}
-            return {**versions.to_stored(kind, version, after, operation.schema), "id": id}
+            return {**versions.to_stored(kind, version, after), "id": id}
 
         written = self._writes.change(
             request.identity,
@@ -310,9 +311,23 @@ class ResourceHandlers:
     ) -> Resource:
         """Return a stored document as the client sees it, for a part of it to be chosen."""
         body = document.get("body", {})
-        shown = client_view(kind, version, document["id"], request.base_url, body)
+        shown = client_view(self._kinds, kind, version, document["id"], request.base_url, body)
         complete = self._writes.type_defaults.get(kind)
         return complete(shown) if complete and version != "v4" and "loose" in document else shown
+
+    def _first_level_attributes(
+        self,
+        kind: str,
+        version: str,
+        request: Request,
+        document: Document,
+        names: frozenset[str],
+    ) -> Resource:
+        """Return first-level attributes of a document whose stored form is the client's own."""
+        id, body = document["id"], document.get("body", {})
+        path = self._kinds.resource_path(kind, version, id, body)
+        shown = {"id": id, "href": request.base_url + path}
+        return shown | {name: value for name, value in body.items() if name in names}
 
     def _parse_resource(
         self, api: Api, operation: Operation, request: Request, *, is_replacement: bool = False
@@ -378,7 +393,9 @@ class ResourceHandlers:
         if monitors.is_requested(request.headers, self._writes.policy_of(operation.kind)):
             location = monitors.monitor_path(api.contract.base_path, operation.kind, written.id)
             return monitors.accepted_response(request.base_url + location)
-        path = path_of(operation.kind, api.contract.version, written.id, written.body)
+        path = self._kinds.resource_path(
+            operation.kind, api.contract.version, written.id, written.body
+        )
         return self._resource_response(
             api, operation, request, written, 201, {"Location": request.base_url + path}
         )
@@ -438,21 +455,12 @@ def _selected_fields(resource: Resource, fields: FieldSelection, version: str) -
     return selected_resource(resource, fields, with_type=version != "v4")
 
 
-def _first_level_attributes(
-    kind: str, version: str, base: str, document: Mapping[str, Any], names: frozenset[str]
-) -> Resource:
-    """Return first-level attributes of a document whose stored form is the client's own."""
-    id, body = document["id"], document.get("body", {})
-    shown = {"id": id, "href": base + path_of(kind, version, id, body)}
-    return shown | {name: value for name, value in body.items() if name in names}
-
-
 def path_filter(operation: Operation) -> dict[str, Any]:
     """Return what resources of an operation's path are, where a kind has several paths.
 
     TMF639 v4 has physical and logical resources on paths of their own.
     """
-    types = versions.subtypes_of(operation.kind, operation.schema)
+    types = subtypes_of(operation.kind, operation.schema)
     if not types:
         return {}
     return {"$or": [{f"body.{name}": {"$in": types}} for name in ("@type", "@baseType")]}

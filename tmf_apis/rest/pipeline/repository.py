@@ -210,6 +210,11 @@ class RepositoryFactory:
             for one in found.get("parties") or ()
         ]
 
+    def path_of(self, kind: str, id: str) -> str:
+        """Return the absolute path of a resource in the newest version of its API."""
+        kinds = self._writer.kinds
+        return kinds.resource_path(kind, kinds.latest_version(kind), id, {})
+
     def _repository_for(self, identity: Identity) -> Repository:
         return self._writer.repository_for(
             identity, self._writer.request_context(identity, system=True)

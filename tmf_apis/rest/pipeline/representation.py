@@ -4,43 +4,30 @@ The stored text of a version is everything behind the base URL of the href, so t
 resource is putting bytes together: ``{"id":"42","href":"`` base ``/tmf-api/…/42","name":"x"}``.
 """
 
-import re
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
 from tmf_apis.rest.views import versions
-from tmf_apis.rest.views.kind_names import SUBTYPES
+from tmf_apis.rest.views.kind_registry import KindRegistry
 from tmf_apis.rest.views.transforms import Transform
 
 Resource = dict[str, Any]
 VERSIONS = ("v4", "v5")
-_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
-
-
-def path_of(kind: str, version: str, id: str, body: Mapping[str, Any]) -> str:
-    """Return the absolute path of a resource in one version's API."""
-    safe = id if _UNRESERVED.fullmatch(id) else quote(id, safe="")
-    if kind in SUBTYPES:
-        place = f"{versions.mount_path(kind, version)}/{versions.collection_segment(kind, version, body)}"
-        return f"{place}/{safe}"
-    return f"{_collection_path(kind, version)}/{safe}"
-
-
-@cache
-def _collection_path(kind: str, version: str) -> str:
-    return f"{versions.mount_path(kind, version)}/{versions.collection_segment(kind, version, {})}"
 
 
 def json_fragments(
-    kind: str, id: str, body: Resource, type_defaults: Transform | None = None
+    kinds: KindRegistry,
+    kind: str,
+    id: str,
+    body: Resource,
+    type_defaults: Transform | None = None,
 ) -> dict[str, bytes]:
     """Return each version's JSON behind the base URL of the href.
 
     Args:
+        kinds: The kinds that are served.
         kind: The kind.
         id: The resource's id.
         body: Its stored form.
@@ -50,14 +37,14 @@ def json_fragments(
     shown: Resource | None = None
     rest = b""
     for version in VERSIONS:
-        if versions.has_kind(kind, version):
+        if kinds.is_served(kind, version):
             members = versions.from_stored(kind, version, body)
             if type_defaults and version != "v4":
                 members = type_defaults(members)
             if members is not shown:
                 rest = (b'",' if members else b'"') + orjson.dumps(members)[1:]
                 shown = members
-            made[version] = path_of(kind, version, id, body).encode() + rest
+            made[version] = kinds.resource_path(kind, version, id, body).encode() + rest
     return made
 
 
@@ -77,16 +64,13 @@ def array_json(items: Iterable[tuple[str, bytes]], base: str) -> bytes:
     return b"[" + b",".join(parts) + b"]"
 
 
-def client_view(  # noqa: PLR0913
-    kind: str, version: str, id: str, base: str, body: Resource, *, with_type: bool = True
+def client_view(  # noqa: PLR0913, PLR0917
+    kinds: KindRegistry, kind: str, version: str, id: str, base: str, body: Resource
 ) -> Resource:
     """Return a resource as a dict in a version's form, id and href first."""
     members = versions.from_stored(kind, version, body)
-    href = base + path_of(kind, version, id, body)
-    shown = {"id": id, "href": href, **members}
-    if not with_type:
-        shown.pop("@type", None)
-    return shown
+    href = base + kinds.resource_path(kind, version, id, body)
+    return {"id": id, "href": href, **members}
 
 
 def etag(rev: int) -> str:

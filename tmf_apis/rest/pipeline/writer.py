@@ -36,6 +36,7 @@ from tmf_apis.rest.pipeline.policy import (
     rfc3339,
 )
 from tmf_apis.rest.pipeline.representation import json_fragments
+from tmf_apis.rest.views.kind_registry import KindRegistry
 from tmf_apis.rest.views.transforms import Transform
 from tmf_apis.security.identity import EVERYONE, Identity
 from tmf_apis.store import bulk
@@ -83,8 +84,10 @@ class ResourceWriter:
         resources: ResourceStore,
         policies: Mapping[str, ResourcePolicy],
         flags: Mapping[str, bool],
+        kinds: KindRegistry,
     ) -> None:
         self.resources = resources
+        self.kinds = kinds
         self._policies = policies
         self._flags = flags
         self.repository_for: Callable[[Identity, RequestContext], Repository]
@@ -276,7 +279,11 @@ class ResourceWriter:
             "parties": sorted({*parties, *owner}),
             "body": body,
             "text": json_fragments(
-                kind, id, body, self.type_defaults.get(kind) if types_incomplete else None
+                self.kinds,
+                kind,
+                id,
+                body,
+                self.type_defaults.get(kind) if types_incomplete else None,
             ),
         }
         if types_incomplete:
@@ -585,7 +592,8 @@ class ResourceWriter:
         id, rev = document["id"], document["rev"]
         parties = sorted({*self._party_ids(law, new), *document.get("owner", ())})
         loose = document.get("loose") or _types_incomplete(context)
-        text = json_fragments(kind, id, body, self.type_defaults.get(kind) if loose else None)
+        defaults = self.type_defaults.get(kind) if loose else None
+        text = json_fragments(self.kinds, kind, id, body, defaults)
         events = outbox.change_events(
             kind, document["body"], body, tenant=identity.tenant, id=id, rev=rev + 1,
             parties=parties, now=context.now, state_attributes=law.state_event_attributes,

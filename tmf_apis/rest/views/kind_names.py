@@ -73,3 +73,19 @@ SUBTYPES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 #: Those of them that have events of their own in v4.
 SUBTYPES_WITH_EVENTS: Final = frozenset({"PhysicalResource"})
+
+
+def subtypes_of(kind: str, schema: str) -> tuple[str, ...]:
+    """Return the types in a v4 collection of subtypes; empty for a collection of the whole kind.
+
+    >>> subtypes_of("Resource", "PhysicalResource")
+    ('PhysicalResource',)
+    >>> subtypes_of("Resource", "Resource")
+    ()
+    """
+    return tuple(type for type, name in SUBTYPES.get(kind, {}).items() if name == schema)
+
+
+def lower_first(name: str) -> str:
+    """Return the name of a type as the contracts write it in paths and members."""
+    return name[:1].lower() + name[1:]

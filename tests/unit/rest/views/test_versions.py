@@ -11,13 +11,9 @@ from tests.support.document_strategies import ContractStrategies
 from tmf_apis.errors import InvalidQuery
 from tmf_apis.rest.query.list_query import ListQueryCompiler
 from tmf_apis.rest.views import alarms, billing, catalog, customer, inventory, ordering
-from tmf_apis.rest.views.kind_names import API_NAMES, KIND_NAMES, SUBTYPES
+from tmf_apis.rest.views.kind_names import KIND_NAMES
 from tmf_apis.rest.views.versions import (
-    collection_segment,
-    event_member,
-    event_name,
     from_stored,
-    stored_event_name,
     stored_paths,
     stored_value,
     to_stored,
@@ -614,72 +610,6 @@ def test_an_object_that_v5_does_not_have_is_looked_for_wherever_its_members_are(
 )
 def test_a_filter_value_is_spelled_as_it_is_stored(kind, path, value, stored):
     assert stored_value(kind, "v4", path, value) == stored
-
-
-@pytest.mark.parametrize(
-    ("kind", "body", "v4", "v5"),
-    [
-        ("ProductCatalog", {}, "catalog", "productCatalog"),
-        ("UnGroupAlarm", {}, "unGroupAlarms", "unGroupAlarm"),
-        ("BillCycle", {}, "billCycle", "billCycle"),
-        ("Resource", {}, "resource", "resource"),
-        ("Resource", {"@type": "PhysicalResource"}, "physicalResource", "resource"),
-        ("Resource", {"@type": "SoftwareResource"}, "logicalResource", "resource"),
-        ("Resource", {"@type": "X", "@baseType": "LogicalResource"}, "logicalResource", "resource"),
-        ("Resource", {"@type": ["x"]}, "resource", "resource"),
-    ],
-)
-def test_the_path_of_a_resource(kind, body, v4, v5):
-    assert collection_segment(kind, "v4", body) == v4
-    assert collection_segment(kind, "v5", body) == v5
-
-
-@pytest.mark.parametrize(
-    ("stored", "body", "v4"),
-    [
-        ("ProductCatalogCreateEvent", {}, "CatalogCreateEvent"),
-        ("AckAlarmStateChangeEvent", {}, "AckAlarmsStateChangeEvent"),
-        ("ResourceDeleteEvent", {"@type": "PhysicalResource"}, "PhysicalResourceDeleteEvent"),
-        ("ResourceDeleteEvent", {"@type": "LogicalResource"}, "ResourceDeleteEvent"),
-        ("ProductOrderJeopardyAlertEvent", {}, "ProductOrderJeopardyAlertEvent"),
-        ("SomethingElse", {}, "SomethingElse"),
-    ],
-)
-def test_the_name_of_an_event(stored, body, v4):
-    assert event_name("v4", stored, body) == v4
-    assert event_name("v5", stored, body) == stored
-    assert stored_event_name("v4", v4) == stored
-    assert stored_event_name("v5", stored) == stored
-
-
-@pytest.mark.parametrize("version", ["v4", "v5"])
-@pytest.mark.parametrize("api", API_NAMES)
-def test_every_event_of_a_contract_is_the_event_of_a_kind(api, version):
-    for name in ContractStrategies(api, version).schemas:
-        if name.endswith("Event") and name not in {"Event", "BaseEvent"}:
-            stored = stored_event_name(version, name)
-            body = {"@type": "PhysicalResource"} if name.startswith("Physical") else {}
-            assert event_name(version, stored, body) == name
-            assert any(stored.startswith(kind) for kind in KIND_NAMES)
-
-
-@pytest.mark.parametrize(("kind", "schema"), V4)
-def test_the_member_of_an_event_is_the_published_one(kind, schema):
-    payload = f"{schema}CreateEventPayload"
-    if payload not in ContractStrategies(KIND_NAMES[kind].api, "v4").schemas:
-        pytest.skip("no events of this kind in v4")
-    assert list(ContractStrategies(KIND_NAMES[kind].api, "v4").properties(payload)) == [
-        event_member(kind, "v4", {"@type": schema})
-    ]
-
-
-def test_every_kind_is_a_schema_of_its_contract():
-    for kind, address in KIND_NAMES.items():
-        assert kind in ContractStrategies(address.api, "v5").schemas
-        assert address.v4 is None or address.v4 in ContractStrategies(address.api, "v4").schemas
-    for table in SUBTYPES.values():
-        assert set(table.values()) <= set(ContractStrategies("TMF639", "v4").schemas)
-        assert set(table) <= set(ContractStrategies("TMF639", "v5").schemas)
 
 
 def test_what_v4_shows_of_a_longer_v5_attribute_may_be_named_in_its_queries():
