@@ -1,1 +1,1 @@
-"""What differs between v4 and v5 of each resource, as data: one module an API."""
+"""The differences between v4 and v5 of each resource, as data: one module per API."""

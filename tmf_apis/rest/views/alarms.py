@@ -1,4 +1,4 @@
-"""TMF642: what differs between v4 and v5."""
+"""TMF642: the differences between v4 and v5."""
 
 from tmf_apis.rest.views.shared_views import Views
 from tmf_apis.rest.views.structural_transforms import Wrap

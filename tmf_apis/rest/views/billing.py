@@ -1,4 +1,4 @@
-"""TMF678: what differs between v4 and v5; the amounts do not."""
+"""TMF678: the differences between v4 and v5; amounts are the same in both."""
 
 from tmf_apis.rest.views.shared_views import Views, related_party
 from tmf_apis.rest.views.transforms import NestedViews, Rename, type_rename

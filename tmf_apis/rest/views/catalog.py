@@ -1,4 +1,4 @@
-"""TMF620: what differs between v4 and v5."""
+"""TMF620: the differences between v4 and v5."""
 
 from tmf_apis.rest.views.shared_views import Views, related_party
 from tmf_apis.rest.views.structural_transforms import Unwrap, Wrap
@@ -18,7 +18,7 @@ VIEWS: Views = {
     "ProductSpecification": (
         NestedViews(relatedParty="RelatedParty", productSpecCharacteristic="Characteristic"),
     ),
-    # A price inside an offering: v4 has amounts in an object of their own (ProductPriceValue).
+    # A price inside an offering: v4 nests the amounts in an object (ProductPriceValue).
     "OfferedPrice": (
         NestedViews(constraint="Constraint", price="Price"),
         Unwrap("price", "percentage"),

@@ -1,4 +1,4 @@
-"""TMF629: what differs between v4 and v5."""
+"""TMF629: the differences between v4 and v5."""
 
 from typing import Any, Final
 
@@ -6,7 +6,7 @@ from tmf_apis.rest.views.shared_views import Views, related_party
 from tmf_apis.rest.views.structural_transforms import DefaultMember, MemberTranslation, Unwrap
 from tmf_apis.rest.views.transforms import NestedViews, type_rename
 
-#: v4 ``mediumType`` -> v5 ``@type``. Other words of v4 clients ("Email") are kept as they are.
+#: v4 ``mediumType`` -> v5 ``@type``. Other values of v4 clients ("Email") are not translated.
 MEDIUM_TYPES: Final = {
     "email": "EmailContactMedium",
     "phone": "PhoneContactMedium",
@@ -14,7 +14,7 @@ MEDIUM_TYPES: Final = {
     "postalAddress": "GeographicAddressContactMedium",
     "socialNetwork": "SocialContactMedium",
 }
-#: Which member makes which kind of medium; the first that is there decides.
+#: Member -> v5 ``@type`` of a medium with the member; the first member that is present decides.
 _TYPES_BY_MEMBER: Final = {
     "emailAddress": MEDIUM_TYPES["email"],
     "phoneNumber": MEDIUM_TYPES["phone"],
@@ -25,17 +25,17 @@ _TYPES_BY_MEMBER: Final = {
         MEDIUM_TYPES["postalAddress"],
     ),
 }
-#: Values of ``mediumType`` in a stored medium that are types which changed places with it.
+#: Values of a stored ``mediumType`` that come from a swap with ``@type``.
 _KNOWN_VALUES: Final = frozenset({*MEDIUM_TYPES, *MEDIUM_TYPES.values(), "ContactMedium"})
 
 
 def _medium_type(medium: dict[str, Any]) -> str | None:
-    """Return the v5 type of a medium whose ``mediumType`` is a word of the v4 client's own."""
-    word = medium.get("mediumType")
-    if not isinstance(word, str) or word in _KNOWN_VALUES:
+    """Return the v5 type of a medium whose ``mediumType`` is not a value of the contract."""
+    medium_type = medium.get("mediumType")
+    if not isinstance(medium_type, str) or medium_type in _KNOWN_VALUES:
         return None
     return next(
-        (kind for name, kind in _TYPES_BY_MEMBER.items() if name in medium), "ContactMedium"
+        (type for member, type in _TYPES_BY_MEMBER.items() if member in medium), "ContactMedium"
     )
 
 

@@ -1,8 +1,8 @@
-"""TMF639: what differs between v4 and v5.
+"""TMF639: the differences between v4 and v5.
 
-``resourceStatus`` has no pair: its words (standby, alarm, available, reserved, unknown, suspended)
-are spread over five attributes in v5 that may all have a value at once. It keeps its name, v5
-reads it as an extension, and the law of the inventory may follow it.
+``resourceStatus`` has no counterpart in v5: its values (standby, alarm, available, reserved,
+unknown, suspended) are spread over five attributes that may all have a value at the same time. It
+keeps its name, and v5 shows it as an extension.
 """
 
 from tmf_apis.rest.views.shared_views import Views, related_party, wrapped_reference

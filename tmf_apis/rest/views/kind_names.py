@@ -1,4 +1,4 @@
-"""Where each kind is found: its API, and its path and name in each version."""
+"""The API of each known kind, and its name in each version."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ API_NAMES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class KindNames:
-    """Where a kind is found.
+    """The API and the names of a kind.
 
     Attributes:
-        api: The number of its API, as ``"TMF620"``.
-        v4: Its name in v4, which is also the schema's; None where v4 does not have it.
-        v5: Its name in v5; the kind itself.
+        api: The number of its API, such as ``"TMF620"``.
+        v4: Its name in v4, which is also the name of its schema; None if v4 does not have it.
+        v5: Its name in v5, which is the kind itself.
     """
 
     api: str
@@ -30,7 +30,7 @@ class KindNames:
     v5: str
 
     def name(self, version: str) -> str:
-        """Return its name in a version; that of v5 where v4 does not have it."""
+        """Return its name in a version; the v5 name if v4 does not have it."""
         return (self.v4 or self.v5) if version == "v4" else self.v5
 
     @property
@@ -62,7 +62,7 @@ KIND_NAMES: Final[Mapping[str, KindNames]] = {
     "BillCycle": KindNames("TMF678", None, "BillCycle"),
 }
 
-#: Types of a kind that have a collection of their own in v4, and the types that are one of these.
+#: Kind -> type -> the v4 collection of the type, for types that v4 keeps in separate collections.
 SUBTYPES: Final[Mapping[str, Mapping[str, str]]] = {
     "Resource": {
         "PhysicalResource": "PhysicalResource",
@@ -71,12 +71,12 @@ SUBTYPES: Final[Mapping[str, Mapping[str, str]]] = {
         "ResourceFunction": "LogicalResource",
     }
 }
-#: Those of them that have events of their own in v4.
+#: The subtypes that have their own event types in v4.
 SUBTYPES_WITH_EVENTS: Final = frozenset({"PhysicalResource"})
 
 
 def subtypes_of(kind: str, schema: str) -> tuple[str, ...]:
-    """Return the types in a v4 collection of subtypes; empty for a collection of the whole kind.
+    """Return the types in a v4 collection of subtypes; empty for the collection of a whole kind.
 
     >>> subtypes_of("Resource", "PhysicalResource")
     ('PhysicalResource',)

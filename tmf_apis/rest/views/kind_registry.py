@@ -1,4 +1,4 @@
-"""The kinds that an engine serves: their mount paths, and their names in each version."""
+"""The kinds that an engine serves: their paths, their names and the names of their events."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -34,7 +34,7 @@ _KNOWN_MOUNT_PATHS: Final[Mapping[tuple[str, str], str]] = {
     for version in ("v4", "v5")
     if version == "v5" or names.v4
 }
-#: Ids that stand in a path as they are.
+#: Ids that need no percent-encoding in a path.
 _UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
 _NO_BODY: Final[Mapping[str, Any]] = {}
 

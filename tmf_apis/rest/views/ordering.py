@@ -1,4 +1,4 @@
-"""TMF622: what differs between v4 and v5."""
+"""TMF622: the differences between v4 and v5."""
 
 from tmf_apis.rest.views.shared_views import Views, related_party, wrapped_reference
 from tmf_apis.rest.views.structural_transforms import FirstItem, Unwrap, Wrap
@@ -7,7 +7,7 @@ from tmf_apis.rest.views.transforms import NestedViews, Rename, type_rename
 VIEWS: Views = {
     "ProductOrder": (
         NestedViews(productOrderItem="Item", relatedParty="RelatedParty", channel="Channel"),
-        # One text in v4, a list of ExternalIdentifier in v5: v4 sees what more there is beside it.
+        # A string in v4, a list of ExternalIdentifier in v5: v4 has the rest as extensions.
         Wrap("externalIdDetail", {"externalId": "id"}, "ExternalIdentifier"),
         FirstItem("externalIdDetail", "furtherExternalId"),
         Rename(externalIdDetail="externalId"),

@@ -1,4 +1,4 @@
-"""Steps that move members between an object and a part of it, or between two members."""
+"""Transforms that move members into and out of a nested object, or between two members."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
@@ -18,16 +18,16 @@ _ABSENT: Final = object()
 
 
 class Wrap(SelfInverseTransform):
-    """Members that v5 has in an object of their own: ``parentId`` and ``parent.id``.
+    """Members that v5 nests in a container: ``parentId`` in v4 is ``parent.id`` in v5.
 
-    Where the box is there already and is not an object with members, there is no place to swap
-    with, and everything stays where it is.
+    If the container exists but is not an object with members, the object stays unchanged because
+    there is nothing to swap with.
 
     Args:
-        container: The member that holds them in v5.
-        members: Name in v4, beside the box -> name in v5, inside it.
-        type: The ``@type`` of the box: given to one without, so that v5 has what it asks for, and
-            taken away again on the way back (v4 has its type outside).
+        container: The member of v5 that holds the nested object.
+        members: Name in v4, outside the container -> name in v5, inside it.
+        type: The ``@type`` of the container. It is added to a container without a type, because
+            v5 requires it, and removed in the inverse direction: the type of v4 is outside.
     """
 
     def __init__(self, container: str, members: Mapping[str, str], type: str) -> None:
@@ -36,88 +36,101 @@ class Wrap(SelfInverseTransform):
         self.affected_members = frozenset({container, *members})
 
     def swap(self, document: Json) -> Json:
-        """Return the object with members inside and beside the box swapped."""
-        box = document.get(self.container, _ABSENT)
-        if box is _ABSENT:
+        """Return the object with the members inside and outside the container swapped."""
+        container = document.get(self.container, _ABSENT)
+        if container is _ABSENT:
             inside: Json = {}
-        elif isinstance(box, dict) and box:
-            inside = box
+        elif isinstance(container, dict) and container:
+            inside = container
         else:
             return document
-        going_in = {new: document[old] for old, new in self.members.items() if old in document}
-        result, left = self._split_container(inside)
-        if not going_in and not result:
+        wrapped = {new: document[old] for old, new in self.members.items() if old in document}
+        result, remainder = self._split_container(inside)
+        if not wrapped and not result:
             return document
         members = self.affected_members
         result.update([pair for pair in document.items() if pair[0] not in members])
-        if left or going_in:
-            result[self.container] = {**left, **going_in}
+        if remainder or wrapped:
+            result[self.container] = {**remainder, **wrapped}
         return result
 
     def _split_container(self, container: Json) -> tuple[Json, Json]:
-        """Return what comes out of the box, by its names outside, and what stays."""
-        out, left = {}, {}
+        """Return the members that leave the container, by their outer names, and the others."""
+        unwrapped, remainder = {}, {}
         for name, value in container.items():
             if name in self.outer_names:
-                out[self.outer_names[name]] = value
+                unwrapped[self.outer_names[name]] = value
             else:
-                left[name] = value
-        return out, left
+                remainder[name] = value
+        return unwrapped, remainder
 
     def _with_toggled_type(self, document: Json) -> Json:
-        """Return the object with the type of its box given or taken away."""
-        box = document.get(self.container)
-        if not isinstance(box, dict):
+        """Return the object with the default type of its container added or removed."""
+        container = document.get(self.container)
+        if not isinstance(container, dict):
             return document
-        if "@type" not in box:
-            return {**document, self.container: {"@type": self.type, **box}}
-        if box["@type"] != self.type:
+        if "@type" not in container:
+            return {**document, self.container: {"@type": self.type, **container}}
+        if container["@type"] != self.type:
             return document
-        return {**document, self.container: {k: v for k, v in box.items() if k != "@type"}}
+        untyped = {name: value for name, value in container.items() if name != "@type"}
+        return {**document, self.container: untyped}
 
     def _wrap(self, document: Json) -> Json:
-        """Return what a swap and a new type make of an object: in one go without a box."""
+        """Return the object with its members wrapped and the container typed.
+
+        It is a swap followed by a change of the type; an object without the container, the usual
+        case, needs one pass only.
+        """
         if self.container in document:
             return self._with_toggled_type(self.swap(document))
-        members, box, result = self.members, {"@type": self.type}, {}
+        members, container, result = self.members, {"@type": self.type}, {}
         for name, value in document.items():
             if name in members:
-                box[members[name]] = value
+                container[members[name]] = value
             else:
                 result[name] = value
-        if len(box) == 1:
+        if len(container) == 1:
             return document
-        result[self.container] = box
+        result[self.container] = container
         return result
 
     def _unwrap(self, document: Json) -> Json:
-        """Return what undoes ``_wrap``: in one go for a plain box with nothing beside it."""
-        box = document.get(self.container, _ABSENT)
-        if box is _ABSENT and self.affected_members.isdisjoint(document):
+        """Return the inverse of ``_wrap``.
+
+        An object whose container has the default type, and which has no outer members, is the
+        usual case and needs one pass only.
+        """
+        container = document.get(self.container, _ABSENT)
+        if container is _ABSENT and self.affected_members.isdisjoint(document):
             return document
-        if not isinstance(box, dict) or box.get("@type") != self.type or len(box) == 1:
+        is_plain = (
+            isinstance(container, dict)
+            and container.get("@type") == self.type
+            and len(container) > 1
+            and self.members.keys().isdisjoint(document)
+        )
+        if not is_plain:
             return self.swap(self._with_toggled_type(document))
-        if not self.members.keys().isdisjoint(document):
-            return self.swap(self._with_toggled_type(document))
-        result, left = self._split_container(box)
-        del left["@type"]
+        result, remainder = self._split_container(container)
+        del remainder["@type"]
         result.update(document)
-        if left:
-            result[self.container] = left
+        if remainder:
+            result[self.container] = remainder
         else:
             del result[self.container]
         return result
 
     def forward(self, lookup: ViewLookup) -> Transform:  # noqa: ARG002
-        """Return the way into the box."""
+        """Return the transform that wraps the members."""
         return self._wrap
 
     def inverse(self, lookup: ViewLookup) -> Transform:  # noqa: ARG002
-        """Return the way out of it."""
+        """Return the transform that unwraps the members."""
         return self._unwrap
 
     def mapped_paths(self, path: Path, lookup: ViewLookup) -> Iterator[MappedPath]:  # noqa: ARG002
-        """Yield the path inside the box, or outside of it."""
+        """Yield the path inside the container, or outside it."""
         if path[0] in self.members:
             yield (self.container, self.members[path[0]], *path[1:]), NO_VALUE_MAP
         elif path[0] == self.container and len(path) > 1 and path[1] in self.outer_names:
@@ -127,21 +140,21 @@ class Wrap(SelfInverseTransform):
 
 
 class Unwrap(Wrap):
-    """Members that v4 has in an object of their own and v5 beside it; ``Wrap`` the other way."""
+    """Members that v4 nests in a container and v5 does not; the opposite of ``Wrap``."""
 
     def __init__(self, container: str, *members: str) -> None:
         super().__init__(container, {name: name for name in members}, "")
 
     def forward(self, lookup: ViewLookup) -> Transform:  # noqa: ARG002
-        """Return the way out of the box."""
+        """Return the transform that unwraps the members."""
         return self.swap
 
     def inverse(self, lookup: ViewLookup) -> Transform:  # noqa: ARG002
-        """Return the way into it."""
+        """Return the transform that wraps the members."""
         return self.swap
 
     def mapped_paths(self, path: Path, lookup: ViewLookup) -> Iterator[MappedPath]:
-        """Yield the path; for the box as a whole also every member that has left it."""
+        """Yield the path; for the container itself also each member that v5 has outside it."""
         yield from super().mapped_paths(path, lookup)
         if path == (self.container,):
             for name in self.members:
@@ -149,14 +162,14 @@ class Unwrap(Wrap):
 
 
 class FirstItem(SelfInverseTransform):
-    """One object in v4, a list in v5: v4 has the first, and the others as an extension.
+    """One object in v4, a list in v5: v4 has the first item, and the others as an extension.
 
-    So that v4 never finds a list where its contract has an object, an empty list is the empty
-    list of others.
+    An empty list becomes an empty list of others, so that v4 never has a list where its contract
+    has an object.
 
     Args:
         name: The member.
-        remainder: The member of the v4 form that keeps the list from its second item on.
+        remainder: The member of v4 with the items of the list from the second on.
     """
 
     def __init__(self, name: str, remainder: str) -> None:
@@ -164,18 +177,19 @@ class FirstItem(SelfInverseTransform):
         self.affected_members = frozenset({name, remainder})
 
     def swap(self, document: Json) -> Json:
-        """Return the object with a list for its first item, or the other way round."""
-        value, others = document.get(self.name, _ABSENT), document.get(self.remainder, _ABSENT)
-        moved = self._whole_list(value, others) or self._first_and_remainder(value, others)
-        if moved is None:
+        """Return the object with the list in place of its first item, or the reverse."""
+        value = document.get(self.name, _ABSENT)
+        remainder = document.get(self.remainder, _ABSENT)
+        swapped = self._whole_list(value, remainder) or self._first_and_remainder(value, remainder)
+        if swapped is None:
             return document
-        rest = {
+        others = {
             name: value for name, value in document.items() if name not in self.affected_members
         }
-        return {**rest, **moved}
+        return {**others, **swapped}
 
     def _whole_list(self, value: object, remainder: object) -> Json | None:
-        """Return the list of a first item and others; None where they are not these."""
+        """Return the list of a first item and its remainder; None if there is no such pair."""
         if isinstance(value, dict) and remainder is _ABSENT:
             return {self.name: [value]}
         if isinstance(value, dict) and isinstance(remainder, list) and remainder:
@@ -185,7 +199,7 @@ class FirstItem(SelfInverseTransform):
         return None
 
     def _first_and_remainder(self, value: object, remainder: object) -> Json | None:
-        """Return the first item of a list and the others; None where there is no list."""
+        """Return the first item of a list and its remainder; None if the value is no list."""
         if remainder is not _ABSENT or not isinstance(value, list):
             return None
         if not value:
@@ -195,27 +209,24 @@ class FirstItem(SelfInverseTransform):
         return {self.name: value[0], **({self.remainder: value[1:]} if len(value) > 1 else {})}
 
     def mapped_paths(self, path: Path, lookup: ViewLookup) -> Iterator[MappedPath]:  # noqa: ARG002
-        """Yield the path into the list."""
+        """Yield the path of the list."""
         yield (self.name if path[0] == self.remainder else path[0], *path[1:]), NO_VALUE_MAP
 
 
 class MemberTranslation(SelfInverseTransform):
-    """Two members that say the same in two vocabularies: v4 ``mediumType`` and v5 ``@type``.
+    """Two members with the same meaning but different values: v4 ``mediumType``, v5 ``@type``.
 
-    A value that the table does not have stays where it is.
+    A value that the mapping does not have stays where it is.
     """
 
     def __init__(self, v4_member: str, v5_member: str, mapping: Mapping[str, str]) -> None:
-        self.v4_member, self.v5_member, self.mapping = (
-            v4_member,
-            v5_member,
-            bidirectional_map(mapping),
-        )
+        self.v4_member, self.v5_member = v4_member, v5_member
+        self.mapping = bidirectional_map(mapping)
         self._v4_values, self._v5_values = frozenset(mapping), frozenset(mapping.values())
         self.affected_members = frozenset({v4_member, v5_member})
 
     def swap(self, document: Json) -> Json:
-        """Return the object with the two members swapped, each in the other's vocabulary."""
+        """Return the object with the two members swapped and their values translated."""
         old, new = document.get(self.v4_member), document.get(self.v5_member)
         if not (
             (isinstance(old, str) and old in self._v4_values)
@@ -233,7 +244,7 @@ class MemberTranslation(SelfInverseTransform):
         return self.mapping.get(value, value) if isinstance(value, str) else value
 
     def mapped_paths(self, path: Path, lookup: ViewLookup) -> Iterator[MappedPath]:  # noqa: ARG002
-        """Yield both members, as the value decides where it is."""
+        """Yield both members, because the value decides which of them holds it."""
         if path in {(self.v4_member,), (self.v5_member,)}:
             yield (self.v4_member,), self.mapping
             yield (self.v5_member,), self.mapping
@@ -242,14 +253,15 @@ class MemberTranslation(SelfInverseTransform):
 
 
 class DefaultMember(SelfInverseTransform):
-    """A member that v5 must have and v4 may leave out.
+    """A member that v5 requires and v4 does not.
 
-    Given where it is absent, and taken away on the way back where it has just this value.
+    It is added if it is absent, and removed in the inverse direction if it has the default value.
 
     Args:
         name: The member.
-        affected_members: Members without any of which there is no default.
-        default_value: The default, from the other members; None where there is none.
+        affected_members: Members that the default depends on; an object without any of them has
+            no default.
+        default_value: Returns the default for an object; None if there is none.
     """
 
     def __init__(
@@ -261,7 +273,7 @@ class DefaultMember(SelfInverseTransform):
         self.name, self.affected_members, self.default_value = name, affected_members, default_value
 
     def swap(self, document: Json) -> Json:
-        """Return the object with its default, or without."""
+        """Return the object with its default added or removed."""
         default = self.default_value(document)
         if default is None:
             return document
@@ -272,5 +284,5 @@ class DefaultMember(SelfInverseTransform):
         return {name: value for name, value in document.items() if name != self.name}
 
     def mapped_paths(self, path: Path, lookup: ViewLookup) -> Iterator[MappedPath]:  # noqa: ARG002
-        """Yield the path as it is."""
+        """Yield the path unchanged."""
         yield path, NO_VALUE_MAP

@@ -1,12 +1,13 @@
-"""The kinds of difference between two versions of an object; a view is a row of them.
+"""Transforms between v4 and the stored form; a view is a sequence of them.
 
-Every step is a bijection over all JSON objects, and all but ``NestedViews`` are their own inverse: they
-*swap* two places, so a value that already stands where another goes changes places with it and
-nothing is ever overwritten. A row of bijections is one too, which is why nothing is lost on a
-round trip, whatever a client sends. Steps never change what they are given; they return the same
-object when they do not apply.
+Every transform is a bijection over all JSON objects, and all but ``NestedViews`` are their own
+inverse. They *swap* two members: if the target is occupied, both values change places, so nothing
+is overwritten. A sequence of bijections is a bijection too, so no document loses anything on a
+round trip. Transforms never modify their argument; they return the same object if they do not
+apply.
 
-``forward`` goes from v4 to the stored form, ``inverse`` back; ``mapped_paths`` says where a path goes.
+``forward`` leads from v4 to the stored form and ``inverse`` back; ``mapped_paths`` maps the paths
+of v4 to those of the stored form.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Any, Final, Protocol
 Json = dict[str, Any]
 Transform = Callable[[Json], Json]
 Path = tuple[str, ...]
-#: v4 spelling of a value -> stored spelling; values that are not in it are spelled alike.
+#: v4 spelling of a value -> stored spelling; other values have the same spelling in both.
 ValueMap = Mapping[str, str]
 MappedPath = tuple[Path, ValueMap]
 
@@ -23,34 +24,34 @@ NO_VALUE_MAP: Final[ValueMap] = {}
 
 
 class ViewLookup(Protocol):
-    """The other views of the same table, found when they are needed (products hold products)."""
+    """The views of a table by name, looked up on use because a product may contain products."""
 
     def transform(self, view: str, *, inverse: bool) -> Transform:
-        """Return what applies (or, ``inverse``, undoes) a view."""
+        """Return the transform of a view from v4 to the stored form, or its ``inverse``."""
 
     def mapped_paths(self, view: str, path: Path) -> Iterator[MappedPath]:
-        """Yield where a path of a view goes."""
+        """Yield the stored paths of a v4 path of a view."""
 
 
 class BidirectionalTransform(Protocol):
-    """One difference."""
+    """One difference between v4 and the stored form."""
 
     @property
     def affected_members(self) -> frozenset[str]:
-        """Members without any of which the step does not apply, either way."""
+        """Members of either form; an object without any of them is not changed."""
 
     def forward(self, lookup: ViewLookup) -> Transform:
-        """Return the way from v4 to the stored form."""
+        """Return the transform from v4 to the stored form."""
 
     def inverse(self, lookup: ViewLookup) -> Transform:
-        """Return the way back."""
+        """Return the transform from the stored form to v4."""
 
     def mapped_paths(self, path: Path, lookup: ViewLookup) -> Iterator[MappedPath]:
-        """Yield where a v4 path goes; itself where the step does not apply."""
+        """Yield the stored paths of a v4 path; the path itself if it does not differ."""
 
 
 class SelfInverseTransform:
-    """A step that is its own inverse."""
+    """A transform that is its own inverse."""
 
     def forward(self, lookup: ViewLookup) -> Transform:  # noqa: ARG002
         """Return the swap."""
@@ -61,17 +62,17 @@ class SelfInverseTransform:
         return self.swap
 
     def swap(self, document: Json) -> Json:
-        """Return the object with the places swapped."""
+        """Return the object in its other form."""
         raise NotImplementedError
 
 
 def bidirectional_map(table: Mapping[str, str]) -> dict[str, str]:
-    """Return a table that leads there and back."""
+    """Return a mapping with the pairs of ``table`` in both directions."""
     return {**table, **{new: old for old, new in table.items()}}
 
 
 class Rename(SelfInverseTransform):
-    """Members that have another name in v5: ``Rename(orderDate="creationDate")``."""
+    """Members with another name in v5: ``Rename(orderDate="creationDate")``."""
 
     def __init__(self, **new_names: str) -> None:
         self.mapping = bidirectional_map(new_names)
@@ -90,10 +91,10 @@ class Rename(SelfInverseTransform):
 
 
 class ValueTranslation(SelfInverseTransform):
-    """Values that are spelled otherwise in v5; text only, compared as a whole.
+    """Text values with another spelling in v5.
 
     Args:
-        mappings: By member: v4 spelling -> spelling of v5.
+        mappings: Member -> v4 spelling -> v5 spelling.
     """
 
     def __init__(self, mappings: Mapping[str, Mapping[str, str]]) -> None:
@@ -101,7 +102,7 @@ class ValueTranslation(SelfInverseTransform):
         self.affected_members = frozenset(mappings)
 
     def swap(self, document: Json) -> Json:
-        """Return the object with the values in their other spelling."""
+        """Return the object with the other spelling of its values."""
         result = document
         for name, table in self.mappings.items():
             value = document.get(name)
@@ -110,22 +111,22 @@ class ValueTranslation(SelfInverseTransform):
         return result
 
     def mapped_paths(self, path: Path, lookup: ViewLookup) -> Iterator[MappedPath]:  # noqa: ARG002
-        """Yield the path as it is, with the spelling of its values."""
+        """Yield the unchanged path with the spelling of its values."""
         yield path, self.mappings.get(path[0], NO_VALUE_MAP) if len(path) == 1 else NO_VALUE_MAP
 
 
 def type_rename(v4_type: str, v5_type: str) -> ValueTranslation:
-    """Return the step of a type that has another name in v5."""
+    """Return the transform of a type with another name in v5."""
     return ValueTranslation({"@type": {v4_type: v5_type}, "@baseType": {v4_type: v5_type}})
 
 
 class NestedViews:
-    """Members that hold objects with a view of their own, one or a list of them.
+    """Members whose value is an object, or a list of objects, with a view of its own.
 
-    Members go by their v4 names: nesting comes before renaming in a row.
+    The members have their v4 names: in a view, nested views come before renames.
 
     Args:
-        views: Member -> the name of the view of what it holds.
+        views: Member -> name of the view of its value.
     """
 
     def __init__(self, **views: str) -> None:
@@ -133,11 +134,11 @@ class NestedViews:
         self.affected_members = frozenset(views)
 
     def forward(self, lookup: ViewLookup) -> Transform:
-        """Return what applies its view to each of the objects."""
+        """Return the transform that applies the views to the nested objects."""
         return self._nested_transform(lookup, inverse=False)
 
     def inverse(self, lookup: ViewLookup) -> Transform:
-        """Return what undoes its view for each of the objects."""
+        """Return the transform that undoes the views of the nested objects."""
         return self._nested_transform(lookup, inverse=True)
 
     def _nested_transform(self, lookup: ViewLookup, *, inverse: bool) -> Transform:
@@ -145,7 +146,7 @@ class NestedViews:
             (name, lookup.transform(view, inverse=inverse)) for name, view in self.views.items()
         ]
 
-        def each(document: Json) -> Json:
+        def transform_members(document: Json) -> Json:
             result = document
             for name, transform in pairs:
                 if name in document:
@@ -155,20 +156,20 @@ class NestedViews:
                         result = {**result, name: new}
             return result
 
-        return each
+        return transform_members
 
     def mapped_paths(self, path: Path, lookup: ViewLookup) -> Iterator[MappedPath]:
-        """Yield where the rest of the path goes; a position in a list stays where it is."""
+        """Yield the mapped paths inside the nested object; a list index is kept."""
         stem = 2 if len(path) > 1 and path[1].isdecimal() else 1
         if path[0] not in self.views or len(path) == stem:
             yield path, NO_VALUE_MAP
             return
-        for place, spelling in lookup.mapped_paths(self.views[path[0]], path[stem:]):
-            yield path[:stem] + place, spelling
+        for inner_path, values in lookup.mapped_paths(self.views[path[0]], path[stem:]):
+            yield path[:stem] + inner_path, values
 
 
 def _transformed_objects(transform: Transform, value: Any) -> Any:  # noqa: ANN401
-    """Return an object or list of objects, each transformed; the same one if all are the same."""
+    """Return a transformed object or list of objects; the same value if nothing changes."""
     if isinstance(value, dict):
         return transform(value)
     if not isinstance(value, list):

@@ -1,8 +1,9 @@
-"""One stored form, a view of it for each version: documents, paths, values and names.
+"""Conversion between the stored form and the versions: documents, paths and filter values.
 
-The stored form is that of v5. What v4 has elsewhere is said by the tables in ``views/``, which
-are rows of bijections: ``from_stored`` undoes ``to_stored`` for every document and the other way
-round, attributes that no contract knows included. v5 is read and written as it is.
+The stored form is that of v5, which is read and written unchanged. The tables of the modules in
+``views/`` list the differences of v4 as sequences of bijections. So ``from_stored`` undoes
+``to_stored`` for every document, and the other way round, including attributes that no contract
+declares.
 """
 
 from collections.abc import Iterator
@@ -17,48 +18,47 @@ from tmf_apis.rest.views.transforms import NO_VALUE_MAP, Json, MappedPath, Path,
 
 
 class _ViewTable:
-    """The views of one API, each compiled when it is first asked for."""
+    """The views of one API, each compiled when it is first used."""
 
     def __init__(self, views: Views) -> None:
         self.views = views
         self._compiled: dict[tuple[str, bool], Transform] = {}
 
     def transform(self, view: str, *, inverse: bool) -> Transform:
-        """Return what applies (or, ``inverse``, undoes) a view."""
+        """Return the transform from v4 to the stored form, or its ``inverse``."""
         if (view, inverse) not in self._compiled:
-            steps: list[Transform] = []
-            names = frozenset[str]().union(*(step.affected_members for step in self.views[view]))
-            self._compiled[view, inverse] = _composed_transform(
-                names, steps
-            )  # first: views may hold themselves
-            row = self.views[view]
-            steps.extend(
+            steps = self.views[view]
+            members = frozenset[str]().union(*(step.affected_members for step in steps))
+            transforms: list[Transform] = []
+            # Registered before its steps are compiled, because a view may contain itself.
+            self._compiled[view, inverse] = _composed_transform(members, transforms)
+            transforms.extend(
                 step.inverse(self) if inverse else step.forward(self)
-                for step in (reversed(row) if inverse else row)
+                for step in (reversed(steps) if inverse else steps)
             )
         return self._compiled[view, inverse]
 
     def mapped_paths(self, view: str, path: Path) -> Iterator[MappedPath]:
-        """Yield where a path of a view goes."""
-        found: list[MappedPath] = [(path, NO_VALUE_MAP)]
+        """Yield the stored paths of a v4 path of a view."""
+        mapped: list[MappedPath] = [(path, NO_VALUE_MAP)]
         for step in self.views[view]:
-            found = [
-                (new, _composed_value_map(old, spelling))
-                for place, old in found
-                for new, spelling in step.mapped_paths(place, self)
+            mapped = [
+                (new_path, _composed_value_map(values, step_values))
+                for old_path, values in mapped
+                for new_path, step_values in step.mapped_paths(old_path, self)
             ]
-        yield from found
+        yield from mapped
 
 
-def _composed_transform(affected_members: frozenset[str], steps: list[Transform]) -> Transform:
-    def transform(document: Json) -> Json:
+def _composed_transform(affected_members: frozenset[str], transforms: list[Transform]) -> Transform:
+    def composed(document: Json) -> Json:
         if affected_members.isdisjoint(document):
             return document
-        for step in steps:
-            document = step(document)
+        for transform in transforms:
+            document = transform(document)
         return document
 
-    return transform
+    return composed
 
 
 def _composed_value_map(first: ValueMap, second: ValueMap) -> ValueMap:
@@ -72,7 +72,7 @@ def _identity(document: Json) -> Json:
 
 
 def _view_tables(*modules: ModuleType) -> dict[str, _ViewTable]:
-    """Return the table of each kind that has a view."""
+    """Return the view table of each kind that has a view."""
     tables = [_ViewTable(module.VIEWS) for module in modules]
     return {kind: table for table in tables for kind in table.views if kind in KIND_NAMES}
 
@@ -87,12 +87,12 @@ _FROM_STORED: Final = {
 
 
 def to_stored(kind: str, version: str, resource: Json) -> Json:
-    """Return a client's document in the stored form; the same object where nothing differs.
+    """Return a client's document in the stored form; the same object if nothing differs.
 
     Args:
         kind: The stored kind.
         version: "v4" or "v5".
-        resource: The document, which is not changed; unchanged parts of it are shared.
+        resource: The document. It is not modified; the result shares its unchanged parts.
 
     >>> to_stored("ProductOrder", "v4", {"orderDate": "2026-01-02T03:04:05.000Z"})
     {'creationDate': '2026-01-02T03:04:05.000Z'}
@@ -101,7 +101,7 @@ def to_stored(kind: str, version: str, resource: Json) -> Json:
 
 
 def from_stored(kind: str, version: str, body: Json) -> Json:
-    """Return a stored document as a client of a version sees it; undoes ``to_stored``.
+    """Return a stored document in the form of a version; the inverse of ``to_stored``.
 
     >>> from_stored("Category", "v4", {"parent": {"@type": "CategoryRef", "id": "7"}})
     {'parentId': '7'}
@@ -119,7 +119,7 @@ def _mapped_paths(kind: str, version: str, path: str) -> tuple[MappedPath, ...]:
 
 
 def stored_paths(kind: str, version: str, path: str) -> tuple[str, ...]:
-    """Return the paths of the stored form at which a client's path may be found.
+    """Return the stored paths at which the values of a client's path may be stored.
 
     >>> stored_paths("ProductOrder", "v4", "relatedParty.id")
     ('relatedParty.partyOrPartyRole.id',)
@@ -128,7 +128,7 @@ def stored_paths(kind: str, version: str, path: str) -> tuple[str, ...]:
 
 
 def stored_value(kind: str, version: str, path: str, value: object) -> object:
-    """Return a client's filter value as it is stored: type names and enumerations.
+    """Return the stored spelling of a client's filter value (type names and enumerations).
 
     >>> stored_value("Resource", "v4", "operationalState", "enable")
     'enabled'
