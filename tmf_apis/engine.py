@@ -34,6 +34,7 @@ from tmf_apis.rest.contracts.schemas import Schemas
 from tmf_apis.rest.contracts.type_defaults import TypeDefaults
 from tmf_apis.rest.http.handlers import Api
 from tmf_apis.rest.http.messages import Request
+from tmf_apis.rest.pipeline.documents import DocumentBuilder
 from tmf_apis.rest.pipeline.policy import ApiModule, ResourcePolicy
 from tmf_apis.rest.pipeline.repository import ScopedRepository
 from tmf_apis.rest.pipeline.representation import client_view
@@ -125,9 +126,8 @@ class Engine:
             "check_references": settings.check_references,
             "unique_customers": settings.unique_customers,
         }
-        self.writer = ResourceWriter(self.resources, self.policies, flags, self.kind_registry)
-        self.writer.repository_for = partial(ScopedRepository, self.writer)
-        self.writer.type_defaults = _type_defaults(contracts)
+        builder = DocumentBuilder(self.policies, _type_defaults(contracts), self.kind_registry)
+        self.writer = ResourceWriter(self.resources, builder, flags, ScopedRepository)
         self.subscriptions = SubscriptionRepository(
             database, self.outbound_policy, limit=settings.hub_limit
         )

@@ -1,12 +1,11 @@
 """The deeds of customers, bills, resources and alarms through the engine, on a real database."""
 
-from functools import partial
-
 import pytest
 
 from tmf_apis import alarms, billing, customer, inventory
 from tmf_apis.alarms import AlarmKey, find_open
 from tmf_apis.errors import Conflict
+from tmf_apis.rest.pipeline.documents import DocumentBuilder
 from tmf_apis.rest.pipeline.repository import ScopedRepository
 from tmf_apis.rest.pipeline.writer import ResourceWriter
 from tmf_apis.rest.views.kind_registry import KindRegistry
@@ -25,12 +24,12 @@ class Door:
 
     def __init__(self, database):
         ensure_indexes(database, [model for room in ROOMS for model in room.models])
-        laws = {kind: law for room in ROOMS for kind, law in room.laws.items()}
+        laws = {kind: law for room in ROOMS for kind, law in room.policies.items()}
         self.laws = laws
         self.database = database
         resources = ResourceStore(database, CountCache(database), query_time=5000)
-        self.writes = ResourceWriter(resources, laws, {}, KindRegistry())
-        self.writes.repository_for = partial(ScopedRepository, self.writes)
+        builder = DocumentBuilder(laws, {}, KindRegistry())
+        self.writes = ResourceWriter(resources, builder, {}, ScopedRepository)
         self.desk = self.writes.repository_for(STAFF, self.writes.request_context(STAFF))
 
     def post(self, kind, id=None, **resource):

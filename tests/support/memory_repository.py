@@ -1,4 +1,4 @@
-"""A desk in memory, for tests of rules and deeds: the laws run as the engine runs them."""
+"""A repository in memory, for tests of rules and task handlers."""
 
 import copy
 import itertools
@@ -9,14 +9,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from tmf_apis.errors import Conflict, InvalidBody, NotFound
+from tmf_apis.errors import Conflict, NotFound
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource, ResourcePolicy
+from tmf_apis.rest.pipeline.policy_application import (
+    changed_resource,
+    check_deletion,
+    needs_after_commit,
+    new_resource,
+)
+from tmf_apis.store.resources import is_same_json
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def request_context(**changes: Any) -> RequestContext:
-    """What a rule is told in a test; ids are ``made-1``, ``made-2`` ..."""
+    """Return the context of a request in a test; ids are ``made-1``, ``made-2`` ..."""
     numbers = itertools.count(1)
     usual = RequestContext(
         now=NOW,
@@ -30,7 +37,7 @@ def request_context(**changes: Any) -> RequestContext:
 
 
 def values_at(value: Any, path: list[str]) -> Iterator[Any]:
-    """What lies at a dotted path, through arrays as MongoDB goes through them."""
+    """Yield the values at a dotted path, through arrays as MongoDB goes through them."""
     if isinstance(value, list):
         for item in value:
             if isinstance(item, dict):
@@ -45,31 +52,31 @@ def values_at(value: Any, path: list[str]) -> Iterator[Any]:
 
 
 def _comparator(test: Callable[[Any, Any], bool]) -> Callable[[list[Any], Any], bool]:
-    def any_value(found: list[Any], wanted: Any) -> bool:
-        return any(type(one) is type(wanted) and test(one, wanted) for one in found)
+    def any_value(values: list[Any], operand: Any) -> bool:
+        return any(type(value) is type(operand) and test(value, operand) for value in values)
 
     return any_value
 
 
-def _is_equal(found: list[Any], wanted: Any) -> bool:
-    return wanted in found or (wanted is None and not found)
+def _is_equal(values: list[Any], operand: Any) -> bool:
+    return operand in values or (operand is None and not values)
 
 
 OPERATORS: Mapping[str, Callable[[list[Any], Any], bool]] = {
     "$eq": _is_equal,
-    "$ne": lambda found, wanted: not _is_equal(found, wanted),
-    "$in": lambda found, wanted: any(_is_equal(found, one) for one in wanted),
-    "$nin": lambda found, wanted: not any(_is_equal(found, one) for one in wanted),
-    "$exists": lambda found, wanted: bool(found) is bool(wanted),
+    "$ne": lambda values, operand: not _is_equal(values, operand),
+    "$in": lambda values, operands: any(_is_equal(values, operand) for operand in operands),
+    "$nin": lambda values, operands: not any(_is_equal(values, operand) for operand in operands),
+    "$exists": lambda values, operand: bool(values) is bool(operand),
     "$gt": _comparator(operator.gt),
     "$gte": _comparator(operator.ge),
     "$lt": _comparator(operator.lt),
     "$lte": _comparator(operator.le),
-    "$elemMatch": lambda found, wanted: any(
-        matches(item, wanted)
-        for one in found
-        if isinstance(one, list)
-        for item in one
+    "$elemMatch": lambda values, query: any(
+        matches(item, query)
+        for value in values
+        if isinstance(value, list)
+        for item in value
         if isinstance(item, dict)
     ),
 }
@@ -81,25 +88,25 @@ LOGICAL_OPERATORS: Mapping[str, Callable[[list[bool]], bool]] = {
 
 
 def matches(resource: Resource, query: Mapping[str, Any]) -> bool:
-    """Whether a resource matches a MongoDB query of the operators above."""
-    for name, wanted in query.items():
+    """Return whether a resource matches a MongoDB query of the operators above."""
+    for name, condition in query.items():
         if name in LOGICAL_OPERATORS:
-            if not LOGICAL_OPERATORS[name]([matches(resource, one) for one in wanted]):
+            if not LOGICAL_OPERATORS[name]([matches(resource, part) for part in condition]):
                 return False
             continue
-        found = list(values_at(resource, name.split(".")))
-        if not (isinstance(wanted, dict) and any(key.startswith("$") for key in wanted)):
-            wanted = {"$eq": wanted}  # noqa: PLW2901
-        if not all(OPERATORS[key](found, value) for key, value in wanted.items()):
+        values = list(values_at(resource, name.split(".")))
+        is_operator = isinstance(condition, dict) and any(k.startswith("$") for k in condition)
+        operands = condition if is_operator else {"$eq": condition}
+        if not all(OPERATORS[key](values, operand) for key, operand in operands.items()):
             return False
     return True
 
 
 class MemoryRepository:
-    """A Desk whose resources lie in dictionaries.
+    """A repository whose resources lie in dictionaries; policies run as the writer runs them.
 
-    ``writes_until_crash`` makes the next writes raise after so many have succeeded: what is half done then
-    must come right when it is done again.
+    ``writes_until_crash`` lets the next writes succeed and the one after them raise: a half-done
+    follow-up has to come right when it is repeated.
     """
 
     def __init__(self, policies: Mapping[str, ResourcePolicy], **changes: Any) -> None:
@@ -113,7 +120,7 @@ class MemoryRepository:
 
     @property
     def writes_until_crash(self) -> int | None:
-        """How many writes succeed before one does not; None: all do."""
+        """How many writes succeed before one raises; None: all do."""
         return self._remaining["writes"]
 
     @writes_until_crash.setter
@@ -129,50 +136,45 @@ class MemoryRepository:
     def find(
         self, kind: str, query: Mapping[str, Any], *, limit: int = 1000, sort: str = "id"
     ) -> list[Resource]:
-        found = [one for one in self.resources.get(kind, {}).values() if matches(one, query)]
-        name = sort.removeprefix("-")
-        found.sort(key=lambda one: str(next(values_at(one, name.split(".")), "")))
+        resources = [r for r in self.resources.get(kind, {}).values() if matches(r, query)]
+        path = sort.removeprefix("-").split(".")
+        resources.sort(key=lambda resource: str(next(values_at(resource, path), "")))
         if sort.startswith("-"):
-            found.reverse()
-        return copy.deepcopy(found[:limit])
+            resources.reverse()
+        return copy.deepcopy(resources[:limit])
 
     def revision_fingerprint(self, queries: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
         return repr([self.find(kind, query) for kind, query in queries])
 
     def create(self, kind: str, resource: Resource, *, system: bool = True) -> Resource:
-        """Make a resource; with ``system=False`` as if a client had sent it."""
-        law, desk = self._policy_and_repository(kind, system=system)
+        """Create a resource; with ``system=False`` as a client."""
+        policy, repository = self._policy_and_repository(kind, system=system)
         new = copy.deepcopy(resource)
         new.setdefault("id", self.context.make_id())
         if new["id"] in self.resources.get(kind, {}):
             raise Conflict(f"{kind} {new['id']} exists already")
-        if not system:
-            new = {key: value for key, value in new.items() if key not in law.server_owned}
-        if law.lifecycle:
-            name = law.lifecycle.attribute
-            new[name] = law.lifecycle.initial_state(kind, new.get(name), system=system)
-        new = law.on_create(new, desk.context)
-        if law.check:
-            law.check(desk, None, new)
-        if law.handle and not system:
-            new = law.handle(desk, new)
+        new = new_resource(policy, kind, new, repository.context)
+        if policy.check:
+            policy.check(repository, None, new)
+        if policy.handle and not system:
+            new = policy.handle(repository, new)
         self._record_write("create", kind, new["id"])
         self.resources.setdefault(kind, {})[new["id"]] = copy.deepcopy(new)
-        if law.after_commit:
-            law.after_commit(desk, None, new)
+        self._follow_up(policy, repository, None, new)
         return self.get(kind, new["id"])
 
     def create_many(self, kind: str, resources: Iterable[Resource]) -> set[str]:
-        there = set()
-        for one in resources:
-            if one["id"] in self.resources.get(kind, {}):
-                there.add(one["id"])
+        policy, repository = self._policy_and_repository(kind, system=True)
+        existing = set()
+        for resource in resources:
+            id = resource["id"]
+            if id in self.resources.get(kind, {}):
+                existing.add(id)
             else:
-                law = self._policy_and_repository(kind, system=True)[0]
-                self._record_write("create", kind, one["id"])
-                made = law.on_create(copy.deepcopy(one), self.context)
-                self.resources.setdefault(kind, {})[one["id"]] = made
-        return there
+                self._record_write("create", kind, id)
+                new = new_resource(policy, kind, copy.deepcopy(resource), repository.context)
+                self.resources.setdefault(kind, {})[id] = new
+        return existing
 
     def change(
         self,
@@ -182,56 +184,59 @@ class MemoryRepository:
         *,
         system: bool = True,
     ) -> Resource:
-        """Change a resource; with ``system=False`` as if a client had sent it."""
-        law, desk = self._policy_and_repository(kind, system=system)
+        """Change a resource; with ``system=False`` as a client."""
+        policy, repository = self._policy_and_repository(kind, system=system)
         old = self.get(kind, id)
         new = edit(copy.deepcopy(old))
-        if new == old:
+        if is_same_json(new, old):
             return old
-        if not system and (
-            kept := [one for one in law.server_owned if new.get(one) != old.get(one)]
-        ):
-            raise InvalidBody(f"{kept}: kept by the server")
-        if law.lifecycle:
-            name = law.lifecycle.attribute
-            if name in old and name in new:
-                law.lifecycle.transition(kind, old[name], new[name], system=system)
-        new = law.on_change(copy.deepcopy(old), copy.deepcopy(new), desk.context)
-        if law.check:
-            law.check(desk, copy.deepcopy(old), copy.deepcopy(new))
+        new = changed_resource(
+            policy, kind, copy.deepcopy(old), copy.deepcopy(new), repository.context
+        )
+        if is_same_json(new, old):
+            return old
+        if policy.check:
+            policy.check(repository, copy.deepcopy(old), copy.deepcopy(new))
         self._record_write("change", kind, id)
         self.resources[kind][id] = copy.deepcopy(new)
-        if law.after_commit:
-            law.after_commit(desk, old, copy.deepcopy(new))
+        self._follow_up(policy, repository, old, copy.deepcopy(new))
         return self.get(kind, id)
 
     def change_many(self, kind: str, edits: Mapping[str, Any]) -> dict[str, Resource]:
-        made = {}
+        changed = {}
         for id, edit in edits.items():
             with suppress(NotFound):
-                made[id] = self.change(kind, id, edit)
-        return made
+                changed[id] = self.change(kind, id, edit)
+        return changed
 
     def delete(self, kind: str, id: str, *, system: bool = True) -> None:
-        """Delete a resource; with ``system=False`` as if a client had asked for it."""
-        law, desk = self._policy_and_repository(kind, system=system)
+        """Delete a resource; with ``system=False`` as a client."""
+        policy, repository = self._policy_and_repository(kind, system=system)
         old = self.get(kind, id)
-        if law.on_delete:
-            law.on_delete(copy.deepcopy(old), desk.context)
-        if law.check:
-            law.check(desk, copy.deepcopy(old), None)
+        check_deletion(policy, copy.deepcopy(old), repository.context)
+        if policy.check:
+            policy.check(repository, copy.deepcopy(old), None)
         self._record_write("delete", kind, id)
         del self.resources[kind][id]
-        if law.after_commit:
-            law.after_commit(desk, old, None)
+        self._follow_up(policy, repository, old, None)
+
+    @staticmethod
+    def _follow_up(
+        policy: ResourcePolicy,
+        repository: "MemoryRepository",
+        old: Resource | None,
+        new: Resource | None,
+    ) -> None:
+        if needs_after_commit(policy, old, new):
+            policy.after_commit(repository, old, new)
 
     def _policy_and_repository(
         self, kind: str, *, system: bool
     ) -> tuple[ResourcePolicy, "MemoryRepository"]:
-        """Return a kind's law, and this desk as the law sees it."""
-        desk = copy.copy(self)
-        desk.context = replace(self.context, system=system)
-        return self.policies.get(kind, ResourcePolicy()), desk
+        """Return a kind's policy, and this repository as the policy gets it."""
+        repository = copy.copy(self)
+        repository.context = replace(self.context, system=system)
+        return self.policies.get(kind, ResourcePolicy()), repository
 
     def _record_write(self, action: str, kind: str, id: str) -> None:
         if self.writes_until_crash is not None:

@@ -30,7 +30,8 @@ from tmf_apis.rest.pipeline.representation import (
     etag,
     resource_json,
 )
-from tmf_apis.rest.pipeline.writer import ResourceWriter, WriteResult
+from tmf_apis.rest.pipeline.write_access import WriteResult
+from tmf_apis.rest.pipeline.writer import ResourceWriter
 from tmf_apis.rest.query import list_query
 from tmf_apis.rest.query.fields import FieldSelection, selected_resource
 from tmf_apis.rest.views import versions

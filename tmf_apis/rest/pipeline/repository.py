@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from tmf_apis.errors import NotFound
+from tmf_apis.rest.pipeline.documents import READ_PROJECTION
 from tmf_apis.rest.pipeline.policy import Repository, RequestContext, Resource
-from tmf_apis.rest.pipeline.writer import READ_PROJECTION, ResourceWriter
+from tmf_apis.rest.pipeline.writer import ResourceWriter
 from tmf_apis.security.identity import Identity
 from tmf_apis.store.connection import translate_errors
 from tmf_apis.store.resources import Document

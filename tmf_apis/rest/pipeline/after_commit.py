@@ -1,0 +1,108 @@
+"""Follow-ups of writes: what a kind's policy does to other resources after a commit.
+
+The write stores a marker (``todo``) that goes when the follow-up is done. A follow-up whose process
+died before that is run again, so it has to be safe to repeat.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from tmf_apis.errors import TmfError, Unavailable
+from tmf_apis.rest.pipeline.documents import resource_of
+from tmf_apis.rest.pipeline.policy import (
+    Repository,
+    RequestContext,
+    Resource,
+    ResourcePolicy,
+    rfc3339,
+)
+from tmf_apis.security.identity import Identity
+from tmf_apis.store.model import DELETED_TENANT
+from tmf_apis.store.resources import Document, ResourceStore
+
+log = logging.getLogger(__name__)
+
+#: Most follow-ups that one call of ``resume`` runs.
+BATCH_SIZE = 1000
+
+Change = tuple[Resource | None, Resource | None]
+
+
+class AfterCommit:
+    """Runs the follow-ups of writes."""
+
+    def __init__(
+        self,
+        resources: ResourceStore,
+        policy_of: Callable[[str], ResourcePolicy],
+        tenant_repository: Callable[[Identity, RequestContext], Repository],
+    ) -> None:
+        """Keep what the follow-ups work with.
+
+        Args:
+            resources: Holds the markers.
+            policy_of: Returns the policy of a kind.
+            tenant_repository: Returns a repository that sees an identity's whole tenant.
+        """
+        self._resources = resources
+        self._policy_of = policy_of
+        self._tenant_repository = tenant_repository
+
+    def run(
+        self,
+        identity: Identity,
+        context: RequestContext,
+        kind: str,
+        version: tuple[str, int],
+        change: Change,
+    ) -> None:
+        """Run the follow-up of a write and clear its marker, unless a later write has set it.
+
+        Args:
+            identity: The client that wrote.
+            context: The request.
+            kind: The kind.
+            version: Key and version of the document that the write has stored.
+            change: The resource before (None: it is new) and after (None: it is deleted).
+        """
+        follow_up = self._policy_of(kind).after_commit
+        assert follow_up is not None  # noqa: S101 - the marker is set where there is one only
+        follow_up(self._tenant_repository(identity, context), *change)
+        self._resources.clear_side_effect(kind, *version)
+
+    def resume(
+        self, kind: str, before: datetime, context: Callable[[Identity], RequestContext]
+    ) -> int:
+        """Run the follow-ups of writes whose process died before it ran them.
+
+        Args:
+            kind: The kind.
+            before: Later writes may still be under way and are left alone.
+            context: Returns the context of the server's own requests.
+
+        Returns:
+            How many were run.
+        """
+        query = {"todo.at": {"$lt": rfc3339(before.astimezone(UTC))}}
+        pending = self._resources.find_many(kind, query, limit=BATCH_SIZE)
+        return sum(self._resume(kind, document, context) for document in pending)
+
+    def _resume(
+        self, kind: str, document: Document, context: Callable[[Identity], RequestContext]
+    ) -> bool:
+        """Run one follow-up; return False where it has to wait for the next time."""
+        key, marker = document["_id"], document["todo"]
+        identity = Identity("server", key.partition(":")[0])
+        old = marker["old"] and {**marker["old"], "id": document["id"]}
+        new = resource_of(document) if document["tenant"] != DELETED_TENANT else None
+        try:
+            self.run(identity, context(identity), kind, (key, marker["rev"]), (old, new))
+        except Unavailable:
+            raise
+        except TmfError as error:
+            log.warning(
+                "a follow-up waits: %s", error, extra={"kind": kind, "resource": document["id"]}
+            )
+            return False
+        return True

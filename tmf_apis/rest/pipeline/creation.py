@@ -1,0 +1,164 @@
+"""New resources: policy, contract and one insert with the create event."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from tmf_apis.errors import InvalidQuery
+from tmf_apis.rest.http.idempotency import IdempotencyKey
+from tmf_apis.rest.pipeline.documents import cacheable_document, resource_of
+from tmf_apis.rest.pipeline.ids import new_id
+from tmf_apis.rest.pipeline.policy import RequestContext, Resource, ResourcePolicy
+from tmf_apis.rest.pipeline.policy_application import needs_after_commit, new_resource
+from tmf_apis.rest.pipeline.write_access import WriteAccess, WriteResult
+from tmf_apis.security.identity import Identity
+from tmf_apis.store import bulk
+from tmf_apis.store.resources import Document, duplicate_id
+
+
+class ResourceCreator(WriteAccess):
+    """Creates resources, one or many at a time."""
+
+    def create(  # noqa: PLR0913
+        self,
+        identity: Identity,
+        kind: str,
+        resource: Resource,
+        context: RequestContext,
+        *,
+        idempotency: IdempotencyKey | None = None,
+        validate: Callable[[Resource], None] | None = None,
+    ) -> WriteResult:
+        """Create a resource.
+
+        Args:
+            identity: The client.
+            kind: The kind.
+            resource: Its stored form; an ``id`` in it is kept.
+            context: The request.
+            idempotency: The request's key, stored with the resource.
+            validate: Raises where the final form does not fit the contract's types.
+
+        Raises:
+            Conflict: There is already a resource with this id (HTTP 409).
+            Forbidden: A party may not create resources of this kind (HTTP 403).
+            TmfError: The policy or ``validate`` refuses it.
+        """
+        policy = self.policy_of(kind)
+        id, body = _new_body(policy, kind, resource, context)
+        if policy.check:
+            policy.check(self._tenant_repository(identity, context), None, body)
+        if policy.handle and not context.system:
+            scope = self._tenant_repository if policy.tenant_wide else self.repository_for
+            body = policy.handle(scope(identity, context), body)
+        if validate:
+            validate(body)
+        document = self._builder.new_document(identity, kind, id, body, context)
+        body, text = document["body"], document["text"]
+        document["events"] = [self._builder.creation_event(kind, document, context)]
+        if idempotency:
+            document["idem"] = idempotency.to_document(text)
+        follow = needs_after_commit(policy, None, body)
+        if follow:
+            document["todo"] = {"old": None, "at": context.timestamp, "rev": 1}
+        try:
+            self.resources.insert(kind, document)
+        except DuplicateKeyError as error:
+            if idempotency and "idem" in str(error.details):
+                raise
+            raise duplicate_id(kind, id) from None
+        if follow:
+            change = (None, resource_of(document))
+            self._after_commit.run(identity, context, kind, (document["_id"], 1), change)
+        return WriteResult(id, 1, body, text, document=cacheable_document(document))
+
+    def new_document(
+        self,
+        identity: Identity,
+        kind: str,
+        resource: Resource,
+        context: RequestContext,
+        validate: Callable[[Resource], None] | None = None,
+    ) -> Document:
+        """Return the document of a new resource, for callers that store many at once.
+
+        The policy's ``check``, ``handle`` and ``after_commit`` are not called and no event is
+        added: a loader brings complete, consistent sets of resources.
+
+        Args:
+            identity: The owner.
+            kind: The kind.
+            resource: Its stored form; an ``id`` in it is kept.
+            context: The request.
+            validate: Raises where the final form does not fit the contract's types.
+
+        Raises:
+            TmfError: The policy or ``validate`` refuses it.
+        """
+        id, body = _new_body(self.policy_of(kind), kind, resource, context)
+        if validate:
+            validate(body)
+        return self._builder.new_document(identity, kind, id, body, context)
+
+    def dry_run(
+        self,
+        identity: Identity,
+        kind: str,
+        resource: Resource,
+        context: RequestContext,
+        validate: Callable[[Resource], None],
+    ) -> tuple[Resource, Mapping[str, Any]]:
+        """Return the resource that a create would store, and the policy's forecast for it.
+
+        Nothing is written.
+
+        Raises:
+            InvalidQuery: The kind has no dry run (HTTP 400).
+            TmfError: As ``create`` does.
+        """
+        policy = self.policy_of(kind)
+        if policy.dry_run is None:
+            raise InvalidQuery(f"dryRun: a {kind} cannot be tried")
+        id, body = _new_body(policy, kind, resource, context)
+        tenant_wide = self._tenant_repository(identity, context)
+        if policy.check:
+            policy.check(tenant_wide, None, body)
+        validate(body)
+        self._builder.new_document(identity, kind, id, body, context)  # raises as a create does
+        own = self.repository_for(identity, context)
+        return body, policy.dry_run(tenant_wide, own, {**body, "id": id})
+
+    def create_many(
+        self,
+        identity: Identity,
+        kind: str,
+        resources: Iterable[Resource],
+        context: RequestContext,
+    ) -> tuple[list[Document], set[str]]:
+        """Create many resources with their events; see ``new_document``.
+
+        Returns:
+            The documents that were stored, and the ids of the resources that existed already.
+
+        Raises:
+            TmfError: The policy refuses a resource; nothing is written then.
+            Unavailable: The database does not answer; some may be written (HTTP 503).
+        """
+        documents = [self.new_document(identity, kind, new, context) for new in resources]
+        for document in documents:
+            document["events"] = [self._builder.creation_event(kind, document, context)]
+        existing = set[str]()
+        for start in range(0, len(documents), bulk.BATCH_SIZE):
+            batch = documents[start : start + bulk.BATCH_SIZE]
+            existing |= bulk.insert(self.resources, kind, batch)
+        stored = [document for document in documents if document["_id"] not in existing]
+        return stored, {key.partition(":")[2] for key in existing}
+
+
+def _new_body(
+    policy: ResourcePolicy, kind: str, resource: Resource, context: RequestContext
+) -> tuple[str, Resource]:
+    """Return the id of a new resource, and its stored form."""
+    id = str(resource.get("id") or new_id())
+    return id, new_resource(policy, kind, {**resource, "id": id}, context)

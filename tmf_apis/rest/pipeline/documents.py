@@ -1,0 +1,180 @@
+"""The MongoDB documents of resources: what a write stores, with its events; pure, no I/O.
+
+``store/model.py`` has the layout.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tmf_apis.errors import Forbidden
+from tmf_apis.events import outbox
+from tmf_apis.rest.pipeline.policy import RequestContext, Resource, ResourcePolicy
+from tmf_apis.rest.pipeline.policy_application import needs_after_commit, owning_parties
+from tmf_apis.rest.pipeline.representation import json_fragments
+from tmf_apis.rest.views.kind_registry import KindRegistry
+from tmf_apis.rest.views.transforms import Transform
+from tmf_apis.security.identity import EVERYONE, Identity
+from tmf_apis.store.resources import Document
+
+#: The members of a document that a change needs.
+READ_PROJECTION = {"id": 1, "rev": 1, "body": 1, "owner": 1, "loose": 1, "todo": 1}
+_DEFAULT_POLICY = ResourcePolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentUpdate:
+    """A change of one document.
+
+    Attributes:
+        document: The document as it was read.
+        resource: The new resource, with its id.
+        changes: The members of the document to set.
+        events: The events of the change.
+    """
+
+    document: Document
+    resource: Resource
+    changes: Document
+    events: list[Document]
+
+    @property
+    def rev(self) -> int:
+        """The version that the document has after the change."""
+        return int(self.document["rev"]) + 1
+
+    @property
+    def new_document(self) -> Document:
+        """The document after the change."""
+        return {**self.document, **self.changes, "rev": self.rev}
+
+
+class DocumentBuilder:
+    """Builds the documents of every kind."""
+
+    def __init__(
+        self,
+        policies: Mapping[str, ResourcePolicy],
+        type_defaults: Mapping[str, Transform],
+        kinds: KindRegistry,
+    ) -> None:
+        """Keep the tables that documents are built by.
+
+        Args:
+            policies: The policy of each kind that has one.
+            type_defaults: For each kind, the transform that gives nested objects the types that
+                v5 requires.
+            kinds: The kinds that are served.
+        """
+        self._policies = policies
+        self.kinds = kinds
+        self.type_defaults = type_defaults
+
+    def policy_of(self, kind: str) -> ResourcePolicy:
+        """Return a kind's policy; one that allows everything where the kind has none."""
+        return self._policies.get(kind, _DEFAULT_POLICY)
+
+    def new_document(
+        self, identity: Identity, kind: str, id: str, resource: Resource, context: RequestContext
+    ) -> Document:
+        """Return the document of a new resource, without its event.
+
+        Raises:
+            Forbidden: A party may not make resources of this kind (HTTP 403).
+        """
+        body = stored_body(resource)
+        parties = owning_parties(self.policy_of(kind), {**body, "id": id})
+        owner = sorted(identity.parties or ())
+        if owner and EVERYONE in parties:
+            raise Forbidden(f"a {kind} is made by the operator only")
+        document: Document = {
+            "_id": f"{identity.tenant}:{id}",
+            "tenant": identity.tenant,
+            "id": id,
+            "rev": 1,
+            "parties": sorted({*parties, *owner}),
+            "body": body,
+        }
+        document |= self._text(kind, id, body, types_incomplete=_types_incomplete(context))
+        if owner:
+            document["owner"] = owner
+        return document
+
+    def creation_event(self, kind: str, document: Document, context: RequestContext) -> Document:
+        """Return the create event of a new document."""
+        return outbox.resource_created(
+            kind, document["body"], tenant=document["tenant"], id=document["id"], rev=1,
+            parties=document["parties"], now=context.now,
+        )  # fmt: skip
+
+    def update(  # noqa: PLR0913, PLR0917 - a write is of somebody, on something, at some time
+        self,
+        identity: Identity,
+        kind: str,
+        document: Document,
+        resource: Resource,
+        context: RequestContext,
+    ) -> DocumentUpdate:
+        """Return the update that stores a changed resource, with its events."""
+        policy, old, body = self.policy_of(kind), document["body"], stored_body(resource)
+        id, rev = document["id"], document["rev"] + 1
+        parties = sorted({*owning_parties(policy, resource), *document.get("owner", ())})
+        events = outbox.change_events(
+            kind, old, body, tenant=identity.tenant, id=id, rev=rev,
+            parties=parties, now=context.now, state_attributes=policy.state_event_attributes,
+            extra_events=policy.extra_events(old, body) if policy.extra_events else (),
+        )  # fmt: skip
+        incomplete = bool(document.get("loose")) or _types_incomplete(context)
+        changes: Document = {"body": body, "parties": parties}
+        changes |= self._text(kind, id, body, types_incomplete=incomplete)
+        if needs_after_commit(policy, old, body):
+            changes["todo"] = pending_side_effect(document, rev, context)
+        return DocumentUpdate(document, resource, changes, events)
+
+    def deletion_event(
+        self, identity: Identity, kind: str, document: Document, context: RequestContext
+    ) -> Document:
+        """Return the delete event of a document."""
+        owners = owning_parties(self.policy_of(kind), resource_of(document))
+        return outbox.resource_deleted(
+            kind, document["body"], tenant=identity.tenant, id=document["id"],
+            rev=document["rev"] + 1, parties=sorted({*owners, *document.get("owner", ())}),
+            now=context.now,
+        )  # fmt: skip
+
+    def _text(self, kind: str, id: str, body: Resource, *, types_incomplete: bool) -> Document:
+        """Return the members that hold a body's JSON."""
+        defaults = self.type_defaults.get(kind) if types_incomplete else None
+        text = json_fragments(self.kinds, kind, id, body, defaults)
+        return {"text": text, "loose": True} if types_incomplete else {"text": text}
+
+
+def resource_of(document: Document) -> Resource:
+    """Return the stored form of a document's resource, with its id."""
+    return {**document["body"], "id": document["id"]}
+
+
+def stored_body(resource: Resource) -> Resource:
+    """Return a resource without the members that are not stored in its body."""
+    return {k: v for k, v in resource.items() if k not in {"id", "href"}}
+
+
+def cacheable_document(document: Document) -> Document | None:
+    """Return a document as ``READ_PROJECTION`` reads it; None where ``after_commit`` changes it."""
+    if document.get("todo"):
+        return None
+    return {name: document[name] for name in ("_id", *READ_PROJECTION) if name in document}
+
+
+def pending_side_effect(document: Document, rev: int, context: RequestContext) -> Document:
+    """Return the marker of an ``after_commit`` that has not run yet.
+
+    Where one is pending already, the old resource is that of the earlier write.
+    """
+    pending = document.get("todo")
+    old = pending["old"] if pending else document["body"]
+    return {"old": old, "at": context.timestamp, "rev": rev}
+
+
+def _types_incomplete(context: RequestContext) -> bool:
+    """Return whether a write may leave out the types of nested objects; v5 clients send them."""
+    return context.system or context.version == "v4"

@@ -1,0 +1,131 @@
+"""The policies, contexts, repositories and documents that every write works with."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from tmf_apis.errors import Forbidden, NotFound
+from tmf_apis.rest.pipeline.after_commit import AfterCommit
+from tmf_apis.rest.pipeline.documents import READ_PROJECTION, DocumentBuilder
+from tmf_apis.rest.pipeline.ids import new_id
+from tmf_apis.rest.pipeline.policy import Repository, RequestContext, Resource, ResourcePolicy
+from tmf_apis.rest.views.kind_registry import KindRegistry
+from tmf_apis.rest.views.transforms import Transform
+from tmf_apis.security.identity import Identity
+from tmf_apis.store.resources import Document, ResourceStore
+
+#: Makes the repository of an identity; its first argument is the writer that it writes through.
+MakeRepository = Callable[[Any, Identity, RequestContext], Repository]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """A resource after a write.
+
+    Attributes:
+        id: Its id.
+        rev: Its version.
+        body: Its stored form.
+        json_fragments: The JSON of each API version behind the base URL.
+        is_changed: Whether the write changed anything.
+        document: The stored document as ``READ_PROJECTION`` reads it; None where it is not known.
+    """
+
+    id: str
+    rev: int
+    body: Resource
+    json_fragments: Mapping[str, bytes]
+    is_changed: bool = True
+    document: Document | None = None
+
+
+class WriteAccess:
+    """What creating, changing and deleting have in common."""
+
+    def __init__(
+        self,
+        resources: ResourceStore,
+        builder: DocumentBuilder,
+        flags: Mapping[str, bool],
+        make_repository: MakeRepository,
+    ) -> None:
+        """Keep what writes need.
+
+        Args:
+            resources: The collections.
+            builder: Builds documents by the policies of the kinds.
+            flags: The operator's settings that policies depend on.
+            make_repository: Makes the repository that a policy reads and writes through.
+        """
+        self.resources = resources
+        self._builder = builder
+        self._flags = flags
+        self._make_repository = make_repository
+        self._after_commit = AfterCommit(resources, builder.policy_of, self._tenant_repository)
+
+    @property
+    def kinds(self) -> KindRegistry:
+        """The kinds that are served."""
+        return self._builder.kinds
+
+    @property
+    def type_defaults(self) -> Mapping[str, Transform]:
+        """For each kind, the transform that gives nested objects the types that v5 requires."""
+        return self._builder.type_defaults
+
+    def policy_of(self, kind: str) -> ResourcePolicy:
+        """Return a kind's policy; one that allows everything where the kind has none."""
+        return self._builder.policy_of(kind)
+
+    def repository_for(self, identity: Identity, context: RequestContext) -> Repository:
+        """Return a repository that sees and changes what an identity may."""
+        return self._make_repository(self, identity, context)
+
+    def request_context(
+        self, identity: Identity, version: str = "v5", *, system: bool = False
+    ) -> RequestContext:
+        """Return the context of a request that an identity makes now."""
+        return RequestContext(
+            now=datetime.now(UTC),
+            version=version,
+            subject=identity.subject,
+            flags=self._flags,
+            system=system,
+            make_id=new_id,
+            parties=identity.parties,
+        )
+
+    def _read_writable(
+        self, identity: Identity, kind: str, id: str, extra_filter: Mapping[str, Any] | None
+    ) -> Document:
+        """Return the document of a resource that an identity may change.
+
+        Raises:
+            NotFound: There is none that the identity may see (HTTP 404).
+            Forbidden: The identity may see but not change it (HTTP 403).
+        """
+        extra = extra_filter or {}
+        query = {**identity.write_filter(), **extra}
+        document = self.resources.find_one(kind, query, id, READ_PROJECTION)
+        if document is None:
+            readable = {**identity.read_filter(), **extra}
+            if self.resources.find_one(kind, readable, id, {"_id": 1}) is not None:
+                raise Forbidden(f"{kind} {id} is changed by the operator only")
+            raise NotFound(f"there is no {kind} {id}")
+        return document
+
+    def _read_writable_many(
+        self, identity: Identity, kind: str, ids: Iterable[str]
+    ) -> list[Document]:
+        if not (keys := [f"{identity.tenant}:{id}" for id in ids]):
+            return []
+        query = {"_id": {"$in": keys}, **identity.write_filter()}
+        return self.resources.find_many(kind, query, READ_PROJECTION)
+
+    def _tenant_repository(self, identity: Identity, context: RequestContext) -> Repository:
+        """Return a repository that sees the whole tenant, for a policy's checks and follow-ups."""
+        operator = Identity(identity.subject, identity.tenant)
+        if not context.system:
+            context = replace(context, system=True)
+        return self.repository_for(operator, context)
