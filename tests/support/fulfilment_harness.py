@@ -26,8 +26,7 @@ from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.inventory.characteristics import resource_characteristics
 from tmf_apis.inventory.elements import target_of
 from tmf_apis.inventory.ports import element_id_of, holder_of, service_of
-from tmf_apis.ordering import items
-from tmf_apis.ordering.items import SERVICE_ORDER_ITEMS
+from tmf_apis.ordering.items import PRODUCT_ORDER_ITEMS, SERVICE_ORDER_ITEMS
 from tmf_apis.ordering.order_schema import ORDER_SCHEMAS
 from tmf_apis.reconciliation.discovery import register
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
@@ -229,7 +228,7 @@ def check_consistency(harness, *, idle=True):  # noqa: C901, PLR0912 - one look 
     resources = {one["id"]: one for one in harness.repository.find("Resource", {}, limit=5000)}
     on = {service_of(one): one for one in resources.values() if service_of(one)}
     for order in harness.repository.find("ProductOrder", {}, limit=5000):
-        for _, item in items.items_with_pointers(order):
+        for _, item in PRODUCT_ORDER_ITEMS.items_with_pointers(order):
             status = (item.get("product") or {}).get("status", "").strip()
             product = products.get((item.get("product") or {}).get("id", ""))
             if (

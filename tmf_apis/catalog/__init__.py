@@ -1,4 +1,4 @@
-"""TMF620, 633 and 634: what catalogues may say, and jobs that carry them in and out."""
+"""TMF620, TMF633 and TMF634: catalogues of products, services and resources."""
 
 from tmf_apis.catalog.definitions import (
     CATALOG_DEFINITIONS,
@@ -11,10 +11,8 @@ from tmf_apis.catalog.export import QueryBuilder, attribute_query
 from tmf_apis.catalog.jobs import ImportValidator, skip_validation
 from tmf_apis.catalog.policies import api_module
 from tmf_apis.catalog.states import state_machines
-from tmf_apis.settings import Settings
 
 __all__ = [
-    "API_MODULE",
     "CATALOG_DEFINITIONS",
     "PRODUCT_CATALOG",
     "RESOURCE_CATALOG",
@@ -27,6 +25,3 @@ __all__ = [
     "skip_validation",
     "state_machines",
 ]
-
-#: The room of products as it is without settings of its own.
-API_MODULE = api_module(Settings())

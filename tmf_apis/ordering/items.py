@@ -1,9 +1,10 @@
-"""The items of an order: numbering, relations to each other, states; pure.
+"""The items of an order: ids, relationships and states; pure.
 
-Orders for products (TMF622) and for services (TMF641) have items alike, under other names.
+The items of product orders (TMF622) and service orders (TMF641) follow the same rules under
+different attribute names.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +13,21 @@ from tmf_apis.ordering.states import ITEM_LIFECYCLE, state_of_order
 from tmf_apis.rest.pipeline.cycles import cycle
 from tmf_apis.rest.pipeline.policy import Resource
 
-#: What an item does with its product or service (TMF622, TMF641).
+#: Values of an item's ``action`` (TMF622, TMF641).
 ACTIONS = ("add", "modify", "delete", "noChange")
+_INITIAL_STATE = ITEM_LIFECYCLE.initial_states[0]
 
 
 @dataclass(frozen=True, slots=True)
 class OrderItemSchema:
-    """What the items of one kind of order are called.
+    """Attribute names of the items of one kind of order.
 
     Attributes:
-        kind: Of an item, for messages.
-        items_attribute: The attribute of an order, and of an item, that lists items.
-        relationship_attribute: The attribute of an item that lists its relations to others.
-        has_nested_reference: The id of the related item is inside a reference.
+        kind: Kind of an item, for messages.
+        items_attribute: Attribute of an order, and of a bundle item, that lists items.
+        relationship_attribute: Attribute of an item that lists its relationships to other items.
+        has_nested_reference: A relationship has the id of the other item in a nested reference
+            (``orderItem.itemId``), not in ``id``.
     """
 
     kind: str
@@ -33,162 +36,157 @@ class OrderItemSchema:
     has_nested_reference: bool = False
 
     def related_item(self, relationship: Mapping[str, Any]) -> tuple[str | None, str]:
-        """Return the id of the item that a relation leads to, and where it stands."""
+        """Return the item id that a relationship names, and the path of the id within it."""
         if self.has_nested_reference:
             return (relationship.get("orderItem") or {}).get("itemId"), "orderItem/itemId"
         return relationship.get("id"), "id"
 
     def walk(self, items: Iterable[Resource], pointer: str = "") -> Iterator[tuple[str, Resource]]:
-        """Yield every item with its JSON pointer, an item before those inside it."""
-        for place, item in enumerate(items):
-            here = f"{pointer}/{self.items_attribute}/{place}"
-            yield here, item
-            yield from self.walk(item.get(self.items_attribute) or (), here)
+        """Yield every item with its JSON pointer, a bundle item before its parts."""
+        for index, item in enumerate(items):
+            item_pointer = f"{pointer}/{self.items_attribute}/{index}"
+            yield item_pointer, item
+            yield from self.walk(item.get(self.items_attribute) or (), item_pointer)
 
     def items_with_pointers(self, order: Mapping[str, Any]) -> list[tuple[str, Resource]]:
-        """Return every item of an order with its JSON pointer."""
+        """Return every item of an order with its JSON pointer, a bundle item before its parts."""
         return list(self.walk(order.get(self.items_attribute) or ()))
 
     def leaf_states(self, order: Mapping[str, Any]) -> list[str]:
-        """Return the states of the items that have none inside them; the others follow these."""
+        """Return the states of the items without parts; other states are derived from these."""
         return [
-            item.get("state", ITEM_LIFECYCLE.initial_states[0])
+            _state(item)
             for _, item in self.items_with_pointers(order)
             if not item.get(self.items_attribute)
         ]
 
     def check(self, order: Mapping[str, Any]) -> None:
-        """Let an order pass if its items are whole and fit together.
+        """Check the items of an order and their relationships.
 
         Raises:
-            InvalidBody: An item lacks its action, has another's id, a quantity under 1, or a
-                relation to an item that is not there or comes back to itself (HTTP 400).
+            InvalidBody: There is no item; an item has no valid action, a duplicate id or a
+                quantity under 1; or a relationship names an unknown item or is part of a cycle
+                (HTTP 400).
         """
-        found = self.items_with_pointers(order)
-        if not found:
+        items = self.items_with_pointers(order)
+        if not items:
             raise InvalidBody(f"/{self.items_attribute}: an order has at least one item")
-        seen: set[str] = set()
-        for at, item in found:
-            _check_item(at, item)
-            if (name := item.get("id")) is not None:
-                if name in seen:
-                    raise InvalidBody(f"{at}/id: another item of this order has the id {name}")
-                seen.add(name)
-        self._check_relationships(found, seen)
+        ids: set[str] = set()
+        for pointer, item in items:
+            _check_item(pointer, item)
+            if (id := item.get("id")) is not None:
+                if id in ids:
+                    raise InvalidBody(f"{pointer}/id: another item of this order has the id {id}")
+                ids.add(id)
+        self._check_relationships(items, ids)
 
     def _check_relationships(self, items: list[tuple[str, Resource]], ids: set[str]) -> None:
         graphs: dict[str, dict[str, list[str]]] = {}
-        for at, item in items:
-            for place, relation in enumerate(item.get(self.relationship_attribute) or ()):
-                target, name = self.related_item(relation)
-                pointer = f"{at}/{self.relationship_attribute}/{place}/{name}"
+        for item_pointer, item in items:
+            for index, relationship in enumerate(item.get(self.relationship_attribute) or ()):
+                target, path = self.related_item(relationship)
+                pointer = f"{item_pointer}/{self.relationship_attribute}/{index}/{path}"
                 if target is None:
                     continue
                 if target not in ids:
                     raise InvalidBody(f"{pointer}: this order has no item {target}")
                 if target == item.get("id"):
                     raise InvalidBody(f"{pointer}: item {target} has a relation to itself")
-                graph = graphs.setdefault(relation.get("relationshipType") or "", {})
-                graph.setdefault(item.get("id") or at, []).append(target)
-        for name, graph in graphs.items():
-            if circle := cycle(graph):
+                graph = graphs.setdefault(relationship.get("relationshipType") or "", {})
+                graph.setdefault(item.get("id") or item_pointer, []).append(target)
+        for relationship_type, graph in graphs.items():
+            if path_back := cycle(graph):
                 raise InvalidBody(
-                    f"/{self.items_attribute}: {name or 'relation'} comes back to where it starts:"
-                    f" {' -> '.join(circle)}"
+                    f"/{self.items_attribute}: {relationship_type or 'relation'} forms a cycle:"
+                    f" {' -> '.join(path_back)}"
                 )
+
+    def map_items(self, order: Resource, edit: Callable[[Resource], Resource]) -> Resource:
+        """Return an order with every item edited, a bundle item before its parts."""
+
+        def mapped(items: Iterable[Resource]) -> list[Resource]:
+            return [with_mapped_parts(edit(item)) for item in items]
+
+        def with_mapped_parts(item: Resource) -> Resource:
+            parts = item.get(self.items_attribute)
+            return {**item, self.items_attribute: mapped(parts)} if parts else item
+
+        return {**order, self.items_attribute: mapped(order.get(self.items_attribute) or ())}
+
+    def map_leaf_items(self, order: Resource, edit: Callable[[Resource], Resource]) -> Resource:
+        """Return an order with every item edited that has no parts."""
+        return self.map_items(
+            order, lambda item: item if item.get(self.items_attribute) else edit(item)
+        )
 
     def with_item_ids(self, order: Resource) -> Resource:
-        """Return an order whose items all have an id: the lowest numbers that are free."""
-        taken = {item["id"] for _, item in self.items_with_pointers(order) if item.get("id")}
-        numbers = (
-            str(number)
-            for number in range(1, len(self.items_with_pointers(order)) + len(taken) + 1)
+        """Return an order in which every item has an id: the lowest free number if it had none."""
+        items = self.items_with_pointers(order)
+        used_ids = {item["id"] for _, item in items if item.get("id")}
+        numbers = (str(number) for number in range(1, len(items) + len(used_ids) + 1))
+        free_ids = (number for number in numbers if number not in used_ids)
+        return self.map_items(
+            order, lambda item: {"id": item.get("id") or next(free_ids), **_without_id(item)}
         )
-        free = (number for number in numbers if number not in taken)
-
-        def fill(items: Iterable[Resource]) -> list[Resource]:
-            return [
-                self._with_parts({"id": item.get("id") or next(free), **_without_id(item)}, fill)
-                for item in items
-            ]
-
-        return {**order, self.items_attribute: fill(order.get(self.items_attribute) or ())}
-
-    def _with_parts(self, item: Resource, change: Any) -> Resource:  # noqa: ANN401
-        parts = item.get(self.items_attribute)
-        return {**item, self.items_attribute: change(parts)} if parts else item
 
     def with_previous_states(self, old: Mapping[str, Any], new: Resource) -> Resource:
-        """Return a changed order in which an item that says no state keeps the one that it had."""
-        states = {
-            item.get("id"): item.get("state", ITEM_LIFECYCLE.initial_states[0])
-            for _, item in self.items_with_pointers(old)
-        }
-
-        def keep(items: Iterable[Resource]) -> list[Resource]:
-            return [
-                self._with_parts(
-                    {"state": states.get(item.get("id"), ITEM_LIFECYCLE.initial_states[0]), **item},
-                    keep,
-                )
-                for item in items
-            ]
-
-        return {**new, self.items_attribute: keep(new.get(self.items_attribute) or ())}
+        """Return a changed order in which an item without a state has its previous state."""
+        states = {item.get("id"): _state(item) for _, item in self.items_with_pointers(old)}
+        return self.map_items(
+            new, lambda item: {"state": states.get(item.get("id"), _INITIAL_STATE), **item}
+        )
 
     def with_initial_states(self, order: Resource) -> Resource:
-        """Return an order with all its items in their first state, whatever the client said."""
-
-        def start(items: Iterable[Resource]) -> list[Resource]:
-            return [
-                self._with_parts({**item, "state": ITEM_LIFECYCLE.initial_states[0]}, start)
-                for item in items
-            ]
-
-        return {**order, self.items_attribute: start(order.get(self.items_attribute) or ())}
+        """Return an order with all items in the initial state, whatever the client sent."""
+        return self.map_items(order, lambda item: {**item, "state": _INITIAL_STATE})
 
     def with_end_state(self, order: Resource, state: str) -> Resource:
-        """Return an order with every item that is not finished yet in ``state``."""
-
-        def end(items: Iterable[Resource]) -> list[Resource]:
-            return [self._with_parts(_item_with_end_state(item, state), end) for item in items]
-
-        return {**order, self.items_attribute: end(order.get(self.items_attribute) or ())}
+        """Return an order in which every unfinished item has the given state."""
+        return self.map_items(order, lambda item: _with_end_state(item, state))
 
     def with_bundle_states(self, order: Resource) -> Resource:
-        """Return an order whose bundle items are in the state that their parts make."""
+        """Return an order in which the states of bundle items are derived from their parts."""
 
-        def add_up(items: Iterable[Resource]) -> list[Resource]:
-            result = []
-            for item in items:
-                if not item.get(self.items_attribute):
-                    result.append(item)
-                    continue
-                parts = add_up(item[self.items_attribute])
-                states = [part.get("state", ITEM_LIFECYCLE.initial_states[0]) for part in parts]
-                result.append(
-                    {**item, self.items_attribute: parts, "state": state_of_order(states)}
-                )
-            return result
+        def derived(items: Iterable[Resource]) -> list[Resource]:
+            return [with_derived_state(item) for item in items]
 
-        return {**order, self.items_attribute: add_up(order.get(self.items_attribute) or ())}
+        def with_derived_state(item: Resource) -> Resource:
+            if not item.get(self.items_attribute):
+                return item
+            parts = derived(item[self.items_attribute])
+            state = state_of_order(map(_state, parts))
+            return {**item, self.items_attribute: parts, "state": state}
+
+        return {**order, self.items_attribute: derived(order.get(self.items_attribute) or ())}
 
     def check_transitions(
         self, old: Mapping[str, Any], new: Mapping[str, Any], *, system: bool
     ) -> None:
-        """Let a change pass if every item's state goes where the lifecycle leads; all have one.
+        """Check that the lifecycle allows the change of state of every item without parts.
+
+        Args:
+            old: The order before the change.
+            new: The order after the change; every item has a state.
+            system: The server itself makes the change.
 
         Raises:
-            IllegalTransition: The state of an item does not (HTTP 409).
+            IllegalTransition: The lifecycle does not allow it (HTTP 409).
         """
-        before = {
-            item.get("id"): item.get("state", ITEM_LIFECYCLE.initial_states[0])
-            for _, item in self.items_with_pointers(old)
-        }
-        for at, item in self.items_with_pointers(new):
+        old_states = {item.get("id"): _state(item) for _, item in self.items_with_pointers(old)}
+        for pointer, item in self.items_with_pointers(new):
             if not item.get(self.items_attribute):
-                was = before.get(item.get("id"), ITEM_LIFECYCLE.initial_states[0])
-                ITEM_LIFECYCLE.transition(f"{self.kind} {at}", was, item["state"], system=system)
+                old_state = old_states.get(item.get("id"), _INITIAL_STATE)
+                ITEM_LIFECYCLE.transition(
+                    f"{self.kind} {pointer}", old_state, item["state"], system=system
+                )
+
+
+def _state(item: Mapping[str, Any]) -> str:
+    return str(item.get("state", _INITIAL_STATE))
+
+
+def _without_id(item: Resource) -> Resource:
+    return {name: value for name, value in item.items() if name != "id"}
 
 
 def _check_item(pointer: str, item: Mapping[str, Any]) -> None:
@@ -199,15 +197,11 @@ def _check_item(pointer: str, item: Mapping[str, Any]) -> None:
         raise InvalidBody(f"{pointer}/quantity: {quantity} is under 1")
 
 
-def _without_id(item: Resource) -> Resource:
-    return {name: value for name, value in item.items() if name != "id"}
-
-
-def _item_with_end_state(item: Resource, state: str) -> Resource:
+def _with_end_state(item: Resource, state: str) -> Resource:
     return item if item.get("state") in ITEM_LIFECYCLE.final_states else {**item, "state": state}
 
 
-#: The items of product orders; their functions are those of this module, too.
+#: The items of product orders.
 PRODUCT_ORDER_ITEMS = OrderItemSchema(
     "ProductOrderItem", "productOrderItem", "productOrderItemRelationship"
 )
@@ -217,21 +211,4 @@ SERVICE_ORDER_ITEMS = OrderItemSchema(
     "serviceOrderItem",
     "serviceOrderItemRelationship",
     has_nested_reference=True,
-)
-
-walk, items_with_pointers, leaf_states, check = (
-    PRODUCT_ORDER_ITEMS.walk,
-    PRODUCT_ORDER_ITEMS.items_with_pointers,
-    PRODUCT_ORDER_ITEMS.leaf_states,
-    PRODUCT_ORDER_ITEMS.check,
-)
-with_item_ids, with_previous_states, with_initial_states = (
-    PRODUCT_ORDER_ITEMS.with_item_ids,
-    PRODUCT_ORDER_ITEMS.with_previous_states,
-    PRODUCT_ORDER_ITEMS.with_initial_states,
-)
-with_end_state, with_bundle_states, check_transitions = (
-    PRODUCT_ORDER_ITEMS.with_end_state,
-    PRODUCT_ORDER_ITEMS.with_bundle_states,
-    PRODUCT_ORDER_ITEMS.check_transitions,
 )

@@ -1,11 +1,11 @@
-"""The collections of the ordering room and the attributes that clients look for."""
+"""Collections of product and service ordering, with the attributes that clients filter by."""
 
 from typing import Any, ClassVar
 
 from tmf_apis.store.indexes import body_index
 from tmf_apis.store.model import StoredResource
 
-#: What clients look for orders by.
+#: Attributes that clients filter product orders by.
 _PRODUCT_ORDER_INDEXES = (
     "state",
     "creationDate",
@@ -31,7 +31,7 @@ class ProductOrder(StoredResource):
 
 
 class CancelProductOrder(StoredResource):
-    """A request to cancel an order."""
+    """A task that cancels a product order."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "CancelProductOrder",
@@ -39,6 +39,7 @@ class CancelProductOrder(StoredResource):
     }
 
 
+#: Attributes that clients filter service orders by.
 _SERVICE_ORDER_INDEXES = (
     "state",
     "orderDate",
@@ -63,7 +64,7 @@ class ServiceOrder(StoredResource):
 
 
 class CancelServiceOrder(StoredResource):
-    """A request to cancel a service order."""
+    """A task that cancels a service order."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "CancelServiceOrder",

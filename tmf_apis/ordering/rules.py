@@ -1,206 +1,198 @@
-"""What a product order is allowed to be and to become; pure.
+"""Rules for product orders and service orders on creation, change and deletion; pure.
 
-Source: TMF622 v4.0 and v5.0, ProductOrder, ProductOrderItem, CancelProductOrder.
+The two kinds of order follow the same rules; an ``OrderSchema`` holds the differences.
+
+Source: TMF622 v4.0 and v5.0, ProductOrder, ProductOrderItem; TMF641 v4.1.0, ServiceOrder,
+ServiceOrderItem.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tmf_apis.errors import Conflict, InvalidBody
-from tmf_apis.ordering import items, order_schema
-from tmf_apis.ordering.items import OrderItemSchema
 from tmf_apis.ordering.order_schema import OrderSchema
-from tmf_apis.ordering.states import (
-    CANCELLATION_STATES,
-    NOT_STARTED_STATES,
-    ORDER_LIFECYCLE,
-    state_of_order,
-)
-from tmf_apis.rest.pipeline.periods import check_order
+from tmf_apis.ordering.states import CANCELLATION_STATES, NOT_STARTED_STATES, state_of_order
+from tmf_apis.rest.pipeline.periods import check_order as check_date_order
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource
 
-#: From 0, the highest, to 4 (TMF622 ProductOrder.priority).
+#: Priorities from 0, the highest, to 4 (TMF622 ProductOrder.priority).
 PRIORITIES = ("0", "1", "2", "3", "4")
 
-#: Name of the milestone that, once completed, makes an order impossible to cancel. Fulfilment
-#: sets it; an operator's other systems may, too.
+#: Name of the milestone after which an order cannot be cancelled. Fulfilment sets it; other
+#: systems of the operator may set it, too.
 POINT_OF_NO_RETURN = "pointOfNoReturn"
-#: Name of the milestone that says that work on an order has begun.
+#: Name of the milestone that marks the begin of work on an order.
 ACCEPTED_MILESTONE = "accepted"
 
-#: What a client cannot change any more once an order is finished.
-IMMUTABLE_WHEN_FINISHED = (
-    "productOrderItem",
-    "requestedStartDate",
-    "requestedCompletionDate",
-    "expectedCompletionDate",
-    "completionDate",
-    "cancellationDate",
-    "priority",
-    "relatedParty",
-    "billingAccount",
-    "agreement",
-    "orderTotalPrice",
-    "payment",
-    "quote",
-)
 
-#: What a client cannot change any more once work on an order has begun, beside its items: it is
-#: in the inventories by then. The rest is merged, and reaches the work under way.
-IMMUTABLE_ONCE_STARTED = ("requestedStartDate", "billingAccount", "agreement")
+def on_create(order: Resource, context: RequestContext, schema: OrderSchema) -> Resource:
+    """Return a new order with the attributes that the server sets.
 
-#: What a client may still change in an item once work on the order has begun.
-_MUTABLE_ITEM_ATTRIBUTES = frozenset({"note", "state"})
-
-
-def on_create(order: Resource, context: RequestContext) -> Resource:
-    """Return a new order with what the server fills in.
-
-    State, item states and creation date are the server's; a client may ask for a draft through
-    ``requestedInitialState``. The server itself (a loader) may bring them along.
+    The server sets the order date and the states of order and items. A client can request a draft
+    by ``requestedInitialState`` if the lifecycle has drafts. The server itself (a loader) may
+    provide states and dates.
 
     Raises:
-        InvalidBody: The order is not whole (HTTP 400).
+        InvalidBody: The order is incomplete or contradicts itself (HTTP 400).
     """
-    _check_order(order)
-    order = items.with_item_ids(order)
+    _check_order(order, schema)
+    order = schema.item_schema.with_item_ids(order)
     if context.system:
-        order = items.with_bundle_states(order)
+        order = schema.item_schema.with_bundle_states(order)
     else:
-        wants_draft = order.get("requestedInitialState") == "draft"
-        order = items.with_initial_states(
-            {**order, "state": "draft" if wants_draft else ORDER_LIFECYCLE.initial_states[0]}
+        order = schema.item_schema.with_initial_states(
+            {**order, "state": _requested_initial_state(order, schema)}
         )
-    if not (context.system and order.get("creationDate")):
-        order = {**order, "creationDate": context.timestamp}
-    return with_notes(with_end_dates(order, context), context)
+    if not (context.system and order.get(schema.order_date)):
+        order = {**order, schema.order_date: context.timestamp}
+    return _with_notes(_with_dates(order, context, schema), context)
 
 
-def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource:
-    """Return a changed order with items, state and dates in step.
+def _requested_initial_state(order: Mapping[str, Any], schema: OrderSchema) -> str:
+    requested = order.get("requestedInitialState")
+    is_draft = requested == "draft" and "draft" in schema.lifecycle.initial_states
+    return "draft" if is_draft else schema.lifecycle.initial_states[0]
 
-    An order that is moved to an end takes its unfinished items along; items that are moved take
-    the order along.
+
+def on_change(
+    old: Resource, new: Resource, context: RequestContext, schema: OrderSchema
+) -> Resource:
+    """Return a changed order with consistent states, ids and dates.
+
+    When an order ends, its unfinished items end with it. When items change state, the state of the
+    order is derived from them.
 
     Raises:
-        InvalidBody: The order is not whole any more (HTTP 400).
-        Conflict: It is too late for this change (HTTP 409).
-        IllegalTransition: An item cannot go there (HTTP 409).
+        InvalidBody: The order is incomplete or contradicts itself (HTTP 400).
+        Conflict: The order is too far advanced for this change (HTTP 409).
+        IllegalTransition: The lifecycle does not allow the new state of an item (HTTP 409).
     """
-    new = {"state": old.get("state", ORDER_LIFECYCLE.initial_states[0]), **new}
-    _check_order(new)
+    new = {"state": schema.state(old), **new}
+    _check_order(new, schema)
     if not context.system:
-        _check_mutable(old, new)
-    new = items.with_previous_states(old, items.with_item_ids(new))
-    items.check_transitions(old, new, system=context.system)
-    new = with_consistent_states(old, new)
-    return with_notes(with_end_dates(new, context), context)
+        _check_mutable(old, new, schema)
+    item_schema = schema.item_schema
+    new = item_schema.with_previous_states(old, item_schema.with_item_ids(new))
+    item_schema.check_transitions(old, new, system=context.system)
+    new = _with_consistent_states(old, new, schema)
+    return _with_notes(_with_dates(new, context, schema), context)
 
 
-def on_delete(order: Resource, context: RequestContext) -> None:
-    """Let an order go that nothing was begun for, or that is finished.
+def on_delete(order: Resource, context: RequestContext, schema: OrderSchema) -> None:
+    """Check that an order can be deleted: work has not begun, or the order is finished.
 
     Raises:
-        Conflict: It is being worked on (HTTP 409).
+        Conflict: The order is in progress (HTTP 409).
     """
-    state = order.get("state", ORDER_LIFECYCLE.initial_states[0])
-    if context.system or state in ORDER_LIFECYCLE.final_states | {"draft", "acknowledged"}:
+    state = schema.state(order)
+    initial_states = schema.lifecycle.initial_states
+    if context.system or state in schema.lifecycle.final_states.union(initial_states):
         return
     raise Conflict(
-        f"ProductOrder is {state}; only draft, acknowledged and finished orders can be deleted:"
-        " cancel it first (cancelProductOrder)"
+        f"{schema.kind} is {state}; only {', '.join(reversed(initial_states))} and finished orders"
+        f" can be deleted: cancel it first ({_cancel_operation(schema)})"
     )
 
 
-def _check_order(order: Mapping[str, Any]) -> None:
-    items.check(order)
-    check_order(order, "requestedStartDate", "requestedCompletionDate")
-    check_priority(order)
+def _cancel_operation(schema: OrderSchema) -> str:
+    return f"cancel{schema.kind}"
 
 
-def _check_mutable(old: Resource, new: Resource) -> None:
-    state = old.get("state", ORDER_LIFECYCLE.initial_states[0])
-    if state in ORDER_LIFECYCLE.final_states:
-        late = [name for name in IMMUTABLE_WHEN_FINISHED if old.get(name) != new.get(name)]
-        if late:
-            raise Conflict(f"/{late[0]}: the order is {state}, this cannot be changed any more")
-    elif is_started(old):
-        if _immutable_items(old) != _immutable_items(new):
-            raise Conflict(
-                "/productOrderItem: work on the order has begun; only note and state of an item"
-                " can be changed, anything else needs a new order"
+def _check_order(order: Mapping[str, Any], schema: OrderSchema) -> None:
+    schema.item_schema.check(order)
+    check_date_order(order, "requestedStartDate", "requestedCompletionDate")
+    _check_priority(order)
+    if schema.requires_subject_id:
+        _check_subject_ids(order, schema)
+
+
+def _check_priority(order: Mapping[str, Any]) -> None:
+    priority = order.get("priority")
+    if priority is not None and priority not in PRIORITIES:
+        raise InvalidBody(f"/priority: expected 0 (highest) to 4 (lowest), not {priority}")
+
+
+def _check_subject_ids(order: Mapping[str, Any], schema: OrderSchema) -> None:
+    for pointer, item in schema.item_schema.items_with_pointers(order):
+        action, subject = item.get("action"), item.get(schema.subject) or {}
+        if action in {"modify", "delete"} and not subject.get("id"):
+            raise InvalidBody(
+                f"{pointer}/{schema.subject}/id: expected the {schema.subject} to {action}"
             )
-        if late := [name for name in IMMUTABLE_ONCE_STARTED if old.get(name) != new.get(name)]:
-            raise Conflict(
-                f"/{late[0]}: work on the order has begun, this cannot be changed any more"
-            )
-        if new.get("state") == "cancelled":
-            raise Conflict("/state: work on the order has begun; cancel it by cancelProductOrder")
 
 
-def _immutable_items(order: Mapping[str, Any]) -> list[tuple[str, Resource]]:
-    return [
-        (
-            at,
-            {
-                name: item[name]
-                for name in item.keys() - _MUTABLE_ITEM_ATTRIBUTES - {"productOrderItem"}
-            },
+def _check_mutable(old: Resource, new: Resource, schema: OrderSchema) -> None:
+    """Check that a client changes nothing that is immutable at this stage of the order."""
+    state = schema.state(old)
+    if state in schema.lifecycle.final_states:
+        _check_equal(old, new, schema.immutable_when_finished, f"the order is {state}")
+        return
+    if not is_started(old, schema):
+        return
+    if _immutable_items(old, schema) != _immutable_items(new, schema):
+        raise Conflict(
+            f"/{schema.item_schema.items_attribute}: work on the order has begun; only the"
+            f" {' and the '.join(schema.mutable_item_attributes)} of an item can be changed,"
+            " anything else needs a new order"
         )
-        for at, item in items.items_with_pointers(order)
+    _check_equal(old, new, schema.immutable_once_started, "work on the order has begun")
+    if new.get("state") == "cancelled":
+        raise Conflict(
+            f"/state: work on the order has begun; cancel it by {_cancel_operation(schema)}"
+        )
+
+
+def _check_equal(old: Resource, new: Resource, attributes: Iterable[str], reason: str) -> None:
+    for name in attributes:
+        if old.get(name) != new.get(name):
+            raise Conflict(f"/{name}: {reason}, this cannot be changed any more")
+
+
+def _immutable_items(order: Mapping[str, Any], schema: OrderSchema) -> list[tuple[str, Resource]]:
+    """Return the items with the attributes that a client cannot change once work has begun."""
+    mutable = {*schema.mutable_item_attributes, schema.item_schema.items_attribute}
+    return [
+        (pointer, {name: value for name, value in item.items() if name not in mutable})
+        for pointer, item in schema.item_schema.items_with_pointers(order)
     ]
 
 
-def is_started(
-    order: Mapping[str, Any], schema: OrderSchema = order_schema.PRODUCT_ORDER_SCHEMA
-) -> bool:
-    """Return whether anything was done for an order, so that cancelling means undoing.
+def is_started(order: Mapping[str, Any], schema: OrderSchema) -> bool:
+    """Return whether work on an order has begun, so that cancelling it means undoing the work.
 
-    An order that was begun and waits (``held``, ``pending``) is known by its milestone.
+    The milestone ``accepted`` shows this for an order that was begun and waits (``held``,
+    ``pending``).
     """
-    at_work = (
-        order.get("state", ORDER_LIFECYCLE.initial_states[0])
-        not in NOT_STARTED_STATES | ORDER_LIFECYCLE.final_states
-    )
-    if at_work or has_milestone(order, ACCEPTED_MILESTONE, schema):
+    idle_states = NOT_STARTED_STATES | schema.lifecycle.final_states
+    if schema.state(order) not in idle_states or has_milestone(order, ACCEPTED_MILESTONE, schema):
         return True
-    found = schema.item_schema.items_with_pointers(order)
-    return any(item.get("state", "acknowledged") not in NOT_STARTED_STATES for _, item in found)
+    states = (item.get("state", "acknowledged") for item in schema.all_items(order))
+    return any(state not in NOT_STARTED_STATES for state in states)
 
 
-def is_past_point_of_no_return(
-    order: Mapping[str, Any], schema: OrderSchema = order_schema.PRODUCT_ORDER_SCHEMA
-) -> bool:
-    """Return whether fulfilment has said that an order cannot be undone any more."""
+def is_past_point_of_no_return(order: Mapping[str, Any], schema: OrderSchema) -> bool:
+    """Return whether an order can no longer be undone, according to its milestones."""
     return has_milestone(order, POINT_OF_NO_RETURN, schema)
 
 
-def has_milestone(
-    order: Mapping[str, Any],
-    milestone: str,
-    schema: OrderSchema = order_schema.PRODUCT_ORDER_SCHEMA,
-) -> bool:
-    """Return whether an order has a milestone behind it."""
+def has_milestone(order: Mapping[str, Any], name: str, schema: OrderSchema) -> bool:
+    """Return whether an order has completed a milestone."""
     return any(
-        one.get("name") == milestone and one.get("status") == "Completed"
-        for one in order.get(schema.milestones) or ()
+        milestone.get("name") == name and milestone.get("status") == "Completed"
+        for milestone in order.get(schema.milestones) or ()
     )
 
 
 def extra_events(
-    old: Mapping[str, Any],
-    new: Mapping[str, Any],
-    schema: OrderSchema = order_schema.PRODUCT_ORDER_SCHEMA,
+    old: Mapping[str, Any], new: Mapping[str, Any], schema: OrderSchema
 ) -> Iterator[str]:
-    """Yield the events that a change of an order is beside those of every resource.
+    """Yield the events of a change of an order besides those that every resource has.
 
-    A milestone that is reached or violated, a further jeopardy alert, a further error message.
+    These are ``Milestone`` for a milestone that was reached or missed, ``JeopardyAlert`` for a
+    further alert and ``ErrorMessage`` for a further error message.
     """
-    reached = {
-        name: {(one.get("id"), one.get("status")) for one in order.get(schema.milestones) or ()}
-        for name, order in (("old", old), ("new", new))
-    }
-    if any(status != "Yet-To-Reach" for _, status in reached["new"] - reached["old"]):
+    new_milestones = _milestone_statuses(new, schema) - _milestone_statuses(old, schema)
+    if any(status != "Yet-To-Reach" for _, status in new_milestones):
         yield "Milestone"
     if _ids(new.get(schema.alerts)) - _ids(old.get(schema.alerts)):
         yield "JeopardyAlert"
@@ -209,104 +201,70 @@ def extra_events(
         yield "ErrorMessage"
 
 
-def _ids(entities: object) -> set[object]:
-    return {one.get("id") for one in entities} if isinstance(entities, list) else set()
-
-
-def with_consistent_states(
-    old: Resource, new: Resource, item_schema: OrderItemSchema = items.PRODUCT_ORDER_ITEMS
-) -> Resource:
-    """Return a changed order whose state and whose items' states fit together.
-
-    Raises:
-        IllegalTransition: The order cannot go where its items lead it (HTTP 409).
-    """
-    state = new.get("state", ORDER_LIFECYCLE.initial_states[0])
-    if state != old.get("state", ORDER_LIFECYCLE.initial_states[0]):
-        follows = state in ORDER_LIFECYCLE.final_states - {"partial"}
-        return item_schema.with_bundle_states(
-            item_schema.with_end_state(new, state) if follows else new
-        )
-    new = item_schema.with_bundle_states(new)
-    if (
-        item_schema.leaf_states(new) == item_schema.leaf_states(old)
-        or state in ORDER_LIFECYCLE.final_states
-    ):
-        return new
-    derived = state_of_order(item_schema.leaf_states(new))
-    if derived == "acknowledged" or (
-        state in CANCELLATION_STATES and derived not in ORDER_LIFECYCLE.final_states
-    ):
-        return new
+def _milestone_statuses(
+    order: Mapping[str, Any], schema: OrderSchema
+) -> set[tuple[object, object]]:
     return {
-        **new,
-        "state": ORDER_LIFECYCLE.transition(
-            item_schema.kind.removesuffix("Item"), state, derived, system=True
-        ),
+        (milestone.get("id"), milestone.get("status"))
+        for milestone in order.get(schema.milestones) or ()
     }
 
 
-def with_end_dates(order: Resource, context: RequestContext) -> Resource:
-    """Return an order with the date on which it ended, where it has."""
-    state = order.get("state")
-    dates = {}
-    if state in ORDER_LIFECYCLE.final_states and "completionDate" not in order:
-        dates["completionDate"] = context.timestamp
-    if state == "cancelled" and "cancellationDate" not in order:
-        dates["cancellationDate"] = context.timestamp
-    return {**order, **dates}
+def _ids(entities: object) -> set[object]:
+    return {entity.get("id") for entity in entities} if isinstance(entities, list) else set()
 
 
-def with_notes(order: Resource, context: RequestContext) -> Resource:
-    """Return an order whose notes say who wrote them and when, and have ids."""
+def _with_consistent_states(old: Resource, new: Resource, schema: OrderSchema) -> Resource:
+    """Return a changed order whose state agrees with the states of its items.
+
+    Raises:
+        IllegalTransition: The lifecycle does not allow the state that the items lead to (HTTP 409).
+    """
+    item_schema, state = schema.item_schema, schema.state(new)
+    if state != schema.state(old):
+        if state in schema.lifecycle.final_states - {"partial"}:
+            new = item_schema.with_end_state(new, state)
+        return item_schema.with_bundle_states(new)
+    new = item_schema.with_bundle_states(new)
+    leaf_states = item_schema.leaf_states(new)
+    if leaf_states == item_schema.leaf_states(old) or state in schema.lifecycle.final_states:
+        return new
+    derived_state = state_of_order(leaf_states)
+    is_being_cancelled = (
+        state in CANCELLATION_STATES and derived_state not in schema.lifecycle.final_states
+    )
+    if derived_state == "acknowledged" or is_being_cancelled:
+        return new
+    derived_state = schema.lifecycle.transition(schema.kind, state, derived_state, system=True)
+    return {**new, "state": derived_state}
+
+
+def _with_dates(order: Resource, context: RequestContext, schema: OrderSchema) -> Resource:
+    """Return an order with the dates of the states that it has reached."""
+    state, names = order.get("state"), []
+    if schema.start_date and state == "inProgress":
+        names.append(schema.start_date)
+    if state in schema.lifecycle.final_states:
+        names.append("completionDate")
+    if state == "cancelled":
+        names.append("cancellationDate")
+    return {**order, **{name: context.timestamp for name in names if name not in order}}
+
+
+def _with_notes(order: Resource, context: RequestContext) -> Resource:
+    """Return an order whose notes have an id, a date and an author."""
     if not order.get("note"):
         return order
-    taken = {note["id"] for note in order["note"] if note.get("id")}
+    used_ids = {note["id"] for note in order["note"] if note.get("id")}
     numbers = (str(number) for number in range(1, 2 * len(order["note"]) + 1))
-    free = (number for number in numbers if number not in taken)
-    written = {"date": context.timestamp, "author": context.subject}
+    free_ids = (number for number in numbers if number not in used_ids)
+    defaults = {"date": context.timestamp, "author": context.subject}
     notes = [
-        {**note, **_missing_defaults(written, note), "id": note.get("id") or next(free)}
+        {**note, **_missing_defaults(defaults, note), "id": note.get("id") or next(free_ids)}
         for note in order["note"]
     ]
     return {**order, "note": notes}
 
 
-def _missing_defaults(defaults: Mapping[str, Any], holder: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in defaults.items() if holder.get(name) is None}
-
-
-def check_priority(order: Mapping[str, Any]) -> None:
-    """Let an order pass whose priority is one.
-
-    Raises:
-        InvalidBody: It is not (HTTP 400).
-    """
-    priority = order.get("priority")
-    if priority is not None and priority not in PRIORITIES:
-        raise InvalidBody(f"/priority: expected 0 (highest) to 4 (lowest), not {priority}")
-
-
-def parties(order: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the ids of all parties that an order names, for itself or for an item."""
-    for holder in (order, *(item for _, item in items.items_with_pointers(order))):
-        yield from party_ids(holder.get("relatedParty") or ())
-
-
-def party_ids(related_parties: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the ids of related parties; of a party role also that of its party."""
-    for one in related_parties:
-        party = one.get("partyOrPartyRole") or one
-        yield from (party[name] for name in ("id", "partyId") if isinstance(party.get(name), str))
-
-
-def on_create_cancellation(task: Resource, context: RequestContext) -> Resource:
-    """Return a new request to cancel with its date."""
-    if context.system and task.get("creationDate"):
-        return task
-    return {**task, "creationDate": context.timestamp}
-
-
-def task_parties(task: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the ids of the parties of a request to cancel: those of its order."""
-    return party_ids(task.get("relatedParty") or ())
+def _missing_defaults(defaults: Mapping[str, Any], note: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in defaults.items() if note.get(name) is None}

@@ -1,7 +1,7 @@
-"""The states of orders, their items and the tasks that cancel them, as data.
+"""Lifecycles of orders, order items and cancellation tasks, as data.
 
 Source: TMF622 v4.0 and v5.0, ProductOrderStateType, ProductOrderItemStateType, TaskStateType and
-the state diagrams of the user guides.
+the state diagrams of the user guides; TMF641 v4.1.0, ServiceOrderStateType and TaskStateType.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,8 +14,8 @@ _NO_STATES: frozenset[str] = frozenset()
 _END_STATES = frozenset({"completed", "failed", "partial"})
 _CANCELLATION_STATES = frozenset({"assessingCancellation", "pendingCancellation"})
 
-#: What becomes of a product order. A client may start, hold, resume and (while nothing has been
-#: done for it) cancel or reject one; what comes of the work only the server says.
+#: Lifecycle of a product order. A client may start, hold and resume an order, and cancel or reject
+#: it before work on it begins. Only the server sets the outcome of the work.
 ORDER_LIFECYCLE = Lifecycle(
     attribute="state",
     initial_states=("acknowledged", "draft"),
@@ -51,7 +51,7 @@ ORDER_LIFECYCLE = Lifecycle(
     source="TMF622 Product Ordering, ProductOrderStateType",
 )
 
-#: What becomes of one item of an order. An item of a draft is acknowledged like any other.
+#: Lifecycle of an order item. The items of a draft order are ``acknowledged``.
 ITEM_LIFECYCLE = Lifecycle(
     attribute="state",
     initial_states=("acknowledged",),
@@ -69,8 +69,9 @@ ITEM_LIFECYCLE = Lifecycle(
     source="TMF622 Product Ordering, ProductOrderItemStateType",
 )
 
-#: What becomes of a request to cancel; every step is the server's. ``rejected`` and ``cancelled``
-#: are in v5's list only and are not used by this server, so that v4 clients can read every task.
+#: Lifecycle of a task that cancels a product order; only the server makes transitions.
+#: ``rejected`` and ``cancelled`` exist in v5 only. The server does not use them, so that v4 clients
+#: can read every task.
 CANCEL_TASK_LIFECYCLE = Lifecycle(
     attribute="state",
     initial_states=("acknowledged", "inProgress", "done"),
@@ -92,12 +93,12 @@ CANCEL_TASK_LIFECYCLE = Lifecycle(
     source="TMF622 Product Ordering, TaskStateType",
 )
 
-#: What becomes of a service order: a product order without drafts.
+#: Lifecycle of a service order: that of a product order without drafts.
 SERVICE_ORDER_LIFECYCLE = replace(
     ITEM_LIFECYCLE, source="TMF641 Service Ordering, ServiceOrderStateType"
 )
 
-#: What becomes of a request to cancel a service order; every step is the server's.
+#: Lifecycle of a task that cancels a service order; only the server makes transitions.
 CANCEL_SERVICE_TASK_LIFECYCLE = Lifecycle(
     attribute="state",
     initial_states=("accepted", "inProgress", "done"),
@@ -115,20 +116,23 @@ CANCEL_SERVICE_TASK_LIFECYCLE = Lifecycle(
     source="TMF641 Service Ordering, TaskStateType",
 )
 
-#: States in which nothing was done for the order or item yet.
+#: States in which work on the order or item has not begun.
 NOT_STARTED_STATES = frozenset({"draft", "acknowledged", "pending", "held"})
 
-#: States of an order while a request to cancel it is being looked at or carried out.
+#: States of an order while its cancellation is assessed or carried out.
 CANCELLATION_STATES = _CANCELLATION_STATES
 
 
 def state_of_order(states: Iterable[str]) -> str:
     """Return the state of an order (or of a bundle item) whose items are in ``states``.
 
-    All finished: the state they share; ``partial`` where some completed and some did not;
-    ``failed`` where none completed and at least one failed; else ``cancelled``. Not all finished:
-    cancelling, ``inProgress``, ``held``, ``pending``, in this order, as soon as one item is; an
-    item that ended beside others that wait is progress, too.
+    If all items are finished, it is the state that they share; else ``partial`` if at least one
+    completed, ``failed`` if at least one failed, and otherwise ``cancelled``.
+
+    If not all items are finished, it is the first of ``pendingCancellation``,
+    ``assessingCancellation``, ``inProgress``, ``held`` and ``pending`` that an item is in. If no
+    item is in one of these, it is ``inProgress`` if an item completed, failed or is ``partial``,
+    and otherwise ``acknowledged``.
 
     Source: TMF622, state descriptions ("at least one order item is in progress").
 
@@ -137,12 +141,12 @@ def state_of_order(states: Iterable[str]) -> str:
     >>> state_of_order(["completed", "acknowledged"])
     'inProgress'
     """
-    found = set(states)
-    ended = found & ITEM_LIFECYCLE.final_states
-    if found == ended:
+    item_states = set(states)
+    ended = item_states & ITEM_LIFECYCLE.final_states
+    if item_states == ended:
         return _end_state(ended)
     for state in ("pendingCancellation", "assessingCancellation", "inProgress", "held", "pending"):
-        if state in found:
+        if state in item_states:
             return state
     return "inProgress" if ended & _END_STATES else "acknowledged"
 
@@ -158,10 +162,10 @@ def _end_state(states: set[str]) -> str:
 
 
 def state_machines() -> list[dict[str, Any]]:
-    """Return the state machines of this room for clients to read."""
-    named: Mapping[str, Lifecycle] = {
+    """Return the state machines of product ordering as resources that clients can read."""
+    lifecycles: Mapping[str, Lifecycle] = {
         "ProductOrder": ORDER_LIFECYCLE,
         "ProductOrderItem": ITEM_LIFECYCLE,
         "CancelProductOrder": CANCEL_TASK_LIFECYCLE,
     }
-    return [lifecycle.as_resource(kind) for kind, lifecycle in named.items()]
+    return [lifecycle.as_resource(kind) for kind, lifecycle in lifecycles.items()]

@@ -5,7 +5,7 @@ import pytest
 from tmf_apis.catalog import CATALOG_DEFINITIONS
 from tmf_apis.catalog import api_module as catalogue
 from tmf_apis.inventory import api_module as inventory
-from tmf_apis.ordering import API_MODULE as ORDERING
+from tmf_apis.ordering import api_module as ordering
 from tmf_apis.ordering import service_api_module as service_ordering
 from tmf_apis.products import api_module as products
 from tmf_apis.qualification import api_module as qualification
@@ -17,8 +17,7 @@ COUNT = 600
 CATALOGUES = [catalogue(Settings(), definition=family) for family in CATALOG_DEFINITIONS]
 ROOMS = (
     *CATALOGUES,
-    ORDERING,
-    *(room(Settings()) for room in (service_ordering, products, services, qualification)),
+    *(room(Settings()) for room in (ordering, service_ordering, products, services, qualification)),
 )
 MODELS = [model for room in ROOMS for model in room.models]
 

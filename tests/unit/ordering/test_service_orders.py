@@ -1,4 +1,4 @@
-"""Service orders have the law of product orders under other names."""
+"""Service orders follow the rules of product orders under other attribute names."""
 
 import pytest
 
@@ -15,12 +15,12 @@ from tmf_apis.ordering.states import (
 )
 from tmf_apis.settings import Settings
 
-LAWS = service_api_module(Settings()).policies
+POLICIES = service_api_module(Settings()).policies
 
 
 @pytest.fixture
-def desk():
-    return MemoryRepository(LAWS)
+def repository():
+    return MemoryRepository(POLICIES)
 
 
 def an_item(id=None, action="add", **more):
@@ -29,12 +29,12 @@ def an_item(id=None, action="add", **more):
     return {"action": action, "service": service, **({"id": id} if id else {}), **more}
 
 
-def an_order(desk, *items, **more):
+def an_order(repository, *items, **more):
     order = {"id": "o", "serviceOrderItem": list(items or [an_item()]), **more}
-    return desk.create("ServiceOrder", order, system=False)
+    return repository.create("ServiceOrder", order, system=False)
 
 
-def work(desk, **states):
+def set_item_states(repository, **states):
     def edit(order):
         items = [
             {**item, "state": states.get(f"i{item['id']}", item["state"])}
@@ -42,37 +42,37 @@ def work(desk, **states):
         ]
         return {**order, "serviceOrderItem": items}
 
-    return desk.change("ServiceOrder", "o", edit)
+    return repository.change("ServiceOrder", "o", edit)
 
 
-def cancel(desk):
+def cancel(repository):
     task = {"id": "t", "serviceOrder": {"id": "o"}, "cancellationReason": "moved"}
-    return desk.create("CancelServiceOrder", task, system=False)
+    return repository.create("CancelServiceOrder", task, system=False)
 
 
-def test_the_states_are_exactly_those_of_the_contract():
+def test_the_lifecycles_have_exactly_the_states_of_the_contract():
     assert SERVICE_ORDER_LIFECYCLE.states == enum_values("TMF641-v4", "ServiceOrderStateType")
     assert ITEM_LIFECYCLE.states == enum_values("TMF641-v4", "ServiceOrderItemStateType")
     assert CANCEL_SERVICE_TASK_LIFECYCLE.states == enum_values("TMF641-v4", "TaskStateType")
 
 
-def test_a_new_order_is_acknowledged_numbered_and_dated(desk):
-    made = an_order(
-        desk, an_item(), an_item("1"), an_item(), state="completed", note=[{"text": "x"}]
+def test_a_new_order_is_acknowledged_numbered_and_dated(repository):
+    order = an_order(
+        repository, an_item(), an_item("1"), an_item(), state="completed", note=[{"text": "x"}]
     )
-    assert made["state"] == "acknowledged"
-    assert [item["id"] for item in made["serviceOrderItem"]] == ["2", "1", "3"]
-    assert {item["state"] for item in made["serviceOrderItem"]} == {"acknowledged"}
-    assert made["orderDate"]
-    assert made["note"][0]["author"] == "tester"
+    assert order["state"] == "acknowledged"
+    assert [item["id"] for item in order["serviceOrderItem"]] == ["2", "1", "3"]
+    assert {item["state"] for item in order["serviceOrderItem"]} == {"acknowledged"}
+    assert order["orderDate"]
+    assert order["note"][0]["author"] == "tester"
 
 
-def test_the_state_of_an_order_follows_from_its_items(desk):
-    an_order(desk, an_item("1"), an_item("2"))
-    begun = work(desk, i1="inProgress")
+def test_the_state_of_an_order_follows_from_its_items(repository):
+    an_order(repository, an_item("1"), an_item("2"))
+    begun = set_item_states(repository, i1="inProgress")
     assert (begun["state"], "startDate" in begun) == ("inProgress", True)
-    assert work(desk, i1="completed")["state"] == "inProgress"
-    ended = work(desk, i2="failed")
+    assert set_item_states(repository, i1="completed")["state"] == "inProgress"
+    ended = set_item_states(repository, i2="failed")
     assert (ended["state"], "completionDate" in ended) == ("partial", True)
 
 
@@ -96,59 +96,61 @@ def test_the_state_of_an_order_follows_from_its_items(desk):
         ),
     ],
 )
-def test_an_order_that_is_not_whole_is_refused(desk, items, words):
+def test_an_invalid_order_is_refused(repository, items, words):
     order = {"id": "o", "serviceOrderItem": items}
     with pytest.raises(InvalidBody, match=words):
-        desk.create("ServiceOrder", order, system=False)
+        repository.create("ServiceOrder", order, system=False)
 
 
-def test_an_order_that_waits_is_cancelled_at_once(desk):
-    an_order(desk)
-    task = cancel(desk)
+def test_an_order_is_cancelled_at_once_before_work_begins(repository):
+    an_order(repository)
+    task = cancel(repository)
     assert (task["state"], "effectiveCancellationDate" in task) == ("done", True)
-    order = desk.get("ServiceOrder", "o")
+    order = repository.get("ServiceOrder", "o")
     assert (order["state"], order["cancellationReason"]) == ("cancelled", "moved")
     assert order["serviceOrderItem"][0]["state"] == "cancelled"
 
 
-def test_an_order_that_is_worked_on_is_assessed_first(desk):
-    an_order(desk)
-    work(desk, i1="inProgress")
-    task = cancel(desk)
+def test_the_cancellation_of_an_order_in_progress_is_assessed_first(repository):
+    an_order(repository)
+    set_item_states(repository, i1="inProgress")
+    task = cancel(repository)
     assert task["state"] == "inProgress"
-    assert desk.get("ServiceOrder", "o")["state"] == "assessingCancellation"
+    assert repository.get("ServiceOrder", "o")["state"] == "assessingCancellation"
     for _ in range(2):
-        LAWS["CancelServiceOrder"].run_in_background(desk, task)
-    assert desk.get("ServiceOrder", "o")["state"] == "cancelled"
-    assert desk.get("CancelServiceOrder", "t")["state"] == "done"
+        POLICIES["CancelServiceOrder"].run_in_background(repository, task)
+    assert repository.get("ServiceOrder", "o")["state"] == "cancelled"
+    assert repository.get("CancelServiceOrder", "t")["state"] == "done"
 
 
-def test_past_the_point_of_no_return_nothing_is_cancelled(desk):
-    an_order(desk)
+def test_an_order_past_the_point_of_no_return_is_not_cancelled(repository):
+    an_order(repository)
     milestone = [{"id": "1", "name": "pointOfNoReturn", "status": "Completed"}]
-    desk.change("ServiceOrder", "o", lambda order: {**order, "milestone": milestone})
+    repository.change("ServiceOrder", "o", lambda order: {**order, "milestone": milestone})
     with pytest.raises(Conflict, match="point of no return"):
-        cancel(desk)
+        cancel(repository)
 
 
-def test_what_is_finished_stays_finished(desk):
-    an_order(desk)
-    work(desk, i1="inProgress")
-    work(desk, i1="completed")
+def test_a_finished_order_is_neither_cancelled_nor_changed(repository):
+    an_order(repository)
+    set_item_states(repository, i1="inProgress")
+    set_item_states(repository, i1="completed")
     with pytest.raises(IllegalTransition):
-        cancel(desk)
+        cancel(repository)
     with pytest.raises(Conflict, match="/priority: the order is completed"):
-        desk.change("ServiceOrder", "o", lambda order: {**order, "priority": "1"}, system=False)
-    desk.delete("ServiceOrder", "o", system=False)
+        repository.change(
+            "ServiceOrder", "o", lambda order: {**order, "priority": "1"}, system=False
+        )
+    repository.delete("ServiceOrder", "o", system=False)
 
 
-def test_an_order_that_is_worked_on_is_neither_deleted_nor_rewritten(desk):
-    an_order(desk)
-    work(desk, i1="inProgress")
+def test_an_order_in_progress_is_neither_deleted_nor_rewritten(repository):
+    an_order(repository)
+    set_item_states(repository, i1="inProgress")
     with pytest.raises(Conflict, match="cancelServiceOrder"):
-        desk.delete("ServiceOrder", "o", system=False)
+        repository.delete("ServiceOrder", "o", system=False)
     with pytest.raises(Conflict, match="needs a new order"):
-        desk.change(
+        repository.change(
             "ServiceOrder",
             "o",
             lambda order: {
@@ -159,20 +161,30 @@ def test_an_order_that_is_worked_on_is_neither_deleted_nor_rewritten(desk):
         )
 
 
-def test_a_milestone_and_an_alert_are_events():
+def test_a_milestone_and_an_alert_cause_events():
     old = {"state": "inProgress"}
     new = {**old, "milestone": [{"name": "m"}], "jeopardyAlert": [{"name": "late"}]}
-    origin = {"tenant": "t", "id": "1", "rev": 2, "parties": [], "now": MemoryRepository(LAWS).now}
-    law = LAWS["ServiceOrder"]
+    origin = {
+        "tenant": "t",
+        "id": "1",
+        "rev": 2,
+        "parties": [],
+        "now": MemoryRepository(POLICIES).now,
+    }
+    policy = POLICIES["ServiceOrder"]
     events = change_events(
         "ServiceOrder",
         old,
         new,
-        state_attributes=law.state_event_attributes,
-        extra_events=law.extra_events(old, new),
+        state_attributes=policy.state_event_attributes,
+        extra_events=policy.extra_events(old, new),
         **origin,
     )
-    assert [one["what"] for one in events] == ["AttributeValueChange", "Milestone", "JeopardyAlert"]
+    assert [event["what"] for event in events] == [
+        "AttributeValueChange",
+        "Milestone",
+        "JeopardyAlert",
+    ]
 
 
 def test_an_order_belongs_to_the_parties_of_its_services_too():
