@@ -1,1 +1,1 @@
-"""Queries of clients compiled to MongoDB: filters, JSONPath, sorting, fields and paging."""
+"""Query parameters of clients, compiled to MongoDB: filters, sorting, fields and paging."""

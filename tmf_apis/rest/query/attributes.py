@@ -1,4 +1,4 @@
-"""The attributes that a client may name in a query: their types and where they are stored."""
+"""Attributes that a client may name in a query: their types and where they are stored."""
 
 import math
 import re
@@ -12,15 +12,17 @@ from tmf_apis.errors import InvalidQuery
 from tmf_apis.rest.contracts.dates import canonical_timestamp
 from tmf_apis.rest.query.schema_paths import AttributeType
 
-#: What MongoDB compares a value of a document with.
+#: A value that a query compares with a value of a database document.
 Value = str | int | float | bool
 
-#: Longest path of an attribute, in characters, and most segments of one.
+#: Longest path of an attribute, in characters, and the most segments it may have.
 PATH_LIMIT, SEGMENT_LIMIT = 256, 16
 #: Longest value of a filter, in characters.
 VALUE_LIMIT = 4096
 
-_INT64 = range(-(2**63), 2**63)
+#: Integers that a database document can hold.
+INT64 = range(-(2**63), 2**63)
+
 _NUMBER = re.compile(r"[+-]?\d{1,400}(?:\.\d{1,400})?(?:[eE][+-]?\d{1,9})?", re.ASCII)
 _SEGMENT = re.compile(r"[\w@][\w@:\-]*")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -30,14 +32,14 @@ _UNESCAPED_PLUS = re.compile(r"([Tt]\d\d:\d\d[\d:.]*) (\d\d:?\d\d)\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """An attribute that a client named.
+    """An attribute that a client named in a query.
 
     Attributes:
-        path: As the client wrote it.
-        type: What the contract says about it.
-        document_paths: Paths of the database document that may hold it; at least one.
-        is_href: It is the resource's own href, which is compared by the id at its end.
-        stored_value: Makes of a client's text what stands for it in the stored form.
+        path: Path as the client wrote it.
+        type: Type according to the contract.
+        document_paths: Paths in the database document that may hold the attribute; at least one.
+        is_href: The attribute is the resource's own href, which is compared by the id at its end.
+        stored_value: Converts a client's text to its stored form.
     """
 
     path: str
@@ -49,16 +51,16 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryableAttributes:
-    """What a client may name, for one kind in one version.
+    """The attributes that a client may name, for one kind in one version.
 
     Attributes:
-        type_of: The contract's answer for a path (``SchemaPaths.type_of``).
-        stored_paths: Where a client's path is in the stored form.
-        stored_value: What a client's value at a path is in the stored form.
-        prefix: What stands before a path of the stored form in a database document.
-        outside_body: First-level attributes that lie elsewhere in the document; a ``href`` here is
-            compared as the id at its end.
-        allow_unknown: Attributes that the contract does not have are allowed, as of any type.
+        type_of: Returns the type of a path according to the contract (``SchemaPaths.type_of``).
+        stored_paths: Maps a client's path to paths of the stored form.
+        stored_value: Maps a client's path and value to the value in the stored form.
+        prefix: Prefix of every path of the stored form in a database document.
+        outside_body: Top-level attributes that are stored outside the body, with their paths; a
+            ``href`` listed here is compared by the id at its end.
+        allow_unknown: Accept attributes that the contract does not declare; they are of any type.
     """
 
     type_of: Callable[[str], AttributeType | None]
@@ -69,38 +71,40 @@ class QueryableAttributes:
     allow_unknown: bool = False
 
     def is_declared(self, path: str) -> bool:
-        """Tell whether the contract names the attribute itself."""
+        """Return whether the contract names the attribute itself."""
         if len(path) > PATH_LIMIT:
             return False
-        known = self.type_of(path)
-        return known is not None and known.is_declared
+        attribute_type = self.type_of(path)
+        return attribute_type is not None and attribute_type.is_declared
 
     def find(self, path: str) -> Attribute:
         """Return the attribute at a client's path.
 
         Raises:
-            InvalidQuery: There is none, or the path is malformed (HTTP 400).
+            InvalidQuery: The contract has no such attribute, the attribute is not stored, or the
+                path is malformed (HTTP 400).
         """
         check_path(path)
-        if (known := self.type_of(path)) is None:
+        if (attribute_type := self.type_of(path)) is None:
             if not self.allow_unknown:
                 raise InvalidQuery(f"unknown attribute {path!r}")
             segments = path.count(".") + 1
-            known = AttributeType("any", (False,) * segments, is_declared=False)
-        if (apart := self.outside_body.get(path)) is not None:
-            return Attribute(path, known, (apart,), is_href=path == "href")
-        stored = tuple(self.prefix + one for one in self.stored_paths(path))
-        if not stored:
-            raise InvalidQuery(f"{path!r} is not stored and cannot be asked for")
-        return Attribute(path, known, stored, stored_value=partial(self.stored_value, path))
+            attribute_type = AttributeType("any", (False,) * segments, is_declared=False)
+        if (outside := self.outside_body.get(path)) is not None:
+            return Attribute(path, attribute_type, (outside,), is_href=path == "href")
+        document_paths = tuple(self.prefix + stored for stored in self.stored_paths(path))
+        if not document_paths:
+            raise InvalidQuery(f"{path!r} is not stored, so a query cannot use it")
+        convert = partial(self.stored_value, path)
+        return Attribute(path, attribute_type, document_paths, stored_value=convert)
 
 
 def check_path(path: str) -> None:
-    """Refuse what cannot be the path of an attribute.
+    """Check that a text can be the path of an attribute.
 
     Raises:
-        InvalidQuery: It is empty, too long, or has a segment that is empty, a number (positions
-            in arrays are not supported) or has characters that no attribute has (HTTP 400).
+        InvalidQuery: The path is empty or too long, or a segment is empty, is a number (positions
+            in arrays are not supported) or contains characters that no attribute has (HTTP 400).
     """
     if len(path) > PATH_LIMIT:
         raise InvalidQuery(f"the path of an attribute may have {PATH_LIMIT} characters")
@@ -113,10 +117,11 @@ def check_path(path: str) -> None:
 
 
 def check_text(text: str) -> None:
-    """Refuse a value that is too long or is not Unicode text without NUL.
+    """Check that a value is Unicode text without NUL and not too long.
 
     Raises:
-        InvalidQuery: It is (HTTP 400).
+        InvalidQuery: The value is longer than ``VALUE_LIMIT``, or contains NUL or a surrogate
+            (HTTP 400).
     """
     if len(text) > VALUE_LIMIT:
         raise InvalidQuery(f"a value may have {VALUE_LIMIT} characters")
@@ -125,23 +130,27 @@ def check_text(text: str) -> None:
 
 
 def number_from_text(text: str) -> int | float | None:
-    """Return the number that a text is, or None where it is none that the database can hold.
+    """Return the number that a text spells, or None if the database cannot hold such a number.
 
-    >>> number_from_text("12"), number_from_text(" 1.5e3 "), number_from_text("9223372036854775808"), number_from_text("x")
-    (12, 1500.0, None, None)
+    >>> number_from_text("12"), number_from_text(" 1.5e3 ")
+    (12, 1500.0)
+    >>> number_from_text("9223372036854775808"), number_from_text("x")
+    (None, None)
     """
     text = text.strip(" ")
     if not _NUMBER.fullmatch(text):
         return None
     if text.lstrip("+-").isdecimal():
         value = int(text)
-        return value if value in _INT64 else None
+        return value if value in INT64 else None
     real = float(text)
     return real if math.isfinite(real) else None
 
 
 def timestamp_from_text(text: str) -> str | None:
-    """Return a time as it is stored, from any offset and precision; a date is its midnight.
+    """Return the stored form of a time of any offset and precision; a date means its midnight.
+
+    Return None if the text is neither a time nor a date.
 
     >>> timestamp_from_text("2026-01-02T03:04:05 02:00"), timestamp_from_text("2026-01-02")
     ('2026-01-02T01:04:05.000Z', '2026-01-02T00:00:00.000Z')
@@ -170,10 +179,10 @@ _PARSERS: Mapping[str, tuple[Callable[[str], Value | None], str]] = {
 
 
 def typed_values(attribute: Attribute, text: str) -> tuple[Value, ...]:
-    """Return the values that a text may mean for an attribute.
+    """Return the values that a text may stand for, given the type of an attribute.
 
-    Text for text; one value for the other types; for an attribute of any type the text itself and
-    the number or boolean that it spells.
+    A typed attribute has one value. An attribute of any type has the text itself and, if the text
+    spells a number or a boolean, that value too.
 
     Raises:
         InvalidQuery: The text is not of the attribute's type (HTTP 400).
@@ -193,7 +202,7 @@ def typed_values(attribute: Attribute, text: str) -> tuple[Value, ...]:
         return tuple(value for value in spelled if value is not None)
     if kind == "object":
         raise InvalidQuery(f"{attribute.path!r} has parts; name one of them")
-    reader, expected = _PARSERS[kind]
-    if (value := reader(text)) is None:
+    parse, expected = _PARSERS[kind]
+    if (value := parse(text)) is None:
         raise InvalidQuery(f"{attribute.path!r} is {expected}, not {text[:80]!r}")
     return (value,)

@@ -1,4 +1,4 @@
-"""The ``fields=`` parameter: which attributes of a resource are sent.
+"""The ``fields=`` parameter: select the attributes of a resource that a response contains.
 
 Source: TMF630 part 1, "Attribute selection".
 """
@@ -11,32 +11,36 @@ from tmf_apis.errors import InvalidQuery
 from tmf_apis.rest.query.attributes import check_path
 
 Resource = dict[str, Any]
-#: Attribute -> what of it is asked for; None is all of it.
+#: The tree of the selected attributes by name; None selects the whole attribute.
 FieldTree = dict[str, Any]
 
 #: Most attributes in one selection.
 FIELD_LIMIT = 100
-#: What the conversion between versions needs of every resource.
+#: Attributes that the conversion between versions needs of every resource.
 _ALWAYS_READ = ("@type", "@baseType")
 
 
 @dataclass(frozen=True, slots=True)
 class FieldSelection:
-    """What a client asked for; ``tree`` is None where it did not say, so everything.
+    """The attributes that a client selected.
 
-    Attributes it names that a resource does not have, or no resource can have, are no error.
+    Attributes that a resource does not have, or that no resource can have, are ignored.
+
+    Attributes:
+        tree: The selected attributes; None selects all of them.
     """
 
     tree: FieldTree | None = None
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Self:
-        """Return what the values of ``fields`` parameters say.
+        """Return the selection of the values of all ``fields`` parameters.
 
-        ``none`` asks for no attribute beside those that are always sent.
+        ``none`` selects no attribute besides those that a response always contains.
 
         Raises:
-            InvalidQuery: One is not the path of an attribute, or there are too many (HTTP 400).
+            InvalidQuery: A name is not the path of an attribute, or there are more than
+                ``FIELD_LIMIT`` names (HTTP 400).
         """
         names = [name.strip(" ") for text in texts for name in text.split(",") if text.strip(" ")]
         if not names:
@@ -51,35 +55,34 @@ class FieldSelection:
         return cls(tree)
 
     def top_level_names(self, version: str) -> frozenset[str]:
-        """Return the attributes to pick where that is all there is to do: v5, first level only.
+        """Return the attributes to copy if copying top-level attributes makes the response.
 
-        Nothing where the view of a version or a path below the first level is in the way.
+        Empty if the resource has to be converted to the version first (anything but v5), or if
+        the selection has a path below the top level.
         """
-        if (
-            version != "v5"
-            or not self.tree
-            or any(below is not None for below in self.tree.values())
-        ):
+        if version != "v5" or not self.tree:
+            return frozenset()
+        if any(subtree is not None for subtree in self.tree.values()):
             return frozenset()
         return frozenset({*self.tree, "@type"})
 
 
 def _insert_path(tree: FieldTree, names: list[str]) -> None:
     for name in names[:-1]:
-        below = tree.setdefault(name, {})
-        if below is None:
+        subtree = tree.setdefault(name, {})
+        if subtree is None:
             return
-        tree = below
+        tree = subtree
     tree[names[-1]] = None
 
 
 def selected_resource(resource: Resource, fields: FieldSelection, *, with_type: bool) -> Resource:
-    """Return what was asked for of a resource in a client's form; id and href always.
+    """Return the selected attributes of a resource; ``id`` and ``href`` are always included.
 
     Args:
-        resource: As the client would see it whole.
-        fields: What it asked for.
-        with_type: ``@type`` always too, as v5 has it.
+        resource: The whole resource in the client's version.
+        fields: The client's selection.
+        with_type: Always include ``@type`` too, as v5 requires.
     """
     if fields.tree is None:
         return resource
@@ -88,17 +91,17 @@ def selected_resource(resource: Resource, fields: FieldSelection, *, with_type: 
 
 
 def _selected_members(value: Mapping[str, Any], tree: FieldTree) -> Resource:
-    picked = {}
+    selected = {}
     for name, member in value.items():
         if name in tree:
-            below = member if tree[name] is None else _selected_value(member, tree[name])
-            if below is not None:
-                picked[name] = below
-    return picked
+            part = member if tree[name] is None else _selected_value(member, tree[name])
+            if part is not None:
+                selected[name] = part
+    return selected
 
 
 def _selected_value(value: object, tree: FieldTree) -> object:
-    """Return the parts asked for of an object or of each object of an array, or None."""
+    """Return the selected parts of an object, or of each object of an array; None if empty."""
     if isinstance(value, dict):
         return _selected_members(value, tree) or None
     if isinstance(value, list):
@@ -109,9 +112,9 @@ def _selected_value(value: object, tree: FieldTree) -> object:
 def projection(
     fields: FieldSelection, stored_paths: Callable[[str], tuple[str, ...]], prefix: str = "body."
 ) -> dict[str, int] | None:
-    """Return what to read of a stored document for the fields, or None for all of it.
+    """Return the MongoDB projection that reads the selected attributes, or None to read all.
 
-    First-level attributes are read whole, so that the view of a version can be made from them.
+    Top-level attributes are read whole, because the conversion between versions needs them whole.
 
     >>> projection(FieldSelection.parse(["name,note.date"]), lambda path: (path,))
     {'id': 1, 'body.@type': 1, 'body.@baseType': 1, 'body.name': 1, 'body.note': 1}
@@ -125,8 +128,8 @@ def projection(
 
 
 def _leaf_paths(tree: FieldTree, prefix: str = "") -> Iterable[str]:
-    for name, below in tree.items():
-        if below is None:
+    for name, subtree in tree.items():
+        if subtree is None:
             yield prefix + name
         else:
-            yield from _leaf_paths(below, f"{prefix}{name}.")
+            yield from _leaf_paths(subtree, f"{prefix}{name}.")

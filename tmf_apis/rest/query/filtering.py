@@ -2,23 +2,24 @@
 
 Source: TMF630 part 1, "Attribute filtering".
 
-    a=x  a.eq=x  a==x     one of the values of a is x
-    a.ne=x  a!=x          none of the values of a is x; so too where there is no a
-    a.gt=x  a>x           a is greater; also .gte >=, .lt <, .lte <=
-    a.in=x,y  a.nin=x,y   one of them, none of them
-    a.regex=x  a=~x  a*=x a text that the pattern finds something in (see ``regexes``)
-    a.exists=true         there is an a; false: there is none
+    a=x  a.eq=x  a==x     a value of a equals x
+    a.ne=x  a!=x          no value of a equals x; matches resources without a too
+    a.gt=x  a>x           a value of a is greater than x; also .gte >=, .lt <, .lte <=
+    a.in=x,y  a.nin=x,y   a value of a is in the list; no value of a is in the list
+    a.regex=x  a=~x  a*=x a text value of a matches the pattern (see ``regexes``)
+    a.exists=true         a exists; false: a does not exist
 
-- A comma, a semicolon or the same filter again is OR: ``a=x,y``, ``a=x;y``, ``a=x&a=y``. For
-  ``ne`` and ``nin`` it is a longer list of what a must not be. After a semicolon another attribute
-  may come: ``a>5;b=y``. A pattern is never split, only repeated.
-- Different attributes, and different operators on one, are AND: ``a.gte=1&a.lte=5``. In an array
-  each of them may be met by another element; ``filter=`` (``jsonpath``) asks for the same one.
-- Double quotes around a value protect what is in it: ``a="x, y"``. A text that is the whole of
-  an unquoted value is found as well, so a value of the server can be given back as it came.
-- Values are compared as what the contract says they are. Where it leaves the type open, equality
-  is with the text and with the number or boolean that it spells, order with the number if it is
-  one, and with the text if not. There is no order of booleans.
+- A comma, a semicolon or the same filter again means OR: ``a=x,y``, ``a=x;y``, ``a=x&a=y``. For
+  ``ne`` and ``nin`` they extend the list of excluded values. Another attribute may follow a
+  semicolon: ``a>5;b=y``. A pattern is never split, only repeated.
+- Different attributes, and different operators on one attribute, mean AND: ``a.gte=1&a.lte=5``.
+  In an array, different elements may match the conditions; ``filter=`` (``jsonpath``) requires a
+  single element to match all of them.
+- Double quotes protect the separators in a value: ``a="x, y"``. An unquoted value with separators
+  also matches as a whole, so a client can send a value back as the server returned it.
+- Values are compared by the type that the contract declares. If the contract leaves the type open,
+  equality compares the text and the number or boolean that it spells. Order compares the number,
+  or the text if it is not a number. Booleans have no order.
 """
 
 import re
@@ -68,13 +69,14 @@ _UNQUOTED_VALUE = re.compile(r"([^,;]*)([,;]|\Z)")
 
 @dataclass(slots=True)
 class Criterion:
-    """One attribute, one operator, and the values of which one (or none) is to be met.
+    """An attribute, an operator, and the values of which one (``ne``: none) has to match.
 
     Attributes:
-        attribute: What is looked at.
+        attribute: The attribute to compare.
         operator: One of ``eq ne gt gte lt lte regex exists``.
-        values: As the client wrote them, quotes taken off.
-        unsplit_values: The unsplit value where that differs, for a text that has commas itself.
+        values: The client's values, without quotes.
+        unsplit_values: The value before it was split, if splitting changed it: a stored text may
+            contain commas itself.
     """
 
     attribute: Attribute
@@ -84,24 +86,24 @@ class Criterion:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What criteria have in common of which one is to be met."""
+        """Attribute and operator: of the criteria with the same key, one has to match."""
         return self.attribute.path, self.operator
 
 
 def filter_query(
     pairs: Iterable[Pair], attributes: QueryableAttributes, settings: Settings
 ) -> MongoQuery:
-    """Return the MongoDB query of the filters in a query string; empty where there are none.
+    """Return the MongoDB query of the filters in a query string; empty if there are no filters.
 
     Args:
-        pairs: Name and value of each argument, decoded, split at the first ``=``; without the
-            arguments that are no filters (``fields``, ``limit``, ``sort`` ...).
-        attributes: What may be named.
+        pairs: Name and value of each parameter, decoded, split at the first ``=``; without the
+            parameters that are not filters (``fields``, ``limit``, ``sort`` ...).
+        attributes: The attributes that the filters may use.
         settings: The limits.
 
     Raises:
-        InvalidQuery: An attribute is unknown, an operator too, a value is not of its attribute's
-            type, or there is too much of something (HTTP 400).
+        InvalidQuery: An attribute or operator is unknown, a value is not of its attribute's type,
+            or there are too many filters or values (HTTP 400).
     """
     groups: dict[tuple[str, ...], list[Criterion]] = {}
     for position, (name, value) in enumerate(pairs):
@@ -112,70 +114,66 @@ def filter_query(
         key = first if len(criteria) == 1 else (*first, str(position))
         groups[key] = _merged_criteria([*groups.get(key, []), *criteria])
     for group in groups.values():
-        if sum(len(one.values) for one in group) > settings.filter_values:
+        if sum(len(criterion.values) for criterion in group) > settings.filter_values:
             raise InvalidQuery(f"a filter may have {settings.filter_values} values")
-    return all_of(
-        *(any_of(*(_clause(one, settings) for one in group)) for group in groups.values())
-    )
+    clauses = ([_clause(criterion, settings) for criterion in group] for group in groups.values())
+    return all_of(*(any_of(*alternatives) for alternatives in clauses))
 
 
 def all_of(*queries: MongoQuery) -> MongoQuery:
-    """Return the query that all of them together are; the clauses cannot override each other."""
-    said = [query for query in queries if query]
-    return {"$and": said} if len(said) > 1 else {**said[0]} if said else {}
+    """Return the conjunction of queries; clauses on the same path do not override each other."""
+    conditions = [query for query in queries if query]
+    if len(conditions) > 1:
+        return {"$and": conditions}
+    return {**conditions[0]} if conditions else {}
 
 
 def any_of(*queries: MongoQuery) -> MongoQuery:
-    """Return the query that is met where one of them is; an empty one is met everywhere."""
+    """Return the disjunction of queries; an empty query matches everything."""
     if len(queries) == 1:
         return queries[0]
     return {"$or": list(queries)} if all(queries) else {}
 
 
 def comparison_query(attribute: Attribute, operator: str, values: Sequence[Value]) -> MongoQuery:
-    """Return the query for an attribute whose value is, or is not, as one of ``values`` says.
+    """Return the query that compares an attribute with one of ``values`` (``ne``: with none).
 
     Args:
-        attribute: What is looked at.
+        attribute: The attribute to compare.
         operator: One of ``eq ne gt gte lt lte``.
-        values: Of the type that the attribute has in the database.
+        values: Values of the type that the attribute has in the database.
     """
+    paths = attribute.document_paths
     if operator in _NEGATIVE_OPERATORS:
-        return all_of(
-            *({path: _value_condition("$ne", "$nin", values)} for path in attribute.document_paths)
-        )
+        return all_of(*({path: _value_condition("$ne", "$nin", values)} for path in paths))
     if operator == "eq":
-        return any_of(
-            *({path: _value_condition("$eq", "$in", values)} for path in attribute.document_paths)
-        )
-    return any_of(
-        *({path: {f"${operator}": value}} for path in attribute.document_paths for value in values)
-    )
+        return any_of(*({path: _value_condition("$eq", "$in", values)} for path in paths))
+    return any_of(*({path: {f"${operator}": value}} for path in paths for value in values))
 
 
 def regex_query(attribute: Attribute, pattern: str, limit: int, *, options: str = "") -> MongoQuery:
-    """Return the query for a text attribute in which a client's pattern finds something.
+    """Return the query that searches a text attribute with a client's pattern.
 
     Raises:
-        InvalidQuery: The attribute is no text, or the pattern is refused (HTTP 400).
+        InvalidQuery: The attribute is not text, or the pattern is refused (HTTP 400).
     """
     if attribute.type.value_type not in ("string", "any", "date-time", "date") or attribute.is_href:
         raise InvalidQuery(f"{attribute.path!r} is not text; it has no regular expressions")
     check_text(pattern)
-    condition = {"$regex": safe_pattern(pattern, limit)} | (
-        {"$options": options} if options else {}
-    )
+    condition = {"$regex": safe_pattern(pattern, limit)}
+    if options:
+        condition["$options"] = options
     return any_of(*({path: condition} for path in attribute.document_paths))
 
 
 def existence_query(attribute: Attribute, *, exists: bool) -> MongoQuery:
-    """Return the query for an attribute that is there, or is not."""
+    """Return the query that matches if an attribute exists, or if it does not."""
     clauses = [{path: {"$exists": exists}} for path in attribute.document_paths]
     return any_of(*clauses) if exists else all_of(*clauses)
 
 
 def ordered_values(attribute: Attribute, text: str) -> tuple[Value, ...]:
-    """Return what a text means where it is compared by order.
+    """Return the values that a text may stand for in a comparison by order.
 
     Raises:
         InvalidQuery: The attribute has no order, or the text is not of its type (HTTP 400).
@@ -199,11 +197,11 @@ def _clause(criterion: Criterion, settings: Settings) -> MongoQuery:
         limit = settings.regex_limit
         return any_of(*(regex_query(attribute, pattern, limit) for pattern in criterion.values))
     if operator == "exists":
-        asked = {_boolean_operand(attribute, text) for text in criterion.values}
-        return any_of(*(existence_query(attribute, exists=there) for there in asked))
+        operands = {_boolean_operand(attribute, text) for text in criterion.values}
+        return any_of(*(existence_query(attribute, exists=operand) for operand in operands))
     if operator in ORDER_OPERATORS:
-        meant = [one for text in criterion.values for one in ordered_values(attribute, text)]
-        return comparison_query(attribute, operator, meant)
+        values = [value for text in criterion.values for value in ordered_values(attribute, text)]
+        return comparison_query(attribute, operator, values)
     values = [value for text in criterion.values for value in typed_values(attribute, text)]
     if attribute.type.value_type in ("string", "any") and not attribute.is_href:
         for text in criterion.unsplit_values:
@@ -213,13 +211,13 @@ def _clause(criterion: Criterion, settings: Settings) -> MongoQuery:
 
 
 def _merged_criteria(criteria: Iterable[Criterion]) -> list[Criterion]:
-    """Return the criteria, those on one attribute with one operator made one."""
-    known: dict[tuple[str, ...], Criterion] = {}
-    for one in criteria:
-        if (same := known.setdefault(one.key, one)) is not one:
-            same.values += one.values
-            same.unsplit_values += one.unsplit_values
-    return list(known.values())
+    """Return the criteria, with those of the same attribute and operator merged."""
+    merged: dict[tuple[str, ...], Criterion] = {}
+    for criterion in criteria:
+        if (first := merged.setdefault(criterion.key, criterion)) is not criterion:
+            first.values += criterion.values
+            first.unsplit_values += criterion.unsplit_values
+    return list(merged.values())
 
 
 def _boolean_operand(attribute: Attribute, text: str) -> bool:
@@ -229,7 +227,7 @@ def _boolean_operand(attribute: Attribute, text: str) -> bool:
 
 
 def _criteria(name: str, value: str, attributes: QueryableAttributes) -> Iterator[Criterion]:
-    """Yield what one argument says; more than one where it goes on after a semicolon."""
+    """Yield the criteria of one parameter; several if it continues after a semicolon."""
     path, symbol, text = _argument_parts(name, value)
     while True:
         attribute, operator = _attribute_and_operator(path, symbol, attributes)
@@ -238,16 +236,16 @@ def _criteria(name: str, value: str, attributes: QueryableAttributes) -> Iterato
             return
         values, end, following = _split_values(text, attributes)
         if len(values) > 1:
-            values = [one.strip(" ") for one in values]
-        whole = [text] if values != [text] else []
-        yield Criterion(attribute, operator, values, whole)
+            values = [value.strip(" ") for value in values]
+        unsplit_values = [text] if values != [text] else []
+        yield Criterion(attribute, operator, values, unsplit_values)
         if following is None:
             return
         path, symbol, text = following[1], following[2], text[end:]
 
 
 def _argument_parts(name: str, value: str) -> tuple[str, str, str]:
-    """Return path, symbol and value of an argument that was cut at its first ``=``."""
+    """Return path, symbol and value of a parameter that was split at its first ``=``."""
     if half := _NAME_AND_HALF_SYMBOL.fullmatch(name):
         return half[1], half[2] + "=", value
     if match := _NAME_AND_SYMBOL.fullmatch(name):
@@ -262,7 +260,7 @@ def _argument_parts(name: str, value: str) -> tuple[str, str, str]:
 def _attribute_and_operator(
     path: str, symbol: str, attributes: QueryableAttributes
 ) -> tuple[Attribute, str]:
-    """Return the attribute and the operator that a name with its symbol means."""
+    """Return the attribute and the operator of a path with its symbol."""
     check_path(path)
     operator = OPERATOR_SYMBOLS[symbol]
     base, dot, suffix = path.rpartition(".")
@@ -271,28 +269,27 @@ def _attribute_and_operator(
     try:
         return attributes.find(path), operator
     except InvalidQuery:
-        if (
-            dot
-            and attributes.is_declared(base)
-            and attributes.find(base).type.value_type != "object"
-        ):
-            allowed = ", ".join(OPERATORS)
-            message = f"unknown attribute or operator {path!r}; operators: {allowed}"
-            raise InvalidQuery(message) from None
-        raise
+        if not (dot and attributes.is_declared(base)):
+            raise
+        if attributes.find(base).type.value_type == "object":
+            raise
+        allowed = ", ".join(OPERATORS)
+        message = f"unknown attribute or operator {path!r}; operators: {allowed}"
+        raise InvalidQuery(message) from None
 
 
 def _split_values(
     text: str, attributes: QueryableAttributes
 ) -> tuple[list[str], int, re.Match[str] | None]:
-    """Return the values up to the end, or up to where a semicolon starts another filter.
+    """Return the values of a filter, and the filter that follows after a semicolon, if any.
 
-    The number is where the other filter's own values begin.
+    The values end at the end of the text or where the next filter starts. The number is the
+    position of the next filter's own values.
     """
     values, position, separator = [], 0, ","
     while separator:
         match = _QUOTED_VALUE.match(text, position) or _UNQUOTED_VALUE.match(text, position)
-        assert match is not None  # noqa: S101 - the second one matches anything
+        assert match is not None  # noqa: S101 - the second pattern matches anything
         values.append(match[1])
         position, separator = match.end(), match[2] or ""
         if separator == ";" and (following := _NEXT_FILTER.match(text, position)):

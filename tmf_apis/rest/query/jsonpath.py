@@ -1,11 +1,11 @@
-r"""The ``filter=`` parameter: a subset of JSONPath, read by hand and compiled to MongoDB.
+r"""The ``filter=`` parameter: a parser of a subset of JSONPath.
 
-Source: TMF630 part 6, "JSONPath extension". A resource is found where the path leads to something::
+Source: TMF630 part 6, "JSONPath extension". A resource matches if the path selects something::
 
     $[?(@.state=='held' && @.priority<3)]         conditions on the resource itself
-    $.note[?(@.author=='x' && @.date>'2026')]      one element that meets all of them
-    $.productOrderItem[?(@.state=='held')].note    and that has a note
-    $.note                                         there is a note
+    $.note[?(@.author=='x' && @.date>'2026')]      a single note matches all conditions
+    $.productOrderItem[?(@.state=='held')].note    a matching item has a note
+    $.note                                         the resource has a note
 
     filter      = ["$"] steps
     steps       = { "." name | "['" name "']" | "[*]" | "[?(" expression ")]" }
@@ -15,10 +15,10 @@ Source: TMF630 part 6, "JSONPath extension". A resource is found where the path 
                 | "=~" "/" pattern "/" ["i"] | ("in" | "nin") "[" literal { "," literal } "]"
     literal     = "'" text "'" | number | true | false | null
 
-Values are compared as in ``filtering``: typed by the contract; ``!=`` and ``nin`` are met where no
-value equals, so too where there is none; ``== null`` where there is none. What else JSONPath has
-(``..``, positions, slices, functions, comparisons of two paths) is answered with 501. Nothing of
-the text is ever evaluated or becomes an operator of the query.
+Values are compared as in ``filtering``: by the type that the contract declares. ``!=`` and ``nin``
+match if no value equals, so also if there is no value; ``== null`` matches if there is no value.
+The rest of JSONPath (``..``, positions, slices, functions, comparisons of two paths) is answered
+with 501. No part of the text is ever evaluated or becomes an operator of the database query.
 """
 
 import re
@@ -29,7 +29,7 @@ from typing import NoReturn
 from tmf_apis.errors import FeatureNotImplemented, InvalidQuery
 from tmf_apis.settings import Settings
 
-#: Deepest nesting of parentheses, negations and filters; most comparisons.
+#: Deepest nesting of parentheses, negations and filters, and the most comparisons.
 DEPTH_LIMIT, TERM_LIMIT = 8, 32
 
 COMPARISONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
@@ -54,7 +54,7 @@ Literal = str | None
 
 @dataclass(frozen=True, slots=True)
 class PathStep:
-    """One step of a path: into an attribute, or to the elements that meet an expression."""
+    """One step of a path: into an attribute, or to the elements that match a condition."""
 
     name: str = ""
     condition: "Expression | None" = None
@@ -65,14 +65,14 @@ JsonPath = tuple[PathStep, ...]
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """The path leads to something."""
+    """The path selects something."""
 
     path: JsonPath
 
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """A value at the path compares to one of the literals (for ``ne``: none equals any)."""
+    """A value at the path compares to one of the literals (``ne``: no value equals any)."""
 
     path: JsonPath
     operator: str
@@ -81,7 +81,7 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A text at the path has something that the pattern finds."""
+    """A text at the path contains a match of the pattern."""
 
     path: JsonPath
     pattern: str
@@ -90,21 +90,21 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The expression is not met."""
+    """The operand does not match."""
 
     operand: "Expression"
 
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """Every expression is met."""
+    """Every operand matches."""
 
     operands: "tuple[Expression, ...]"
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """One of the expressions is met, or more."""
+    """At least one operand matches."""
 
     operands: "tuple[Expression, ...]"
 
@@ -120,11 +120,11 @@ class _Token:
 
 
 def parse_path(text: str, settings: Settings) -> JsonPath:
-    """Return the path that a filter text writes.
+    """Parse the text of a filter.
 
     Raises:
-        InvalidQuery: It is malformed or over a limit; the message says where (HTTP 400).
-        NotImplementedHere: It uses what of JSONPath is not offered (HTTP 501).
+        InvalidQuery: The text is malformed or over a limit; the message says where (HTTP 400).
+        FeatureNotImplemented: The text uses an unsupported feature of JSONPath (HTTP 501).
     """
     if len(text) > settings.jsonpath_limit:
         raise InvalidQuery(f"a filter may have {settings.jsonpath_limit} characters")
@@ -147,7 +147,7 @@ def _unquoted_text(text: str) -> str:
 
 
 class _Parser:
-    """Recursive descent; each method reads what the rule of its name says."""
+    """A recursive-descent parser; each method reads one rule of the grammar above."""
 
     def __init__(self, tokens: list[_Token], settings: Settings) -> None:
         self._tokens, self._position = tokens, 0
@@ -175,22 +175,22 @@ class _Parser:
         return self._token.kind == "mark" and self._token.text == mark
 
     def _accept(self, mark: str) -> bool:
-        if found := self._is_mark(mark):
+        if is_next := self._is_mark(mark):
             self._position += 1
-        return found
+        return is_next
 
     def _expect(self, mark: str) -> None:
         if not self._accept(mark):
             self._raise_unexpected(repr(mark))
 
-    def _raise_unexpected(self, wanted: str) -> NoReturn:
-        found = repr(self._token.text[:20]) if self._token.text else "the end"
-        place = self._token.position + 1
-        raise InvalidQuery(f"filter: expected {wanted} at character {place}, found {found}")
+    def _raise_unexpected(self, expected: str) -> NoReturn:
+        actual = repr(self._token.text[:20]) if self._token.text else "the end"
+        character = self._token.position + 1
+        raise InvalidQuery(f"filter: expected {expected} at character {character}, found {actual}")
 
-    def _raise_unsupported(self, what: str) -> NoReturn:
-        place = self._token.position + 1
-        raise FeatureNotImplemented(f"filter: {what} (character {place}) is not supported")
+    def _raise_unsupported(self, feature: str) -> NoReturn:
+        character = self._token.position + 1
+        raise FeatureNotImplemented(f"filter: {feature} (character {character}) is not supported")
 
     def _steps(self) -> JsonPath:
         steps: list[PathStep] = []
@@ -218,7 +218,7 @@ class _Parser:
         return PathStep(name)
 
     def _bracket_steps(self) -> JsonPath:
-        """Read what follows ``[``; ``[*]`` is no step, arrays are opened anyway."""
+        """Read the rest of a step after ``[``; ``[*]`` adds no step, because arrays are implied."""
         if self._accept("?"):
             return (PathStep(condition=self._nested(self._condition)),)
         steps: JsonPath = ()

@@ -1,7 +1,6 @@
-"""The MongoDB query of a ``filter=`` path: conditions on one element stay on one element."""
+"""Compile a ``filter=`` path to MongoDB; conditions on an element apply to the same element."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from tmf_apis.errors import FeatureNotImplemented, InvalidQuery
 from tmf_apis.rest.query import jsonpath
@@ -31,29 +30,29 @@ from tmf_apis.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """Where a condition looks from.
+    """The position that ``@`` in a condition refers to.
 
     Attributes:
-        client_path: The client's path so far; empty at the resource itself.
-        document_path: The document path of the array whose element is looked at; empty outside one.
+        client_path: The client's path of the position; empty at the resource itself.
+        document_path: The document path of the array around the position; empty outside an array.
     """
 
     client_path: str = ""
     document_path: str = ""
 
     def joined_path(self, name: str) -> str:
-        return (
-            f"{self.client_path}.{name}" if self.client_path and name else self.client_path or name
-        )
+        if self.client_path and name:
+            return f"{self.client_path}.{name}"
+        return self.client_path or name
 
 
 def jsonpath_query(text: str, attributes: QueryableAttributes, settings: Settings) -> MongoQuery:
     """Return the MongoDB query of a ``filter=`` parameter.
 
     Raises:
-        InvalidQuery: It is malformed, over a limit, or names what the contract does not have
-            (HTTP 400).
-        NotImplementedHere: It uses what of JSONPath is not offered (HTTP 501).
+        InvalidQuery: The path is malformed, over a limit, or names an attribute that the contract
+            does not have (HTTP 400).
+        FeatureNotImplemented: The path uses an unsupported feature of JSONPath (HTTP 501).
     """
     path = jsonpath.parse_path(text, settings)
     return _Compiler(attributes, settings).path_query(path, _Scope())
@@ -64,7 +63,7 @@ class _Compiler:
         self._attributes, self._settings = attributes, settings
 
     def path_query(self, path: JsonPath, scope: _Scope) -> MongoQuery:
-        """Return the query for a path that leads to something, seen from a place."""
+        """Return the query that matches if a path relative to ``scope`` selects something."""
         names, condition, rest = _split_at_filter(path)
         if condition is None:
             return existence_query(self._attribute(names, scope), exists=True) if names else {}
@@ -75,7 +74,7 @@ class _Compiler:
         return self._elements_query(names, condition, rest, scope)
 
     def expression_query(self, expression: Expression, scope: _Scope) -> MongoQuery:
-        """Return the query for an expression, seen from a place."""
+        """Return the query of an expression whose paths are relative to ``scope``."""
         match expression:
             case AllOf(parts):
                 return all_of(*(self.expression_query(part, scope) for part in parts))
@@ -86,14 +85,12 @@ class _Compiler:
             case Exists(path):
                 return self.path_query(path, scope)
             case Match(path, pattern, flags):
+                attribute = self._compared_attribute(path, scope)
                 limit = self._settings.regex_limit
-                return regex_query(
-                    self._compared_attribute(path, scope), pattern, limit, options=flags
-                )
+                return regex_query(attribute, pattern, limit, options=flags)
             case Compare(path, operator, literals):
-                return _literal_comparison(
-                    self._compared_attribute(path, scope), operator, literals
-                )
+                attribute = self._compared_attribute(path, scope)
+                return _literal_comparison(attribute, operator, literals)
 
     def _compared_attribute(self, path: JsonPath, scope: _Scope) -> Attribute:
         names, condition, _ = _split_at_filter(path)
@@ -104,55 +101,55 @@ class _Compiler:
         return self._attribute(names, scope)
 
     def _attribute(self, names: str, scope: _Scope) -> Attribute:
-        """Return an attribute with its stored paths as they are seen from the place."""
+        """Return an attribute with document paths relative to ``scope``."""
         path = scope.joined_path(names)
         if path.count(".") >= self._settings.jsonpath_segments:
             raise InvalidQuery(f"filter: at most {self._settings.jsonpath_segments} segments")
-        found = self._attributes.find(path)
+        attribute = self._attributes.find(path)
         if not scope.document_path:
-            return found
-        inside = scope.document_path + "."
-        stored = tuple(
-            one.removeprefix(inside) for one in found.document_paths if one.startswith(inside)
+            return attribute
+        prefix = scope.document_path + "."
+        relative_paths = tuple(
+            document_path.removeprefix(prefix)
+            for document_path in attribute.document_paths
+            if document_path.startswith(prefix)
         )
-        if not stored:
-            raise FeatureNotImplemented(f"filter: {path!r} is not kept in {scope.client_path!r}")
-        return Attribute(path, found.type, stored, stored_value=found.stored_value)
+        if not relative_paths:
+            raise FeatureNotImplemented(f"filter: {path!r} is not stored in {scope.client_path!r}")
+        return replace(attribute, document_paths=relative_paths)
 
     def _elements_query(
         self, names: str, condition: Expression, rest: JsonPath, scope: _Scope
     ) -> MongoQuery:
-        """Return the query for an element at ``names`` that meets a condition."""
+        """Return the query that matches if an element at ``names`` matches a condition."""
         last = self._attribute(names, scope)
         array = self._innermost_array(names, last, scope)
-        inner = scope.joined_path(names)
+        client_path = scope.joined_path(names)
         if array is None:
-            return self._element_query(
-                condition, rest, _Scope(inner, scope.document_path), existence_implied=False
-            )
+            inner = _Scope(client_path, scope.document_path)
+            return self._element_query(condition, rest, inner, existence_implied=False)
         if isinstance(condition, Compare) and not condition.path:
             return self._scalars_query(last, condition, rest)
+        implied = array.path == client_path
         clauses = []
-        for seen in array.document_paths:
-            whole = f"{scope.document_path}.{seen}" if scope.document_path else seen
-            at = _Scope(inner, whole)
-            element = self._element_query(
-                condition, rest, at, existence_implied=array.path == inner
-            )
-            clauses.append({seen: {"$elemMatch": element}})
+        for path in array.document_paths:
+            document_path = f"{scope.document_path}.{path}" if scope.document_path else path
+            inner = _Scope(client_path, document_path)
+            element = self._element_query(condition, rest, inner, existence_implied=implied)
+            clauses.append({path: {"$elemMatch": element}})
         return any_of(*clauses)
 
     def _element_query(
         self, condition: Expression, rest: JsonPath, scope: _Scope, *, existence_implied: bool
     ) -> MongoQuery:
-        """Return the query for what is at a place; it has to be there to meet a condition."""
-        there = (
-            {} if existence_implied else existence_query(self._attribute("", scope), exists=True)
-        )
-        return all_of(there, self.expression_query(condition, scope), self.path_query(rest, scope))
+        """Return the query that matches if ``scope`` selects something that matches a condition."""
+        queries = [self.expression_query(condition, scope), self.path_query(rest, scope)]
+        if not existence_implied:
+            queries.insert(0, existence_query(self._attribute("", scope), exists=True))
+        return all_of(*queries)
 
     def _innermost_array(self, names: str, last: Attribute, scope: _Scope) -> Attribute | None:
-        """Return the innermost array on the way, or None where there is one value at most."""
+        """Return the innermost array on the path, or None if there is at most one value."""
         steps = names.split(".")
         arrays = last.type.array_segments[-len(steps) :]
         if last.type.value_type == "any":
@@ -172,7 +169,7 @@ class _Compiler:
 
 
 def _split_at_filter(path: JsonPath) -> tuple[str, Expression | None, JsonPath]:
-    """Return the names up to the first filter, that filter, and what follows it."""
+    """Return the names up to the first filter, that filter, and the steps after it."""
     names: list[str] = []
     for position, step in enumerate(path):
         if step.condition is not None:
@@ -188,16 +185,16 @@ def _literal_comparison(
     if operator in ORDER_OPERATORS:
         if not texts:
             raise InvalidQuery("filter: null has no order")
-        meant = [value for text in texts for value in ordered_values(attribute, text)]
-        return comparison_query(attribute, operator, meant)
-    values: list[Any] = [value for text in texts for value in typed_values(attribute, text)]
+        ordered = [value for text in texts for value in ordered_values(attribute, text)]
+        return comparison_query(attribute, operator, ordered)
+    values = [value for text in texts for value in typed_values(attribute, text)]
     if len(texts) < len(literals):
         return _null_comparison(attribute, operator, values)
     return comparison_query(attribute, operator, values)
 
 
 def _null_comparison(attribute: Attribute, operator: str, values: list[Value]) -> MongoQuery:
-    """Return the query for a list of values with null in it; null is where there is nothing."""
+    """Return the query for a list of values and null; null means that there is no value."""
     if operator == "ne":
         others = [comparison_query(attribute, "ne", values)] if values else []
         return all_of(existence_query(attribute, exists=True), *others)

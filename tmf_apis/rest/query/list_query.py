@@ -1,6 +1,6 @@
-"""A list request as one query of the database, and the page that answers it."""
+"""Compile a list request to one database query, and read the page that answers it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,13 +23,13 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What a list request asks for.
+    """A list request, compiled.
 
     Attributes:
         conditions: MongoDB queries that all have to match.
-        page: Which part of the matches.
-        fields: Which attributes.
-        projection: What to read of each document.
+        page: The part of the matches to return.
+        fields: The attributes to return.
+        projection: The MongoDB projection of each document.
     """
 
     conditions: list[dict[str, Any]]
@@ -40,7 +40,7 @@ class ListQuery:
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """The documents of a page and what is known of the whole list."""
+    """The documents of a page, with the totals and cursors of the list."""
 
     documents: list[Document]
     result: PageResult
@@ -50,7 +50,7 @@ class ListPage:
         return paging.page_status(self.result.page, self.result.count, self.result.total, settings)
 
     def headers(self, request: Request, settings: Settings) -> dict[str, str]:
-        """Return totals and links."""
+        """Return the response headers with the totals and the links to other pages."""
         headers = {
             "X-Total-Count": str(self.result.total),
             "X-Result-Count": str(self.result.count),
@@ -62,7 +62,7 @@ class ListPage:
 
 
 class ListQueryCompiler:
-    """The query compiler of one contract."""
+    """Compiler of the list requests of one contract."""
 
     def __init__(
         self,
@@ -71,14 +71,14 @@ class ListQueryCompiler:
         extensions: Mapping[str, Sequence[Schema]] | None = None,
         stored_contract: Contract | None = None,
     ) -> None:
-        """Take a contract.
+        """Create a compiler.
 
         Args:
-            contract: The contract that the clients speak.
+            contract: The contract that the clients use.
             settings: The limits.
             extensions: Schemas with further attributes, by the type that they extend.
-            stored_contract: The contract of the stored form; what it has and the client's does not is
-                shown to the client all the same, so it may be named.
+            stored_contract: The contract of the stored form. Responses show attributes that only
+                this contract has, so queries may name them.
         """
         self._contract = contract
         self._settings = settings
@@ -86,17 +86,18 @@ class ListQueryCompiler:
         self.set_extensions(extensions or {})
 
     def set_extensions(self, extensions: Mapping[str, Sequence[Schema]]) -> None:
-        """Take other extensions, by the type they extend, in place of those that were known."""
-        remembered: dict[tuple[str, str], QueryableAttributes] = {}
-        self._extensions_and_cache = (extensions, remembered)
+        """Replace the extensions, which are schemas by the type that they extend."""
+        cache: dict[tuple[str, str], QueryableAttributes] = {}
+        # One assignment: a thread never sees new extensions with an old cache.
+        self._extensions_and_cache = (extensions, cache)
 
     def attributes(self, kind: str, schema: str) -> QueryableAttributes:
-        """Return what a client of this contract may name of a kind."""
-        extensions, remembered = self._extensions_and_cache
-        if (found := remembered.get((kind, schema))) is None:
+        """Return the attributes of a kind that a client of this contract may name."""
+        extensions, cache = self._extensions_and_cache
+        if (attributes := cache.get((kind, schema))) is None:
             version = self._contract.version
             paths = SchemaPaths(self._contract.document, schema, extensions)
-            found = remembered[kind, schema] = QueryableAttributes(
+            attributes = cache[kind, schema] = QueryableAttributes(
                 type_of=partial(_type_of, paths, self._stored_schema_paths(kind), kind, version),
                 stored_paths=partial(versions.stored_paths, kind, version),
                 stored_value=lambda path, value: str(
@@ -104,108 +105,112 @@ class ListQueryCompiler:
                 ),
                 allow_unknown=self._settings.unknown_filters,
             )
-        return found
+        return attributes
 
     def _stored_schema_paths(self, kind: str) -> SchemaPaths | None:
-        """Return the attributes of the stored form where the client's is another."""
-        if (
-            self._stored_contract is None
-            or kind not in self._stored_contract.document["components"]["schemas"]
-        ):
+        """Return the attributes of the stored form, or None if no stored contract has the kind."""
+        if self._stored_contract is None:
             return None
-        return SchemaPaths(self._stored_contract.document, kind)
+        document = self._stored_contract.document
+        return SchemaPaths(document, kind) if kind in document["components"]["schemas"] else None
 
     def parse(self, operation: Operation, request: Request) -> ListQuery:
-        """Return what a list request asks for.
+        """Compile a list request.
 
         Raises:
-            InvalidQuery: A parameter is none, or not of its type, or too much (HTTP 400).
-            NotImplementedHere: The filter uses what of JSONPath is not offered (HTTP 501).
+            InvalidQuery: A parameter is unknown, not of its type, or over a limit (HTTP 400).
+            FeatureNotImplemented: The filter uses an unsupported feature of JSONPath (HTTP 501).
         """
         attributes = self.attributes(operation.kind, operation.schema)
         pairs = request.parameters()
         filters = [pair for pair in pairs if pair[0] not in RESERVED_PARAMETERS]
-        given = {name: value for name, value in pairs if name in RESERVED_PARAMETERS}
+        reserved = {name: value for name, value in pairs if name in RESERVED_PARAMETERS}
         conditions = [filter_query(filters, attributes, self._settings)] if filters else []
         conditions += [
             jsonpath_query(value, attributes, self._settings)
             for name, value in pairs
             if name == "filter"
         ]
-        keys = sorting.sort_keys(given.get("sort", ""), attributes)
-        page = paging.page_from_parameters(given, keys, self._settings)
-        wanted = FieldSelection.parse([value for name, value in pairs if name == "fields"])
-        shown = fields.projection(wanted, attributes.stored_paths)
-        if shown:
-            shown["loose"] = 1
-        projection = shown or {"id": 1, f"text.{self._contract.version}": 1}
-        extra = {key.path: 1 for key in keys if key.path != "_id" and not key.is_multi_valued}
+        keys = sorting.sort_keys(reserved.get("sort", ""), attributes)
+        page = paging.page_from_parameters(reserved, keys, self._settings)
+        selection = FieldSelection.parse([value for name, value in pairs if name == "fields"])
+        projection = fields.projection(selection, attributes.stored_paths)
+        if projection:
+            projection["loose"] = 1
+        else:
+            projection = {"id": 1, f"text.{self._contract.version}": 1}
+        sort_paths = [key.path for key in keys if key.path != "_id" and not key.is_multi_valued]
         return ListQuery(
-            [one for one in conditions if one],
+            [condition for condition in conditions if condition],
             page,
-            wanted,
-            _extended_projection(projection, extra),
+            selection,
+            _extended_projection(projection, sort_paths),
         )
 
 
 def _type_of(
     paths: SchemaPaths, stored_schema_paths: SchemaPaths | None, kind: str, version: str, path: str
 ) -> AttributeType | None:
-    """Return the type of an attribute that the client's contract or the stored form has."""
-    if (found := paths.type_of(path)) is not None or stored_schema_paths is None:
-        return found
+    """Return the type of an attribute in the client's contract, or else in the stored form."""
+    if (attribute_type := paths.type_of(path)) is not None or stored_schema_paths is None:
+        return attribute_type
     for stored in versions.stored_paths(kind, version, path):
-        if (
-            stored.count(".") == path.count(".")
-            and (found := stored_schema_paths.type_of(stored)) is not None
-        ):
-            return found
+        if stored.count(".") != path.count("."):
+            continue
+        if (attribute_type := stored_schema_paths.type_of(stored)) is not None:
+            return attribute_type
     return None
 
 
-def _extended_projection(projection: dict[str, int], extra: Mapping[str, int]) -> dict[str, int]:
-    """Add paths to a projection, except below one that is read whole (MongoDB refuses that)."""
-    joined = dict(projection)
-    for path in extra:
-        above = [path[:place] for place, letter in enumerate(path) if letter == "."]
-        if not any(one in joined for one in above):
-            joined[path] = 1
-    return joined
+def _extended_projection(projection: dict[str, int], paths: Iterable[str]) -> dict[str, int]:
+    """Return a projection with further paths, except below a path that it already reads.
+
+    MongoDB refuses a projection that has both a path and a part of it.
+    """
+    extended = dict(projection)
+    for path in paths:
+        parents = [path[:index] for index, character in enumerate(path) if character == "."]
+        if not any(parent in extended for parent in parents):
+            extended[path] = 1
+    return extended
 
 
 def read_page(
     resources: ResourceStore, kind: str, access: Mapping[str, Any], query: ListQuery
 ) -> ListPage:
-    """Return the page of a list.
+    """Read a page of a list.
 
-    The total is counted only where the page does not prove it.
+    The matches are counted only if the page itself does not prove their number.
 
     Args:
         resources: The store.
-        kind: The kind.
-        access: The identity's part of the query, and the path's.
-        query: What was asked for.
+        kind: The kind of the resources.
+        access: The MongoDB query of the resources that the client may read, including the
+            conditions of the path.
+        query: The list request.
     """
     page = query.page
     matching = {**access, "$and": query.conditions} if query.conditions else dict(access)
     documents: list[Document] = []
     if page.fetch_limit:
-        wanted = {"$and": [matching, page.cursor_clause]} if page.cursor_clause else matching
         documents = resources.find_many(
-            kind, wanted, query.projection, sort=page.sort, skip=page.offset, limit=page.fetch_limit
+            kind,
+            {"$and": [matching, page.cursor_clause]} if page.cursor_clause else matching,
+            query.projection,
+            sort=page.sort,
+            skip=page.offset,
+            limit=page.fetch_limit,
         )
-    documents, more = page.page_items(documents)
+    documents, has_more = page.page_items(documents)
     total = page.provable_total(len(documents))
     if total is None:
         total = resources.counts.total(kind, matching)
-    ends = (documents[0], documents[-1]) if documents else ()
-    first, last = (paging.cursor(one, page.keys) for one in ends) if ends else (None, None)
-    shown = PageResult(
+    result = PageResult(
         page=page,
         count=len(documents),
         total=total,
-        has_more=more,
-        first_cursor=first,
-        last_cursor=last,
+        has_more=has_more,
+        first_cursor=paging.cursor(documents[0], page.keys) if documents else None,
+        last_cursor=paging.cursor(documents[-1], page.keys) if documents else None,
     )
-    return ListPage(documents, shown)
+    return ListPage(documents, result)

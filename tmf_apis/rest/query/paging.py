@@ -1,11 +1,11 @@
-"""Pages of a list: by offset, or by cursor, which costs the same however deep the page lies.
+"""Pages of a list, by offset or by cursor; the cost of a cursor does not grow with the depth.
 
 Source: TMF630 part 1, "Pagination"; RFC 8288 for ``Link``.
 
-A cursor is the sort values of a resource. ``after=`` one goes on behind it, ``before=`` one ends
-in front of it, whatever was inserted or deleted meanwhile; ``after=`` alone is the first page and
-``before=`` alone the last. Cursors hold no secret and grant nothing: who asks is a part of the
-query beside them.
+A cursor holds the sort values of a resource. A page ``after=`` a cursor starts behind that
+resource and a page ``before=`` a cursor ends in front of it, no matter what was inserted or
+deleted meanwhile. An empty ``after=`` is the first page and an empty ``before=`` the last. Cursors
+are neither secret nor an authorization: the query always has the conditions of the client too.
 """
 
 import base64
@@ -19,18 +19,18 @@ from urllib.parse import urlencode
 import orjson
 
 from tmf_apis.errors import InvalidQuery
+from tmf_apis.rest.query.attributes import INT64
 from tmf_apis.rest.query.filtering import MongoQuery, Pair, any_of
 from tmf_apis.rest.query.sorting import SortKey, mongodb_sort, reversed_keys
 from tmf_apis.settings import Settings
 
-#: The parameters of this module; no filters.
+#: The query parameters that select a page.
 PAGING_PARAMETERS = frozenset({"offset", "limit", "before", "after"})
 
 #: Longest cursor, in characters.
 CURSOR_LIMIT = 4096
 
 _NUMBER = re.compile(r"\d{1,9}", re.ASCII)
-_INT64 = range(-(2**63), 2**63)
 
 Document = Mapping[str, Any]
 SortValues = tuple[Any, ...]
@@ -39,15 +39,17 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What part of a list was asked for.
+    """The part of a list that a client requested.
 
     Attributes:
-        limit: Most resources.
-        offset: Resources that are skipped.
-        keys: What the list is sorted by.
-        after: Sort values behind which the page starts; empty: at the start; None: by offset.
-        before: Sort values in front of which it ends; empty: at the end; None: by offset.
-        is_explicit: The client asked for a page, and not just for the list.
+        limit: The most resources of the page.
+        offset: The number of resources to skip.
+        keys: The sort keys of the list.
+        after: Sort values behind which the page starts; empty: the start of the list; None: the
+            client did not send ``after``.
+        before: Sort values in front of which the page ends; empty: the end of the list; None: the
+            client did not send ``before``.
+        is_explicit: The client sent a paging parameter.
     """
 
     limit: int
@@ -59,7 +61,7 @@ class Page:
 
     @property
     def is_cursor_page(self) -> bool:
-        """Whether the client goes by cursor."""
+        """Return whether the page is defined by a cursor."""
         return self.after is not None or self.before is not None
 
     @property
@@ -68,27 +70,27 @@ class Page:
 
     @property
     def cursor_clause(self) -> MongoQuery:
-        """What the database is asked for beside the filters; empty by offset."""
+        """The MongoDB query of the cursor; empty for a page by offset."""
         values = self.after or self.before
         return _query_after(self._read_keys, values) if values else {}
 
     @property
     def sort(self) -> list[tuple[str, int]]:
-        """The sort to read with."""
+        """The MongoDB sort to read the page with; it is reversed for a page before a cursor."""
         return mongodb_sort(self._read_keys)
 
     @property
     def fetch_limit(self) -> int:
-        """How many documents to read: by cursor one more, which tells whether it goes on."""
+        """The number of documents to read; by cursor one more, to know if there are more."""
         return self.limit + 1 if self.is_cursor_page and self.limit else self.limit
 
-    def page_items(self, read: Sequence[Item]) -> tuple[list[Item], bool]:
-        """Return the page of what was read, in the list's order, and whether there was more."""
-        items, more = list(read[: self.limit]), len(read) > self.limit
-        return (items[::-1] if self.before is not None else items), more
+    def page_items(self, fetched: Sequence[Item]) -> tuple[list[Item], bool]:
+        """Return the items of the page in the order of the list, and whether there are more."""
+        items, has_more = list(fetched[: self.limit]), len(fetched) > self.limit
+        return (items[::-1] if self.before is not None else items), has_more
 
     def provable_total(self, count: int) -> int | None:
-        """Return the number of all matches where a page of ``count`` resources proves it."""
+        """Return the number of all matches if a page of ``count`` resources proves it, or None."""
         if self.is_cursor_page or count >= self.limit or (not count and self.offset):
             return None
         return self.offset + count
@@ -97,16 +99,16 @@ class Page:
 def page_from_parameters(
     parameters: Mapping[str, str], keys: tuple[SortKey, ...], settings: Settings
 ) -> Page:
-    """Return the page that a query asks for.
+    """Return the page that the query parameters of a request select.
 
     Args:
-        parameters: Those of ``PAGING_PARAMETERS`` that were given.
-        keys: What the list is sorted by.
+        parameters: The parameters; those not in ``PAGING_PARAMETERS`` are ignored.
+        keys: The sort keys of the list.
         settings: The limits.
 
     Raises:
-        InvalidQuery: A number or cursor is none, is over its limit, or contradicts another
-            parameter (HTTP 400).
+        InvalidQuery: A number or cursor is malformed or over its limit, or a parameter contradicts
+            another (HTTP 400).
     """
     cursors = {name: parameters[name] for name in ("after", "before") if name in parameters}
     if len(cursors) + ("offset" in parameters) > 1:
@@ -121,9 +123,10 @@ def page_from_parameters(
 
 
 def page_status(page: Page, count: int, total: int, settings: Settings) -> int:
-    """Return the HTTP status of a page of ``count`` resources out of ``provable_total``.
+    """Return the HTTP status of a page of ``count`` resources out of ``total``.
 
-    A list that nobody asked to be cut is 200, and so are one that is whole and an empty page.
+    The status is 200 if the client sent no paging parameter, if the page is the whole list, and
+    if the page is empty.
     """
     return settings.partial_status if page.is_explicit and 0 < count < total else 200
 
@@ -137,11 +140,11 @@ def _number_parameter(parameters: Mapping[str, str], name: str, default: int, ma
 
 
 def cursor(document: Document, keys: tuple[SortKey, ...]) -> str | None:
-    """Return the cursor of a stored document, or None where such a sort has none.
+    """Return the cursor of a stored document, or None if the sort does not support cursors.
 
     Args:
-        document: With at least the paths of the keys.
-        keys: What the list is sorted by.
+        document: A document with at least the paths of the keys.
+        keys: The sort keys of the list.
     """
     if any(key.is_multi_valued for key in keys):
         return None
@@ -164,23 +167,23 @@ def _cursor_values(text: str, keys: tuple[SortKey, ...]) -> SortValues:
     """Return the sort values in a cursor.
 
     Raises:
-        InvalidQuery: It is not a cursor of a list sorted like this (HTTP 400).
+        InvalidQuery: The text is not a cursor of a list with this sort (HTTP 400).
     """
     if not text:
         return ()
-    refused = InvalidQuery("not a cursor of this list in this order")
+    invalid = InvalidQuery("not a cursor of this list in this order")
     if len(text) > CURSOR_LIMIT or any(key.is_multi_valued for key in keys):
-        raise refused
+        raise invalid
     try:
         values = orjson.loads(
             base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         )
     except (binascii.Error, ValueError):
-        raise refused from None
+        raise invalid from None
     if not isinstance(values, list) or len(values) != len(keys):
-        raise refused
+        raise invalid
     if not all(_is_sort_value(value, key) for value, key in zip(values, keys, strict=True)):
-        raise refused
+        raise invalid
     return tuple(values)
 
 
@@ -188,24 +191,24 @@ def _is_sort_value(value: object, key: SortKey) -> bool:
     if value is None:
         return key.path != "_id"
     if key.kind in ("number", "integer"):
-        return type(value) is float or (type(value) is int and value in _INT64)
+        return type(value) is float or (type(value) is int and value in INT64)
     if key.kind == "boolean":
         return isinstance(value, bool)
     return isinstance(value, str)
 
 
 def _query_after(keys: tuple[SortKey, ...], values: SortValues) -> MongoQuery:
-    """Return the query for what comes behind the sort values in the order of the keys."""
+    """Return the query for the documents behind the sort values, in the order of the keys."""
     clauses: list[MongoQuery] = []
-    same: MongoQuery = {}
+    equal_so_far: MongoQuery = {}
     for key, value in zip(keys, values, strict=True):
-        clauses += [{**same, **further} for further in _clauses_after(key, value)]
-        same = {**same, key.path: {"$eq": value}}
+        clauses += [{**equal_so_far, **clause} for clause in _clauses_after(key, value)]
+        equal_so_far = {**equal_so_far, key.path: {"$eq": value}}
     return any_of(*clauses)
 
 
 def _clauses_after(key: SortKey, value: object) -> list[MongoQuery]:
-    """Return the queries for what is behind a value; nothing is less than a missing one."""
+    """Return the queries for the documents behind a value; a missing value is the smallest."""
     if key.direction > 0:
         return [{key.path: {"$ne": None} if value is None else {"$gt": value}}]
     if value is None:
@@ -216,15 +219,15 @@ def _clauses_after(key: SortKey, value: object) -> list[MongoQuery]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageResult:
-    """A page as it was answered.
+    """Counts and cursors of a page that was read.
 
     Attributes:
-        page: What was asked for.
-        count: Resources in it.
-        total: All matches.
-        has_more: By cursor: there was more than the page in the direction of reading.
-        first_cursor: Cursor of its first resource; None where there is none.
-        last_cursor: Cursor of its last resource; None where there is none.
+        page: The requested page.
+        count: The number of resources of the page.
+        total: The number of all matches.
+        has_more: By cursor: there are more resources in the direction of reading.
+        first_cursor: Cursor of the first resource, or None.
+        last_cursor: Cursor of the last resource, or None.
     """
 
     page: Page
@@ -236,22 +239,22 @@ class PageResult:
 
 
 def link_header(url: str, query: Sequence[Pair], result: PageResult, settings: Settings) -> str:
-    """Return the value of ``Link`` for a page; empty where there is no other page.
+    """Return the value of the ``Link`` header of a page; empty if there is no other page.
 
     Args:
-        url: The list's own, without query.
-        query: Every argument as it came, decoded.
+        url: The URL of the list, without a query.
+        query: Every query parameter of the request, decoded.
         result: The page.
         settings: The limits.
     """
     page = result.page
     if not page.limit or not result.total:
         return ""
-    kept = urlencode([(name, value) for name, value in query if name not in PAGING_PARAMETERS])
-    start = f"{url}?{kept}&" if kept else f"{url}?"
+    others = urlencode([(name, value) for name, value in query if name not in PAGING_PARAMETERS])
+    start = f"{url}?{others}&" if others else f"{url}?"
     targets = _cursor_links(result) if page.is_cursor_page else _offset_links(result, settings)
     links = []
-    for relation, (name, value) in targets.items():  # numbers and cursors need no escapes
+    for relation, (name, value) in targets.items():  # numbers and cursors need no escaping
         links.append(f'<{start}{name}={value}&limit={page.limit}>; rel="{relation}"')
     return ", ".join(links)
 

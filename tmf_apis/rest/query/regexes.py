@@ -1,16 +1,16 @@
-r"""Regular expressions of clients, made harmless before the database runs them.
+r"""Check regular expressions of clients before the database runs them.
 
-A pattern must mean the same to RE2 (which bounds its size) and to PCRE (which runs it), and must
-not be able to make PCRE try over and over: what is repeated has only one way to match, and the
-tries that a text of ``MAX_TEXT`` characters may cost are bounded. The dialect::
+A pattern must mean the same to RE2 (which bounds its size) and to PCRE (which runs it). To prevent
+excessive backtracking in PCRE, a repeated part must have only one way to match, and the number of
+attempts on a text of ``MAX_TEXT`` characters is bounded. The dialect::
 
     characters   x  .  \d \D \w \W \s \S \n \r \t  \ before punctuation  [abc] [^a-z]
     groups       (...)  (?:...)  a|b
-    repetition   *  +  ?  {2}  {2,}  {2,5}  and each of them with ? behind
-    places       ^  $  \b  \B
+    repetition   *  +  ?  {2}  {2,}  {2,5}  and each of them followed by ?
+    positions    ^  $  \b  \B
 
-A pattern that may cost more than one look at each character (``a.*b``) is applied to texts of up
-to ``MAX_TEXT`` characters only; longer ones do not match.
+An expensive pattern (such as ``a.*b``, which may read each character more than once) is applied
+only to texts of up to ``MAX_TEXT`` characters; longer texts do not match.
 """
 
 import re
@@ -24,11 +24,11 @@ import re2
 
 from tmf_apis.errors import InvalidQuery
 
-#: Longest text that a pattern with more than one look at each character is applied to.
+#: Longest text, in characters, that an expensive pattern is applied to.
 MAX_TEXT = 1000
-#: Tries on a text of ``MAX_TEXT`` characters up to which a pattern is applied to any text.
+#: Attempts on a text of ``MAX_TEXT`` characters up to which a pattern is applied to any text.
 MAX_UNBOUNDED_COST = 10 * MAX_TEXT
-#: Tries above which a pattern is refused; some 20 milliseconds of the worst text there can be.
+#: Attempts above which a pattern is refused; about 20 milliseconds on the worst possible text.
 MAX_COST = 3 * MAX_TEXT * MAX_TEXT
 
 _TOKEN = re.compile(r"\\.?|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?:\?.?)?|\{[^}]*\}?", re.DOTALL)
@@ -47,10 +47,10 @@ _RE2_OPTIONS.log_errors = False
 
 @lru_cache(maxsize=256)
 def safe_pattern(pattern: str, limit: int) -> str:
-    """Return the pattern to give to the database for a client's.
+    """Return the pattern that the database may run in place of a client's pattern.
 
     Args:
-        pattern: As the client wrote it; it may match anywhere in the text.
+        pattern: The client's pattern; it may match anywhere in the text.
         limit: Longest pattern, in characters.
 
     Raises:
@@ -69,7 +69,7 @@ def safe_pattern(pattern: str, limit: int) -> str:
         parser.parse(pattern)
     except (re2.error, re.error, RecursionError, OverflowError):
         raise InvalidQuery(f"not a regular expression: {pattern!r}") from None
-    # Anything may come before and after a match, so saying so costs tries and says nothing.
+    # Anything may precede and follow a match, so wildcards at the ends only cost attempts.
     core = _TRAILING_WILDCARD.sub(r"\1", _LEADING_WILDCARD.sub("", pattern))
     cost = _cost(parser.parse(core))
     if cost > MAX_COST:
@@ -79,8 +79,8 @@ def safe_pattern(pattern: str, limit: int) -> str:
     return rf"\A(?![\s\S]{{{MAX_TEXT + 1}}})[\s\S]*?(?:{core})"
 
 
-def _refusal(why: str) -> InvalidQuery:
-    return InvalidQuery(f"the regular expression {why}")
+def _refusal(reason: str) -> InvalidQuery:
+    return InvalidQuery(f"the regular expression {reason}")
 
 
 def _check_dialect(pattern: str) -> None:
@@ -111,11 +111,11 @@ def _is_punctuation(escaped: str) -> bool:
 
 
 def _cost(nodes: Iterable[tuple[Any, Any]]) -> float:
-    """Return the most tries that a text of ``MAX_TEXT`` characters can cost."""
+    """Return the most attempts that a text of ``MAX_TEXT`` characters can cost."""
     items = list(nodes)
     anchored = bool(items) and items[0] == (codes.AT, codes.AT_BEGINNING)
     cost = _match_attempts(items) * (1 if anchored else MAX_TEXT)
-    if items and items[-1][0] in _REPEAT_CODES:  # nothing comes after it that could fail
+    if items and items[-1][0] in _REPEAT_CODES:  # nothing follows that could fail
         cost /= _repeat_attempts(*items[-1][1])
     return cost
 
@@ -143,7 +143,7 @@ def _repeat_attempts(minimum: int, maximum: int, body: Any) -> float:  # noqa: A
 
 
 def _is_unambiguous(items: Iterable[tuple[Any, Any]]) -> bool:
-    """Tell whether there is one way at most for these to match at a place, and not an empty one."""
+    """Return whether the items match in at most one way at a position, and never match nothing."""
     listed = list(items)
     return bool(listed) and all(_is_unambiguous_node(code, argument) for code, argument in listed)
 

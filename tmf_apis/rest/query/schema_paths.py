@@ -1,4 +1,4 @@
-"""What type a contract gives to an attribute that a client names by its dotted path."""
+"""Types of the attributes that clients name by dotted path, according to a contract."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, Literal
 Schema = Mapping[str, Any]
 ValueType = Literal["string", "integer", "number", "boolean", "date-time", "date", "object", "any"]
 
-#: Most paths that one instance remembers; the names come from clients.
+#: Most paths that one instance caches; the names come from clients.
 MAX_CACHED_PATHS = 4096
 
 _SCALAR_TYPES: Mapping[str, ValueType] = {
@@ -25,10 +25,11 @@ _DATE_FORMATS: Mapping[str, ValueType] = {
 
 @dataclass(frozen=True, slots=True)
 class AttributeType:
-    """What a contract says about one attribute.
+    """Type of an attribute according to a contract.
 
     Attributes:
-        value_type: Its type; of an array, that of its items. ``any`` where the contract leaves it open.
+        value_type: The type; for an array, the type of its items; ``any`` if the contract leaves
+            the type open.
         array_segments: For each segment of the path, whether the contract has an array there.
         is_declared: The contract names the attribute; false below a free-form attribute.
     """
@@ -39,19 +40,19 @@ class AttributeType:
 
     @property
     def is_multi_valued(self) -> bool:
-        """Whether a resource can have more than one value here."""
+        """Return whether a resource can have several values of the attribute."""
         return any(self.array_segments)
 
 
 @dataclass(slots=True)
 class _Shape:
-    """All readings of a schema, laid over each other."""
+    """The union of everything that a schema, its parents and its alternatives allow."""
 
     properties: dict[str, list[Schema]] = field(default_factory=dict)
     value_types: set[ValueType] = field(default_factory=set)
     items: list[Schema] = field(default_factory=list)
     is_open: bool = False
-    has_cycle: bool = False  # a part was left out, because whoever asks has it already
+    has_cycle: bool = False  # a part is missing, because an enclosing call already has it
 
     def merge(self, other: "_Shape") -> None:
         for name, schemas in other.properties.items():
@@ -72,13 +73,13 @@ class _Shape:
 
 
 class SchemaPaths:
-    """The attributes of one schema of a contract; walked when asked, then remembered.
+    """The attributes of one schema of a contract; resolved on demand and cached.
 
     Args:
         contract: An OpenAPI 3.0 document.
-        name: A schema of it (``ProductOrder``).
-        extensions: For the name of a schema, JSON schemas with further attributes that it may
-            have, wherever it is reached.
+        name: The name of a schema in the document (``ProductOrder``).
+        extensions: JSON schemas with further attributes, by the name of the schema that they
+            extend, wherever in the contract it is used.
     """
 
     def __init__(
@@ -93,35 +94,36 @@ class SchemaPaths:
         self._cache: dict[str, AttributeType | None] = {}
 
     def type_of(self, path: str) -> AttributeType | None:
-        """Return the type of an attribute, or None where the contract has no such one."""
+        """Return the type of an attribute, or None if the contract has no such attribute."""
         if path in self._cache:
             return self._cache[path]
-        found = self._resolve_path(path.split("."))
+        attribute_type = self._resolve_path(path.split("."))
         if len(self._cache) < MAX_CACHED_PATHS:
-            self._cache[path] = found
-        return found
+            self._cache[path] = attribute_type
+        return attribute_type
 
     def _resolve_path(self, names: Sequence[str]) -> AttributeType | None:
         shape, _ = self._item_shape([self._root])
         arrays: list[bool] = []
         for name in names:
             if name not in shape.properties:
-                below = len(names) - len(arrays)
-                free = AttributeType("any", (*arrays, *[False] * below), is_declared=False)
-                return free if shape.is_open else None
-            shape, array = self._item_shape(shape.properties[name])
-            arrays.append(array)
+                if not shape.is_open:
+                    return None
+                undeclared = [False] * (len(names) - len(arrays))
+                return AttributeType("any", (*arrays, *undeclared), is_declared=False)
+            shape, is_array = self._item_shape(shape.properties[name])
+            arrays.append(is_array)
         return AttributeType(shape.value_type(), tuple(arrays))
 
     def _item_shape(self, schemas: Sequence[Schema]) -> tuple[_Shape, bool]:
-        """Return what the schemas say together, arrays opened, and whether there were any."""
-        shape, array = self._merged_shape(schemas), False
+        """Return the merged shape of schemas and of their items, and whether there are arrays."""
+        shape, is_array = self._merged_shape(schemas), False
         for _ in range(4):  # arrays of arrays of ...
             if not shape.items:
                 break
-            items, shape.items, array = shape.items, [], True
+            items, shape.items, is_array = shape.items, [], True
             shape.merge(self._merged_shape(items))
-        return shape, array
+        return shape, is_array
 
     def _merged_shape(self, schemas: Iterable[Schema]) -> _Shape:
         shape = _Shape()
@@ -142,7 +144,7 @@ class SchemaPaths:
                 str(schema["$ref"]), subtypes=subtypes, ancestors=ancestors
             )
         shape = _own_shape(schema)
-        # The parents of a type say nothing about its siblings: mappings are followed down only.
+        # Follow discriminator mappings only downwards: a parent's mapping lists the siblings.
         inherited = subtypes and not is_component
         for part in schema.get("allOf", ()):
             parent = self._schema_shape(part, subtypes=inherited, ancestors=ancestors)
@@ -184,20 +186,20 @@ def _alternatives(schema: Schema, *, subtypes: bool) -> Iterator[Schema]:
 def _own_shape(schema: Schema) -> _Shape:
     types = schema.get("type", ())
     shape = _Shape()
-    for one in (types,) if isinstance(types, str) else types:
-        if one == "array":
+    for name in (types,) if isinstance(types, str) else types:
+        if name == "array":
             shape.items.append(schema.get("items", {}))
-        elif one in _SCALAR_TYPES:
-            shape.value_types.add(_DATE_FORMATS.get(schema.get("format", ""), _SCALAR_TYPES[one]))
-        elif one == "object":
+        elif name in _SCALAR_TYPES:
+            shape.value_types.add(_DATE_FORMATS.get(schema.get("format", ""), _SCALAR_TYPES[name]))
+        elif name == "object":
             shape.value_types.add("object")
-    for name, child in schema.get("properties", {}).items():
-        shape.properties[name] = [child]
+    for property_name, child in schema.get("properties", {}).items():
+        shape.properties[property_name] = [child]
     return shape
 
 
 def _is_open(schema: Schema, shape: _Shape, alternatives: Sequence[_Shape]) -> bool:
-    """Tell whether a schema, its parents included, leaves its attributes open."""
+    """Return whether a schema, including its parents, allows undeclared attributes."""
     if shape.is_open or _has_additional_properties(schema):
         return True
     closed = bool(shape.properties or shape.items or shape.has_cycle or alternatives)

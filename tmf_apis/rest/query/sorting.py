@@ -1,4 +1,4 @@
-"""The ``sort=`` parameter, as keys of a MongoDB sort.
+"""Compile the ``sort=`` parameter to the keys of a MongoDB sort.
 
 Source: TMF630 part 1, "Sorting".
 """
@@ -19,10 +19,11 @@ class SortKey:
 
     Attributes:
         path: Path in the database document.
-        direction: 1 rising, -1 falling; what is missing is the smallest.
-        kind: The contract's type.
-        is_multi_valued: A resource may have several values, or values of several types: rising order is by
-            the smallest and falling order by the greatest; there are no cursors then.
+        direction: 1 ascending, -1 descending; a missing value is the smallest.
+        kind: The type according to the contract.
+        is_multi_valued: A resource may have several values, or values of several types. Ascending
+            order then uses the smallest value, descending order the greatest, and the list has no
+            cursors.
     """
 
     path: str
@@ -31,19 +32,20 @@ class SortKey:
     is_multi_valued: bool = False
 
 
-#: ``_id`` is unique and rises with the time of creation: every sort ends with it.
+#: ``_id`` is unique and grows with the time of creation: every sort ends with it.
 ID_KEY = SortKey("_id", 1)
 
 
 def sort_keys(text: str, attributes: QueryableAttributes) -> tuple[SortKey, ...]:
-    """Return what ``sort=a,-b`` sorts by, always ending with the document's ``_id``.
+    """Return the keys of ``sort=a,-b``; the last key is always the document's ``_id``.
 
     Args:
-        text: The parameter; empty sorts by creation. A plus sign may have arrived as a space.
-        attributes: What may be named.
+        text: The parameter; empty sorts by creation. A plus sign may arrive as a space.
+        attributes: The attributes that the parameter may name.
 
     Raises:
-        InvalidQuery: An attribute is unknown or has parts, or there are too many (HTTP 400).
+        InvalidQuery: An attribute is unknown or an object, there are more than ``KEY_LIMIT``
+            attributes, or several of them are multi-valued (HTTP 400).
     """
     if not text.strip(" "):
         return (ID_KEY,)
@@ -70,8 +72,9 @@ def _sort_key(name: str, attributes: QueryableAttributes) -> SortKey:
         raise InvalidQuery(f"sort: {attribute.path!r} has parts; name one of them")
     if attribute.document_paths == ("id",):
         return SortKey("_id", direction)
-    many = attribute.type.is_multi_valued or attribute.type.value_type == "any"
-    return SortKey(attribute.document_paths[0], direction, attribute.type.value_type, many)
+    is_multi_valued = attribute.type.is_multi_valued or attribute.type.value_type == "any"
+    path, kind = attribute.document_paths[0], attribute.type.value_type
+    return SortKey(path, direction, kind, is_multi_valued)
 
 
 def reversed_keys(keys: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
@@ -80,5 +83,5 @@ def reversed_keys(keys: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
 
 
 def mongodb_sort(keys: tuple[SortKey, ...]) -> list[tuple[str, int]]:
-    """Return the keys as MongoDB takes them."""
+    """Return the keys in the form that MongoDB takes."""
     return [(key.path, key.direction) for key in keys]
