@@ -1,8 +1,11 @@
-"""Documents and a contract for tests of queries, and what queries mean in plain Python."""
+"""A contract and documents for tests of queries, and a model of query semantics in Python."""
+
+import operator
 
 from hypothesis import strategies as st
 
 from tmf_apis.rest.query.attributes import QueryableAttributes
+from tmf_apis.rest.query.filtering import all_of
 from tmf_apis.rest.query.schema_paths import SchemaPaths
 
 CONTRACT = {
@@ -87,17 +90,29 @@ BODIES = st.fixed_dictionaries({}, optional=MEMBERS)
 
 
 def documents_of(bodies):
-    """The documents that the bodies are kept as."""
+    """Return the stored documents of resource bodies; the id is the position of the body."""
     return [
         {"_id": f"t:{number:03}", "tenant": "t", "id": f"{number:03}", "body": body}
         for number, body in enumerate(bodies)
     ]
 
 
+def matching_ids(collection, bodies, query):
+    """Store the bodies as the only documents of a collection, and return the ids that match.
+
+    A query that keeps the database busy for more than ten seconds is an error.
+    """
+    collection.delete_many({})
+    collection.insert_many(documents_of(bodies))
+    matches = collection.find(all_of({"tenant": "t"}, query), {"id": 1}, max_time_ms=10_000)
+    return {int(document["id"]) for document in matches}
+
+
 def raw_values(value, names):
-    """Everything at a path, arrays opened: each value, or an array itself where it is empty."""
+    """Return the values at a path, through arrays; an array at its end is a single value."""
     if isinstance(value, list):
-        return [one for item in value if isinstance(item, dict) for one in raw_values(item, names)]
+        objects = [item for item in value if isinstance(item, dict)]
+        return [inner for item in objects for inner in raw_values(item, names)]
     if not names:
         return [value]
     if not isinstance(value, dict) or names[0] not in value:
@@ -107,32 +122,32 @@ def raw_values(value, names):
 
 
 def scalar_values(body, path):
-    """Every single value at a path, the elements of an array each."""
-    seen = raw_values(body, path.split("."))
-    return [one for item in seen for one in (item if isinstance(item, list) else [item])]
+    """Return the values at a path; of an array, its elements."""
+    values = raw_values(body, path.split("."))
+    return [item for value in values for item in (value if isinstance(value, list) else [value])]
 
 
 def has_path(body, path):
-    """Whether there is something at a path, an empty array included."""
+    """Return whether there is something at a path, even an empty array."""
     return bool(raw_values(body, path.split(".")))
 
 
 def is_comparable(left, right):
-    """Whether the database would compare the two."""
+    """Return whether the database would compare two values."""
     if isinstance(left, bool) or isinstance(right, bool):
         return isinstance(left, bool) and isinstance(right, bool)
     return isinstance(left, str) == isinstance(right, str)
 
 
 COMPARATORS = {
-    "eq": lambda one, other: one == other,
-    "gt": lambda one, other: one > other,
-    "gte": lambda one, other: one >= other,
-    "lt": lambda one, other: one < other,
-    "lte": lambda one, other: one <= other,
+    "eq": operator.eq,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
 }
 
 
-def is_match(value, operator, operand):
-    """Whether one value compares to one wanted."""
-    return is_comparable(value, operand) and COMPARATORS[operator](value, operand)
+def is_match(value, comparison, operand):
+    """Return whether a value compares to an operand."""
+    return is_comparable(value, operand) and COMPARATORS[comparison](value, operand)

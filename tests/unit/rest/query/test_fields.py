@@ -1,69 +1,12 @@
-"""Sorting and the selection of attributes."""
+"""The ``fields=`` parameter selects the attributes of a response."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.query_model import ATTRIBUTES, BODIES
+from tests.support.query_model import BODIES
 from tmf_apis.errors import InvalidQuery
-from tmf_apis.rest.query.attributes import QueryableAttributes
 from tmf_apis.rest.query.fields import FieldSelection, projection, selected_resource
-from tmf_apis.rest.query.sorting import mongodb_sort, sort_keys
-
-
-def sort(text, attributes=ATTRIBUTES):
-    return mongodb_sort(sort_keys(text, attributes))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", [("_id", 1)]),
-        ("name", [("body.name", 1), ("_id", 1)]),
-        ("-name", [("body.name", -1), ("_id", 1)]),
-        ("+name", [("body.name", 1), ("_id", 1)]),
-        (" name", [("body.name", 1), ("_id", 1)]),
-        ("name, -count", [("body.name", 1), ("body.count", -1), ("_id", 1)]),
-        ("part.name", [("body.part.name", 1), ("_id", 1)]),
-        ("name,-name", [("body.name", 1), ("_id", 1)]),
-        ("id", [("_id", 1)]),
-        ("-id,name", [("_id", -1)]),
-        ("name,-href", [("body.name", 1), ("_id", -1)]),
-        ("note.rank", [("body.note.rank", 1), ("_id", 1)]),
-    ],
-)
-def test_a_sort_ends_with_the_identity(text, expected):
-    assert sort(text) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        ("nope", "'nope'"),
-        ("-body.tenant", "body.tenant"),
-        ("$where", "where"),
-        ("name,", "''"),
-        ("-", "''"),
-        ("--name", "'-name'"),
-        ("note.0.rank", "note.0.rank"),
-        ("part", "has parts"),
-        ("name,count,amount,flag,since,day", "at most 5"),
-        ("tag,note.rank", "several values"),
-        ("na\0me", "path"),
-    ],
-)
-def test_a_bad_sort_is_refused_by_name(text, named):
-    with pytest.raises(InvalidQuery) as refused:
-        sort(text)
-    assert named in refused.value.message
-
-
-def test_a_sort_is_by_the_stored_path():
-    attributes = QueryableAttributes(
-        type_of=ATTRIBUTES.type_of, stored_paths=lambda path: (f"v5.{path}",)
-    )
-    assert sort("-name", attributes) == [("body.v5.name", -1), ("_id", 1)]
-
 
 WHOLE = {
     "id": "1",
@@ -100,7 +43,7 @@ ALWAYS = {"id": "1", "href": "http://here/1"}
         (["tag.x"], {}),
     ],
 )
-def test_what_is_asked_for_is_sent_with_id_and_href(texts, expected):
+def test_selected_attributes_are_returned_with_id_and_href(texts, expected):
     fields = FieldSelection.parse(texts)
     assert selected_resource(WHOLE, fields, with_type=False) == ALWAYS | expected
     assert (
@@ -109,7 +52,7 @@ def test_what_is_asked_for_is_sent_with_id_and_href(texts, expected):
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["", " "]])
-def test_without_fields_everything_is_sent(texts):
+def test_without_fields_everything_is_returned(texts):
     assert selected_resource(WHOLE, FieldSelection.parse(texts), with_type=False) == WHOLE
     assert projection(FieldSelection.parse(texts), lambda path: (path,)) is None
 
@@ -136,7 +79,7 @@ def test_malformed_fields_are_refused(text):
         FieldSelection.parse([text])
 
 
-def test_what_is_read_is_what_the_view_needs():
+def test_a_projection_reads_what_the_view_needs():
     places = {"orderDate": ("creationDate",), "catalog.id": ("productCatalog.id", "catalog.id")}
     read = projection(
         FieldSelection.parse(["orderDate,catalog.id,note.author,note.text"]),
@@ -152,7 +95,7 @@ def test_what_is_read_is_what_the_view_needs():
 
 
 @given(BODIES, st.lists(st.sampled_from(["name", "note", "note.author", "part.note.rank"])))
-def test_selecting_twice_is_selecting_once(body, names):
+def test_selecting_attributes_is_idempotent(body, names):
     fields = FieldSelection.parse([*names, "none"])
     once = selected_resource({"id": "1", **body}, fields, with_type=False)
     assert selected_resource(once, fields, with_type=False) == once
