@@ -1,4 +1,4 @@
-"""NETCONF elements (RFC 6241): every change is one commit, and can be a confirmed one."""
+"""Adapter for NETCONF elements (RFC 6241): each change is one commit, confirmed on request."""
 
 from adapters.netconf.element import NetconfElement
 

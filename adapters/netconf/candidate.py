@@ -1,26 +1,28 @@
-"""Changing the configuration through the candidate: locked, committed, taken back (RFC 6241)."""
+"""Changes through the candidate datastore: lock, edit, commit and cancel (RFC 6241)."""
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from xml.sax.saxutils import escape
 
 from adapters.errors import Conflict, ElementError, Rejected
 from adapters.netconf.session import PERSIST, Session
 
-LOCK_RETRY_INTERVAL = 0.2  # seconds between two tries to lock
-#: A confirmed commit that hangs on the session that made it, not on a name: "session:<number>".
-SESSION_TOKEN_PREFIX = "session:"
+#: Pause between two attempts to lock, in seconds.
+LOCK_RETRY_INTERVAL = 0.2
+#: Token of a confirmed commit without a persist-id, which belongs to its session:
+#: "session:<session-id>".
+SESSION_TOKEN_PREFIX = "session:"  # noqa: S105 - not a secret
 
 
 @asynccontextmanager
 async def lock(session: Session, timeout: float) -> AsyncIterator[None]:
-    """Hold the lock of the candidate, which is then a copy of running; leave it so.
+    """Lock the candidate while the block runs; afterwards discard uncommitted edits and unlock.
 
     Raises:
-        Conflict: Somebody else holds it, or has left edits in it, for longer than ``timeout``
-            (in seconds), or waits to confirm a commit.
+        Conflict: For longer than ``timeout`` seconds, another session holds the lock, has left
+            uncommitted edits in the candidate, or has a commit that waits to be confirmed.
     """
     end = asyncio.get_running_loop().time() + timeout
     while True:
@@ -29,7 +31,7 @@ async def lock(session: Session, timeout: float) -> AsyncIterator[None]:
             break
         except Conflict as error:
             if asyncio.get_running_loop().time() >= end:
-                message = f"the candidate is not to be had: {error.message}"
+                message = f"the candidate cannot be locked: {error.message}"
                 raise Conflict(session.element, message) from error
         await asyncio.sleep(LOCK_RETRY_INTERVAL)
     try:
@@ -40,7 +42,7 @@ async def lock(session: Session, timeout: float) -> AsyncIterator[None]:
                 if not session.is_lost:
                     await session.call("<discard-changes/>")
     finally:
-        with suppress(ElementError):  # a session that is lost has no locks
+        with suppress(ElementError):  # the server has already released the locks of a lost session
             if not session.is_lost:
                 await session.call("<unlock><target><candidate/></target></unlock>")
 
@@ -49,13 +51,13 @@ async def edit(session: Session, config: str, *, validate: bool) -> None:
     """Edit the locked candidate.
 
     Args:
-        session: It has the lock.
-        config: What to change.
-        validate: Ask the server to check the candidate; netconfd 2.13 then commits without the
-            edit. A commit validates anyway.
+        session: The session that holds the lock.
+        config: The <config> element to merge.
+        validate: Send <validate> after the edit. Do not use it with netconfd 2.13, which then
+            commits without the edit. A commit validates the candidate anyway.
 
     Raises:
-        Rejected: The server refuses.
+        Rejected: The server refuses the edit.
     """
     await session.call(
         "<edit-config><target><candidate/></target>"
@@ -73,15 +75,16 @@ def _error_option(session: Session) -> str:
 
 
 async def commit(session: Session, confirm_within: float | None, persist_id: str) -> str:
-    """Make running what the candidate is.
+    """Commit the candidate to the running configuration.
 
     Args:
-        session: It has the lock.
-        confirm_within: Seconds until the server takes it back unless it is confirmed; None: never.
-        persist_id: What to call the commit that waits to be confirmed.
+        session: The session that holds the lock.
+        confirm_within: Time after which the server reverts the commit unless it is confirmed, in
+            seconds; None: the commit is final.
+        persist_id: Identifier of a confirmed commit.
 
     Returns:
-        What ``confirm`` and ``cancel`` need; empty without ``confirm_within``.
+        The token for ``confirm`` and ``cancel``; empty without ``confirm_within``.
     """
     if confirm_within is None:
         await session.call("<commit/>")
@@ -97,44 +100,42 @@ async def commit(session: Session, confirm_within: float | None, persist_id: str
 
 
 async def extend(session: Session, confirm_within: float, persist_id: str) -> str:
-    """Give a commit that waits to be confirmed more time.
+    """Restart the timeout of a commit that waits to be confirmed.
 
     Returns:
-        What ``confirm`` needs; empty where no commit of this name waits.
+        The token for ``confirm``; empty if no such commit waits.
     """
-    inside = f"<confirmed/><confirm-timeout>{max(1, math.ceil(confirm_within))}</confirm-timeout>"
+    content = f"<confirmed/><confirm-timeout>{max(1, math.ceil(confirm_within))}</confirm-timeout>"
     token = f"{SESSION_TOKEN_PREFIX}{session.session_id}"
     if session.has_capability(PERSIST):
-        inside, token = f"{inside}<persist-id>{escape(persist_id)}</persist-id>", persist_id
+        content, token = f"{content}<persist-id>{escape(persist_id)}</persist-id>", persist_id
     try:
         await session.call("<discard-changes/>")
-        await session.call(f"<commit>{inside}</commit>")
+        await session.call(f"<commit>{content}</commit>")
     except Rejected:
         return ""
     return token
 
 
 async def confirm(session: Session, token: str) -> bool:
-    """Make a commit last; False where the server knows no such commit."""
-    return await _finish_commit(session, token, lambda inside: f"<commit>{inside}</commit>")
+    """Confirm a commit; return False if the server has no such commit."""
+    return await _finish_commit(session, token, "commit")
 
 
 async def cancel(session: Session, token: str) -> bool:
-    """Take a commit back; False where the server knows no such commit."""
-    return await _finish_commit(
-        session, token, lambda inside: f"<cancel-commit>{inside}</cancel-commit>"
-    )
+    """Revert a commit that waits to be confirmed; return False if the server has none."""
+    return await _finish_commit(session, token, "cancel-commit")
 
 
-async def _finish_commit(session: Session, token: str, request: Callable[[str], str]) -> bool:
-    inside = f"<persist-id>{escape(token)}</persist-id>"
+async def _finish_commit(session: Session, token: str, operation: str) -> bool:
+    content = f"<persist-id>{escape(token)}</persist-id>"
     if token.startswith(SESSION_TOKEN_PREFIX):
         if token != f"{SESSION_TOKEN_PREFIX}{session.session_id}":
-            return False  # that session is gone, and the server has taken its commit back
-        inside = ""
+            return False  # that session has ended, so the server has reverted its commit
+        content = ""
     try:
-        await session.call("<discard-changes/>")  # a commit would take a stranger's edits along
-        await session.call(request(inside))
+        await session.call("<discard-changes/>")  # else a commit includes the edits of others
+        await session.call(f"<{operation}>{content}</{operation}>")
     except Rejected:
         return False
     return True

@@ -1,4 +1,4 @@
-"""NETCONF elements: what SNMP does step by step is one commit here, and is taken back as one."""
+"""The adapter for NETCONF elements: each plan is applied, and reverted, in one commit."""
 
 import asyncio
 import hashlib
@@ -50,11 +50,15 @@ OPTIONS = frozenset({"profile", "hostKey", "timeout", "patience", "idle", "poll"
 class NetconfElement:
     """One element over NETCONF.
 
-    Options of the target: ``profile`` (a shipped one or the path of a JSON file), ``hostKey``
-    (see ``identity``), ``timeout`` of one answer, ``patience`` for a lock that somebody else
-    holds, ``idle``, how long a session that nobody uses stays open, and ``poll``, the pause
-    between two looks for faults, all in seconds; ``validate`` ("true": before each commit, on
-    servers that keep the edit then), and those of ``adapters.effect``.
+    Options of the target, besides those of ``adapters.effect``:
+
+    - ``profile``: name of a profile, shipped or of the folder ``TMF_PROFILES_DIR``
+    - ``hostKey``: see ``identity.load_identity``
+    - ``timeout``: longest wait for one reply, in seconds
+    - ``patience``: longest wait for a lock that another session holds, in seconds
+    - ``idle``: time for which an unused session stays open, in seconds
+    - ``poll``: pause between two polls for faults, in seconds
+    - ``validate``: "true" validates the candidate before each commit; see ``candidate.edit``
     """
 
     capabilities: ClassVar = frozenset(
@@ -100,7 +104,7 @@ class NetconfElement:
         )
         if not session.has_capability(CANDIDATE):
             session.close()
-            raise Misconfigured(self.target.name, "its NETCONF server has no candidate")
+            raise Misconfigured(self.target.name, "its NETCONF server has no candidate datastore")
         return session
 
     async def _session(self) -> Session:
@@ -109,12 +113,12 @@ class NetconfElement:
         return await self._lease.session()
 
     async def _port_state(self, session: Session, name: str) -> State:
-        """Return the attributes of a port, whether there is such a port or not."""
+        """Return the attributes of a port; those of an empty port if it carries no service."""
         services = await self._services.read(session)
         return services.get(name) or self._services.default_state(name)
 
     async def probe(self) -> Facts:
-        """Return what the element is, where the profile says that it stands."""
+        """Return the facts of the element, from the leaves that the profile names."""
         async with self._lock():
             return await read_facts(await self._session(), self._profile)
 
@@ -123,22 +127,25 @@ class NetconfElement:
         async with self._lock():
             session = await self._session()
             services = await self._services.read(session)
-            found = await read_interfaces(session, self._profile)
-            about = await read_facts(session, self._profile)
+            interfaces = await read_interfaces(session, self._profile)
+            facts = await read_facts(session, self._profile)
         ports = tuple(
             port_of_interface(
-                one, services.get(one.name) or self._services.default_state(one.name), self._profile
+                interface,
+                services.get(interface.name) or self._services.default_state(interface.name),
+                self._profile,
             )
-            for one in found
+            for interface in interfaces
         )
-        return Inventory(about, ports, datetime.now(UTC))
+        return Inventory(facts, ports, datetime.now(UTC))
 
     async def services(self) -> list[Observed]:
         """Return every service of the list in the running configuration."""
         async with self._lock():
             session = await self._session()
             services = await self._services.read(session)
-            up = {one.name for one in await read_interfaces(session, self._profile) if one.up}
+            interfaces = await read_interfaces(session, self._profile)
+        up = {interface.name for interface in interfaces if interface.up}
         return [
             Observed(
                 str(state["tag"]),
@@ -155,7 +162,7 @@ class NetconfElement:
         return found[0] if found else None
 
     async def plan(self, intent: Intent) -> Plan:
-        """Return the steps to what is asked; see ``Adapter.plan``."""
+        """Return the steps to the desired state; see ``Adapter.plan``."""
         async with self._lock():
             session = await self._session()
             services = await self._services.read(session)
@@ -169,19 +176,20 @@ class NetconfElement:
         """Return the attributes of a port without a service.
 
         Raises:
-            Rejected: There is no such port.
+            Rejected: The port does not exist.
         """
-        ports = [one.name for one in await read_interfaces(session, self._profile)]
+        ports = [port.name for port in await read_interfaces(session, self._profile)]
         if name not in ports:
             message = f"no port {name!r}; it has {', '.join(ports) or 'none'}"
             raise Rejected(self.target.name, message, path=name, reason="noSuchPort")
         return self._services.default_state(name)
 
     async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:
-        """Do all steps of the plan in one commit, or none; see ``Adapter.apply``.
+        """Do all steps of the plan in one commit; see ``Adapter.apply``.
 
         Raises:
-            NotVerified: The element said "ok" and has not done it; nothing waits any more.
+            NotVerified: The element replied "ok" without doing it; a confirmed commit is
+                cancelled.
         """
         async with self._lock():
             session = await self._session()
@@ -222,7 +230,7 @@ class NetconfElement:
             await candidate.edit(session, config, validate=self._validate)
 
     async def _verify_steps(self, session: Session, name: str, steps: Sequence[Step]) -> None:
-        """Read back whether steps are done; a reply of <ok/> is no proof."""
+        """Read the port and check that the steps are done: a reply of <ok/> is no proof."""
         observed = await self._port_state(session, name)
         expected = {step.attribute: step.after for step in steps}
         verdict = Verdict(self.target.name, expected, observed, datetime.now(UTC))
@@ -230,7 +238,7 @@ class NetconfElement:
             raise NotVerified(verdict)
 
     async def verify(self, intent: Intent) -> Verdict:
-        """Return whether the running configuration is as asked."""
+        """Compare the running configuration with the intent."""
         async with self._lock():
             current = await self._port_state(await self._session(), intent.port)
         expected = planning.desired_state(intent, self._profile, current)
@@ -238,14 +246,14 @@ class NetconfElement:
         return Verdict(self.target.name, expected, observed, datetime.now(UTC))
 
     async def measure(self, intent: Intent) -> Verdict:
-        """Return what the customer gets; see ``adapters.effect``."""
+        """Measure the service at the customer's side; see ``adapters.effect``."""
         return await effect.measure(self.target, intent)
 
     async def confirm(self, transaction: Transaction) -> None:
-        """Make a commit last, from whatever session; one that lasts already may be confirmed.
+        """Confirm the commit of a transaction, from any session; safe to repeat.
 
         Raises:
-            NotVerified: The element has taken it back in the meantime.
+            NotVerified: The element has reverted the commit in the meantime.
         """
         if not transaction.token:
             return
@@ -255,7 +263,7 @@ class NetconfElement:
             await self._verify_steps(session, transaction.intent.port, transaction.done)
 
     async def rollback(self, transaction: Transaction) -> None:
-        """Cancel the commit if it waits, or else change everything back in one commit."""
+        """Cancel the commit if it waits to be confirmed; otherwise revert it in one commit."""
         name, steps = transaction.intent.port, transaction.inverse
         if not steps:
             return
@@ -274,7 +282,11 @@ class NetconfElement:
 
     @staticmethod
     async def _cancel_commit(session: Session, transaction: Transaction) -> None:
-        """Cancel the commit of a transaction, also one whose token was lost with its owner."""
+        """Cancel the commit of a transaction.
+
+        If the transaction has no token, because the process ended before it was stored, the
+        persist-id is computed from the steps.
+        """
         if token := transaction.token or (
             _persist_id(transaction) if session.has_capability(PERSIST) else ""
         ):
@@ -291,14 +303,21 @@ class NetconfElement:
         """Return the counters of ietf-interfaces."""
         async with self._lock():
             session = await self._session()
-            found = await read_interfaces(session, self._profile)
-            began = await read_start_time(session, self._profile)
+            interfaces = await read_interfaces(session, self._profile)
+            start_time = await read_start_time(session, self._profile)
         now = datetime.now(UTC)
         return [
-            Sample(one.name, name, value, COUNTERS[name][1], now, one.discontinuity_time or began)
-            for one in found
-            if not ports or one.name in ports
-            for name, value in one.counters.items()
+            Sample(
+                interface.name,
+                name,
+                value,
+                COUNTERS[name].unit,
+                now,
+                interface.discontinuity_time or start_time,
+            )
+            for interface in interfaces
+            if not ports or interface.name in ports
+            for name, value in interface.counters.items()
         ]
 
     async def usage(self, service_id: str, since: datetime) -> list[UsageRecord]:
@@ -306,27 +325,27 @@ class NetconfElement:
         raise Unsupported(self.target.name, f"no usage records ({service_id}, {since:%F})")
 
     async def active_conditions(self) -> list[RawFault]:
-        """Return a link-down condition for each port that is switched on and not working."""
+        """Return a link-down condition for each port that is enabled and not up."""
         ports = (await self.inventory()).ports
         now = datetime.now(UTC)
         return [
-            RawFault(self.target.name, mib.LINK_DOWN, one.name, active=True, seen_at=now,
-                     attributes={"tag": one.tag})
-            for one in ports
-            if one.enabled and not one.up
+            RawFault(self.target.name, mib.LINK_DOWN, port.name, active=True, seen_at=now,
+                     attributes={"tag": port.tag})
+            for port in ports
+            if port.enabled and not port.up
         ]  # fmt: skip
 
     async def faults(self) -> AsyncIterator[RawFault]:
-        """Yield what the element reports, and what looking finds that it does not report."""
-        session = await self._open()  # its own: it lasts, and blocks nobody
-        reporter = NotificationParser(self.target.name, self._profile, self._identity.user)
+        """Yield conditions as they begin and end, from notifications and from polling."""
+        session = await self._open()  # a session of its own, because it stays busy
+        parser = NotificationParser(self.target.name, self._profile, self._identity.user)
         try:
-            reports: asyncio.Queue[Element | None] = asyncio.Queue()
+            notifications: asyncio.Queue[Element | None] = asyncio.Queue()
             if session.has_capability(NOTIFICATION):
-                reports = await session.subscribe()
-            watch = FaultMonitor(reporter, self.active_conditions, self._is_disabled)
-            async for one in watch.changes(reports, self._poll_interval):
-                yield one
+                notifications = await session.subscribe()
+            monitor = FaultMonitor(parser, self.active_conditions, self._is_disabled)
+            async for fault in monitor.changes(notifications, self._poll_interval):
+                yield fault
         finally:
             session.close()
 
@@ -341,8 +360,8 @@ def _pending_steps(steps: Sequence[Step], current: State) -> tuple[Step, ...]:
 
 
 def _persist_id(change: Plan | Transaction) -> str:
-    """Return the name of a plan's commit: the same for the same plan, so that it is found again."""
+    """Return the persist-id of a plan's commit, which is the same for equal plans."""
     steps = change.steps if isinstance(change, Plan) else change.done
     words = [change.element, change.intent.service_id, change.intent.port]
-    words += [f"{one.attribute}={one.before!r}>{one.after!r}" for one in steps]
+    words += [f"{step.attribute}={step.before!r}>{step.after!r}" for step in steps]
     return "tmf-" + hashlib.sha256(json.dumps(words).encode()).hexdigest()[:24]

@@ -1,4 +1,4 @@
-"""What a NETCONF element is, read where its profile says that it stands."""
+"""The facts of a NETCONF element, read from the leaves that its profile names."""
 
 from datetime import UTC, datetime
 
@@ -11,6 +11,7 @@ from adapters.values import Facts
 
 
 async def _read_leaves(session: Session, profile: Profile, *names: str) -> dict[str, str]:
+    """Return the facts of these names that the profile knows."""
     paths = {
         name: profile.qualified_names(profile.facts[name])
         for name in names
@@ -26,29 +27,30 @@ async def _read_leaves(session: Session, profile: Profile, *names: str) -> dict[
 
 
 async def read_start_time(session: Session, profile: Profile) -> str:
-    """Return when its management software started, in its own words; empty if it does not say."""
+    """Return the start time of the management software as the element writes it; may be empty."""
     return (await _read_leaves(session, profile, "started")).get("started", "")
 
 
 async def read_facts(session: Session, profile: Profile) -> Facts:
-    """Return what the element is."""
-    said = await _read_leaves(session, profile, *profile.facts)
+    """Return the facts of the element."""
+    leaves = await _read_leaves(session, profile, *profile.facts)
     return Facts(
-        name=said.get("name") or session.element,
+        name=leaves.get("name") or session.element,
         vendor=profile.vendor,
         model=profile.model,
-        software=said.get("software") or f"NETCONF, {len(session.capabilities)} capabilities",
-        serial=said.get("serial", ""),
-        uptime=_uptime(said.get("started", "")),
+        software=leaves.get("software") or f"NETCONF, {len(session.capabilities)} capabilities",
+        serial=leaves.get("serial", ""),
+        uptime=_uptime(leaves.get("started", "")),
         boots=0,
     )
 
 
 def _uptime(start_time: str) -> float:
+    """Return the seconds since a time in ISO 8601; 0 if the text is no such time."""
     try:
-        began = datetime.fromisoformat(start_time)
+        started_at = datetime.fromisoformat(start_time)
     except ValueError:
         return 0.0
-    if began.tzinfo is None:
-        began = began.replace(tzinfo=UTC)
-    return max(0.0, (datetime.now(UTC) - began).total_seconds())
+    if started_at.tzinfo is None:
+        started_at = started_at.replace(tzinfo=UTC)
+    return max(0.0, (datetime.now(UTC) - started_at).total_seconds())

@@ -1,4 +1,4 @@
-"""What an element reports by itself, as it happens."""
+"""Faults of a NETCONF element, from its notifications and from polling."""
 
 import asyncio
 import re
@@ -18,27 +18,31 @@ from adapters.snmp import mib
 #: RFC 6470.
 NOTIFICATIONS_NAMESPACE = "urn:ietf:params:xml:ns:yang:ietf-netconf-notifications"
 CONFIG_CHANGE = f"{NOTIFICATIONS_NAMESPACE}:netconf-config-change"
+#: Number of changed nodes that a report lists.
 TARGETS_LIMIT = 20
 
 
 class NotificationParser:
-    """Makes faults of notifications.
+    """Converts notifications to faults.
 
     Args:
         element: Name of the element.
-        profile: What it is.
-        user: Our own name there: what we change is no news.
+        profile: Type of the element.
+        user: The adapter's own user name; changes by this user are not reported.
     """
 
     def __init__(self, element: str, profile: Profile, user: str) -> None:
         self.element, self._profile, self._user = element, profile, user
         self._link_notifications = {
-            profile.qualified_names(one.name)[-1]: (profile.qualified_names(one.port), one.active)
-            for one in profile.notifications
+            profile.qualified_names(link.name)[-1]: (
+                profile.qualified_names(link.port),
+                link.active,
+            )
+            for link in profile.notifications
         }
 
     def fault(self, notification: Element) -> RawFault | None:
-        """Return what a notification says; None where it is no news."""
+        """Return the fault that a notification reports; None if it reports none."""
         now = datetime.now(UTC)
         for event in notification:
             if not isinstance(event.tag, str):
@@ -56,8 +60,8 @@ class NotificationParser:
         space = f"{{{NOTIFICATIONS_NAMESPACE}}}"
         user = event.findtext(f"{space}changed-by/{space}username") or ""
         if user in {"", self._user}:
-            return None  # the server itself (a commit taken back), or we
-        targets = [one.strip() for one in (e.text or "" for e in event.iter(f"{space}target"))]
+            return None  # the server itself, which reverted a commit, or this adapter
+        targets = [(target.text or "").strip() for target in event.iter(f"{space}target")]
         attributes: Mapping[str, str] = {
             "user": user,
             "session": event.findtext(f"{space}changed-by/{space}session-id") or "",
@@ -70,12 +74,12 @@ class NotificationParser:
 
 
 class FaultMonitor:
-    """What lasts at an element, kept by its reports and by looking.
+    """Tracks the active conditions of an element by its notifications and by polling.
 
     Args:
-        reporter: Understands reports.
-        look: Finds what lasts now.
-        switched_off: Whether a port is down because that was asked for.
+        parser: Converts notifications to faults.
+        read_conditions: Returns the conditions that are active now.
+        is_disabled: Returns whether a port is down because it was disabled.
     """
 
     def __init__(
@@ -84,43 +88,45 @@ class FaultMonitor:
         read_conditions: Callable[[], Awaitable[list[RawFault]]],
         is_disabled: Callable[[str], Awaitable[bool]],
     ) -> None:
-        self._parser, self._read_conditions, self._is_disabled = (
-            parser,
-            read_conditions,
-            is_disabled,
-        )
+        self._parser = parser
+        self._read_conditions = read_conditions
+        self._is_disabled = is_disabled
         self._active: dict[str, RawFault] = {}
 
     async def changes(
         self, notifications: "asyncio.Queue[Element | None]", poll_interval: float
     ) -> AsyncIterator[RawFault]:
-        """Yield conditions as they come and go.
+        """Yield conditions as they begin and end.
 
         Args:
-            notifications: Notifications; None is their end.
-            poll_interval: Pause between two looks, in seconds.
+            notifications: Notifications; None marks the end of the session.
+            poll_interval: Pause between two polls, in seconds.
 
         Raises:
-            Unreachable: The element is gone.
+            Unreachable: The session has ended.
         """
         loop = asyncio.get_running_loop()
         while True:
-            for one in await self._poll_changes():
-                yield one
+            for change in await self._poll_changes():
+                yield change
             end = loop.time() + poll_interval
             while (remaining := end - loop.time()) > 0:
                 with suppress(TimeoutError):
-                    report = await asyncio.wait_for(notifications.get(), remaining)
-                    if (told := await self._notified_change(report)) is not None:
-                        yield told
+                    notification = await asyncio.wait_for(notifications.get(), remaining)
+                    if (fault := await self._notified_change(notification)) is not None:
+                        yield fault
 
     async def _poll_changes(self) -> list[RawFault]:
-        before, now = self._active, {one.port: one for one in await self._read_conditions()}
-        self._active, seen = now, datetime.now(UTC)
-        gone = [before[name] for name in before if name not in now]
-        return [now[name] for name in now if name not in before] + [
-            replace(one, active=False, seen_at=seen) for one in gone
+        before = self._active
+        self._active = {fault.port: fault for fault in await self._read_conditions()}
+        now = datetime.now(UTC)
+        begun = [fault for port, fault in self._active.items() if port not in before]
+        ended = [
+            replace(fault, active=False, seen_at=now)
+            for port, fault in before.items()
+            if port not in self._active
         ]
+        return begun + ended
 
     async def _notified_change(self, notification: Element | None) -> RawFault | None:
         if notification is None:

@@ -1,8 +1,9 @@
-"""The interfaces of an element: ports and counters (RFC 7223, RFC 8343)."""
+"""Ports and counters of an element from ietf-interfaces (RFC 7223, RFC 8343)."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lxml.etree import _Element as Element
 
@@ -14,30 +15,39 @@ from adapters.values import Port
 INTERFACES_NAMESPACE = "urn:ietf:params:xml:ns:yang:ietf-interfaces"
 IP_NAMESPACE = "urn:ietf:params:xml:ns:yang:ietf-ip"
 LOOPBACK = "softwareLoopback"
+
+
+class Counter(NamedTuple):
+    """The leaf of a counter below ``statistics``, and its unit."""
+
+    leaf: str
+    unit: str
+
+
 COUNTERS = {
-    "octets_in": ("in-octets", "octets"),
-    "octets_out": ("out-octets", "octets"),
-    "errors_in": ("in-errors", "packets"),
-    "errors_out": ("out-errors", "packets"),
-    "discards_in": ("in-discards", "packets"),
-    "discards_out": ("out-discards", "packets"),
+    "octets_in": Counter("in-octets", "octets"),
+    "octets_out": Counter("out-octets", "octets"),
+    "errors_in": Counter("in-errors", "packets"),
+    "errors_out": Counter("out-errors", "packets"),
+    "discards_in": Counter("in-discards", "packets"),
+    "discards_out": Counter("out-discards", "packets"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """One interface as the element shows it.
+    """An interface of the element.
 
     Attributes:
-        name: Its name.
-        index: The element's number for it; may be empty.
-        enabled: Switched on by the operator; None where the element does not say.
-        up: Working.
-        speed: In bits per second; 0 where the element does not say.
+        name: Name of the interface.
+        index: ifIndex; may be empty.
+        enabled: Administrative state; None if the element does not report it.
+        up: Whether the operational state is up.
+        speed: Speed in bits per second; 0 if the element does not report it.
         mac: Hardware address; may be empty.
-        addresses: With prefix length.
-        counters: From the names of ``COUNTERS`` to values.
-        discontinuity_time: When its counters began; may be empty.
+        addresses: IP addresses with their prefix lengths.
+        counters: Values by the names of ``COUNTERS``.
+        discontinuity_time: Time when the counters were last reset; may be empty.
     """
 
     name: str
@@ -52,36 +62,37 @@ class Interface:
 
 
 async def read_interfaces(session: Session, profile: Profile) -> list[Interface]:
-    """Return the interfaces that the profile shows, ordered by name, loopbacks left out."""
+    """Return the interfaces that match the profile, ordered by name, without loopbacks.
+
+    An element may have both the states of RFC 7223 (interfaces-state) and those of RFC 8343; the
+    former take precedence.
+    """
     filters = (
         f'<interfaces-state xmlns="{INTERFACES_NAMESPACE}"/>',
         f'<interfaces xmlns="{INTERFACES_NAMESPACE}"/>',
     )
     data = await session.read("get", *filters)
-    found: dict[str, Interface] = {}
-    for container in ("interfaces", "interfaces-state"):  # what the old one says counts more
-        for entry in data.iterfind(
-            f"{{{INTERFACES_NAMESPACE}}}{container}/{{{INTERFACES_NAMESPACE}}}interface"
-        ):
-            one = _interface(entry)
-            shown = re.fullmatch(profile.port_pattern, one.name) and not _has_identity(
-                entry, "type", LOOPBACK
-            )
-            if shown and (_text(entry, "oper-status") or one.name not in found):
-                found[one.name] = one
-    return [found[name] for name in sorted(found)]
+    interfaces: dict[str, Interface] = {}
+    for container in ("interfaces", "interfaces-state"):
+        for entry in data.iterfind(_path(f"{container}/interface")):
+            interface = _interface(entry)
+            if not re.fullmatch(profile.port_pattern, interface.name) or _is_loopback(entry):
+                continue
+            if _text(entry, "oper-status") or interface.name not in interfaces:
+                interfaces[interface.name] = interface
+    return [interfaces[name] for name in sorted(interfaces)]
 
 
 def port_of_interface(interface: Interface, state: State, profile: Profile) -> Port:
-    """Return an interface with its service as a port."""
-    switched = interface.enabled
-    if switched is None:
-        switched = state.get("enabled", True) is not False
+    """Return the port of an interface and of the service on it."""
+    enabled = interface.enabled
+    if enabled is None:
+        enabled = state.get("enabled", True) is not False
     return Port(
         name=interface.name,
         index=interface.index,
         tag=str(state["tag"]),
-        enabled=switched,
+        enabled=enabled,
         up=interface.up,
         speed=interface.speed,
         mac=interface.mac,
@@ -91,35 +102,44 @@ def port_of_interface(interface: Interface, state: State, profile: Profile) -> P
 
 
 def _interface(entry: Element) -> Interface:
-    switched = _text(entry, "admin-status") or _text(entry, "enabled")
+    admin_status = _text(entry, "admin-status") or _text(entry, "enabled")
     return Interface(
         name=_text(entry, "name"),
         index=_text(entry, "if-index"),
-        enabled=switched in {"up", "true"} if switched else None,
+        enabled=admin_status in {"up", "true"} if admin_status else None,
         up=_text(entry, "oper-status") == "up",
         speed=_number(_text(entry, "speed")) or 0,
         mac=_text(entry, "phys-address").lower(),
-        addresses=tuple(
-            f"{found.findtext(f'{{{IP_NAMESPACE}}}ip')}/{found.findtext(f'{{{IP_NAMESPACE}}}prefix-length')}"
-            for family in ("ipv4", "ipv6")
-            for found in entry.iterfind(f"{{{IP_NAMESPACE}}}{family}/{{{IP_NAMESPACE}}}address")
-        ),
+        addresses=_addresses(entry),
         counters={
             name: value
-            for name, (leaf, _) in COUNTERS.items()
-            if (value := _number(_text(entry, f"statistics/{{{INTERFACES_NAMESPACE}}}{leaf}")))
-            is not None
+            for name, counter in COUNTERS.items()
+            if (value := _number(_text(entry, f"statistics/{counter.leaf}"))) is not None
         },
-        discontinuity_time=_text(entry, f"statistics/{{{INTERFACES_NAMESPACE}}}discontinuity-time"),
+        discontinuity_time=_text(entry, "statistics/discontinuity-time"),
     )
 
 
-def _text(entry: Element, name: str) -> str:
-    return (entry.findtext(f"{{{INTERFACES_NAMESPACE}}}{name}") or "").strip()
+def _addresses(entry: Element) -> tuple[str, ...]:
+    ip = f"{{{IP_NAMESPACE}}}"
+    return tuple(
+        f"{address.findtext(f'{ip}ip')}/{address.findtext(f'{ip}prefix-length')}"
+        for family in ("ipv4", "ipv6")
+        for address in entry.iterfind(f"{ip}{family}/{ip}address")
+    )
 
 
-def _has_identity(entry: Element, name: str, word: str) -> bool:
-    return _text(entry, name).rpartition(":")[2] == word
+def _path(names: str) -> str:
+    """Return a path with the namespace of ietf-interfaces in each step."""
+    return "/".join(f"{{{INTERFACES_NAMESPACE}}}{name}" for name in names.split("/"))
+
+
+def _text(entry: Element, names: str) -> str:
+    return (entry.findtext(_path(names)) or "").strip()
+
+
+def _is_loopback(entry: Element) -> bool:
+    return _text(entry, "type").rpartition(":")[2] == LOOPBACK
 
 
 def _number(text: str) -> int | None:

@@ -1,4 +1,4 @@
-"""Sessions that are kept open between operations, one for each element and identity."""
+"""A pool of sessions: one open session for each element and identity."""
 
 import asyncio
 import weakref
@@ -22,31 +22,35 @@ class _PooledSession:
             self.session = None
 
 
-_sessions_by_loop: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Key, _PooledSession]]" = weakref.WeakKeyDictionary()
+_Sessions = dict[Key, _PooledSession]
+_sessions_by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Sessions] = (
+    weakref.WeakKeyDictionary()
+)
 
 
-def _sessions() -> dict[Key, _PooledSession]:
+def _sessions() -> _Sessions:
+    """Return the sessions of the running event loop; they are closed when the loop is deleted."""
     loop = asyncio.get_running_loop()
-    if (held := _sessions_by_loop.get(loop)) is None:
-        held = _sessions_by_loop[loop] = {}
-        weakref.finalize(loop, _close_sessions, held)
-    return held
+    if (sessions := _sessions_by_loop.get(loop)) is None:
+        sessions = _sessions_by_loop[loop] = {}
+        weakref.finalize(loop, _close_sessions, sessions)
+    return sessions
 
 
-def _close_sessions(sessions: dict[Key, _PooledSession]) -> None:
-    for one in sessions.values():
-        one.close()
+def _close_sessions(sessions: _Sessions) -> None:
+    for pooled in sessions.values():
+        pooled.close()
 
 
 class SessionLease:
-    """The right to use the session of an element; whoever took it gives it back.
+    """A share of the pooled session of an element; call ``release`` when it is no longer needed.
 
-    Operations on one element take turns, so that the session has one user at a time.
+    The operations on an element are serialized, so the session has one user at a time.
 
     Args:
-        key: What the session is for: equal keys share one.
-        make: Opens a session.
-        idle: Seconds that a session nobody uses stays open.
+        key: Identifies the session; leases with equal keys share one.
+        open_session: Opens a session.
+        idle_timeout: Time for which a session without leases stays open, in seconds.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class SessionLease:
             self._pooled_session.idle_timer = None
 
     async def session(self) -> Session:
-        """Return the session, a new one where there is none or it was lost."""
+        """Return the open session; open one if there is none or it was lost."""
         if self._pooled_session.session is None or self._pooled_session.session.is_lost:
             self._pooled_session.close()
             self._pooled_session.session = await self._open_session()

@@ -1,4 +1,4 @@
-"""A type of NETCONF element, described by data: where in its YANG models what stands.
+"""Profiles: JSON files that describe where the YANG models of an element type hold the data.
 
 Names are written ``prefix:name`` with the prefixes of the profile's ``namespaces``, paths as
 ``prefix:name/prefix:name``.
@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from adapters.snmp import profile_files
+from adapters.snmp.profile_files import FOLDER_VARIABLE
 from adapters.values import Setting
 
 SHIPPED_FOLDER = Path(__file__).with_name("profiles")
@@ -30,12 +30,12 @@ class Attribute:
 
     Attributes:
         name: Name of the setting; "tag" is the key of the list.
-        leaf: Path of the leaf below the list's entry.
-        kind: "integer", "text" or "boolean".
-        absent: The value that the setting has while the leaf is not there.
-        scale: How many of our units one of the element's is (1000: the leaf is in kbit/s).
-        words: From our value, as text, to the leaf's word, where they differ ("true": "up").
-        pattern: Expression that a text matches which the element takes.
+        leaf: Path of the leaf below the list entry.
+        kind: Type of the value: "integer", "text" or "boolean".
+        absent: Value of the setting while the leaf does not exist.
+        scale: Number of our units in one unit of the element (1000: the leaf is in kbit/s).
+        words: From our value, as text, to the value of the leaf, if they differ ("true": "up").
+        pattern: Regular expression that the element requires a text to match.
     """
 
     name: str
@@ -48,15 +48,15 @@ class Attribute:
 
     def __post_init__(self) -> None:
         if self.kind not in VALUE_TYPES or not self.is_valid_type(self.absent) or self.scale < 1:
-            raise ValueError(f"{self.name}: kind, scale or the value for an absent leaf")
+            raise ValueError(f"{self.name}: invalid kind, scale or value for an absent leaf")
         re.compile(self.pattern)
 
     def is_valid_type(self, setting: Setting) -> bool:
-        """Whether a value is of the kind that the leaf holds."""
+        """Return whether a value is of the type that the leaf holds."""
         return type(setting) is VALUE_TYPES[self.kind]
 
     def problem(self, setting: Setting) -> str:
-        """Return why the element cannot hold a value; empty if it can, without rounding it."""
+        """Return why the element cannot hold a value exactly; empty if it can."""
         if not self.is_valid_type(setting):
             return f"not {TYPE_NAMES[VALUE_TYPES[self.kind]]}"
         if isinstance(setting, str):
@@ -67,7 +67,7 @@ class Attribute:
         return f"the element counts in steps of {self.scale}" if setting % self.scale else ""
 
     def encode(self, setting: Setting) -> str:
-        """Return a value as the leaf has it."""
+        """Return the text of the leaf for a value."""
         if isinstance(setting, bool):
             text = "true" if setting else "false"
         elif isinstance(setting, int):
@@ -77,26 +77,24 @@ class Attribute:
         return self.words.get(text, text)
 
     def decode(self, text: str) -> Setting:
-        """Return what a leaf says as a value of ours; what it should not say stays text."""
-        word = {theirs: ours for ours, theirs in self.words.items()}.get(text, text)
+        """Return the value for the text of a leaf; a text of the wrong type is returned as is."""
+        text = {theirs: ours for ours, theirs in self.words.items()}.get(text, text)
         if self.kind == "boolean":
-            return {"true": True, "false": False}.get(word, word)
-        if self.kind == "text":
-            return word
-        if NUMBER_PATTERN.fullmatch(word) is None:
-            return word
-        number = Decimal(word) * self.scale
-        return int(number) if number == number.to_integral_value() else word
+            return {"true": True, "false": False}.get(text, text)
+        if self.kind == "text" or NUMBER_PATTERN.fullmatch(text) is None:
+            return text
+        number = Decimal(text) * self.scale
+        return int(number) if number == number.to_integral_value() else text
 
 
 @dataclass(frozen=True, slots=True)
 class LinkNotification:
-    """A notification of the element's that a port works no longer, or works again.
+    """A notification that a link went down or came up.
 
     Attributes:
-        name: The notification.
-        port: Path of the leaf with the port's name, below it.
-        active: Whether the condition begins or ends.
+        name: Name of the notification.
+        port: Path of the leaf with the name of the port, below the notification.
+        active: True: the link is down; False: it is up again.
     """
 
     name: str
@@ -109,18 +107,18 @@ class Profile:
     """A type of NETCONF element.
 
     Attributes:
-        name: What a target's option ``profile`` calls it.
-        vendor: Who makes it.
-        model: What it is.
-        namespaces: Prefix -> namespace.
+        name: Name of the profile, for the option ``profile`` of a target.
+        vendor: Vendor of the element.
+        model: Model of the element.
+        namespaces: From prefix to namespace.
         list_path: Path of the list of services, from the top of the configuration.
-        key_path: Its key: the id of the service.
-        port_path: Leaf with the name of the port that carries it.
-        port_pattern: Expression that the names of ports match; other interfaces are not shown.
-        access_pattern: Expression that the names of ports match which can carry a service.
+        key_path: Path of the key of the list, which is the id of the service.
+        port_path: Path of the leaf with the name of the port that carries the service.
+        port_pattern: Regular expression for the names of ports; other interfaces are ignored.
+        access_pattern: Regular expression for the names of ports that can carry a service.
         attributes: The settings, the tag first; its pattern is "keyPattern" in a file.
-        facts: "name", "software", "serial" and "started" (a time) -> where it stands.
-        notifications: What the element reports by itself.
+        facts: Paths of the leaves with "name", "software", "serial" and "started" (a time).
+        notifications: The notifications about links.
     """
 
     name: str
@@ -137,47 +135,47 @@ class Profile:
     notifications: tuple[LinkNotification, ...]
 
     def attribute(self, name: str) -> Attribute:
-        """Return the attribute of a name.
+        """Return the attribute with this name.
 
         Raises:
-            KeyError: There is none.
+            KeyError: The profile has no such attribute.
         """
-        for one in self.attributes:
-            if one.name == name:
-                return one
+        for attribute in self.attributes:
+            if attribute.name == name:
+                return attribute
         raise KeyError(name)
 
     def qualified_names(self, path: str) -> tuple[str, ...]:
-        """Return a path as names with their namespaces, "{namespace}name".
+        """Return the names of a path with their namespaces: "{namespace}name".
 
         Raises:
-            ValueError: A prefix is not one of the profile's.
+            ValueError: The profile does not declare a prefix.
         """
-        found = []
+        names = []
         for step in path.split("/"):
             prefix, colon, name = step.partition(":")
             if not colon or not name or prefix not in self.namespaces:
                 raise ValueError(f"{path!r}: {step!r} has none of the prefixes of the profile")
-            found.append(f"{{{self.namespaces[prefix]}}}{name}")
-        return tuple(found)
+            names.append(f"{{{self.namespaces[prefix]}}}{name}")
+        return tuple(names)
 
 
 def load_profile(name: str, environment: Mapping[str, str] = os.environ) -> Profile:
     """Return a profile by its name: a shipped one, or NAME.json of ``TMF_PROFILES_DIR``.
 
     Raises:
-        ValueError: There is none, or it is not a profile; the message says why.
-        OSError: It cannot be read.
+        ValueError: There is no such profile, or its file is invalid; the message says why.
+        OSError: The file cannot be read.
     """
-    folders = [
-        SHIPPED_FOLDER,
-        *(Path(own) for own in [environment.get(profile_files.FOLDER_VARIABLE, "")] if own),
-    ]
-    known = {file.stem: file for folder in reversed(folders) for file in folder.glob("*.json")}
-    if (file := known.get(name)) is None:
-        there = ", ".join(sorted(known))
-        message = f"no profile {name!r}; there are {there}; {profile_files.FOLDER_VARIABLE} names their folder"
-        raise ValueError(message)
+    folders = [SHIPPED_FOLDER]
+    if folder := environment.get(FOLDER_VARIABLE):
+        folders.insert(0, Path(folder))
+    files = {file.stem: file for folder in folders for file in folder.glob("*.json")}
+    if (file := files.get(name)) is None:
+        raise ValueError(
+            f"no profile {name!r}; there are {', '.join(sorted(files))};"
+            f" {FOLDER_VARIABLE} names their folder"
+        )
     try:
         return _parse_profile(json.loads(file.read_text("utf-8")))
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, re.error) as error:
@@ -185,7 +183,7 @@ def load_profile(name: str, environment: Mapping[str, str] = os.environ) -> Prof
 
 
 def _parse_profile(content: Any) -> Profile:  # noqa: ANN401 - what a JSON file may hold
-    own = [Attribute(**one) for one in content["attributes"]]
+    settings = [Attribute(**attribute) for attribute in content["attributes"]]
     tag = Attribute("tag", content["key"], "text", "", pattern=content.get("keyPattern", ".*"))
     profile = Profile(
         name=content["name"],
@@ -197,20 +195,32 @@ def _parse_profile(content: Any) -> Profile:  # noqa: ANN401 - what a JSON file 
         port_path=content["port"],
         port_pattern=content.get("ports", ".*"),
         access_pattern=content.get("access", ".*"),
-        attributes=(tag, *own),
+        attributes=(tag, *settings),
         facts=dict(content.get("facts", {})),
-        notifications=tuple(LinkNotification(**one) for one in content.get("notifications", ())),
+        notifications=tuple(
+            LinkNotification(**notification) for notification in content.get("notifications", ())
+        ),
     )
+    _check_profile(profile)
+    return profile
+
+
+def _check_profile(profile: Profile) -> None:
+    """Check the names, paths and expressions of a profile.
+
+    Raises:
+        ValueError: One of them is invalid.
+        re.error: An expression is invalid.
+    """
     if unknown := set(profile.facts) - FACT_NAMES:
         raise ValueError(f"no such facts: {', '.join(sorted(unknown))}")
-    names = [one.name for one in profile.attributes]
+    names = [attribute.name for attribute in profile.attributes]
     if len(set(names)) < len(names):
-        raise ValueError("two attributes have one name")
-    paths = [profile.list_path, profile.key_path, profile.port_path, *profile.facts.values()]
-    paths += [one.leaf for one in own]
-    paths += [path for one in profile.notifications for path in (one.name, one.port)]
+        raise ValueError("two attributes have the same name")
+    paths = [profile.list_path, profile.port_path, *profile.facts.values()]
+    paths += [attribute.leaf for attribute in profile.attributes]
+    paths += [path for link in profile.notifications for path in (link.name, link.port)]
     for path in paths:
         profile.qualified_names(path)
     for expression in (profile.port_pattern, profile.access_pattern):
         re.compile(expression)
-    return profile

@@ -1,4 +1,4 @@
-"""What a server's rpc-errors mean to us (RFC 6241, appendix A)."""
+"""Conversion of rpc-error elements (RFC 6241, appendix A) to element errors."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,15 @@ from lxml.etree import _Element as Element
 from adapters.errors import Conflict, ElementError, Rejected
 
 BASE_NAMESPACE = "urn:ietf:params:xml:ns:netconf:base:1.0"
-#: Somebody holds what we need, or was there before us: later, or planned anew, it may do.
+#: Errors after which the operation may succeed later, or with a new plan.
 CONFLICT_TAGS = frozenset({"lock-denied", "in-use", "resource-denied", "data-exists"})
-#: Characters of a message; a server may send any number.
+#: Longest error message, in characters; a server may send any number.
 MESSAGE_LIMIT = 500
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyError:
-    """One rpc-error.
+    """One rpc-error of a reply.
 
     Attributes:
         tag: error-tag.
@@ -39,29 +39,29 @@ class ReplyError:
 
 
 def reply_errors(reply: Element) -> list[ReplyError]:
-    """Return the errors of a reply, warnings left out."""
+    """Return the errors of a reply, without warnings."""
     return [
         ReplyError(
-            _text(one, "error-tag") or "operation-failed",
-            _text(one, "error-app-tag"),
-            _text(one, "error-path"),
-            _text(one, "error-message"),
-            _text(one, f"error-info/{{{BASE_NAMESPACE}}}session-id"),
+            _text(error, "error-tag") or "operation-failed",
+            _text(error, "error-app-tag"),
+            _text(error, "error-path"),
+            _text(error, "error-message"),
+            _text(error, f"error-info/{{{BASE_NAMESPACE}}}session-id"),
         )
-        for one in reply.iterfind(f"{{{BASE_NAMESPACE}}}rpc-error")
-        if _text(one, "error-severity") != "warning"
+        for error in reply.iterfind(f"{{{BASE_NAMESPACE}}}rpc-error")
+        if _text(error, "error-severity") != "warning"
     ]
 
 
 def element_error(element: str, errors: list[ReplyError]) -> ElementError:
-    """Return the error that one or more rpc-errors are."""
+    """Return the element error for one or more rpc-errors."""
     text = "; ".join(map(str, errors))[:MESSAGE_LIMIT]
-    if any(one.tag in CONFLICT_TAGS for one in errors):
+    if any(error.tag in CONFLICT_TAGS for error in errors):
         return Conflict(element, text)
     first = errors[0]
     return Rejected(element, text, path=first.path, reason=first.app_tag or first.tag)
 
 
 def _text(parent: Element, name: str) -> str:
-    found = parent.findtext(f"{{{BASE_NAMESPACE}}}{name}")
-    return " ".join(found.split()) if found else ""
+    text = parent.findtext(f"{{{BASE_NAMESPACE}}}{name}")
+    return " ".join(text.split()) if text else ""

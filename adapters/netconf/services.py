@@ -1,4 +1,4 @@
-"""The services of an element: its list as states of ports, and the edits that change them."""
+"""The list of services of an element: reading it as port states, and building its edits."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,17 +16,17 @@ State = dict[str, Setting]
 
 
 def nested_elements(names: Sequence[str]) -> tuple[Element, Element]:
-    """Return elements one inside the other: the outermost and the innermost."""
-    top = inner = etree.Element(names[0])
-    for step in names[1:]:
-        inner = etree.SubElement(inner, step)
-    return top, inner
+    """Create elements nested in each other; return the outermost and the innermost."""
+    outermost = innermost = etree.Element(names[0])
+    for name in names[1:]:
+        innermost = etree.SubElement(innermost, name)
+    return outermost, innermost
 
 
 def leaf_text(element: Element, path: Sequence[str]) -> str | None:
-    """Return what a leaf says; None where there is none."""
-    found = element.findtext("/".join(path))
-    return None if found is None else str(found).strip()
+    """Return the text of a leaf; None if it does not exist."""
+    text = element.findtext("/".join(path))
+    return None if text is None else str(text).strip()
 
 
 class ServiceList:
@@ -37,40 +37,46 @@ class ServiceList:
         self._path = profile.qualified_names(profile.list_path)
         self._key = profile.qualified_names(profile.key_path)
         self._port = profile.qualified_names(profile.port_path)
-        self._leaves = {one.name: profile.qualified_names(one.leaf) for one in profile.attributes}
+        self._leaves = {
+            attribute.name: profile.qualified_names(attribute.leaf)
+            for attribute in profile.attributes
+        }
 
     async def read(self, session: Session) -> dict[str, State]:
-        """Return port -> attributes of the services in the running configuration.
+        """Return the attributes of the services in the running configuration, by port.
 
         Raises:
-            Rejected: Two services are on one port, or one is nowhere.
+            Rejected: Two services are on one port, or a service is on none.
         """
         top, _ = nested_elements(self._path)
         data = await session.read("get-config", etree.tostring(top, encoding="unicode"))
-        found: dict[str, State] = {}
+        states: dict[str, State] = {}
         for entry in data.iterfind("/".join(self._path)):
             port, state = leaf_text(entry, self._port) or "", self._entry_state(entry)
-            if not port or port in found:
+            if not port or port in states:
                 message = f"service {state['tag']!r} is on no port, or not alone on {port!r}"
                 raise Rejected(self._element, message, path=port, reason="ambiguous")
-            found[port] = state
-        return found
+            states[port] = state
+        return states
 
     def _entry_state(self, entry: Element) -> State:
-        return {
-            one.name: one.absent if said is None else one.decode(said)
-            for one in self._profile.attributes
-            for said in [leaf_text(entry, self._leaves[one.name])]
-        }
+        state: State = {}
+        for attribute in self._profile.attributes:
+            text = leaf_text(entry, self._leaves[attribute.name])
+            state[attribute.name] = attribute.absent if text is None else attribute.decode(text)
+        return state
 
     def default_state(self, port: str) -> State:
-        """Return the attributes of a port without a service; none where there can be no service."""
+        """Return the attributes of a port without a service; a port without access has only a tag."""
         if re.fullmatch(self._profile.access_pattern, port) is None:
             return {"tag": ""}
-        return {one.name: one.absent for one in self._profile.attributes}
+        return {attribute.name: attribute.absent for attribute in self._profile.attributes}
 
     def config_edit(self, port: str, current: Mapping[str, Setting], steps: Iterable[Step]) -> str:
-        """Return the <config> that does some steps to a port; never empty."""
+        """Return the <config> element that does the steps on a port.
+
+        A service whose tag changes is removed and created again, as the tag is the key.
+        """
         changes = {step.attribute: step.after for step in steps}
         before, after = str(current["tag"]), str(changes.get("tag", current["tag"]))
         config = etree.Element(f"{{{BASE_NAMESPACE}}}config", nsmap={None: BASE_NAMESPACE})
@@ -97,9 +103,9 @@ class ServiceList:
 
     @staticmethod
     def _ensure_leaf(entry: Element, path: Sequence[str]) -> Element:
-        for step in path:
-            found = entry.find(step)
-            entry = etree.SubElement(entry, step) if found is None else found
+        for name in path:
+            child = entry.find(name)
+            entry = etree.SubElement(entry, name) if child is None else child
         return entry
 
     def _is_absent(self, name: str, value: Setting) -> bool:

@@ -1,4 +1,4 @@
-"""One NETCONF session, asynchronous: a request, its reply, what it means."""
+"""An asynchronous NETCONF session: requests, replies and their errors."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,28 +24,28 @@ CANDIDATE = "urn:ietf:params:netconf:capability:candidate:"
 CONFIRMED = "urn:ietf:params:netconf:capability:confirmed-commit:"
 PERSIST = "urn:ietf:params:netconf:capability:confirmed-commit:1.1"
 NOTIFICATION = "urn:ietf:params:netconf:capability:notification:"
-#: Notifications that wait for us; what is beyond is found by looking.
+#: Number of unread notifications; the rest is dropped, and polling finds what they report.
 NOTIFICATION_QUEUE_SIZE = 1000
-#: Seconds after which a server is helped to see the first request; netconfd (2.13) leaves one that
-#: it reads together with the hello lying until another one comes.
+#: Time to wait for the first reply before an empty request is sent, in seconds. netconfd 2.13 does
+#: not process a request that it reads together with the hello until the next request arrives.
 FIRST_REPLY_TIMEOUT = 1.0
-#: Sessions that are opened or written to at the same moment.
+#: Number of sessions that are opened or written to at the same time.
 MAX_THREADS = 32
 
 
 @cache
 def _thread_pool() -> ThreadPoolExecutor:
-    # Not the loop's own: elements that hang would take it from everybody else.
+    # not the executor of the loop, which elements that hang would block for other tasks
     return ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="netconf")
 
 
 class Session:
-    """A session with one server; ``open_session`` makes one.
+    """A session with one server; ``open_session`` creates it.
 
     Attributes:
         element: Name of the element.
-        session_id: The server's number for the session.
-        capabilities: What the server says it can do.
+        session_id: The session-id that the server assigned.
+        capabilities: The capabilities of the server.
     """
 
     def __init__(self, element: str, link: NetconfLink, timeout: float) -> None:
@@ -57,47 +57,46 @@ class Session:
 
     @property
     def is_lost(self) -> bool:
-        """Whether it is of no use any more."""
+        """Whether the session has ended."""
         return self._link.ended.is_set()
 
     def has_capability(self, capability: str) -> bool:
-        """Whether the server has a capability that begins so."""
-        return any(one.startswith(capability) for one in self.capabilities)
+        """Return whether the server has a capability with this prefix."""
+        return any(uri.startswith(capability) for uri in self.capabilities)
 
     def close(self) -> None:
-        """End it; the server gives back its locks. May be called twice."""
+        """End the session; the server then releases its locks. Safe to repeat."""
         self._link.ended.set()
         try:
-            _thread_pool().submit(self._link.close)  # it waits for a thread of the library's
-        except RuntimeError:  # the interpreter ends
+            _thread_pool().submit(self._link.close)  # it joins a thread of the library
+        except RuntimeError:  # the interpreter is shutting down
             self._link.close()
 
-    async def call(self, body: str, *, extra_timeout: float = 0) -> Element:
+    async def call(self, body: str) -> Element:
         """Send a request and return its reply.
 
         Args:
-            body: What stands inside <rpc>.
-            extra_timeout: Seconds that the server may need beyond the usual.
+            body: Content of the <rpc> element.
 
         Raises:
-            Conflict, Rejected: The server refuses.
-            Unreachable: There is no reply, and the session is closed.
+            Conflict: The server refuses; the operation may succeed later.
+            Rejected: The server refuses.
+            Unreachable: There is no reply; the session is closed.
         """
-        number = str(uuid4())
+        message_id = str(uuid4())
         try:
-            async with asyncio.timeout(self._timeout + extra_timeout):
-                reply = await self._exchange(make_rpc(body, number))
+            async with asyncio.timeout(self._timeout):
+                reply = await self._exchange(make_rpc(body, message_id))
         except TimeoutError as error:
             self.close()
-            text = f"no reply within {self._timeout + extra_timeout:g} s"
-            raise Unreachable(self.element, text) from error
+            raise Unreachable(self.element, f"no reply within {self._timeout:g} s") from error
         except (NetconfClientException, LxmlError, OSError, EOFError) as error:
             self.close()
             raise Unreachable(self.element, f"the session was lost: {error!r}") from error
         except BaseException:
-            self.close()  # its reply would be taken for the next one's
+            self.close()  # else the late reply would be taken for that of the next request
             raise
-        self._check_reply(reply, number)
+        self._check_reply(reply, message_id)
         return reply
 
     def _check_reply(self, reply: Element, message_id: str) -> None:
@@ -106,9 +105,11 @@ class Session:
             raise Unreachable(self.element, "it sends a document type, which NETCONF forbids")
         if reply.get("message-id", message_id) != message_id:
             self.close()
-            raise Unreachable(self.element, "it answers another question than the one asked")
-        if found := reply_errors(reply):
-            raise element_error(self.element, found)
+            raise Unreachable(
+                self.element, "the message-id of its reply is not that of the request"
+            )
+        if errors := reply_errors(reply):
+            raise element_error(self.element, errors)
 
     async def _exchange(self, message: bytes) -> Element:
         loop = asyncio.get_running_loop()
@@ -116,17 +117,16 @@ class Session:
             _thread_pool(), self._link.send_rpc, message
         )
         if self.is_lost:
-            self._link.close()  # it ended before the library knew of this request
-        waiting = asyncio.wrap_future(future)
-        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
-        if (
-            not self._has_replied
-            and not (await asyncio.wait({waiting}, timeout=FIRST_REPLY_TIMEOUT))[0]
-        ):
-            nothing = make_rpc('<get><filter type="subtree"/></get>', str(uuid4()))
-            await loop.run_in_executor(_thread_pool(), self._link.send_rpc, nothing)
+            self._link.close()  # the session ended before the library registered this request
+        response = asyncio.wrap_future(future)
+        response.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if not self._has_replied:
+            await asyncio.wait({response}, timeout=FIRST_REPLY_TIMEOUT)
+            if not response.done():
+                empty = make_rpc('<get><filter type="subtree"/></get>', str(uuid4()))
+                await loop.run_in_executor(_thread_pool(), self._link.send_rpc, empty)
         try:
-            _, reply = await asyncio.shield(waiting)
+            _, reply = await asyncio.shield(response)
         except RpcError as error:
             return error.reply_ele
         finally:
@@ -134,11 +134,15 @@ class Session:
         return reply
 
     async def read(self, operation: str, *filters: str) -> Element:
-        """Return the data of a <get> or <get-config> of running.
+        """Return the data of a <get>, or of a <get-config> of the running configuration.
 
         Args:
             operation: "get" or "get-config".
             filters: Subtrees to read.
+
+        Raises:
+            Rejected: The server refuses.
+            Unreachable: There is no reply, or a reply without data.
         """
         source = "<source><running/></source>" if operation == "get-config" else ""
         subtree = f'<filter type="subtree">{"".join(filters)}</filter>'
@@ -149,11 +153,9 @@ class Session:
         return data
 
     async def subscribe(self) -> "asyncio.Queue[Element | None]":
-        """Ask for notifications and return where they arrive; None is the end."""
-        loop, queue = (
-            asyncio.get_running_loop(),
-            asyncio.Queue[Element | None](NOTIFICATION_QUEUE_SIZE),
-        )
+        """Subscribe to notifications and return their queue; None marks the end of the session."""
+        loop = asyncio.get_running_loop()
+        queue = asyncio.Queue[Element | None](NOTIFICATION_QUEUE_SIZE)
         self._link.notifications = _NotificationQueue(loop, queue)
         self._link.on_end = lambda: _put_threadsafe(loop, queue, None)
         space = "urn:ietf:params:xml:ns:netconf:notification:1.0"
@@ -162,7 +164,7 @@ class Session:
 
 
 class _NotificationQueue:
-    """The library's queue of notifications, led into our event loop."""
+    """A replacement for the queue of the library that passes notifications to an event loop."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, queue: "asyncio.Queue[Element | None]"
@@ -178,11 +180,11 @@ def _put_threadsafe(
 ) -> None:
     def put() -> None:
         if item is None and queue.full():
-            queue.get_nowait()  # the end must be heard
+            queue.get_nowait()  # make room: the end must not be dropped
         with suppress(asyncio.QueueFull):
             queue.put_nowait(item)
 
-    with suppress(RuntimeError):  # the loop has ended
+    with suppress(RuntimeError):  # the loop is closed
         loop.call_soon_threadsafe(put)
 
 
@@ -194,11 +196,13 @@ async def open_session(
     Args:
         element: Name of the element.
         endpoint: Host and port.
-        identity: Who we are and whom we expect.
-        timeout: Longest wait for one answer, in seconds.
+        identity: Credentials and accepted host keys.
+        timeout: Longest wait for one reply, in seconds.
 
     Raises:
-        Unreachable, Rejected, Misconfigured: As ``wire.connect``.
+        Unreachable: There is no NETCONF server at the endpoint.
+        Rejected: The server refuses the credentials.
+        Misconfigured: The host key is not one of those that are accepted.
     """
     link = await _run_in_thread(
         lambda: connect(element, endpoint, identity, timeout), NetconfLink.close
@@ -209,15 +213,15 @@ async def open_session(
 async def _run_in_thread(
     create: Callable[[], ResultT], discard: Callable[[ResultT], object]
 ) -> ResultT:
-    """Run something in a thread; what it makes for nobody any more is discarded."""
+    """Create an object in a thread; discard it if the caller was cancelled meanwhile."""
     future = asyncio.get_running_loop().run_in_executor(_thread_pool(), create)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
 
-        def done(made: "asyncio.Future[ResultT]") -> None:
-            if not made.cancelled() and made.exception() is None:
-                discard(made.result())
+        def discard_result(created: "asyncio.Future[ResultT]") -> None:
+            if not created.cancelled() and created.exception() is None:
+                discard(created.result())
 
-        future.add_done_callback(done)
+        future.add_done_callback(discard_result)
         raise

@@ -1,4 +1,4 @@
-"""The blocking half of a NETCONF session: SSH (RFC 6242) and the client library's receiver."""
+"""The blocking part of a NETCONF session: SSH (RFC 6242) and the receiver of netconf_client."""
 
 import socket
 import threading
@@ -8,59 +8,62 @@ from typing import Any
 import paramiko
 from lxml import etree
 from netconf_client.error import NetconfClientException
-from netconf_client.session import Session as Library
+from netconf_client.session import Session as LibrarySession
 
 from adapters.errors import Misconfigured, Rejected, Unreachable
 from adapters.netconf.identity import Identity, fingerprint
 
-#: Octets of one message. A greater one is not the answer to anything that we ask.
+#: Longest message, in octets; more than any reply to a request of the adapter.
 MESSAGE_LIMIT = 16 * 1024 * 1024
-CHUNK = 65536
+CHUNK_SIZE = 65536  # octets
 KEEPALIVE_INTERVAL = 30  # seconds
 
 
 def hardened_parser() -> etree.XMLParser:
-    """Return a parser for what strangers send: nothing is expanded, fetched or endless."""
+    """Return a parser for untrusted XML: it expands no entities, loads nothing and is limited."""
     return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
 
 
 class SshChannel:
-    """The SSH channel as the library wants it; refuses messages without an end."""
+    """An SSH channel with the socket interface that the library expects.
+
+    It ends the session when a message exceeds ``MESSAGE_LIMIT``.
+    """
 
     def __init__(self, transport: paramiko.Transport, channel: paramiko.Channel) -> None:
         self._transport, self._channel = transport, channel
         self._received = 0
 
     def begin_message(self) -> None:
-        """Note that a message ended here."""
+        """Restart the count of the octets of a message."""
         self._received = 0
 
     def recv(self, _: int) -> bytes:
-        """Return what has come; empty at the end.
+        """Return the next received octets; empty at the end of the stream.
 
         Raises:
-            EOFError: A message has no end.
+            EOFError: The message is longer than ``MESSAGE_LIMIT``.
         """
-        piece: bytes = self._channel.recv(CHUNK)
-        self._received += len(piece)
+        chunk: bytes = self._channel.recv(CHUNK_SIZE)
+        self._received += len(chunk)
         if self._received > MESSAGE_LIMIT:
             raise EOFError(f"a message of more than {MESSAGE_LIMIT} octets")
-        return piece
+        return chunk
 
     def sendall(self, octets: bytes) -> None:
-        """Send everything."""
+        """Send all octets."""
         self._channel.sendall(octets)
 
     def close(self) -> None:
-        """Close channel and connection."""
+        """Close the channel and the connection."""
         self._channel.close()
         self._transport.close()
 
 
 class _MessageParser:
-    """The library's parser, which tells the wire where a message begins."""
+    """A wrapper of the parser of the library that notifies the channel when a message begins."""
 
-    def __init__(self, parser: Any, channel: SshChannel) -> None:  # noqa: ANN401 - a generator of theirs
+    def __init__(self, parser: Any, channel: SshChannel) -> None:  # noqa: ANN401 - untyped library
         self._parser, self._channel = parser, channel
 
     def send(self, mode: str) -> bytes:
@@ -69,14 +72,14 @@ class _MessageParser:
         return message
 
 
-class NetconfLink(Library):  # type: ignore[misc]  # the library has no types
-    """A session of the library's that notices its end at once.
+class NetconfLink(LibrarySession):  # type: ignore[misc]  # the library has no types
+    """A session of the library that fails its pending requests when the connection ends.
 
-    The library (3.6) leaves whoever waits for a reply waiting when the connection goes.
+    With netconf_client 3.6 itself they would wait forever.
 
     Attributes:
-        ended: Set when nothing comes any more.
-        on_end: Called then, in the receiver's thread.
+        ended: Set when the session has ended.
+        on_end: Called when the session has ended, in the thread of the receiver.
     """
 
     def __init__(self, channel: SshChannel) -> None:
@@ -103,23 +106,23 @@ def connect(
     Args:
         element: Name of the element.
         endpoint: Host and port.
-        identity: Who we are and whom we expect.
+        identity: Credentials and accepted host keys.
         timeout: Longest wait for each step, in seconds.
 
     Raises:
-        Unreachable: Nobody answers, or not with SSH and NETCONF.
-        Rejected: It does not let us in.
-        Misconfigured: It is not the host whose key we know, or we know none.
+        Unreachable: The endpoint does not answer, or does not speak NETCONF over SSH.
+        Rejected: The server refuses the credentials.
+        Misconfigured: The host key is not one of those that are accepted.
     """
     host, port = endpoint
     try:
-        plain = socket.create_connection(endpoint, timeout)
+        tcp_socket = socket.create_connection(endpoint, timeout)
     except OSError as error:
         raise Unreachable(element, f"no answer from {host}:{port}: {error}") from error
     try:
-        transport = paramiko.Transport(plain)
+        transport = paramiko.Transport(tcp_socket)
     except (paramiko.SSHException, OSError) as error:
-        plain.close()
+        tcp_socket.close()
         raise Unreachable(element, f"no SSH at {host}:{port}: {error}") from error
     try:
         return _open_netconf(element, transport, identity, timeout)
@@ -146,29 +149,29 @@ def _open_netconf(
         channel.invoke_subsystem("netconf")
         return _exchange_hello(channel, SshChannel(transport, channel))
     except paramiko.AuthenticationException as error:
-        text = f"it does not let {identity.user!r} in: {error}"
+        text = f"it refuses the login of {identity.user!r}: {error}"
         raise Rejected(element, text, reason="authenticationFailed") from error
     except (paramiko.SSHException, NetconfClientException, OSError, EOFError) as error:
         raise Unreachable(element, f"no NETCONF session: {error!r}") from error
     except (etree.XMLSyntaxError, IndexError, ValueError) as error:
-        raise Unreachable(element, f"its hello is not NETCONF: {error!r}") from error
+        raise Unreachable(element, f"its hello message is not valid: {error!r}") from error
 
 
 def _check_host_key(element: str, key: bytes, identity: Identity) -> None:
     if not identity.is_known_host(key):
-        text = f"its host key {fingerprint(key)} is not one that we know"
+        text = f"its host key {fingerprint(key)} is not known"
         if not identity.host_fingerprints:
-            text += ": compare it with the element's own, then set it as option hostKey"
+            text += ": compare it with that of the element, then set it as option hostKey"
         raise Misconfigured(element, text)
 
 
 def _exchange_hello(channel: paramiko.Channel, ssh_channel: SshChannel) -> NetconfLink:
-    etree.set_default_parser(hardened_parser())  # the library reads the hello in this thread
+    etree.set_default_parser(hardened_parser())  # the library parses the hello in this thread
     try:
         link = NetconfLink(ssh_channel)
     except StopIteration:
         raise EOFError("it closed the session without a hello") from None
     finally:
         etree.set_default_parser(None)
-    channel.settimeout(None)  # replies have their own time, notifications take any
+    channel.settimeout(None)  # each request has its own timeout; notifications have none
     return link
