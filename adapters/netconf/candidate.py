@@ -17,14 +17,14 @@ SESSION_TOKEN_PREFIX = "session:"  # noqa: S105 - not a secret
 
 
 @asynccontextmanager
-async def lock(session: Session, timeout: float) -> AsyncIterator[None]:
+async def lock(session: Session, lock_timeout: float) -> AsyncIterator[None]:
     """Lock the candidate while the block runs; afterwards discard uncommitted edits and unlock.
 
     Raises:
-        Conflict: For longer than ``timeout`` seconds, another session holds the lock, has left
+        Conflict: For longer than ``lock_timeout`` seconds, another session holds the lock, has left
             uncommitted edits in the candidate, or has a commit that waits to be confirmed.
     """
-    end = asyncio.get_running_loop().time() + timeout
+    end = asyncio.get_running_loop().time() + lock_timeout
     while True:
         try:
             await session.call("<lock><target><candidate/></target></lock>")

@@ -158,8 +158,8 @@ class NetconfElement:
 
     async def read(self, service_id: str) -> Observed | None:
         """Return the service of the list that has this key."""
-        found = [one for one in await self.services() if one.service_id == service_id]
-        return found[0] if found else None
+        services = await self.services()
+        return next((service for service in services if service.service_id == service_id), None)
 
     async def plan(self, intent: Intent) -> Plan:
         """Return the steps to the desired state; see ``Adapter.plan``."""
@@ -293,11 +293,11 @@ class NetconfElement:
             await candidate.cancel(session, token)
 
     async def remove(self, service_id: str) -> Transaction:
-        """Take the service out of the list."""
-        found = await self.read(service_id)
-        if found is None:
+        """Remove the service from the list."""
+        service = await self.read(service_id)
+        if service is None:
             return Transaction(self.target.name, Intent(service_id, "", present=False))
-        return await self.apply(await self.plan(Intent(service_id, found.port, present=False)))
+        return await self.apply(await self.plan(Intent(service_id, service.port, present=False)))
 
     async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
         """Return the counters of ietf-interfaces."""
@@ -321,7 +321,7 @@ class NetconfElement:
         ]
 
     async def usage(self, service_id: str, since: datetime) -> list[UsageRecord]:
-        """Refuse: the element keeps no records; usage comes from its counters."""
+        """Raise ``Unsupported``: the element has counters, but no usage records."""
         raise Unsupported(self.target.name, f"no usage records ({service_id}, {since:%F})")
 
     async def active_conditions(self) -> list[RawFault]:

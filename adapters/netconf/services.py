@@ -67,7 +67,7 @@ class ServiceList:
         return state
 
     def default_state(self, port: str) -> State:
-        """Return the attributes of a port without a service; a port without access has only a tag."""
+        """Return the attributes of a port without a service; only the tag if it can have none."""
         if re.fullmatch(self._profile.access_pattern, port) is None:
             return {"tag": ""}
         return {attribute.name: attribute.absent for attribute in self._profile.attributes}

@@ -57,7 +57,7 @@ class Session:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the session has ended."""
+        """True if the session has ended."""
         return self._link.ended.is_set()
 
     def has_capability(self, capability: str) -> bool:
@@ -189,7 +189,7 @@ def _put_threadsafe(
 
 
 async def open_session(
-    element: str, endpoint: tuple[str, int], identity: Identity, timeout: float
+    element: str, endpoint: tuple[str, int], identity: Identity, reply_timeout: float
 ) -> Session:
     """Open a session.
 
@@ -197,7 +197,7 @@ async def open_session(
         element: Name of the element.
         endpoint: Host and port.
         identity: Credentials and accepted host keys.
-        timeout: Longest wait for one reply, in seconds.
+        reply_timeout: Longest wait for one reply, in seconds.
 
     Raises:
         Unreachable: There is no NETCONF server at the endpoint.
@@ -205,9 +205,9 @@ async def open_session(
         Misconfigured: The host key is not one of those that are accepted.
     """
     link = await _run_in_thread(
-        lambda: connect(element, endpoint, identity, timeout), NetconfLink.close
+        lambda: connect(element, endpoint, identity, reply_timeout), NetconfLink.close
     )
-    return Session(element, link, timeout)
+    return Session(element, link, reply_timeout)
 
 
 async def _run_in_thread(

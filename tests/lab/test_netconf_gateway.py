@@ -405,7 +405,7 @@ async def test_a_host_that_is_not_the_one_we_know_gets_no_password(lab):
     target = replace(lab.target, options={"hostKey": f"SHA256:{'A' * 43}"})
     secret = Secret({"user": "root", "password": "secret-word"})
     async with NetconfElement(target, secret) as stranger:
-        with pytest.raises(Misconfigured, match=r"SHA256:\S+ is not one that we know"):
+        with pytest.raises(Misconfigured, match=r"SHA256:\S+ is not known"):
             await stranger.probe()
 
 

@@ -60,12 +60,12 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the circuit is open or half open."""
+        """True if the circuit is open or half open."""
         return self._pause > 0
 
     @property
     def is_retry_due(self) -> bool:
-        """Whether the circuit is open and its pause is over."""
+        """True if the circuit is open and its pause is over."""
         return self.is_open and not self._probing and self.clock() >= self._open_until
 
     @contextmanager

@@ -1,10 +1,9 @@
-"""A NETCONF server that lies, floods, falls silent or leaves: the adapter ends it, and says so."""
+"""A NETCONF server that sends garbage, floods, falls silent or disconnects: the adapter fails."""
 
 import asyncio
 import re
 import socket
 import threading
-import time
 from contextlib import suppress
 
 import paramiko
@@ -28,10 +27,10 @@ CAPABILITIES = (
 )
 HELLO = (
     f'<hello xmlns="{BASE}"><capabilities>'
-    + "".join(f"<capability>{one}</capability>" for one in CAPABILITIES)
+    + "".join(f"<capability>{uri}</capability>" for uri in CAPABILITIES)
     + "</capabilities><session-id>7</session-id></hello>"
 )
-LAUGHS = "".join(
+NESTED_ENTITIES = "".join(
     f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' if n else '<!ENTITY l0 "ha">' for n in range(9)
 )
 
@@ -41,7 +40,7 @@ def anyio_backend():
     return "asyncio"
 
 
-class Entrance(paramiko.ServerInterface):
+class SshServer(paramiko.ServerInterface):
     def __init__(self):
         self.subsystem = threading.Event()
 
@@ -59,18 +58,18 @@ class Entrance(paramiko.ServerInterface):
         return True
 
 
-class Liar:
-    """An SSH server on loopback whose NETCONF is what a test says.
+class HostileServer:
+    """An SSH server on loopback that sends what a test wants.
 
     Args:
-        answer: Makes the reply of a request; None closes the session.
-        hello: What it greets with.
+        answer: Returns the reply to a request; None closes the session.
+        hello: The hello message.
     """
 
     def __init__(self, answer, hello=HELLO):
         self._answer, self._hello = answer, hello
         self.key = paramiko.ECDSAKey.generate()
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", 0))
         self._open = []
         self._thread = threading.Thread(target=self._accept)
 
@@ -80,42 +79,42 @@ class Liar:
 
     def __exit__(self, *_):
         with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
         self._thread.join(10)
-        for thread, transport in self._open:
-            transport.close()
+        for thread, ssh in self._open:
+            ssh.close()
             thread.join(10)
 
     def element(self, **options):
-        port = self._listening.getsockname()[1]
-        known = {"hostKey": fingerprint(self.key.asbytes()), "timeout": "2", "idle": "0"}
-        target = Target("liar", f"127.0.0.1:{port}", "netconf", options={**known, **options})
+        port = self._listener.getsockname()[1]
+        defaults = {"hostKey": fingerprint(self.key.asbytes()), "timeout": "20", "idle": "0"}
+        target = Target("gw-1", f"127.0.0.1:{port}", "netconf", options={**defaults, **options})
         return NetconfElement(target, Secret({"user": "tmf", "password": "secret-word"}))
 
     def _accept(self):
         while True:
             try:
-                plain, _ = self._listening.accept()
+                connection, _ = self._listener.accept()
             except OSError:
                 return
-            transport = paramiko.Transport(plain)
+            transport = paramiko.Transport(connection)
             transport.add_server_key(self.key)
             thread = threading.Thread(target=self._serve, args=(transport,))
             self._open.append((thread, transport))
             thread.start()
 
     def _serve(self, transport):
-        entrance = Entrance()
+        server = SshServer()
         with suppress(paramiko.SSHException, EOFError, OSError):
-            transport.start_server(server=entrance)
-            channel = transport.accept(5)
-            if channel is None or not entrance.subsystem.wait(5):
+            transport.start_server(server=server)
+            channel = transport.accept(20)
+            if channel is None or not server.subsystem.wait(20):
                 return
             channel.sendall(self._hello.encode() + END)
-            left = b""
-            while piece := channel.recv(65536):
-                *requests, left = (left + piece).split(END)
+            rest = b""
+            while chunk := channel.recv(65536):
+                *requests, rest = (rest + chunk).split(END)
                 for request in requests:
                     if b"<hello" in request:
                         continue
@@ -126,20 +125,20 @@ class Liar:
                     channel.sendall(reply.encode() + END)
 
 
-def data(request, inside):
-    number = re.search(r'message-id="([^"]+)"', request)[1]
-    return f'<rpc-reply xmlns="{BASE}" message-id="{number}">{inside}</rpc-reply>'
+def reply_to(request, content):
+    message_id = re.search(r'message-id="([^"]+)"', request)[1]
+    return f'<rpc-reply xmlns="{BASE}" message-id="{message_id}">{content}</rpc-reply>'
 
 
 def error(request, tag, **more):
     parts = "".join(f"<error-{name}>{text}</error-{name}>" for name, text in more.items())
-    return data(request, f"<rpc-error><error-tag>{tag}</error-tag>{parts}</rpc-error>")
+    return reply_to(request, f"<rpc-error><error-tag>{tag}</error-tag>{parts}</rpc-error>")
 
 
 async def outcome(answer, hello=HELLO):
-    """What the adapter makes of a server's answers."""
-    with Liar(answer, hello) as liar:
-        async with liar.element() as element:
+    """Return the error of the adapter for the answers of a server."""
+    with HostileServer(answer, hello) as hostile:
+        async with hostile.element() as element:
             with pytest.raises(ElementError) as caught:
                 await element.services()
     return caught.value
@@ -147,129 +146,138 @@ async def outcome(answer, hello=HELLO):
 
 async def test_entities_are_not_expanded():
     def answer(request):
-        document = data(request, "<data><a>&l8;</a></data>")
-        return f"<!DOCTYPE rpc-reply [{LAUGHS}]>{document}"
+        document = reply_to(request, "<data><a>&l8;</a></data>")
+        return f"<!DOCTYPE rpc-reply [{NESTED_ENTITIES}]>{document}"
 
-    began = time.monotonic()
     failure = await outcome(answer)
     assert isinstance(failure, Unreachable)
-    assert time.monotonic() - began < 2
+    assert "the session was lost" in failure.message
 
 
-async def test_a_file_of_ours_is_not_read():
+async def test_external_entities_are_not_loaded():
     def answer(request):
-        kind = '<!DOCTYPE rpc-reply [<!ENTITY f SYSTEM "file:///etc/passwd">]>'
-        return kind + error(request, "operation-failed", message="&f;")
+        document_type = '<!DOCTYPE rpc-reply [<!ENTITY f SYSTEM "file:///etc/passwd">]>'
+        return document_type + error(request, "operation-failed", message="&f;")
 
     failure = await outcome(answer)
     assert "root:" not in str(failure)
     assert "document type" in failure.message
 
 
-async def test_a_hello_with_entities_is_no_hello():
-    evil = f"<!DOCTYPE hello [{LAUGHS}]>" + HELLO.replace(">7<", ">&l8;<")
-    assert isinstance(await outcome(lambda request: None, evil), Unreachable)
+async def test_a_hello_with_entities_is_refused():
+    hello = f"<!DOCTYPE hello [{NESTED_ENTITIES}]>" + HELLO.replace(">7<", ">&l8;<")
+    assert isinstance(await outcome(lambda request: None, hello), Unreachable)
 
 
-async def test_a_message_without_an_end_is_cut_short(monkeypatch):
+async def test_an_endless_message_ends_the_session(monkeypatch):
     monkeypatch.setattr(transport, "MESSAGE_LIMIT", 300_000)
-    failure = await outcome(lambda request: data(request, f"<data>{'x' * 400_000}</data>"))
+    failure = await outcome(lambda request: reply_to(request, f"<data>{'x' * 400_000}</data>"))
     assert isinstance(failure, Unreachable)
     assert "lost" in failure.message
 
 
-async def test_many_messages_may_be_longer_than_one(monkeypatch):
+async def test_the_limit_is_for_one_message(monkeypatch):
     monkeypatch.setattr(transport, "MESSAGE_LIMIT", 300_000)
-    with Liar(lambda request: data(request, f"<data><!--{'x' * 200_000}--></data>")) as liar:
-        async with liar.element() as element:
+    with HostileServer(
+        lambda request: reply_to(request, f"<data><!--{'x' * 200_000}--></data>")
+    ) as hostile:
+        async with hostile.element() as element:
             assert await element.services() == []
 
 
 @pytest.mark.parametrize("hello", ["", "<hello", "<html/>", HELLO.replace(">7<", ">seven<")])
-async def test_a_hello_that_is_none_is_unreachable(hello):
+async def test_an_invalid_hello_is_unreachable(hello):
     assert isinstance(await outcome(lambda request: None, hello), Unreachable)
 
 
-async def test_a_server_without_candidate_is_not_for_us():
+async def test_a_server_without_candidate_is_misconfigured():
     failure = await outcome(lambda request: None, HELLO.replace("candidate", "startup"))
     assert isinstance(failure, Misconfigured)
     assert "candidate" in failure.message
 
 
-async def test_an_answer_to_another_question_is_none():
+async def test_a_reply_with_another_message_id_is_refused():
     failure = await outcome(
         lambda request: f'<rpc-reply xmlns="{BASE}" message-id="1"><data/></rpc-reply>'
     )
-    assert "another question" in failure.message
+    assert "message-id" in failure.message
 
 
-async def test_a_server_that_leaves_is_noticed_at_once():
-    began = time.monotonic()
-    assert isinstance(await outcome(lambda request: None), Unreachable)
-    assert time.monotonic() - began < 1.5
+async def test_a_lost_connection_ends_a_request_before_its_timeout():
+    failure = await outcome(lambda request: None)
+    assert isinstance(failure, Unreachable)
+    assert "the session was lost" in failure.message
 
 
-async def test_a_server_that_is_silent_is_given_up_and_a_new_session_opened():
-    asked = []
+async def test_after_a_timeout_a_new_session_is_opened():
+    requests, timed_out = [], threading.Event()
 
     def answer(request):
-        asked.append(request)
-        if len(asked) == 1:
-            time.sleep(2.5)
-        return data(request, "<data/>")
+        requests.append(request)
+        if len(requests) == 1:
+            timed_out.wait(60)
+        return reply_to(request, "<data/>")
 
-    with Liar(answer) as liar:
-        async with liar.element() as element:
+    with HostileServer(answer) as hostile:
+        async with hostile.element(timeout="2") as element:
             with pytest.raises(Unreachable, match="no reply within 2 s"):
                 await element.services()
+            timed_out.set()
             assert await element.services() == []
 
 
-async def test_who_is_cancelled_leaves_no_answer_to_the_next():
+async def test_the_reply_to_a_cancelled_request_is_not_given_to_the_next():
+    received, cancelled = threading.Event(), threading.Event()
+
     def answer(request):
-        time.sleep(0.5)
-        return data(request, "<data/>")
+        received.set()
+        cancelled.wait(60)
+        return reply_to(request, "<data/>")
 
-    with Liar(answer) as liar:
-        async with liar.element() as element:
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(element.services(), 0.6)
+    with HostileServer(answer) as hostile:
+        async with hostile.element() as element:
+            request = asyncio.create_task(element.services())
+            assert await asyncio.to_thread(received.wait, 60)
+            request.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await request
+            cancelled.set()
             assert await element.services() == []
 
 
-async def test_garbage_in_the_list_is_rejected_and_names_the_element():
+async def test_an_invalid_service_list_is_rejected():
     service = '<services xmlns="urn:x-tmf-lab:access"><service><id>a</id>{}</service></services>'
 
     def answer(request):
-        return data(request, f"<data>{service.format('')}</data>")
+        return reply_to(request, f"<data>{service.format('')}</data>")
 
     failure = await outcome(answer)
     assert isinstance(failure, Rejected)
-    assert (failure.element, failure.reason) == ("liar", "ambiguous")
+    assert (failure.element, failure.reason) == ("gw-1", "ambiguous")
 
 
-async def test_a_leaf_that_is_not_what_it_should_be_is_shown_as_it_is():
-    service = (
+async def test_a_leaf_of_the_wrong_type_is_returned_as_text():
+    services = (
         '<services xmlns="urn:x-tmf-lab:access"><service><id>a</id><port>sub1</port>'
         "<downstream>1e999999</downstream><upstream>NaN</upstream><enabled>maybe</enabled>"
         "</service></services>"
     )
-    with Liar(lambda request: data(request, f"<data>{service}</data>")) as liar:
-        async with liar.element() as element:
-            (found,) = await element.services()
-    assert found.settings["upstream"] == "NaN"
-    assert found.settings["enabled"] == "maybe"
+    with HostileServer(lambda request: reply_to(request, f"<data>{services}</data>")) as hostile:
+        async with hostile.element() as element:
+            (service,) = await element.services()
+    assert service.settings["upstream"] == "NaN"
+    assert service.settings["enabled"] == "maybe"
 
 
-async def test_warnings_are_no_errors():
-    with Liar(
-        lambda request: data(
+async def test_warnings_are_ignored():
+    with HostileServer(
+        lambda request: reply_to(
             request,
             "<data/><rpc-error><error-tag>operation-failed</error-tag>"
             "<error-severity>warning</error-severity></rpc-error>",
         )
-    ) as liar:
-        async with liar.element() as element:
+    ) as hostile:
+        async with hostile.element() as element:
             assert await element.services() == []
 
 
@@ -284,21 +292,21 @@ async def test_warnings_are_no_errors():
         ("operation-failed", Rejected),
     ],
 )
-async def test_what_an_error_tag_means(tag, expected):
+async def test_an_error_tag_selects_the_error(tag, expected):
     failure = await outcome(lambda request: error(request, tag, message="m" * 10_000))
     assert type(failure) is expected
     assert len(failure.message) <= 500
 
 
-async def test_an_element_that_is_not_there_is_unreachable():
+async def test_a_missing_or_silent_server_is_unreachable():
     secret = Secret({"user": "tmf", "password": "secret-word"})
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        place = f"127.0.0.1:{nobody.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
         options = {"timeout": "0.5", "hostKey": "SHA256:x"}
-        async with NetconfElement(Target("mute", place, options=options), secret) as element:
+        async with NetconfElement(Target("mute", address, options=options), secret) as element:
             with pytest.raises(Unreachable):
                 await element.probe()
-    async with NetconfElement(Target("gone", place, options=options), secret) as element:
+    async with NetconfElement(Target("gone", address, options=options), secret) as element:
         with pytest.raises(Unreachable, match=r"no answer from 127\.0\.0\.1"):
             await element.probe()
 
@@ -313,7 +321,7 @@ async def test_an_element_that_is_not_there_is_unreachable():
         {"hostKey": "ssh-ed25519 no-base64!"},
     ],
 )
-async def test_options_that_are_not_usable_are_misconfigured(options):
+async def test_invalid_options_are_misconfigured(options):
     with pytest.raises(Misconfigured):
         NetconfElement(Target("gw", "", options=options), Secret({"user": "a", "password": "b"}))
 
@@ -328,7 +336,7 @@ async def test_options_that_are_not_usable_are_misconfigured(options):
         {"user": "a", "key_file": "/no/such/file"},
     ],
 )
-async def test_credentials_that_are_not_usable_are_misconfigured(secret):
+async def test_invalid_credentials_are_misconfigured_and_not_disclosed(secret):
     with pytest.raises(Misconfigured) as caught:
         load_identity(Secret(secret), "", "gw")
     assert "no key" not in caught.value.message.replace("private key", "")
@@ -346,7 +354,7 @@ async def test_credentials_that_are_not_usable_are_misconfigured(secret):
         ("{", "["),
     ],
 )
-async def test_a_profile_that_is_none_says_so(tmp_path, old, new):
+async def test_an_invalid_profile_is_refused(tmp_path, old, new):
     text = (SHIPPED_FOLDER / f"{DEFAULT_PROFILE}.json").read_text("utf-8")
     assert old in text
     (tmp_path / "broken.json").write_text(text.replace(old, new), "utf-8")
@@ -354,7 +362,7 @@ async def test_a_profile_that_is_none_says_so(tmp_path, old, new):
         load_profile("broken", {PROFILES_DIR: str(tmp_path)})
 
 
-async def test_an_element_type_may_nest_its_leaves_and_have_words_of_its_own(tmp_path):
+async def test_a_profile_may_have_nested_leaves_and_its_own_words(tmp_path):
     (tmp_path / "olt.json").write_text(
         """{"name": "olt", "namespaces": {"o": "urn:olt", "q": "urn:qos"},
         "list": "o:access/o:line", "key": "o:service", "port": "o:port/o:name", "attributes": [
@@ -375,6 +383,6 @@ async def test_an_element_type_may_nest_its_leaves_and_have_words_of_its_own(tmp
     assert "<port><name>1/1</name></port>" in plain
     assert "<profile><down>50</down></profile><state>locked</state>" in plain
     assert 'operation="create"' in config
-    gone = services.config_edit("1/1", {"tag": "s-1"}, [step.inverse for step in steps])
-    assert 'operation="remove"' in gone
-    assert "down" not in gone
+    removal = services.config_edit("1/1", {"tag": "s-1"}, [step.inverse for step in steps])
+    assert 'operation="remove"' in removal
+    assert "down" not in removal
