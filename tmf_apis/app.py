@@ -1,10 +1,9 @@
-"""The application: contracts, rooms, store, events and pages put together.
+"""The ASGI application: health, metrics, the operations of every contract, and the pages.
 
-Only this module and ``cli`` know all the pieces.
+Only this module, ``web`` and ``cli`` import from all packages.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -38,16 +37,54 @@ from tmf_apis.security.tokens import TokenAuthenticator
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import ping
 
-log = logging.getLogger(__name__)
-
-
-__all__ = ["CONTRACTS_DIR", "Application", "Engine"]
+__all__ = ["CONTRACTS_DIR", "Application", "Engine", "Readiness"]
 
 Handler = Callable[[Api, Operation, Request], Response]
 
+#: Longest wait for the database in a readiness check, in seconds.
+_PING_TIMEOUT = 2.0
+
+
+class Readiness:
+    """The engine once it is open, and the reason why requests are refused until then.
+
+    Attributes:
+        engine: The engine; None until it is open.
+        reason: Why requests are refused now; empty if they are answered.
+    """
+
+    def __init__(self) -> None:
+        self.engine: Engine | None = None
+        self.reason = "the database is starting"
+
+    def require_engine(self) -> Engine:
+        """Return the engine.
+
+        Raises:
+            Unavailable: The server is not ready (HTTP 503).
+        """
+        if self.engine is None or self.reason:
+            reason = self.reason or "the server is starting"
+            raise Unavailable(reason, headers={"Retry-After": "1"})
+        return self.engine
+
+    def problem(self) -> str:
+        """Return why the server cannot answer requests now; empty if it can."""
+        if self.engine is None or self.reason:
+            return self.reason or "the server is starting"
+        is_reachable = ping(self.engine.database, _PING_TIMEOUT)
+        return "" if is_reachable else "the database does not answer"
+
 
 class Application:
-    """The ASGI application: health, figures, contracts, and the pages for people."""
+    """The ASGI application.
+
+    Attributes:
+        settings: The configuration.
+        contracts: The APIs.
+        readiness: The engine, and whether requests are answered.
+        metrics: The metrics of this process.
+    """
 
     def __init__(
         self,
@@ -55,39 +92,42 @@ class Application:
         contracts: list[Contract],
         authenticator: TokenAuthenticator,
         pages: Any,  # noqa: ANN401
+        readiness: Readiness,
     ) -> None:
-        """Put the HTTP side together; it answers 503 until ``attach_engine`` is called.
+        """Create the application; it answers 503 until ``attach_engine`` has been called.
 
         Args:
             settings: The configuration.
             contracts: The APIs.
-            authenticator: Tells who asks.
-            pages: ASGI application of every path that no contract has.
+            authenticator: Authenticates each request.
+            pages: The ASGI application of all paths that no contract has.
+            readiness: The state of the server, which the pages show too.
         """
         self.settings = settings
         self.contracts = contracts
-        self.authenticator = authenticator
+        self.readiness = readiness
         self.metrics = Metrics()
-        self.engine: Engine | None = None
-        #: Why the server is not ready; empty when it is.
-        self.unready_reason = "the database is starting"
+        self._authenticator = authenticator
         self._routes: dict[str, tuple[Handler, Api, Operation]] = {}
-        door = partial(
+        routing = partial(
             ContractRoutingMiddleware,
             dispatch=self._dispatch,
             settings=settings,
             observe=self.metrics.observe,
         )
-        self._app = ConnexionMiddleware(pages, middlewares=[door])
+        self._app = ConnexionMiddleware(pages, middlewares=[routing])
         for contract in contracts:
-            every = (*contract.operations, monitors.monitor_operation(contract.number))
-            names = {(o.method.upper(), o.path): _operation_name(contract, o) for o in every}
-            bulk = {o.path: _bulk_operation_name(contract, o) for o in every if o.action == "list"}
+            operations = (*contract.operations, monitors.monitor_operation(contract.number))
+            names = {(o.method.upper(), o.path): _operation_name(contract, o) for o in operations}
+            bulk_names = {
+                o.path: _bulk_operation_name(contract, o) for o in operations if o.action == "list"
+            }
+            document = routing_document(contract.document, names, bulk_names)
             for mount in contract.mounts:
-                self._app.add_api(routing_document(contract.document, names, bulk), base_path=mount)
+                self._app.add_api(document, base_path=mount)
 
     def attach_engine(self, engine: Engine) -> None:
-        """Begin to answer requests from an engine."""
+        """Route the operations to an engine, and add its metrics."""
         handlers = ResourceHandlers(engine.writer, self.settings)
         bulk = BulkHandler(handlers, self.settings)
         key = server_key(engine.database, self.settings.hub_secret)
@@ -112,28 +152,21 @@ class Application:
         for contract in self.contracts:
             api = engine.apis[contract.base_path]
             for operation in contract.operations:
-                entry = (actions[operation.action], api, operation)
-                self._routes[_operation_name(contract, operation)] = entry
+                route = (actions[operation.action], api, operation)
+                self._routes[_operation_name(contract, operation)] = route
                 if operation.action == "list":
-                    every = (bulk.patch, api, replace(operation, scopes=()))
-                    self._routes[_bulk_operation_name(contract, operation)] = every
-            watching = monitors.monitor_operation(contract.number)
-            self._routes[_operation_name(contract, watching)] = (handlers.monitor, api, watching)
+                    bulk_route = (bulk.patch, api, replace(operation, scopes=()))
+                    self._routes[_bulk_operation_name(contract, operation)] = bulk_route
+            monitor = monitors.monitor_operation(contract.number)
+            self._routes[_operation_name(contract, monitor)] = (handlers.monitor, api, monitor)
         self.metrics.register_backlog(BacklogMonitor(engine.database, engine.kinds))
         self.metrics.registry.register(CapacityCollector(engine.database))
         self.metrics.registry.register(OpenCircuitsCollector(engine.database))
-        self.engine = engine
-
-    def readiness_problem(self) -> str:
-        """Return why the server cannot answer requests now; empty when it can."""
-        if self.engine is None or self.unready_reason:
-            return self.unready_reason or "the server is starting"
-        return "" if ping(self.engine.database, 2.0) else "the database does not answer"
+        self.readiness.engine = engine
 
     def _dispatch(self, name: str, request: Request) -> Response:
-        request.identity = self.authenticator.authenticate(request.headers)
-        if self.engine is None or self.unready_reason:
-            raise Unavailable(self.unready_reason, headers={"Retry-After": "1"})
+        request.identity = self._authenticator.authenticate(request.headers)
+        self.readiness.require_engine()
         handler, api, operation = self._routes[name]
         request.identity.require_scopes(operation.scopes)
         return handler(api, operation, request)
@@ -149,15 +182,16 @@ class Application:
         elif path == "/health/ready":
             await self._send_readiness(send)
         elif path == "/metrics":
-            text = await asyncio.get_running_loop().run_in_executor(None, self.metrics.exposition)
+            loop = asyncio.get_running_loop()
+            text = await loop.run_in_executor(None, self.metrics.exposition)
             await send_response(send, Response(200, text, media_type=CONTENT_TYPE_LATEST))
         else:
             await self._app(scope, receive, send)
 
     async def _send_readiness(self, send: Send) -> None:
-        why = await asyncio.get_running_loop().run_in_executor(None, self.readiness_problem)
-        if why:
-            await send_response(send, error_response(Unavailable(why)))
+        loop = asyncio.get_running_loop()
+        if problem := await loop.run_in_executor(None, self.readiness.problem):
+            await send_response(send, error_response(Unavailable(problem)))
         else:
             await send_response(send, json_response(200, {"status": "ready"}))
 

@@ -1,14 +1,14 @@
-"""When the interpreter looks for garbage: what was made at the start stays, so it is left out."""
+"""Garbage collection tuned for a long-running process: objects of the start are not scanned."""
 
 import gc
 
-#: A request or a step of an order makes thousands of objects and hardly a cycle. Generations 0, 1
-#: and 2, as for ``gc.set_threshold``.
+#: Thresholds of the generations 0, 1 and 2, for ``gc.set_threshold``. They are high because a
+#: request or a step of an order creates thousands of objects but hardly a reference cycle.
 GC_THRESHOLDS = (20_000, 20, 20)
 
 
 def tune_gc() -> None:
-    """Look for no garbage among what is there now, and seldom among the rest."""
+    """Exclude all existing objects from garbage collection, and collect the others less often."""
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     gc.enable()

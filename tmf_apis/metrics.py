@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests by operation, how long they took, and what waits."""
+"""The Prometheus metrics of the server: requests, their duration, and the backlog of events."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,7 +12,7 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class Metrics:
-    """The figures of one process."""
+    """The metrics of one process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -32,55 +32,56 @@ class Metrics:
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def observe(self, operation: str, method: str, status: int, seconds: float) -> None:
-        """Count an answer.
+        """Count a response and its duration.
 
         Args:
-            operation: ``TMF622 v5 createProductOrder``; "" where no operation was found.
-            method: The request's method; only used where an operation was found.
-            status: HTTP status of the answer.
-            seconds: How long it took.
+            operation: ``TMF622 v5 createProductOrder``; "" if the path has no operation.
+            method: The method of the request; only counted with an operation.
+            status: The HTTP status of the response.
+            seconds: The duration of the request, in seconds.
         """
         key = (operation, method if operation else "", status)
-        if (found := self._children.get(key)) is None:
+        if (children := self._children.get(key)) is None:
             counter = self._requests.labels(key[0], key[1], str(status))
-            found = self._children[key] = (counter, self._latency.labels(operation))
-        found[0].inc()
-        found[1].observe(seconds)
+            children = self._children[key] = (counter, self._latency.labels(operation))
+        counter, latency = children
+        counter.inc()
+        latency.observe(seconds)
 
     def register_backlog(self, backlog: BacklogMonitor) -> None:
-        """Show what waits, too."""
+        """Add the metrics of the events and deliveries that wait."""
         self.registry.register(BacklogCollector(backlog))
 
     def exposition(self) -> bytes:
-        """Return the figures in the Prometheus text format."""
+        """Return the metrics in the Prometheus text format."""
         return generate_latest(self.registry)
 
 
 class BacklogCollector(Collector):
-    """What waits, as figures; those that cannot be known now are left out."""
+    """The metrics of events, deliveries and subscriptions; empty while they are unavailable."""
 
     def __init__(self, backlog: BacklogMonitor) -> None:
         self._backlog = backlog
 
     def describe(self) -> list[Metric]:
-        """Return nothing: what there will be is not looked up in advance."""
+        """Return an empty list, so that registering the collector reads nothing."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Return the figures."""
-        found = self._backlog.snapshot()
+        """Yield the metrics."""
+        backlog = self._backlog.snapshot()
         yield _gauge(
-            "tmf_backlog_known", "1 where the figures of what waits are known", found.is_available
+            "tmf_backlog_known", "1 if the backlog metrics are available", backlog.is_available
         )
-        if not found.is_available:
+        if not backlog.is_available:
             return
-        yield _gauge("tmf_pending_events", "Events that wait for the relay", found.pending_events)
+        yield _gauge("tmf_pending_events", "Events that wait for the relay", backlog.pending_events)
         yield _gauge(
-            "tmf_oldest_delivery_seconds", "Age of the oldest pending delivery", found.oldest_age
+            "tmf_oldest_delivery_seconds", "Age of the oldest pending delivery", backlog.oldest_age
         )
-        yield _gauge_by_state("tmf_deliveries", "Deliveries by state", found.deliveries)
+        yield _gauge_by_state("tmf_deliveries", "Deliveries by state", backlog.deliveries)
         yield _gauge_by_state(
-            "tmf_subscriptions", "Hub subscriptions by state", found.subscriptions
+            "tmf_subscriptions", "Hub subscriptions by state", backlog.subscriptions
         )
 
 

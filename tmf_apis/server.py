@@ -185,10 +185,10 @@ class Server:
             if engine is None:
                 return
             if self._load_data:
-                application.unready_reason = "demo data is being loaded"
+                application.readiness.reason = "demo data is being loaded"
                 self._load_data(engine, self._set_unready_reason)
             application.attach_engine(engine)
-            application.unready_reason = ""
+            application.readiness.reason = ""
             seconds = round(time.monotonic() - started, 2)
             log.info("ready at http://%s:%s", self._host, self._port, extra={"seconds": seconds})
         except CannotStart as error:
@@ -203,7 +203,7 @@ class Server:
 
     def _set_unready_reason(self, text: str) -> None:
         if self._application:
-            self._application.unready_reason = text
+            self._application.readiness.reason = text
 
     def _connect_engine(self, application: "Application") -> "Engine | None":
         """Return the engine; keeps trying while the operator's own database does not answer."""
@@ -218,7 +218,7 @@ class Server:
             except CannotStart as error:
                 if self._mongod is not None:
                     raise
-                application.unready_reason = str(error)
+                application.readiness.reason = str(error)
                 log.error("%s; trying again", error)  # noqa: TRY400
                 self._stopping.wait(_DATABASE_RETRY_PAUSE)
         return None
@@ -227,7 +227,7 @@ class Server:
         while not self._is_stopping() and (startup.is_alive() or self._is_serving()):
             for owned in self._processes:
                 self._supervise_process(owned)
-            if self._worker and self._application and not self._application.unready_reason:
+            if self._worker and self._application and not self._application.readiness.reason:
                 self._keep_worker(self._worker)
             self._stopping.wait(
                 _SUPERVISION_INTERVAL if startup.is_alive() else _SUPERVISION_INTERVAL * 4
@@ -246,7 +246,7 @@ class Server:
         return self._http_thread is not None and self._http_thread.is_alive()
 
     def _supervise_process(self, process: ManagedProcess) -> None:
-        opened = self._application is not None and self._application.engine is not None
+        opened = self._application is not None and self._application.readiness.engine is not None
         first = not process.is_ready and process is self._mongod and not opened
         if first and process.child.pid and not process.child.is_running:
             self._failures.append(process.diagnosis())
@@ -287,7 +287,7 @@ class Server:
         self._stopping.set()
         if self._worker:
             self._worker.stop(_SHUTDOWN_GRACE)
-        if self._application and (engine := self._application.engine):
+        if self._application and (engine := self._application.readiness.engine):
             engine.counts.stop()
             engine.extension_registry.stop()
             engine.database.client.close()

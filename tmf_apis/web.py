@@ -1,12 +1,12 @@
-"""The HTTP side put together: contracts, identity, pages, and the server that listens."""
+"""The composition of the HTTP side: contracts, authentication, pages and the listening server."""
 
 import logging
 from collections.abc import Callable
 
 import uvicorn
 
-from tmf_apis import console
-from tmf_apis.app import CONTRACTS_DIR, Application, Engine
+from tmf_apis.app import CONTRACTS_DIR, Application, Engine, Readiness
+from tmf_apis.console import ConsoleApplication, PageContext
 from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.security.local_keys import jwks_file
 from tmf_apis.security.tokens import TokenAuthenticator
@@ -15,44 +15,45 @@ from tmf_apis.store.connection import connect
 
 log = logging.getLogger(__name__)
 
-#: Longest wait for requests that are under way when the server stops, in seconds.
+#: Longest wait for requests in progress when the server stops, in seconds.
 SHUTDOWN_TIMEOUT = 10
 _KEEP_ALIVE_TIMEOUT = 75
 _MAX_HEADER_BYTES = 64 * 1024
 
 
 def build_application(settings: Settings, temporal_ui_url: Callable[[], str]) -> Application:
-    """Return the application; it answers 503 until it is opened.
+    """Return the application; it answers 503 until an engine is attached.
 
     Args:
-        settings: The configuration, authentication decided.
-        temporal_ui_url: Tells the URL of the embedded Temporal's own page; empty where none is.
+        settings: The configuration; ``auth`` is "on" or "off".
+        temporal_ui_url: Returns the URL of the embedded Temporal's web page; empty if none runs.
     """
     contracts = load_contracts(CONTRACTS_DIR, settings.data_dir / "cache")
     jwks = settings.jwks
     if settings.is_authentication_required and not jwks:
         jwks = str(jwks_file(settings.data_dir))
         log.warning("TMF_JWKS is not set: tokens of `tmf token` are accepted, no others")
-    gate = TokenAuthenticator(settings, enabled=settings.is_authentication_required, jwks=jwks)
-    pages = console.ConsoleApplication(settings, contracts, gate, CONTRACTS_DIR)
-    application = Application(settings, contracts, gate, pages)
-    pages.context.application = application
-    pages.context.temporal_ui_url = temporal_ui_url
-    return application
+    authenticator = TokenAuthenticator(
+        settings, enabled=settings.is_authentication_required, jwks=jwks
+    )
+    readiness = Readiness()
+    context = PageContext(settings, contracts, authenticator, readiness, temporal_ui_url)
+    pages = ConsoleApplication(context, CONTRACTS_DIR)
+    return Application(settings, contracts, authenticator, pages, readiness)
 
 
 def open_engine(application: Application, mongodb_uri: str) -> Engine:
-    """Return an engine over a database, its indexes made.
+    """Return an engine over a database; its indexes exist and its caches are kept up to date.
 
     Raises:
         CannotStart: The database does not answer or cannot be used.
     """
     settings = application.settings
-    made = Engine(settings, application.contracts, connect(settings, mongodb_uri))
-    made.prepare()
-    made.counts.start()
-    made.extension_registry.start()
-    return made
+    engine = Engine(settings, application.contracts, connect(settings, mongodb_uri))
+    engine.prepare()
+    engine.counts.start()
+    engine.extension_registry.start()
+    return engine
 
 
 def create_server(application: Application) -> uvicorn.Server:

@@ -1,6 +1,7 @@
-"""Administration over HTTP: deliveries, subscriptions, the inbox, extension types.
+"""Administration over HTTP: deliveries, subscriptions, the inbox and extension types.
 
-Every path needs the scope ``admin`` and shows the token's own tenant only.
+Every path requires the scope ``admin``. Deliveries, subscriptions and notifications are those of
+the token's tenant.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,8 +16,7 @@ from pymongo import DESCENDING
 
 from tmf_apis.console.page_context import Engine, PageContext
 from tmf_apis.errors import Forbidden, InvalidQuery, NotFound, UnsupportedMediaType
-from tmf_apis.events import delivery_admin as events
-from tmf_apis.events import subscriptions
+from tmf_apis.events import delivery_admin, subscriptions
 from tmf_apis.events.delivery_admin import DeliveryCriteria
 from tmf_apis.events.delivery_queue import COLLECTION as DELIVERIES
 from tmf_apis.rest.contracts import extensions
@@ -36,110 +36,114 @@ SCOPE = "admin"
 #: Longest value of a parameter, in characters.
 _MAX_PARAMETER_LENGTH = 512
 _PAGE_PARAMETERS = ("limit", "offset")
+_SUBSCRIPTION_FILTERS = ("api", "version", "state")
 _NOTIFICATION_FILTERS = ("api", "version", "eventType", "eventId", "subject")
 
 
 def blueprint(context: PageContext) -> Blueprint:
-    """Return everything below ``/admin``."""
+    """Return the routes below ``/admin``."""
     pages = Blueprint("admin", __name__, url_prefix="/admin")
-    counter = AdminViews(context)
+    views = AdminViews(context)
     for path, method, view in (
-        ("/deliveries", "GET", counter.list_deliveries),
-        ("/deliveries/<id>", "GET", counter.get_delivery),
-        ("/deliveries/<id>/replay", "POST", counter.replay_delivery),
-        ("/subscriptions", "GET", counter.list_subscriptions),
-        ("/subscriptions/<id>/replay", "POST", counter.replay_parked),
-        ("/subscriptions/<id>/enable", "POST", counter.enable_subscription),
-        ("/notifications", "GET", counter.list_notifications),
-        ("/schemas", "GET", counter.list_schemas),
-        ("/schemas/<type>", "GET", counter.get_schema),
-        ("/schemas/<type>", "PUT", counter.put_schema),
-        ("/schemas/<type>", "DELETE", counter.delete_schema),
+        ("/deliveries", "GET", views.list_deliveries),
+        ("/deliveries/<id>", "GET", views.get_delivery),
+        ("/deliveries/<id>/replay", "POST", views.replay_delivery),
+        ("/subscriptions", "GET", views.list_subscriptions),
+        ("/subscriptions/<id>/replay", "POST", views.replay_parked),
+        ("/subscriptions/<id>/enable", "POST", views.enable_subscription),
+        ("/notifications", "GET", views.list_notifications),
+        ("/schemas", "GET", views.list_schemas),
+        ("/schemas/<type>", "GET", views.get_schema),
+        ("/schemas/<type>", "PUT", views.put_schema),
+        ("/schemas/<type>", "DELETE", views.delete_schema),
     ):
         pages.add_url_rule(path, view.__name__, _with_time_limit(context, view), methods=[method])
     return pages
 
 
 class AdminViews:
-    """Where administrators are served."""
+    """The views of the administration."""
 
     def __init__(self, context: PageContext) -> None:
         self._context = context
 
     def _authorize(self, *allowed: str) -> tuple[Engine, Identity, dict[str, str]]:
-        """Return the engine, who asks, and the parameters, which are among those ``allowed``."""
+        """Return the engine, the client's identity, and the query parameters.
+
+        Raises:
+            InvalidQuery: A parameter is not one of ``allowed`` (HTTP 400).
+            Unauthorized, Forbidden: The client is no administrator (HTTP 401, 403).
+            Unavailable: The server is not ready (HTTP 503).
+        """
         identity = self._context.authorize([SCOPE])
-        return self._context.require_engine(), identity, _query_parameters(allowed)
+        return self._context.readiness.require_engine(), identity, _query_parameters(allowed)
+
+    def _page(self, parameters: Mapping[str, str]) -> Page:
+        return paging.page_from_parameters(
+            _subset(parameters, _PAGE_PARAMETERS), (), self._context.settings
+        )
 
     def list_deliveries(self) -> Response:
         """GET /admin/deliveries: newest first, with their last attempts."""
         names = ("subscription", "state", "event", "type", "resource")
-        engine, identity, given = self._authorize(*names, *_PAGE_PARAMETERS)
-        if given.get("state", "parked") not in events.DELIVERY_STATES:
-            raise InvalidQuery(f"state is one of {', '.join(events.DELIVERY_STATES)}")
-        page = paging.page_from_parameters(
-            _subset(given, _PAGE_PARAMETERS), (), self._context.settings
-        )
-        chosen = DeliveryCriteria(tenant=identity.tenant, **_subset(given, names))
-        rows, total = events.find_deliveries(
-            engine.database, chosen, limit=page.limit or 1, offset=page.offset
+        engine, identity, parameters = self._authorize(*names, *_PAGE_PARAMETERS)
+        if parameters.get("state", "parked") not in delivery_admin.DELIVERY_STATES:
+            raise InvalidQuery(f"state is one of {', '.join(delivery_admin.DELIVERY_STATES)}")
+        page = self._page(parameters)
+        criteria = DeliveryCriteria(tenant=identity.tenant, **_subset(parameters, names))
+        rows, total = delivery_admin.find_deliveries(
+            engine.database, criteria, limit=page.limit or 1, offset=page.offset
         )
         return self._list_response([_json_document(row) for row in rows], page, total)
 
     def get_delivery(self, id: str) -> Response:
-        """GET /admin/deliveries/{id}: one, with the notification as it is sent."""
+        """GET /admin/deliveries/{id}: the delivery, with the notification as it is sent."""
         engine, identity, _ = self._authorize()
-        found = engine.database[DELIVERIES].find_one(
-            {"_id": id, "tenant": identity.tenant}, {**events.PROJECTION, "payload": 1}
+        row = engine.database[DELIVERIES].find_one(
+            {"_id": id, "tenant": identity.tenant}, {**delivery_admin.PROJECTION, "payload": 1}
         )
-        if found is None:
+        if row is None:
             raise NotFound(f"there is no delivery {id[:200]}")
-        payload = orjson.loads(found.pop("payload"))
-        return _json_response(
-            200, _json_document({"id": found.pop("_id"), **found, "body": payload})
-        )
+        payload = orjson.loads(row.pop("payload"))
+        return _json_response(200, _json_document({"id": row.pop("_id"), **row, "body": payload}))
 
     def replay_delivery(self, id: str) -> Response:
         """POST /admin/deliveries/{id}/replay: send it again."""
         engine, identity, _ = self._authorize()
-        return _json_response(
-            202, {"replayed": events.replay_delivery(engine.database, id, identity.tenant)}
-        )
+        count = delivery_admin.replay_delivery(engine.database, id, identity.tenant)
+        return _json_response(202, {"replayed": count})
 
     def list_subscriptions(self) -> Response:
-        """GET /admin/subscriptions: every one of the tenant, and what waits for it."""
-        engine, identity, given = self._authorize("api", "version", "state", *_PAGE_PARAMETERS)
-        page = paging.page_from_parameters(
-            _subset(given, _PAGE_PARAMETERS), (), self._context.settings
-        )
-        query = {"tenant": identity.tenant, **_subset(given, ("api", "version", "state"))}
+        """GET /admin/subscriptions: newest first, with the number of deliveries in each state."""
+        engine, identity, parameters = self._authorize(*_SUBSCRIPTION_FILTERS, *_PAGE_PARAMETERS)
+        page = self._page(parameters)
+        query = {"tenant": identity.tenant, **_subset(parameters, _SUBSCRIPTION_FILTERS)}
         collection = engine.database[subscriptions.COLLECTION]
         cursor = collection.find(query, _SUBSCRIPTION_PROJECTION).sort("created", DESCENDING)
         rows = list(cursor.skip(page.offset).limit(page.limit or 1))
-        waiting = events.counts_by_subscription(engine.database, [row["_id"] for row in rows])
-        total = collection.count_documents(query)
-        shown = [_subscription_resource(row, waiting.get(row["_id"], {})) for row in rows]
-        return self._list_response(shown, page, total)
+        counts = delivery_admin.counts_by_subscription(
+            engine.database, [row["_id"] for row in rows]
+        )
+        items = [_subscription_resource(row, counts.get(row["_id"], {})) for row in rows]
+        return self._list_response(items, page, collection.count_documents(query))
 
     def replay_parked(self, id: str) -> Response:
-        """POST /admin/subscriptions/{id}/replay: send all that is parked again."""
+        """POST /admin/subscriptions/{id}/replay: send all its parked deliveries again."""
         engine, identity, _ = self._authorize()
-        count = events.replay_parked(engine.database, id, identity.tenant)
+        count = delivery_admin.replay_parked(engine.database, id, identity.tenant)
         return _json_response(202, {"replayed": count})
 
     def enable_subscription(self, id: str) -> Response:
-        """POST /admin/subscriptions/{id}/enable: let a disabled one receive again."""
+        """POST /admin/subscriptions/{id}/enable: deliver to a disabled subscription again."""
         engine, identity, _ = self._authorize()
-        events.enable_subscription(engine.database, id, identity.tenant)
+        delivery_admin.enable_subscription(engine.database, id, identity.tenant)
         return Response(status=204)
 
     def list_notifications(self) -> Response:
-        """GET /admin/notifications: what other systems told, newest first."""
-        engine, identity, given = self._authorize(*_NOTIFICATION_FILTERS, *_PAGE_PARAMETERS)
-        page = paging.page_from_parameters(
-            _subset(given, _PAGE_PARAMETERS), (), self._context.settings
-        )
-        query = {"tenant": identity.tenant, **_subset(given, _NOTIFICATION_FILTERS)}
+        """GET /admin/notifications: the events that the listeners received, newest first."""
+        engine, identity, parameters = self._authorize(*_NOTIFICATION_FILTERS, *_PAGE_PARAMETERS)
+        page = self._page(parameters)
+        query = {"tenant": identity.tenant, **_subset(parameters, _NOTIFICATION_FILTERS)}
         collection = engine.database[INBOX_COLLECTION]
         cursor = collection.find(query, {"_id": 0, "tenant": 0}).sort("received", DESCENDING)
         rows = list(cursor.skip(page.offset).limit(page.limit or 1))
@@ -150,9 +154,8 @@ class AdminViews:
     def list_schemas(self) -> Response:
         """GET /admin/schemas: every extension type."""
         engine, _, _ = self._authorize()
-        return _json_response(
-            200, [self._extension_resource(one) for one in engine.extension_registry.list()]
-        )
+        types = engine.extension_registry.list()
+        return _json_response(200, [self._extension_resource(type) for type in types])
 
     def get_schema(self, type: str) -> Response:
         """GET /admin/schemas/{type}: the schema as it was sent."""
@@ -160,26 +163,31 @@ class AdminViews:
         return _json_response(200, engine.extension_registry.get(type).schema)
 
     def put_schema(self, type: str) -> Response:
-        """PUT /admin/schemas/{type}: register an extension type, or change it."""
+        """PUT /admin/schemas/{type}: register or replace an extension type."""
         engine, identity, _ = self._authorize()
         self._require_default_tenant(identity)
-        kind = bodies.media_type({name.lower(): value for name, value in request.headers})
-        if kind not in {bodies.JSON, "application/schema+json"}:
-            raise UnsupportedMediaType(f"{kind} is not accepted here; send {bodies.JSON}")
+        media_type = bodies.media_type({name.lower(): value for name, value in request.headers})
+        if media_type not in {bodies.JSON, "application/schema+json"}:
+            raise UnsupportedMediaType(f"{media_type} is not accepted here; send {bodies.JSON}")
         schema = extensions.validated_schema(type, request.get_data(), self._context.contracts)
-        new = engine.extension_registry.put(type, schema, identity.subject)
+        if not engine.extension_registry.put(type, schema, identity.subject):
+            return _json_response(200, schema)
         location = {"Location": f"{self._context.base_url()}/admin/schemas/{type}"}
-        return _json_response(201, schema, location) if new else _json_response(200, schema)
+        return _json_response(201, schema, location)
 
     def delete_schema(self, type: str) -> Response:
-        """DELETE /admin/schemas/{type}: resources of the type stay as they are."""
+        """DELETE /admin/schemas/{type}: resources of the type are not changed."""
         engine, identity, _ = self._authorize()
         self._require_default_tenant(identity)
         engine.extension_registry.delete(type)
         return Response(status=204)
 
     def _require_default_tenant(self, identity: Identity) -> None:
-        """Refuse another tenant's administrator: the types are those of the whole server."""
+        """Refuse administrators of other tenants, because all tenants share the types.
+
+        Raises:
+            Forbidden: The client's tenant is not the default tenant (HTTP 403).
+        """
         if identity.tenant != self._context.settings.default_tenant:
             raise Forbidden(
                 "extension types hold for every tenant; the server's own, "
@@ -197,15 +205,13 @@ class AdminViews:
         }
 
     def _list_response(self, items: list[Document], page: Page, total: int) -> Response:
-        items = items[: page.limit]
+        settings, items = self._context.settings, items[: page.limit]
         headers = {"X-Total-Count": str(total), "X-Result-Count": str(len(items))}
-        shown = PageResult(page=page, count=len(items), total=total)
+        result = PageResult(page=page, count=len(items), total=total)
         url = self._context.base_url() + request.path.rstrip("/")
-        if link := paging.link_header(url, _query_pairs(), shown, self._context.settings):
+        if link := paging.link_header(url, _query_pairs(), result, settings):
             headers["Link"] = link
-        return _json_response(
-            paging.page_status(page, len(items), total, self._context.settings), items, headers
-        )
+        return _json_response(paging.page_status(page, len(items), total, settings), items, headers)
 
 
 _SUBSCRIPTION_PROJECTION = dict.fromkeys(
@@ -220,16 +226,16 @@ _SUBSCRIPTION_PROJECTION = dict.fromkeys(
 def _with_time_limit(
     context: PageContext, view: Callable[..., Response]
 ) -> Callable[..., Response]:
-    """Return a view whose database work ends in time and whose answer is never kept."""
+    """Return a view with a limit on its database time and a response that is not cached."""
 
     @wraps(view)
-    def bounded(**arguments: str) -> Response:
+    def limited_view(**arguments: str) -> Response:
         with pymongo.timeout(context.settings.query_time / 1000):
             response = view(**arguments)
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    return bounded
+    return limited_view
 
 
 def _query_pairs() -> list[Pair]:
@@ -241,21 +247,21 @@ def _query_parameters(allowed: Iterable[str]) -> dict[str, str]:
     """Return the query parameters.
 
     Raises:
-        InvalidQuery: One is not known, given twice, or too long (HTTP 400).
+        InvalidQuery: A parameter is unknown, repeated or too long (HTTP 400).
     """
-    given: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for name, value in _query_pairs():
         if name not in allowed:
             known = ", ".join(allowed) or "none"
             raise InvalidQuery(f"unknown parameter {name[:80]!r}; known: {known}")
-        if name in given:
+        if name in parameters:
             raise InvalidQuery(f"{name} is given twice")
         if len(value) > _MAX_PARAMETER_LENGTH or "\0" in value:
             raise InvalidQuery(
                 f"{name} has up to {_MAX_PARAMETER_LENGTH} characters, none of them NUL"
             )
-        given[name] = value
-    return given
+        parameters[name] = value
+    return parameters
 
 
 def _subset(parameters: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
@@ -269,7 +275,7 @@ def _json_response(
 
 
 def _json_document(row: Document) -> Document:
-    """Return a document with its times as text."""
+    """Return a stored document as JSON values, with its times as text."""
     return {name: _json_value(value) for name, value in row.items() if name != "fence"}
 
 
@@ -287,6 +293,6 @@ def _timestamp(instant: datetime) -> str:
 
 def _subscription_resource(row: Document, delivery_counts: Mapping[str, int]) -> Document:
     lane = row.pop("lane", {})
-    counts = {name: delivery_counts.get(name, 0) for name in events.DELIVERY_STATES}
+    counts = {name: delivery_counts.get(name, 0) for name in delivery_admin.DELIVERY_STATES}
     failures = lane.get("failures", 0)
     return _json_document({"id": row.pop("_id"), **row, "failures": failures, "deliveries": counts})

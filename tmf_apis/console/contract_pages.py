@@ -1,4 +1,4 @@
-"""Each contract as one whole document, and as a page to read it and try it out (Swagger UI)."""
+"""The contracts as OpenAPI documents, and as pages to read and try them (Swagger UI)."""
 
 import gzip
 import hashlib
@@ -7,21 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from flask import Blueprint, Response, jsonify, redirect, render_template, request
-from flask import send_from_directory as file
+from flask import (
+    Blueprint,
+    Response,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    send_from_directory,
+)
 from swagger_ui_bundle import swagger_ui_path
 
 from tmf_apis.console.negotiation import prefers_html
 from tmf_apis.console.page_context import PageContext
+from tmf_apis.errors import NotFound
 from tmf_apis.rest.contracts.contract import Contract
 
-#: Of the package, what a page needs.
+#: The files of the Swagger UI package that the pages load.
 _SWAGGER_UI_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
 _DAY_SECONDS = 86_400
 
 
 class ContractDocument:
-    """The document of one contract, as bytes that only lack this server's URL."""
+    """The document of one contract, serialized except for the URL of this server."""
 
     def __init__(self, contract: Contract, file: Path) -> None:
         self._contract = contract
@@ -29,14 +37,18 @@ class ContractDocument:
 
     @cached_property
     def _document_tail(self) -> bytes:
-        rest = {k: v for k, v in self._contract.document.items() if k not in {"openapi", "servers"}}
-        return orjson.dumps(rest)[1:]
+        members = {
+            name: value
+            for name, value in self._contract.document.items()
+            if name not in {"openapi", "servers"}
+        }
+        return orjson.dumps(members)[1:]
 
     def json(self, base_url: str) -> bytes:
-        """Return the document as JSON, ``servers`` being this server.
+        """Return the document as JSON, with this server as its ``servers``.
 
         Args:
-            base_url: This server's URL.
+            base_url: The URL of this server.
         """
         head = orjson.dumps(
             {
@@ -50,31 +62,30 @@ class ContractDocument:
         return head[:-1] + b"," + self._document_tail
 
     def yaml(self) -> bytes:
-        """Return the document as it was written; its server is a path below this one."""
+        """Return the original file; its ``servers`` are paths relative to this server."""
         return self._file.read_bytes()
 
 
 def blueprint(context: PageContext, contracts_dir: Path) -> Blueprint:
-    """Return the documents and pages of every contract.
+    """Return the routes of the documents and pages of every contract.
 
     Args:
-        context: The APIs.
-        contracts_dir: Where the contracts' files are.
+        context: The context of the pages.
+        contracts_dir: Folder with the files of the contracts.
     """
     pages = Blueprint("browsable", __name__)
 
     @pages.get("/console/swagger/<name>")
-    def part(name: str) -> Response:
-        return file(
-            swagger_ui_path, name if name in _SWAGGER_UI_FILES else "none", max_age=_DAY_SECONDS
-        )
+    def swagger_ui_file(name: str) -> Response:
+        if name not in _SWAGGER_UI_FILES:
+            raise NotFound(f"there is nothing at {request.path[:200]}")
+        return send_from_directory(swagger_ui_path, name, max_age=_DAY_SECONDS)
 
     for contract in context.contracts:
-        served = ContractDocument(
-            contract, contracts_dir / f"{contract.number}-{contract.version}.yaml"
-        )
+        file = contracts_dir / f"{contract.number}-{contract.version}.yaml"
+        document = ContractDocument(contract, file)
         for mount in contract.mounts:
-            _add_contract_routes(pages, context, contract, served, mount)
+            _add_contract_routes(pages, context, contract, document, mount)
     return pages
 
 
@@ -85,18 +96,18 @@ def _add_contract_routes(
     contract_document: ContractDocument,
     mount: str,
 ) -> None:
-    def document() -> Response:
+    def json_document() -> Response:
         return _conditional_response(contract_document.json(context.base_url()), "application/json")
 
-    def text() -> Response:
+    def yaml_document() -> Response:
         return _conditional_response(contract_document.yaml(), "application/yaml")
 
-    def page() -> Response | str:
+    def docs_page() -> Response | str:
         return render_template(
             "docs.html", contract=contract, mount=mount, authenticated=context.authenticator.enabled
         )
 
-    def door() -> Any:  # noqa: ANN401
+    def entry_point() -> Any:  # noqa: ANN401
         url = context.base_url() + mount
         if prefers_html():
             return redirect(f"{mount}/docs")
@@ -110,20 +121,24 @@ def _add_contract_routes(
             }
         )
 
-    for name, view in (("/openapi.json", document), ("/openapi.yaml", text), ("/docs", page)):
+    for name, view in (
+        ("/openapi.json", json_document),
+        ("/openapi.yaml", yaml_document),
+        ("/docs", docs_page),
+    ):
         pages.add_url_rule(mount + name, f"{mount}{name}".replace(".", "_"), view)
-    pages.add_url_rule(mount, f"{mount}/door", door)
-    pages.add_url_rule(f"{mount}/", f"{mount}/door/", door)
+    pages.add_url_rule(mount, f"{mount}/entry_point", entry_point)
+    pages.add_url_rule(f"{mount}/", f"{mount}/entry_point/", entry_point)
 
 
 def _conditional_response(body: bytes, media_type: str) -> Response:
-    """Return a document that clients may keep, packed where they take it so; or 304."""
-    packed = request.accept_encodings["gzip"] > 0
-    response = Response(gzip.compress(body, 6) if packed else body, content_type=media_type)
-    if packed:
+    """Return a document with an entity tag, compressed if the client accepts gzip; or 304."""
+    is_compressed = request.accept_encodings["gzip"] > 0
+    response = Response(gzip.compress(body, 6) if is_compressed else body, content_type=media_type)
+    if is_compressed:
         response.headers["Content-Encoding"] = "gzip"
-    mark = hashlib.sha256(body).hexdigest()[:32]
-    response.set_etag(f"{mark}-gzip" if packed else mark)
+    digest = hashlib.sha256(body).hexdigest()[:32]
+    response.set_etag(f"{digest}-gzip" if is_compressed else digest)
     response.headers["Vary"] = "Accept-Encoding"
     response.headers["Cache-Control"] = "no-cache"
     response.make_conditional(request)

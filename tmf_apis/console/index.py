@@ -1,6 +1,6 @@
-"""The index page: what this server is, its APIs, and where everything else is.
+"""The index page: the APIs of this server, its state, and links to the other pages.
 
-It tells nothing of the operator's data, so it needs no token.
+It shows no data of the operator, so it needs no token.
 """
 
 from importlib.metadata import version
@@ -17,7 +17,7 @@ _DAY_SECONDS = 86_400
 
 
 def blueprint(context: PageContext) -> Blueprint:
-    """Return the index page and the files that pages need."""
+    """Return the routes of the index page and of static files."""
     pages = Blueprint("index", __name__)
 
     @pages.get("/")
@@ -26,7 +26,7 @@ def blueprint(context: PageContext) -> Blueprint:
             return render_template(
                 "index.html",
                 apis=_apis_by_number(context),
-                health=_readiness_problem(context),
+                health=context.readiness.problem(),
                 **_page_variables(context),
             )
         return jsonify([_api_entry(context, contract) for contract in context.contracts])
@@ -58,15 +58,8 @@ def _page_variables(context: PageContext) -> dict[str, Any]:
     }
 
 
-def _readiness_problem(context: PageContext) -> str:
-    """Return why the server is not ready; empty when it is."""
-    return (
-        context.application.readiness_problem() if context.application else "the server is starting"
-    )
-
-
 def _apis_by_number(context: PageContext) -> list[tuple[str, str, list[Contract]]]:
-    """Return name, number and versions of every API."""
+    """Return the name, number and versions of every API."""
     grouped = groupby(context.contracts, key=lambda contract: contract.number)
     rows = [(number, list(versions)) for number, versions in grouped]
     return [(_api_title(versions[0]), number, versions) for number, versions in rows]

@@ -1,4 +1,4 @@
-"""The state machines of all kinds, for clients and people to read; no token is needed."""
+"""The pages and JSON documents of the lifecycles of all kinds; they need no token."""
 
 from typing import Any
 
@@ -13,38 +13,40 @@ StateMachine = dict[str, Any]
 
 
 def blueprint(context: PageContext) -> Blueprint:
-    """Return the pages of the state machines."""
+    """Return the routes of the state machines."""
     pages = Blueprint("states", __name__)
 
     @pages.get("/lifecycle")
-    def every() -> Response | str:
-        found = _state_machines(context)
+    def list_machines() -> Response | str:
+        machines = _state_machines(context)
         if prefers_html():
-            return render_template("lifecycles.html", machines=found)
-        return jsonify(found)
+            return render_template("lifecycles.html", machines=machines)
+        return jsonify(machines)
 
     @pages.get("/lifecycle/<kind>")
-    def one(kind: str) -> Response | str:
-        found = next(
-            (machine for machine in _state_machines(context) if machine["id"] == kind), None
-        )
-        if found is None:
+    def show_machine(kind: str) -> Response | str:
+        machines = {machine["id"]: machine for machine in _state_machines(context)}
+        if (machine := machines.get(kind)) is None:
             raise NotFound(f"there is no state machine of {kind[:80]!r}; /lifecycle lists them")
         if prefers_html():
-            return render_template("lifecycle.html", machine=found)
-        return jsonify(found)
+            return render_template("lifecycle.html", machine=machine)
+        return jsonify(machine)
 
     return pages
 
 
 def _state_machines(context: PageContext) -> list[StateMachine]:
-    """Return every machine, by kind."""
-    laws = context.require_engine().policies
-    found = {kind: law.lifecycle.as_resource(kind) for kind, law in laws.items() if law.lifecycle}
+    """Return every state machine, sorted by kind."""
+    policies = context.readiness.require_engine().policies
+    machines = {
+        kind: policy.lifecycle.as_resource(kind)
+        for kind, policy in policies.items()
+        if policy.lifecycle
+    }
     for machine in (*catalog.state_machines(), *ordering.state_machines()):
-        found.setdefault(machine["id"], machine)
+        machines.setdefault(machine["id"], machine)
     base = context.base_url()
     return [
         {"id": kind, "href": f"{base}/lifecycle/{kind}", **machine}
-        for kind, machine in sorted(found.items())
+        for kind, machine in sorted(machines.items())
     ]

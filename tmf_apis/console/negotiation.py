@@ -1,4 +1,4 @@
-"""Which of two forms of the same thing a client wants: a page or JSON.
+"""Content negotiation between an HTML page and JSON.
 
 Source: RFC 9110, 12.5.1 (Accept).
 """
@@ -9,6 +9,6 @@ _HTML, _JSON = "text/html", "application/json"
 
 
 def prefers_html() -> bool:
-    """Return whether a page is wanted: only where the client says so, as browsers do."""
+    """Return whether the client prefers HTML; JSON is the default."""
     accepted = request.accept_mimetypes
     return accepted[_HTML] > accepted[_JSON]

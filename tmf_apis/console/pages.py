@@ -1,10 +1,12 @@
-"""The Flask application of every path that no contract has: pages for people, administration.
+"""The Flask application of all paths that no contract has: the pages and the administration.
 
-Bodies are read whole before Flask sees them, so that a slow client holds no thread.
+The body of a request is read completely before Flask handles it, so that a slow client does not
+occupy a thread.
 """
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,6 @@ from tmf_apis.errors import (
     UnsupportedMediaType,
     UriTooLong,
 )
-from tmf_apis.rest.contracts.contract import Contract
 from tmf_apis.rest.http.messages import error_response
 from tmf_apis.rest.http.routing import (
     ClientDisconnected,
@@ -34,14 +35,12 @@ from tmf_apis.rest.http.routing import (
     read_body,
     send_response,
 )
-from tmf_apis.security.tokens import TokenAuthenticator
-from tmf_apis.settings import Settings
 from tmf_apis.store.connection import tmf_error
 
 log = logging.getLogger(__name__)
 
-#: Nothing from elsewhere, no script or style inside a page, no framing. Swagger UI and its style
-#: sheet carry their icons as data URLs.
+#: Nothing from other origins, no inline script or style, no framing. Swagger UI and its style
+#: sheet contain their icons as data URLs.
 _CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
@@ -60,30 +59,17 @@ _METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class ConsoleApplication:
-    """An ASGI application around Flask.
+    """An ASGI application around the Flask application."""
 
-    Attributes:
-        context: What the pages show and work on; its ``application`` is set once there is one.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        contracts: list[Contract],
-        authenticator: TokenAuthenticator,
-        contracts_dir: Path,
-    ) -> None:
-        """Make the pages.
+    def __init__(self, context: PageContext, contracts_dir: Path) -> None:
+        """Create the application.
 
         Args:
-            settings: Limits, and the URL that clients use.
-            contracts: The APIs.
-            authenticator: Tells who asks.
-            contracts_dir: Where the contracts' files are.
+            context: The context of the pages.
+            contracts_dir: Folder with the files of the contracts.
         """
-        self._settings = settings
-        self.context = PageContext(settings, contracts, authenticator)
-        app: Any = create_flask_app(self.context, contracts_dir)
+        self._settings = context.settings
+        app: Any = create_flask_app(context, contracts_dir)
         self._app: Any = WSGIMiddleware(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,7 +94,9 @@ class ConsoleApplication:
             raise BadRequest("the query string has bytes that are not ASCII")
         if scope["method"] in _METHODS_WITHOUT_BODY:
             return b""
-        headers = {name.decode("latin-1"): v.decode("latin-1") for name, v in scope["headers"]}
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
         return await read_body(headers, receive, self._settings.body_limit)
 
 
@@ -122,7 +110,7 @@ def create_flask_app(context: PageContext, contracts_dir: Path) -> Flask:
     app.register_error_handler(HTTPException, _http_error_response)
     app.register_error_handler(PyMongoError, _database_error_response)
     app.register_error_handler(Exception, _unexpected_error_response)
-    app.before_request(_without_result(context.base_url))
+    app.before_request(partial(_check_host, context))
     app.after_request(_set_security_headers)
     for blueprint in (
         index.blueprint(context),
@@ -134,13 +122,13 @@ def create_flask_app(context: PageContext, contracts_dir: Path) -> Flask:
     return app
 
 
-def _without_result(check: Callable[[], object]) -> Callable[[], None]:
-    """Return a check whose result is not an answer."""
+def _check_host(context: PageContext) -> None:
+    """Refuse a request whose Host header is not a host and port.
 
-    def checked() -> None:
-        check()
-
-    return checked
+    Raises:
+        BadRequest: The Host header is not a host and port (HTTP 400).
+    """
+    context.base_url()
 
 
 def _body_receiver(body: bytes) -> Callable[[], Any]:
@@ -157,31 +145,31 @@ def _set_security_headers(response: Response) -> Response:
 
 
 def _tmf_error_response(error: TmfError) -> Response:
-    made = error_response(error)
-    return Response(made.body, made.status, made.headers, content_type=made.media_type)
+    response = error_response(error)
+    return Response(
+        response.body, response.status, response.headers, content_type=response.media_type
+    )
 
 
 def _http_error_response(error: HTTPException) -> Response:
-    """Answer what Flask itself refuses, in the one form that errors have."""
+    """Return the response to an error that Flask raised, with the body of TMF630."""
     if error.response is not None or (error.code or 500) < 400:  # noqa: PLR2004 - a redirect
         return error.get_response()  # type: ignore[return-value]
     if error.code == MethodNotAllowed.status:
         allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
-        text = f"{request.method} is not possible here; allowed: {allowed}"
-        return _tmf_error_response(MethodNotAllowed(text, headers={"Allow": allowed}))
+        message = f"{request.method} is not possible here; allowed: {allowed}"
+        return _tmf_error_response(MethodNotAllowed(message, headers={"Allow": allowed}))
     if error.code == NotFound.status:
         return _tmf_error_response(NotFound(f"there is nothing at {request.path[:200]}"))
-    kind = _ERRORS_BY_STATUS.get(error.code or 500)
-    return (
-        _tmf_error_response(kind(str(error.description)[:200]))
-        if kind
-        else _unexpected_error_response(error)
-    )
+    error_class = _ERRORS_BY_STATUS.get(error.code or 500)
+    if error_class is None:
+        return _unexpected_error_response(error)
+    return _tmf_error_response(error_class(str(error.description)[:200]))
 
 
 def _database_error_response(error: PyMongoError) -> Response:
-    meaning = tmf_error(error)
-    return _tmf_error_response(meaning) if meaning else _unexpected_error_response(error)
+    translated = tmf_error(error)
+    return _tmf_error_response(translated) if translated else _unexpected_error_response(error)
 
 
 def _unexpected_error_response(error: Exception) -> Response:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.support.paths import OPENAPI
-from tmf_apis.app import Application, Engine
+from tmf_apis.app import Application, Engine, Readiness
 from tmf_apis.events.envelope import Audience
 from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.security.tokens import TokenAuthenticator
@@ -33,12 +33,11 @@ def application(tmp_path, database):
     contracts = load_contracts(tmp_path)
     engine = Engine(settings, contracts, database)
     engine.prepare()
-    made = Application(
-        settings, contracts, TokenAuthenticator(settings, enabled=False, jwks=""), None
-    )
-    made.attach_engine(engine)
-    made.unready_reason = ""
-    return made
+    authenticator = TokenAuthenticator(settings, enabled=False, jwks="")
+    application = Application(settings, contracts, authenticator, None, Readiness())
+    application.attach_engine(engine)
+    application.readiness.reason = ""
+    return application
 
 
 def exchanged(application, *requests):
@@ -74,7 +73,7 @@ def test_its_resources_are_made_found_changed_and_deleted(application):
 
 def test_its_events_reach_its_subscribers(application):
     exchanged(application, ("POST", f"{MOUNT}/troubleTicket", {"json": TICKET}))
-    engine = application.engine
+    engine = application.readiness.engine
     event = engine.database["TroubleTicket"].find_one()["events"][0]
     shown = engine.render_event(event, Audience("TMF621", "v4", "http://x"))
     assert shown["eventType"] == "TroubleTicketCreateEvent"

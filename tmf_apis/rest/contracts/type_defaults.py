@@ -5,17 +5,15 @@ is stored as it came; seen from v5, each nested object without a type gets the o
 contract says it is. A document that v5 wrote has them all, so it stays as it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
-from tmf_apis.rest.views.transforms import Json, Transform
-
+Json = dict[str, Any]
+Transform = Callable[[Json], Json]
 Schema = Mapping[str, Any]
 #: What is inside an object: its attributes' schemas, and whether it must have a type.
 ObjectShape = tuple[dict[str, Schema], bool]
-
-_NO_SHAPE: Final[ObjectShape] = ({}, False)
 
 
 class TypeDefaults:

@@ -9,8 +9,6 @@ import orjson
 from tmf_apis.errors import InvalidQuery, TmfError
 from tmf_apis.security.identity import Identity
 
-#: Query parameters that are not attribute filters.
-RESERVED_PARAMETERS = frozenset({"fields", "offset", "limit", "sort", "filter", "before", "after"})
 _MAX_PARAMETERS = 200
 
 

@@ -119,10 +119,6 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
         await send_response(send, response, head=head)
         self._observe(name, scope["method"], response.status, time.perf_counter() - started)
 
-    def close(self) -> None:
-        """End the threads when their work is done."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
     def _is_outside_contracts(self, path: str) -> bool:
         """Return whether the path of no operation is for somebody else to answer."""
         return path in self._page_paths or not path.startswith(tuple(self._prefixes))

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from tmf_apis.rest.contracts.contract import Contract, Operation
-from tmf_apis.rest.http.messages import RESERVED_PARAMETERS, Request
+from tmf_apis.rest.http.messages import Request
 from tmf_apis.rest.query import fields, paging, sorting
 from tmf_apis.rest.query.attributes import QueryableAttributes
 from tmf_apis.rest.query.fields import FieldSelection
@@ -19,6 +19,9 @@ from tmf_apis.settings import Settings
 from tmf_apis.store.resources import Document, ResourceStore
 
 Schema = Mapping[str, Any]
+
+#: Query parameters that are not attribute filters.
+RESERVED_PARAMETERS = frozenset({"fields", "offset", "limit", "sort", "filter", "before", "after"})
 
 
 @dataclass(frozen=True, slots=True)
