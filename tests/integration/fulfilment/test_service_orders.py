@@ -14,6 +14,7 @@ from tests.support.fulfilment_harness import order_item as product_item
 from tests.support.live_server import ThreadedGateway, live_server, wait_until
 from tmf_apis.engine import CONTRACTS_DIR, Engine
 from tmf_apis.errors import Conflict
+from tmf_apis.fulfilment.execution.failure_reporter import REPORT_AFTER_ATTEMPTS
 from tmf_apis.reconciliation.discovery import register
 from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
@@ -439,3 +440,16 @@ def test_milestones_and_alerts_are_events(operator):
     operator.run_order(key)
     stored = operator.database[KIND].find_one({"id": key.order, "tenant": operator.tenant})
     assert [one["what"] for one in stored["events"]].count("Milestone") == 2
+
+
+def test_a_repeated_failure_is_an_alert_in_the_attribute_of_a_service_order(operator):
+    key = operator.place_order(item(chosen={"accessPort": "gw sub1"}), kind=KIND)
+    reporter = operator.fulfilment.activities._failure_reporter
+    reporter.report_failure(key, "taking up", KeyError("bandwidth"), REPORT_AFTER_ATTEMPTS)
+    order = operator.get_order(key)
+    assert "productOrderJeopardyAlert" not in order
+    (alert,) = order["jeopardyAlert"]
+    assert (alert["@type"], alert["jeopardyType"]) == (
+        "ServiceOrderJeopardyAlert",
+        "waitingForPerson",
+    )

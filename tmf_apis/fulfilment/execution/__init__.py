@@ -1,1 +1,1 @@
-"""Carrying a design out on the network, step by step, and taking it back."""
+"""Execution of an order design on the network, and its compensation."""

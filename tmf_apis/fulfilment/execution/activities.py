@@ -1,7 +1,7 @@
-"""The steps of an order that touch the world; each is safe to repeat.
+"""Temporal activities that carry out an order; each is safe to repeat.
 
-What becomes of each task is said in the journal and in the order. A step fails only where the
-database, or this program, does; Temporal tries it again, with growing pauses.
+The outcome of every task is written to the journal and to the order. An activity fails only if the
+database or this program fails; Temporal then retries it with growing pauses.
 """
 
 import asyncio
@@ -27,17 +27,20 @@ from tmf_apis.fulfilment.execution.payloads import (
 from tmf_apis.fulfilment.execution.provisioning import run_in_thread
 from tmf_apis.fulfilment.values import OrderKey
 
-#: Pause between two signs of life of a step that waits for an element, in seconds.
+#: Pause between two heartbeats of an activity that waits for an element, in seconds.
 HEARTBEAT_INTERVAL = 1.0
-#: How long whoever takes an order up waits for its only batch, in seconds; how many do so at once,
-#: fewer than take up orders; and how many orders are worked on so at once.
-INLINE_TIMEOUT, MAX_INLINE_WAITS, MAX_EAGER_BATCHES = 1.0, 12, 50
+#: Longest wait of ``accept`` for the only batch of an order, in seconds.
+INLINE_TIMEOUT = 1.0
+#: Most ``accept`` activities that wait for a batch at once: fewer than run at once.
+MAX_INLINE_WAITS = 12
+#: Most batches that run at once after ``accept`` started them.
+MAX_EAGER_BATCHES = 50
 
 log = logging.getLogger(__name__)
 
 
 class OrderActivities:
-    """The steps, bound to the database and to the elements."""
+    """The activities, bound to the database and to the elements."""
 
     def __init__(  # noqa: PLR0913, PLR0917
         self,
@@ -48,15 +51,15 @@ class OrderActivities:
         executor: Executor,
         task_queue: str = "",
     ) -> None:
-        """Take what the steps do.
+        """Store the collaborators.
 
         Args:
-            intake: Takes orders up.
-            runner: Works on batches.
-            cancellation_resolver: Says what became of a cancellation.
-            failure_reporter: Tells people of steps that fail again and again.
-            executor: Where the database is waited for.
-            task_queue: From which only this worker takes ``advance``; empty: there is none.
+            intake: Plans orders and reserves their resources.
+            runner: Runs batches.
+            cancellation_resolver: Answers requests to cancel.
+            failure_reporter: Creates fallout tasks for steps that fail repeatedly.
+            executor: Runs blocking database calls.
+            task_queue: Queue from which only this worker takes ``advance``; empty if there is none.
         """
         self._task_queue = task_queue
         self._inline_waits = 0
@@ -68,7 +71,7 @@ class OrderActivities:
         self._eager_runs: dict[OrderKey, asyncio.Task[BatchProgress]] = {}
 
     def activity_functions(self) -> list[Callable[..., object]]:
-        """Return every step, to be given to a Temporal worker."""
+        """Return all activities, for a Temporal worker."""
         return [
             self.accept,
             self.reserve,
@@ -79,42 +82,47 @@ class OrderActivities:
 
     @activity.defn(name="order-accept")
     async def accept(self, key: OrderKey) -> IntakeResult:
-        """Take an order up: plan it, say that it is in progress, reserve for a small one.
+        """Plan an order, mark it as in progress and reserve the resources of a small one.
 
-        A small one is begun at once. What is quick is done with that; what is not goes on, and
-        ``advance`` waits for it.
+        The only batch of a small order starts at once. If it ends within ``INLINE_TIMEOUT``, the
+        result has its progress; otherwise it continues, and ``advance`` waits for it.
         """
         async with self._report_failures(key, "taking up"):
-            work, batch = await run_in_thread(self._executor, partial(self._intake.accept, key))
+            result, batch = await run_in_thread(self._executor, partial(self._intake.accept, key))
             if batch is None or len(self._eager_runs) >= MAX_EAGER_BATCHES:
-                return work
-            doing = asyncio.create_task(self._runner.run(batch))
-            self._eager_runs[key] = doing
-            doing.add_done_callback(partial(self._forget, key))
-            self._inline_waits += 1
-            try:
-                await asyncio.wait(
-                    {doing}, timeout=INLINE_TIMEOUT if self._inline_waits <= MAX_INLINE_WAITS else 0
-                )
-            finally:
-                self._inline_waits -= 1
-            report = doing.result() if doing.done() else None
-            return replace(work, maybe_running=True, task_queue=self._task_queue, progress=report)
+                return result
+            run = asyncio.create_task(self._runner.run(batch))
+            self._eager_runs[key] = run
+            run.add_done_callback(partial(self._forget, key))
+            await self._wait_inline(run)
+            progress = run.result() if run.done() else None
+            return replace(
+                result, maybe_running=True, task_queue=self._task_queue, progress=progress
+            )
+
+    async def _wait_inline(self, run: "asyncio.Task[BatchProgress]") -> None:
+        """Wait for a batch for a short time, or not at all if many orders wait already."""
+        self._inline_waits += 1
+        try:
+            timeout = INLINE_TIMEOUT if self._inline_waits <= MAX_INLINE_WAITS else 0
+            await asyncio.wait({run}, timeout=timeout)
+        finally:
+            self._inline_waits -= 1
 
     async def close(self) -> None:
-        """Stop what was begun; it is gone on with from the journal."""
-        for doing in list(self._eager_runs.values()):
-            await _cancel(doing)
+        """Stop the batches that ``accept`` started; they continue from the journal."""
+        for run in list(self._eager_runs.values()):
+            await _cancel(run)
 
     def _forget(self, key: OrderKey, run: "asyncio.Task[BatchProgress]") -> None:
         if self._eager_runs.get(key) is run:
             del self._eager_runs[key]
         if not run.cancelled() and (error := run.exception()):
-            log.info("a batch is left: %s", error, extra={"order": key.order})
+            log.info("a batch stopped: %s", error, extra={"order": key.order})
 
     @activity.defn(name="order-reserve")
     async def reserve(self, batch_ref: BatchRef) -> None:
-        """Reserve what a batch needs."""
+        """Reserve the resources of a batch."""
         async with (
             _heartbeat(),
             self._report_failures(batch_ref.key, f"reserving for batch {batch_ref.number}"),
@@ -123,27 +131,29 @@ class OrderActivities:
 
     @activity.defn(name="order-advance")
     async def advance(self, batch_ref: BatchRef) -> BatchProgress:
-        """Bring a batch as far as it goes now: forward, or back."""
-        again = activity.info().attempt > 1 or batch_ref.stop
+        """Run a batch as far as possible now, forward or in compensation."""
+        must_take_over = activity.info().attempt > 1 or batch_ref.stop
         async with (
             _heartbeat(),
             self._report_failures(batch_ref.key, f"work on batch {batch_ref.number}"),
         ):
-            if batch_ref.maybe_running and (doing := self._eager_runs.get(batch_ref.key)):
-                if not again:
-                    return await _wait_for(doing)
-                await _cancel(doing)
-            return await self._runner.advance(batch_ref, take_over=again or batch_ref.maybe_running)
+            if batch_ref.maybe_running and (run := self._eager_runs.get(batch_ref.key)):
+                if not must_take_over:
+                    return await _wait_for(run)
+                await _cancel(run)
+            return await self._runner.advance(
+                batch_ref, take_over=must_take_over or batch_ref.maybe_running
+            )
 
     @activity.defn(name="order-late")
     async def check_due_date(self, key: OrderKey) -> float:
-        """Say that an order is late; return the seconds until it may be."""
+        """Add an alert to an order that is late; return the seconds until the next check."""
         async with self._report_failures(key, "looking at the date"):
             return await run_in_thread(self._executor, partial(self._intake.check_due_date, key))
 
     @activity.defn(name="order-settle")
     async def resolve_cancellation(self, cancellation: Cancellation) -> BatchProgress:
-        """Say what became of a request to cancel: everything that was done is undone."""
+        """Answer a request to cancel after all compensation is done."""
         async with self._report_failures(cancellation.order, "cancelling"):
             return await run_in_thread(
                 self._executor, partial(self._cancellation_resolver.resolve, cancellation)
@@ -151,22 +161,23 @@ class OrderActivities:
 
     @asynccontextmanager
     async def _report_failures(self, key: OrderKey, step: str) -> AsyncIterator[None]:
-        """Have people told when a step fails again and again; its attempts go on."""
+        """Report a step that fails repeatedly, and its recovery; failures are raised again."""
         attempt = activity.info().attempt
+        reporter = self._failure_reporter
         try:
             yield
         except Exception as error:
-            work = partial(self._failure_reporter.report_failure, key, step, error, attempt)
-            await run_in_thread(self._executor, work)
+            report = partial(reporter.report_failure, key, step, error, attempt)
+            await run_in_thread(self._executor, report)
             raise
         if attempt > 1:
             await run_in_thread(
-                self._executor, partial(self._failure_reporter.report_recovery, key, step, attempt)
+                self._executor, partial(reporter.report_recovery, key, step, attempt)
             )
 
 
 async def _wait_for(run: "asyncio.Task[BatchProgress]") -> BatchProgress:
-    """Wait for work that somebody else has begun; whoever is cancelled stops it."""
+    """Wait for a batch that ``accept`` started; cancelling the wait stops the batch."""
     try:
         return await asyncio.shield(run)
     except asyncio.CancelledError:
@@ -181,7 +192,7 @@ async def _cancel(run: "asyncio.Task[BatchProgress]") -> None:
 
 @asynccontextmanager
 async def _heartbeat() -> AsyncIterator[None]:
-    """Tell Temporal that the step is alive, so that a worker's death is noticed in seconds."""
+    """Send heartbeats to Temporal, so that it notices a worker's death within seconds."""
 
     async def beat() -> None:
         while True:

@@ -1,4 +1,4 @@
-"""What the inventories and the order are told of a batch; deeds at the database, safe to repeat."""
+"""Writes the outcome of a batch into the inventories and the order; every write is idempotent."""
 
 import logging
 import time
@@ -31,22 +31,25 @@ from tmf_apis.ordering.states import CANCELLATION_STATES
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 
-#: An element is said to be waited for when it has failed so often in a row.
+#: Failed attempts in a row after which the order gets an alert that it waits for its element.
 ALERT_AFTER_ATTEMPTS = 2
-#: What is reserved is held for longer as often as this part of its time is over.
+#: Part of the reservation time after which a reservation is renewed.
 _RENEWAL_FRACTION = 1 / 3
-#: Longest pause before a batch is looked at again of which nobody knows why it waits, in seconds.
+#: Longest pause before a batch that waits for no known event runs again, in seconds.
 MAX_PAUSE = 30.0
+#: Pause before a batch continues after its goal was changed, in seconds; 0 would mean "no pause
+#: helps".
+_IMMEDIATELY = 0.001
 
 
 log = logging.getLogger(__name__)
 
-#: Why an item fails that waited for too long.
+#: Failure reason of an item whose reservation expired while it waited.
 RESERVATION_LOST = "what was reserved for it was taken by somebody else while it waited"
 
 
 class BatchCommitter:
-    """Brings inventories and order in line with what was done on the network."""
+    """Brings inventories and order in line with the state of the network."""
 
     def __init__(
         self,
@@ -55,26 +58,24 @@ class BatchCommitter:
         claims: Claims,
         reservation_time: timedelta = reservations.RESERVATION_TIME,
     ) -> None:
-        self.reservation_time, self.renewal_interval = (
-            reservation_time,
-            reservation_time.total_seconds() * _RENEWAL_FRACTION,
-        )
+        self.reservation_time = reservation_time
+        self.renewal_interval = reservation_time.total_seconds() * _RENEWAL_FRACTION
         self._repositories = repositories
         self._journal = journal
         self._claims = claims
 
     def load_batch(self, key: OrderKey, number: int) -> Batch:
-        """Return a batch as it shall go on: people's decisions and a cancellation are in it."""
+        """Return a batch with decisions and a cancellation applied and reservations renewed."""
         batch = self._journal.batch(key, number)
-        desk = self._repositories.for_tenant(key.tenant)
+        repository = self._repositories.for_tenant(key.tenant)
         batch.order_state = self._journal.order_state(key)
-        self._compensate_cancelled(desk, batch)
-        self._apply_decisions(desk, batch)
-        self._renew_reservations(desk, batch)
+        self._compensate_cancelled(repository, batch)
+        self._apply_decisions(repository, batch)
+        self._renew_reservations(repository, batch)
         return batch
 
     def _renew_reservations(self, repository: Repository, batch: Batch) -> None:
-        """Hold for longer what is reserved for tasks that have to wait."""
+        """Renew the reservations of waiting tasks; compensate a unit that has lost one."""
         graph, now = BatchGraph(batch), time.time()
         for entry in batch.entries:
             if entry.allocation is None or entry.goal == COMPENSATE or entry.state == "active":
@@ -95,7 +96,10 @@ class BatchCommitter:
         return reservations.renew(repository, allocation, self.reservation_time)
 
     def _compensate_cancelled(self, repository: Repository, batch: Batch) -> bool:
-        """Turn everything back that is not done where the customer does not want it any more."""
+        """Compensate the open units of a cancelled or deleted order; return whether any changed.
+
+        An order past its point of no return is left alone.
+        """
         state = batch.order_state
         if not (order_updates.is_final(state) or state in CANCELLATION_STATES):
             return False
@@ -106,7 +110,7 @@ class BatchCommitter:
             return False
         changed: list[ItemEntry | TaskEntry] = []
         graph = BatchGraph(batch)
-        for unit in {one.unit for one in batch.items if one.state == "open"}:
+        for unit in {item.unit for item in batch.items if item.state == "open"}:
             changed += graph.compensate(unit, CANCELLATION_REASON)
         self.save_compensation(repository, changed)
         return bool(changed)
@@ -114,92 +118,92 @@ class BatchCommitter:
     def save_compensation(
         self, repository: Repository, changed: Iterable[ItemEntry | TaskEntry]
     ) -> None:
-        """Keep what was turned back, and what waits for a person does so no longer."""
-        some = list(changed)
-        for one in some:
-            if isinstance(one, TaskEntry) and one.state == "waiting":
-                fallout.withdraw(repository, one)
-                one.state = one.state_before_fallout
-        self._journal.save([one for one in some if isinstance(one, ItemEntry)], "goal", "reason")
-        entries = [one for one in some if isinstance(one, TaskEntry)]
-        self._journal.save(entries, "goal", "state", "attempts", "failing_since", "retry_at")
+        """Save entries whose goal is now compensation; withdraw their open fallout tasks."""
+        changed = list(changed)
+        items = [entry for entry in changed if isinstance(entry, ItemEntry)]
+        tasks = [entry for entry in changed if isinstance(entry, TaskEntry)]
+        for entry in tasks:
+            if entry.state == "waiting":
+                fallout.withdraw(repository, entry)
+                entry.state = entry.state_before_fallout
+        self._journal.save(items, "goal", "reason")
+        self._journal.save(tasks, "goal", "state", "attempts", "failing_since", "retry_at")
 
     def _apply_decisions(self, repository: Repository, batch: Batch) -> None:
         graph = BatchGraph(batch)
-        by_id = {one.id: one for one in batch.entries}
+        entries = {entry.id: entry for entry in batch.entries}
         for id, decision in fallout.decisions(repository, batch.entries).items():
-            entry = by_id[id]
-            entry.attempts, entry.failing_since, entry.retry_at, entry.state = (
-                0,
-                0.0,
-                0.0,
-                entry.state_before_fallout,
-            )
-            why = f"{decision.decided_by} decided: {decision.reason or decision.action}"
+            entry = entries[id]
+            entry.attempts, entry.failing_since, entry.retry_at = 0, 0.0, 0.0
+            entry.state = entry.state_before_fallout
+            explanation = f"{decision.decided_by} decided: {decision.reason or decision.action}"
             if decision.action == fallout.SKIP:
                 entry.state = "restored" if entry.goal == COMPENSATE else "verified"
-                entry.skip_reason = why
+                entry.skip_reason = explanation
             elif decision.action == fallout.CANCEL and entry.goal == COMPENSATE:
-                entry.state, entry.quarantine_reason = "restored", f"{entry.reason}; {why}"
+                entry.state = "restored"
+                entry.quarantine_reason = f"{entry.reason}; {explanation}"
             elif decision.action == fallout.CANCEL:
-                reason = f"{entry.reason}; {why}"
+                reason = f"{entry.reason}; {explanation}"
                 self.save_compensation(
                     repository, graph.compensate(entry.unit, reason, entry.task.item)
                 )
             self._journal.save(
                 [entry],
-                "attempts",
-                "failing_since",
-                "retry_at",
-                "state",
-                "skip_reason",
-                "quarantine_reason",
+                *("attempts", "failing_since", "retry_at", "state"),
+                *("skip_reason", "quarantine_reason"),
             )
 
     def create_fallout_task(self, key: OrderKey, entry: TaskEntry) -> None:
-        """Give a task to a person."""
+        """Create a fallout task for an entry; the entry waits until a person has decided."""
         entry.fallout_count += 1
-        was = entry.state_before_fallout if entry.state == "waiting" else entry.state
+        state = entry.state_before_fallout if entry.state == "waiting" else entry.state
         order_path = self._repositories.path_of(key.kind, key.order)
         id = fallout.create_task(self._repositories.for_tenant(key.tenant), key, entry, order_path)
         self._journal.update(
-            entry, state="waiting", state_before_fallout=was, fallout_task=id, fallout_count=entry.fallout_count,
-            reason=entry.reason, attempts=entry.attempts,
-        )  # fmt: skip
+            entry,
+            state="waiting",
+            state_before_fallout=state,
+            fallout_task=id,
+            fallout_count=entry.fallout_count,
+            reason=entry.reason,
+            attempts=entry.attempts,
+        )
 
     def commit(self, batch: Batch) -> BatchProgress:
-        """Write what has come of a batch so far; return how it goes on."""
-        desk = self._repositories.for_tenant(batch.key.tenant, previous=batch.repository)
-        order = self._get_order(desk, batch.key)
+        """Write the results of a batch so far; return its progress."""
+        repository = self._repositories.for_tenant(batch.key.tenant, previous=batch.repository)
+        order = self._get_order(repository, batch.key)
         state = batch.order_state = str(order.get("state", ""))
-        if self._compensate_cancelled(desk, batch):
-            return BatchProgress(incomplete=True, retry_in=0.001)
+        if self._compensate_cancelled(repository, batch):
+            return BatchProgress(incomplete=True, retry_in=_IMMEDIATELY)
         if state == "held" and self._mark_held(batch.key):
             return BatchProgress(incomplete=True)
-        self._release(desk, batch)
-        if self._activate_units(desk, batch):
-            return BatchProgress(incomplete=True, retry_in=0.001)
-        books = order_kinds.kind_of(batch.key).inventory_writer(desk, order)
-        news = OrderUpdate(
-            is_reserved=any(one.allocation and one.goal == FORWARD for one in batch.entries)
+        self._release(repository, batch)
+        if self._activate_units(repository, batch):
+            return BatchProgress(incomplete=True, retry_in=_IMMEDIATELY)
+        inventory_writer = order_kinds.kind_of(batch.key).inventory_writer(repository, order)
+        update = OrderUpdate(
+            is_reserved=any(entry.allocation and entry.goal == FORWARD for entry in batch.entries)
         )
-        finished = self._complete_items(books, batch, news)
+        finished = self._complete_items(inventory_writer, batch, update)
         finished += self._fail_items(
-            books, batch, news, cancelled=order_updates.is_cancelling(order)
+            inventory_writer, batch, update, cancelled=order_updates.is_cancelling(order)
         )
-        self._collect_waits(batch, news)
+        self._collect_waits(batch, update)
         if state:
-            state = self._update_order(desk, batch.key, order, news)
-        for one in finished:
-            one.state = "done" if one.goal == FORWARD else "failed"
-        report = self._progress(batch, order_updates.priority_key(order))
-        if report.incomplete or not order_updates.is_final(state):
+            state = self._update_order(repository, batch.key, order, update)
+        for item in finished:
+            item.state = "done" if item.goal == FORWARD else "failed"
+        progress = self._progress(batch, order_updates.priority_key(order))
+        if progress.incomplete or not order_updates.is_final(state):
             self._journal.save(finished, "state")
-            return report
-        return replace(report, orders_to_wake=self.finish_order(batch.key, batch.claims, finished))
+            return progress
+        woken = self.finish_order(batch.key, batch.claims, finished)
+        return replace(progress, orders_to_wake=woken)
 
     def _mark_held(self, key: OrderKey) -> bool:
-        """Say that the order waits to be let go on; return whether it still has to."""
+        """Record that the batch stopped because the order is held; return whether it still is."""
         self._journal.update_head(key, held=True)
         return self._journal.order_state(key) == "held"
 
@@ -210,73 +214,76 @@ class BatchCommitter:
             return {"id": key.order}
 
     def _release(self, repository: Repository, batch: Batch) -> None:
-        """Give back what was taken for tasks of which the element knows nothing any more."""
-        back = [
-            one
-            for one in batch.entries
-            if one.goal == COMPENSATE and one.state in {"designed", "reserved", "restored"}
+        """Release the resources of compensated tasks that left nothing on the element."""
+        compensated = [
+            entry
+            for entry in batch.entries
+            if entry.goal == COMPENSATE and entry.state in {"designed", "reserved", "restored"}
         ]
-        for one in back:
+        for entry in compensated:
             reservations.release(
-                repository, batch.key, one.task, one.allocation, one.quarantine_reason
+                repository, batch.key, entry.task, entry.allocation, entry.quarantine_reason
             )
-            one.state = "undone" if one.allocation else "failed"
-        self._journal.save(back, "state")
+            entry.state = "undone" if entry.allocation else "failed"
+        self._journal.save(compensated, "state")
 
     def _activate_units(self, repository: Repository, batch: Batch) -> bool:
-        """Give to services what was taken for them; return whether something was turned back.
+        """Assign the resources of complete units to their services.
 
-        From here on a unit does not go back any more: the journal says so before the products are
-        told.
+        An activated unit is never compensated: the journal records that before the products are
+        written.
+
+        Returns:
+            Whether a unit was compensated instead, because a reservation was lost.
         """
         graph = BatchGraph(batch)
         for unit in graph.complete_units():
-            some, entries = graph.members(unit)
+            items, entries = graph.members(unit)
             try:
                 for entry in entries:
                     if entry.allocation is not None:
                         reservations.activate(repository, entry.allocation)
             except Unfulfillable as error:
-                log.warning("a unit goes back: %s", error, extra={"order": batch.key.order})
+                log.warning("a unit is compensated: %s", error, extra={"order": batch.key.order})
                 self.save_compensation(repository, graph.compensate(unit, error.public_message))
                 return True
-            for one in some:
-                one.state = CLOSING
+            for item in items:
+                item.state = CLOSING
             for entry in entries:
                 entry.state = "active"
-            self._journal.save([*some, *entries], "state")
+            self._journal.save([*items, *entries], "state")
         return False
 
     @staticmethod
     def _complete_items(
         inventory_writer: InventoryWriter, batch: Batch, update: OrderUpdate
     ) -> list[ItemEntry]:
-        """Write which products and services are as ordered now."""
-        closing = [one for one in batch.items if one.state == CLOSING]
+        """Write the products and services of completed items; return those items."""
+        closing = [item for item in batch.items if item.state == CLOSING]
         for item in closing:
-            entries = [one for one in batch.entries if one.task.item == item.item_id]
+            entries = [entry for entry in batch.entries if entry.task.item == item.item_id]
             inventory_writer.write_completed(item, entries)
             if item.plan is not None:
-                taken = [one.allocation for one in entries if one.allocation]
-                update.completed_items[item.item_id] = (item.plan, taken)
+                allocations = [entry.allocation for entry in entries if entry.allocation]
+                update.completed_items[item.item_id] = (item.plan, allocations)
         return closing
 
     @staticmethod
     def _fail_items(
         inventory_writer: InventoryWriter, batch: Batch, update: OrderUpdate, *, cancelled: bool
     ) -> list[ItemEntry]:
-        """Write of which products and services nothing came."""
+        """Write the products and services of compensated items; return those items."""
         graph, failed = BatchGraph(batch), list[ItemEntry]()
         for unit in graph.compensated_units():
-            some, entries = graph.members(unit)
-            for item in some:
+            items, entries = graph.members(unit)
+            for item in items:
                 if item.state != "open":
                     continue
                 inventory_writer.write_failed(item, cancelled=cancelled)
                 doubts = [
-                    one.quarantine_reason
-                    for one in entries
-                    if one.task.item == item.item_id and one.quarantine_reason
+                    entry.quarantine_reason
+                    for entry in entries
+                    if entry.task.item == item.item_id and entry.quarantine_reason
                 ]
                 doubt = f"; what was taken is in doubt and kept out of use: {'; '.join(doubts)}"
                 update.failure_reasons[item.item_id] = item.reason + (doubt if doubts else "")
@@ -284,56 +291,60 @@ class BatchCommitter:
         return failed
 
     def _collect_waits(self, batch: Batch, update: OrderUpdate) -> None:
-        """Say who or what is waited for."""
-        for one in batch.entries:
-            if one.state == "waiting":
-                update.fallout_items[one.task.item] = (one.fallout_task, one.reason)
-            elif one.attempts >= ALERT_AFTER_ATTEMPTS:
-                update.unreachable_items[one.task.item] = (one.element, one.reason)
-            if one.fallout_count and one.state != "waiting":
-                update.resumed_items.add(one.task.item)
+        """Add to an update which elements and people the order waits for."""
+        for entry in batch.entries:
+            item = entry.task.item
+            if entry.state == "waiting":
+                update.fallout_items[item] = (entry.fallout_task, entry.reason)
+            elif entry.attempts >= ALERT_AFTER_ATTEMPTS:
+                update.unreachable_items[item] = (entry.element, entry.reason)
+            if entry.fallout_count and entry.state != "waiting":
+                update.resumed_items.add(item)
         update.resumed_items -= set(update.fallout_items)
         update.notes += [
-            f"task {one.task.id} ({one.task.action} {one.task.service} on {one.element}) was"
-            f" skipped: {one.skip_reason}"
-            for one in batch.entries
-            if one.skip_reason
+            f"task {entry.task.id} ({entry.task.action} {entry.task.service} on {entry.element})"
+            f" was skipped: {entry.skip_reason}"
+            for entry in batch.entries
+            if entry.skip_reason
         ]
 
     def _update_order(
         self, repository: Repository, key: OrderKey, order: Resource, update: OrderUpdate
     ) -> str:
-        told = partial(
+        """Apply an update to the order, unless it changes nothing; return the order's state."""
+        apply = partial(
             order_updates.with_update,
             update=update,
             now=repository.now,
             schema=order_kinds.kind_of(key).schema,
         )
-        if told(order) == order:
+        if apply(order) == order:
             return str(order.get("state", ""))
-        written = repository.change(key.kind, key.order, told)
-        return str(written.get("state", ""))
+        changed = repository.change(key.kind, key.order, apply)
+        return str(changed.get("state", ""))
 
     def _progress(self, batch: Batch, priority: int) -> BatchProgress:
-        if any(one.state in {"open", CLOSING} for one in batch.items):
-            now = time.time()
-            later = [one.retry_at - now for one in batch.entries if one.retry_at > now]
-            people = any(one.state == "waiting" for one in batch.entries)
-            wait = (
-                max(min(later), 0.001) if later else self.renewal_interval if people else MAX_PAUSE
-            )
-            return BatchProgress(incomplete=True, retry_in=wait, priority=priority)
-        return BatchProgress()
+        if all(item.state not in {"open", CLOSING} for item in batch.items):
+            return BatchProgress()
+        now = time.time()
+        delays = [entry.retry_at - now for entry in batch.entries if entry.retry_at > now]
+        if delays:
+            retry_in = max(min(delays), _IMMEDIATELY)
+        elif any(entry.state == "waiting" for entry in batch.entries):
+            retry_in = self.renewal_interval
+        else:
+            retry_in = MAX_PAUSE
+        return BatchProgress(incomplete=True, retry_in=retry_in, priority=priority)
 
     def finish_order(
         self, key: OrderKey, claims: Iterable[str], finished: Iterable[ItemEntry] = ()
     ) -> tuple[OrderKey, ...]:
-        """Say that an order is finished; return those that waited for it.
+        """Mark an order as finished in the journal; return the orders that waited for it.
 
         Args:
-            key: Which order.
-            claims: Ids of the products that it worked on.
-            finished: Its items whose last state is not kept yet.
+            key: The order.
+            claims: Ids of the products that it claimed.
+            finished: Items of the order whose final state is not saved yet.
         """
         self._journal.finish(key, finished)
         return tuple(self._claims.release(key, claims))

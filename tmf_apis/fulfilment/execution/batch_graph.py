@@ -1,8 +1,9 @@
-"""What stands and falls together: the graph of a batch; pure, on the journal's entries.
+"""The dependency graph of a batch: pure functions on the journal's entries.
 
-A unit is an item of an order with all its tasks, or all items where the order, or the item around
-them, says ``allOrNothing``. A unit goes forward until it is done, or back until nothing is left of
-it; one that needs another goes back with it.
+A unit is the smallest set of items that succeed or fail together: one item of an order with all its
+tasks, or several items if the order, or the item around them, says ``allOrNothing``. A unit goes
+forward until it is complete, or is compensated until nothing is left of it. A unit that depends on
+a compensated unit is compensated with it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from tmf_apis.fulfilment.execution.journal import (
 from tmf_apis.fulfilment.values import OrderDesign, OrderKey
 from tmf_apis.rest.pipeline.policy import Resource
 
-#: Why a unit goes back whose customer does not want it any more.
+#: Compensation reason of the units of a cancelled order.
 CANCELLATION_REASON = "the order was cancelled"
 
 
@@ -33,52 +34,53 @@ def units_by_item(order: Mapping[str, Any]) -> dict[str, str]:
     >>> units_by_item({"productOrderItem": parts})
     {'1': '1', '2': '2', '3': '2'}
     """
-    found: dict[str, str] = {}
+    units: dict[str, str] = {}
 
-    def walk(items: Iterable[Resource], unit: str | None) -> None:
+    def walk(items: Iterable[Resource], inherited: str | None) -> None:
         for item in items:
-            own = unit if unit is not None else item["id"]
-            found[item["id"]] = own
-            inner = own if unit is not None or item.get("allOrNothing") is True else None
-            walk(item.get("productOrderItem") or (), inner)
+            unit = inherited if inherited is not None else item["id"]
+            units[item["id"]] = unit
+            shared = unit if inherited is not None or item.get("allOrNothing") is True else None
+            walk(item.get("productOrderItem") or (), shared)
 
-    everything = "*" if order.get("allOrNothing") is True else None
-    walk(order.get("productOrderItem") or (), everything)
-    return found
+    whole_order = "*" if order.get("allOrNothing") is True else None
+    walk(order.get("productOrderItem") or (), whole_order)
+    return units
 
 
 def split_into_batches(
     key: OrderKey, order: Mapping[str, Any], design: OrderDesign, size: int
 ) -> list[tuple[list[ItemEntry], list[TaskEntry]]]:
-    """Return what an order wants in batches: whole units, with all that they wait for.
+    """Return the items and tasks of an order in batches; connected units share a batch.
 
     Args:
-        key: Which order.
+        key: The order.
         order: The order, with its items as those of a product order.
-        design: What it wants.
-        size: How many items or tasks a batch has at least, but for the last.
+        design: The design of the order.
+        size: Minimum number of items or tasks of each batch but the last.
     """
-    of, unit = key.qualified_id, units_by_item(order)
-    items = [ItemEntry(id=f"{of}/{one.item}", item_id=one.item, unit=unit[one.item], plan=one)
-             for one in design.items]  # fmt: skip
+    of, units = key.qualified_id, units_by_item(order)
+    items = [
+        ItemEntry(id=f"{of}/{plan.item}", item_id=plan.item, unit=units[plan.item], plan=plan)
+        for plan in design.items
+    ]
     items += [
-        ItemEntry(id=f"{of}/{item}", item_id=item, unit=unit[item], goal=COMPENSATE, reason=reason)
+        ItemEntry(id=f"{of}/{item}", item_id=item, unit=units[item], goal=COMPENSATE, reason=reason)
         for item, reason in design.rejections.items()
     ]
-    entries = [
-        TaskEntry(id=f"{of}/{one.id}", unit=unit[one.item], task=one) for one in design.tasks
+    tasks = [
+        TaskEntry(id=f"{of}/{task.id}", unit=units[task.item], task=task) for task in design.tasks
     ]
-    wholes = _components(items, entries)
     batches: list[tuple[list[ItemEntry], list[TaskEntry]]] = []
-    for some, tasks in wholes:
+    for connected_items, connected_tasks in _components(items, tasks):
         if batches and max(len(batches[-1][0]), len(batches[-1][1])) < size:
-            batches[-1][0].extend(some)
-            batches[-1][1].extend(tasks)
+            batches[-1][0].extend(connected_items)
+            batches[-1][1].extend(connected_tasks)
         else:
-            batches.append((some, tasks))
-    for number, (some, tasks) in enumerate(batches):
-        graph = BatchGraph(Batch(key, number, some, tasks))
-        for item in [one for one in some if one.goal == COMPENSATE]:
+            batches.append((connected_items, connected_tasks))
+    for number, (batch_items, batch_tasks) in enumerate(batches):
+        graph = BatchGraph(Batch(key, number, batch_items, batch_tasks))
+        for item in [item for item in batch_items if item.goal == COMPENSATE]:
             graph.compensate(item.unit, item.reason, item.item_id)
     return batches
 
@@ -86,143 +88,157 @@ def split_into_batches(
 def _components(
     items: Sequence[ItemEntry], entries: Sequence[TaskEntry]
 ) -> Iterator[tuple[list[ItemEntry], list[TaskEntry]]]:
-    """Yield units that wait for each other together, in the order of their first items."""
-    home = {one.unit: one.unit for one in items}
+    """Yield the connected components of the units, in the order of their first items."""
+    parents = {item.unit: item.unit for item in items}
 
     def root(unit: str) -> str:
-        while home[unit] != unit:
-            home[unit] = home[home[unit]]
-            unit = home[unit]
+        while parents[unit] != unit:
+            parents[unit] = parents[parents[unit]]
+            unit = parents[unit]
         return unit
 
-    units = {one.task.id: one.unit for one in entries}
-    for one in entries:
-        for needed in one.task.depends_on:
-            home[root(one.unit)] = root(units[needed])
-    some: dict[str, list[ItemEntry]] = {}
-    tasks: dict[str, list[TaskEntry]] = {}
-    for item in items:
-        some.setdefault(root(item.unit), []).append(item)
+    units = {entry.task.id: entry.unit for entry in entries}
     for entry in entries:
-        tasks.setdefault(root(entry.unit), []).append(entry)
-    for unit, held in some.items():
-        yield held, tasks.get(unit, [])
+        for dependency in entry.task.depends_on:
+            parents[root(entry.unit)] = root(units[dependency])
+    items_by_root: dict[str, list[ItemEntry]] = {}
+    tasks_by_root: dict[str, list[TaskEntry]] = {}
+    for item in items:
+        items_by_root.setdefault(root(item.unit), []).append(item)
+    for entry in entries:
+        tasks_by_root.setdefault(root(entry.unit), []).append(entry)
+    for unit, component_items in items_by_root.items():
+        yield component_items, tasks_by_root.get(unit, [])
 
 
 def reorder_moves(batch: Batch) -> list[TaskEntry]:
-    """Let services that move to another carrier of the same element leave the old one first.
+    """Cease services on their old carrier first if they move within one element.
 
-    No element has a service twice. Elsewhere the new carrier is set up before the old one is
-    freed, as it was planned. Returns the tasks whose order was changed.
+    No element can have a service twice. Between two elements, the new carrier is set up before the
+    old one is released, as planned.
+
+    Returns:
+        The tasks whose dependencies were changed.
     """
     changed: list[TaskEntry] = []
     for entry in batch.entries:
         if not entry.task.is_move or entry.state != "reserved":
             continue
         for other in batch.entries:
-            leaves = other.task.action == "cease" and other.task.service == entry.task.service
-            if leaves and other.element == entry.element and entry.task.id in other.task.depends_on:
-                rest = tuple(id for id in other.task.depends_on if id != entry.task.id)
-                other.task = replace(other.task, depends_on=rest)
+            is_cease = other.task.action == "cease" and other.task.service == entry.task.service
+            if (
+                is_cease
+                and other.element == entry.element
+                and entry.task.id in other.task.depends_on
+            ):
+                remaining = tuple(id for id in other.task.depends_on if id != entry.task.id)
+                other.task = replace(other.task, depends_on=remaining)
                 entry.task = replace(entry.task, depends_on=(*entry.task.depends_on, other.task.id))
                 changed += [other, entry]
     return changed
 
 
 class BatchGraph:
-    """The tasks of a batch and what waits for what."""
+    """The tasks of a batch and their dependencies."""
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
-        self._entries_by_task = {one.task.id: one for one in batch.entries}
+        self._entries_by_task = {entry.task.id: entry for entry in batch.entries}
         self._dependents: dict[str, list[TaskEntry]] = {}
-        for one in batch.entries:
-            for needed in one.task.depends_on:
-                self._dependents.setdefault(needed, []).append(one)
+        for entry in batch.entries:
+            for dependency in entry.task.depends_on:
+                self._dependents.setdefault(dependency, []).append(entry)
 
     def ready_entries(self, now: float) -> list[TaskEntry]:
-        """Return the tasks that can be brought forward or back now."""
-        return [one for one in self.batch.entries if one.retry_at <= now and self._is_ready(one)]
+        """Return the tasks that can be done or compensated now."""
+        return [
+            entry for entry in self.batch.entries if entry.retry_at <= now and self._is_ready(entry)
+        ]
 
     def _is_ready(self, entry: TaskEntry) -> bool:
         if entry.goal == COMPENSATE:
-            after = self._dependents.get(entry.task.id, ())
+            dependents = self._dependents.get(entry.task.id, ())
             return entry.state in ELEMENT_STATES and not any(
-                one.state in ELEMENT_STATES for one in after
+                dependent.state in ELEMENT_STATES for dependent in dependents
             )
-        before = [
+        dependencies = [
             self._entries_by_task[id] for id in entry.task.depends_on if id in self._entries_by_task
         ]
         return entry.state in {"reserved", "planned", "applied"} and all(
-            one.state in DONE_STATES for one in before
+            dependency.state in DONE_STATES for dependency in dependencies
         )
 
     def compensate(self, unit: str, reason: str, *items: str) -> list[ItemEntry | TaskEntry]:
-        """Turn a unit back, and every other that needs it; return what is not as it was.
+        """Set the goal of a unit, and of the units that depend on it, to compensation.
 
         Args:
             unit: The unit.
-            reason: Why, for the customer.
-            *items: Ids of the items that the reason is about; the others of the unit have it
-                at second hand.
+            reason: The reason, for the customer.
+            *items: Ids of the items that caused it; other items of the unit refer to them.
+
+        Returns:
+            The entries that were changed.
         """
         changed: list[ItemEntry | TaskEntry] = []
         for item in self.batch.items:
             if item.unit == unit and item.state == "open" and item.goal == FORWARD:
-                second = items and item.item_id not in items
-                item.reason = f"with item {', '.join(items)}: {reason}" if second else reason
+                is_other = items and item.item_id not in items
+                item.reason = f"with item {', '.join(items)}: {reason}" if is_other else reason
                 item.goal = COMPENSATE
                 changed.append(item)
-        mine = [one for one in self.batch.entries if one.unit == unit and one.state != "active"]
-        for entry in mine:
+        entries = [
+            entry for entry in self.batch.entries if entry.unit == unit and entry.state != "active"
+        ]
+        for entry in entries:
             if entry.goal == FORWARD:
                 entry.goal = COMPENSATE
                 entry.attempts, entry.failing_since, entry.retry_at = 0, 0.0, 0.0
                 changed.append(entry)
-        needing = {one.unit for entry in mine for one in self._dependents.get(entry.task.id, ())}
-        for other in sorted(needing - {unit}):
-            if any(one.unit == other and one.goal == FORWARD for one in self.batch.items):
-                text = (
-                    reason
-                    if reason == CANCELLATION_REASON
-                    else f"it needs item {unit}, which failed"
-                )
-                changed += self.compensate(other, text)
+        dependents = {
+            dependent.unit
+            for entry in entries
+            for dependent in self._dependents.get(entry.task.id, ())
+        }
+        for other in sorted(dependents - {unit}):
+            if any(item.unit == other and item.goal == FORWARD for item in self.batch.items):
+                inherited = f"it needs item {unit}, which failed"
+                if reason == CANCELLATION_REASON:
+                    inherited = reason
+                changed += self.compensate(other, inherited)
         return changed
 
     def complete_units(self) -> list[str]:
-        """Return the units that are on the network whole, with all that they need; not yet said."""
-        open_ = [one for one in self.batch.items if one.state == "open" and one.goal == FORWARD]
-        whole = {one.unit for one in open_}
-        whole -= {one.unit for one in self.batch.entries if one.state not in DONE_STATES}
-        whole -= {one.unit for one in self.batch.items if one.goal == COMPENSATE}
-        while lacking := {unit for unit in whole if not self._open_dependencies(unit) <= whole}:
-            whole -= lacking
-        return sorted(whole)
+        """Return the open units whose tasks, and all they depend on, are done."""
+        units = {
+            item.unit for item in self.batch.items if item.state == "open" and item.goal == FORWARD
+        }
+        units -= {entry.unit for entry in self.batch.entries if entry.state not in DONE_STATES}
+        units -= {item.unit for item in self.batch.items if item.goal == COMPENSATE}
+        while blocked := {unit for unit in units if not self._open_dependencies(unit) <= units}:
+            units -= blocked
+        return sorted(units)
 
     def _open_dependencies(self, unit: str) -> set[str]:
-        """Return the units that a unit waits for and that are not said to be done."""
-        needed = {
-            id for one in self.batch.entries if one.unit == unit for id in one.task.depends_on
+        """Return the units that a unit depends on and that are not active."""
+        task_ids = {
+            id for entry in self.batch.entries if entry.unit == unit for id in entry.task.depends_on
         }
-        return {
-            self._entries_by_task[id].unit
-            for id in needed
-            if self._entries_by_task[id].state != "active"
-        } - {unit}
+        dependencies = [self._entries_by_task[id] for id in task_ids]
+        return {entry.unit for entry in dependencies if entry.state != "active"} - {unit}
 
     def compensated_units(self) -> list[str]:
-        """Return the units of which nothing is left; not yet said."""
-        back = {
-            one.unit for one in self.batch.items if one.state == "open" and one.goal == COMPENSATE
+        """Return the open units whose compensation is complete."""
+        units = {
+            item.unit
+            for item in self.batch.items
+            if item.state == "open" and item.goal == COMPENSATE
         }
-        return sorted(
-            back - {one.unit for one in self.batch.entries if one.state not in UNDONE_STATES}
-        )
+        units -= {entry.unit for entry in self.batch.entries if entry.state not in UNDONE_STATES}
+        return sorted(units)
 
     def members(self, unit: str) -> tuple[list[ItemEntry], list[TaskEntry]]:
-        """Return items and tasks of a unit."""
+        """Return the items and tasks of a unit."""
         return (
-            [one for one in self.batch.items if one.unit == unit],
-            [one for one in self.batch.entries if one.unit == unit],
+            [item for item in self.batch.items if item.unit == unit],
+            [entry for entry in self.batch.entries if entry.unit == unit],
         )

@@ -1,4 +1,4 @@
-"""Bringing a batch as far as it goes: elements side by side, one task at a time on each."""
+"""Runs the tasks of a batch: elements in parallel, one task at a time on each element."""
 
 import asyncio
 import logging
@@ -22,16 +22,18 @@ log = logging.getLogger(__name__)
 
 #: First and longest pause before an element is tried again, in seconds.
 RETRY_PAUSES = (0.5, 30.0)
-#: How much longer than to do a task is tried to take it back.
+#: A batch whose next retry is due within this time continues without a new activity, in seconds.
+_CONTINUE_WITHIN = RETRY_PAUSES[0] / 10
+#: Factor by which compensation of a task is tried longer than the task itself.
 COMPENSATION_PATIENCE = 4
-#: How often a task is tried that meets somebody else's lock or change.
+#: Most attempts of a task that meets the lock or a change of another client of the element.
 MAX_CONFLICT_ATTEMPTS = 3
-#: Words of ``TMF_FULFILMENT_FALLOUT`` beside the errors' own: what cannot be taken back.
+#: Value of ``TMF_FULFILMENT_FALLOUT``, beside the kinds of errors, for a failed compensation.
 UNDO_FALLOUT = "undo"
 
 
 class BatchRunner:
-    """Works on batches."""
+    """Runs batches."""
 
     def __init__(  # noqa: PLR0913, PLR0917
         self,
@@ -42,15 +44,15 @@ class BatchRunner:
         executor: Executor,
         settings: Settings,
     ) -> None:
-        """Take what it works with.
+        """Store the collaborators.
 
         Args:
             repositories: Give access to the resources.
-            journal: What was done so far.
+            journal: Records the progress.
             provisioner: Does tasks on elements.
-            committer: Tells inventories and order.
-            executor: Where the database is waited for.
-            settings: Patience, and what goes to a person.
+            committer: Writes results into inventories and order.
+            executor: Runs blocking database calls.
+            settings: The patience, and the kinds of failures that become fallout tasks.
         """
         self._repositories = repositories
         self._journal = journal
@@ -61,24 +63,23 @@ class BatchRunner:
         self._fallout_kinds = frozenset(settings.fulfilment_fallout)
 
     async def advance(self, batch_ref: BatchRef, *, take_over: bool = False) -> BatchProgress:
-        """Do what can be done now of a batch; may be called at any time and any number of times.
+        """Load a batch and run it as far as possible now; safe to repeat at any time.
 
         Args:
             batch_ref: The batch.
-            take_over: Somebody was at it and gave no sign of life any more; if he has one, he is not
-                to write anything further.
+            take_over: Fence off another worker that may still run the batch, so that it cannot
+                write to the journal any more.
         """
-        return await self.run(
-            await run_in_thread(self._executor, partial(self._load, batch_ref, take_over=take_over))
-        )
+        load = partial(self._load, batch_ref, take_over=take_over)
+        return await self.run(await run_in_thread(self._executor, load))
 
     async def run(self, batch: Batch) -> BatchProgress:
-        """Do what can be done now of a batch that is as the journal has it."""
+        """Run a batch that was just loaded or planned as far as possible now."""
         while True:
             await self._run_ready_tasks(batch)
-            report = await run_in_thread(self._executor, partial(self._committer.commit, batch))
-            if not 0 < report.retry_in < RETRY_PAUSES[0] / 10:
-                return report
+            progress = await run_in_thread(self._executor, partial(self._committer.commit, batch))
+            if not 0 < progress.retry_in < _CONTINUE_WITHIN:
+                return progress
 
     def _load(self, batch_ref: BatchRef, *, take_over: bool) -> Batch:
         if take_over:
@@ -86,47 +87,55 @@ class BatchRunner:
         batch, now = self._committer.load_batch(batch_ref.key, batch_ref.number), time.time()
         for entry in batch.entries:
             entry.failing_since = min(entry.failing_since, now)
-            if (
-                entry.retry_at > now + RETRY_PAUSES[1]
-            ):  # no pause is so long: the clock was set back
+            if entry.retry_at > now + RETRY_PAUSES[1]:  # too far ahead: the clock was set back
                 entry.retry_at = 0.0
         return batch
 
     async def _run_ready_tasks(self, batch: Batch) -> None:
-        """Do every task that can be done, level by level."""
+        """Try every ready task once, level by level of the dependency graph."""
         graph, tried = BatchGraph(batch), set[tuple[str, str]]()
-        while some := [
-            one for one in graph.ready_entries(time.time()) if (one.id, one.goal) not in tried
+        while ready := [
+            entry
+            for entry in graph.ready_entries(time.time())
+            if (entry.id, entry.goal) not in tried
         ]:
-            if await self._is_held(batch, some, refresh=bool(tried)):
+            if await self._is_held(batch, ready, refresh=bool(tried)):
                 return
-            tried |= {(one.id, one.goal) for one in some}
-            elements: dict[str, list[TaskEntry]] = {}
-            for entry in some:
-                elements.setdefault(entry.element, []).append(entry)
-            await asyncio.gather(*(self._run_on_element(batch, one) for one in elements.values()))
+            tried |= {(entry.id, entry.goal) for entry in ready}
+            by_element: dict[str, list[TaskEntry]] = {}
+            for entry in ready:
+                by_element.setdefault(entry.element, []).append(entry)
+            await asyncio.gather(
+                *(self._run_on_element(batch, entries) for entries in by_element.values())
+            )
 
     async def _run_on_element(self, batch: Batch, entries: list[TaskEntry]) -> None:
-        """Do tasks of one element; when it cannot be reached, the others wait with the first."""
-        for place, entry in enumerate(entries):
-            if place and await self._is_held(batch, [entry], refresh=True):
+        """Run tasks of one element; if it is unreachable, all remaining tasks are postponed."""
+        for index, entry in enumerate(entries):
+            if index and await self._is_held(batch, [entry], refresh=True):
                 return
             try:
                 await self._provisioner.execute(entry)
             except (TmfError, FencedOff):
                 raise
-            except Exception as error:  # an adapter of somebody else's may fail in any way
+            except Exception as error:  # a third-party adapter may raise anything
                 if not isinstance(error, ElementError):
                     log.exception("an adapter failed", extra={"element": entry.element})
                 await self._handle_failure(batch, entry, error)
                 if error_kind(error) == "unreachable":
-                    for other in entries[place + 1 :]:
+                    for other in entries[index + 1 :]:
                         await self._handle_failure(batch, other, error)
                     return
 
     async def _is_held(self, batch: Batch, entries: Iterable[TaskEntry], *, refresh: bool) -> bool:
-        """Return whether the order is not to go on now; ``refresh``: look at it once more."""
-        if all(one.goal == COMPENSATE for one in entries):
+        """Return whether the order is held or, after a refresh, being cancelled.
+
+        Args:
+            batch: The batch.
+            entries: The tasks to be done next; compensation is never held.
+            refresh: Read the order's state again.
+        """
+        if all(entry.goal == COMPENSATE for entry in entries):
             return False
         if refresh:
             state = partial(self._journal.order_state, batch.key)
@@ -134,43 +143,42 @@ class BatchRunner:
         return batch.order_state == "held" or (refresh and batch.order_state in CANCELLATION_STATES)
 
     async def _handle_failure(self, batch: Batch, entry: TaskEntry, error: Exception) -> None:
-        """Decide how a task goes on: later, to a person, or back with its unit."""
+        """Schedule a retry of a task, or give it up."""
         now = time.time()
         entry.attempts += 1
         entry.failing_since = entry.failing_since or now
         entry.reason = str(error)
         patience = self._patience * (COMPENSATION_PATIENCE if entry.goal == COMPENSATE else 1)
-        if _is_retryable(entry, error) and now - entry.failing_since < patience:
-            entry.retry_at = now + min(
-                RETRY_PAUSES[0] * 2 ** (entry.attempts - 1), RETRY_PAUSES[1], patience
-            )
-            await self._save_retry(entry)
-            return
+        is_retried = _is_retryable(entry, error) and now - entry.failing_since < patience
+        if is_retried:
+            pause = RETRY_PAUSES[0] * 2 ** (entry.attempts - 1)
+            entry.retry_at = now + min(pause, RETRY_PAUSES[1], patience)
         await self._save_retry(entry)
-        await run_in_thread(self._executor, partial(self._give_up, batch, entry, error_kind(error)))
+        if not is_retried:
+            give_up = partial(self._give_up, batch, entry, error_kind(error))
+            await run_in_thread(self._executor, give_up)
 
     async def _save_retry(self, entry: TaskEntry) -> None:
-        kept = ("attempts", "failing_since", "retry_at", "reason")
-        await run_in_thread(self._executor, partial(self._journal.save, [entry], *kept))
+        attributes = ("attempts", "failing_since", "retry_at", "reason")
+        await run_in_thread(self._executor, partial(self._journal.save, [entry], *attributes))
 
     def _give_up(self, batch: Batch, entry: TaskEntry, error_kind: str) -> None:
-        back = entry.goal == COMPENSATE
-        if (
-            error_kind == "unexpected"
-            or (UNDO_FALLOUT if back else error_kind) in self._fallout_kinds
-        ):
+        """Create a fallout task, quarantine the resources, or compensate the unit."""
+        is_compensation = entry.goal == COMPENSATE
+        fallout_kind = UNDO_FALLOUT if is_compensation else error_kind
+        if error_kind == "unexpected" or fallout_kind in self._fallout_kinds:
             self._committer.create_fallout_task(batch.key, entry)
-        elif back:
+        elif is_compensation:
             entry.state, entry.quarantine_reason = "restored", entry.reason
             self._journal.save([entry], "state", "quarantine_reason")
         else:
-            desk = self._repositories.for_tenant(batch.key.tenant)
+            repository = self._repositories.for_tenant(batch.key.tenant)
             changed = BatchGraph(batch).compensate(entry.unit, entry.reason, entry.task.item)
-            self._committer.save_compensation(desk, changed)
+            self._committer.save_compensation(repository, changed)
 
 
 def _is_retryable(entry: TaskEntry, error: Exception) -> bool:
-    """Return whether a task may succeed later without anybody acting."""
+    """Return whether a task may succeed later without intervention."""
     if not isinstance(error, ElementError) or not error.again:
         return False
     cause = error.failure if isinstance(error, PartiallyApplied) else error

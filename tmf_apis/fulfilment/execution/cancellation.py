@@ -1,4 +1,4 @@
-"""What becomes of a request to cancel once fulfilment knows whether everything is undone."""
+"""Answers requests to cancel orders that have no work left to undo."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,6 @@ from tmf_apis.fulfilment.execution.batch_graph import CANCELLATION_REASON
 from tmf_apis.fulfilment.execution.journal import COMPENSATE, ItemEntry, Journal, TaskEntry
 from tmf_apis.fulfilment.execution.payloads import BatchProgress, Cancellation
 from tmf_apis.fulfilment.order_kinds import OrderKind
-from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.ordering.order_schema import OrderSchema
 from tmf_apis.ordering.rules import is_past_point_of_no_return
 from tmf_apis.ordering.states import CANCEL_TASK_LIFECYCLE, CANCELLATION_STATES
@@ -19,7 +18,7 @@ from tmf_apis.rest.pipeline.repository import RepositoryFactory
 
 
 class CancellationResolver:
-    """Ends requests to cancel orders that nobody works on any more; safe to repeat."""
+    """Answers requests to cancel once all batches of their order have ended; safe to repeat."""
 
     def __init__(
         self, repositories: RepositoryFactory, journal: Journal, committer: BatchCommitter
@@ -29,16 +28,18 @@ class CancellationResolver:
         self._committer = committer
 
     def resolve(self, cancellation: Cancellation) -> BatchProgress:
-        """Say what became of a request whose order has nothing left to be undone."""
+        """Answer a request to cancel and finish its order; return the orders to wake."""
         key = cancellation.order
-        desk = self._repositories.for_tenant(key.tenant)
+        repository = self._repositories.for_tenant(key.tenant)
         head = self._journal.head(key) or {"batches": 0}
         batches = [self._journal.batch(key, number) for number in range(head["batches"])]
-        undone = list(undo_descriptions(one for batch in batches for one in batch.entries))
-        gone = [
-            one for batch in batches for one in batch.items if one.reason == CANCELLATION_REASON
+        undo_texts = list(undo_descriptions(entry for batch in batches for entry in batch.entries))
+        cancelled_items = [
+            item for batch in batches for item in batch.items if item.reason == CANCELLATION_REASON
         ]
-        resolve_cancellation(desk, order_kinds.kind_of(key), cancellation.task, undone, gone)
+        resolve_cancellation(
+            repository, order_kinds.kind_of(key), cancellation.task, undo_texts, cancelled_items
+        )
         if order_updates.is_final(self._journal.order_state(key)):
             return BatchProgress(
                 orders_to_wake=self._committer.finish_order(key, head.get("claims", ()))
@@ -47,19 +48,19 @@ class CancellationResolver:
 
 
 def undo_descriptions(entries: Iterable[TaskEntry]) -> Iterable[str]:
-    """Yield what was undone, for people."""
-    for one in entries:
-        if one.goal != COMPENSATE or one.allocation is None:
+    """Yield a description of each compensated task, for people."""
+    for entry in entries:
+        if entry.goal != COMPENSATE or entry.allocation is None:
             continue
-        where = ", ".join(sorted(one.allocation.names.values())) or "what it needs"
-        if one.skip_reason:
-            yield f"{where}: left to people; {one.skip_reason}"
-        elif one.quarantine_reason:
-            yield f"{where}: in doubt and kept out of use; {one.quarantine_reason}"
-        elif one.plan and one.plan.steps:
-            yield f"{where}: set back on {one.element}, and free again as before"
+        names = ", ".join(sorted(entry.allocation.names.values())) or "what it needs"
+        if entry.skip_reason:
+            yield f"{names}: left to people; {entry.skip_reason}"
+        elif entry.quarantine_reason:
+            yield f"{names}: in doubt and kept out of use; {entry.quarantine_reason}"
+        elif entry.plan and entry.plan.steps:
+            yield f"{names}: set back on {entry.element}, and free again as before"
         else:
-            yield f"{where}: free again as before, nothing was done on the network"
+            yield f"{names}: free again as before, nothing was done on the network"
 
 
 def resolve_cancellation(
@@ -69,61 +70,63 @@ def resolve_cancellation(
     undo_texts: Iterable[str] = (),
     cancelled_items: Iterable[ItemEntry] = (),
 ) -> None:
-    """Decide on a request whose order nobody works on (any more); safe to repeat.
+    """Confirm or refuse a request to cancel an order that no batch works on; safe to repeat.
 
-    The order is cancelled if it waits for that; one that has ended otherwise stays as it is.
+    An order that waits for the answer is cancelled. An order with another final state keeps it.
 
     Args:
         repository: Of the tenant.
-        kind: Which kind of order.
-        task_id: The request.
-        undo_texts: What was undone, for people.
-        cancelled_items: Items of which nothing is left.
+        kind: The kind of order.
+        task_id: Id of the request.
+        undo_texts: Descriptions of the compensated tasks, for people.
+        cancelled_items: Items that were compensated completely.
     """
-    form, cancelling = kind.schema, kind.cancellation
+    schema, cancellation = kind.schema, kind.cancellation
     try:
-        task = repository.get(form.cancel_task_kind, task_id)
-        id = str((task.get(form.order_reference) or {}).get("id"))
-        order = repository.get(form.kind, id)
+        task = repository.get(schema.cancel_task_kind, task_id)
+        id = str((task.get(schema.order_reference) or {}).get("id"))
+        order = repository.get(schema.kind, id)
     except NotFound:
         return
     text = "; ".join(undo_texts) or "nothing had been done yet"
     if task.get("state") not in CANCEL_TASK_LIFECYCLE.final_states:
-        _write_notes(repository, form, id, task_id, text)
-        if order["state"] in CANCELLATION_STATES and not is_past_point_of_no_return(order, form):
-            cancelling.start_compensation(repository, task_id)
-            cancelling.confirm(repository, task_id)
+        _write_notes(repository, schema, id, task_id, text)
+        if order["state"] in CANCELLATION_STATES and not is_past_point_of_no_return(order, schema):
+            cancellation.start_compensation(repository, task_id)
+            cancellation.confirm(repository, task_id)
         elif order["state"] == "cancelled":
-            cancelling.confirm(repository, task_id)
+            cancellation.confirm(repository, task_id)
         elif order["state"] in CANCELLATION_STATES:
-            cancelling.refuse(
+            cancellation.refuse(
                 repository, task_id, "a service is in operation: past the point of no return"
             )
         else:
-            why = f"the order was {order['state']} before it could be undone"
-            cancelling.refuse(repository, task_id, why)
-    ids = {one.item_id for one in cancelled_items}
-    if ids:
+            reason = f"the order was {order['state']} before it could be undone"
+            cancellation.refuse(repository, task_id, reason)
+    item_ids = {item.item_id for item in cancelled_items}
+    if item_ids:
         repository.change(
-            form.kind, id, lambda one: _with_cancelled_items(one, ids, repository, form)
+            schema.kind,
+            id,
+            lambda order: _with_cancelled_items(order, item_ids, repository, schema),
         )
 
 
 def _write_notes(
     repository: Repository, schema: OrderSchema, order: str, task: str, text: str
 ) -> None:
-    """Say in the order and in the request what was undone."""
+    """Add a note about the compensated tasks to the order and to the request."""
 
-    def note(one: Resource) -> Resource:
-        if one.get("state") not in CANCELLATION_STATES | {"cancelled"}:
-            return one
-        return progress.with_note(one, f"Cancelled. Undone: {text}", order_updates.NOTE_AUTHOR)
+    def with_note(order: Resource) -> Resource:
+        if order.get("state") not in CANCELLATION_STATES | {"cancelled"}:
+            return order
+        return progress.with_note(order, f"Cancelled. Undone: {text}", order_updates.NOTE_AUTHOR)
 
-    repository.change(schema.kind, order, note)
+    repository.change(schema.kind, order, with_note)
     repository.change(
         schema.cancel_task_kind,
         task,
-        lambda one: progress.with_note(one, f"Undone: {text}", order_updates.NOTE_AUTHOR),
+        lambda task: progress.with_note(task, f"Undone: {text}", order_updates.NOTE_AUTHOR),
     )
 
 
@@ -132,7 +135,7 @@ def _with_cancelled_items(
 ) -> Resource:
     if order_updates.is_final(str(order.get("state"))) or order_updates.is_cancelling(order):
         return order
-    return order_updates.with_items_cancelled(order, ids, repository.now, schema)
+    return order_updates.with_items_cancelled(order, ids, repository.now, schema=schema)
 
 
-__all__ = ["CancellationResolver", "OrderKey", "resolve_cancellation"]
+__all__ = ["CancellationResolver", "resolve_cancellation"]

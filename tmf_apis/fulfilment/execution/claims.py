@@ -1,4 +1,4 @@
-"""Who works on a product: orders for the same one take their turns."""
+"""Exclusive claims of orders on products: only one order at a time works on a product."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -13,7 +13,7 @@ CLAIMS = "fulfilment_claims"
 
 
 class Claims:
-    """The collection of claims, one document a product that is being worked on."""
+    """The collection of claims, with one document for each claimed product."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._claims = database[CLAIMS]
@@ -21,15 +21,16 @@ class Claims:
     def acquire(
         self, key: OrderKey, products: Iterable[str], is_finished: Callable[[OrderKey], bool]
     ) -> OrderKey | None:
-        """Take products for one order alone, in an order that is everybody's; safe to repeat.
+        """Claim products for an order, in sorted order to avoid deadlocks; safe to repeat.
 
         Args:
-            key: Who wants them.
-            products: Their ids.
+            key: The order.
+            products: Ids of the products.
             is_finished: Whether another order is finished, so that its claims are void.
 
         Returns:
-            The order that has one of them; it will be told who waits. None: all are ours.
+            The order that holds one of the products; ``key`` is then recorded as waiting for it.
+            None if all products are claimed.
         """
         for product in sorted(set(products)):
             if holder := self._acquire(key, f"{key.tenant}:{product}", is_finished):
@@ -44,10 +45,10 @@ class Claims:
                 self._claims.insert_one({"_id": id, "by": to_document(key), "waiting": []})
                 return None
             with translate_errors():
-                held = self._claims.find_one({"_id": id})
-            if held is None:
+                claim = self._claims.find_one({"_id": id})
+            if claim is None:
                 continue
-            holder = from_document(OrderKey, held["by"])
+            holder = from_document(OrderKey, claim["by"])
             if holder == key:
                 return None
             change = (
@@ -56,16 +57,18 @@ class Claims:
                 else {"$addToSet": {"waiting": to_document(key)}}
             )
             with translate_errors():
-                done = self._claims.update_one({"_id": id, "by": held["by"]}, change)
-            if done.matched_count and "$addToSet" in change:
+                result = self._claims.update_one({"_id": id, "by": claim["by"]}, change)
+            if result.matched_count and "$addToSet" in change:
                 return holder
 
     def release(self, key: OrderKey, products: Iterable[str]) -> list[OrderKey]:
-        """Give up the claims of an order; return the orders that wait for one of them."""
+        """Delete the claims of an order; return the orders that wait for them."""
         waiting: list[OrderKey] = []
         for product in sorted(set(products)):
-            mine = {"_id": f"{key.tenant}:{product}", "by": to_document(key)}
+            query = {"_id": f"{key.tenant}:{product}", "by": to_document(key)}
             with translate_errors():
-                held = self._claims.find_one_and_delete(mine)
-            waiting += [from_document(OrderKey, one) for one in (held or {}).get("waiting", ())]
-        return [one for one in dict.fromkeys(waiting) if one != key]
+                claim = self._claims.find_one_and_delete(query)
+            waiting += [
+                from_document(OrderKey, order) for order in (claim or {}).get("waiting", ())
+            ]
+        return [order for order in dict.fromkeys(waiting) if order != key]

@@ -1,4 +1,4 @@
-"""Fulfilment put together for a worker."""
+"""Composition of the fulfilment components for a worker."""
 
 from concurrent.futures import Executor
 from datetime import timedelta
@@ -20,12 +20,12 @@ from tmf_apis.store.connection import MongoDatabase
 
 
 class Fulfilment:
-    """All of it.
+    """The fulfilment components of one worker.
 
     Attributes:
-        activities: The steps for Temporal.
-        journal: What was done.
-        cancellation_resolver: Ends requests to cancel whose order nobody works on.
+        activities: The Temporal activities.
+        journal: The record of planned and completed work.
+        cancellation_resolver: Answers requests to cancel.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917
@@ -37,27 +37,27 @@ class Fulfilment:
         settings: Settings,
         task_queue: str = "",
     ) -> None:
-        """Put it together.
+        """Create the components.
 
         Args:
-            database: Where the journal is.
+            database: The database of the journal and the claims.
             repositories: Give access to the resources.
             connections: Give access to the elements.
-            executor: Where the database is waited for.
+            executor: Runs blocking database calls.
             settings: The configuration.
-            task_queue: From which only this worker takes steps; empty: there is none.
+            task_queue: Queue from which only this worker takes activities; empty if there is none.
         """
         self.journal = journal = Journal(database)
         claims = Claims(database)
-        hold = timedelta(seconds=settings.reservation_time)
-        settling = BatchCommitter(repositories, journal, claims, hold)
-        provisioning = Provisioner(
+        reservation_time = timedelta(seconds=settings.reservation_time)
+        committer = BatchCommitter(repositories, journal, claims, reservation_time)
+        provisioner = Provisioner(
             journal, connections, executor, confirm=settings.fulfilment_confirm
         )
-        self.cancellation_resolver = CancellationResolver(repositories, journal, settling)
+        self.cancellation_resolver = CancellationResolver(repositories, journal, committer)
         self.activities = OrderActivities(
-            OrderIntake(repositories, journal, claims, settling, OrderDesigner()),
-            BatchRunner(repositories, journal, provisioning, settling, executor, settings),
+            OrderIntake(repositories, journal, claims, committer, OrderDesigner()),
+            BatchRunner(repositories, journal, provisioner, committer, executor, settings),
             self.cancellation_resolver,
             RepeatedFailureReporter(repositories),
             executor,
@@ -65,5 +65,5 @@ class Fulfilment:
         )
 
     def create_indexes(self) -> None:
-        """Make the indexes."""
+        """Create the indexes of the journal."""
         self.journal.create_indexes()

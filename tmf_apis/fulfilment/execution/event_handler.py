@@ -1,4 +1,4 @@
-"""What an order's workflow is told of: new orders, cancellations, changes, people's decisions."""
+"""Event listeners that start, wake and cancel the workflows of orders."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 
 
 class WorkflowClient(Protocol):
-    """Begins workflows and tells them something."""
+    """Starts and signals workflows."""
 
     def start(self, workflow: Any, argument: object, id: str, priority: int = 0) -> None:  # noqa: ANN401
-        """Begin one, unless it is running."""
+        """Start a workflow, unless one with the id is running."""
 
     def signal(self, id: str, signal: Any, *arguments: object) -> bool:  # noqa: ANN401
-        """Tell a running one something; return whether it is running."""
+        """Send a signal to a workflow; return whether the workflow is running."""
 
 
 class OrderEventHandler:
@@ -40,7 +40,7 @@ class OrderEventHandler:
 
     @property
     def listeners(self) -> Mapping[str, Callable[[PendingEvent], None]]:
-        """What is called with the events of which kind."""
+        """The listeners, by the kind of resource that an event is about."""
         return {
             **dict.fromkeys(order_kinds.ORDER_KINDS, self.handle_order),
             **dict.fromkeys(order_kinds.ORDER_KIND_BY_CANCEL_TASK, self.handle_cancellation),
@@ -48,16 +48,19 @@ class OrderEventHandler:
         }
 
     def resume(self) -> int:
-        """Go on with every order that waits or was taken up, and has not ended; return how many.
+        """Start the workflows of all open orders and handle open requests to cancel.
 
-        Where Temporal remembers them this does nothing: they are running. Where it has lost its
-        memory, the journal has them.
+        This changes nothing while Temporal still has the workflows. If Temporal has lost its
+        database, the orders continue from the journal.
+
+        Returns:
+            The number of open orders.
 
         Raises:
-            Unavailable: Database or Temporal do not answer; safe to repeat.
+            Unavailable: Database or Temporal do not answer; safe to repeat (HTTP 503).
         """
-        found = self._journal.open_orders()
-        for key in found:
+        keys = self._journal.open_orders()
+        for key in keys:
             self._workflow_client.start(OrderWorkflow.run, key, workflow_id(key))
         for kind in order_kinds.ORDER_KIND_BY_CANCEL_TASK:
             for tenant, id in self._journal.open_cancellations(kind):
@@ -66,19 +69,19 @@ class OrderEventHandler:
                 except Unavailable:
                     raise
                 except TmfError as error:
-                    facts = {"tenant": tenant, "resource": id}
-                    log.warning("a request to cancel waits: %s", error, extra=facts)
-        return len(found)
+                    context = {"tenant": tenant, "resource": id}
+                    log.warning("a request to cancel waits: %s", error, extra=context)
+        return len(keys)
 
     def handle_order(self, event: PendingEvent) -> None:
-        """Begin to work on an order that is new, or go on with one that its customer changed.
+        """Start the workflow of a new order, or wake it after a change by the customer.
 
-        Most events are of what the workflow itself has written; they cost a look at the journal.
+        Most events report changes by the workflow itself; they cost one read of the journal.
         """
         what, body = event["what"], event["body"]
         key = OrderKey(event["tenant"], event["resource"], event["kind"])
         state = body.get("state")
-        if what == "Create" and state == "acknowledged":  # another one is somebody else's work
+        if what == "Create" and state == "acknowledged":  # other states: another system's order
             self._start_workflow(key, priority_key(body))
         elif what == "StateChange" and state in OPEN_STATES:
             self._resume_order(key, priority_key(body))
@@ -93,7 +96,7 @@ class OrderEventHandler:
             self._wake_workflow(key)
 
     def _is_amended(self, key: OrderKey, order: Mapping[str, Any]) -> bool:
-        """Return whether a date that the workflow waits for may have been changed."""
+        """Return whether a date that the workflow waits for may have changed."""
         if order.get("state") == "acknowledged":
             return bool(order.get("requestedStartDate"))
         if not (due := order.get("requestedCompletionDate")):
@@ -104,14 +107,14 @@ class OrderEventHandler:
         )
 
     def handle_cancellation(self, event: PendingEvent) -> None:
-        """Tell an order's workflow that its customer does not want it any more."""
+        """Pass a new request to cancel on to the workflow of its order."""
         if event["what"] == "Create":
             self._cancel(event["tenant"], event["kind"], event["resource"])
 
     def _cancel(self, tenant: str, task_kind: str, id: str) -> None:
-        desk = self._repositories.for_tenant(tenant)
+        repository = self._repositories.for_tenant(tenant)
         try:
-            task = desk.get(task_kind, id)
+            task = repository.get(task_kind, id)
         except NotFound:
             return
         if task.get("state") not in OPEN_REQUEST_STATES:
@@ -120,10 +123,10 @@ class OrderEventHandler:
         order = str((task.get(kind.schema.order_reference) or {}).get("id"))
         key = OrderKey(tenant, order, kind.schema.kind)
         if not self._workflow_client.signal(workflow_id(key), OrderWorkflow.cancel, id):
-            resolve_cancellation(desk, kind, id)
+            resolve_cancellation(repository, kind, id)
 
     def handle_decision(self, event: PendingEvent) -> None:
-        """Tell an order's workflow that a person has decided."""
+        """Wake the workflow of an order after the decision of a fallout task."""
         order = event["body"].get("order")
         if event["what"] == "StateChange" and isinstance(order, dict) and order.get("id"):
             kind = str(order.get("@referredType") or "ProductOrder")

@@ -1,10 +1,11 @@
-"""A step that fails by a mistake of this program, or of data: tried on, but never in silence."""
+"""Reports steps of an order that fail repeatedly by an error of this program or of its data."""
 
 import logging
 
 from pymongo.errors import PyMongoError
 
 from tmf_apis.errors import Stale, Unavailable
+from tmf_apis.fulfilment import order_kinds
 from tmf_apis.fulfilment.execution import fallout, progress
 from tmf_apis.fulfilment.execution.journal import FencedOff
 from tmf_apis.fulfilment.values import OrderKey
@@ -13,53 +14,60 @@ from tmf_apis.rest.pipeline.repository import RepositoryFactory
 
 log = logging.getLogger(__name__)
 
-#: After so many failures in a row, about a minute, people are told.
+#: Failed attempts in a row, about a minute, after which a failure is reported.
 REPORT_AFTER_ATTEMPTS = 8
-#: What passes by itself.
+#: Errors that disappear by themselves and are never reported.
 TRANSIENT_ERRORS = (Unavailable, Stale, FencedOff, PyMongoError)
 
 
 class RepeatedFailureReporter:
-    """Tells people of steps that fail again and again."""
+    """Creates fallout tasks for steps that fail repeatedly; Temporal keeps retrying the steps."""
 
     def __init__(self, repositories: RepositoryFactory) -> None:
         self._repositories = repositories
 
     def report_failure(self, key: OrderKey, step: str, error: Exception, attempt: int) -> None:
-        """Tell people of a failure that does not pass by itself, once it was tried often enough.
+        """Report a failure that is not transient after ``REPORT_AFTER_ATTEMPTS`` attempts.
 
         Args:
             key: The order.
-            step: What the step is called.
-            error: What it fails with.
-            attempt: Which attempt it was, from 1.
+            step: Name of the step.
+            error: The error of the last attempt.
+            attempt: Number of the attempt, from 1.
         """
         if isinstance(error, TRANSIENT_ERRORS) or attempt < REPORT_AFTER_ATTEMPTS:
             return
-        facts = {"order": key.order, "tenant": key.tenant, "attempts": attempt}
-        log.error("%s of an order fails again and again", step, exc_info=error, extra=facts)
+        context = {"order": key.order, "tenant": key.tenant, "attempts": attempt}
+        log.error("%s of an order fails again and again", step, exc_info=error, extra=context)
         self._create_fallout_task(key, step, error, attempt)
 
     def report_recovery(self, key: OrderKey, step: str, attempt: int) -> None:
-        """Say that a step went well at last; arguments as of ``report_failure``."""
+        """Withdraw the fallout task of a step that has succeeded.
+
+        Args:
+            key: The order.
+            step: Name of the step.
+            attempt: Number of the attempt that succeeded, from 1.
+        """
         if attempt > REPORT_AFTER_ATTEMPTS:
             fallout.withdraw_failure(self._repositories.for_tenant(key.tenant), key, step)
 
     def _create_fallout_task(
         self, key: OrderKey, step: str, error: Exception, attempt: int
     ) -> None:
-        desk = self._repositories.for_tenant(key.tenant)
-        id = fallout.report_failure(desk, key, step, error, attempt)
+        repository = self._repositories.for_tenant(key.tenant)
+        id = fallout.report_failure(repository, key, step, error, attempt)
         alert = (
             f"task {id}",
             progress.WAITING_FOR_PERSON,
             "a person has to look at an unexpected error",
         )
+        schema = order_kinds.kind_of(key).schema
 
-        def warn(order: Resource) -> Resource:
-            return progress.with_alert(order, alert, desk.now)
+        def with_alert(order: Resource) -> Resource:
+            return progress.with_alert(order, alert, repository.now, schema=schema)
 
         try:
-            desk.change(key.kind, key.order, warn)
+            repository.change(key.kind, key.order, with_alert)
         except Exception:
-            log.exception("an order cannot be told either", extra={"order": key.order})
+            log.exception("the order cannot be updated either", extra={"order": key.order})

@@ -1,4 +1,4 @@
-"""What the machine cannot bring to an end goes to a person, and comes back with a decision."""
+"""Fallout tasks: failures that a person has to decide on, and the decisions."""
 
 import uuid
 from collections.abc import Iterable, Mapping
@@ -16,11 +16,11 @@ RETRY, SKIP, CANCEL = "retry", "skip", "cancel"
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person has decided.
+    """The decision of a person on a fallout task.
 
     Attributes:
         action: ``retry``, ``skip`` or ``cancel``.
-        reason: Why.
+        reason: The reason that the person gave.
         decided_by: The person.
     """
 
@@ -30,12 +30,14 @@ class Decision:
 
 
 def create_task(repository: Repository, key: OrderKey, entry: TaskEntry, order_path: str) -> str:
-    """Give a task to a person; return its id. Safe to repeat for the same ``entry.fallout_count``.
+    """Create a fallout task for a task that failed; return its id.
+
+    Safe to repeat for the same ``entry.fallout_count``.
 
     Args:
         repository: Of the tenant.
         key: The order that waits.
-        entry: The task of its plan; its reason says what went wrong.
+        entry: The failed task; its reason describes the failure.
         order_path: The absolute path of the order in its API.
     """
     name = f"{key.qualified_id}/{entry.task.id}/{entry.fallout_count}"
@@ -45,7 +47,7 @@ def create_task(repository: Repository, key: OrderKey, entry: TaskEntry, order_p
         "@referredType": key.kind,
         "href": order_path,
     }
-    doing = "taking back" if entry.goal == COMPENSATE else entry.task.action
+    action = "taking back" if entry.goal == COMPENSATE else entry.task.action
     task: Resource = {
         "@type": FALLOUT_TASK,
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
@@ -53,10 +55,10 @@ def create_task(repository: Repository, key: OrderKey, entry: TaskEntry, order_p
         "orderItemId": entry.task.item,
         "task": entry.task.id,
         "element": entry.element,
-        "reason": f"{doing} {entry.task.service}: {entry.reason}",
+        "reason": f"{action} {entry.task.service}: {entry.reason}",
         "attempts": entry.attempts,
     }
-    with suppress(Conflict):  # made by an attempt that was cut short
+    with suppress(Conflict):  # created by an interrupted attempt
         repository.create(FALLOUT_TASK, task)
     return str(task["id"])
 
@@ -64,22 +66,22 @@ def create_task(repository: Repository, key: OrderKey, entry: TaskEntry, order_p
 def report_failure(
     repository: Repository, key: OrderKey, step: str, error: Exception, attempts: int
 ) -> str:
-    """Tell people that a step of an order fails by a mistake of this program; return the task's id.
+    """Create a fallout task for a step that fails by an error of this program; return its id.
 
-    The step is tried on all the same: whatever is decided, it needs a new release or other data. As
-    long as it fails there is an open task.
+    The step is retried regardless of the decision: it needs a new release or other data. There is
+    an open fallout task as long as it fails.
 
     Args:
         repository: Of the tenant.
         key: The order that waits.
-        step: What the step is called.
-        error: What it fails with.
-        attempts: How often it did.
+        step: Name of the step.
+        error: The error of the last attempt.
+        attempts: Number of failed attempts.
     """
-    told = _find_tasks(repository, key, step)
-    if still := [one for one in told if one["state"] == "open"]:
-        return str(still[0]["id"])
-    name = f"{key.qualified_id}/{step}/{len(told)}"
+    existing = _find_tasks(repository, key, step)
+    if open_tasks := [task for task in existing if task["state"] == "open"]:
+        return str(open_tasks[0]["id"])
+    name = f"{key.qualified_id}/{step}/{len(existing)}"
     task: Resource = {
         "@type": FALLOUT_TASK,
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
@@ -88,15 +90,15 @@ def report_failure(
         "reason": f"{step} fails with {type(error).__name__}: {error}; the log has more",
         "attempts": attempts,
     }
-    with suppress(Conflict):  # another attempt was faster
+    with suppress(Conflict):  # created by a concurrent attempt
         repository.create(FALLOUT_TASK, task)
     return str(task["id"])
 
 
 def withdraw_failure(repository: Repository, key: OrderKey, step: str) -> None:
-    """Say that a step that people were told of went well at last."""
-    for one in _find_tasks(repository, key, step):
-        _cancel_task(repository, str(one["id"]))
+    """Cancel the fallout tasks of a step that has succeeded."""
+    for task in _find_tasks(repository, key, step):
+        _cancel_task(repository, str(task["id"]))
 
 
 def _find_tasks(repository: Repository, key: OrderKey, step: str) -> list[Resource]:
@@ -104,33 +106,38 @@ def _find_tasks(repository: Repository, key: OrderKey, step: str) -> list[Resour
 
 
 def decisions(repository: Repository, entries: Iterable[TaskEntry]) -> Mapping[str, Decision]:
-    """Return what was decided of entries that wait, by the ids of the entries."""
-    waiting = {one.fallout_task: one.id for one in entries if one.state == "waiting"}
+    """Return the decisions on waiting entries, by the ids of the entries.
+
+    An entry whose fallout task was deleted is retried.
+    """
+    waiting = {entry.fallout_task: entry.id for entry in entries if entry.state == "waiting"}
     if not waiting:
         return {}
-    found = repository.find(FALLOUT_TASK, {"id": {"$in": sorted(waiting)}}, limit=len(waiting))
-    known = {one["id"] for one in found}
-    made = {
-        waiting[one["id"]]: Decision(
-            str(one["decision"]),
-            str(one.get("decisionReason") or ""),
-            str(one.get("decidedBy") or "somebody"),
+    tasks = repository.find(FALLOUT_TASK, {"id": {"$in": sorted(waiting)}}, limit=len(waiting))
+    existing_ids = {task["id"] for task in tasks}
+    decided = {
+        waiting[task["id"]]: Decision(
+            str(task["decision"]),
+            str(task.get("decisionReason") or ""),
+            str(task.get("decidedBy") or "somebody"),
         )
-        for one in found
-        if one.get("decision")
+        for task in tasks
+        if task.get("decision")
     }
-    lost = {waiting[id]: Decision(RETRY, "", "nobody") for id in waiting if id not in known}
-    return made | lost  # a task that somebody has deleted
+    deleted = {
+        waiting[id]: Decision(RETRY, "", "nobody") for id in waiting if id not in existing_ids
+    }
+    return decided | deleted
 
 
 def withdraw(repository: Repository, entry: TaskEntry) -> None:
-    """Say that nobody needs to decide any more."""
+    """Cancel the fallout task of an entry: no decision is needed any more."""
     _cancel_task(repository, entry.fallout_task)
 
 
 def _cancel_task(repository: Repository, id: str) -> None:
-    def end(task: Resource) -> Resource:
+    def cancel(task: Resource) -> Resource:
         return {**task, "state": "cancelled"} if task.get("state") == "open" else task
 
     with suppress(NotFound):
-        repository.change(FALLOUT_TASK, id, end)
+        repository.change(FALLOUT_TASK, id, cancel)

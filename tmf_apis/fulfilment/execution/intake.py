@@ -1,4 +1,4 @@
-"""Taking an order up: when its time has come, alone for its products, planned once and reserved."""
+"""Intake of orders: wait for the start date, claim the products, plan once and reserve."""
 
 import logging
 import time
@@ -23,12 +23,12 @@ from tmf_apis.rest.pipeline.repository import RepositoryFactory
 
 log = logging.getLogger(__name__)
 
-#: Tasks of one batch at least; a large order has about so many batches.
+#: Minimum number of tasks in a batch; approximate number of batches of a large order.
 MIN_BATCH_SIZE, TARGET_BATCH_COUNT = 25, 10
 
 
 class OrderIntake:
-    """Takes orders up; every deed is safe to repeat."""
+    """Plans orders and reserves their resources; every method is safe to repeat."""
 
     def __init__(
         self,
@@ -38,13 +38,13 @@ class OrderIntake:
         committer: BatchCommitter,
         designer: OrderDesigner,
     ) -> None:
-        """Take what it works with.
+        """Store the collaborators.
 
         Args:
             repositories: Give access to the resources.
-            journal: Keeps what is planned.
+            journal: Stores the plan.
             claims: Keep orders for the same product apart.
-            committer: Ends what comes to nothing.
+            committer: Saves the compensation of tasks that cannot be reserved.
             designer: Designs orders.
         """
         self._repositories = repositories
@@ -54,42 +54,43 @@ class OrderIntake:
         self._designer = designer
 
     def accept(self, key: OrderKey) -> tuple[IntakeResult, Batch | None]:
-        """Plan an order, say that it is in progress and, where it is small, reserve for it.
+        """Plan an order, mark it as in progress and, if it has one batch, reserve for it.
 
         Returns:
-            What there is to do; and its only batch, if it was planned now and is reserved.
+            The result, and the order's only batch if it was planned and reserved by this call.
         """
         head = self._journal.head(key)
         if head and "ended" in head:
-            return IntakeResult(
-                orders_to_wake=tuple(self._claims.release(key, head["claims"]))
-            ), None
-        desk = self._repositories.for_tenant(key.tenant)
+            woken = tuple(self._claims.release(key, head["claims"]))
+            return IntakeResult(orders_to_wake=woken), None
+        repository = self._repositories.for_tenant(key.tenant)
         try:
-            order = desk.get(key.kind, key.order)
+            order = repository.get(key.kind, key.order)
         except NotFound:
             order = {"id": key.order}
         if head is None:
-            taken = self._plan(desk, key, order)
-            if isinstance(taken, IntakeResult):
-                return taken, None
-            batches, first = taken
+            outcome = self._plan(repository, key, order)
+            if isinstance(outcome, IntakeResult):
+                return outcome, None
+            batches, is_first = outcome
         else:
-            batches, first = self._load_batches(key, head), False
-        count, fresh = len(batches), None
-        begun = self._mark_in_progress(desk, key, batches)
-        if count == 1 and begun is not None:
-            self._reserve_batch(desk, batches[0], begun, first_attempt=first)
-            if first:
-                fresh = batches[0]
-                fresh.order_state, fresh.repository = str(begun.get("state", "")), desk
-        due = _seconds_until(order.get("requestedCompletionDate"))
-        rank = order_updates.priority_key(order)
-        work = IntakeResult(
-            batches=count, reserved=count == 1, due_in=max(due, 0.0), priority=rank,
-            maybe_running=not first,
-        )  # fmt: skip
-        return work, fresh
+            batches, is_first = self._load_batches(key, head), False
+        batch_count, new_batch = len(batches), None
+        started = self._mark_in_progress(repository, key, batches)
+        if batch_count == 1 and started is not None:
+            self._reserve_batch(repository, batches[0], started, first_attempt=is_first)
+            if is_first:
+                new_batch = batches[0]
+                new_batch.order_state = str(started.get("state", ""))
+                new_batch.repository = repository
+        result = IntakeResult(
+            batches=batch_count,
+            reserved=batch_count == 1,
+            due_in=max(_seconds_until(order.get("requestedCompletionDate")), 0.0),
+            priority=order_updates.priority_key(order),
+            maybe_running=not is_first,
+        )
+        return result, new_batch
 
     def _load_batches(self, key: OrderKey, head: Mapping[str, Any]) -> list[Batch]:
         return [self._journal.batch(key, number) for number in range(head["batches"])]
@@ -97,35 +98,43 @@ class OrderIntake:
     def _plan(
         self, repository: Repository, key: OrderKey, order: Resource
     ) -> IntakeResult | tuple[list[Batch], bool]:
-        """Return the batches of an order that is planned now, or why it is not.
+        """Plan an order and store its batches in the journal.
 
-        With the batches comes whether nobody else has taken the order up at the same moment.
+        Returns:
+            The batches, and whether this call stored them (False: a concurrent call did); or the
+            result for an order that cannot be planned now, or at all.
         """
         kind = order_kinds.kind_of(key)
-        claimed = kind.changed_ids(order)
+        products = kind.changed_ids(order)
         if order.get("state") not in order_updates.OPEN_STATES:
-            return self._dismiss(key, claimed)
+            return self._dismiss(key, products)
         if order["state"] == "acknowledged":
-            wait = _seconds_until(order.get("requestedStartDate"))
-            if wait > 0:
-                return IntakeResult(start_in=wait)
-        if holder := self._claims.acquire(key, claimed, self._is_finished):
+            start_in = _seconds_until(order.get("requestedStartDate"))
+            if start_in > 0:
+                return IntakeResult(start_in=start_in)
+        if holder := self._claims.acquire(key, products, self._is_finished):
             self._warn_blocked(repository, key, holder)
             return IntakeResult(blocked=True)
         design = self._designer.design(repository, key, order)
         if design.is_empty:
-            return self._dismiss(key, claimed)
+            return self._dismiss(key, products)
         size = max(MIN_BATCH_SIZE, len(design.items) // TARGET_BATCH_COUNT)
         batches = split_into_batches(key, kind.as_product_order(order), design, size)
+        claims = sorted(products)
         due = canonical_timestamp(order.get("requestedCompletionDate"))
-        facts = {"batches": len(batches), "claims": sorted(claimed), "due": due}
-        head = self._journal.create(key, batches, facts)
+        head = self._journal.create(
+            key, batches, {"batches": len(batches), "claims": claims, "due": due}
+        )
         if not head["fresh"]:
             return self._load_batches(key, head), False
-        own = tuple(sorted(claimed))
-        return [Batch(key, n, some, tasks, own) for n, (some, tasks) in enumerate(batches)], True
+        planned = [
+            Batch(key, number, items, tasks, tuple(claims))
+            for number, (items, tasks) in enumerate(batches)
+        ]
+        return planned, True
 
     def _dismiss(self, key: OrderKey, products: Iterable[str]) -> IntakeResult:
+        """Finish an order that fulfilment has nothing to do for."""
         self._journal.finish(key)
         return IntakeResult(orders_to_wake=tuple(self._claims.release(key, products)))
 
@@ -133,60 +142,75 @@ class OrderIntake:
         return order_updates.is_final(self._journal.order_state(holder))
 
     def _warn_blocked(self, repository: Repository, key: OrderKey, holder: OrderKey) -> None:
+        """Add an alert to an order that waits for another one, named only if all may read it."""
         readers = self._repositories.for_readers(key.tenant, key.kind, key.order)
-        mine = all(refusals.can_read_order(one, holder.order, holder.kind) for one in readers)
-        other = f"order {holder.order}" if mine else "another order"
-        form = order_kinds.kind_of(key).schema
+        can_read = all(
+            refusals.can_read_order(reader, holder.order, holder.kind) for reader in readers
+        )
+        other = f"order {holder.order}" if can_read else "another order"
+        schema = order_kinds.kind_of(key).schema
         alert = (
             other,
             progress.WAITING_FOR_ORDER,
-            f"{other} works on the same {form.subject} and goes first",
+            f"{other} works on the same {schema.subject} and goes first",
         )
 
-        def warn(order: Resource) -> Resource:
+        def with_alert(order: Resource) -> Resource:
             if order.get("state") not in order_updates.OPEN_STATES:
                 return order
-            return progress.with_alert(order, alert, repository.now, schema=form)
+            return progress.with_alert(order, alert, repository.now, schema=schema)
 
-        repository.change(key.kind, key.order, warn)
+        repository.change(key.kind, key.order, with_alert)
 
     @staticmethod
     def _mark_in_progress(
         repository: Repository, key: OrderKey, batches: list[Batch]
     ) -> Resource | None:
-        """Say that an order is in progress, and return it; None: it is gone."""
+        """Mark an order and its items as in progress; return it, or None if it was deleted."""
         plans = {item.item_id: item.plan for batch in batches for item in batch.items}
+        schema = order_kinds.kind_of(key).schema
 
-        def begin(order: Resource) -> Resource:
+        def start(order: Resource) -> Resource:
             if order.get("state") not in order_updates.OPEN_STATES:
                 return order
-            return order_updates.with_items_started(
-                order, plans, repository.now, order_kinds.kind_of(key).schema
-            )
+            return order_updates.with_items_started(order, plans, repository.now, schema=schema)
 
         try:
-            return repository.change(key.kind, key.order, begin)
-        except NotFound:  # deleted meanwhile: what is kept goes back
+            return repository.change(key.kind, key.order, start)
+        except NotFound:  # deleted meanwhile: its batches are compensated later
             return None
 
     def reserve(self, batch_ref: BatchRef) -> None:
-        """Reserve what a batch needs, and write into the inventories what is to come."""
-        desk = self._repositories.for_tenant(batch_ref.key.tenant)
+        """Reserve the resources of a batch and write its pending products and services."""
+        key = batch_ref.key
+        repository = self._repositories.for_tenant(key.tenant)
         try:
-            order = desk.get(batch_ref.key.kind, batch_ref.key.order)
+            order = repository.get(key.kind, key.order)
         except NotFound:
             return
-        self._reserve_batch(desk, self._journal.batch(batch_ref.key, batch_ref.number), order)
+        self._reserve_batch(repository, self._journal.batch(key, batch_ref.number), order)
 
     def _reserve_batch(
         self, repository: Repository, batch: Batch, order: Resource, *, first_attempt: bool = False
     ) -> None:
         if order.get("state") not in order_updates.OPEN_STATES | {"held"}:
             return
+        self._reserve_tasks(repository, batch, first_attempt=first_attempt)
+        inventory_writer = order_kinds.kind_of(batch.key).inventory_writer(repository, order)
+        items = [item for item in batch.items if item.goal == FORWARD and item.state == "open"]
+        self._journal.save(
+            [item for item in items if inventory_writer.record_previous_states(item)],
+            "previous_states",
+        )
+        for item in items:
+            inventory_writer.write_pending(item)
+
+    def _reserve_tasks(self, repository: Repository, batch: Batch, *, first_attempt: bool) -> None:
+        """Reserve the resources of the designed tasks; compensate units that lack one."""
         key = batch.key
-        owner = self._owner_repository(repository, batch)
-        graph, changed = BatchGraph(batch), list[ItemEntry | TaskEntry]()
-        done: list[TaskEntry] = []
+        owner_repository = self._owner_repository(repository, batch)
+        graph, compensated = BatchGraph(batch), list[ItemEntry | TaskEntry]()
+        reserved: list[TaskEntry] = []
         for entry in batch.entries:
             if entry.goal != FORWARD or entry.state != "designed":
                 continue
@@ -195,70 +219,68 @@ class OrderIntake:
                     repository,
                     key,
                     entry.task,
-                    owner,
+                    owner_repository,
                     duration=self._committer.reservation_time,
                     first_attempt=first_attempt,
                 )
             except Unfulfillable as error:
                 entry.reason = str(error)
                 readers = self._repositories.for_readers(key.tenant, key.kind, key.order)
-                said = refusals.message_for(error, readers)
-                changed += graph.compensate(entry.unit, said, entry.task.item)
-                facts = {"order": key.order, "task": entry.task.id, "tenant": key.tenant}
-                log.info("a task cannot be done: %s", error, extra=facts)
+                message = refusals.message_for(error, readers)
+                compensated += graph.compensate(entry.unit, message, entry.task.item)
+                context = {"order": key.order, "task": entry.task.id, "tenant": key.tenant}
+                log.info("a task cannot be done: %s", error, extra=context)
                 self._journal.save([entry], "reason")
             else:
                 entry.state, entry.renewed_at = "reserved", time.time()
-                done.append(entry)
-        self._journal.save(done, "state", "allocation", "renewed_at")
+                reserved.append(entry)
+        self._journal.save(reserved, "state", "allocation", "renewed_at")
         self._journal.save(reorder_moves(batch), "task")
-        self._committer.save_compensation(repository, changed)
-        books = order_kinds.kind_of(key).inventory_writer(repository, order)
-        forward = [one for one in batch.items if one.goal == FORWARD and one.state == "open"]
-        self._journal.save(
-            [one for one in forward if books.record_previous_states(one)], "previous_states"
-        )
-        for item in forward:
-            books.write_pending(item)
+        self._committer.save_compensation(repository, compensated)
 
     def _owner_repository(self, repository: Repository, batch: Batch) -> Repository:
-        """Return a desk that sees what whoever placed the order may see, where that matters."""
-        if all(one.task.action == "provide" for one in batch.entries):
+        """Return a repository with the visibility of the order's owner, if that matters.
+
+        Only tasks that touch an existing service depend on it.
+        """
+        if all(entry.task.action == "provide" for entry in batch.entries):
             return repository
         return self._repositories.for_owner(batch.key.tenant, batch.key.kind, batch.key.order)
 
     def check_due_date(self, key: OrderKey) -> float:
-        """Say that an order is late, if it is; return the seconds until it may be; 0: never."""
-        desk = self._repositories.for_tenant(key.tenant)
+        """Add an alert to an order that is late.
+
+        Returns:
+            The seconds until the order may be late; 0 if no further check is needed.
+        """
+        repository = self._repositories.for_tenant(key.tenant)
         try:
-            order = desk.get(key.kind, key.order)
+            order = repository.get(key.kind, key.order)
         except NotFound:
             return 0.0
-        wait = _seconds_until(order.get("requestedCompletionDate"))
-        self._journal.update_head(
-            key, due=canonical_timestamp(order.get("requestedCompletionDate"))
-        )
-        if order_updates.is_final(str(order.get("state"))) or not order.get(
-            "requestedCompletionDate"
-        ):
+        requested = order.get("requestedCompletionDate")
+        self._journal.update_head(key, due=canonical_timestamp(requested))
+        if order_updates.is_final(str(order.get("state"))) or not requested:
             return 0.0
-        if wait > 0:
-            return wait
+        due_in = _seconds_until(requested)
+        if due_in > 0:
+            return due_in
+        schema = order_kinds.kind_of(key).schema
 
-        def warn(order: Resource) -> Resource:
+        def with_alert(order: Resource) -> Resource:
             if order_updates.is_final(str(order.get("state"))):
                 return order
-            wanted = order.get("requestedCompletionDate")
-            alert = (f"late {wanted}", progress.UNAVOIDABLE_DELAY, f"it was wanted until {wanted}")
-            return progress.with_alert(
-                order, alert, desk.now, schema=order_kinds.kind_of(key).schema
-            )
+            date = order.get("requestedCompletionDate")
+            alert = (f"late {date}", progress.UNAVOIDABLE_DELAY, f"it was wanted until {date}")
+            return progress.with_alert(order, alert, repository.now, schema=schema)
 
-        desk.change(key.kind, key.order, warn)
+        repository.change(key.kind, key.order, with_alert)
         return 0.0
 
 
 def _seconds_until(date: object) -> float:
-    """Return the seconds until a date of an order; 0 where it has none."""
-    wanted = canonical_timestamp(date) if date else None
-    return (datetime.fromisoformat(wanted) - datetime.now(UTC)).total_seconds() if wanted else 0.0
+    """Return the seconds until a date of an order; 0 if there is no date."""
+    timestamp = canonical_timestamp(date) if date else None
+    if not timestamp:
+        return 0.0
+    return (datetime.fromisoformat(timestamp) - datetime.now(UTC)).total_seconds()

@@ -1,4 +1,4 @@
-"""Products and services as the inventories have them: pure edits, each the same when repeated.
+"""Edits of products and services in the inventories: pure and idempotent.
 
 Source: TMF637 v4.0.0 Product, TMF638 v4.0.0 Service.
 """
@@ -13,89 +13,84 @@ from tmf_apis.inventory.characteristics import json_objects
 from tmf_apis.rest.pipeline.policy import Resource, rfc3339
 from tmf_apis.rest.views import versions
 
-#: ``status`` of a product and ``state`` of its services while it is ...
+#: Values of a product's ``status``.
 PENDING_ACTIVE, PENDING_TERMINATE, TERMINATED = "pendingActive", "pendingTerminate", "terminated"
+#: Values of a service's ``state``, beside ``TERMINATED``.
 RESERVED, ACTIVE, INACTIVE = "reserved", "active", "inactive"
-#: ``category`` of a service, by whom it faces (TMF638 Service.category).
+#: ``category`` of a service, by what it faces (TMF638 Service.category).
 CATEGORY_BY_FACING: Mapping[str, str] = {"customer": "CFS", "resource": "RFS"}
-#: What v4 must have and v5 may leave out.
+#: Attributes that a product copies from its order item.
+_PRODUCT_ATTRIBUTES = frozenset({
+    *("description", "isCustomerVisible", "name", "place", "productCharacteristic", "productTerm"),
+    *("productPrice", "productSerialNumber", "relatedParty", "billingAccount", "agreement"),
+})  # fmt: skip
+#: Members that v4 requires and v5 may omit, by attribute.
 _V4_DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "relatedParty": {"@referredType": "Party"},
     "place": {"role": "site"},
 }
-#: What a service has from its product.
+#: Attributes that a service copies from its product.
 _INHERITED_ATTRIBUTES = ("relatedParty", "place")
-#: What a service has from the order that orders it by itself.
+#: Attributes that a service copies from the service order that orders it.
 _ORDERED_ATTRIBUTES = (
-    *(
-        *_INHERITED_ATTRIBUTES,
-        "description",
-        "name",
-        "note",
-        "feature",
-        "serviceType",
-        "startMode",
-        "isBundle",
-    ),
+    *_INHERITED_ATTRIBUTES,
+    *("description", "name", "note", "feature", "serviceType", "startMode", "isBundle"),
     *("isStateful", "serviceRelationship"),
 )
 _VALUE_TYPES: Mapping[type, str] = {str: "string", int: "integer", bool: "boolean", float: "number"}
 
 
 def ordered_product(order: Mapping[str, Any], item: Resource) -> Resource:
-    """Return what an order says of the product of one of its items, in the inventory's form.
+    """Return the product of an order item in the form of the inventory.
 
     Parties, places and account are those of the item, or else of the order.
     """
-    outer = {name: order[name] for name in ("relatedParty", "billingAccount") if name in order}
-    small = {
-        **outer,
+    inherited = {name: order[name] for name in ("relatedParty", "billingAccount") if name in order}
+    single_item_order = {
+        **inherited,
         "@type": "ProductOrder",
         "productOrderItem": [{**item, "productOrderItem": []}],
     }
-    shown = versions.from_stored("ProductOrder", "v4", small)
-    inner = shown["productOrderItem"][0]
-    product = {k: v for k, v in (inner.get("product") or {}).items() if k in _PRODUCT_ATTRIBUTES}
+    v4_order = versions.from_stored("ProductOrder", "v4", single_item_order)
+    v4_item = v4_order["productOrderItem"][0]
+    product = {
+        name: value
+        for name, value in (v4_item.get("product") or {}).items()
+        if name in _PRODUCT_ATTRIBUTES
+    }
     for name in ("relatedParty", "billingAccount"):
-        if name not in product and (found := inner.get(name) or shown.get(name)):
-            product[name] = found
-    for name, missing in (
-        ("relatedParty", {"@referredType": "Party"}),
-        ("place", {"role": "site"}),
-    ):
+        if name not in product and (value := v4_item.get(name) or v4_order.get(name)):
+            product[name] = value
+    for name, defaults in _V4_DEFAULTS.items():
         if name in product:
-            product[name] = [{**missing, **one} for one in json_objects(product[name])]
-    if "productPrice" not in product and (prices := _prices(inner.get("itemPrice"))):
+            product[name] = [{**defaults, **member} for member in json_objects(product[name])]
+    if "productPrice" not in product and (prices := _prices(v4_item.get("itemPrice"))):
         product["productPrice"] = prices
     return product
 
 
-_PRODUCT_ATTRIBUTES = frozenset({
-    *("description", "isCustomerVisible", "name", "place", "productCharacteristic", "productTerm"),
-    *("productPrice", "productSerialNumber", "relatedParty", "billingAccount", "agreement"),
-})  # fmt: skip
-
-
 def _prices(prices: object) -> list[Resource]:
-    return [one for one in json_objects(prices) if one.get("price") and one.get("priceType")]
+    return [
+        price for price in json_objects(prices) if price.get("price") and price.get("priceType")
+    ]
 
 
 def product(
     old: Resource, plan: ProductPlan, item: Resource, order: Mapping[str, Any], status: str
 ) -> Resource:
-    """Return a product as an order wants it.
+    """Return a product with a plan applied.
 
     Args:
-        old: How it is; of a new one its id alone.
-        plan: What it shall be.
-        item: The order's item.
+        old: The present product; only the id if it is new.
+        plan: The plan of the product.
+        item: The order item.
         order: The order.
-        status: The state that it is in.
+        status: The new status.
     """
-    said = ordered_product(order, item)
-    new = {"@type": "Product", "orderDate": order.get("creationDate"), **old, **said}
+    ordered = ordered_product(order, item)
+    new = {"@type": "Product", "orderDate": order.get("creationDate"), **old, **ordered}
     new["status"] = status
-    new["name"] = plan.name or said.get("name") or old.get("name") or plan.id
+    new["name"] = plan.name or ordered.get("name") or old.get("name") or plan.id
     if plan.offering:
         new["productOffering"] = _reference(plan.offering, "ProductOffering", plan.name)
     if plan.specification:
@@ -103,12 +98,12 @@ def product(
     new["productCharacteristic"] = merged_characteristics(
         [
             *json_objects(old.get("productCharacteristic")),
-            *json_objects(said.get("productCharacteristic")),
+            *json_objects(ordered.get("productCharacteristic")),
         ],
         plan.characteristics,
     )
     if plan.services:
-        new["realizingService"] = [_reference(one, "Service") for one in plan.services]
+        new["realizingService"] = [_reference(id, "Service") for id in plan.services]
     if plan.parent:
         new["productRelationship"] = [
             {"relationshipType": "isPartOf", "product": {"id": plan.parent, "@type": "Product"}}
@@ -117,7 +112,7 @@ def product(
 
 
 def with_order_item(product: Resource, order: Mapping[str, Any], item: Resource) -> Resource:
-    """Return a product that says which item of which order was the last to change it."""
+    """Return a product whose last order item reference is the given item."""
     reference = {
         "productOrderId": order["id"],
         "orderItemId": item["id"],
@@ -125,9 +120,9 @@ def with_order_item(product: Resource, order: Mapping[str, Any], item: Resource)
         "@referredType": "ProductOrder",
     }
     others = [
-        one
-        for one in json_objects(product.get("productOrderItem"))
-        if (one.get("productOrderId"), one.get("orderItemId")) != (order["id"], item["id"])
+        other
+        for other in json_objects(product.get("productOrderItem"))
+        if (other.get("productOrderId"), other.get("orderItemId")) != (order["id"], item["id"])
     ]
     return {**product, "productOrderItem": [*others, reference]}
 
@@ -135,47 +130,49 @@ def with_order_item(product: Resource, order: Mapping[str, Any], item: Resource)
 def active_product(
     product: Resource, plan: ProductPlan, allocations: Iterable[Allocation], now: datetime
 ) -> Resource:
-    """Return a product that is in operation, or suspended, on what was taken for it."""
+    """Return a product that is active or suspended, with its allocated resources."""
     new = {"startDate": rfc3339(now), **product, "status": plan.status}
-    if found := resource_references(allocations):
-        new["realizingResource"] = found
+    if references := resource_references(allocations):
+        new["realizingResource"] = references
     return new
 
 
 def terminated_product(product: Resource, now: datetime) -> Resource:
-    """Return a product that is no more."""
+    """Return a product that is terminated."""
     if product.get("status") == TERMINATED:
         return product
     return {**product, "status": TERMINATED, "terminationDate": rfc3339(now)}
 
 
 def with_product(product: Resource, service: Resource) -> Resource:
-    """Return a service that says which product it realizes, and has its parties and places."""
+    """Return a service that refers to its product and has the product's parties and places."""
     shared: Resource = {name: product[name] for name in _INHERITED_ATTRIBUTES if name in product}
-    entity = {"id": product["id"], "role": "product", "@referredType": "Product"}
+    reference = {"id": product["id"], "role": "product", "@referredType": "Product"}
     others = [
-        one for one in json_objects(service.get("relatedEntity")) if one.get("id") != entity["id"]
+        other
+        for other in json_objects(service.get("relatedEntity"))
+        if other.get("id") != reference["id"]
     ]
-    return {**service, **shared, "relatedEntity": [*others, entity]}
+    return {**service, **shared, "relatedEntity": [*others, reference]}
 
 
 def with_service_order_item(
     order: Mapping[str, Any], item: Mapping[str, Any], ordered_service: str, service: Resource
 ) -> Resource:
-    """Return a service that says which item of which service order was the last to change it.
+    """Return a service whose last order item reference is the given item.
 
-    Parties and places are those of the service that is ordered, or else of the order; that service
-    itself has what the order says of it.
+    Parties and places are those of the ordered service, or else of the order. The ordered service
+    itself also has the other attributes that the order gives it.
 
     Args:
         order: The service order.
         item: Its item.
-        ordered_service: Id of the service that is ordered; the others are below it.
+        ordered_service: Id of the ordered service; other services support it.
         service: The service.
     """
-    said = item.get("service") or {}
-    taken = _INHERITED_ATTRIBUTES if service["id"] != ordered_service else _ORDERED_ATTRIBUTES
-    new = {**service, **{name: said[name] for name in taken if name in said}}
+    ordered = item.get("service") or {}
+    attributes = _ORDERED_ATTRIBUTES if service["id"] == ordered_service else _INHERITED_ATTRIBUTES
+    new = {**service, **{name: ordered[name] for name in attributes if name in ordered}}
     if "relatedParty" not in new and order.get("relatedParty"):
         new["relatedParty"] = order["relatedParty"]
     reference = {
@@ -186,20 +183,20 @@ def with_service_order_item(
         "@referredType": "ServiceOrder",
     }
     others = [
-        one
-        for one in json_objects(service.get("serviceOrderItem"))
-        if (one.get("serviceOrderId"), one.get("itemId")) != (order["id"], item["id"])
+        other
+        for other in json_objects(service.get("serviceOrderItem"))
+        if (other.get("serviceOrderId"), other.get("itemId")) != (order["id"], item["id"])
     ]
     return {**new, "serviceOrderItem": [*others, reference]}
 
 
 def service(old: Resource, plan: ServicePlan, state: str) -> Resource:
-    """Return a service.
+    """Return a service with a plan applied.
 
     Args:
-        old: How it is; of a new one its id alone.
-        plan: What it shall be.
-        state: The state that it is in.
+        old: The present service; only the id if it is new.
+        plan: The plan of the service.
+        state: The new state.
     """
     new: Resource = {"@type": "Service", **old}
     new["state"] = state
@@ -211,55 +208,55 @@ def service(old: Resource, plan: ServicePlan, state: str) -> Resource:
         json_objects(old.get("serviceCharacteristic")), plan.characteristics
     )
     if plan.supporting_services:
-        new["supportingService"] = [_reference(one, "Service") for one in plan.supporting_services]
+        new["supportingService"] = [_reference(id, "Service") for id in plan.supporting_services]
     return _without_empty(new)
 
 
 def active_service(
     service: Resource, allocations: Iterable[Allocation], now: datetime, *, enabled: bool
 ) -> Resource:
-    """Return a service that is in operation, or suspended, on what was taken for it."""
+    """Return a service that is active or, if not enabled, inactive, with its resources."""
     new = {"startDate": rfc3339(now), **service, "hasStarted": True, "isServiceEnabled": enabled}
     new["state"] = ACTIVE if enabled else INACTIVE
-    if found := resource_references(allocations):
-        new["supportingResource"] = found
+    if references := resource_references(allocations):
+        new["supportingResource"] = references
     return new
 
 
 def terminated_service(service: Resource, now: datetime) -> Resource:
-    """Return a service that is no more."""
+    """Return a service that is terminated."""
     if service.get("state") == TERMINATED:
         return service
     return {**service, "state": TERMINATED, "endDate": rfc3339(now), "isServiceEnabled": False}
 
 
 def resource_references(allocations: Iterable[Allocation]) -> list[Resource]:
-    """Return references to the resources that services are on."""
+    """Return references to the allocated resources, without those of ceased services."""
     return [
-        _reference(id, "Resource", one.names.get(slot, ""))
-        for one in allocations
-        if one.action != "cease"
-        for slot, id in one.resources.items()
+        _reference(id, "Resource", allocation.names.get(slot, ""))
+        for allocation in allocations
+        if allocation.action != "cease"
+        for slot, id in allocation.resources.items()
     ]
 
 
 def merged_characteristics(
-    before: Iterable[Resource], values: Mapping[str, Setting]
+    characteristics: Iterable[Resource], values: Mapping[str, Setting]
 ) -> list[Resource]:
     """Return characteristics with values set; those that are not named stay.
 
     >>> merged_characteristics([{"name": "a", "value": 1}], {"a": 2, "b": True})[1]
     {'name': 'b', 'valueType': 'boolean', 'value': True}
     """
-    found = {one["name"]: one for one in before if "name" in one and "value" in one}
+    merged = {old["name"]: old for old in characteristics if "name" in old and "value" in old}
     for name, value in values.items():
-        one = {"name": name, "valueType": _VALUE_TYPES.get(type(value), "object")}
-        found[name] = {**found.get(name, one), "value": value}
-    return list(found.values())
+        new = {"name": name, "valueType": _VALUE_TYPES.get(type(value), "object")}
+        merged[name] = {**merged.get(name, new), "value": value}
+    return list(merged.values())
 
 
 def is_new(plan: ItemPlan) -> bool:
-    """Return whether an item makes its product, so that nothing of it stays if it fails."""
+    """Return whether an item creates its product, so that nothing of it remains if it fails."""
     return plan.action == "add"
 
 

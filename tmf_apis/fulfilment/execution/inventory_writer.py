@@ -1,4 +1,4 @@
-"""Products and services of an order, written into their inventories; every deed safe to repeat."""
+"""Writes the products and services of an order into the inventories; every write is idempotent."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -17,95 +17,103 @@ PRODUCT, SERVICE = "Product", "Service"
 #: Final states of a product.
 _FINAL_STATUSES = frozenset({"cancelled", "aborted", inventory_records.TERMINATED})
 
-
-#: Gives a service what it has from what is ordered: parties, places, and who ordered it.
+#: Adds to a service its parties, its places and a reference to its product or order.
 ServiceLink = Callable[[Resource], Resource]
 
 
 class InventoryWriter:
-    """What the inventories are told of one order: its products, and the services of these."""
+    """Writes the products of one order, and their services, into the inventories."""
 
     def __init__(
         self, repository: Repository, order: Mapping[str, Any], items: Mapping[str, Resource]
     ) -> None:
-        """Take the order.
+        """Store the order.
 
         Args:
             repository: Sees the whole tenant.
             order: The order.
-            items: Its items by id.
+            items: The items of the order by id.
         """
         self._repository = repository
         self._order = order
         self._items = items
 
     def record_previous_states(self, item: ItemEntry) -> bool:
-        """Note in ``item.before`` what is there already; return whether that is news.
+        """Record the present states of an item's product and services in its entry.
 
-        What is noted must be kept before ``write_pending`` is called: afterwards it cannot be found out.
+        The entry must be saved before ``write_pending`` overwrites the states.
+
+        Returns:
+            Whether the entry has changed.
         """
         if (plan := item.plan) is None or plan.product is None or inventory_records.is_new(plan):
             return False
         before = dict(item.previous_states)
         if plan.change == "cease":
             self._record_product_status(item, plan.product)
-        known = self._known_states(SERVICE, [one.id for one in plan.services])
-        for one in plan.services:
-            item.previous_states.setdefault(f"{SERVICE}:{one.id}", known.get(one.id, ""))
+        states = self._known_states([service.id for service in plan.services])
+        for service in plan.services:
+            item.previous_states.setdefault(f"{SERVICE}:{service.id}", states.get(service.id, ""))
         return item.previous_states != before
 
     def write_pending(self, item: ItemEntry) -> None:
-        """Write what an item is about to make or end."""
+        """Write the product and services that an item is about to create or to end."""
         if (plan := item.plan) is None or (product := plan.product) is None:
             return
         if plan.change == "cease":
             self._mark_terminating(product)
         elif inventory_records.is_new(plan):
             self._create_services(plan.services, self._create_pending_product(plan, product))
-        elif new := [one for one in plan.services if self._is_new_service(item, one)]:
-            self._create_services(new, self._service_link(plan, product))
+        elif added := [new for new in plan.services if self._is_new_service(item, new)]:
+            self._create_services(added, self._service_link(plan, product))
 
-    def _create_services(self, services: Iterable[ServicePlan], link: ServiceLink) -> None:
-        new = [
-            inventory_records.service({"id": one.id}, one, inventory_records.RESERVED)
-            for one in services
+    def _create_services(self, plans: Iterable[ServicePlan], link: ServiceLink) -> None:
+        services = [
+            inventory_records.service({"id": plan.id}, plan, inventory_records.RESERVED)
+            for plan in plans
         ]
-        self._repository.create_many(SERVICE, [link(one) for one in new])
-
-    def _create(self, kind: str, resource: Resource) -> None:
-        with suppress(Conflict):  # made by an attempt that was cut short
-            self._repository.create(kind, resource)
+        self._repository.create_many(SERVICE, [link(service) for service in services])
 
     @staticmethod
     def _is_new_service(item: ItemEntry, service: ServicePlan) -> bool:
         return item.previous_states.get(f"{SERVICE}:{service.id}") == ""
 
     def write_completed(self, item: ItemEntry, entries: Sequence[TaskEntry]) -> None:
-        """Write what an item has made, changed or ended."""
+        """Write the product and services that an item has created, changed or ended."""
         if (plan := item.plan) is None or (product := plan.product) is None:
             return
-        taken = [one.allocation for one in entries if one.allocation]
         if plan.change == "cease":
-            known = {*product.services, *(one.id for one in plan.services)}
-            known |= self._terminate_product(plan, product) | _ceased_services(entries)
-            self._terminate_services(known, self._order_link(plan, product))
+            services = {*product.services, *(service.id for service in plan.services)}
+            services |= self._terminate_product(plan, product) | _ceased_services(entries)
+            self._terminate_services(services, self._order_link(plan, product))
             return
         enabled = product.status != "suspended"
-        link, known = self._activate_product(plan, product, taken)
-        serving = {}
-        for one in plan.services:
-            own = [t for t in taken if t.service in {one.id, *one.supporting_services}]
-            serving[one.id] = partial(self._active_service, one, link, own, enabled)
-        there = self._repository.change_many(SERVICE, serving) if serving else {}
-        for id in serving.keys() - there.keys():
-            self._upsert(SERVICE, id, serving[id])
+        allocations = [entry.allocation for entry in entries if entry.allocation]
+        link, services = self._activate_product(plan, product, allocations)
+        self._activate_services(plan, link, allocations, enabled=enabled)
         if not plan.services:
-            known |= {id for one in entries for id in (one.task.service, one.task.cfs) if id}
-            self._set_enabled(known, self._order_link(plan, product), enabled=enabled)
-        self._terminate_services(_ceased_services(entries) - {one.id for one in plan.services})
+            services |= {
+                id for entry in entries for id in (entry.task.service, entry.task.cfs) if id
+            }
+            self._set_enabled(services, self._order_link(plan, product), enabled=enabled)
+        planned_ids = {service.id for service in plan.services}
+        self._terminate_services(_ceased_services(entries) - planned_ids)
+
+    def _activate_services(
+        self, plan: ItemPlan, link: ServiceLink, allocations: Sequence[Allocation], *, enabled: bool
+    ) -> None:
+        """Write the planned services as in operation, and create those that are missing."""
+        edits = {}
+        for service in plan.services:
+            ids = {service.id, *service.supporting_services}
+            own = [allocation for allocation in allocations if allocation.service in ids]
+            edits[service.id] = partial(self._active_service, service, link, own, enabled)
+        changed = self._repository.change_many(SERVICE, edits) if edits else {}
+        for id in edits.keys() - changed.keys():
+            self._upsert(SERVICE, id, edits[id])
 
     def _set_enabled(self, services: Iterable[str], link: ServiceLink, *, enabled: bool) -> None:
-        """Suspend services, or let them go on, as they are."""
+        """Suspend or resume services without other changes."""
         now = self._repository.now
         self._change_services(
             services,
@@ -126,76 +134,77 @@ class InventoryWriter:
         )
 
     def write_failed(self, item: ItemEntry, *, cancelled: bool) -> None:
-        """Write that nothing came of an item; what was there before is as it was."""
+        """Restore the previous product and services of an item that was compensated."""
         if (plan := item.plan) is None or (product := plan.product) is None:
             return
         if plan.change == "cease":
             self._restore_product(item, product)
         elif inventory_records.is_new(plan):
             self._abandon_product(product, "cancelled" if cancelled else "aborted")
-            self._terminate_services({one.id for one in plan.services})
+            self._terminate_services({service.id for service in plan.services})
         else:
             self._terminate_services(
-                {one.id for one in plan.services if self._is_new_service(item, one)}
+                {service.id for service in plan.services if self._is_new_service(item, service)}
             )
 
     def _record_product_status(self, item: ItemEntry, product: ProductPlan) -> None:
-        """Note how a product is before it ends."""
-        if found := self._find(PRODUCT, product.id):
-            item.previous_states.setdefault(f"{PRODUCT}:{product.id}", str(found.get("status", "")))
+        """Record the status of a product before it is terminated."""
+        if old := self._find(PRODUCT, product.id):
+            item.previous_states.setdefault(f"{PRODUCT}:{product.id}", str(old.get("status", "")))
 
     def _create_pending_product(self, plan: ItemPlan, product: ProductPlan) -> ServiceLink:
-        """Write that a product is about to be; return what links services to it."""
-        made = self._planned_product(
+        """Create a product that is pending; return the link for its services."""
+        pending = self._planned_product(
             {"id": product.id}, plan, product, inventory_records.PENDING_ACTIVE
         )
-        self._create(PRODUCT, made)
-        return partial(inventory_records.with_product, made)
+        with suppress(Conflict):  # created by an interrupted attempt
+            self._repository.create(PRODUCT, pending)
+        return partial(inventory_records.with_product, pending)
 
     def _mark_terminating(self, product: ProductPlan) -> None:
-        """Write that a product is about to end."""
+        """Write that a product is about to be terminated."""
         self._change_if_present(
             PRODUCT, product.id, lambda old: {**old, "status": inventory_records.PENDING_TERMINATE}
         )
 
     def _service_link(self, plan: ItemPlan, product: ProductPlan) -> ServiceLink:  # noqa: ARG002
-        """Return what links services to a product as it is."""
+        """Return the link for new services of an existing product."""
         return partial(
             inventory_records.with_product, self._find(PRODUCT, product.id) or {"id": product.id}
         )
 
     def _order_link(self, plan: ItemPlan, product: ProductPlan) -> ServiceLink:  # noqa: ARG002
-        """Return what says in services that stay as they are who has switched or ended them."""
+        """Return the link for existing services that the order switches or ends."""
         return _identity
 
     def _activate_product(
         self, plan: ItemPlan, product: ProductPlan, allocations: Sequence[Allocation]
     ) -> tuple[ServiceLink, set[str]]:
-        """Write that a product is as ordered; return what links services, and those it has."""
+        """Write a product as ordered; return the link for its services, and their ids."""
 
-        def run(old: Resource) -> Resource:
+        def activate(old: Resource) -> Resource:
             new = self._planned_product(old, plan, product, product.status)
             return inventory_records.active_product(new, product, allocations, self._repository.now)
 
-        made = self._upsert(PRODUCT, product.id, run)
-        return partial(inventory_records.with_product, made), _realizing_services(made)
+        active = self._upsert(PRODUCT, product.id, activate)
+        return partial(inventory_records.with_product, active), _realizing_services(active)
 
     def _terminate_product(self, plan: ItemPlan, product: ProductPlan) -> set[str]:
-        """Write that a product is no more; return the services that it had."""
+        """Write a product as terminated; return the ids of its services."""
 
-        def end(old: Resource) -> Resource:
-            concerned = inventory_records.with_order_item(old, self._order, self._items[plan.item])
-            return inventory_records.terminated_product(concerned, self._repository.now)
+        def terminate(old: Resource) -> Resource:
+            new = inventory_records.with_order_item(old, self._order, self._items[plan.item])
+            return inventory_records.terminated_product(new, self._repository.now)
 
-        return _realizing_services(self._change_if_present(PRODUCT, product.id, end))
+        return _realizing_services(self._change_if_present(PRODUCT, product.id, terminate))
 
     def _restore_product(self, item: ItemEntry, product: ProductPlan) -> None:
-        """Write that a product is as before it was about to end."""
-        if before := item.previous_states.get(f"{PRODUCT}:{product.id}"):
-            self._change_if_present(PRODUCT, product.id, lambda old: _restored_product(old, before))
+        """Restore the status that a product had before it was about to be terminated."""
+        if status := item.previous_states.get(f"{PRODUCT}:{product.id}"):
+            self._change_if_present(PRODUCT, product.id, partial(_restored_product, status))
 
     def _abandon_product(self, product: ProductPlan, status: str) -> None:
-        """Write that nothing came of a new product."""
+        """Write that a new product was not provided."""
         self._change_if_present(
             PRODUCT, product.id, partial(_abandoned_product, status, self._repository.now)
         )
@@ -206,23 +215,23 @@ class InventoryWriter:
         return inventory_records.product(old, product, self._items[plan.item], self._order, status)
 
     def _terminate_services(self, services: Iterable[str], link: ServiceLink | None = None) -> None:
-        now, linked = self._repository.now, link or _identity
+        now, apply_link = self._repository.now, link or _identity
         self._change_services(
-            services, lambda old: inventory_records.terminated_service(linked(old), now)
+            services, lambda old: inventory_records.terminated_service(apply_link(old), now)
         )
 
     def _change_services(
         self, services: Iterable[str], edit: Callable[[Resource], Resource]
     ) -> None:
-        """Change services; those are left out that are not in the inventory."""
+        """Change services; ids that are not in the inventory are skipped."""
         if edits := dict.fromkeys(sorted(services), edit):
             self._repository.change_many(SERVICE, edits)
 
-    def _known_states(self, kind: str, ids: Sequence[str]) -> dict[str, str]:
+    def _known_states(self, ids: Sequence[str]) -> dict[str, str]:
         if not ids:
             return {}
-        found = self._repository.find(kind, {"id": {"$in": sorted(ids)}}, limit=len(ids))
-        return {one["id"]: str(one.get("state", "")) for one in found}
+        services = self._repository.find(SERVICE, {"id": {"$in": sorted(ids)}}, limit=len(ids))
+        return {service["id"]: str(service.get("state", "")) for service in services}
 
     def _find(self, kind: str, id: str) -> Resource | None:
         try:
@@ -235,29 +244,36 @@ class InventoryWriter:
     ) -> Resource:
         try:
             return self._repository.change(kind, id, edit)
-        except NotFound:  # made before there was this inventory, or taken out of it meanwhile
+        except NotFound:  # older than this inventory, or deleted meanwhile
             return {}
 
     def _upsert(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:
-        """Change a resource, or make it where it is not there."""
+        """Change a resource, or create it if it does not exist."""
         try:
             return self._repository.change(kind, id, edit)
         except NotFound:
             pass
         try:
             return self._repository.create(kind, edit({"id": id}))
-        except Conflict:  # an attempt that was cut short, or another one of the same moment
+        except Conflict:  # created by an interrupted or a concurrent attempt
             return self._repository.change(kind, id, edit)
 
 
 class ServiceInventoryWriter(InventoryWriter):
-    """What the inventory of services is told of an order for services; there are no products."""
+    """Writes the services of a service order into the inventory; there are no products."""
+
+    def _create_pending_product(self, plan: ItemPlan, product: ProductPlan) -> ServiceLink:
+        return self._with_order_item(plan, product)
 
     def _service_link(self, plan: ItemPlan, product: ProductPlan) -> ServiceLink:
+        return self._with_order_item(plan, product)
+
+    def _order_link(self, plan: ItemPlan, product: ProductPlan) -> ServiceLink:
+        return self._with_order_item(plan, product)
+
+    def _with_order_item(self, plan: ItemPlan, product: ProductPlan) -> ServiceLink:
         order, item = self._order, self._items[plan.item]
         return partial(inventory_records.with_service_order_item, order, item, product.id)
-
-    _create_pending_product = _order_link = _service_link
 
     def _activate_product(
         self,
@@ -265,22 +281,22 @@ class ServiceInventoryWriter(InventoryWriter):
         product: ProductPlan,
         allocations: Sequence[Allocation],  # noqa: ARG002
     ) -> tuple[ServiceLink, set[str]]:
-        return self._service_link(plan, product), set(product.services)
+        return self._with_order_item(plan, product), set(product.services)
 
     def _terminate_product(self, plan: ItemPlan, product: ProductPlan) -> set[str]:  # noqa: ARG002
         return set(product.services)
 
     def _record_product_status(self, item: ItemEntry, product: ProductPlan) -> None:
-        """Nothing: a service runs until it has ended."""
+        """Do nothing: a service stays in operation until it is terminated."""
 
     def _mark_terminating(self, product: ProductPlan) -> None:
-        """Nothing: a service runs until it has ended."""
+        """Do nothing: a service stays in operation until it is terminated."""
 
     def _restore_product(self, item: ItemEntry, product: ProductPlan) -> None:
-        """Nothing: it runs still."""
+        """Do nothing: the service is still in operation."""
 
     def _abandon_product(self, product: ProductPlan, status: str) -> None:
-        """Nothing: its services are stopped one by one."""
+        """Do nothing: the services are terminated one by one."""
 
 
 def _identity(service: Resource) -> Resource:
@@ -288,30 +304,27 @@ def _identity(service: Resource) -> Resource:
 
 
 def _abandoned_product(status: str, now: datetime, product: Resource) -> Resource:
-    """Return a product that never came to be, or only for a moment."""
+    """Return a product that was never provided, or terminated if it was active for a moment."""
     if product.get("status") == inventory_records.PENDING_ACTIVE:
         return {**product, "status": status}
-    return (
-        product
-        if product.get("status") in _FINAL_STATUSES
-        else inventory_records.terminated_product(product, now)
-    )
+    if product.get("status") in _FINAL_STATUSES:
+        return product
+    return inventory_records.terminated_product(product, now)
 
 
-def _restored_product(product: Resource, before: str) -> Resource:
-    return (
-        {**product, "status": before}
-        if product.get("status") == inventory_records.PENDING_TERMINATE
-        else product
-    )
+def _restored_product(status: str, product: Resource) -> Resource:
+    if product.get("status") != inventory_records.PENDING_TERMINATE:
+        return product
+    return {**product, "status": status}
 
 
 def _realizing_services(product: Resource) -> set[str]:
-    """Return the services that a product names."""
-    return {str(one["id"]) for one in json_objects(product.get("realizingService")) if "id" in one}
+    """Return the ids of the services that a product names."""
+    references = json_objects(product.get("realizingService"))
+    return {str(reference["id"]) for reference in references if "id" in reference}
 
 
 def _ceased_services(entries: Iterable[TaskEntry]) -> set[str]:
-    """Return the services that are on no carrier any more."""
-    gone = {one.task.service for one in entries if one.task.action == "cease"}
-    return gone - {one.task.service for one in entries if one.task.action != "cease"}
+    """Return the ids of services that are ceased and not provided elsewhere."""
+    ceased = {entry.task.service for entry in entries if entry.task.action == "cease"}
+    return ceased - {entry.task.service for entry in entries if entry.task.action != "cease"}

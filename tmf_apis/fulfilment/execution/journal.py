@@ -1,16 +1,16 @@
-"""What fulfilment has done and is about to do, kept beside the resources: plain documents.
+"""The journal of fulfilment: planned and completed work, stored beside the resources.
 
 The collection ``fulfilment_tasks`` has four sorts of documents (``what``)::
 
-    start   it is to be taken up, perhaps not before its day or its turn has come
-    order   the head: how many batches there are, when it was taken up, which products are claimed
-    item    what becomes of one item of the order, and whether that goes forward or back
-    task    one thing on the network: its state, what is reserved for it, the element's plan
+    start   an order that is to be planned, perhaps after its start date or after another order
+    order   the head of a planned order: number of batches, claimed products, due date, end
+    item    one item of an order: its plan, state and goal (forward, or compensation)
+    task    one task on the network: its state, its allocation and the plan of the element
 
-A task is ``designed``, then ``reserved``, then ``planned`` (from here on the element may have been
-touched; its plan is kept before), ``applied`` (waiting to be verified), ``verified``, ``active``.
-On the way back it is ``restored`` (the element is as before), then ``undone``. ``failed`` is one
-that never got to the element; ``waiting`` one that waits for a person.
+A task is ``designed``, then ``reserved``, then ``planned`` (the plan is saved before the element is
+touched; from here on it may have been), ``applied`` (waiting to be verified), ``verified`` and
+``active``. Compensation leads to ``restored`` (the element is as before), then ``undone``. A
+``failed`` task never reached the element; a ``waiting`` one waits for a fallout task.
 """
 
 import uuid
@@ -31,7 +31,7 @@ from tmf_apis.store.connection import MongoDatabase, translate_errors
 from tmf_apis.store.model import DELETED_TENANT as DELETED
 
 TASKS = "fulfilment_tasks"
-#: What an order has left behind is forgotten so long after its end, in seconds.
+#: Time for which the documents of a finished order are kept, in seconds.
 RETENTION = 30 * 24 * 3600
 INDEXES = (
     IndexModel([("of", ASCENDING), ("batch", ASCENDING), ("place", ASCENDING)], name="batch"),
@@ -40,13 +40,13 @@ INDEXES = (
 )
 
 FORWARD, COMPENSATE = "forward", "back"
-#: State of an item that is on the network whole, while inventory and order are told.
+#: State of an item whose tasks are all active while inventory and order are being written.
 CLOSING = "closing"
-#: States of a task that the element may know of.
+#: States of a task that may have changed the element.
 ELEMENT_STATES = frozenset({"planned", "applied", "verified"})
-#: States of a request to cancel that has no answer yet.
+#: States of a request to cancel that is not answered yet.
 OPEN_REQUEST_STATES = frozenset({"accepted", "acknowledged", "inProgress"})
-#: States of a task that needs nothing more.
+#: Last states of a task: of one that is done, and of one that is compensated.
 DONE_STATES, UNDONE_STATES = frozenset({"verified", "active"}), frozenset({"undone", "failed"})
 
 Document = dict[str, Any]
@@ -54,28 +54,30 @@ Document = dict[str, Any]
 
 @dataclass(slots=True, kw_only=True)
 class TaskEntry:
-    """A task as the journal has it.
+    """A task in the journal.
 
     Attributes:
-        id: Of the document.
-        unit: What it stands and falls with.
-        task: What is to be done.
-        state: How far it is; the module's docstring has the states.
-        goal: ``forward``, or ``back`` once its unit has failed.
-        allocation: What is reserved for it.
-        plan: What changes on the element; kept before it is touched.
-        transaction: What was done, where the element has to confirm or stopped in the middle.
-        state_before_fallout: The state in which it began to wait for a person.
-        attempts: How often it was tried without success, since the last success.
-        failing_since: When that began, in seconds since 1970; 0: all went well.
-        retry_at: When it is tried again, likewise; 0: at once.
-        renewed_at: Since when what is taken is reserved, or when that was renewed, likewise.
-        reason: Why it was not done, for people.
-        fallout_task: Id of the last task that a person was given for it.
-        fallout_count: How many there were.
-        quarantine_reason: Why the element may not be as the inventory says; nobody gets what was taken.
-        skip_reason: Why a person said that it is to be taken as done.
-        fencing_token: Whose it is, where one who worked on it was taken for dead; see ``Journal.fence``.
+        id: Id of the document.
+        unit: The unit that the task belongs to.
+        task: The task.
+        state: The progress; the module's docstring has the states.
+        goal: ``FORWARD``, or ``COMPENSATE`` once its unit has failed.
+        allocation: The reserved resources.
+        plan: The changes on the element; saved before it is touched.
+        transaction: The applied changes, if the element waits for a confirmation or has stopped in
+            the middle.
+        state_before_fallout: The state in which it began to wait for a fallout task.
+        attempts: Number of failed attempts since the last success.
+        failing_since: Time of the first of those attempts, in seconds since 1970; 0 if none failed.
+        retry_at: Time of the next attempt, in seconds since 1970; 0 for at once.
+        renewed_at: Time of the reservation or its last renewal, in seconds since 1970.
+        reason: Why it failed, for people.
+        fallout_task: Id of its last fallout task.
+        fallout_count: Number of its fallout tasks.
+        quarantine_reason: Why the element may differ from the inventory, so that the resources are
+            quarantined; empty if they are not.
+        skip_reason: Why a person decided to skip it; empty if nobody did.
+        fencing_token: Token of the worker that has taken the batch over; see ``Journal.fence``.
     """
 
     id: str
@@ -100,25 +102,25 @@ class TaskEntry:
 
     @property
     def element(self) -> str:
-        """Name of the element; empty: it is on none."""
+        """Name of the element; empty if the task needs none."""
         return self.allocation.target.name if self.allocation and self.allocation.target else ""
 
 
 @dataclass(slots=True, kw_only=True)
 class ItemEntry:
-    """An item of an order as the journal has it.
+    """An item of an order in the journal.
 
     Attributes:
-        id: Of the document.
+        id: Id of the document.
         item_id: The item's id in the order.
-        unit: What it stands and falls with.
-        state: ``open_orders``; ``closing`` once it does not go back any more; ``done`` or ``failed`` when
-            inventory and order say so, too.
-        goal: ``forward``, or ``back``.
-        plan: What becomes of it; None: it was refused, or nothing is known of it.
-        reason: Why it goes back, for the customer.
-        previous_states: From kind and id of products and services to their state before.
-        fencing_token: As of an entry.
+        unit: The unit that the item belongs to.
+        state: ``open``; ``CLOSING`` once it cannot be compensated any more; ``done`` or ``failed``
+            once inventory and order are written.
+        goal: ``FORWARD`` or ``COMPENSATE``.
+        plan: The plan of the item; None if it was rejected.
+        reason: Why it is compensated, for the customer.
+        previous_states: The earlier states of its product and services, by ``<kind>:<id>``.
+        fencing_token: Token of the worker that has taken the batch over; see ``Journal.fence``.
     """
 
     id: str
@@ -133,21 +135,22 @@ class ItemEntry:
 
 
 class FencedOff(Exception):
-    """Somebody else works on the batch: whoever did was taken for dead, or slept for too long."""
+    """Another worker has taken the batch over; this one must not write to it any more."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """What is worked on together: whole units, with all that they wait for.
+    """A part of an order that is run together: whole units, with all units that they depend on.
 
     Attributes:
-        key: Which order.
-        number: Which batch of it.
+        key: The order.
+        number: Number of the batch, from 0.
         items: Its items.
         entries: Its tasks.
-        claims: Ids of the products that the order works on.
-        order_state: The order's state when it was looked at; empty: it is gone.
-        repository: Has its resources in mind, where the same process has made or read them just now.
+        claims: Ids of the products that the order has claimed.
+        order_state: The order's state when it was read last; empty if it was deleted.
+        repository: The repository that has the batch's resources in its identity map, if the same
+            process has just read or created them.
     """
 
     key: OrderKey
@@ -160,14 +163,14 @@ class Batch:
 
 
 class Journal:
-    """The collection; every method raises Unavailable where the database does not answer."""
+    """The journal; every method raises Unavailable if the database does not answer."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._database = database
         self._tasks = database[TASKS]
 
     def create_indexes(self) -> None:
-        """Make the indexes."""
+        """Create the indexes."""
         with translate_errors():
             self._tasks.create_indexes(list(INDEXES))
 
@@ -177,180 +180,178 @@ class Journal:
         batches: Iterable[tuple[list[ItemEntry], list[TaskEntry]]],
         head_fields: Mapping[str, object],
     ) -> Document:
-        """Keep what an order wants; what is there already stays.
+        """Store the plan of an order, unless one is stored already.
+
+        Args:
+            key: The order.
+            batches: Items and tasks of each batch.
+            head_fields: Further members of the head.
 
         Returns:
-            The head; ``fresh`` says whether it is this one.
+            The stored head; its member ``fresh`` says whether this call has stored it.
         """
         of = key.qualified_id
+        documents = [
+            {**document, "of": of, "batch": number}
+            for number, (items, entries) in enumerate(batches)
+            for document in (*_documents("item", items), *_documents("task", entries))
+        ]
+        head = {
+            "_id": of,
+            "of": of,
+            "what": "order",
+            "batch": -1,
+            "place": 0,
+            **_order_fields(key),
+            **head_fields,
+        }
         with translate_errors():
-            made = [
-                {**one, "of": of, "batch": number}
-                for number, (items, entries) in enumerate(batches)
-                for one in (*_documents("item", items), *_documents("task", entries))
-            ]
-            whose = {"tenant": key.tenant, "order": key.order, "kind": key.kind}
-            head = {
-                "_id": of,
-                "of": of,
-                "what": "order",
-                "batch": -1,
-                "place": 0,
-                **whose,
-                **head_fields,
-            }
-            try:  # in order: the head says that all is there
-                self._tasks.insert_many([*made, head])
+            try:  # in this order: a head means that the plan is complete
+                self._tasks.insert_many([*documents, head])
             except BulkWriteError:
-                if there := self._tasks.find_one({"_id": of}):  # another was faster
-                    return {**there, "fresh": False}
-                self._tasks.delete_many({"of": of})  # half of an attempt that was cut short
-                self._tasks.insert_many([*made, head])
+                if existing := self._tasks.find_one({"_id": of}):  # a concurrent call was first
+                    return {**existing, "fresh": False}
+                self._tasks.delete_many({"of": of})  # the rest of an interrupted attempt
+                self._tasks.insert_many([*documents, head])
         return {**head, "fresh": True}
 
     def head(self, key: OrderKey) -> Document | None:
-        """Return the head of an order; None where it was not taken up."""
+        """Return the head of an order; None if it is not planned."""
         with translate_errors():
             return self._tasks.find_one({"_id": key.qualified_id})
 
     def enqueue(self, key: OrderKey) -> None:
-        """Keep that an order is to be taken up, until it has ended or turns out to be none of ours.
+        """Record that an order is to be planned, until it is finished or dismissed.
 
-        An order that was loaded is not among them: another system works on it, or has.
+        Bulk-loaded orders are not recorded: another system works on them, or has.
         """
         start = {
             "_id": f"{key.qualified_id}/start",
             "of": key.qualified_id,
             "what": "start",
             "batch": -2,
+            **_order_fields(key),
         }
-        whose = {"tenant": key.tenant, "order": key.order, "kind": key.kind}
         with translate_errors(), suppress(DuplicateKeyError):
-            self._tasks.insert_one({**start, **whose})
+            self._tasks.insert_one(start)
 
     def open_orders(self) -> list[OrderKey]:
-        """Return the orders that are to be taken up, or were, and have not ended."""
+        """Return the orders that are recorded or planned, and not finished."""
         query = {"what": {"$in": ["start", "order"]}, "ended": {"$exists": False}}
         with translate_errors():
-            found = self._tasks.find(query, {"tenant": 1, "order": 1, "kind": 1})
-            keys = [OrderKey(one["tenant"], one["order"], one["kind"]) for one in found]
+            documents = self._tasks.find(query, {"tenant": 1, "order": 1, "kind": 1})
+            keys = [
+                OrderKey(document["tenant"], document["order"], document["kind"])
+                for document in documents
+            ]
         return list(dict.fromkeys(keys))
 
     def open_cancellations(self, kind: str) -> list[tuple[str, str]]:
-        """Return tenant and id of each request to cancel of a kind that has no answer yet."""
+        """Return tenant and id of the unanswered requests to cancel of a kind."""
         query = {"body.state": {"$in": sorted(OPEN_REQUEST_STATES)}, "tenant": {"$ne": DELETED}}
         with translate_errors():
-            found = self._database[kind].find(query, {"tenant": 1, "id": 1})
-            return [(one["tenant"], one["id"]) for one in found]
+            requests = self._database[kind].find(query, {"tenant": 1, "id": 1})
+            return [(request["tenant"], request["id"]) for request in requests]
 
     def update_head(self, key: OrderKey, **fields: object) -> None:
-        """Write something into the head of an order."""
+        """Set members of the head of an order."""
         with translate_errors():
             self._tasks.update_one({"_id": key.qualified_id}, {"$set": fields})
 
     def fence(self, key: OrderKey, number: int) -> None:
-        """Let nobody who has looked at a batch until now write of it any more.
+        """Fence off every worker that has loaded a batch before: its writes raise ``FencedOff``.
 
-        For whoever takes it over from one who does not answer, but may not be dead.
+        Call this before you take a batch over from a worker that does not answer but may be alive.
         """
         with translate_errors():
             query = {"of": key.qualified_id, "batch": number}
             self._tasks.update_many(query, {"$set": {"by": uuid.uuid4().hex}})
 
     def batch(self, key: OrderKey, number: int) -> Batch:
-        """Return a batch as it is now."""
+        """Return a batch in its present state."""
         with translate_errors():
             query = {"of": key.qualified_id, "batch": {"$in": [-1, number]}}
-            found = list(self._tasks.find(query).sort("place", 1))
-        claims = next((one["claims"] for one in found if one["what"] == "order"), ())
-        items = [_item_entry(one) for one in found if one["what"] == "item"]
-        entries = [_task_entry(one) for one in found if one["what"] == "task"]
+            documents = list(self._tasks.find(query).sort("place", 1))
+        claims = next(
+            (document["claims"] for document in documents if document["what"] == "order"), ()
+        )
+        items = [_item_entry(document) for document in documents if document["what"] == "item"]
+        entries = [_task_entry(document) for document in documents if document["what"] == "task"]
         return Batch(key, number, items, entries, tuple(claims))
 
     def update(self, entry: TaskEntry | ItemEntry, **changes: object) -> None:
-        """Change an entry, here and in the database."""
-        self.update_all([entry], **changes)
-
-    def update_all(self, entries: Iterable[TaskEntry | ItemEntry], **changes: object) -> None:
-        """Change several of a batch in the same way.
+        """Set attributes of an entry, in memory and in the database.
 
         Raises:
-            Superseded: The batch is another's by now.
+            FencedOff: Another worker has taken the batch over.
         """
-        changed = []
-        for one in entries:
-            for attribute, new in changes.items():
-                setattr(one, attribute, new)
-            changed.append(one)
-        if changed:
-            stored = stored_names(type(changed[0]))
-            update = {"$set": {stored[key]: to_document(new) for key, new in changes.items()}}
-            ids = [one.id for one in changed]
-            query = {"_id": ids[0] if len(ids) == 1 else {"$in": ids}, **_fencing_query(changed[0])}
-            with translate_errors():
-                done = self._tasks.update_many(query, update)
-            _check_fencing(done.matched_count, ids)
+        for attribute, value in changes.items():
+            setattr(entry, attribute, value)
+        self.save([entry], *changes)
 
     def save(self, entries: Iterable[TaskEntry | ItemEntry], *attributes: str) -> None:
-        """Write attributes that differ from one to the other.
+        """Write attributes of entries to the database.
 
         Raises:
-            Superseded: The batch is another's by now.
+            FencedOff: Another worker has taken the batch over.
         """
         ids, updates = _updates(entries, attributes)
         if updates:
             with translate_errors():
-                done = self._tasks.bulk_write(updates, ordered=False)
-            _check_fencing(done.matched_count, ids)
+                result = self._tasks.bulk_write(updates, ordered=False)
+            _check_fencing(result.matched_count, ids)
 
     def finish(self, key: OrderKey, finished: Iterable[ItemEntry] = ()) -> None:
-        """Say that an order is finished: what is kept of it may go one day.
+        """Mark an order as finished; its documents are deleted after ``RETENTION``.
 
         Args:
-            key: Which order.
-            finished: Items of it whose state is to be kept with that.
+            key: The order.
+            finished: Items whose state is saved with it.
         """
         _, updates = _updates(finished, ("state",))
-        over = UpdateMany({"of": key.qualified_id}, {"$set": {"ended": datetime.now(UTC)}})
+        end = UpdateMany({"of": key.qualified_id}, {"$set": {"ended": datetime.now(UTC)}})
         with translate_errors():
-            self._tasks.bulk_write([*updates, over], ordered=False)
+            self._tasks.bulk_write([*updates, end], ordered=False)
 
     def order_state(self, key: OrderKey) -> str:
-        """Return the state of an order as it is now; empty where it is gone."""
+        """Return the present state of an order; empty if it was deleted."""
         query = {"_id": f"{key.tenant}:{key.order}", "tenant": key.tenant}
         with translate_errors():
-            found = self._database[key.kind].find_one(query, {"body.state": 1})
-        return str(found["body"].get("state", "")) if found else ""
+            order = self._database[key.kind].find_one(query, {"body.state": 1})
+        return str(order["body"].get("state", "")) if order else ""
+
+
+def _order_fields(key: OrderKey) -> Document:
+    return {"tenant": key.tenant, "order": key.order, "kind": key.kind}
 
 
 def _updates(
     entries: Iterable[TaskEntry | ItemEntry], attributes: Sequence[str]
 ) -> tuple[list[str], list[UpdateOne | UpdateMany]]:
-    """Return the ids of what changes, and the updates that write some of its attributes."""
+    """Return the ids of entries, and the updates that write some of their attributes."""
     ids, updates = list[str](), list[UpdateOne | UpdateMany]()
-    for one in entries:
-        stored = stored_names(type(one))
-        change = {"$set": {stored[a]: to_document(getattr(one, a)) for a in attributes}}
-        updates.append(UpdateOne({"_id": one.id, **_fencing_query(one)}, change))
-        ids.append(one.id)
+    for entry in entries:
+        stored = stored_names(type(entry))
+        change = {"$set": {stored[name]: to_document(getattr(entry, name)) for name in attributes}}
+        updates.append(UpdateOne({"_id": entry.id, **_fencing_query(entry)}, change))
+        ids.append(entry.id)
     return ids, updates
 
 
 def _fencing_query(entry: TaskEntry | ItemEntry) -> Document:
-    return {
-        "by": entry.fencing_token or {"$in": ["", None]}
-    }  # what an older release has kept has none
+    # Documents of older releases have no token.
+    return {"by": entry.fencing_token or {"$in": ["", None]}}
 
 
 def _check_fencing(matched: int, ids: Sequence[str]) -> None:
     if matched < len(ids):
-        raise FencedOff(f"another works on {', '.join(ids[:3])} by now")
+        raise FencedOff(f"another worker has taken over {', '.join(ids[:3])}")
 
 
 def _documents(what: str, entries: Iterable[TaskEntry | ItemEntry]) -> Iterator[Document]:
-    for place, one in enumerate(entries):
-        made: Document = to_document(one)
-        yield {"_id": made.pop("id"), **made, "what": what, "place": place}
+    for place, entry in enumerate(entries):
+        document: Document = to_document(entry)
+        yield {"_id": document.pop("id"), **document, "what": what, "place": place}
 
 
 def _task_entry(document: Document) -> TaskEntry:

@@ -1,4 +1,4 @@
-"""What goes between an order's workflow and its activities."""
+"""Arguments and results of the activities of an order's workflow."""
 
 from dataclasses import dataclass, field
 
@@ -8,19 +8,19 @@ from tmf_apis.serialization import stored_as
 
 @dataclass(frozen=True, slots=True)
 class IntakeResult:
-    """An order as it was taken up.
+    """The result of accepting an order.
 
     Attributes:
-        batches: How many batches it is worked on in; 0: it is none of ours, or not yet.
-        reserved: Whether what it needs is reserved already.
-        start_in: Seconds until it may be begun; 0: now.
-        blocked: It waits until another order for the same product is finished.
-        due_in: Seconds until it should be completed; 0: nobody said.
-        priority: From 1, the highest, to 5; 0: none was asked for.
-        orders_to_wake: Orders that waited for this one, which wants nothing.
-        maybe_running: Somebody may be working on it already: whoever has taken it up.
-        task_queue: Where he takes further steps of it from; empty: where all do.
-        progress: How far that has come, where it went quickly.
+        batches: Number of batches; 0 if there is nothing to do, or not yet.
+        reserved: Whether the resources are reserved already.
+        start_in: Seconds until the order may start; 0 for now.
+        blocked: Whether the order waits for another order for the same product.
+        due_in: Seconds until the requested completion; 0 if none is requested.
+        priority: From 1, the highest, to 5; 0 if none is requested.
+        orders_to_wake: Orders that waited for this one, which is finished or dismissed.
+        maybe_running: Whether the accepting worker may be running the batches already.
+        task_queue: The accepting worker's own task queue; empty for the shared one.
+        progress: The progress of the only batch, if it ended while it was being accepted.
     """
 
     batches: int = 0
@@ -37,13 +37,13 @@ class IntakeResult:
 
 @dataclass(frozen=True, slots=True)
 class BatchRef:
-    """A batch of an order.
+    """A reference to a batch of an order.
 
     Attributes:
-        key: Which order.
-        number: Which batch, from 0.
-        maybe_running: Whoever has taken the order up may be working on it.
-        stop: He is to stop, for the order is cancelled.
+        key: The order.
+        number: Number of the batch, from 0.
+        maybe_running: Whether the worker that accepted the order may be running the batch.
+        stop: Whether that worker has to stop, because the order is being cancelled.
     """
 
     key: OrderKey
@@ -54,12 +54,12 @@ class BatchRef:
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """How far a batch is.
+    """The progress of a batch.
 
     Attributes:
-        incomplete: There is something left.
-        retry_in: Seconds until it is worth going on; 0: only news will help.
-        priority: Of the order by now, as in ``IntakeResult``.
+        incomplete: Whether work is left.
+        retry_in: Seconds until the next attempt makes sense; 0 if only a wake-up helps.
+        priority: The present priority of the order, as in ``IntakeResult``.
         orders_to_wake: Orders that waited for this one, which is finished.
     """
 
@@ -71,11 +71,11 @@ class BatchProgress:
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """A request to cancel an order that is being worked on.
+    """A request to cancel an order that is in progress.
 
     Attributes:
-        order: Which order.
-        task: Id of the CancelProductOrder.
+        order: The order.
+        task: Id of the CancelProductOrder or CancelServiceOrder.
     """
 
     order: OrderKey

@@ -1,4 +1,4 @@
-"""Milestones, jeopardy alerts and error messages of an order: pure edits, same when repeated.
+"""Milestones, jeopardy alerts and error messages of an order: pure, idempotent edits.
 
 Source: TMF622 v5.0.0, ProductOrderMilestone, ProductOrderJeopardyAlert, ProductOrderErrorMessage;
 TMF641 v4.1.0, ServiceOrderMilestone, ServiceOrderJeopardyAlert, ServiceOrderErrorMessage.
@@ -9,13 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from tmf_apis.inventory.characteristics import json_objects
-from tmf_apis.ordering import order_schema
-from tmf_apis.ordering.order_schema import OrderSchema
+from tmf_apis.ordering.order_schema import SERVICE_ORDER_SCHEMA, OrderSchema
 from tmf_apis.ordering.rules import ACCEPTED_MILESTONE, POINT_OF_NO_RETURN
 from tmf_apis.rest.pipeline.policy import Resource, rfc3339
 
 RESERVED, COMPLETED = "reserved", "completed"
-#: What each milestone means, in the order in which they are reached.
+#: Description of each milestone, in the order in which they are reached.
 MILESTONES: Mapping[str, str] = {
     ACCEPTED_MILESTONE: "The order is planned and work on it has begun",
     RESERVED: "Whatever the order needs is reserved for it",
@@ -34,19 +33,17 @@ UNAVOIDABLE_DELAY, WAITING_FOR_ELEMENT, WAITING_FOR_PERSON, WAITING_FOR_ORDER = 
 )  # fmt: skip
 
 
-def with_milestones(
-    order: Resource, now: datetime, schema: OrderSchema = order_schema.PRODUCT_ORDER_SCHEMA
-) -> Resource:
-    """Return an order that says which milestones lie before it; the first is reached."""
+def with_milestones(order: Resource, now: datetime, *, schema: OrderSchema) -> Resource:
+    """Return an order that lists all milestones, with the first one reached."""
     type_ = f"{schema.kind}Milestone"
-    made = [
+    milestones = [
         {"@type": type_, "id": id, "name": id, "description": text, "status": YET_TO_REACH}
         for id, text in MILESTONES.items()
     ]
-    before = list(json_objects(order.get(schema.milestones)))
-    known = {one.get("name") for one in before}
-    new = [one for one in made if one["name"] not in known]
-    order = {**order, schema.milestones: [*before, *new]}
+    existing = list(json_objects(order.get(schema.milestones)))
+    names = {milestone.get("name") for milestone in existing}
+    added = [milestone for milestone in milestones if milestone["name"] not in names]
+    order = {**order, schema.milestones: [*existing, *added]}
     return with_milestone_reached(order, ACCEPTED_MILESTONE, now, schema=schema)
 
 
@@ -55,14 +52,15 @@ def with_milestone_reached(
     name: str,
     now: datetime,
     status: str = REACHED,
-    schema: OrderSchema = order_schema.PRODUCT_ORDER_SCHEMA,
+    *,
+    schema: OrderSchema,
 ) -> Resource:
-    """Return an order with a milestone reached, unless it was already."""
+    """Return an order with a milestone reached, unless it was reached before."""
     milestones = [
-        {**one, "status": status, "milestoneDate": rfc3339(now)}
-        if one.get("name") == name and one.get("status") == YET_TO_REACH
-        else one
-        for one in json_objects(order.get(schema.milestones))
+        {**milestone, "status": status, "milestoneDate": rfc3339(now)}
+        if milestone.get("name") == name and milestone.get("status") == YET_TO_REACH
+        else milestone
+        for milestone in json_objects(order.get(schema.milestones))
     ]
     return {**order, schema.milestones: milestones}
 
@@ -72,20 +70,20 @@ def with_alert(
     alert: tuple[str, str, str],
     now: datetime,
     *items: str,
-    schema: OrderSchema = order_schema.PRODUCT_ORDER_SCHEMA,
+    schema: OrderSchema,
 ) -> Resource:
-    """Return an order with a jeopardy alert, unless it has it already.
+    """Return an order with a jeopardy alert, unless it has an alert with that id.
 
     Args:
         order: The order.
         alert: Id, type and message.
         now: The time.
-        *items: Ids of the items that are concerned.
-        schema: What kind of order it is.
+        *items: Ids of the affected items.
+        schema: The kind of order.
     """
     id, type_, message = alert
-    before = list(json_objects(order.get(schema.alerts)))
-    if any(one.get("id") == id for one in before):
+    alerts = list(json_objects(order.get(schema.alerts)))
+    if any(existing.get("id") == id for existing in alerts):
         return order
     new = {
         "@type": f"{schema.kind}JeopardyAlert",
@@ -96,26 +94,25 @@ def with_alert(
         "alertDate": rfc3339(now),
         **_item_references(order, items, schema),
     }
-    return {**order, schema.alerts: [*before, new]}
+    return {**order, schema.alerts: [*alerts, new]}
 
 
 def with_error_messages(
-    order: Resource,
-    reasons: Mapping[str, str],
-    now: datetime,
-    schema: OrderSchema = order_schema.PRODUCT_ORDER_SCHEMA,
+    order: Resource, reasons: Mapping[str, str], now: datetime, *, schema: OrderSchema
 ) -> Resource:
-    """Return an order with an error message for each item that has failed, or one for all.
+    """Return an order with error messages for the items that have failed.
+
+    A product order has one message for each item, a service order a single one for all.
 
     Args:
         order: The order.
-        reasons: From the items' ids to the reasons.
+        reasons: The reasons, by the items' ids.
         now: The time.
-        schema: What kind of order it is.
+        schema: The kind of order.
     """
     if not reasons:
         return order
-    if schema is order_schema.SERVICE_ORDER_SCHEMA:
+    if schema is SERVICE_ORDER_SCHEMA:
         return {**order, schema.errors: _service_order_message(order, reasons)}
     messages = [
         {
@@ -132,53 +129,49 @@ def with_error_messages(
 
 
 def _service_order_message(order: Resource, reasons: Mapping[str, str]) -> Resource:
-    """Return the one error message of a service order, with further items that have failed."""
-    before = order.get(order_schema.SERVICE_ORDER_SCHEMA.errors) or {}
+    """Return the single error message of a service order, extended by further failed items."""
+    previous = order.get(SERVICE_ORDER_SCHEMA.errors) or {}
     texts = [f"item {item}: {reasons[item]}" for item in sorted(reasons)]
-    concerned = _item_references(order, sorted(reasons), order_schema.SERVICE_ORDER_SCHEMA)
-    member = order_schema.SERVICE_ORDER_SCHEMA.item_schema.items_attribute
+    references = _item_references(order, sorted(reasons), SERVICE_ORDER_SCHEMA)
+    member = SERVICE_ORDER_SCHEMA.item_schema.items_attribute
     return {
         "@type": "ServiceOrderErrorMessage",
         "code": FAILURE_CODE,
         "reason": _FAILURE_REASON,
-        "message": "; ".join([*([before["message"]] if before.get("message") else []), *texts]),
-        member: [*json_objects(before.get(member)), *concerned[member]],
+        "message": "; ".join([*([previous["message"]] if previous.get("message") else []), *texts]),
+        member: [*json_objects(previous.get(member)), *references[member]],
     }
 
 
 def with_note(order: Resource, text: str, author: str) -> Resource:
-    """Return an order with a note, unless it has it already."""
-    before = list(json_objects(order.get("note")))
-    if any(one.get("text") == text for one in before):
+    """Return an order with a note, unless it has a note with that text."""
+    notes = list(json_objects(order.get("note")))
+    if any(note.get("text") == text for note in notes):
         return order
-    return {**order, "note": [*before, {"@type": "Note", "author": author, "text": text}]}
+    return {**order, "note": [*notes, {"@type": "Note", "author": author, "text": text}]}
 
 
 def _item_references(
-    order: Mapping[str, Any], items: Iterable[str], schema: OrderSchema
+    order: Mapping[str, Any], item_ids: Iterable[str], schema: OrderSchema
 ) -> Resource:
-    """Return which items something is about: TMF622 has references, TMF641 items."""
-    wanted = list(items)
-    if not wanted:
+    """Return the attribute that names some items: references in TMF622, items in TMF641."""
+    ids = list(item_ids)
+    if not ids:
         return {}
-    if schema is order_schema.SERVICE_ORDER_SCHEMA:
+    if schema is SERVICE_ORDER_SCHEMA:
         return {
             schema.item_schema.items_attribute: [
-                _item_summary(one) for one in schema.all_items(order) if one["id"] in wanted
+                _item_summary(item) for item in schema.all_items(order) if item["id"] in ids
             ]
         }
-    found = [
-        {
-            "@type": "ProductOrderItemRef",
-            "productOrderId": order["id"],
-            "productOrderItemId": item,
-        }
-        for item in wanted
+    references = [
+        {"@type": "ProductOrderItemRef", "productOrderId": order["id"], "productOrderItemId": id}
+        for id in ids
     ]
-    return {schema.item_schema.items_attribute: found}
+    return {schema.item_schema.items_attribute: references}
 
 
 def _item_summary(item: Mapping[str, Any]) -> Resource:
     service = item.get("service") or {}
-    named = {"id": service["id"]} if service.get("id") else {}
-    return {"id": item["id"], "action": item.get("action", "add"), "service": named}
+    reference = {"id": service["id"]} if service.get("id") else {}
+    return {"id": item["id"], "action": item.get("action", "add"), "service": reference}

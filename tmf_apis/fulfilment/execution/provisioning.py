@@ -1,8 +1,9 @@
-"""One task on its element: plan, apply, verify, confirm; and back. Each step is kept beforehand.
+"""Provisioning of one task on its element: plan, apply, verify, confirm, or roll back.
 
-Whatever happens between two steps, the next run begins where the journal is: a plan that is kept
-may have been applied in part, and applying it again does the rest. What an element waits to have
-confirmed it takes back by itself when nobody does; the next run applies it anew.
+Each step is recorded in the journal before it is taken. After a crash the next run continues from
+the journal: a saved plan may have been applied in part, and applying it again does the rest. An
+element that waits for a confirmation reverts the change by itself if none comes; the next run
+applies it again.
 """
 
 import asyncio
@@ -29,26 +30,27 @@ from tmf_apis.fulfilment.execution.journal import COMPENSATE, Journal, TaskEntry
 
 #: Longest time of one task at its element, in seconds.
 TASK_TIMEOUT = 120.0
-#: How often a plan that was overtaken by somebody else's change is made anew.
+#: Most plans made for a task whose plans conflict with changes by other clients.
 MAX_PLANS = 3
-#: How long an element has to do what it says, before its effect is measured once more, in seconds.
+#: Pause before a measurement that failed is repeated, in seconds: the effect may come late.
 MEASURE_DELAY = 1.0
 T = TypeVar("T")
 
 
 class Provisioner:
-    """Does tasks on elements."""
+    """Provisions tasks on elements."""
 
     def __init__(
         self, journal: Journal, connections: Connections, executor: Executor, *, confirm: float
     ) -> None:
-        """Take what it works with.
+        """Store the collaborators.
 
         Args:
-            journal: Where every step is kept.
+            journal: Records every step.
             connections: Give access to the elements.
-            executor: Where the database is waited for.
-            confirm: How long an element that can waits to have a change confirmed, in seconds.
+            executor: Runs blocking database calls.
+            confirm: Time within which a change must be confirmed, on elements that support it, in
+                seconds.
         """
         self._journal = journal
         self._connections = connections
@@ -56,25 +58,26 @@ class Provisioner:
         self._confirm = confirm
 
     async def execute(self, entry: TaskEntry) -> None:
-        """Bring a task forward or back, as it is meant to go.
+        """Provision a task, or roll it back if its goal is compensation.
 
         Raises:
-            ElementError: The element did not do it; the journal says how far it got.
+            ElementError: The element failed; the journal has the progress.
         """
-        back = entry.goal == COMPENSATE
+        is_compensation = entry.goal == COMPENSATE
         if (
             entry.allocation is None
             or entry.allocation.target is None
-            or (back and entry.plan is None)
+            or (is_compensation and entry.plan is None)
         ):
-            return await self._update_entry(entry, state="restored" if back else "verified")
+            state = "restored" if is_compensation else "verified"
+            return await self._update_entry(entry, state=state)
         element = entry.allocation.target.name
         try:
             async with (
                 asyncio.timeout(TASK_TIMEOUT),
                 self._connections.acquire(entry.allocation.target, exclusive=True) as adapter,
             ):
-                await (self._roll_back if back else self._provision)(entry, adapter)
+                await (self._roll_back if is_compensation else self._provision)(entry, adapter)
         except TimeoutError as error:
             raise Unreachable(element, f"it took longer than {TASK_TIMEOUT:g} s") from error
         return None
@@ -89,9 +92,9 @@ class Provisioner:
         )
 
     async def _plan_and_apply(self, entry: TaskEntry, adapter: Adapter) -> Transaction:
-        """Change the element; a plan that was overtaken before it began is made anew."""
+        """Plan and apply a change; a new plan that conflicts with another client is made again."""
         assert entry.allocation is not None  # noqa: S101
-        fresh = entry.plan is None
+        is_first_plan = entry.plan is None
         for attempt in range(MAX_PLANS):
             if entry.plan is None:
                 plan = await adapter.plan(entry.allocation.intent)
@@ -99,7 +102,7 @@ class Provisioner:
             try:
                 return await self._apply(entry, adapter)
             except Conflict:
-                if not fresh or attempt + 1 == MAX_PLANS:
+                if not is_first_plan or attempt + 1 == MAX_PLANS:
                     raise
                 entry.plan = None
         raise AssertionError("unreachable")
@@ -109,31 +112,29 @@ class Provisioner:
         if not entry.plan.steps:
             return Transaction(entry.plan.element, entry.plan.intent)
         if entry.transaction is not None and not entry.transaction.token:
-            # it tells of an earlier attempt; from here on more may have been done
+            # the record of an earlier attempt: from here on it may be incomplete
             await self._update_entry(entry, transaction=None)
-        confirmed = CONFIRMED in adapter.capabilities
+        confirm_within = self._confirm if CONFIRMED in adapter.capabilities else None
         try:
-            done = await adapter.apply(
-                entry.plan, confirm_within=self._confirm if confirmed else None
-            )
+            transaction = await adapter.apply(entry.plan, confirm_within=confirm_within)
         except PartiallyApplied as error:
             await self._update_entry(entry, transaction=error.transaction)
             raise
-        if done.token:
-            await self._update_entry(entry, state="applied", transaction=done)
-        return done
+        if transaction.token:
+            await self._update_entry(entry, state="applied", transaction=transaction)
+        return transaction
 
     async def _verify(self, entry: TaskEntry, adapter: Adapter) -> None:
-        """Read back, and look at the effect where the element can say.
+        """Verify the configuration and, if the element supports it, its effect.
 
         Raises:
-            NotVerified: The element is not as asked, or does not work as it is.
+            NotVerified: The configuration or its effect differs from the intent.
         """
         assert entry.allocation is not None  # noqa: S101
         intent = entry.allocation.intent
         verdict = await adapter.verify(intent)
         if verdict.good and EFFECT in adapter.capabilities and intent.present:
-            with suppress(Unsupported):  # nothing to measure it by
+            with suppress(Unsupported):  # there is no means of measuring
                 verdict = await _measure(adapter, intent, entry.allocation.test_head)
         if not verdict.good:
             raise NotVerified(verdict)
@@ -151,9 +152,9 @@ class Provisioner:
 
 
 async def _measure(adapter: Adapter, intent: Intent, test_head: str) -> Verdict:
-    """Return what the customer gets, by the test head that the port names, if it names one.
+    """Measure the effect of an intent, by the test head if the port names one.
 
-    What is not good is measured once more: what an element has said it does in a moment.
+    A failed measurement is repeated once: an element may take a moment to apply a change.
     """
 
     async def once() -> Verdict:
@@ -168,10 +169,10 @@ async def _measure(adapter: Adapter, intent: Intent, test_head: str) -> Verdict:
 
 
 async def _confirm_change(entry: TaskEntry, adapter: Adapter, transaction: Transaction) -> None:
-    """Make a change last.
+    """Confirm a change, so that the element does not revert it.
 
     Raises:
-        Unreachable: It came too late; what the element has taken back is done again.
+        Unreachable: The confirmation came too late; the task is retried.
     """
     try:
         await adapter.confirm(transaction)
@@ -180,17 +181,17 @@ async def _confirm_change(entry: TaskEntry, adapter: Adapter, transaction: Trans
 
 
 async def run_in_thread(executor: Executor, work: Callable[[], T]) -> T:
-    """Do something in a thread; whoever is cancelled meanwhile waits until it is done."""
-    doing = asyncio.get_running_loop().run_in_executor(executor, work)
+    """Call a function in a thread; a cancelled caller still waits until it has returned."""
+    future = asyncio.get_running_loop().run_in_executor(executor, work)
     try:
-        return await asyncio.shield(doing)
+        return await asyncio.shield(future)
     except asyncio.CancelledError:
-        await asyncio.wait({doing})
+        await asyncio.wait({future})
         raise
 
 
 def error_kind(error: Exception) -> str:
-    """Return what went wrong in the word that settings and tasks have for it.
+    """Return the kind of an error, as named in settings and fallout tasks.
 
     >>> error_kind(Unreachable("gw", "no answer"))
     'unreachable'

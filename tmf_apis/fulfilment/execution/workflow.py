@@ -1,10 +1,10 @@
-"""An order as a durable sequence of steps.
+"""The Temporal workflow of an order.
 
-The code is run again from the start after every crash and must then do the same: no time, no
-chance, no input but what steps have returned. What is done and what is left stands in the
-journal, not here: a step is called until it says that nothing is left. It runs outside Temporal's
-sandbox, which would load the modules anew for every order; ``tests/e2e/test_order_to_alarm.py`` replays
-histories instead.
+Temporal replays the code from the start after every crash, so it must be deterministic: no clock,
+no random values, no input but the results of activities. The progress is in the journal, not here:
+an activity is called until it reports that nothing is left. The workflow runs outside Temporal's
+sandbox, which would import all modules again for every order; instead,
+``tests/e2e/test_order_to_alarm.py`` replays histories.
 """
 
 import asyncio
@@ -26,15 +26,15 @@ from tmf_apis.fulfilment.execution.payloads import (
 )
 from tmf_apis.fulfilment.values import OrderKey
 
-#: Longest time of one attempt: at the database, at elements.
+#: Longest time of one attempt of an activity: at the database, and at elements.
 LOCAL_TIMEOUT, ACTIVITY_TIMEOUT = timedelta(minutes=1), timedelta(hours=2)
-#: A step that gives no sign of life for so long is begun again elsewhere.
+#: An activity without a heartbeat for this time is started on another worker.
 HEARTBEAT_TIMEOUT = timedelta(seconds=5)
-#: An order that waits for another looks for itself after so long, should nobody tell it.
+#: Longest pause before a blocked order checks again, if no wake-up arrives.
 BLOCKED_RECHECK = timedelta(minutes=10)
-#: Batches of one order that are worked on at once.
+#: Most batches of one order that run at once.
 MAX_CONCURRENT_BATCHES = 4
-#: How Temporal says that nobody has come for a step.
+#: Temporal's timeout type for an activity that no worker has taken.
 SCHEDULE_TO_START = exceptions.TimeoutType.SCHEDULE_TO_START
 RETRY_POLICY = RetryPolicy(
     initial_interval=timedelta(seconds=0.5), maximum_interval=timedelta(seconds=30)
@@ -43,7 +43,7 @@ RETRY_POLICY = RetryPolicy(
 
 @workflow.defn(name="ProductOrder", sandboxed=False)
 class OrderWorkflow:
-    """Works on one order until it has a final state."""
+    """Runs one order until it has a final state."""
 
     def __init__(self) -> None:
         self._cancel_task = ""
@@ -53,52 +53,55 @@ class OrderWorkflow:
 
     @workflow.signal
     def cancel(self, task: str) -> None:
-        """Undo what was done; ``task`` is the id of the request to cancel."""
+        """Compensate the order; ``task`` is the id of the request to cancel."""
         self._cancel_task = task
         self._wakeups += 1
 
     @workflow.signal(name="look")
     def wake_up(self) -> None:
-        """Go on: the order was changed, a person has decided, another order is finished."""
+        """Continue: the order was changed, a person has decided, or another order is finished."""
         self._wakeups += 1
 
     @workflow.run
     async def run(self, key: OrderKey) -> str:
-        """Work on an order.
+        """Run an order.
 
         Returns:
-            What was done, for people who look at the workflow.
+            A summary, for people who look at the workflow.
         """
-        work = await self._accept(key)
-        if not work.batches:
+        intake = await self._accept(key)
+        if not intake.batches:
             return "nothing to be done"
-        self._task_queue = work.task_queue
-        watch = asyncio.create_task(self._watch_due_date(key, work.due_in)) if work.due_in else None
-        self._set_priority(work.priority)
-        abreast = asyncio.Semaphore(MAX_CONCURRENT_BATCHES)
-        parts = [BatchRef(key, number, work.maybe_running) for number in range(work.batches)]
-        if not work.reserved and not self._cancel_task:
-            await asyncio.gather(*(self._reserve(one, abreast) for one in parts))
-        await asyncio.gather(*(self._run_batch(one, abreast, work.progress) for one in parts))
+        self._task_queue = intake.task_queue
+        watch = None
+        if intake.due_in:
+            watch = asyncio.create_task(self._watch_due_date(key, intake.due_in))
+        self._set_priority(intake.priority)
+        slots = asyncio.Semaphore(MAX_CONCURRENT_BATCHES)
+        refs = [BatchRef(key, number, intake.maybe_running) for number in range(intake.batches)]
+        if not intake.reserved and not self._cancel_task:
+            await asyncio.gather(*(self._reserve(ref, slots) for ref in refs))
+        await asyncio.gather(*(self._run_batch(ref, slots, intake.progress) for ref in refs))
         if watch is not None:
             watch.cancel()
         if self._cancel_task:
             cancellation = Cancellation(key, self._cancel_task)
-            report = await self._run_local(OrderActivities.resolve_cancellation, cancellation)
-            await self._wake_orders(report.wake)
-        return f"{work.batches} batches"
+            progress: BatchProgress = await self._run_local(
+                OrderActivities.resolve_cancellation, cancellation
+            )
+            await self._wake_orders(progress.orders_to_wake)
+        return f"{intake.batches} batches"
 
     async def _accept(self, key: OrderKey) -> IntakeResult:
-        """Take the order up as soon as its time has come."""
+        """Accept the order once its start date is reached and no other order blocks it."""
         while True:
-            seen = self._wakeups
-            work: IntakeResult = await self._run_local(OrderActivities.accept, key)
-            await self._wake_orders(work.orders_to_wake)
-            if not (work.start_in or work.blocked):
-                return work
-            await self._wait_for_wakeup(
-                seen, timedelta(seconds=work.start_in) if work.start_in else BLOCKED_RECHECK
-            )
+            seen_wakeups = self._wakeups
+            result: IntakeResult = await self._run_local(OrderActivities.accept, key)
+            await self._wake_orders(result.orders_to_wake)
+            if not (result.start_in or result.blocked):
+                return result
+            timeout = timedelta(seconds=result.start_in) if result.start_in else BLOCKED_RECHECK
+            await self._wait_for_wakeup(seen_wakeups, timeout)
 
     async def _reserve(self, batch_ref: BatchRef, slots: asyncio.Semaphore) -> None:
         async with slots:
@@ -113,11 +116,17 @@ class OrderWorkflow:
     async def _run_batch(
         self, batch_ref: BatchRef, slots: asyncio.Semaphore, progress: BatchProgress | None = None
     ) -> None:
-        """Bring a batch to its end: done, failed or taken back; ``progress``: how far it is."""
-        seen = 0
+        """Run a batch until it is completed or compensated.
+
+        Args:
+            batch_ref: The batch.
+            slots: Limits the batches that run at once.
+            progress: The progress of the batch, if the intake has run it already.
+        """
+        seen_wakeups = 0
         while True:
             if progress is None:
-                seen = self._wakeups
+                seen_wakeups = self._wakeups
                 async with slots:
                     progress = await self._advance(batch_ref)
                 if not self._cancel_task:
@@ -126,17 +135,16 @@ class OrderWorkflow:
             await self._wake_orders(progress.orders_to_wake)
             if not progress.incomplete:
                 return
-            await self._wait_for_wakeup(
-                seen, timedelta(seconds=progress.retry_in) if progress.retry_in else None
-            )
+            timeout = timedelta(seconds=progress.retry_in) if progress.retry_in else None
+            await self._wait_for_wakeup(seen_wakeups, timeout)
             progress = None
 
     async def _advance(self, batch_ref: BatchRef) -> BatchProgress:
-        """Go on with a batch; a step that goes forward is given up when it is cancelled."""
-        cancelled = bool(self._cancel_task)
-        batch_ref = replace(batch_ref, stop=cancelled and batch_ref.maybe_running)
+        """Run the activity of a batch; a cancellation of the order interrupts it."""
+        is_cancelled = bool(self._cancel_task)
+        batch_ref = replace(batch_ref, stop=is_cancelled and batch_ref.maybe_running)
         queue = self._task_queue if batch_ref.maybe_running else ""
-        doing = workflow.start_activity_method(
+        handle = workflow.start_activity_method(
             OrderActivities.advance,
             batch_ref,
             task_queue=queue or None,
@@ -147,44 +155,43 @@ class OrderWorkflow:
             priority=self._priority,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
-        if not cancelled:
-            await workflow.wait_condition(lambda: bool(self._cancel_task) or doing.done())
-            if not doing.done():
-                doing.cancel()
+        if not is_cancelled:
+            await workflow.wait_condition(lambda: bool(self._cancel_task) or handle.done())
+            if not handle.done():
+                handle.cancel()
         try:
-            return await doing
+            return await handle
         except (ActivityError, asyncio.CancelledError) as error:
             if queue and _is_worker_gone(error):
                 self._task_queue = ""
                 return await self._advance(batch_ref)
-            if cancelled or not _is_cancellation(error):
+            if is_cancelled or not _is_cancellation(error):
                 raise
             return BatchProgress(incomplete=True)
 
     def _set_priority(self, priority: int) -> None:
-        """Let further steps queue by what the order's priority is now."""
+        """Set the priority of further activities."""
         self._priority = Priority(priority_key=priority) if priority else Priority.default
 
-    async def _wait_for_wakeup(self, seen: int, timeout: timedelta | None) -> None:
+    async def _wait_for_wakeup(self, seen_wakeups: int, longest: timedelta | None) -> None:
         with suppress(TimeoutError):
-            await workflow.wait_condition(lambda: self._wakeups != seen, timeout=timeout)
+            await workflow.wait_condition(lambda: self._wakeups != seen_wakeups, timeout=longest)
 
     async def _watch_due_date(self, key: OrderKey, due_in: float) -> None:
-        """Say so when the order is not finished in time."""
+        """Add an alert to the order when it is late."""
         while due_in > 0:
-            seen = self._wakeups
-            await self._wait_for_wakeup(seen, timedelta(seconds=due_in))
+            await self._wait_for_wakeup(self._wakeups, timedelta(seconds=due_in))
             due_in = await self._run_local(OrderActivities.check_due_date, key)
 
     async def _wake_orders(self, orders: tuple[OrderKey, ...]) -> None:
-        """Tell orders that waited for this one that it is finished."""
-        for one in orders:
-            handle: Any = workflow.get_external_workflow_handle(workflow_id(one))
-            with suppress(Exception):  # it is finished, too
+        """Wake the orders that waited for this one."""
+        for order in orders:
+            handle: Any = workflow.get_external_workflow_handle(workflow_id(order))
+            with suppress(Exception):  # that order may be finished, too
                 await handle.signal(OrderWorkflow.wake_up)
 
     async def _run_local(self, local_activity: Any, argument: object) -> Any:  # noqa: ANN401
-        """Do a step at the database, however often it takes."""
+        """Run a local activity, which uses the database only."""
         return await workflow.execute_local_activity_method(
             local_activity,
             argument,
@@ -194,12 +201,12 @@ class OrderWorkflow:
 
 
 def workflow_id(key: OrderKey) -> str:
-    """Return the id of an order's workflow; an order's id is one of its tenant's."""
+    """Return the id of an order's workflow, which is unique among all tenants."""
     return key.qualified_id
 
 
 def _is_worker_gone(error: BaseException) -> bool:
-    """Return whether nobody has come for a step: the worker that it was meant for is gone."""
+    """Return whether no worker has taken an activity from the accepting worker's own queue."""
     cause = error.__cause__
     return isinstance(cause, exceptions.TimeoutError) and cause.type is SCHEDULE_TO_START
 
