@@ -1,1 +1,1 @@
-"""Finding and holding what tasks need: ports, numbers, addresses, shares of uplinks."""
+"""Search and reservation of resources: ports, numbers, addresses, shares of uplinks."""
