@@ -24,7 +24,7 @@ from tmf_apis.capacity.values import (
 )
 from tmf_apis.fulfilment.reservation import bandwidth
 from tmf_apis.fulfilment.reservation.pools import IS_ALLOCATED_FROM, POOL, range_of
-from tmf_apis.inventory.characteristics import json_objects, resource_characteristics
+from tmf_apis.inventory.characteristics import resource_characteristics
 from tmf_apis.inventory.elements import carrier_key
 from tmf_apis.inventory.ports import (
     ACCESS_GATEWAY,
@@ -34,6 +34,7 @@ from tmf_apis.inventory.ports import (
     SWITCH_PORT,
 )
 from tmf_apis.inventory.relationships import CONTAINED_IN_TYPES
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.store.connection import MongoDatabase, translate_errors
 from tmf_apis.store.model import DELETED_TENANT
 

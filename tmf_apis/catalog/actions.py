@@ -86,7 +86,7 @@ def refuse_while_needed(kind: str, repository: Repository, old: Resource | None)
     if old is None or repository.context.system:
         return
     name = rules.RELATIONSHIP_ATTRIBUTES[kind]
-    says_so = {"relationshipType": {"$in": sorted(rules.DEPENDENCY_TYPES)}, "id": old["id"]}
+    says_so = {"relationshipType": {"$in": sorted(rules.PREREQUISITE_TYPES)}, "id": old["id"]}
     query = {"id": {"$ne": old["id"]}, name: {"$elemMatch": says_so}}
     dependents = repository.find(kind, query, limit=MAX_NAMED_DEPENDENTS + 1)
     if dependents:

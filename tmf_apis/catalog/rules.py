@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from tmf_apis.catalog.states import ENTITY_LIFECYCLE, ON_SALE_STATES
+from tmf_apis.catalog.states import ENTITY_LIFECYCLE
 from tmf_apis.errors import InvalidBody
+from tmf_apis.rest.pipeline.catalog_terms import COMPOSITION_TYPES, DEPENDENCY_TYPES, ON_SALE_STATES
 from tmf_apis.rest.pipeline.periods import canonical_timestamp, check_valid_for
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource, rfc3339
 
@@ -112,10 +113,9 @@ _DEFAULTS: Mapping[str, Callable[[Resource], dict[str, Any]]] = {
     "ResourceSpecification": _technical_specification_defaults("ResourceSpecification"),
 }
 
-#: ``relationshipType`` of a specification to those that it is made of, and to those that have to
-#: be there before; a circle of either can never be built.
-COMPOSITION_TYPES = frozenset({"consistsOf", "composedOf", "bundled"})
-DEPENDENCY_TYPES = COMPOSITION_TYPES | {"requires", "dependency", "reliesOn"}
+#: ``relationshipType`` of a specification to those without which it cannot be provided: its
+#: components and its dependencies. A cycle of these can never be provided.
+PREREQUISITE_TYPES = COMPOSITION_TYPES | DEPENDENCY_TYPES
 #: Where each kind of specification has its relationships.
 RELATIONSHIP_ATTRIBUTES = {
     "ServiceSpecification": "serviceSpecRelationship",
@@ -135,7 +135,7 @@ def component_ids(kind: str, resource: JsonObject) -> list[str]:
     Of a specification of services or resources also those that it needs.
     """
     if kind in RELATIONSHIP_ATTRIBUTES:
-        return related_ids(kind, resource, DEPENDENCY_TYPES)
+        return related_ids(kind, resource, PREREQUISITE_TYPES)
     found = _ids(resource.get(COMPONENT_ATTRIBUTES.get(kind, "")) or ())
     for group in resource.get("bundledGroupProductOffering") or ():
         found += component_ids(kind, group)

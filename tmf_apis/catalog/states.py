@@ -47,9 +47,6 @@ ENTITY_LIFECYCLE = Lifecycle(
     source="TMF620 Product Catalog Management, life cycle of catalogue entities",
 )
 
-#: States in which customers may already hold what the entity describes.
-ON_SALE_STATES = frozenset({"Active", "Launched"})
-
 #: An import or export; every step is the server's. A job that was interrupted is still
 #: ``InstalledProduct`` and begins again from the start.
 JOB_LIFECYCLE = Lifecycle(

@@ -16,9 +16,10 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from tmf_apis.alarms import AlarmKey, find_open
-from tmf_apis.errors import Conflict, NotFound
+from tmf_apis.errors import Conflict
 from tmf_apis.fault_management.rules import AlarmReport, Effect
 from tmf_apis.rest.pipeline.ids import new_id
+from tmf_apis.rest.pipeline.lookups import get_or_none
 from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
 from tmf_apis.store.connection import translate_errors
 
@@ -78,7 +79,7 @@ def _try_raise(
     """Take one step towards the alarm of a problem; return whether it is there."""
     key = f"{repository.tenant}:{report.key}"
     known = _claimed_alarm_id(problems, key)
-    current = _find_alarm(repository, known) if known else None
+    current = get_or_none(repository, _KIND, known) if known else None
     if current is not None and _is_recurrence(current, report):
         repository.change(_KIND, current["id"], lambda alarm: _repeated_alarm(alarm, report))
         return True
@@ -108,13 +109,6 @@ def _claim_problem(problems: Collection[dict[str, Any]], key: str, previous_alar
             return
         with suppress(DuplicateKeyError):
             problems.insert_one({"_id": key, "alarm": new_id()})
-
-
-def _find_alarm(repository: Repository, id: str) -> Resource | None:
-    try:
-        return repository.get(_KIND, id)
-    except NotFound:
-        return None
 
 
 def _is_recurrence(alarm: Mapping[str, Any], report: AlarmReport) -> bool:

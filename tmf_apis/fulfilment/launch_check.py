@@ -10,12 +10,11 @@ from tmf_apis.fulfilment.design import catalog_reader, offers
 from tmf_apis.fulfilment.design.decomposition import DecompositionFailed
 from tmf_apis.fulfilment.design.mapping import CharacteristicSpecification
 from tmf_apis.fulfilment.design.offers import Offer, OfferCache
+from tmf_apis.rest.pipeline.catalog_terms import ON_SALE_STATES
 from tmf_apis.rest.pipeline.policy import Repository, Resource, ResourcePolicy
 
 log = logging.getLogger(__name__)
 
-#: States of an offering in which it can be ordered, or nearly so.
-LAUNCHED = frozenset({"Active", "Launched"})
 #: Most reasons that are told at once.
 _MAX_REASONS = 20
 
@@ -31,7 +30,11 @@ def with_launch_check(policy: ResourcePolicy, *, strict: bool) -> ResourcePolicy
     def check(desk: Repository, old: Resource | None, new: Resource | None) -> None:
         if policy.check:
             policy.check(desk, old, new)
-        if new is None or new.get("lifecycleStatus") not in LAUNCHED or _is_unchanged(old, new):
+        if (
+            new is None
+            or new.get("lifecycleStatus") not in ON_SALE_STATES
+            or _is_unchanged(old, new)
+        ):
             return
         if reasons := obstacles(desk, new):
             if strict:
@@ -49,7 +52,7 @@ def with_launch_check(policy: ResourcePolicy, *, strict: bool) -> ResourcePolicy
 
 def _is_unchanged(old: Resource | None, new: Resource) -> bool:
     """Return whether a change leaves everything as it is that fulfilment depends on."""
-    if old is None or old.get("lifecycleStatus") not in LAUNCHED:
+    if old is None or old.get("lifecycleStatus") not in ON_SALE_STATES:
         return False
     return all(
         old.get(name) == new.get(name) for name in ("productSpecification", "prodSpecCharValueUse")

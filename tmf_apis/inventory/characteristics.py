@@ -3,9 +3,10 @@
 Source: TMF639 v5.0.0, Characteristic and the types that extend it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource
 
 _CHARACTERISTIC_TYPES: Mapping[type, tuple[str, str]] = {
@@ -37,7 +38,7 @@ def resource_characteristics(resource: Mapping[str, Any]) -> dict[str, Any]:
 
 def with_characteristics(resource: Resource, changes: Mapping[str, Any]) -> Resource:
     """Return a resource with characteristics set; those whose value is None are taken away."""
-    before = list(json_objects(resource.get("resourceCharacteristic")))
+    before = json_objects(resource.get("resourceCharacteristic"))
     known = {one.get("name") for one in before}
     gone = {name for name, value in changes.items() if value is None}
     after = [_with_new_value(one, changes) for one in before if one.get("name") not in gone]
@@ -57,8 +58,3 @@ def _with_new_value(characteristic: dict[str, Any], changes: Mapping[str, Any]) 
 def _new_characteristic(name: str, value: Any) -> dict[str, Any]:  # noqa: ANN401
     type_, value_type = _CHARACTERISTIC_TYPES[type(value)]
     return {"@type": type_, "name": name, "valueType": value_type, "value": value}
-
-
-def json_objects(value: object) -> Iterable[dict[str, Any]]:
-    """Return the JSON objects of an array; nothing where it is none."""
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

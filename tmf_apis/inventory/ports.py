@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tmf_apis.inventory.characteristics import json_objects
 from tmf_apis.inventory.rules import out_of_service_reason
+from tmf_apis.rest.pipeline.json_values import json_objects
 
 #: ``category`` of a port that a customer's service can be put on, of another port, of an element,
 #: where the adapter knows no better.

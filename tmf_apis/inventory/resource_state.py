@@ -12,11 +12,7 @@ from typing import Any
 
 from adapters.values import Setting
 from tmf_apis.errors import Unfulfillable
-from tmf_apis.inventory.characteristics import (
-    json_objects,
-    resource_characteristics,
-    with_characteristics,
-)
+from tmf_apis.inventory.characteristics import resource_characteristics, with_characteristics
 from tmf_apis.inventory.ports import (
     ALLOCATED,
     FREE,
@@ -31,6 +27,7 @@ from tmf_apis.inventory.ports import (
     usage_state,
 )
 from tmf_apis.inventory.rules import out_of_service_reason
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource, rfc3339
 from tmf_apis.serialization import stored_as
 
@@ -205,7 +202,7 @@ def release(resource: Resource, holder: str) -> Resource:
 def quarantine(resource: Resource, holder: str, reason: str) -> Resource:
     """Return a resource that is kept out of use until a person has looked at it."""
     text = f"{holder_description(holder)}: {reason}"
-    notes = list(json_objects(resource.get("note")))
+    notes = json_objects(resource.get("note"))
     if not any(one.get("text") == text for one in notes):
         notes.append({"@type": "Note", "author": OWNER, "text": text})
     allocation, status = UNKNOWN

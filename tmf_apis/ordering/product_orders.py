@@ -8,10 +8,8 @@ from typing import Any
 
 from tmf_apis.errors import Conflict, InvalidBody
 from tmf_apis.ordering.items import PRODUCT_ORDER_ITEMS
+from tmf_apis.rest.pipeline.catalog_terms import ON_SALE_STATES
 from tmf_apis.rest.pipeline.policy import Repository, RequestContext, Resource
-
-#: States of an offering in which it can be ordered (TMF620 lifecycle).
-ON_SALE = frozenset({"Active", "Launched"})
 
 
 def parties(order: Mapping[str, Any]) -> Iterator[str]:
@@ -79,7 +77,7 @@ def _ordered_offerings(order: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 def _check_on_sale(pointer: str, offering: Mapping[str, Any], *, standalone: bool) -> None:
     status = offering.get("lifecycleStatus")
-    if status not in ON_SALE:
+    if status not in ON_SALE_STATES:
         raise Conflict(f"{pointer}: the offering is {status}; expected Launched or Active")
     if standalone and offering.get("isSellable") is False:
         raise Conflict(f"{pointer}: the offering is sold as a part of others only (isSellable)")

@@ -8,6 +8,7 @@ from typing import Any
 
 from tmf_apis.qualification import rules
 from tmf_apis.qualification.rules import UnavailabilityReason
+from tmf_apis.rest.pipeline.catalog_terms import COMPOSITION_TYPES, ON_SALE_STATES
 from tmf_apis.rest.pipeline.cycles import MAX_DEPTH
 from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
 
@@ -51,7 +52,7 @@ def _query_result(
 ) -> Resource:
     wanted = (task.get("searchCriteria") or {}).get("service") or {}
     id = (wanted.get("serviceSpecification") or {}).get("id")
-    query: dict[str, Any] = {"lifecycleStatus": {"$in": ["Active", "Launched", "active"]}}
+    query: dict[str, Any] = {"lifecycleStatus": {"$in": [*sorted(ON_SALE_STATES), "active"]}}
     if id:
         query["id"] = id
     found = repository.find("ServiceSpecification", query, limit=MAX_SERVICES)
@@ -74,7 +75,7 @@ def _component_ids(specification: Mapping[str, Any]) -> list[str]:
     return [
         one["id"]
         for one in specification.get("serviceSpecRelationship") or ()
-        if one.get("relationshipType") in rules.COMPOSITION_TYPES and isinstance(one.get("id"), str)
+        if one.get("relationshipType") in COMPOSITION_TYPES and isinstance(one.get("id"), str)
     ]
 
 

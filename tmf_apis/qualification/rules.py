@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tmf_apis.rest.pipeline.catalog_terms import ON_SALE_STATES
 from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 
 _NO_STATES: frozenset[str] = frozenset()
@@ -52,10 +53,6 @@ SERVER_OWNED: Mapping[str, frozenset[str]] = {
         }
     ),
 }
-#: ``relationshipType`` of a specification to those that it consists of.
-COMPOSITION_TYPES = frozenset({"consistsOf", "composedOf", "bundled"})
-#: A specification in one of these states can be ordered.
-ON_SALE_STATES = frozenset({"active", "launched"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +86,7 @@ def on_create(kind: str, task: Resource, context: RequestContext) -> Resource:
 
 def is_on_sale(specification: Mapping[str, Any]) -> bool:
     """Return whether services of a specification can be ordered."""
-    return str(specification.get("lifecycleStatus", "")).lower() in ON_SALE_STATES
+    return str(specification.get("lifecycleStatus", "")).capitalize() in ON_SALE_STATES
 
 
 def place_ids(service: Mapping[str, Any]) -> list[str]:

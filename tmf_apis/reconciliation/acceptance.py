@@ -8,7 +8,6 @@ from typing import Any
 from adapters.values import Setting
 from tmf_apis.errors import Conflict, NotFound, Unfulfillable
 from tmf_apis.inventory import resource_state
-from tmf_apis.inventory.characteristics import json_objects
 from tmf_apis.inventory.elements import ports_by_key
 from tmf_apis.inventory.ports import holder_of
 from tmf_apis.inventory.resource_state import ResourceUsage, ServiceUse
@@ -21,6 +20,7 @@ from tmf_apis.reconciliation.comparison import (
     SETTING_DIFFERS,
     Difference,
 )
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
 
 RESOURCE_KIND, SERVICE_KIND = "Resource", "Service"

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tmf_apis.errors import Conflict, NotFound
-from tmf_apis.inventory.characteristics import json_objects, resource_characteristics
+from tmf_apis.inventory.characteristics import resource_characteristics
 from tmf_apis.inventory.ports import PORT_CATEGORIES, element_id_of
 from tmf_apis.reconciliation.merge import MISSING_SINCE, NEIGHBOUR, resource_reference
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 #: Type of the relationship, from both of its ends.

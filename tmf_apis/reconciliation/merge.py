@@ -9,11 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.values import Component, Neighbour, Port
-from tmf_apis.inventory.characteristics import (
-    json_objects,
-    resource_characteristics,
-    with_characteristics,
-)
+from tmf_apis.inventory.characteristics import resource_characteristics, with_characteristics
 from tmf_apis.inventory.ports import (
     FREE,
     PORT,
@@ -22,6 +18,7 @@ from tmf_apis.inventory.ports import (
     usage_state,
 )
 from tmf_apis.reconciliation.snapshots import Snapshot
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource
 
 #: Characteristic: since when something is not on its element any more.

@@ -11,19 +11,19 @@ from tmf_apis.fulfilment.design import (
 )
 from tmf_apis.fulfilment.design.catalog_cache import ResourceFinder
 from tmf_apis.fulfilment.design.decomposition import (
-    COMPOSITION_TYPES,
     CONTAINMENT_TYPES,
-    DEPENDENCY_TYPES,
     referenced_ids,
     relationships,
 )
 from tmf_apis.fulfilment.design.offers import Catalog, InstalledProduct, InstalledService
 from tmf_apis.fulfilment.reservation import resource_queries
 from tmf_apis.inventory import resource_state
-from tmf_apis.inventory.characteristics import json_objects, values_by_name
+from tmf_apis.inventory.characteristics import values_by_name
 from tmf_apis.inventory.elements import carrier_key
 from tmf_apis.inventory.ports import SERVICE_IDENTIFIER, element_id_of, service_of
 from tmf_apis.ordering import service_orders
+from tmf_apis.rest.pipeline.catalog_terms import COMPOSITION_TYPES, DEPENDENCY_TYPES
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 #: Deepest tree of specifications that is read.

@@ -7,9 +7,7 @@ from typing import Any
 
 from tmf_apis.errors import Unfulfillable
 from tmf_apis.fulfilment.design.decomposition import (
-    COMPOSITION_TYPES,
     CONTAINMENT_TYPES,
-    DEPENDENCY_TYPES,
     MAPS_FROM,
     Decomposition,
     DecompositionFailed,
@@ -27,8 +25,9 @@ from tmf_apis.fulfilment.design.mapping import (
     parse_characteristic,
     value_specifications,
 )
-from tmf_apis.inventory.characteristics import json_objects
+from tmf_apis.rest.pipeline.catalog_terms import COMPOSITION_TYPES, DEPENDENCY_TYPES
 from tmf_apis.rest.pipeline.cycles import cycle
+from tmf_apis.rest.pipeline.json_values import json_objects
 
 #: Rates that adapters take in bits per second, whatever a specification leaves out.
 _BIT_PER_SECOND = "bit/s"

@@ -14,12 +14,9 @@ from typing import Any
 from tmf_apis.errors import Unfulfillable
 from tmf_apis.fulfilment.design.mapping import CharacteristicMapping, CharacteristicSpecification
 from tmf_apis.fulfilment.values import ResourceRequirement
-from tmf_apis.inventory.characteristics import json_objects
+from tmf_apis.rest.pipeline.json_values import json_objects
 
-#: ``relationshipType`` of a specification to those that it decomposes into, and to those that have
-#: to be there before; of a resource to the element that it is on.
-COMPOSITION_TYPES = frozenset({"consistsOf", "composedOf", "bundled"})
-DEPENDENCY_TYPES = frozenset({"requires", "dependency", "reliesOn"})
+#: ``relationshipType`` of a resource to the element that it is on.
 CONTAINMENT_TYPES = frozenset({"isContainedIn", "isProvisionedOn", "isManagedBy"})
 #: ``relationshipType`` of a characteristic to the one that it has its value from.
 MAPS_FROM = "mapsFrom"

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from tmf_apis.errors import Unfulfillable
-from tmf_apis.inventory.characteristics import json_objects
+from tmf_apis.rest.pipeline.json_values import json_objects
 
 #: A rate that names no unit is in this one.
 DEFAULT_RATE_UNIT = "Mbit/s"

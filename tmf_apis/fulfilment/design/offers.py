@@ -19,7 +19,7 @@ from tmf_apis.fulfilment.design.mapping import (
     parse_characteristic,
     value_specifications,
 )
-from tmf_apis.inventory.characteristics import json_objects
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource
 
 #: Characteristic of a product specification that names a blueprint.

@@ -30,8 +30,9 @@ from tmf_apis.fulfilment.values import (
     ServicePlan,
     Task,
 )
-from tmf_apis.inventory.characteristics import json_objects, values_by_name
+from tmf_apis.inventory.characteristics import values_by_name
 from tmf_apis.ordering.states import ITEM_LIFECYCLE
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource
 
 __all__ = ["Catalog", "offering_ids", "order_design", "product_ids"]

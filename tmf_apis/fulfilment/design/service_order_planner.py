@@ -13,8 +13,8 @@ from typing import Any
 from tmf_apis.fulfilment.design import order_planner
 from tmf_apis.fulfilment.design.offers import Catalog, InstalledProduct, OfferCache
 from tmf_apis.fulfilment.values import ItemPlan, OrderDesign, OrderKey
-from tmf_apis.inventory.characteristics import json_objects
 from tmf_apis.ordering.items import SERVICE_ORDER_ITEMS
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource
 
 #: From the state of a service to the status of a product; the other states are none of a modify.

@@ -6,8 +6,8 @@ from itertools import product
 from typing import Any, Protocol
 
 from tmf_apis.fulfilment.values import ItemPlan, OrderDesign, Task
-from tmf_apis.inventory.characteristics import json_objects
 from tmf_apis.rest.pipeline.cycles import cycle
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource
 
 #: ``relationshipType`` of an item to one that is done before it.

@@ -9,7 +9,7 @@ from typing import Any
 
 from adapters.values import Setting
 from tmf_apis.fulfilment.values import Allocation, ItemPlan, ProductPlan, ServicePlan
-from tmf_apis.inventory.characteristics import json_objects
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource, rfc3339
 from tmf_apis.rest.views import versions
 

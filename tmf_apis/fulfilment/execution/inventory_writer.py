@@ -10,7 +10,8 @@ from tmf_apis.errors import Conflict, NotFound
 from tmf_apis.fulfilment.execution import inventory_records
 from tmf_apis.fulfilment.execution.journal import ItemEntry, TaskEntry
 from tmf_apis.fulfilment.values import Allocation, ItemPlan, ProductPlan, ServicePlan
-from tmf_apis.inventory.characteristics import json_objects
+from tmf_apis.rest.pipeline.json_values import json_objects
+from tmf_apis.rest.pipeline.lookups import get_or_none
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 PRODUCT, SERVICE = "Product", "Service"
@@ -149,7 +150,7 @@ class InventoryWriter:
 
     def _record_product_status(self, item: ItemEntry, product: ProductPlan) -> None:
         """Record the status of a product before it is terminated."""
-        if old := self._find(PRODUCT, product.id):
+        if old := get_or_none(self._repository, PRODUCT, product.id):
             item.previous_states.setdefault(f"{PRODUCT}:{product.id}", str(old.get("status", "")))
 
     def _create_pending_product(self, plan: ItemPlan, product: ProductPlan) -> ServiceLink:
@@ -170,7 +171,8 @@ class InventoryWriter:
     def _service_link(self, plan: ItemPlan, product: ProductPlan) -> ServiceLink:  # noqa: ARG002
         """Return the link for new services of an existing product."""
         return partial(
-            inventory_records.with_product, self._find(PRODUCT, product.id) or {"id": product.id}
+            inventory_records.with_product,
+            get_or_none(self._repository, PRODUCT, product.id) or {"id": product.id},
         )
 
     def _order_link(self, plan: ItemPlan, product: ProductPlan) -> ServiceLink:  # noqa: ARG002
@@ -232,12 +234,6 @@ class InventoryWriter:
             return {}
         services = self._repository.find(SERVICE, {"id": {"$in": sorted(ids)}}, limit=len(ids))
         return {service["id"]: str(service.get("state", "")) for service in services}
-
-    def _find(self, kind: str, id: str) -> Resource | None:
-        try:
-            return self._repository.get(kind, id)
-        except NotFound:
-            return None
 
     def _change_if_present(
         self, kind: str, id: str, edit: Callable[[Resource], Resource]

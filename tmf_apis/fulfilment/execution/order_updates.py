@@ -8,10 +8,10 @@ from typing import Any
 
 from tmf_apis.fulfilment.execution import progress
 from tmf_apis.fulfilment.values import Allocation, ItemPlan
-from tmf_apis.inventory.characteristics import json_objects
 from tmf_apis.ordering.order_schema import PRODUCT_ORDER_SCHEMA, OrderSchema
 from tmf_apis.ordering.rules import POINT_OF_NO_RETURN, PRIORITIES
 from tmf_apis.ordering.states import CANCELLATION_STATES, ITEM_LIFECYCLE, ORDER_LIFECYCLE
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.periods import canonical_timestamp
 from tmf_apis.rest.pipeline.policy import Resource, rfc3339
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from tmf_apis.inventory.characteristics import json_objects
 from tmf_apis.ordering.order_schema import SERVICE_ORDER_SCHEMA, OrderSchema
 from tmf_apis.ordering.rules import ACCEPTED_MILESTONE, POINT_OF_NO_RETURN
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource, rfc3339
 
 RESERVED, COMPLETED = "reserved", "completed"

@@ -12,11 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from tmf_apis.errors import Unfulfillable
-from tmf_apis.inventory.characteristics import (
-    json_objects,
-    resource_characteristics,
-    with_characteristics,
-)
+from tmf_apis.inventory.characteristics import resource_characteristics, with_characteristics
 from tmf_apis.inventory.ports import megabits
 from tmf_apis.inventory.resource_state import (
     ReservationMark,
@@ -25,6 +21,7 @@ from tmf_apis.inventory.resource_state import (
     reservation_conflict,
 )
 from tmf_apis.inventory.rules import out_of_service_reason
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource, rfc3339
 
 #: Characteristics: the journal; the capacity and what is drawn and reserved of it, in Mbit/s; by

@@ -5,14 +5,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adapters.errors import Misconfigured
-from tmf_apis.errors import NotFound, Unfulfillable
+from tmf_apis.errors import Unfulfillable
 from tmf_apis.fulfilment.reservation.pools import POOL, PoolRange, range_of, value_resource_id
 from tmf_apis.fulfilment.values import ResourceRequirement
 from tmf_apis.inventory import resource_state
-from tmf_apis.inventory.characteristics import json_objects, resource_characteristics
+from tmf_apis.inventory.characteristics import resource_characteristics
 from tmf_apis.inventory.elements import target_of
 from tmf_apis.inventory.ports import HOLDER_IDENTIFIER, SERVICE_IDENTIFIER, element_id_of
 from tmf_apis.inventory.rules import out_of_service_reason
+from tmf_apis.rest.pipeline.json_values import json_objects
+from tmf_apis.rest.pipeline.lookups import get_or_none
 from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
 
 RESOURCE_KIND = "Resource"
@@ -33,10 +35,7 @@ def find_by_identifier(repository: Repository, type_: str, ids: list[str]) -> li
 def element_of(repository: Repository, resource: Mapping[str, Any]) -> Resource | None:
     """Return the element that a resource is contained in, or was brought to; None: it is gone."""
     id = element_id_of(resource) or resource_state.service_use(resource).element
-    try:
-        return repository.get(RESOURCE_KIND, id) if id else None
-    except NotFound:
-        return None
+    return get_or_none(repository, RESOURCE_KIND, id) if id else None
 
 
 def is_reachable(element: Mapping[str, Any]) -> bool:
