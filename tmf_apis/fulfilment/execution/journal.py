@@ -25,7 +25,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from adapters.values import Plan, Transaction
 from tmf_apis.fulfilment.values import Allocation, ItemPlan, OrderKey, Task
-from tmf_apis.rest.pipeline.policy import Repository
+from tmf_apis.rest.pipeline.repository import ScopedRepository
 from tmf_apis.serialization import from_document, stored_as, stored_names, to_document
 from tmf_apis.store.connection import MongoDatabase, translate_errors
 from tmf_apis.store.model import DELETED_TENANT as DELETED
@@ -159,7 +159,7 @@ class Batch:
     entries: list[TaskEntry]
     claims: tuple[str, ...] = ()
     order_state: str = ""
-    repository: Repository | None = None
+    repository: ScopedRepository | None = None
 
 
 class Journal:

@@ -1,26 +1,27 @@
-"""Every resource that matches, read some at a time."""
+"""Large query results, read in batches."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
-#: Resources read at once.
+#: Resources in one batch.
 BATCH_SIZE = 500
 
 
 def iter_resources(
     repository: Repository, kind: str, query: Mapping[str, Any], *, batch_size: int = BATCH_SIZE
 ) -> Iterator[Resource]:
-    """Return all resources that match, in order of their ids, ``batch_size`` of them in memory.
+    """Yield all resources that match a query, in order of their ids.
 
-    What is changed meanwhile may be missed or seen as it is by then, never twice.
+    At most ``batch_size`` resources are in memory. A resource that changes meanwhile is yielded in
+    its old or its new form or not at all, but never twice.
     """
     last = ""
     while True:
         later = {"$and": [query, {"id": {"$gt": last}}]}
-        found = repository.find(kind, later, limit=batch_size)
-        yield from found
-        if len(found) < batch_size:
+        batch = repository.find(kind, later, limit=batch_size)
+        yield from batch
+        if len(batch) < batch_size:
             return
-        last = found[-1]["id"]
+        last = batch[-1]["id"]

@@ -62,16 +62,25 @@ class ResourceCreator(WriteAccess):
         follow = needs_after_commit(policy, None, body)
         if follow:
             document["todo"] = {"old": None, "at": context.timestamp, "rev": 1}
-        try:
-            self.resources.insert(kind, document)
-        except DuplicateKeyError as error:
-            if idempotency and "idem" in str(error.details):
-                raise
-            raise duplicate_id(kind, id) from None
+        self._insert(kind, document)
         if follow:
             change = (None, resource_of(document))
             self._after_commit.run(identity, context, kind, (document["_id"], 1), change)
         return WriteResult(id, 1, body, text, document=cacheable_document(document))
+
+    def _insert(self, kind: str, document: Document) -> None:
+        """Insert a document.
+
+        Raises:
+            Conflict: There is already a resource with this id (HTTP 409).
+            DuplicateKeyError: The idempotency key has been used.
+        """
+        try:
+            self.resources.insert(kind, document)
+        except DuplicateKeyError as error:
+            if "idem" in document and "idem" in str(error.details):
+                raise
+            raise duplicate_id(kind, document["id"]) from None
 
     def new_document(
         self,

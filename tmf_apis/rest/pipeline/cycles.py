@@ -1,23 +1,23 @@
-"""Things that refer to things of their own kind, and must not come back to themselves."""
+"""Cycles in references between resources of the same kind."""
 
 from collections.abc import Callable, Iterable, Mapping
 
-#: Deepest chain of references that is followed; a deeper one counts as a mistake.
+#: Longest chain of references that is followed; a longer one counts as a cycle.
 MAX_DEPTH = 100
 
-#: Most things that are looked at before a walk is given up as a mistake.
+#: Most resources that are visited; a larger graph counts as a cycle.
 MAX_NODES = 10_000
 
 
 def cycle(edges: Mapping[str, Iterable[str]]) -> list[str]:
-    """Return the names on one cycle, the first again at the end; empty without one.
+    """Return the names on a cycle, the first repeated at the end; empty without a cycle.
 
     >>> cycle({"a": ["b"], "b": ["c"], "c": ["b"]})
     ['b', 'c', 'b']
     >>> cycle({"a": ["b", "c"], "b": ["c"]})
     []
     """
-    done: set[str] = set()
+    visited: set[str] = set()
     for root in edges:
         path: dict[str, None] = {}
         pending = [(root, iter([root]))]
@@ -26,11 +26,11 @@ def cycle(edges: Mapping[str, Iterable[str]]) -> list[str]:
             if (following_name := next(following, None)) is None:
                 pending.pop()
                 path.pop(name, None)
-                done.add(name)
+                visited.add(name)
             elif following_name in path:
                 names = list(path)
                 return [*names[names.index(following_name) :], following_name]
-            elif following_name not in done:
+            elif following_name not in visited:
                 path[following_name] = None
                 pending.append((following_name, iter(edges.get(following_name, ()))))
     return []
@@ -39,22 +39,22 @@ def cycle(edges: Mapping[str, Iterable[str]]) -> list[str]:
 def is_reachable(
     goal: str, start: Iterable[str], fetch: Callable[[set[str]], Mapping[str, Iterable[str]]]
 ) -> bool:
-    """Return whether ``goal`` is among ``start`` or anything that they lead to.
+    """Return whether ``goal`` is among ``start`` or reachable from it.
+
+    A graph deeper than ``MAX_DEPTH`` or larger than ``MAX_NODES`` counts as one that reaches it.
 
     Args:
-        goal: The name that must not be found.
-        start: Where the walk begins.
-        fetch: Returns what each of a set of names leads to; called once a level.
-
-    A walk deeper than ``MAX_DEPTH`` or wider than ``MAX_NODES`` is taken for one that comes back.
+        goal: The name to look for.
+        start: The names to begin with.
+        fetch: Returns the successors of each of a set of names; called once a level.
     """
-    seen: set[str] = set()
+    visited: set[str] = set()
     level = set(start)
     for _ in range(MAX_DEPTH):
         if not level:
             return False
-        if goal in level or len(seen) > MAX_NODES:
+        if goal in level or len(visited) > MAX_NODES:
             return True
-        seen |= level
-        level = {name for leads in fetch(level).values() for name in leads} - seen
+        visited |= level
+        level = {name for names in fetch(level).values() for name in names} - visited
     return True

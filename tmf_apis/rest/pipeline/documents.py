@@ -106,7 +106,7 @@ class DocumentBuilder:
             parties=document["parties"], now=context.now,
         )  # fmt: skip
 
-    def update(  # noqa: PLR0913, PLR0917 - a write is of somebody, on something, at some time
+    def update(
         self,
         identity: Identity,
         kind: str,

@@ -1,11 +1,11 @@
-"""Ids that the server gives to resources."""
+"""Ids of new resources."""
 
 import os
 import time
 
 
 def new_id() -> str:
-    """Return an id that sorts by the time it was made.
+    """Return a new id; ids sort by the time of their creation.
 
     Source: RFC 9562, UUID version 7.
     """

@@ -1,11 +1,11 @@
-"""Whom a resource belongs to, read from its own references."""
+"""The parties that a resource refers to."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 
 def party_ids(resource: Mapping[str, Any]) -> Iterator[str]:
-    """Return the ids of the related parties, in whichever form they are written.
+    """Yield the ids of the related parties, in the form of v4 or of v5.
 
     >>> list(party_ids({"relatedParty": [{"partyOrPartyRole": {"id": "42"}}, {"id": "43"}]}))
     ['42', '43']
@@ -13,10 +13,10 @@ def party_ids(resource: Mapping[str, Any]) -> Iterator[str]:
     ['44']
     """
     related = resource.get("relatedParty")
-    for one in related if isinstance(related, list) else [related]:
-        if not isinstance(one, Mapping):
+    for entry in related if isinstance(related, list) else [related]:
+        if not isinstance(entry, Mapping):
             continue
-        party = one.get("partyOrPartyRole")
-        holder = party if isinstance(party, Mapping) else one
+        party = entry.get("partyOrPartyRole")
+        holder = party if isinstance(party, Mapping) else entry
         if holder.get("id"):
             yield str(holder["id"])

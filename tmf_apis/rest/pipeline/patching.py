@@ -1,10 +1,10 @@
-"""Patches: what each media type does to one version of a resource.
+"""Patches by media type: merge patch, JSON patch and JSON patch query.
 
-A patch is read once, with its limits, and then applied as often as it takes to win against other
-writers; it never changes the resource that it is given.
+A patch is parsed once, within its limits, and applied again for each attempt at a change. It never
+modifies the resource that it is applied to.
 
 Source: RFC 7396 (merge patch), RFC 6902 (JSON patch), RFC 6901 (pointers), TMF630 part 5 (JSON
-patch query: paths are JSONPath, one operation for every place that the path selects).
+patch query: paths are JSONPath, one operation for every value that the path selects).
 """
 
 import copy
@@ -37,15 +37,15 @@ class Patch(Protocol):
     """A change that can be applied to any version of a resource."""
 
     def apply(self, resource: Resource) -> Any:  # noqa: ANN401
-        """Return the patched resource; the given one stays as it is."""
+        """Return the patched resource; the given one is not modified."""
 
 
 def parse_patch(media_type: str, value: object, settings: Settings) -> Patch:
-    """Return the patch that a body is.
+    """Parse the patch in a request body.
 
     Raises:
-        UnsupportedMediaType: It is not a kind of patch; the message lists those that are.
-        InvalidBody: It is malformed or has too many operations.
+        UnsupportedMediaType: The media type is not one of ``ACCEPT_PATCH`` (HTTP 415).
+        InvalidBody: The patch is malformed or has too many operations (HTTP 400).
     """
     if media_type in {MERGE_PATCH, bodies.JSON}:
         if not isinstance(value, dict):
@@ -60,10 +60,10 @@ def parse_patch(media_type: str, value: object, settings: Settings) -> Patch:
 
 
 def check_size(resource: Resource, settings: Settings) -> None:
-    """Refuse what a patch would make of a resource when it is larger than one may be.
+    """Check the size of a patched resource.
 
     Raises:
-        TooLarge: In JSON it is over ``resource_limit`` (HTTP 413).
+        TooLarge: Its JSON is longer than ``resource_limit`` (HTTP 413).
     """
     size = len(orjson.dumps(resource))
     if size > settings.resource_limit:
@@ -72,7 +72,7 @@ def check_size(resource: Resource, settings: Settings) -> None:
 
 @dataclass(frozen=True, slots=True)
 class MergePatch:
-    """RFC 7396: objects merge, null removes, everything else replaces."""
+    """A merge patch (RFC 7396): objects merge, null removes, everything else replaces."""
 
     members: Resource
 
@@ -103,11 +103,11 @@ class PatchOperation:
     """One operation of a JSON patch.
 
     Attributes:
-        number: Its place in the patch, for messages.
+        number: Its index in the patch, for messages.
         op: add, remove, replace, move, copy or test.
-        path: Where; text, read by the kind of patch.
-        value: What, for add, replace and test.
-        source: From where, for move and copy.
+        path: A JSON pointer, or a JSONPath in a JSON patch query.
+        value: The value of add, replace and test.
+        source: The member ``from`` of move and copy.
     """
 
     number: int
@@ -119,7 +119,7 @@ class PatchOperation:
 
 @dataclass(frozen=True, slots=True)
 class JsonPatch:
-    """RFC 6902: all operations in their order, or none."""
+    """A JSON patch (RFC 6902): all operations in their order, or none."""
 
     operations: tuple[PatchOperation, ...]
     settings: Settings
@@ -127,25 +127,25 @@ class JsonPatch:
 
     @classmethod
     def parse(cls, value: object, settings: Settings, *, is_query: bool) -> "JsonPatch":
-        """Read the operations.
+        """Parse the operations.
 
         Raises:
-            InvalidBody: One is malformed, or there are too many.
+            InvalidBody: An operation is malformed, or there are too many (HTTP 400).
         """
         if not isinstance(value, list):
             raise InvalidBody("/: a JSON patch is an array of operations")
         if len(value) > settings.patch_limit:
             raise InvalidBody(f"/: more than {settings.patch_limit} operations")
-        operations = tuple(_parsed_operation(number, one) for number, one in enumerate(value))
+        operations = tuple(_parsed_operation(number, item) for number, item in enumerate(value))
         return cls(operations, settings, is_query)
 
     def apply(self, resource: Resource) -> Any:  # noqa: ANN401
         """Return the patched resource.
 
         Raises:
-            InvalidBody: A path does not exist or cannot be (HTTP 400).
-            Conflict: A test does not hold (HTTP 409).
-            TooLarge: The result grows beyond the limit while operations copy into it.
+            InvalidBody: A path does not exist or is impossible (HTTP 400).
+            Conflict: A test fails (HTTP 409).
+            TooLarge: The operations add more than ``resource_limit`` allows (HTTP 413).
         """
         document: Any = copy.deepcopy(resource)
         budget = _SizeBudget(self.settings.resource_limit, len(orjson.dumps(resource)))
@@ -160,7 +160,7 @@ class JsonPatch:
         return document
 
     def _operand(self, document: Any, operation: PatchOperation) -> tuple[Any, Any]:  # noqa: ANN401
-        """Return the document and the value to put somewhere; a moved one is taken out of it."""
+        """Return the document and the value of an operation; a moved value is removed from it."""
         if operation.op not in _OPERATIONS_WITH_FROM:
             return document, operation.value
         sources = self._pointers(document, operation, operation.source)
@@ -176,19 +176,19 @@ class JsonPatch:
         return document, value
 
     def _pointers(self, document: Any, operation: PatchOperation, path: str) -> list[Pointer]:  # noqa: ANN401
-        """Return where a path leads: for a query every place, the last ones first.
+        """Return the pointers that a path selects, the last ones first.
 
-        Going backwards, removing one does not move those that follow.
+        In this order a removal does not shift the values that are still to be changed.
         """
         if not self.is_query or path.startswith("/") or path == "":
             return [_pointer_segments(path)]
         target = path == operation.path and operation.op in {"add", "copy", "move"}
-        found = matching_pointers(path, document, self.settings, include_missing=target)
-        return found[::-1]
+        pointers = matching_pointers(path, document, self.settings, include_missing=target)
+        return pointers[::-1]
 
 
 class _SizeBudget:
-    """How much the operations may add, so that a patch cannot grow a resource without end."""
+    """The bytes that the operations of a patch may still add to a resource."""
 
     def __init__(self, limit: int, size: int) -> None:
         self._remaining = limit - size
@@ -228,7 +228,7 @@ def _invalid_operation(operation: PatchOperation, why: str) -> InvalidBody:
 
 
 def _pointer_segments(path: str) -> Pointer:
-    """Return the place that a JSON pointer names (RFC 6901)."""
+    """Return the segments of a JSON pointer (RFC 6901)."""
     if path == "":
         return ()
     if not path.startswith("/"):
@@ -301,8 +301,8 @@ def _replace(document: Any, path: Pointer, value: Any, operation: PatchOperation
 
 
 def _test(document: Any, path: Pointer, value: Any, operation: PatchOperation) -> Any:  # noqa: ANN401
-    found = _value_at(document, path, operation)
-    if not _is_equal(found, value):
+    current = _value_at(document, path, operation)
+    if not _is_equal(current, value):
         raise Conflict(
             f"/{operation.number}: test {operation.path[:100]!r}: another value is there"
         )

@@ -1,4 +1,4 @@
-"""Times inside a resource, compared as times; the shape was checked against the contract."""
+"""Checks of times and periods; their form was checked against the contract before."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from tmf_apis.rest.contracts import dates
 
 
 def canonical_timestamp(value: object) -> str | None:
-    """Return a time as it is kept, so that it compares as text; None where it is none.
+    """Return a time in the stored form, which compares as text; None where it is no time.
 
     >>> canonical_timestamp("2026-01-02T03:04:05.678+02:00")
     '2026-01-02T01:04:05.678Z'
@@ -19,26 +19,27 @@ def canonical_timestamp(value: object) -> str | None:
 
 
 def check_order(holder: Mapping[str, Any], first: str, last: str, *, pointer: str = "") -> None:
-    """Let ``holder`` pass if ``last`` is not before ``first``, or one of them is absent.
+    """Check that ``last`` is not before ``first``; either may be absent.
 
     Args:
         holder: The object with both times.
-        first: Name of the earlier one.
-        last: Name of the later one.
+        first: Name of the earlier time.
+        last: Name of the later time.
         pointer: JSON pointer of ``holder``.
 
     Raises:
-        InvalidBody: They are the wrong way round (HTTP 400).
+        InvalidBody: ``last`` is before ``first`` (HTTP 400).
     """
     start, end = canonical_timestamp(holder.get(first)), canonical_timestamp(holder.get(last))
     if start and end and end < start:
         raise InvalidBody(
-            f"{pointer}/{last}: {holder[last]} is before {first} {holder[first]}; expected that or later"
+            f"{pointer}/{last}: {holder[last]} is before {first} {holder[first]};"
+            " expected that or later"
         )
 
 
 def check_valid_for(resource: Mapping[str, Any], *, pointer: str = "") -> None:
-    """Let ``resource`` pass if its ``validFor`` does not end before it starts.
+    """Check that ``validFor`` does not end before it starts.
 
     Raises:
         InvalidBody: It does (HTTP 400).

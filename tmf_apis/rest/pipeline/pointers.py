@@ -1,7 +1,7 @@
-"""Where a JSONPath leads to in one resource: the places that a JSON patch query changes.
+"""JSONPath evaluated on one resource, for JSON patch queries (TMF630 part 5).
 
-The paths are those of ``jsonpath``; here they are walked over a document in memory, because a
-patch is applied to one version of one resource.
+The paths are parsed by ``rest/query/jsonpath``. They are evaluated in memory here, because a patch
+is applied to one version of one resource.
 """
 
 import math
@@ -26,29 +26,34 @@ from tmf_apis.rest.query.jsonpath import (
 )
 from tmf_apis.settings import Settings
 
-#: The way to a value: member names and array indexes, as in a JSON pointer.
+#: Member names and array indexes on the way to a value (RFC 6901).
 Pointer = tuple[str, ...]
 _Matches = Iterator[tuple[Pointer, Any]]
 
 
 def matching_pointers(
-    text: str, document: Any, settings: Settings, *, include_missing: bool = False
-) -> list[Pointer]:  # noqa: ANN401
-    """Return the places that a path selects, in the order of the document.
+    text: str,
+    document: Any,  # noqa: ANN401
+    settings: Settings,
+    *,
+    include_missing: bool = False,
+) -> list[Pointer]:
+    """Return the pointers to the values that a path selects, in document order.
 
     Args:
         text: ``$.productOrderItem[?(@.id=='1')].quantity``.
         document: The resource.
         settings: The limits.
-        include_missing: A member that is not there is selected too, where its object is (to add it).
+        include_missing: Also select a member that does not exist in an existing object, to add
+            it.
 
     Raises:
         InvalidQuery: The path is malformed (HTTP 400).
-        NotImplementedHere: It uses what of JSONPath is not offered (HTTP 501).
+        FeatureNotImplemented: It uses a part of JSONPath that is not supported (HTTP 501).
     """
     return [
-        place
-        for place, _ in _walk(
+        pointer
+        for pointer, _ in _walk(
             document, parse_path(text, settings), (), include_missing=include_missing
         )
     ]
@@ -71,8 +76,12 @@ def _walk(value: Any, path: JsonPath, pointer: Pointer, *, include_missing: bool
 
 
 def _walk_element(
-    item: Any, path: JsonPath, pointer: Pointer, *, include_missing: bool
-) -> _Matches:  # noqa: ANN401
+    item: Any,  # noqa: ANN401
+    path: JsonPath,
+    pointer: Pointer,
+    *,
+    include_missing: bool,
+) -> _Matches:
     condition = path[0].condition
     if condition is None:
         yield from _walk(item, path, pointer, include_missing=include_missing)
@@ -107,10 +116,11 @@ def _is_met(expression: Expression, value: Any) -> bool:  # noqa: ANN401
 
 
 def _values(value: Any, path: JsonPath) -> list[Any]:  # noqa: ANN401
-    found = []
-    for _, one in _walk(value, path, (), include_missing=False):
-        found.extend(one if isinstance(one, list) else [one])
-    return found
+    """Return the values that a path selects; the elements of an array one by one."""
+    values = []
+    for _, match_ in _walk(value, path, (), include_missing=False):
+        values.extend(match_ if isinstance(match_, list) else [match_])
+    return values
 
 
 def _is_matched(pattern: str, flags: str, values: list[Any]) -> bool:

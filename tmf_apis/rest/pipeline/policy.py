@@ -1,4 +1,4 @@
-"""What a room tells the engine about the kinds it is responsible for."""
+"""The policy protocol: the declarations of an API module about its kinds."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,13 +16,14 @@ class Lifecycle:
 
     Attributes:
         attribute: The attribute of the stored form that holds the state.
-        transitions: From each state, the states a client may go to; one that leads nowhere is final.
-        initial_states: States that a new resource may be given; the first is the default.
-        system_transitions: From each state, further steps that only the server itself takes.
-        source: The document that the machine comes from.
-        allows_unknown_states: The contract types the attribute as free text: a state that the machine does not
-            know is let in, and from it any step is allowed.
-        server_sets_initial: The server says where a new resource starts; what the client says is ignored.
+        transitions: For each state, the states that a client may move to; a state without any is
+            final.
+        initial_states: The states that a new resource may have; the first is the default.
+        system_transitions: For each state, further states that only the server itself moves to.
+        source: The specification that the state machine is taken from.
+        allows_unknown_states: The contract types the attribute as free text. A state that the
+            machine does not have is accepted, and any transition from or to it is allowed.
+        server_sets_initial: The server chooses the initial state and ignores the client's.
     """
 
     attribute: str
@@ -40,7 +41,7 @@ class Lifecycle:
 
     @property
     def final_states(self) -> frozenset[str]:
-        """The states that nobody, not even the server, leads a resource out of."""
+        """The states without a transition, for clients and for the server."""
         return frozenset(
             state
             for state in self.states
@@ -48,59 +49,63 @@ class Lifecycle:
         )
 
     def initial_state(self, kind: str, requested_state: str | None, *, system: bool = False) -> str:
-        """Return the state of a new resource for which the client wants ``requested_state``.
+        """Return the state of a new resource.
 
-        The server itself (a loader, a job) may start in any state of the machine.
+        Args:
+            kind: The kind, for the error message.
+            requested_state: The state in the request; None: none.
+            system: The server itself (a loader, a job) creates the resource. It may start in any
+                state of the machine.
 
         Raises:
             IllegalTransition: A new resource cannot be in that state (HTTP 409).
         """
         if requested_state is None or (self.server_sets_initial and not system):
             return self.initial_states[0]
-        known = requested_state in self.states
+        is_state = requested_state in self.states
         if (
             requested_state in self.initial_states
-            or (known and system)
-            or (self.allows_unknown_states and not known)
+            or (is_state and system)
+            or (self.allows_unknown_states and not is_state)
         ):
             return requested_state
         raise IllegalTransition(kind, "new", requested_state, self.initial_states)
 
     def transition(self, kind: str, old: str, new: str, *, system: bool = False) -> str:
-        """Return ``new`` if a resource may go there from ``old``; staying put is always allowed.
+        """Return ``new`` if the transition from ``old`` is allowed; staying in a state always is.
 
         Raises:
-            IllegalTransition: The lifecycle has no such step (HTTP 409).
+            IllegalTransition: The lifecycle has no such transition (HTTP 409).
         """
         allowed = self.transitions.get(old, frozenset())
         if system:
             allowed |= self.system_transitions.get(old, frozenset())
-        free = self.allows_unknown_states and not {old, new} <= self.states
-        if new != old and new not in allowed and not free:
+        is_unknown = not {old, new} <= self.states
+        if new != old and new not in allowed and not (self.allows_unknown_states and is_unknown):
             raise IllegalTransition(kind, old, new, allowed)
         return new
 
     def as_resource(self, kind: str) -> Resource:
-        """Return the machine as clients read it: states, and where each leads.
+        """Return the state machine as the API shows it.
 
-        ``system_transitions`` has only the steps that a client cannot take itself.
+        The member ``system`` has only the transitions that a client cannot make itself.
         """
-        order = sorted(self.states)
+        states = sorted(self.states)
         return {
             "@type": "StateMachine",
             "id": kind,
             "kind": kind,
             "attribute": self.attribute,
             "initial": list(self.initial_states),
-            "states": order,
+            "states": states,
             "final": sorted(self.final_states),
             "open": self.allows_unknown_states,
-            "steps": {state: sorted(self.transitions.get(state, ())) for state in order},
+            "steps": {state: sorted(self.transitions.get(state, ())) for state in states},
             "system": {
                 state: sorted(
                     self.system_transitions[state] - self.transitions.get(state, frozenset())
                 )
-                for state in order
+                for state in states
                 if self.system_transitions.get(state)
             },
             "source": self.source,
@@ -109,16 +114,16 @@ class Lifecycle:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What a rule may depend on beside the resource itself.
+    """What a policy may depend on beside the resource itself.
 
     Attributes:
         now: The time of the request, in UTC.
-        version: "v4" or "v5": which contract the client speaks.
-        subject: Who asks; the token's subject, or "anonymous".
-        flags: The operator's settings that change the law (``check_references`` ...).
-        system: The server itself asks (a workflow, a job), not a client.
-        make_id: Makes the id of a resource or sub-resource.
-        parties: The parties that the client acts for; None for staff and the server itself.
+        version: The API version of the request: "v4" or "v5".
+        subject: The subject of the client's token, or "anonymous".
+        flags: The operator's settings that policies depend on (``check_references`` ...).
+        system: The server itself makes the request (a workflow, a job), not a client.
+        make_id: Returns a new id for a resource or a part of one.
+        parties: The parties that the client acts for; None for the operator's staff and the server.
     """
 
     now: datetime
@@ -131,12 +136,12 @@ class RequestContext:
 
     @property
     def timestamp(self) -> str:
-        """``now`` as it stands in a resource: RFC 3339, milliseconds, ``Z``."""
+        """``now`` in the stored form: RFC 3339, milliseconds, ``Z``."""
         return rfc3339(self.now)
 
 
 def rfc3339(instant: datetime) -> str:
-    """Return a time in UTC as it stands in a resource.
+    """Return a time in UTC in the stored form: RFC 3339, milliseconds, ``Z``.
 
     >>> from datetime import UTC
     >>> rfc3339(datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC))
@@ -146,9 +151,14 @@ def rfc3339(instant: datetime) -> str:
 
 
 class Repository(Protocol):
-    """What a deed may do to other resources; bound to one tenant and to who asks.
+    """Reads and writes of resources, bound to one tenant and one identity.
 
-    Stored forms only. Every change runs through the engine: law, rev check, events.
+    It works on stored forms. Every write runs through the pipeline: policy, version check, events.
+
+    Attributes:
+        now: The time of the request, in UTC.
+        context: The context of the request.
+        tenant: The tenant.
     """
 
     now: datetime
@@ -159,16 +169,20 @@ class Repository(Protocol):
         """Return a resource with its id.
 
         Raises:
-            NotFound: There is none for this client (HTTP 404).
+            NotFound: There is none that the identity may see (HTTP 404).
         """
 
     def find(
         self, kind: str, query: Mapping[str, Any], *, limit: int = 1000, sort: str = "id"
     ) -> list[Resource]:
-        """Return resources whose stored form matches a MongoDB query over ``body`` paths.
+        """Return the resources whose stored form matches a MongoDB query.
 
-        The query's names are paths of the stored form (``"parent.id"``), not of the document;
-        ``"id"`` is the resource's id.
+        Args:
+            kind: The kind.
+            query: The query; its names are paths of the stored form (``"parent.id"``), ``"id"`` is
+                the resource's id.
+            limit: Most resources to return.
+            sort: A path; descending with ``-`` before it.
         """
 
     def revision_fingerprint(self, queries: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
@@ -181,38 +195,42 @@ class Repository(Protocol):
         """
 
     def create(self, kind: str, resource: Resource) -> Resource:
-        """Make a resource, law and events included, and return it with its id.
+        """Create a resource and return it with its id.
 
-        An ``id`` in ``resource`` is taken as it is (safe to repeat: see raises).
+        An ``id`` in ``resource`` is kept, so that a repeated call can be recognised.
 
         Raises:
-            Conflict: The id is taken already.
+            Conflict: There is already a resource with this id (HTTP 409).
         """
 
     def create_many(self, kind: str, resources: Iterable[Resource]) -> set[str]:
-        """Make resources with ids, events included; return the ids of those that were there.
+        """Create resources with ids; return the ids of those that existed already.
 
-        What is there already stays as it is. What the law looks up in other resources and has
-        follow there (``check``, ``after_commit``) is left to the caller, who brings whole what belongs
-        together.
+        Existing resources stay unchanged. The policy's ``check`` and ``after_commit`` are not
+        called: the caller creates complete, consistent sets of resources.
         """
 
     def change(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:
-        """Change a resource by a function of its stored form, tried again when it was stale.
+        """Change a resource by a function of its stored form and return it with its id.
 
-        Returning an equal resource writes nothing. The law of ``system_transitions`` steps applies.
+        The function is called again when another client was faster; an equal resource is not
+        written. The transitions of the server apply.
+
+        Raises:
+            NotFound: There is none that the identity may see (HTTP 404).
+            Stale: Other clients kept changing it (HTTP 409).
         """
 
     def change_many(
         self, kind: str, edits: Mapping[str, Callable[[Resource], Resource]]
     ) -> dict[str, Resource]:
-        """Change resources by functions, as ``change`` does; return those that are there, by id.
+        """Change resources by functions, see ``change``; return those that exist, by id.
 
-        An edit may be called again on a resource that it has changed already.
+        A function may be called again on a resource that it has changed already.
         """
 
     def delete(self, kind: str, id: str) -> None:
-        """Delete a resource, its delete event included."""
+        """Delete a resource and store its delete event."""
 
 
 def _unchanged(resource: Resource, context: RequestContext) -> Resource:  # noqa: ARG001
@@ -228,48 +246,52 @@ def _always(old: Resource | None, new: Resource | None) -> bool:  # noqa: ARG001
 
 
 def has_changed(*attributes: str) -> Callable[[Resource | None, Resource | None], bool]:
-    """Return whether a write adds, changes or removes one of some first-level attributes.
+    """Return a predicate: a write adds, changes or removes one of these first-level attributes.
 
-    >>> has_changed("parent")({"name": "a"}, {"name": "b"}), has_changed("name")(None, {"name": "b"})
-    (False, True)
+    >>> has_changed("parent")({"name": "a"}, {"name": "b"})
+    False
+    >>> has_changed("name")(None, {"name": "b"})
+    True
     """
 
-    def touched(old: Resource | None, new: Resource | None) -> bool:
+    def is_changed(old: Resource | None, new: Resource | None) -> bool:
         before, after = old or {}, new or {}
         return any(before.get(name) != after.get(name) for name in attributes)
 
-    return touched
+    return is_changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourcePolicy:
-    """What is particular to one kind; all functions work on the stored form.
+    """The rules of one kind. All functions work on the stored form.
 
     Attributes:
-        lifecycle: Its state machine, enforced by the engine on create and change.
-        server_owned: First-level attributes that only the server sets: dropped from a create,
-            refused in a patch unless the value is unchanged.
-        on_create: Defaults and checks of a new resource; pure. The id is set, the state is too.
-        on_change: Checks of a change, called with old and new after the lifecycle; pure.
-        on_delete: Raises where the resource may not go; pure.
-        check: Checks that need other resources: called before a write with the desk, the old
-            resource (None on create) and the new one (None on delete).
-        after_commit: Follow-up on other resources, called after the write with the same arguments; may
-            be called again after a crash, so it must be safe to repeat.
-        after_commit_if: Whether a write calls for ``after_commit``; asked with the old and the new resource.
-        handle: The deed of a task resource (POST /cancelProductOrder ...), called with the desk and
-            the task before it is stored; what it returns is stored and answered.
-        tenant_wide: ``handle`` sees the whole of the tenant, whoever asks; what it answers must tell a
-            party no more than that something is there or not.
-        dry_run: What would become of a new resource, for a client that asks with ``dryRun``:
-            called with a desk that sees the whole tenant, the client's own desk and the resource
-            as it would be stored; returns an attribute of the answer by name. Writes nothing.
-        run_in_background: Starts work that outlasts the request (job, bill run); called by the worker with
-            the desk and the stored task, at least once; safe to repeat.
-        parties: Ids of the parties that the resource belongs to; default: every relatedParty,
-            engagedParty and customer/account owner reference found at the first level.
-        extra_events: Names of further events that a change is, with the old and the new resource
-            ("Milestone" of ProductOrderMilestoneEvent); at most 14.
+        lifecycle: The state machine; the pipeline enforces it on create and change.
+        server_owned: First-level attributes that only the server sets. They are dropped from a
+            create and refused in a change unless the value stays the same.
+        on_create: Adds defaults to a new resource and checks it; pure. Id and state are set.
+        on_change: Checks a change, called with the old and the new resource after the lifecycle;
+            pure.
+        on_delete: Raises where the resource may not be deleted; pure.
+        check: Checks that need other resources, called before a write with a tenant-wide
+            repository, the old resource (None on create) and the new one (None on delete).
+        after_commit: Follow-up on other resources, called after the write with the same arguments.
+            It is called again after a crash, so it must be safe to repeat.
+        after_commit_if: Returns whether a write needs ``after_commit``; called with the old and the
+            new resource.
+        handle: Executes a task resource (POST /cancelProductOrder ...), called with a repository
+            and the task before it is stored. The task that it returns is stored and answered.
+        tenant_wide: ``handle`` gets a repository that sees the whole tenant, whoever the client is.
+            The answer must tell a party no more than that a resource exists or not.
+        dry_run: Forecasts a create with ``dryRun=true``, called with a tenant-wide repository, the
+            client's own repository and the resource as it would be stored. It returns further
+            attributes of the answer and writes nothing.
+        run_in_background: Does the work of a stored task that outlasts the request (job, bill run).
+            The worker calls it with a repository and the task, at least once; safe to repeat.
+        parties: Returns the ids of the parties that own the resource; default: those of
+            ``relatedParty``.
+        extra_events: Returns the names of further events of a change, from the old and the new
+            resource ("Milestone" of ProductOrderMilestoneEvent); at most 14.
         state_attributes: Attributes whose change is a StateChangeEvent instead of an
             AttributeValueChangeEvent; default: the lifecycle's attribute.
     """
@@ -292,7 +314,7 @@ class ResourcePolicy:
 
     @property
     def state_event_attributes(self) -> frozenset[str]:
-        """The attributes that hold its states: a change of one is a StateChangeEvent."""
+        """The attributes whose change is a StateChangeEvent."""
         if self.state_attributes is not None:
             return self.state_attributes
         return frozenset({self.lifecycle.attribute}) if self.lifecycle else frozenset()
@@ -300,12 +322,12 @@ class ResourcePolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiModule:
-    """One room's door: its laws, its indexes, its v4 views.
+    """What one API contributes to the server: policies and indexes.
 
     Attributes:
-        number: The API, as ``"TMF620"``.
-        policies: Law of each kind; a kind without one is stored as it comes.
-        models: mongoengine documents that declare collection and indexes.
+        number: The API, such as ``"TMF620"``.
+        policies: The policy of each kind; a kind without one is stored as it is sent.
+        models: mongoengine documents that declare collections and indexes.
     """
 
     number: str

@@ -1,4 +1,4 @@
-"""References to resources of other kinds, where the law asks whether they lead anywhere."""
+"""References to other resources, and the check that their targets exist."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -8,12 +8,12 @@ from tmf_apis.rest.pipeline.policy import Repository
 
 
 class Reference(NamedTuple):
-    """What a resource refers to.
+    """A reference to another resource.
 
     Attributes:
-        kind: The kind of what is referred to.
+        kind: The kind of the target.
         pointer: JSON pointer of the reference.
-        id: The id in it.
+        id: The id of the target.
     """
 
     kind: str
@@ -24,7 +24,7 @@ class Reference(NamedTuple):
 def reference_at(
     holder: Mapping[str, Any], kind: str, name: str, pointer: str = ""
 ) -> Iterator[Reference]:
-    """Yield the reference that an attribute is, if it has an id.
+    """Yield the reference in an attribute, if it has an id.
 
     >>> list(reference_at({"a": {"id": "1"}}, "Thing", "a"))
     [Reference(kind='Thing', pointer='/a', id='1')]
@@ -37,37 +37,38 @@ def reference_at(
 def references_at(
     holder: Mapping[str, Any], kind: str, name: str, pointer: str = ""
 ) -> Iterator[Reference]:
-    """Yield the references with an id in a list."""
-    for place, one in enumerate(holder.get(name) or ()):
-        if isinstance(one.get("id"), str):
-            yield Reference(kind, f"{pointer}/{name}/{place}", one["id"])
+    """Yield the references with an id in an array."""
+    for index, reference in enumerate(holder.get(name) or ()):
+        if isinstance(reference.get("id"), str):
+            yield Reference(kind, f"{pointer}/{name}/{index}", reference["id"])
 
 
 def check_targets_exist(
     repository: Repository, old: Iterable[Reference], new: Iterable[Reference]
 ) -> None:
-    """Let new references pass that lead to something; one query a kind.
+    """Check that the targets of new references exist, with one query a kind.
 
-    Nothing is looked up unless the operator wants it (``TMF_CHECK_REFERENCES``).
+    The check is off unless the operator has set ``TMF_CHECK_REFERENCES``.
 
     Args:
-        repository: Where to look.
-        old: The references that were there before; what they name is not looked up again.
-        new: The references that are to be stored.
+        repository: Sees the targets.
+        old: The references before the change; their targets are not looked up again.
+        new: The references to be stored.
 
     Raises:
-        InvalidBody: One leads nowhere; the message has its JSON pointer (HTTP 400).
+        InvalidBody: A target does not exist; the message has the JSON pointer (HTTP 400).
     """
     if not repository.context.flags.get("check_references"):
         return
-    before = {(one.kind, one.id) for one in old}
-    wanted: dict[str, list[Reference]] = {}
-    for one in new:
-        if (one.kind, one.id) not in before:
-            wanted.setdefault(one.kind, []).append(one)
-    for kind, references in wanted.items():
-        ids = sorted({one.id for one in references})
-        found = {one["id"] for one in repository.find(kind, {"id": {"$in": ids}}, limit=len(ids))}
-        for one in references:
-            if one.id not in found:
-                raise InvalidBody(f"{one.pointer}/id: there is no {kind} {one.id}")
+    unchanged = {(reference.kind, reference.id) for reference in old}
+    added: dict[str, list[Reference]] = {}
+    for reference in new:
+        if (reference.kind, reference.id) not in unchanged:
+            added.setdefault(reference.kind, []).append(reference)
+    for kind, references in added.items():
+        ids = sorted({reference.id for reference in references})
+        targets = repository.find(kind, {"id": {"$in": ids}}, limit=len(ids))
+        existing = {target["id"] for target in targets}
+        for reference in references:
+            if reference.id not in existing:
+                raise InvalidBody(f"{reference.pointer}/id: there is no {kind} {reference.id}")

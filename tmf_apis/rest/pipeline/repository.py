@@ -1,4 +1,4 @@
-"""The desk: what deeds, jobs and workflows may do to resources, bound to who asks."""
+"""Repositories over the write pipeline, for task handlers, jobs and workflows."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -6,25 +6,27 @@ from typing import Any
 
 from tmf_apis.errors import NotFound
 from tmf_apis.rest.pipeline.documents import READ_PROJECTION
-from tmf_apis.rest.pipeline.policy import Repository, RequestContext, Resource
+from tmf_apis.rest.pipeline.policy import RequestContext, Resource
 from tmf_apis.rest.pipeline.writer import ResourceWriter
 from tmf_apis.security.identity import Identity
 from tmf_apis.store.connection import translate_errors
 from tmf_apis.store.resources import Document
 
-#: Documents that a desk keeps in mind; of a longer list it keeps none.
+#: Most documents in an identity map; a longer result is not kept.
 IDENTITY_MAP_LIMIT = 100
+
+IdentityMap = dict[tuple[str, str], Document]
 
 
 class ScopedRepository:
-    """A desk of one identity; implements the ``Repository`` protocol over the engine's writes.
+    """The repository of one identity; implements the ``Repository`` protocol.
 
-    What was read or written here lately and is changed then is not read again, unless somebody
-    else has changed it meanwhile.
+    A resource that was read or written here lately is not read again before a change, unless
+    another client has changed it meanwhile.
 
     Attributes:
-        now, tenant, circumstances: As of the ``Repository`` protocol.
-        identity_map: What was read or written here lately, by kind and id.
+        now, context, tenant: See ``Repository``.
+        identity_map: The documents read or written lately, by kind and id.
     """
 
     def __init__(self, writer: ResourceWriter, identity: Identity, context: RequestContext) -> None:
@@ -34,39 +36,41 @@ class ScopedRepository:
         self.now: datetime = context.now
         self.tenant = identity.tenant
         self._sees_tenant = identity.parties is None
-        self.identity_map: dict[tuple[str, str], Document] = {}
+        self.identity_map: IdentityMap = {}
 
     def get(self, kind: str, id: str) -> Resource:
         """Return a resource with its id.
 
         Raises:
-            NotFound: There is none for this client (HTTP 404).
+            NotFound: There is none that the identity may see (HTTP 404).
         """
         resources = self._writer.resources
-        found = resources.find_one(kind, self._identity.read_filter(), id, READ_PROJECTION)
-        if found is None:
+        document = resources.find_one(kind, self._identity.read_filter(), id, READ_PROJECTION)
+        if document is None:
             raise NotFound(f"there is no {kind} {id}")
-        self._cache_documents(kind, [found])
-        return {"id": id, **found["body"]}
+        self._cache_documents(kind, [document])
+        return {"id": id, **document["body"]}
 
     def find(
         self, kind: str, query: Mapping[str, Any], *, limit: int = 1000, sort: str = "id"
     ) -> list[Resource]:
-        """Return resources whose stored form matches a query over its paths."""
+        """Return the resources whose stored form matches a MongoDB query."""
         column, direction = (sort[1:], -1) if sort.startswith("-") else (sort, 1)
         order = "_id" if column == "id" else f"body.{column}"
-        found = self._writer.resources.find_many(
+        documents = self._writer.resources.find_many(
             kind,
             {"$and": [self._identity.read_filter(), body_query(query, self.tenant)]},
             READ_PROJECTION,
             sort=[(order, direction)] if order == "_id" else [(order, direction), ("_id", 1)],
             limit=limit,
         )
-        self._cache_documents(kind, found)
-        return [{"id": one["id"], **one["body"]} for one in found]
+        self._cache_documents(kind, documents)
+        return [{"id": document["id"], **document["body"]} for document in documents]
 
     def revision_fingerprint(self, queries: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-        """Return what is the same as long as some queries find the same, for the whole tenant.
+        """Return a text that changes when the result of one of the queries changes.
+
+        The queries see the whole tenant, whatever the repository sees.
 
         Args:
             queries: Kinds and queries, as ``find`` takes them.
@@ -86,129 +90,137 @@ class ScopedRepository:
         if not queries:
             return database.name
         with translate_errors():
-            found = list(database[queries[0][0]].aggregate([*parts[0], *unions]))
-        lines = sorted(f"{one['query']} {one['_id']} {one['rev']} {one.get('at')}" for one in found)
+            rows = list(database[queries[0][0]].aggregate([*parts[0], *unions]))
+        lines = sorted(f"{row['query']} {row['_id']} {row['rev']} {row.get('at')}" for row in rows)
         return "\n".join([database.name, *lines])
 
     def create(self, kind: str, resource: Resource) -> Resource:
-        """Make a resource and return it with its id."""
-        written = self._writer.create(self._identity, kind, resource, self._system_context())
-        self._cache_documents(kind, [written.document])
-        return {"id": written.id, **written.body}
+        """Create a resource and return it with its id."""
+        result = self._writer.create(self._identity, kind, resource, self._system_context())
+        self._cache_documents(kind, [result.document])
+        return {"id": result.id, **result.body}
 
     def create_many(self, kind: str, resources: Iterable[Resource]) -> set[str]:
-        """Make resources with ids; return the ids of those that were there already."""
-        made, there = self._writer.create_many(
+        """Create resources with ids; return the ids of those that existed already."""
+        documents, existing = self._writer.create_many(
             self._identity, kind, resources, self._system_context()
         )
-        self._cache_documents(kind, made)
-        return there
+        self._cache_documents(kind, documents)
+        return existing
 
     def change(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:
         """Change a resource by a function of its stored form."""
-        known = self.identity_map.pop((kind, id), None)
-        written = self._writer.change(
-            self._identity, kind, id, edit, self._system_context(), cached_document=known
+        document = self.identity_map.pop((kind, id), None)
+        result = self._writer.change(
+            self._identity, kind, id, edit, self._system_context(), cached_document=document
         )
-        self._cache_documents(kind, [written.document])
-        return {"id": id, **written.body}
+        self._cache_documents(kind, [result.document])
+        return {"id": id, **result.body}
 
     def change_many(
         self, kind: str, edits: Mapping[str, Callable[[Resource], Resource]]
     ) -> dict[str, Resource]:
-        """Change resources, each by a function of its stored form; return those that are there."""
-        found = [self.identity_map.pop((kind, id), None) for id in edits]
-        known = [one for one in found if one]
-        known = known if len(known) == len(edits) else []
-        return self._writer.change_many(self._identity, kind, edits, self._system_context(), known)
+        """Change resources by functions of their stored forms; return those that exist."""
+        cached = [self.identity_map.pop((kind, id), None) for id in edits]
+        documents = [document for document in cached if document]
+        if len(documents) < len(edits):
+            documents = []
+        context = self._system_context()
+        return self._writer.change_many(self._identity, kind, edits, context, documents)
 
     def delete(self, kind: str, id: str) -> None:
         """Delete a resource."""
         self._writer.delete(self._identity, kind, id, self._system_context())
 
     def _cache_documents(self, kind: str, documents: Sequence[Document | None]) -> None:
-        """Keep documents in mind; a party may see what it may not change."""
+        """Add documents to the identity map, unless a party may see more than it may change."""
         if not self._sees_tenant or len(documents) > IDENTITY_MAP_LIMIT:
             return
         if len(self.identity_map) + len(documents) > IDENTITY_MAP_LIMIT:
             self.identity_map.clear()
-        self.identity_map.update({(kind, one["id"]): one for one in documents if one})
+        self.identity_map |= {(kind, doc["id"]): doc for doc in documents if doc}
 
     def _system_context(self) -> RequestContext:
         return self._writer.request_context(self._identity, self.context.version, system=True)
 
 
 def body_query(query: Mapping[str, Any], tenant: str) -> dict[str, Any]:
-    """Return a query over documents from one over the stored form, inside logical operators too.
+    """Return the query over documents for a query over the stored form.
 
-    Ids become keys, which an index has.
+    Logical operators are followed. An id becomes the key of the document, which is indexed.
 
     >>> body_query({"id": {"$in": ["1"]}, "name": "a"}, "t")
     {'_id': {'$in': ['t:1']}, 'body.name': 'a'}
     """
-    made: dict[str, Any] = {}
+    documents: dict[str, Any] = {}
     for name, value in query.items():
         if name in {"$and", "$or", "$nor"}:
-            made[name] = [body_query(part, tenant) for part in value]
+            documents[name] = [body_query(part, tenant) for part in value]
         elif name == "id":
-            made["_id"] = _document_keys(value, tenant)
+            documents["_id"] = _document_keys(value, tenant)
         else:
-            made[f"body.{name}"] = value
-    return made
+            documents[f"body.{name}"] = value
+    return documents
 
 
 def _document_keys(condition: Any, tenant: str) -> Any:  # noqa: ANN401
-    """Return the keys of a tenant's documents with some ids, inside comparisons too."""
+    """Return a condition on ids as a condition on the keys of a tenant's documents."""
     if isinstance(condition, Mapping):
         return {operator: _document_keys(value, tenant) for operator, value in condition.items()}
     if isinstance(condition, list):
-        return [_document_keys(one, tenant) for one in condition]
+        return [_document_keys(part, tenant) for part in condition]
     return f"{tenant}:{condition}"
 
 
 class RepositoryFactory:
-    """Makes desks for work that goes on after the request: workflows, jobs, notifications."""
+    """Makes repositories for work that outlasts a request: workflows, jobs, notifications."""
 
     def __init__(self, writer: ResourceWriter, subject: str) -> None:
-        """Take what desks stand on.
+        """Keep the writer.
 
         Args:
-            writer: The engine's writes.
-            subject: Who the work is signed by.
+            writer: The write pipeline.
+            subject: The subject that the work is done as.
         """
         self._writer = writer
         self._subject = subject
 
-    def for_tenant(self, tenant: str, previous: Repository | None = None) -> Repository:
-        """Return a desk that sees the whole of a tenant; ``previous`` was one of an earlier time."""
-        desk = self._repository_for(Identity(self._subject, tenant))
-        if isinstance(desk, ScopedRepository) and isinstance(previous, ScopedRepository):
-            desk.identity_map = previous.identity_map
-        return desk
+    def for_tenant(self, tenant: str, previous: ScopedRepository | None = None) -> ScopedRepository:
+        """Return a repository that sees the whole tenant.
 
-    def for_owner(self, tenant: str, kind: str, id: str) -> Repository:
-        """Return a desk that sees what the maker of a resource may see.
+        Args:
+            tenant: The tenant.
+            previous: An earlier repository of the same tenant, whose identity map is taken over.
+        """
+        repository = self._repository_for(Identity(self._subject, tenant))
+        if previous is not None:
+            repository.identity_map = previous.identity_map
+        return repository
+
+    def for_owner(self, tenant: str, kind: str, id: str) -> ScopedRepository:
+        """Return a repository that sees what the client that created a resource may see.
 
         Raises:
-            NotFound: The resource is gone.
+            NotFound: The resource does not exist (HTTP 404).
         """
-        found = self._writer.resources.find_one(kind, {"tenant": tenant}, id, {"owner": 1})
-        if found is None:
+        document = self._writer.resources.find_one(kind, {"tenant": tenant}, id, {"owner": 1})
+        if document is None:
             raise NotFound(f"there is no {kind} {id}")
-        parties = found.get("owner")
+        parties = document.get("owner")
         return self._repository_for(
             Identity(self._subject, tenant, frozenset(parties) if parties else None)
         )
 
-    def for_readers(self, tenant: str, kind: str, id: str) -> list[Repository]:
-        """Return for each party that may read a resource a desk that sees what it may see.
+    def for_readers(self, tenant: str, kind: str, id: str) -> list[ScopedRepository]:
+        """Return a repository of each party that may read a resource.
 
-        None are returned for what is the operator's own.
+        The list is empty for the operator's own resources.
         """
-        found = self._writer.resources.find_one(kind, {"tenant": tenant}, id, {"parties": 1}) or {}
+        document = self._writer.resources.find_one(kind, {"tenant": tenant}, id, {"parties": 1})
+        parties = (document or {}).get("parties") or ()
         return [
-            self._repository_for(Identity(self._subject, tenant, frozenset({one})))
-            for one in found.get("parties") or ()
+            self._repository_for(Identity(self._subject, tenant, frozenset({party})))
+            for party in parties
         ]
 
     def path_of(self, kind: str, id: str) -> str:
@@ -216,7 +228,6 @@ class RepositoryFactory:
         kinds = self._writer.kinds
         return kinds.resource_path(kind, kinds.latest_version(kind), id, {})
 
-    def _repository_for(self, identity: Identity) -> Repository:
-        return self._writer.repository_for(
-            identity, self._writer.request_context(identity, system=True)
-        )
+    def _repository_for(self, identity: Identity) -> ScopedRepository:
+        context = self._writer.request_context(identity, system=True)
+        return ScopedRepository(self._writer, identity, context)

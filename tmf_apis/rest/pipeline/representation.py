@@ -1,7 +1,7 @@
-"""A resource as it is sent: id, href and the members, ready made at the write.
+"""The JSON of a resource, built when it is written.
 
-The stored text of a version is everything behind the base URL of the href, so that sending a
-resource is putting bytes together: ``{"id":"42","href":"`` base ``/tmf-api/…/42","name":"x"}``.
+The stored fragment of an API version is everything behind the base URL of the href, so that an
+answer is a concatenation of bytes: ``{"id":"42","href":"`` base ``/tmf-api/…/42","name":"x"}``.
 """
 
 from collections.abc import Iterable
@@ -24,28 +24,28 @@ def json_fragments(
     body: Resource,
     type_defaults: Transform | None = None,
 ) -> dict[str, bytes]:
-    """Return each version's JSON behind the base URL of the href.
+    """Return the JSON of each API version, from behind the base URL of the href.
 
     Args:
         kinds: The kinds that are served.
         kind: The kind.
         id: The resource's id.
         body: Its stored form.
-        type_defaults: Gives nested objects the types that v5 must have; None where they have them.
+        type_defaults: Adds the types that v5 requires to nested objects; None where they are there.
     """
-    made = {}
-    shown: Resource | None = None
+    fragments = {}
+    previous: Resource | None = None
     rest = b""
     for version in VERSIONS:
         if kinds.is_served(kind, version):
             members = versions.from_stored(kind, version, body)
             if type_defaults and version != "v4":
                 members = type_defaults(members)
-            if members is not shown:
+            if members is not previous:  # most resources are the same in both versions
                 rest = (b'",' if members else b'"') + orjson.dumps(members)[1:]
-                shown = members
-            made[version] = kinds.resource_path(kind, version, id, body).encode() + rest
-    return made
+                previous = members
+            fragments[version] = kinds.resource_path(kind, version, id, body).encode() + rest
+    return fragments
 
 
 def resource_json(id: str, base: str, fragment: bytes) -> bytes:
@@ -58,23 +58,23 @@ def resource_json(id: str, base: str, fragment: bytes) -> bytes:
 
 
 def array_json(items: Iterable[tuple[str, bytes]], base: str) -> bytes:
-    """Return the JSON array of several resources, each given as id and text."""
+    """Return the JSON array of several resources, each given as its id and fragment."""
     middle = b',"href":"' + base.encode()
-    parts = [b'{"id":' + orjson.dumps(id) + middle + text for id, text in items]
+    parts = [b'{"id":' + orjson.dumps(id) + middle + fragment for id, fragment in items]
     return b"[" + b",".join(parts) + b"]"
 
 
 def client_view(  # noqa: PLR0913, PLR0917
     kinds: KindRegistry, kind: str, version: str, id: str, base: str, body: Resource
 ) -> Resource:
-    """Return a resource as a dict in a version's form, id and href first."""
+    """Return a resource in the form of an API version, id and href first."""
     members = versions.from_stored(kind, version, body)
     href = base + kinds.resource_path(kind, version, id, body)
     return {"id": id, "href": href, **members}
 
 
 def etag(rev: int) -> str:
-    """Return the entity tag of a version of a resource.
+    """Return the entity tag of a resource's version.
 
     Source: RFC 9110, section 8.8.3.
     """

@@ -1,4 +1,4 @@
-"""JSON to values and back, without a second copy of the contract."""
+"""marshmallow schemas that convert only the attributes that the code computes with."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -13,14 +13,14 @@ SAFE_INTEGER_BOUND = 2**53
 
 
 class TmfSchema(Schema):
-    """Declare only what the code computes with; every other attribute passes through both ways."""
+    """A schema that passes attributes through that it does not declare, both ways."""
 
     class Meta:
         """Keep attributes that are not declared when loading."""
 
         unknown = INCLUDE
 
-    #: What the attributes belong to, for the message of an error.
+    #: The object that the attributes belong to, for error messages.
     subject: ClassVar[str] = "the resource"
 
     @post_dump(pass_original=True)
@@ -28,11 +28,11 @@ class TmfSchema(Schema):
         self, dumped: dict[str, Any], original: Mapping[str, Any], **_: object
     ) -> dict[str, Any]:
         """Keep attributes that are not declared when dumping (marshmallow drops them)."""
-        known = {field.attribute or name for name, field in self.fields.items()}
-        return {key: value for key, value in original.items() if key not in known} | dumped
+        declared = {field.attribute or name for name, field in self.fields.items()}
+        return {key: value for key, value in original.items() if key not in declared} | dumped
 
     def handle_error(self, error: ValidationError, data: object, **_: object) -> None:  # noqa: ARG002
-        """Turn marshmallow's complaint into the project's own.
+        """Raise marshmallow's error as one of the API.
 
         Raises:
             InvalidBody: A declared attribute is not of its type (HTTP 400).
@@ -41,7 +41,7 @@ class TmfSchema(Schema):
 
 
 class JsonDecimal(fields.Decimal):
-    """A JSON number as the decimal that was written: 0.1 is one tenth."""
+    """A JSON number as the decimal that it was written as: 0.1 is one tenth."""
 
     def _serialize(  # type: ignore[override]
         self,
@@ -50,12 +50,12 @@ class JsonDecimal(fields.Decimal):
         obj: object,  # noqa: ARG002
         **_: object,
     ) -> float | None:
-        """Return a number that JSON and MongoDB have."""
+        """Return a number that JSON and MongoDB can hold."""
         return None if value is None else json_number(value)
 
 
 def json_number(value: Decimal) -> float:
-    """Return a decimal as the JSON number nearest to it, whole where it is whole.
+    """Return the JSON number nearest to a decimal, an integer where it is one.
 
     >>> json_number(Decimal("12.00")), json_number(Decimal("0.10"))
     (12, 0.1)

@@ -41,7 +41,7 @@ class WriteResult:
 
 
 class WriteAccess:
-    """What creating, changing and deleting have in common."""
+    """The base of all writes: policies, contexts, repositories and readable documents."""
 
     def __init__(
         self,
