@@ -1,16 +1,18 @@
-"""From how a port is and how it shall be to the steps between: pure, no I/O."""
+"""The steps from the current to the desired state of a port, and their verification; no I/O."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
-from adapters.errors import Conflict, Rejected
-from adapters.values import Intent, Plan, Setting, Step, Transaction
+from adapters.errors import Conflict, NotVerified, Rejected
+from adapters.values import Intent, Plan, Setting, Step, Transaction, Verdict
 
+#: The attributes of a port: "tag" and the settings.
 State = Mapping[str, Setting]
 
 
 class Attribute(Protocol):
-    """One attribute of a port, as planning sees it; see ``adapters.snmp.profile.Attribute``."""
+    """One attribute of a port; ``adapters.snmp.profile.Attribute`` is an implementation."""
 
     @property
     def name(self) -> str:
@@ -18,37 +20,41 @@ class Attribute(Protocol):
 
     @property
     def absent(self) -> Setting | None:
-        """Its value while no service uses the port; None: it is not touched then."""
+        """The value while no service uses the port; None: removing a service does not reset it."""
 
     def is_valid_type(self, setting: Setting) -> bool:
-        """Whether a value is of its kind."""
+        """Return whether a value has the type of the attribute."""
 
     def problem(self, setting: Setting) -> str:
-        """Return why the element cannot hold a value; empty if it can."""
+        """Return the reason why the element cannot store a value; empty if it can."""
 
 
 class Profile(Protocol):
-    """A type of element, as planning sees it, whatever it speaks."""
+    """A type of element, whatever its protocol."""
 
     @property
     def attributes(self) -> Sequence[Attribute]:
-        """What can be set, in the order in which a service is put on a port."""
+        """The attributes that can be set, in the order in which a service is set up."""
 
     def attribute(self, name: str) -> Attribute:
-        """Return the attribute of a name."""
+        """Return an attribute by name."""
 
 
 def desired_state(intent: Intent, profile: Profile, current: State) -> dict[str, Setting]:
-    """Return the attributes an intent speaks about, in the order they must be set.
+    """Return the attributes that an intent sets, in the order in which they must be set.
 
-    A service that shall be gone and whose port has another tag wants nothing.
+    Nothing is set if the service must be absent and the port has the tag of another service.
     """
-    known = [one.name for one in profile.attributes]
+    known = [attribute.name for attribute in profile.attributes]
     if not intent.present:
         if current.get("tag") not in {"", intent.service_id}:
             return {}
-        gone = {one.name: one.absent for one in profile.attributes if one.absent is not None}
-        return {name: gone[name] for name in reversed(gone)}
+        absent = {
+            attribute.name: attribute.absent
+            for attribute in profile.attributes
+            if attribute.absent is not None
+        }
+        return {name: absent[name] for name in reversed(absent)}
     values: dict[str, Setting] = {**intent.settings, "tag": intent.service_id}
     return {name: values[name] for name in known if name in values} | {
         name: value for name, value in values.items() if name not in known
@@ -62,36 +68,36 @@ def plan(
 
     Args:
         element: Name of the element.
-        intent: How the port shall be.
-        profile: What the element is.
-        current: How the port is.
+        intent: The desired state of the port.
+        profile: The type of the element.
+        current: The current state of the port.
         tags: The tag of every port of the element.
 
     Raises:
-        Rejected: The port or the type of element has no such attribute, or cannot hold the value.
-        Conflict: Another service has the port, or the service is on another port.
+        Rejected: The port or the type of element has no such attribute, or cannot store the value.
+        Conflict: Another service uses the port, or the service is on another port.
     """
-    holder = current.get("tag", "")
+    owner = current.get("tag", "")
     if intent.present:
-        _check_free(element, intent, holder, tags)
+        _check_free(element, intent, owner, tags)
     target = desired_state(intent, profile, current)
     for name in target:
         if name not in current:
             path, message = f"{intent.port} {name}", f"port {intent.port!r} has no {name}"
             raise Rejected(element, message, path=path, reason="noSuchAttribute")
-    if not intent.present and holder == "":
-        target = {}  # removed already; what else is on the port is not ours to touch
+    if not intent.present and owner == "":
+        target = {}  # the service is removed already; the other attributes are not ours to reset
     steps = tuple(Step(intent.port, name, current[name], target[name]) for name in target)
     for step in steps:
         _check_value(element, step, profile)
     precondition = {name: current[name] for name in ("tag", *target)}
-    needed = tuple(step for step in steps if step.before != step.after)
-    return Plan(element, intent, needed, precondition)
+    changes = tuple(step for step in steps if step.before != step.after)
+    return Plan(element, intent, changes, precondition)
 
 
-def _check_free(element: str, intent: Intent, holder: Setting, tags: Mapping[str, str]) -> None:
-    if holder not in {"", intent.service_id}:
-        raise Conflict(element, f"port {intent.port!r} is in use by service {holder!r}")
+def _check_free(element: str, intent: Intent, owner: Setting, tags: Mapping[str, str]) -> None:
+    if owner not in {"", intent.service_id}:
+        raise Conflict(element, f"port {intent.port!r} is in use by service {owner!r}")
     for port, tag in tags.items():
         if tag == intent.service_id and port != intent.port:
             raise Conflict(element, f"service {tag!r} is on port {port!r} already")
@@ -99,20 +105,20 @@ def _check_free(element: str, intent: Intent, holder: Setting, tags: Mapping[str
 
 def _check_value(element: str, step: Step, profile: Profile) -> None:
     path, value = f"{step.port} {step.attribute}", step.after
-    one = profile.attribute(step.attribute)
-    if problem := one.problem(value):
+    attribute = profile.attribute(step.attribute)
+    if problem := attribute.problem(value):
         message = f"{path} = {value!r}: {problem}"
-        reason = "wrongValue" if one.is_valid_type(value) else "wrongType"
+        reason = "wrongValue" if attribute.is_valid_type(value) else "wrongType"
         raise Rejected(element, message, path=path, reason=reason)
 
 
 def check_precondition(plan: Plan, current: State) -> None:
-    """Refuse a plan whose port is neither as it was found nor as the plan would leave it.
+    """Refuse a plan if somebody else has changed its port since it was made.
 
-    Each attribute may be at its old or its new value: so a run that was interrupted goes on.
+    Each attribute must have its old or its new value, so that an interrupted run can continue.
 
     Raises:
-        Conflict: Somebody else changed the port since it was planned.
+        Conflict: An attribute has another value.
     """
     after = {step.attribute: step.after for step in plan.steps}
     for name, before in plan.precondition.items():
@@ -123,12 +129,34 @@ def check_precondition(plan: Plan, current: State) -> None:
 
 
 def check_unchanged(transaction: Transaction, current: State) -> None:
-    """Refuse to roll back over what somebody else has changed since.
+    """Refuse a rollback if somebody else has changed the port since the transaction.
 
     Raises:
-        Conflict: An attribute is neither as the transaction found it nor as it left it.
+        Conflict: An attribute has neither its value before the transaction nor the one after it.
     """
     for step in transaction.done:
-        if (found := current.get(step.attribute)) not in {step.before, step.after}:
-            message = f"{step.port} {step.attribute} is {found!r} since, was set to {step.after!r}"
+        if (value := current.get(step.attribute)) not in {step.before, step.after}:
+            message = f"{step.port} {step.attribute} is {value!r} since, was set to {step.after!r}"
             raise Conflict(transaction.element, message)
+
+
+def pending_steps(steps: Sequence[Step], current: State) -> tuple[Step, ...]:
+    """Return the steps that are not done yet."""
+    return tuple(step for step in steps if current.get(step.attribute) != step.after)
+
+
+def compare(element: str, expected: State, current: State) -> Verdict:
+    """Return the verdict on the expected attributes of a port that has just been read."""
+    observed = {name: current[name] for name in expected if name in current}
+    return Verdict(element, expected, observed, datetime.now(UTC))
+
+
+def verify_steps(element: str, steps: Sequence[Step], current: State) -> None:
+    """Check that the steps are done on a port that has just been read.
+
+    Raises:
+        NotVerified: An attribute does not have its new value.
+    """
+    verdict = compare(element, {step.attribute: step.after for step in steps}, current)
+    if not verdict.good:
+        raise NotVerified(verdict)

@@ -17,7 +17,7 @@ BUILT_IN_ADAPTERS = {
     "netconf": "adapters.netconf:NetconfElement",
     "osmo-hlr": "adapters.osmo_hlr:OsmoHlr",
     "ovsdb": "adapters.ovsdb:OvsdbSwitch",
-    "snmp": "adapters.snmp.element:SnmpElement",
+    "snmp": "adapters.snmp:SnmpElement",
 }
 
 OPERATIONS = (

@@ -13,6 +13,7 @@ from adapters import base, effect, planning
 from adapters.credentials import Secret
 from adapters.errors import Misconfigured, NotVerified, Rejected, Unsupported
 from adapters.locks import endpoint_lock
+from adapters.mixins import NoUsageRecords, TaggedServices, ThroughputMeasurement
 from adapters.netconf import candidate
 from adapters.netconf.facts import read_facts, read_start_time
 from adapters.netconf.faults import FaultMonitor, NotificationParser
@@ -29,7 +30,8 @@ from adapters.netconf.session import (
     Session,
     open_session,
 )
-from adapters.observations import RawFault, Sample, UsageRecord
+from adapters.observations import RawFault, Sample
+from adapters.options import check_options
 from adapters.snmp import mib
 from adapters.values import (
     Facts,
@@ -47,7 +49,7 @@ NETCONF_PORT = 830
 OPTIONS = frozenset({"profile", "hostKey", "timeout", "patience", "idle", "poll", "validate"})
 
 
-class NetconfElement:
+class NetconfElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
     """One element over NETCONF.
 
     Options of the target, besides those of ``adapters.effect``:
@@ -69,8 +71,7 @@ class NetconfElement:
     def __init__(self, target: Target, secret: Secret) -> None:
         self.target = target
         options = target.options
-        if unknown := sorted(set(options) - OPTIONS - effect.OPTIONS):
-            raise Misconfigured(target.name, f"no such option: {', '.join(unknown)}")
+        check_options(target, OPTIONS, effect.OPTIONS)
         try:
             self._timeout = float(options.get("timeout", 10))
             self._lock_timeout = float(options.get("patience", 5))
@@ -156,11 +157,6 @@ class NetconfElement:
             for name, state in sorted(services.items())
         ]
 
-    async def read(self, service_id: str) -> Observed | None:
-        """Return the service of the list that has this key."""
-        services = await self.services()
-        return next((service for service in services if service.service_id == service_id), None)
-
     async def plan(self, intent: Intent) -> Plan:
         """Return the steps to the desired state; see ``Adapter.plan``."""
         async with self._lock():
@@ -197,7 +193,7 @@ class NetconfElement:
                 raise Unsupported(self.target.name, "its server has no confirmed commit")
             current = await self._port_state(session, plan.intent.port)
             planning.check_precondition(plan, current)
-            if not _pending_steps(plan.steps, current):
+            if not planning.pending_steps(plan.steps, current):
                 token = ""
                 if confirm_within is not None and plan.steps:
                     token = await candidate.extend(session, confirm_within, _persist_id(plan))
@@ -211,7 +207,7 @@ class NetconfElement:
         async with candidate.lock(session, self._lock_timeout):
             current = await self._port_state(session, plan.intent.port)
             planning.check_precondition(plan, current)
-            steps = _pending_steps(plan.steps, current)
+            steps = planning.pending_steps(plan.steps, current)
             await self._edit(session, plan.intent.port, current, steps)
             token = await candidate.commit(session, confirm_within, _persist_id(plan))
         try:
@@ -232,22 +228,14 @@ class NetconfElement:
     async def _verify_steps(self, session: Session, name: str, steps: Sequence[Step]) -> None:
         """Read the port and check that the steps are done: a reply of <ok/> is no proof."""
         observed = await self._port_state(session, name)
-        expected = {step.attribute: step.after for step in steps}
-        verdict = Verdict(self.target.name, expected, observed, datetime.now(UTC))
-        if not verdict.good:
-            raise NotVerified(verdict)
+        planning.verify_steps(self.target.name, steps, observed)
 
     async def verify(self, intent: Intent) -> Verdict:
         """Compare the running configuration with the intent."""
         async with self._lock():
             current = await self._port_state(await self._session(), intent.port)
         expected = planning.desired_state(intent, self._profile, current)
-        observed = {name: current[name] for name in expected if name in current}
-        return Verdict(self.target.name, expected, observed, datetime.now(UTC))
-
-    async def measure(self, intent: Intent) -> Verdict:
-        """Measure the service at the customer's side; see ``adapters.effect``."""
-        return await effect.measure(self.target, intent)
+        return planning.compare(self.target.name, expected, current)
 
     async def confirm(self, transaction: Transaction) -> None:
         """Confirm the commit of a transaction, from any session; safe to repeat.
@@ -272,11 +260,11 @@ class NetconfElement:
             await self._cancel_commit(session, transaction)
             current = await self._port_state(session, name)
             planning.check_unchanged(transaction, current)
-            if _pending_steps(steps, current):
+            if planning.pending_steps(steps, current):
                 async with candidate.lock(session, self._lock_timeout):
                     current = await self._port_state(session, name)
                     planning.check_unchanged(transaction, current)
-                    await self._edit(session, name, current, _pending_steps(steps, current))
+                    await self._edit(session, name, current, planning.pending_steps(steps, current))
                     await candidate.commit(session, None, "")
             await self._verify_steps(session, name, steps)
 
@@ -291,13 +279,6 @@ class NetconfElement:
             _persist_id(transaction) if session.has_capability(PERSIST) else ""
         ):
             await candidate.cancel(session, token)
-
-    async def remove(self, service_id: str) -> Transaction:
-        """Remove the service from the list."""
-        service = await self.read(service_id)
-        if service is None:
-            return Transaction(self.target.name, Intent(service_id, "", present=False))
-        return await self.apply(await self.plan(Intent(service_id, service.port, present=False)))
 
     async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
         """Return the counters of ietf-interfaces."""
@@ -319,10 +300,6 @@ class NetconfElement:
             if not ports or interface.name in ports
             for name, value in interface.counters.items()
         ]
-
-    async def usage(self, service_id: str, since: datetime) -> list[UsageRecord]:
-        """Raise ``Unsupported``: the element has counters, but no usage records."""
-        raise Unsupported(self.target.name, f"no usage records ({service_id}, {since:%F})")
 
     async def active_conditions(self) -> list[RawFault]:
         """Return a link-down condition for each port that is enabled and not up."""
@@ -353,10 +330,6 @@ class NetconfElement:
         async with self._lock():
             state = await self._port_state(await self._session(), name)
         return state.get("enabled") is False
-
-
-def _pending_steps(steps: Sequence[Step], current: State) -> tuple[Step, ...]:
-    return tuple(step for step in steps if current.get(step.attribute) != step.after)
 
 
 def _persist_id(change: Plan | Transaction) -> str:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from adapters.snmp.profile_files import FOLDER_VARIABLE
+from adapters.profile_folder import FOLDER_VARIABLE, profile_files
 from adapters.values import Setting
 
 SHIPPED_FOLDER = Path(__file__).with_name("profiles")
@@ -167,15 +167,12 @@ def load_profile(name: str, environment: Mapping[str, str] = os.environ) -> Prof
         ValueError: There is no such profile, or its file is invalid; the message says why.
         OSError: The file cannot be read.
     """
-    folders = [SHIPPED_FOLDER]
-    if folder := environment.get(FOLDER_VARIABLE):
-        folders.insert(0, Path(folder))
-    files = {file.stem: file for folder in folders for file in folder.glob("*.json")}
-    if (file := files.get(name)) is None:
-        raise ValueError(
-            f"no profile {name!r}; there are {', '.join(sorted(files))};"
-            f" {FOLDER_VARIABLE} names their folder"
-        )
+    shipped = {file.stem: file for file in SHIPPED_FOLDER.glob("*.json")}
+    known = profile_files(environment) | shipped
+    if (file := known.get(name)) is None:
+        there = ", ".join(sorted(known))
+        message = f"no profile {name!r}; there are {there}; {FOLDER_VARIABLE} names their folder"
+        raise ValueError(message)
     try:
         return _parse_profile(json.loads(file.read_text("utf-8")))
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, re.error) as error:

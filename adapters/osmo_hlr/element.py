@@ -12,20 +12,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import ClassVar, Self
 
-from adapters import base, planning
+from adapters import base, planning, stepwise
 from adapters.credentials import Secret
 from adapters.errors import (
     Conflict,
-    ElementError,
     Misconfigured,
-    NotVerified,
-    PartiallyApplied,
-    Rejected,
     Unreachable,
     Unsupported,
 )
 from adapters.locks import endpoint_lock
-from adapters.observations import RawFault, Sample, UsageRecord
+from adapters.mixins import NoUsageRecords
+from adapters.observations import RawFault, Sample
 from adapters.osmo_hlr import attachment, subscriber
 from adapters.osmo_hlr.ipa import ConnectionFailed
 from adapters.osmo_hlr.register import SubscriberRegister
@@ -43,7 +40,7 @@ from adapters.values import (
 )
 
 
-class OsmoHlr:
+class OsmoHlr(NoUsageRecords):
     """One HLR; the address is that of its control interface.
 
     Options of the target: ``vty`` and ``gsup``, where its command line and its serving nodes'
@@ -146,23 +143,18 @@ class OsmoHlr:
         """Do what the plan says, one variable after the other; see ``Adapter.apply``."""
         if confirm_within is not None:
             raise Unsupported(self.target.name, "an HLR has no confirmed commit")
-        done: tuple[Step, ...] = ()
         async with self._lock():
             with self._translate_errors():
                 current = await self._register.read_state(plan.intent.port)
             planning.check_precondition(plan, current)
-            for step in subscriber.sorted_steps(plan.steps):
-                try:
-                    with self._translate_errors():
-                        current = await self._register.apply_step(step, current)
-                except ElementError as error:
-                    done += () if isinstance(error, Rejected) else (step,)
-                    if not done:
-                        raise
-                    transaction = Transaction(plan.element, plan.intent, done)
-                    raise PartiallyApplied(transaction, error) from error
-                done += (step,)
-        return Transaction(plan.element, plan.intent, done)
+
+            async def apply_step(step: Step) -> None:
+                nonlocal current
+                with self._translate_errors():
+                    current = await self._register.apply_step(step, current)
+
+            steps = subscriber.sorted_steps(plan.steps)
+            return await stepwise.apply_steps(plan, steps, apply_step)
 
     async def verify(self, intent: Intent) -> Verdict:
         """Return whether the subscriber is as asked, the keys included; they are not shown."""
@@ -172,8 +164,7 @@ class OsmoHlr:
                 current = await self._register.read_state(intent.port)
         expected = subscriber.desired_state(intent, current, has_keys=keys is not None)
         observed = current if current["subscriber"] else {"subscriber": False}
-        seen = {name: observed[name] for name in expected if name in observed}
-        return Verdict(self.target.name, expected, seen, datetime.now(UTC))
+        return planning.compare(self.target.name, expected, observed)
 
     async def measure(self, intent: Intent) -> Verdict:
         """Return whether the subscriber can attach, asked as a serving node asks.
@@ -219,10 +210,7 @@ class OsmoHlr:
                 for step in steps:
                     current = await self._register.apply_step(step, current)
                 observed = await self._register.read_state(imsi)
-        expected = {step.attribute: step.after for step in steps}
-        verdict = Verdict(self.target.name, expected, observed, datetime.now(UTC))
-        if not verdict.good:
-            raise NotVerified(verdict)
+        planning.verify_steps(self.target.name, steps, observed)
 
     def _check_keys(self, imsi: str, steps: Sequence[Step]) -> None:
         lost = any(
@@ -243,10 +231,6 @@ class OsmoHlr:
     async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
         """Refuse: an HLR carries no traffic."""
         raise Unsupported(self.target.name, f"no counters of subscribers {list(ports)}")
-
-    async def usage(self, service_id: str, since: datetime) -> list[UsageRecord]:
-        """Refuse: an HLR carries no traffic."""
-        raise Unsupported(self.target.name, f"no usage records ({service_id}, {since:%F})")
 
     async def active_conditions(self) -> list[RawFault]:
         """Refuse: an HLR reports no conditions."""

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from adapters.credentials import Secret
-from adapters.errors import Misconfigured, Rejected
+from adapters.errors import Rejected
+from adapters.options import check_options
 from adapters.osmo_hlr import subscriber
 from adapters.osmo_hlr.ctrl import CtrlClient, CtrlError
 from adapters.osmo_hlr.gsup import ServingNodeProbe
@@ -38,8 +39,7 @@ class SubscriberRegister:
     """
 
     def __init__(self, target: Target, secret: Secret) -> None:
-        if unknown := sorted(set(target.options) - OPTIONS):
-            raise Misconfigured(target.name, f"no such option: {', '.join(unknown)}")
+        check_options(target, OPTIONS)
         self._name, self._secret = target.name, secret
         self._keys: dict[str, SimKeys | None] = {}
         self._timeout = float(target.options.get("timeout", 2))

@@ -14,16 +14,16 @@ from typing import ClassVar, Self
 from adapters import base, effect, planning
 from adapters.credentials import Secret
 from adapters.errors import (
-    Conflict,
     ElementError,
     Misconfigured,
-    NotVerified,
     Rejected,
     Unreachable,
     Unsupported,
 )
 from adapters.locks import endpoint_lock
-from adapters.observations import RawFault, Sample, UsageRecord
+from adapters.mixins import NoUsageRecords, TaggedServices, ThroughputMeasurement
+from adapters.observations import RawFault, Sample
+from adapters.options import check_options
 from adapters.ovsdb import operations, projections
 from adapters.ovsdb.profile import Profile
 from adapters.ovsdb.rows import Row, SwitchSnapshot, optional_value, port_service_id
@@ -44,7 +44,7 @@ from adapters.values import (
 OPTIONS = frozenset({"timeout", "poll", "uplinks", "idle", "upstream", "tls"})
 
 
-class OvsdbSwitch:
+class OvsdbSwitch(TaggedServices, NoUsageRecords, ThroughputMeasurement):
     """One switch; its address is that of its database server.
 
     Options of the target: ``timeout`` of one answer and ``poll``, the pause before a lost
@@ -63,8 +63,7 @@ class OvsdbSwitch:
     def __init__(self, target: Target, secret: Secret) -> None:
         self.target = target
         options = target.options
-        if unknown := sorted(set(options) - OPTIONS - effect.OPTIONS):
-            raise Misconfigured(target.name, f"no such option: {', '.join(unknown)}")
+        check_options(target, OPTIONS, effect.OPTIONS)
         try:
             self._session = Session(target, secret)
             self._reconnect_interval = float(options.get("poll", 5))
@@ -116,14 +115,6 @@ class OvsdbSwitch:
     async def services(self) -> list[Observed]:
         """Return every port with the id of a service in its external_ids, ordered by name."""
         return projections.services(await self._read())
-
-    async def read(self, service_id: str) -> Observed | None:
-        """Return the service whose id is in the external_ids of a port."""
-        found = [one for one in await self.services() if one.service_id == service_id]
-        if len(found) > 1:
-            message = f"service {service_id!r} is on {', '.join(one.port for one in found)}"
-            raise Conflict(self.target.name, message)
-        return found[0] if found else None
 
     async def plan(self, intent: Intent) -> Plan:
         """Return the steps to what is asked; see ``Adapter.plan``.
@@ -192,12 +183,7 @@ class OvsdbSwitch:
             failed = optional_value(switch.interface(row).get("error"))
             current = {**self._port_state(switch, row), "inForce": in_force and not failed}
         expected = planning.desired_state(intent, self._profile, current) | {"inForce": True}
-        observed = {name: current[name] for name in expected if name in current}
-        return Verdict(self.target.name, expected, observed, datetime.now(UTC))
-
-    async def measure(self, intent: Intent) -> Verdict:
-        """Return what the customer gets; see ``adapters.effect``."""
-        return await effect.measure(self.target, intent)
+        return planning.compare(self.target.name, expected, current)
 
     async def confirm(self, transaction: Transaction) -> None:
         """Do nothing: what is committed lasts at once."""
@@ -215,24 +201,11 @@ class OvsdbSwitch:
             await self._change(switch, row, target)
             switch = await self._session.read()
             observed = self._port_state(switch, self._port_row(switch, port))
-        verdict = Verdict(self.target.name, target, observed, datetime.now(UTC))
-        if not verdict.good:
-            raise NotVerified(verdict)
-
-    async def remove(self, service_id: str) -> Transaction:
-        """Take the service off the port that has it, and close the port."""
-        found = await self.read(service_id)
-        if found is None:
-            return Transaction(self.target.name, Intent(service_id, "", present=False))
-        return await self.apply(await self.plan(Intent(service_id, found.port, present=False)))
+        planning.verify_steps(self.target.name, transaction.inverse, observed)
 
     async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
         """Return what the switch has counted; it looks itself every five seconds."""
         return list(projections.counters(await self._read(), ports, datetime.now(UTC)))
-
-    async def usage(self, service_id: str, since: datetime) -> list[UsageRecord]:
-        """Refuse: a switch keeps no records; usage comes from its counters."""
-        raise Unsupported(self.target.name, f"no usage records ({service_id}, {since:%F})")
 
     async def active_conditions(self) -> list[RawFault]:
         """Return a link-down condition for each port that is switched on and has no link.

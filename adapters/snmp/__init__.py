@@ -1,7 +1,7 @@
 """SNMP elements: the adapter, its client and wire format, profiles, traps and the simulator.
 
-``SnmpElement`` is loaded when it is first asked for: the lab starts programs without the
-site packages that use the wire format only, and pysnmp is not there then.
+``SnmpElement`` is imported on first use. The lab runs programs with ``python -S``, which use only
+the wire format and cannot import pysnmp.
 """
 
 from typing import TYPE_CHECKING
@@ -15,6 +15,6 @@ __all__ = ["SnmpElement"]
 def __getattr__(name: str) -> object:
     if name != "SnmpElement":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from adapters.snmp.element import SnmpElement
+    from adapters.snmp.element import SnmpElement  # noqa: PLC0415 - see above
 
     return SnmpElement

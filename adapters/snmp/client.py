@@ -1,8 +1,8 @@
-"""Requests to one SNMP agent, v2c or v3, many times faster than pysnmp; see decision 0017.
+"""A client for one SNMP agent, v2c or v3, much faster than pysnmp (decision 0017).
 
-An answer counts only if it comes from the address that was asked, answers a request that waits,
-and has our community or, for v3, a valid authentication code: anything else is as if it had never
-come.
+A datagram counts as a response only if it comes from the agent's address, answers a pending
+request, and carries the right community or, for v3, a valid authentication code. All others are
+dropped.
 """
 
 import asyncio
@@ -29,26 +29,26 @@ ERROR_STATUS = (
 
 
 class SecurityModel(Protocol):
-    """How a request is made an own message, and an answer known to be one to it."""
+    """Encodes requests so that the agent accepts them, and verifies responses (RFC 3411)."""
 
     def encode_request(self, request_id: int, pdu: Pdu) -> bytes:
         """Return the message of a request."""
 
     def decode_response(self, octets: bytes, pending: Container[int]) -> tuple[int, Pdu]:
-        """Return the number of the request that a message answers, and the answer.
+        """Return the request id and the PDU of a response.
 
         Args:
             octets: The message.
-            pending: Numbers of the requests that wait for an answer.
+            pending: Ids of the requests that wait for a response.
 
         Raises:
-            Malformed: It is not a message.
-            Refused: It is not from whom it says, or answers nothing.
+            Malformed: The octets are not a message.
+            NotAuthentic: The message does not prove its sender, or answers no pending request.
         """
 
 
 class CommunitySecurity:
-    """SNMP v2c: whoever knows the community is believed."""
+    """SNMP v2c: every message with the right community is accepted."""
 
     def __init__(self, name: str) -> None:
         self._community = name.encode()
@@ -60,17 +60,17 @@ class CommunitySecurity:
         )
 
     def decode_response(self, octets: bytes, pending: Container[int]) -> tuple[int, Pdu]:
-        """Return the number of the request that a message answers, and the answer."""
-        _, name, content = message.decode_community_message(octets)
-        if not isinstance(content, Pdu) or name != self._community:
+        """Return the request id and the PDU of a response."""
+        _, community, pdu = message.decode_community_message(octets)
+        if not isinstance(pdu, Pdu) or community != self._community:
             raise NotAuthentic("another community")
-        if content.request_id not in pending:
-            raise NotAuthentic("not asked for")
-        return content.request_id, content
+        if pdu.request_id not in pending:
+            raise NotAuthentic("no such request")
+        return pdu.request_id, pdu
 
 
 class UserSecurity:
-    """SNMP v3: every answer proves that it comes from who has our password, and is fresh."""
+    """SNMP v3: every response proves that its sender has the user's key, and that it is recent."""
 
     def __init__(self, secret: Secret) -> None:
         self._user = User.from_secret(secret)
@@ -78,16 +78,16 @@ class UserSecurity:
 
     @property
     def is_discovered(self) -> bool:
-        """Whether the agent has told its identity."""
+        """Whether the engine of the agent is known."""
         return self._engine is not None
 
     def forget_engine(self) -> None:
-        """Believe nothing of the agent's clock: it may have lost it in a restart."""
+        """Forget the identity and the clock of the agent, which a restart may have changed."""
         self._engine = None
-        self._user = replace(self._user, _newest_times={})
+        self._user.forget_times()
 
     def encode_request(self, request_id: int, pdu: Pdu) -> bytes:
-        """Return the message of a request, or of the question who the agent is."""
+        """Return the message of a request, or a discovery message if the engine is not known."""
         if self._engine is None:
             return usm_request.encode_discovery(request_id)
         return usm_request.encode_request(
@@ -95,47 +95,48 @@ class UserSecurity:
         )
 
     def decode_response(self, octets: bytes, pending: Container[int]) -> tuple[int, Pdu]:
-        """Return the number of the request that a message answers, and the answer.
+        """Return the request id and the PDU of a response.
 
-        A report need not be proved: it tells nothing but that there is no answer.
+        A report may be unauthenticated: it only says that there is no response.
         """
-        found = usm.decode_header(octets)
-        if found.message_id not in pending:
-            raise NotAuthentic("not asked for")
-        if found.flags & usm.PRIV_FLAG:
-            if self._engine is None or found.engine_id != self._engine.engine_id:
+        header = usm.decode_header(octets)
+        if header.message_id not in pending:
+            raise NotAuthentic("no such request")
+        if header.flags & usm.PRIV_FLAG:
+            if not self._is_known_engine(header.engine_id):
                 raise NotAuthentic("another engine")
-            return found.message_id, usm.authenticate_message(octets, found, self._user)
-        content = usm.decode_plain_pdu(octets, found)
-        if content.tag != message.REPORT:
-            return found.message_id, usm.authenticate_message(octets, found, self._user)
-        if found.flags & usm.AUTH_FLAG:
-            # A report of the time is authentic and not encrypted (RFC 3414 section 3.2, 7a).
-            usm.authenticate_message(
-                octets, found, replace(self._user, priv_key=None, _localized_keys={})
-            )
-            self._engine = EngineClock.from_header(found)
-        elif self._engine is None or found.engine_id != self._engine.engine_id:
-            self._engine = EngineClock.from_header(found)
-        return found.message_id, content
+            return header.message_id, usm.authenticate_message(octets, header, self._user)
+        pdu = usm.decode_plain_pdu(octets, header)
+        if pdu.tag != message.REPORT:
+            return header.message_id, usm.authenticate_message(octets, header, self._user)
+        if header.flags & usm.AUTH_FLAG:
+            # A notInTimeWindow report is authenticated, not encrypted (RFC 3414 section 3.2, 7a).
+            usm.authenticate_message(octets, header, self._user.without_privacy())
+            self._engine = EngineClock.from_header(header)
+        elif not self._is_known_engine(header.engine_id):
+            self._engine = EngineClock.from_header(header)
+        return header.message_id, pdu
+
+    def _is_known_engine(self, engine_id: bytes) -> bool:
+        return self._engine is not None and engine_id == self._engine.engine_id
 
 
 class Client(asyncio.DatagramProtocol):
-    """Requests to one agent, for one event loop; several may wait for their answers at once."""
+    """Requests to one agent, for one event loop; several requests may be pending at once."""
 
     def __init__(
         self, element: str, endpoint: tuple[str, int], secret: Secret, timeouts: tuple[float, ...]
     ) -> None:
-        """Keep what is needed; nothing is opened yet.
+        """Keep the arguments; the socket is not opened yet.
 
         Args:
             element: Name of the element.
             endpoint: Host and port.
-            secret: With a community, or with a user and at least ``auth_password``.
-            timeouts: How long to wait for an answer each time that a request is sent, in seconds.
+            secret: A community, or a user with at least ``auth_password``.
+            timeouts: Seconds to wait for a response after each transmission of a request.
 
         Raises:
-            Misconfigured: The secret is not one for SNMP.
+            Misconfigured: The secret is not usable for SNMP.
         """
         self.element = element
         self._endpoint = endpoint
@@ -152,7 +153,7 @@ class Client(asyncio.DatagramProtocol):
             raise Misconfigured(element, f"SNMP credentials are not usable: {error}") from None
 
     async def open(self) -> None:
-        """Open the socket; it hears nobody but the agent.
+        """Open the socket, connected to the agent.
 
         Raises:
             Unreachable: There is no such host.
@@ -174,24 +175,22 @@ class Client(asyncio.DatagramProtocol):
     async def request(
         self, tag: int, variables: Sequence[Variable], *, max_repetitions: int = 0
     ) -> tuple[Variable, ...]:
-        """Return the variables of an answer.
+        """Send a request and return the variables of the response.
 
         Args:
             tag: GET, GET_BULK or SET.
-            variables: What is asked for, or set.
-            max_repetitions: Of GET_BULK: how many of the next variables of each.
+            variables: The variables to read or to set.
+            max_repetitions: For GET_BULK: number of successors of each variable to return.
 
         Raises:
-            Rejected: The agent refuses, or does not know our user.
-            Unreachable: No answer in time.
+            Rejected: The agent refuses the request, or does not know our user.
+            Unreachable: There is no response in time.
         """
-        answer = await self._response(Pdu(tag, 0, 0, max_repetitions, tuple(variables)))
-        if answer.error_status:
-            place, status = answer.error_index, answer.error_status
-            path = variables[place - 1].oid if 0 < place <= len(variables) else ""
-            reason = ERROR_STATUS[status] if 0 < status < len(ERROR_STATUS) else f"error {status}"
-            raise Rejected(self.element, f"{reason} at {path}", path=path, reason=reason)
-        return answer.variables
+        response = await self._response(Pdu(tag, 0, 0, max_repetitions, tuple(variables)))
+        if response.error_status:
+            oids = [variable.oid for variable in variables]
+            raise error_response(self.element, response.error_status, response.error_index, oids)
+        return response.variables
 
     async def _response(self, pdu: Pdu) -> Pdu:
         if isinstance(self._security, CommunitySecurity):
@@ -199,55 +198,79 @@ class Client(asyncio.DatagramProtocol):
         return await self._exchange_v3(self._security, pdu)
 
     async def _exchange_v3(self, security: UserSecurity, pdu: Pdu) -> Pdu:
-        restarted = not security.is_discovered
+        discovered_now = not security.is_discovered
         for _ in range(2):
             if not security.is_discovered:
-                await self._exchange(pdu)  # the report tells the agent's identity
+                await self._exchange(pdu)  # the report contains the identity of the engine
             try:
-                answer = await self._exchange(pdu)
+                response = await self._exchange(pdu)
             except Unreachable:
-                if restarted:
+                if discovered_now:
                     raise
-                restarted = True
+                discovered_now = True
                 security.forget_engine()
                 continue
-            if answer.tag != message.REPORT:
-                return answer
-            oid = answer.variables[0].oid if answer.variables else ""
+            if response.tag != message.REPORT:
+                return response
+            oid = response.variables[0].oid if response.variables else ""
             reason = usm_request.REPORT_REASONS.get(oid, oid)
             if reason not in {"notInTimeWindow", "unknownEngineID"}:
-                text = f"it does not know our SNMP user, or not by this password ({reason})"
-                raise Rejected(self.element, text, reason=reason)
+                raise unknown_user(self.element, reason)
         raise Unreachable(self.element, "its clock or its identity changes with every answer")
 
     async def _exchange(self, pdu: Pdu) -> Pdu:
         if self._transport is None:
             raise Misconfigured(self.element, "the adapter is not open")
-        number = secrets.randbits(31)
+        request_id = secrets.randbits(31)
         future: asyncio.Future[Pdu] = asyncio.get_running_loop().create_future()
-        self._pending[number] = future
-        octets = self._security.encode_request(number, pdu)
+        self._pending[request_id] = future
+        octets = self._security.encode_request(request_id, pdu)
         try:
-            for wait in self._timeouts:
+            for timeout in self._timeouts:
                 self._transport.sendto(octets)
-                await asyncio.wait({future}, timeout=wait)
+                await asyncio.wait({future}, timeout=timeout)
                 if future.done():
                     return future.result()
         finally:
-            del self._pending[number]
-        host, port = self._endpoint
-        text = f"no answer from {host}:{port}; an agent is also silent on a wrong community"
-        raise Unreachable(self.element, text)
+            del self._pending[request_id]
+        raise no_response(self.element, self._endpoint)
 
     def datagram_received(self, octets: bytes, source: tuple[str, int]) -> None:  # noqa: ARG002
-        """Give an answer to who waits for it; anything else is dropped."""
+        """Complete the pending request that a response answers; drop any other datagram."""
         try:
-            number, content = self._security.decode_response(octets, self._pending)
+            request_id, pdu = self._security.decode_response(octets, self._pending)
         except (Malformed, NotAuthentic):
             return
-        future = self._pending[number]
-        if content.tag in {message.RESPONSE, message.REPORT} and not future.done():
-            future.set_result(content)
+        future = self._pending[request_id]
+        if pdu.tag in {message.RESPONSE, message.REPORT} and not future.done():
+            future.set_result(pdu)
 
     def error_received(self, error: Exception) -> None:
-        """Go on waiting: nobody listens there now, perhaps because the agent starts."""
+        """Ignore an ICMP error and keep waiting: the agent may be starting."""
+
+
+def error_response(element: str, status: int, index: int, oids: Sequence[str]) -> Rejected:
+    """Return the error of a response whose error-status is not 0.
+
+    Args:
+        element: Name of the element.
+        status: The error-status.
+        index: The error-index: position of the failed variable, from 1; 0: none.
+        oids: Object identifiers of the request.
+    """
+    path = oids[index - 1] if 0 < index <= len(oids) else ""
+    reason = ERROR_STATUS[status] if 0 < status < len(ERROR_STATUS) else f"error {status}"
+    return Rejected(element, f"{reason} at {path}", path=path, reason=reason)
+
+
+def unknown_user(element: str, reason: str) -> Rejected:
+    """Return the error of an agent that does not accept our user or password."""
+    text = f"it does not know our SNMP user, or not by this password ({reason})"
+    return Rejected(element, text, reason=reason)
+
+
+def no_response(element: str, endpoint: tuple[str, int]) -> Unreachable:
+    """Return the error of an agent that did not respond in time."""
+    host, port = endpoint
+    text = f"no answer from {host}:{port}; an agent is also silent on a wrong community"
+    return Unreachable(element, text)

@@ -1,8 +1,8 @@
-"""SNMP v2c and v3 elements: broadband gateways, and whatever else a profile describes.
+"""SNMP v2c and v3 elements: broadband gateways and any other type that a profile describes.
 
-SNMP has no transactions, and agents differ in whether several variables in one request are one
-change. So each request sets one variable, a journal remembers what it was before, and what is
-asked for is read back.
+SNMP has no transactions, and agents differ in whether a request that sets several variables is
+atomic. Therefore each request sets one variable, a journal records the previous values, and the
+result is read back.
 """
 
 import asyncio
@@ -11,25 +11,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import ClassVar, Self
 
-from adapters import base, effect, planning
+from adapters import base, effect, planning, stepwise
 from adapters.credentials import Secret
-from adapters.errors import (
-    Conflict,
-    ElementError,
-    Misconfigured,
-    NotVerified,
-    PartiallyApplied,
-    Rejected,
-    Unsupported,
-)
+from adapters.errors import Misconfigured, Rejected, Unsupported
 from adapters.locks import endpoint_lock
-from adapters.observations import RawFault, Sample, UsageRecord
+from adapters.mixins import NoUsageRecords, TaggedServices, ThroughputMeasurement
+from adapters.observations import RawFault, Sample
+from adapters.options import check_options
+from adapters.planning import State
 from adapters.snmp import mib
 from adapters.snmp.inventory_reader import InventoryReader
-from adapters.snmp.ports import PortTable, as_int, as_text
+from adapters.snmp.ports import PortTable
 from adapters.snmp.profile import BROADBAND_GATEWAY
 from adapters.snmp.profile_files import find_profile
 from adapters.snmp.session import RetryPolicy, Session
+from adapters.snmp.wire.ber import as_int, as_text
 from adapters.values import (
     Facts,
     Intent,
@@ -46,12 +42,13 @@ SNMP_PORT = 161
 OPTIONS = frozenset({"profile", "timeout", "retries", "poll"})
 
 
-class SnmpElement:
-    """One element over SNMP.
+class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
+    """One element over SNMP; the tag of a port is its ifAlias.
 
-    Options of the target: ``profile`` (the name of a type of element, see ``profile_files.find_profile``),
-    ``timeout`` of one answer and ``poll``, the pause between two looks for faults, both in
-    seconds, and ``retries``.
+    Options of the target: ``profile``, the name of a type of element (see
+    ``profile_files.find_profile``); ``timeout``, the time to wait for a response, in seconds;
+    ``retries``, the number of times that a request is sent again; ``poll``, the interval at which
+    ``faults`` polls the element, in seconds; and those of ``adapters.effect``.
     """
 
     capabilities: ClassVar = frozenset(
@@ -61,16 +58,15 @@ class SnmpElement:
     def __init__(self, target: Target, secret: Secret) -> None:
         self.target = target
         options = target.options
-        if unknown := sorted(set(options) - OPTIONS - effect.OPTIONS):
-            raise Misconfigured(target.name, f"no such option: {', '.join(unknown)}")
+        check_options(target, OPTIONS, effect.OPTIONS)
         try:
-            patience = RetryPolicy(float(options.get("timeout", 1)), int(options.get("retries", 2)))
+            timeout, retries = float(options.get("timeout", 1)), int(options.get("retries", 2))
             self._poll_interval = float(options.get("poll", 30))
             self._profile = find_profile(options.get("profile", BROADBAND_GATEWAY.name))
             endpoint = target.endpoint(SNMP_PORT)
         except (ValueError, OSError) as error:
             raise Misconfigured(target.name, f"options or address: {error}") from error
-        self._session = Session(target.name, endpoint, secret, patience)
+        self._session = Session(target.name, endpoint, secret, RetryPolicy(timeout, retries))
 
     async def __aenter__(self) -> Self:
         await self._session.__aenter__()
@@ -82,151 +78,126 @@ class SnmpElement:
     def _lock(self) -> asyncio.Lock:
         return endpoint_lock(self._session.endpoint)
 
-    def _ports(self) -> PortTable:
+    def _port_table(self) -> PortTable:
         return PortTable(self._session, self._profile)
-
-    async def probe(self) -> Facts:
-        """Return what the element is, as its system group and ENTITY-MIB say."""
-        async with self._lock():
-            return await self._inventory_reader().facts()
 
     def _inventory_reader(self) -> InventoryReader:
         return InventoryReader(self._session, self._profile)
 
-    async def inventory(self) -> Inventory:
-        """Return what IF-MIB, IP-MIB, ENTITY-MIB and LLDP-MIB say, loopbacks left out."""
+    async def probe(self) -> Facts:
+        """Return the facts of the system group and of ENTITY-MIB."""
         async with self._lock():
-            return await self._inventory_reader().inventory(self._ports())
+            return await self._inventory_reader().facts()
+
+    async def inventory(self) -> Inventory:
+        """Return the contents of IF-MIB, IP-MIB, ENTITY-MIB and LLDP-MIB, without loopbacks."""
+        async with self._lock():
+            return await self._inventory_reader().inventory(self._port_table())
 
     async def services(self) -> list[Observed]:
-        """Return every port with a tag on it, ordered by name."""
+        """Return the services on all ports with a tag, ordered by port."""
         async with self._lock():
-            ports = self._ports()
-            tagged = [port for port in await ports.read_ports() if port.tag]
-            found = [(port, await ports.read_settings(port.name)) for port in tagged]
+            table = self._port_table()
+            tagged = [port for port in await table.read_ports() if port.tag]
+            states = [await table.read_settings(port.name) for port in tagged]
         return [
             Observed(
                 port.tag,
                 port.name,
-                {name: value for name, value in settings.items() if name != "tag"},
+                {name: value for name, value in state.items() if name != "tag"},
                 port.up,
             )
-            for port, settings in found
+            for port, state in zip(tagged, states, strict=True)
         ]
 
-    async def read(self, service_id: str) -> Observed | None:
-        """Return the service whose id is the tag of a port."""
-        found = [one for one in await self.services() if one.service_id == service_id]
-        if len(found) > 1:
-            message = f"service {service_id!r} is on {', '.join(one.port for one in found)}"
-            raise Conflict(self.target.name, message)
-        return found[0] if found else None
-
     async def plan(self, intent: Intent) -> Plan:
-        """Return the steps to what is asked; see ``Adapter.plan``."""
+        """Return the steps to the desired state; see ``Adapter.plan``."""
         async with self._lock():
-            ports = self._ports()
-            current = await ports.read_settings(intent.port)
-            tags = await ports.read_tags()
+            table = self._port_table()
+            current = await table.read_settings(intent.port)
+            tags = await table.read_tags()
         return planning.plan(self.target.name, intent, self._profile, current, tags)
 
     async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:
-        """Set what the plan says, one variable a request; see ``Adapter.apply``."""
+        """Set the variables of the plan, one per request; see ``Adapter.apply``."""
         if confirm_within is not None:
             raise Unsupported(self.target.name, "SNMP has no confirmed commit")
-        done: tuple[Step, ...] = ()
         async with self._lock():
-            ports = self._ports()
-            current = await ports.read_settings(plan.intent.port)
+            table = self._port_table()
+            current = await table.read_settings(plan.intent.port)
             planning.check_precondition(plan, current)
-            for step in plan.steps:
-                try:
-                    if current.get(step.attribute) != step.after:
-                        await ports.read_settings(plan.intent.port)  # the index may have moved
-                        await ports.apply_step(step)
-                except ElementError as error:
-                    done += () if _is_without_effect(error) else (step,)
-                    if not done:
-                        raise
-                    transaction = Transaction(plan.element, plan.intent, done)
-                    raise PartiallyApplied(transaction, error) from error
-                done += (step,)
-        return Transaction(plan.element, plan.intent, done)
+
+            async def apply_step(step: Step) -> None:
+                await self._apply_step(table, step, current)
+
+            return await stepwise.apply_steps(plan, plan.steps, apply_step)
+
+    @staticmethod
+    async def _apply_step(table: PortTable, step: Step, current: State) -> None:
+        """Set a variable unless it has its new value already."""
+        if current.get(step.attribute) != step.after:
+            await table.read_settings(step.port)  # a restart may have moved the index
+            await table.apply_step(step)
 
     async def verify(self, intent: Intent) -> Verdict:
-        """Return whether the port is as asked; what it cannot be is missing in ``observed``."""
+        """Compare a port with an intent; ``observed`` is empty if there is no such port."""
         async with self._lock():
             try:
-                current = await self._ports().read_settings(intent.port)
+                current = await self._port_table().read_settings(intent.port)
             except Rejected as error:
                 if error.reason != "noSuchPort":
                     raise
                 current = {}
         expected = planning.desired_state(intent, self._profile, current)
-        observed = {name: current[name] for name in expected if name in current}
-        return Verdict(self.target.name, expected, observed, datetime.now(UTC))
-
-    async def measure(self, intent: Intent) -> Verdict:
-        """Return what the customer gets; see ``adapters.effect``."""
-        return await effect.measure(self.target, intent)
+        return planning.compare(self.target.name, expected, current)
 
     async def confirm(self, transaction: Transaction) -> None:
-        """Do nothing: what SNMP sets lasts at once."""
+        """Do nothing: a variable that is set needs no confirmation."""
 
     async def rollback(self, transaction: Transaction) -> None:
-        """Set back what the transaction set, last first; see ``Adapter.rollback``."""
-        port = transaction.intent.port
-        steps = transaction.inverse
+        """Restore the variables of the transaction, last first; see ``Adapter.rollback``."""
+        port, steps = transaction.intent.port, transaction.inverse
         if not steps:
             return
         async with self._lock():
-            ports = self._ports()
-            current = await ports.read_settings(port)
+            table = self._port_table()
+            current = await table.read_settings(port)
             planning.check_unchanged(transaction, current)
             for step in steps:
-                if current.get(step.attribute) != step.after:
-                    await ports.apply_step(step)
-            observed = await ports.read_settings(port)
-        expected = {step.attribute: step.after for step in steps}
-        verdict = Verdict(self.target.name, expected, observed, datetime.now(UTC))
-        if not verdict.good:
-            raise NotVerified(verdict)
-
-    async def remove(self, service_id: str) -> Transaction:
-        """Lift the limits and wipe the tag off the port that has it."""
-        found = await self.read(service_id)
-        if found is None:
-            return Transaction(self.target.name, Intent(service_id, "", present=False))
-        return await self.apply(await self.plan(Intent(service_id, found.port, present=False)))
+                await self._apply_step(table, step, current)
+            observed = await table.read_settings(port)
+        planning.verify_steps(self.target.name, steps, observed)
 
     async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
-        """Return IF-MIB's 64-bit octets and the other counters of the profile."""
-        columns = [one.column for one in self._profile.counters]
-        extra = [mib.IF_NAME, mib.IF_COUNTER_DISCONTINUITY_TIME]
+        """Return the 64-bit octet counters of IF-MIB and the other counters of the profile."""
+        columns = [counter.column for counter in self._profile.counters]
         async with self._lock():
-            table = await self._session.table([*extra, *columns])
+            table = await self._session.table(
+                [mib.IF_NAME, mib.IF_COUNTER_DISCONTINUITY_TIME, *columns]
+            )
             boots = await self._inventory_reader().boots()
         now = datetime.now(UTC)
+        names = {index: as_text(name) for index, name in table[mib.IF_NAME].items()}
+        discontinuities = table[mib.IF_COUNTER_DISCONTINUITY_TIME]
         return [
-            Sample(name, one.name, as_int(value), one.unit, now, f"{boots}:{since}")
-            for index, name in sorted(
-                ((index, as_text(raw)) for index, raw in table[mib.IF_NAME].items()),
-                key=lambda pair: pair[1],
+            Sample(
+                port=name,
+                counter=counter.name,
+                value=as_int(value),
+                unit=counter.unit,
+                taken_at=now,
+                epoch=f"{boots}:{as_int(discontinuities.get(index))}",
             )
+            for index, name in sorted(names.items(), key=lambda row: row[1])
             if not ports or name in ports
-            for since in [as_int(table[mib.IF_COUNTER_DISCONTINUITY_TIME].get(index))]
-            for one in self._profile.counters
-            if (value := table[one.column].get(index)) is not None
+            for counter in self._profile.counters
+            if (value := table[counter.column].get(index)) is not None
         ]
 
-    async def usage(self, service_id: str, since: datetime) -> list[UsageRecord]:
-        """Refuse: an SNMP element keeps no records; usage comes from its counters."""
-        raise Unsupported(self.target.name, f"no usage records ({service_id}, {since:%F})")
-
     async def active_conditions(self) -> list[RawFault]:
-        """Return a link-down condition for each port that is switched on and not working."""
+        """Return a link-down condition for each port that is enabled and not up."""
         async with self._lock():
-            ports = await self._ports().read_ports()
+            ports = await self._port_table().read_ports()
         now = datetime.now(UTC)
         return [
             RawFault(
@@ -242,18 +213,14 @@ class SnmpElement:
         ]
 
     async def faults(self) -> AsyncIterator[RawFault]:
-        """Yield conditions as polling finds them; traps (``adapters.snmp.traps``) tell them sooner."""
+        """Yield changes of the conditions by polling; ``adapters.snmp.traps`` is faster."""
         before: dict[tuple[str, str], RawFault] = {}
         while True:
-            now = {(one.condition, one.port): one for one in await self.active_conditions()}
+            conditions = await self.active_conditions()
+            now = {(fault.condition, fault.port): fault for fault in conditions}
             for key in now.keys() - before.keys():
                 yield now[key]
             for key in before.keys() - now.keys():
                 yield replace(before[key], active=False, seen_at=datetime.now(UTC))
             before = now
             await asyncio.sleep(self._poll_interval)
-
-
-def _is_without_effect(error: ElementError) -> bool:
-    """Whether a failed request has surely changed nothing."""
-    return isinstance(error, Rejected) and error.reason != "undoFailed"

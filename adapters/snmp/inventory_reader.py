@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from adapters.errors import Rejected
 from adapters.snmp import entity_mib, mib, topology
-from adapters.snmp.ports import PortTable, as_int, as_text
+from adapters.snmp.ports import PortTable
 from adapters.snmp.profile import Profile
 from adapters.snmp.session import Session
-from adapters.snmp.wire.ber import Value
+from adapters.snmp.wire.ber import Value, as_int, as_text
 from adapters.values import Facts, Inventory
 
 CENTISECONDS = 100

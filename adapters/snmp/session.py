@@ -1,7 +1,8 @@
-"""Requests to one SNMP agent, v2c or v3; the only module that knows pysnmp.
+"""Requests to one SNMP agent, v2c or v3; only this module and ``auth_data`` import pysnmp.
 
-Requests go through ``client``, but for v3 users without a password: those are pysnmp's. Values
-come as plain Python: numbers, octets, object identifiers and addresses as text, None for "no such".
+Requests go through ``client``, except those of v3 users without an authentication password, which
+pysnmp handles. Values are plain Python: int for numbers, bytes for octet strings, str for object
+identifiers and IP addresses, None where there is no such instance.
 """
 
 import asyncio
@@ -28,13 +29,14 @@ from pysnmp.proto.rfc1902 import Gauge32, Integer32, IpAddress, OctetString
 from adapters.credentials import Secret
 from adapters.errors import Misconfigured, Rejected, Unreachable
 from adapters.snmp.auth_data import auth_data
-from adapters.snmp.client import ERROR_STATUS, Client
+from adapters.snmp.client import Client, error_response, no_response, unknown_user
 from adapters.snmp.wire import ber, message
-from adapters.snmp.wire.ber import Value
+from adapters.snmp.wire.ber import ARCS_LIMIT, Value, split_object_id
 from adapters.snmp.wire.message import Variable
 
 Command = Callable[..., Awaitable[tuple[Any, Any, Any, Any]]]
 
+#: Syntax of an attribute -> tag on the wire and class of pysnmp.
 SYNTAX_ENCODINGS = {
     "gauge": (ber.GAUGE32, Gauge32),
     "integer": (ber.INTEGER, Integer32),
@@ -42,7 +44,7 @@ SYNTAX_ENCODINGS = {
     "octets": (ber.OCTETS, OctetString),
 }
 
-#: What an agent says when our credentials are not the ones it knows (RFC 3414 section 3.2).
+#: pysnmp's indications that the agent does not accept our credentials (RFC 3414 section 3.2).
 BAD_CREDENTIALS = (
     errind.UnknownUserName,
     errind.UnknownSecurityName,
@@ -52,21 +54,20 @@ BAD_CREDENTIALS = (
     errind.DecryptionError,
     errind.UnsupportedSecurityLevel,
 )
-#: Variables in one request; with the longest names and values it fits in one datagram.
+#: Variables per request; with the longest names and values they still fit in one datagram.
 VARIABLES_PER_REQUEST = 20
 MAX_REPETITIONS = 10
-#: Most rows of one table, and most arcs of a name (RFC 2578 section 3.5): a walk that goes beyond
-#: is an element that runs in circles.
-ROWS_LIMIT, ARCS_LIMIT = 20_000, 128
+#: Maximum number of rows of one table. A longer walk means that the agent loops.
+ROWS_LIMIT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to wait for an agent.
+    """Timeout and retries of a request.
 
     Attributes:
-        timeout: Longest wait for one answer, in seconds.
-        retries: How often a request without an answer is sent again.
+        timeout: Maximum time to wait for one response, in seconds.
+        retries: Number of times that a request without a response is sent again.
     """
 
     timeout: float = 1.0
@@ -74,7 +75,7 @@ class RetryPolicy:
 
     @property
     def total_timeout(self) -> float:
-        """After this many seconds a request has failed, whatever the library does."""
+        """Seconds after which a request has failed, whatever pysnmp does."""
         return (self.timeout + 1) * (self.retries + 1) + 1
 
 
@@ -90,8 +91,8 @@ class Session:
         self._retry_policy = retry_policy
         self._client: Client | None = None
         if "community" in secret or "auth_password" in secret:
-            waits = (retry_policy.timeout,) * (retry_policy.retries + 1)
-            self._client = Client(element, endpoint, secret, waits)
+            timeouts = (retry_policy.timeout,) * (retry_policy.retries + 1)
+            self._client = Client(element, endpoint, secret, timeouts)
         self._engine: Any = None
         self._target: Any = None
         self._is_open = False
@@ -110,61 +111,63 @@ class Session:
         if self._engine is not None:
             self._engine.close_dispatcher()
             self._engine = self._target = None
-        await asyncio.sleep(0)  # asyncio closes the sockets in its next round
+        await asyncio.sleep(0)  # asyncio closes the sockets in its next iteration
 
     async def get(self, oids: Sequence[str]) -> dict[str, Value]:
-        """Return the values of some instances; None for one that is not there."""
-        found: dict[str, Value] = {}
-        for at in range(0, len(oids), VARIABLES_PER_REQUEST):
-            asked = oids[at : at + VARIABLES_PER_REQUEST]
-            answer = dict(await self._read(message.GET, asked))
-            found.update((oid, answer.get(oid)) for oid in asked)
-        return found
+        """Return the values of instances; None for an instance that does not exist."""
+        values: dict[str, Value] = {}
+        for start in range(0, len(oids), VARIABLES_PER_REQUEST):
+            batch = oids[start : start + VARIABLES_PER_REQUEST]
+            response = dict(await self._read(message.GET, batch))
+            values.update((oid, response.get(oid)) for oid in batch)
+        return values
 
     async def set(self, oid: str, syntax: str, value: int | bytes) -> None:
-        """Set one variable: several in one request are not one change on every agent."""
-        tag, kind = SYNTAX_ENCODINGS[syntax]
+        """Set one variable; a request that sets several is not atomic on every agent."""
+        tag, pysnmp_type = SYNTAX_ENCODINGS[syntax]
         if self._client is not None:
             await self._client.request(message.SET, [Variable(oid, tag, value)])
         else:
-            await self._request(set_cmd, [ObjectType(ObjectIdentity(oid), kind(value))])
+            await self._request(set_cmd, [ObjectType(ObjectIdentity(oid), pysnmp_type(value))])
 
     async def table(self, columns: Sequence[str]) -> dict[str, dict[str, Value]]:
-        """Return whole columns: column -> instance -> value."""
-        found: dict[str, dict[str, Value]] = {column: {} for column in columns}
+        """Return whole columns: column -> instance -> value.
+
+        Raises:
+            Rejected: The table does not end; the reason is "loop".
+        """
+        rows: dict[str, dict[str, Value]] = {column: {} for column in columns}
         last = {column: column for column in columns}
         while last:
             names, before = list(last), dict(last)
-            answer = await self._read(message.GET_BULK, list(last.values()))
-            for place, (oid, value) in enumerate(answer):
-                self._add_row(names[place % len(names)], oid, value, last, found)
-            self._check_progress(before, last, found)
-        return found
+            response = await self._read(message.GET_BULK, list(last.values()))
+            for position, (oid, value) in enumerate(response):
+                self._add_row(names[position % len(names)], oid, value, last, rows)
+            self._check_progress(before, last, rows)
+        return rows
 
     async def first_rows(self, column: str) -> dict[str, Value]:
         """Return the first rows of a column: instance -> value."""
-        answer = await self._read(message.GET_BULK, [column])
-        rows = ((oid[len(column) + 1 :], value) for oid, value in answer)
-        inside = [oid.startswith(f"{column}.") for oid, _ in answer]
+        prefix = f"{column}."
         return {
-            instance: value
-            for (instance, value), own in zip(rows, inside, strict=True)
-            if own and value is not None
+            oid.removeprefix(prefix): value
+            for oid, value in await self._read(message.GET_BULK, [column])
+            if oid.startswith(prefix) and value is not None
         }
 
     async def _read(self, tag: int, oids: Sequence[str]) -> list[tuple[str, Value]]:
         if self._client is not None:
-            rows = MAX_REPETITIONS if tag == message.GET_BULK else 0
-            answer = await self._client.request(
-                tag, [Variable(oid) for oid in oids], max_repetitions=rows
+            repetitions = MAX_REPETITIONS if tag == message.GET_BULK else 0
+            variables = await self._client.request(
+                tag, [Variable(oid) for oid in oids], max_repetitions=repetitions
             )
-            return [(one.oid, one.value) for one in answer]
-        variables = [ObjectType(ObjectIdentity(oid)) for oid in oids]
+            return [(variable.oid, variable.value) for variable in variables]
+        object_types = [ObjectType(ObjectIdentity(oid)) for oid in oids]
         if tag == message.GET_BULK:
-            found = await self._request(bulk_cmd, variables, (0, MAX_REPETITIONS))
+            response = await self._request(bulk_cmd, object_types, (0, MAX_REPETITIONS))
         else:
-            found = await self._request(get_cmd, variables)
-        return [(str(oid), _python_value(value)) for oid, value in found]
+            response = await self._request(get_cmd, object_types)
+        return [(str(oid), _python_value(value)) for oid, value in response]
 
     @staticmethod
     def _add_row(
@@ -189,9 +192,9 @@ class Session:
         rows: Mapping[str, Mapping[str, Value]],
     ) -> None:
         for column, oid in after.items():
-            arcs = _arcs(oid)
-            endless = len(arcs) > ARCS_LIMIT or len(rows[column]) > ROWS_LIMIT
-            if endless or arcs <= _arcs(before[column]):
+            arcs = split_object_id(oid)
+            too_long = len(arcs) > ARCS_LIMIT or len(rows[column]) > ROWS_LIMIT
+            if too_long or arcs <= split_object_id(before[column]):
                 raise Rejected(self.element, "its table does not end", path=column, reason="loop")
 
     async def _request(
@@ -201,29 +204,28 @@ class Session:
             raise Misconfigured(self.element, "the adapter is not open")
         if self._engine is None:
             self._engine, self._target = SnmpEngine(), await self._create_transport()
-        indication, status, index, answer = await self._run_command(command, variables, repetitions)
+        indication, status, index, response = await self._run_command(
+            command, variables, repetitions
+        )
         if indication and self._is_v3 and self._has_answered:
-            # pysnmp 7.1 does not find back to a v3 agent that has restarted; a new engine does.
+            # pysnmp 7.1 does not recover when a v3 agent restarts; a new engine does.
             self._engine.close_dispatcher()
             self._engine, self._has_answered = SnmpEngine(), False
-            indication, status, index, answer = await self._run_command(
+            indication, status, index, response = await self._run_command(
                 command, variables, repetitions
             )
         if indication:
             raise self._failure(indication)
         self._has_answered = True
         if status:
-            place = int(index)
-            path = str(variables[place - 1][0]) if 0 < place <= len(variables) else ""
-            number = int(status)
-            reason = ERROR_STATUS[number] if number < len(ERROR_STATUS) else f"error {number}"
-            raise Rejected(self.element, f"{reason} at {path}", path=path, reason=reason)
-        return list(answer)
+            oids = [str(variable[0]) for variable in variables]
+            raise error_response(self.element, int(status), int(index), oids)
+        return list(response)
 
     async def _create_transport(self) -> object:
-        kind = Udp6TransportTarget if ":" in self.endpoint[0] else UdpTransportTarget
+        transport_type = Udp6TransportTarget if ":" in self.endpoint[0] else UdpTransportTarget
         try:
-            return await kind.create(
+            return await transport_type.create(
                 self.endpoint, self._retry_policy.timeout, self._retry_policy.retries
             )
         except (PySnmpError, OSError) as error:
@@ -241,22 +243,15 @@ class Session:
 
     def _failure(self, indication: object) -> Rejected | Unreachable:
         if isinstance(indication, BAD_CREDENTIALS):
-            reason = type(indication).__name__
-            text = f"it does not know our SNMP user, or not by this password ({reason})"
-            return Rejected(self.element, text, reason=reason)
-        host, port = self.endpoint
+            return unknown_user(self.element, type(indication).__name__)
         if isinstance(indication, errind.RequestTimedOut):
-            text = f"no answer from {host}:{port}; an agent is also silent on a wrong community"
-            return Unreachable(self.element, text)
+            return no_response(self.element, self.endpoint)
+        host, port = self.endpoint
         return Unreachable(self.element, f"no usable answer from {host}:{port}: {indication}")
 
 
-def _arcs(oid: str) -> tuple[int, ...]:
-    return tuple(map(int, oid.split(".")))
-
-
 def _python_value(value: object) -> Value:
-    if isinstance(value, univ.Null):  # noSuchInstance and its like; pyasn1 makes them octets too
+    if isinstance(value, univ.Null):  # noSuchInstance etc., which pyasn1 also makes octet strings
         return None
     if isinstance(value, IpAddress):
         return str(value.prettyPrint())

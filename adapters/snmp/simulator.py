@@ -23,8 +23,8 @@ from adapters.snmp.simulated_port import (
     set_error_status,
 )
 from adapters.snmp.wire import ber, message
-from adapters.snmp.wire.agent import MibView, arcs, respond
-from adapters.snmp.wire.ber import Malformed, Value
+from adapters.snmp.wire.agent import MibView, respond
+from adapters.snmp.wire.ber import Malformed, Value, split_object_id
 from adapters.snmp.wire.message import Pdu, Variable
 from adapters.values import Target
 
@@ -173,7 +173,7 @@ class SimulatedGateway(asyncio.DatagramProtocol):
 
     def _variable(self, column: str, index: int) -> Variable:
         oid = f"{column}.{index}"
-        return Variable(oid, *self._mib_view()[arcs(oid)])
+        return Variable(oid, *self._mib_view()[split_object_id(oid)])
 
     def _mib_view(self) -> MibView:
         found: dict[str, tuple[int, Value]] = {
@@ -186,7 +186,7 @@ class SimulatedGateway(asyncio.DatagramProtocol):
         found |= entity_rows(self.serial) | topology_rows(self.ports, self.neighbours)
         for index, port in self.ports.items():
             found |= {f"{column}.{index}": pair for column, pair in port_row(index, port).items()}
-        return {arcs(oid): found[oid] for oid in sorted(found, key=arcs)}
+        return {split_object_id(oid): found[oid] for oid in sorted(found, key=split_object_id)}
 
     def _write(self, variable: Variable) -> int:
         column, _, index = variable.oid.rpartition(".")

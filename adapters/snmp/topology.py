@@ -7,8 +7,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 
 from adapters.snmp import mib
-from adapters.snmp.ports import as_int, as_text
-from adapters.snmp.wire.ber import Value
+from adapters.snmp.wire.ber import Value, as_int, as_text
 from adapters.values import Neighbour, Port
 
 Table = Mapping[str, Mapping[str, Value]]

@@ -228,7 +228,7 @@ def test_records_are_for_their_owner_only_and_a_broken_one_is_told(tmf, tmp_path
 
 def test_the_adapters_are_listed_with_what_they_can_do():
     listed = CliRunner().invoke(main, ["adapters"])
-    assert "adapters.snmp.element:SnmpElement" in listed.output
+    assert "adapters.snmp:SnmpElement" in listed.output
     found = json.loads(CliRunner().invoke(main, ["adapters", "--json"]).output)
     assert "snmp" in {one["name"] for one in found}
 

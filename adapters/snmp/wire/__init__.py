@@ -1,1 +1,1 @@
-"""SNMP on the wire: encoding, messages and the user-based security model."""
+"""The SNMP wire format: encoding, messages and the user-based security model."""

@@ -1,7 +1,7 @@
-"""The Basic Encoding Rules, as far as SNMP needs them.
+"""The Basic Encoding Rules, restricted to what SNMP uses.
 
-Every length is checked against the element that encloses it, so that a hostile datagram can make
-nothing but ``Malformed``.
+Every length is checked against the enclosing element, so a malicious datagram can only cause
+``Malformed``.
 
 Source: ITU-T X.690; RFC 3417 section 8; RFC 2578 section 7.1.
 """
@@ -15,16 +15,18 @@ NO_SUCH_OBJECT, NO_SUCH_INSTANCE, END_OF_MIB = 0x80, 0x81, 0x82
 UNSIGNED_TAGS = frozenset({COUNTER32, GAUGE32, TIME_TICKS, COUNTER64})
 NO_VALUE_TAGS = frozenset({NULL, NO_SUCH_OBJECT, NO_SUCH_INSTANCE, END_OF_MIB})
 
-#: Longest integer that SNMP has (Counter64 with its leading zero), in octets.
+#: Maximum length of an integer, in octets: a Counter64 with its leading zero.
 INTEGER_LIMIT = 9
-#: Most sub-identifiers of an object identifier (RFC 2578 section 3.5), and its octets at most.
+#: Maximum number of arcs of an object identifier (RFC 2578 section 3.5), and of its octets.
 ARCS_LIMIT = 128
 OID_OCTETS_LIMIT = 5 * ARCS_LIMIT
-#: The first octet of an object identifier holds two arcs; the first of them is 0, 1 or 2.
+#: The first octet of an object identifier encodes two arcs; the first of them is 0, 1 or 2.
 SECOND_ARC_RANGE = 40
 MAX_FIRST_ARC = 2
-#: Octets of an IPv4 address, and most octets of a length.
-FOUR = 4
+IPV4_OCTETS = 4
+#: Maximum number of octets that encode a length.
+LENGTH_OCTETS_LIMIT = 4
+#: Marks the long form of a length, and an octet of an arc that is followed by another one.
 HIGH_BIT = 0x80
 LOW_SEVEN_BITS = 0x7F
 
@@ -32,65 +34,67 @@ Value = int | bytes | str | None
 
 
 class Malformed(ValueError):
-    """The octets are not what the standard says they should be."""
+    """The octets do not follow the standard."""
 
 
 def tlv(octets: bytes, offset: int, end: int) -> tuple[int, int, int]:
-    """Return tag, start and stop of the element at ``offset``; it must stop before ``end``.
+    """Return the tag, start and stop of the element at ``offset``.
+
+    Start and stop delimit the contents. The element must not extend beyond ``end``.
 
     Raises:
-        Malformed: It is cut short, or its length is not one of SNMP's.
+        Malformed: The element is truncated, or its length is not valid in SNMP.
     """
     if offset + 2 > end:
-        raise Malformed("cut short")
+        raise Malformed("truncated element")
     tag, length = octets[offset], octets[offset + 1]
     offset += 2
     if length & HIGH_BIT:
         size = length & LOW_SEVEN_BITS
-        if not 1 <= size <= FOUR or offset + size > end:
-            raise Malformed("impossible length")
+        if not 1 <= size <= LENGTH_OCTETS_LIMIT or offset + size > end:
+            raise Malformed("invalid length")
         length = int.from_bytes(octets[offset : offset + size], "big")
         offset += size
     if offset + length > end:
-        raise Malformed("cut short")
+        raise Malformed("truncated element")
     return tag, offset, offset + length
 
 
 def expect_tlv(octets: bytes, offset: int, end: int, tag: int) -> tuple[int, int]:
-    """Return start and stop of the element at ``offset``, which must have this tag.
+    """Return the start and stop of the element at ``offset``, which must have the given tag.
 
     Raises:
-        Malformed: It has another tag, or is cut short.
+        Malformed: The element has another tag, or is truncated.
     """
-    found, start, stop = tlv(octets, offset, end)
-    if found != tag:
-        raise Malformed(f"expected tag {tag:#04x}, found {found:#04x}")
+    actual_tag, start, stop = tlv(octets, offset, end)
+    if actual_tag != tag:
+        raise Malformed(f"expected tag {tag:#04x}, found {actual_tag:#04x}")
     return start, stop
 
 
 def decode_integer(octets: bytes, *, signed: bool = True) -> int:
-    """Return the number in the contents of an integer.
+    """Return the number that the contents of an integer encode.
 
     Raises:
-        Malformed: It is empty or longer than any of SNMP's.
+        Malformed: The contents are empty, or longer than any integer of SNMP.
     """
     if not 1 <= len(octets) <= INTEGER_LIMIT:
-        raise Malformed("impossible integer")
+        raise Malformed("invalid integer")
     return int.from_bytes(octets, "big", signed=signed)
 
 
 @lru_cache(maxsize=4096)
 def decode_object_id(octets: bytes) -> str:
-    """Return the contents of an object identifier in dotted form.
+    """Return the dotted form of an object identifier from its contents.
 
     Raises:
-        Malformed: It is empty, too long or ends in the middle of an arc.
+        Malformed: The contents are empty, too long, or end in the middle of an arc.
 
     >>> decode_object_id(bytes.fromhex("2b06010201"))
     '1.3.6.1.2.1'
     """
     if not octets or octets[-1] & HIGH_BIT or len(octets) > OID_OCTETS_LIMIT:
-        raise Malformed("impossible object identifier")
+        raise Malformed("invalid object identifier")
     arcs: list[int] = []
     arc = 0
     for octet in octets:
@@ -103,9 +107,9 @@ def decode_object_id(octets: bytes) -> str:
 
 
 def decode_value(tag: int, octets: bytes) -> Value:
-    """Return what the contents of a variable mean; None where there is no value.
+    """Return the value of a variable; None where there is no value.
 
-    Object identifiers and addresses come as text, octet strings as bytes.
+    Object identifiers and IP addresses become text, octet strings become bytes.
 
     Raises:
         Malformed: The contents do not fit the tag, or SNMP has no such tag.
@@ -118,11 +122,34 @@ def decode_value(tag: int, octets: bytes) -> Value:
         return octets
     if tag == OID:
         return decode_object_id(octets)
-    if tag == IP_ADDRESS and len(octets) == FOUR:
+    if tag == IP_ADDRESS and len(octets) == IPV4_OCTETS:
         return ".".join(map(str, octets))
     if tag in NO_VALUE_TAGS and not octets:
         return None
     raise Malformed(f"no such value: tag {tag:#04x}")
+
+
+def as_text(value: Value) -> str:
+    """Return a value as text; empty where there is no value.
+
+    >>> as_text(b"sub1")
+    'sub1'
+    """
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
+
+
+def as_int(value: Value) -> int:
+    """Return a number; 0 where the value is not a number."""
+    return value if isinstance(value, int) else 0
+
+
+def split_object_id(dotted: str) -> tuple[int, ...]:
+    """Return the arcs of an object identifier; their order is the order of a MIB walk.
+
+    >>> split_object_id("1.3.6.10") > split_object_id("1.3.6.9")
+    True
+    """
+    return tuple(map(int, dotted.split(".")))
 
 
 def encode_tlv(tag: int, contents: bytes) -> bytes:
@@ -135,7 +162,7 @@ def encode_tlv(tag: int, contents: bytes) -> bytes:
 
 
 def encode_integer(number: int, tag: int = INTEGER) -> bytes:
-    """Return an integer of any kind in the fewest octets; unsigned kinds stay positive."""
+    """Return an integer of any tag in the fewest octets; unsigned values stay positive."""
     return encode_tlv(tag, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True))
 
 
@@ -146,7 +173,7 @@ def encode_object_id(dotted: str) -> bytes:
     >>> encode_object_id("1.3.6.1.2.1").hex()
     '06052b06010201'
     """
-    first, second, *rest = map(int, dotted.split("."))
+    first, second, *rest = split_object_id(dotted)
     contents = bytearray()
     for arc in (first * SECOND_ARC_RANGE + second, *rest):
         groups = [arc & LOW_SEVEN_BITS]
@@ -157,7 +184,7 @@ def encode_object_id(dotted: str) -> bytes:
 
 
 def encode_value(tag: int, value: Value) -> bytes:
-    """Return a variable's value; the inverse of ``decode_value``."""
+    """Return the encoded value of a variable; the inverse of ``decode_value``."""
     if isinstance(value, int):
         return encode_integer(value, tag)
     if isinstance(value, bytes):

@@ -1,7 +1,7 @@
 """SNMP v1 and v2c messages and the PDUs in them.
 
 Source: RFC 3416 section 3 (PDUs), RFC 1157 section 4.1.6 (Trap-PDU), RFC 3584 section 3.1 (a v1
-trap read as a v2 notification), RFC 1901 section 3 (message).
+trap translated to a v2 notification), RFC 1901 section 3 (message).
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ GET, GET_NEXT, RESPONSE, SET, TRAP_V1, GET_BULK, INFORM, TRAP, REPORT = (
 )  # fmt: skip
 V1, V2C, V3 = 0, 1, 3
 
-#: The last of the generic traps of version 1; the next number means "enterprise specific".
+#: The last generic trap of version 1; the next number means "enterprise specific".
 LAST_GENERIC_TRAP = 5
-#: More variables than fit in any datagram.
+#: Maximum number of variables in a message; more than any datagram can hold.
 VARIABLES_LIMIT = 8192
 
 
@@ -26,7 +26,7 @@ class Variable:
     """A variable binding.
 
     Attributes:
-        oid: Object identifier, dotted, instance included.
+        oid: Object identifier in dotted form, instance included.
         tag: The value's tag; one of the constants of ``ber``.
         value: The value; None for NULL, noSuchObject, noSuchInstance and endOfMibView.
     """
@@ -41,12 +41,12 @@ class Pdu:
     """A request, response, report, inform or trap of version 2.
 
     Attributes:
-        tag: What it is; one of the constants above.
-        request_id: Number that joins response and request.
+        tag: Type of the PDU; one of the constants above.
+        request_id: Number that correlates a response with its request.
         error_status: 0, or an error of RFC 3416; for GET_BULK the non-repeaters.
-        error_index: Position of the variable in error, from 1; for GET_BULK the max-repetitions.
+        error_index: Position of the failed variable, from 1; for GET_BULK the max-repetitions.
         variables: The variable bindings.
-        offset: Where its tag stands in the datagram.
+        offset: Position of the tag in the datagram, in octets.
     """
 
     tag: int
@@ -62,8 +62,8 @@ class TrapV1:
     """A trap of version 1.
 
     Attributes:
-        trap: Object identifier that version 2 has for it.
-        agent: Address that the sender gives for itself.
+        trap: Object identifier of the trap in version 2.
+        agent: IP address that the sender gives as its own.
         uptime: sysUpTime in hundredths of a second.
         variables: The variable bindings.
     """
@@ -75,22 +75,22 @@ class TrapV1:
 
 
 def decode_variables(octets: bytes, offset: int, end: int) -> tuple[Variable, ...]:
-    """Return the variable bindings whose list is the element at ``offset``.
+    """Return the variable bindings of the list at ``offset``.
 
     Raises:
-        Malformed: It is not a list of variable bindings.
+        Malformed: The element is not a list of variable bindings.
     """
     offset, end = ber.expect_tlv(octets, offset, end, ber.SEQUENCE)
-    found: list[Variable] = []
+    variables: list[Variable] = []
     while offset < end:
         start, offset = ber.expect_tlv(octets, offset, end, ber.SEQUENCE)
         name, name_end = ber.expect_tlv(octets, start, offset, ber.OID)
         tag, content, content_end = ber.tlv(octets, name_end, offset)
         value = ber.decode_value(tag, octets[content:content_end])
-        found.append(Variable(ber.decode_object_id(octets[name:name_end]), tag, value))
-        if len(found) > VARIABLES_LIMIT:
+        variables.append(Variable(ber.decode_object_id(octets[name:name_end]), tag, value))
+        if len(variables) > VARIABLES_LIMIT:
             raise Malformed("too many variables")
-    return tuple(found)
+    return tuple(variables)
 
 
 def _decode_integer(octets: bytes, offset: int, end: int) -> tuple[int, int]:
@@ -102,17 +102,17 @@ def decode_pdu(octets: bytes, offset: int, end: int) -> Pdu | TrapV1:
     """Return the PDU at ``offset``.
 
     Raises:
-        Malformed: It is not a PDU.
+        Malformed: The element is not a PDU.
     """
     tag, start, stop = ber.tlv(octets, offset, end)
     if tag == TRAP_V1:
         return _decode_trap_v1(octets, start, stop)
     if not GET <= tag <= REPORT:
         raise Malformed(f"no such PDU: {tag:#04x}")
-    request_id, place = _decode_integer(octets, start, stop)
-    status, place = _decode_integer(octets, place, stop)
-    index, place = _decode_integer(octets, place, stop)
-    return Pdu(tag, request_id, status, index, decode_variables(octets, place, stop), offset)
+    request_id, position = _decode_integer(octets, start, stop)
+    status, position = _decode_integer(octets, position, stop)
+    index, position = _decode_integer(octets, position, stop)
+    return Pdu(tag, request_id, status, index, decode_variables(octets, position, stop), offset)
 
 
 def _decode_trap_v1(octets: bytes, offset: int, end: int) -> TrapV1:
@@ -124,49 +124,49 @@ def _decode_trap_v1(octets: bytes, offset: int, end: int) -> TrapV1:
     specific, offset = _decode_integer(octets, offset, end)
     start, offset = ber.expect_tlv(octets, offset, end, ber.TIME_TICKS)
     uptime = ber.decode_integer(octets[start:offset], signed=False)
-    known = 0 <= generic <= LAST_GENERIC_TRAP
-    trap = f"{SNMP_TRAPS}.{generic + 1}" if known else f"{enterprise}.0.{max(specific, 0)}"
+    is_generic = 0 <= generic <= LAST_GENERIC_TRAP
+    trap = f"{SNMP_TRAPS}.{generic + 1}" if is_generic else f"{enterprise}.0.{max(specific, 0)}"
     return TrapV1(trap, agent, uptime, decode_variables(octets, offset, end))
 
 
 def decode_version(octets: bytes) -> tuple[int, int, int]:
-    """Return a message's version, the place after it, and the message's end.
+    """Return the version of a message, the position after the version, and the end of the message.
 
     Raises:
-        Malformed: It is not an SNMP message.
+        Malformed: The octets are not an SNMP message.
     """
     start, end = ber.expect_tlv(octets, 0, len(octets), ber.SEQUENCE)
-    number, place = _decode_integer(octets, start, end)
-    return number, place, end
+    version, position = _decode_integer(octets, start, end)
+    return version, position, end
 
 
 def decode_community_message(octets: bytes) -> tuple[int, bytes, Pdu | TrapV1]:
-    """Return version, community and PDU of a v1 or v2c message.
+    """Return the version, community and PDU of a v1 or v2c message.
 
     Raises:
-        Malformed: It is not one.
+        Malformed: The octets are not such a message.
     """
-    number, at, end = decode_version(octets)
-    if number not in {V1, V2C}:
-        raise Malformed(f"version {number} has no community")
-    start, stop = ber.expect_tlv(octets, at, end, ber.OCTETS)
-    return number, octets[start:stop], decode_pdu(octets, stop, end)
+    version, position, end = decode_version(octets)
+    if version not in {V1, V2C}:
+        raise Malformed(f"version {version} has no community")
+    start, stop = ber.expect_tlv(octets, position, end, ber.OCTETS)
+    return version, octets[start:stop], decode_pdu(octets, stop, end)
 
 
 def encode_community_message(version: int, community: bytes, pdu: Pdu) -> bytes:
-    """Return a v1 or v2c message."""
+    """Return an encoded v1 or v2c message."""
     head = ber.encode_integer(version) + ber.encode_tlv(ber.OCTETS, community)
     return ber.encode_tlv(ber.SEQUENCE, head + encode_pdu(pdu))
 
 
 def encode_pdu(pdu: Pdu) -> bytes:
-    """Return a PDU, without the message around it."""
+    """Return an encoded PDU, without the enclosing message."""
     bindings = b"".join(
         ber.encode_tlv(
             ber.SEQUENCE,
-            ber.encode_object_id(one.oid) + ber.encode_value(one.tag, one.value),
+            ber.encode_object_id(variable.oid) + ber.encode_value(variable.tag, variable.value),
         )
-        for one in pdu.variables
+        for variable in pdu.variables
     )
     body = (
         ber.encode_integer(pdu.request_id)

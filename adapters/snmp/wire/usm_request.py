@@ -1,4 +1,4 @@
-"""SNMPv3 messages as who asks seals them; ``usm`` opens the answers.
+"""SNMPv3 requests of the user-based security model; ``usm`` decodes the responses.
 
 Source: RFC 3412 section 6 (message), RFC 3414 section 3.1 and section 4 (discovery), RFC 3826.
 """
@@ -12,10 +12,10 @@ from adapters.snmp.wire import ber, message, usm
 from adapters.snmp.wire.message import Pdu
 from adapters.snmp.wire.usm import User, V3Header
 
-#: msgFlags: the other side may answer with a report.
+#: msgFlags: the receiver may answer with a report.
 REPORTABLE_FLAG = 4
 MAX_MESSAGE_SIZE = 65_507
-#: What reports say (RFC 3414 section 5, usmStats), each without its last 0.
+#: Parent of the counters in reports (RFC 3414 section 5, usmStats).
 USM_STATS = "1.3.6.1.6.3.15.1.1"
 REPORT_REASONS = {
     f"{USM_STATS}.1.0": "unsupportedSecurityLevel",
@@ -29,13 +29,13 @@ REPORT_REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class EngineClock:
-    """What an engine has told of itself.
+    """The identity and the clock of an engine, as last received.
 
     Attributes:
-        engine_id: Its identity.
-        boots: How often it has started.
-        engine_time: Since when it ran then, in seconds.
-        received_at: When it told so, as ``time.monotonic`` has it.
+        engine_id: Identity of the engine (snmpEngineID).
+        boots: Number of times that the engine has started (snmpEngineBoots).
+        engine_time: Seconds since its last start, at ``received_at`` (snmpEngineTime).
+        received_at: Time of receipt, a value of ``time.monotonic``.
     """
 
     engine_id: bytes = b""
@@ -45,42 +45,38 @@ class EngineClock:
 
     @classmethod
     def from_header(cls, header: V3Header) -> "EngineClock":
-        """Return the clock of who has sent a message."""
+        """Return the clock of the sender of a message."""
         return cls(header.engine_id, header.boots, header.engine_time)
 
     @property
     def current_time(self) -> int:
-        """Since when it runs now, in seconds."""
+        """Seconds since the last start of the engine, now."""
         return self.engine_time + int(time.monotonic() - self.received_at)
 
 
 def encode_discovery(message_id: int) -> bytes:
-    """Return the message that an engine answers with its identity and its clock."""
-    scoped = _encode_scoped_pdu(b"", Pdu(message.GET, message_id))
-    return _encode_message(
-        message_id,
-        REPORTABLE_FLAG,
-        _encode_security_parameters(EngineClock(), 0, b"", b"", b""),
-        scoped,
-    )
+    """Return the message that asks an engine for its identity and its clock."""
+    scoped_pdu = _encode_scoped_pdu(b"", Pdu(message.GET, message_id))
+    parameters = _encode_security_parameters(EngineClock(), 0, b"", b"", b"")
+    return _encode_message(message_id, REPORTABLE_FLAG, parameters, scoped_pdu)
 
 
 def encode_request(user: User, clock: EngineClock, message_id: int, pdu: Pdu) -> bytes:
-    """Return a request, authenticated, and encrypted where the user has a key for it."""
-    authentication, privacy = user.localized_keys(clock.engine_id)
-    flags, salt, seconds = REPORTABLE_FLAG | usm.AUTH_FLAG, b"", clock.current_time
+    """Return a request, authenticated, and encrypted if the user has a privacy key."""
+    auth_key, priv_key = user.localized_keys(clock.engine_id)
+    flags, salt, engine_time = REPORTABLE_FLAG | usm.AUTH_FLAG, b"", clock.current_time
     body = _encode_scoped_pdu(clock.engine_id, pdu)
-    if privacy is not None:
+    if priv_key is not None:
         flags, salt = flags | usm.PRIV_FLAG, secrets.token_bytes(usm.SALT_LENGTH)
-        encryptor = usm.cipher(privacy, clock.boots, seconds, salt).encryptor()
+        encryptor = usm.cipher(priv_key, clock.boots, engine_time, salt).encryptor()
         body = ber.encode_tlv(ber.OCTETS, encryptor.update(body) + encryptor.finalize())
     parameters = _encode_security_parameters(
-        clock, seconds, user.name, bytes(user.auth_code_length), salt
+        clock, engine_time, user.name, bytes(user.auth_code_length), salt
     )
-    whole = _encode_message(message_id, flags, parameters, body)
-    start, stop = usm.decode_header(whole).auth_code_span
-    code = hmac.digest(authentication, whole, user.hash_name)[: user.auth_code_length]
-    return whole[:start] + code + whole[stop:]
+    unsigned = _encode_message(message_id, flags, parameters, body)
+    start, stop = usm.decode_header(unsigned).auth_code_span
+    code = hmac.digest(auth_key, unsigned, user.hash_name)[: user.auth_code_length]
+    return unsigned[:start] + code + unsigned[stop:]
 
 
 def _encode_scoped_pdu(engine_id: bytes, pdu: Pdu) -> bytes:
@@ -89,14 +85,14 @@ def _encode_scoped_pdu(engine_id: bytes, pdu: Pdu) -> bytes:
 
 
 def _encode_security_parameters(
-    clock: EngineClock, engine_time: int, name: bytes, code: bytes, salt: bytes
+    clock: EngineClock, engine_time: int, user_name: bytes, auth_code: bytes, salt: bytes
 ) -> bytes:
     return ber.encode_tlv(
         ber.SEQUENCE,
         ber.encode_tlv(ber.OCTETS, clock.engine_id)
         + ber.encode_integer(clock.boots)
         + ber.encode_integer(engine_time)
-        + b"".join(ber.encode_tlv(ber.OCTETS, one) for one in (name, code, salt)),
+        + b"".join(ber.encode_tlv(ber.OCTETS, octets) for octets in (user_name, auth_code, salt)),
     )
 
 

@@ -15,7 +15,7 @@ from adapters.netconf import NetconfElement, transport
 from adapters.netconf.identity import fingerprint, load_identity
 from adapters.netconf.profile import DEFAULT_PROFILE, SHIPPED_FOLDER, load_profile
 from adapters.netconf.services import ServiceList
-from adapters.snmp.profile_files import FOLDER_VARIABLE as PROFILES_DIR
+from adapters.profile_folder import FOLDER_VARIABLE as PROFILES_DIR
 from adapters.values import Step, Target
 
 pytestmark = pytest.mark.anyio

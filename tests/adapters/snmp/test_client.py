@@ -183,14 +183,14 @@ class Engine:
         if found.user_name != self.user.name:
             return [self.report(found, 3)]
         try:
-            request = usm.authenticate_message(octets, found, replace(self.user, _clocks={}))
+            request = usm.authenticate_message(octets, found, replace(self.user, _newest_times={}))
         except NotAuthentic:
             return [self.report(found, 5)]
         if found.boots != self.boots or abs(found.engine_time - self.seconds) > usm.TIME_WINDOW:
             return [self.report(found, 2, proved=True)]
         variables = tuple(Variable(one.oid, ber.INTEGER, 7) for one in request.variables)
         content = replace(request, tag=message.RESPONSE, variables=variables)
-        user = replace(self.user, priv_key=None, _localized_keys={}) if self.openly else self.user
+        user = self.user.without_privacy() if self.openly else self.user
         return [self.sealed(user, found.message_id, content)]
 
     def sealed(self, user, number, content):
@@ -200,8 +200,8 @@ class Engine:
     def report(self, found, statistic, *, proved=False):
         oid = f"{usm_request.USM_STATS}.{statistic}.0"
         content = message.Pdu(message.REPORT, 0, variables=(Variable(oid, ber.COUNTER32, 1),))
-        user = replace(self.user, priv_key=None, _localized_keys={})
-        whole = self.sealed(user, found.message, content)
+        user = self.user.without_privacy()
+        whole = self.sealed(user, found.message_id, content)
         if proved:
             return whole
         start, stop = usm.decode_header(whole).auth_code_span
