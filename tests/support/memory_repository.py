@@ -120,7 +120,7 @@ class MemoryRepository:
 
     @property
     def writes_until_crash(self) -> int | None:
-        """How many writes succeed before one raises; None: all do."""
+        """Number of writes that succeed before one raises; None: all do."""
         return self._remaining["writes"]
 
     @writes_until_crash.setter

@@ -114,7 +114,7 @@ class Lifecycle:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What a policy may depend on beside the resource itself.
+    """The facts about a request that a policy may depend on.
 
     Attributes:
         now: The time of the request, in UTC.
@@ -322,7 +322,7 @@ class ResourcePolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiModule:
-    """What one API contributes to the server: policies and indexes.
+    """The contribution of one API to the server: policies and indexes.
 
     Attributes:
         number: The API, such as ``"TMF620"``.
