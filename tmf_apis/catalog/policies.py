@@ -10,6 +10,7 @@ from tmf_apis.catalog.jobs import ImportValidator, JobContext, skip_validation
 from tmf_apis.catalog.states import ENTITY_LIFECYCLE, JOB_LIFECYCLE
 from tmf_apis.rest.pipeline.policy import (
     ApiModule,
+    PolicyCheck,
     Repository,
     Resource,
     ResourcePolicy,
@@ -26,6 +27,7 @@ def api_module(
     validate: ImportValidator = skip_validation,
     build_query: QueryBuilder = attribute_query,
     definition: CatalogDefinition = PRODUCT_CATALOG,
+    check_offering: PolicyCheck | None = None,
 ) -> ApiModule:
     """Return the room of one catalogue.
 
@@ -36,6 +38,7 @@ def api_module(
             form.
         build_query: Turns the filter of an export job into a query of the database.
         definition: The catalogue.
+        check_offering: A further check of product offerings before a write.
     """
     loopback = settings.callback_loopback or not settings.is_authentication_required
     outbound_policy = outbound_policy or OutboundPolicy(loopback, settings.callback_hosts)
@@ -46,14 +49,20 @@ def api_module(
         build_query=build_query,
         definition=definition,
     )
-    laws = {kind: _entity_policy(definition, kind) for kind in definition.entity_kinds}
+    further = {"ProductOffering": check_offering}
+    laws = {
+        kind: _entity_policy(definition, kind, further.get(kind))
+        for kind in definition.entity_kinds
+    }
     laws[definition.import_job_kind] = _job_policy(around, partial(jobs.run_import, around))
     laws[definition.export_job_kind] = _job_policy(around, partial(jobs.run_export, around))
     models = tuple(model.MODELS[kind] for kind in laws)
     return ApiModule(number=definition.number, policies=laws, models=models)
 
 
-def _entity_policy(definition: CatalogDefinition, kind: str) -> ResourcePolicy:
+def _entity_policy(
+    definition: CatalogDefinition, kind: str, check: PolicyCheck | None
+) -> ResourcePolicy:
     if kind == definition.category_tree.kind:
         law = ResourcePolicy(
             check=lambda desk, old, new: definition.category_tree.check(desk, new),  # noqa: ARG005
@@ -67,7 +76,7 @@ def _entity_policy(definition: CatalogDefinition, kind: str) -> ResourcePolicy:
         )
     elif kind in rules.COMPONENT_ATTRIBUTES:
         law = ResourcePolicy(
-            check=partial(_check_entity, kind),
+            check=partial(_check_entity, kind, check),
             after_commit=partial(actions.archive_version, kind),
             after_commit_if=_is_new_version,
         )
@@ -84,13 +93,19 @@ def _entity_policy(definition: CatalogDefinition, kind: str) -> ResourcePolicy:
 
 
 def _check_entity(
-    kind: str, repository: Repository, old: Resource | None, new: Resource | None
+    kind: str,
+    check: PolicyCheck | None,
+    repository: Repository,
+    old: Resource | None,
+    new: Resource | None,
 ) -> None:
     actions.refuse_bundle_cycle(kind, repository, new)
     actions.check_version(kind, repository, old, new)
     if kind in rules.RELATIONSHIP_ATTRIBUTES:
         actions.refuse_while_needed(kind, repository, old if new is None else None)
         actions.check_references(kind, repository, old, new)
+    if check:
+        check(repository, old, new)
 
 
 def _is_new_version(old: Resource | None, new: Resource | None) -> bool:

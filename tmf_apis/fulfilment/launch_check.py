@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from tmf_apis.errors import Conflict
@@ -11,7 +10,7 @@ from tmf_apis.fulfilment.design.decomposition import DecompositionFailed
 from tmf_apis.fulfilment.design.mapping import CharacteristicSpecification
 from tmf_apis.fulfilment.design.offers import Offer, OfferCache
 from tmf_apis.rest.pipeline.catalog_terms import ON_SALE_STATES
-from tmf_apis.rest.pipeline.policy import Repository, Resource, ResourcePolicy
+from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 log = logging.getLogger(__name__)
 
@@ -19,35 +18,32 @@ log = logging.getLogger(__name__)
 _MAX_REASONS = 20
 
 
-def with_launch_check(policy: ResourcePolicy, *, strict: bool) -> ResourcePolicy:
-    """Return the law of offerings with a look at whether one that is launched can be fulfilled.
+def check_launch(
+    repository: Repository, old: Resource | None, new: Resource | None, *, strict: bool
+) -> None:
+    """Check that an offering can be fulfilled when it is launched.
 
     Args:
-        policy: The catalogue's law of ProductOffering.
-        strict: Refuse one that cannot; otherwise the log says so.
+        repository: Sees the catalogues.
+        old: The offering before; None: it is new.
+        new: The offering after; None: it is deleted.
+        strict: Refuse an offering that cannot be fulfilled; otherwise write a warning to the log.
+
+    Raises:
+        Conflict: The offering cannot be fulfilled (HTTP 409).
     """
-
-    def check(desk: Repository, old: Resource | None, new: Resource | None) -> None:
-        if policy.check:
-            policy.check(desk, old, new)
-        if (
-            new is None
-            or new.get("lifecycleStatus") not in ON_SALE_STATES
-            or _is_unchanged(old, new)
-        ):
-            return
-        if reasons := obstacles(desk, new):
-            if strict:
-                raise Conflict(
-                    f"offering {new.get('name') or new.get('id')} cannot be fulfilled:"
-                    f" {'; '.join(reasons)}"
-                )
-            log.warning(
-                "an offering is launched that cannot be fulfilled",
-                extra={"offering": new.get("id"), "tenant": desk.tenant, "reasons": reasons},
+    if new is None or new.get("lifecycleStatus") not in ON_SALE_STATES or _is_unchanged(old, new):
+        return
+    if reasons := obstacles(repository, new):
+        if strict:
+            raise Conflict(
+                f"offering {new.get('name') or new.get('id')} cannot be fulfilled:"
+                f" {'; '.join(reasons)}"
             )
-
-    return replace(policy, check=check)
+        log.warning(
+            "an offering is launched that cannot be fulfilled",
+            extra={"offering": new.get("id"), "tenant": repository.tenant, "reasons": reasons},
+        )
 
 
 def _is_unchanged(old: Resource | None, new: Resource) -> bool:

@@ -22,7 +22,13 @@ from tmf_apis.ordering.order_schema import (
     OrderSchema,
 )
 from tmf_apis.rest.pipeline.owners import party_ids
-from tmf_apis.rest.pipeline.policy import ApiModule, Repository, Resource, ResourcePolicy
+from tmf_apis.rest.pipeline.policy import (
+    ApiModule,
+    DryRun,
+    PolicyCheck,
+    Resource,
+    ResourcePolicy,
+)
 from tmf_apis.settings import Settings
 
 #: Attributes of a service order that only the server sets.
@@ -31,8 +37,13 @@ _SERVICE_ORDER_SERVER_OWNED = frozenset(
 )
 
 
-def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
-    """Return the API module of product ordering (TMF622)."""
+def api_module(settings: Settings, *, dry_run: DryRun | None = None) -> ApiModule:  # noqa: ARG001
+    """Return the API module of product ordering (TMF622).
+
+    Args:
+        settings: The operator's settings.
+        dry_run: Forecasts the fulfilment of an order; None: orders have no dry run.
+    """
     cancellation_policy = _cancellation_policy(
         PRODUCT_ORDER_CANCELLATION,
         server_owned=frozenset({"creationDate", "effectiveCancellationDate"}),
@@ -46,6 +57,7 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
                 server_owned=frozenset({"creationDate"}),
                 check=product_orders.check_offerings,
                 parties=product_orders.parties,
+                dry_run=dry_run,
             ),
             "CancelProductOrder": replace(
                 cancellation_policy, on_create=product_orders.on_create_cancellation
@@ -55,8 +67,13 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
     )
 
 
-def service_api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
-    """Return the API module of service ordering (TMF641)."""
+def service_api_module(settings: Settings, *, dry_run: DryRun | None = None) -> ApiModule:  # noqa: ARG001
+    """Return the API module of service ordering (TMF641).
+
+    Args:
+        settings: The operator's settings.
+        dry_run: Forecasts the fulfilment of an order; None: orders have no dry run.
+    """
     return ApiModule(
         number="TMF641",
         policies={
@@ -65,6 +82,7 @@ def service_api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
                 server_owned=_SERVICE_ORDER_SERVER_OWNED,
                 check=service_orders.check_services,
                 parties=service_orders.parties,
+                dry_run=dry_run,
             ),
             "CancelServiceOrder": _cancellation_policy(
                 SERVICE_ORDER_CANCELLATION,
@@ -80,11 +98,13 @@ def _order_policy(
     schema: OrderSchema,
     *,
     server_owned: frozenset[str],
-    check: Callable[[Repository, Resource | None, Resource | None], None],
+    check: PolicyCheck,
     parties: Callable[[Resource], Iterable[str]],
+    dry_run: DryRun | None,
 ) -> ResourcePolicy:
     return ResourcePolicy(
         lifecycle=schema.lifecycle,
+        dry_run=dry_run,
         server_owned=server_owned,
         on_create=partial(rules.on_create, schema=schema),
         on_change=partial(rules.on_change, schema=schema),

@@ -185,5 +185,5 @@ def test_what_is_carried_out_can_be_carried_in(family, tmp_path):
     assert (read["status"], read["progress"]) == ("Succeeded", {"lines": 4, "created": 4})
     kind = names(family)[0]
     assert other.get(kind, "high") == {"@type": kind, **desk.get(kind, "high")}
-    assert other.get(family.tree.kind, "sub")["parentId"] == "top"
+    assert other.get(family.category_tree.kind, "sub")["parentId"] == "top"
     assert "ProductOffering" not in other.resources

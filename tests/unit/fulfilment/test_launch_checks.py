@@ -1,6 +1,7 @@
 """What is wrong with catalogue data is said when an offering is launched, all of it."""
 
 import logging
+from functools import partial
 
 import pytest
 
@@ -21,7 +22,6 @@ from tmf_apis.fulfilment import launch_check
 from tmf_apis.fulfilment.design.offers import OfferCache
 from tmf_apis.fulfilment.design.order_planner import order_design
 from tmf_apis.fulfilment.values import OrderKey
-from tmf_apis.rest.pipeline.policy import ResourcePolicy
 
 INTERNET = service(
     "internet",
@@ -153,15 +153,15 @@ def test_a_service_that_is_nothing_is_refused():
 def test_only_a_launch_is_looked_at_and_a_setting_makes_it_a_warning(caplog):
     caplog.set_level(logging.WARNING, launch_check.__name__)
     desk = stored(services=[INTERNET])
-    law = launch_check.with_launch_check(ResourcePolicy(), strict=True)
+    check = partial(launch_check.check_launch, desk, strict=True)
     designed = {**offering(), "lifecycleStatus": "In design"}
     launched = {**offering(), "lifecycleStatus": "Launched"}
-    law.check(desk, None, designed)
+    check(None, designed)
     with pytest.raises(Conflict, match=r"cannot be fulfilled: .*line, which is not there"):
-        law.check(desk, designed, launched)
-    law.check(desk, launched, {**launched, "description": "new"})
-    law.check(desk, launched, None)
-    launch_check.with_launch_check(ResourcePolicy(), strict=False).check(desk, designed, launched)
+        check(designed, launched)
+    check(launched, {**launched, "description": "new"})
+    check(launched, None)
+    launch_check.check_launch(desk, designed, launched, strict=False)
     assert "cannot be fulfilled" in caplog.text
 
 

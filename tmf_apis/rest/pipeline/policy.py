@@ -233,6 +233,12 @@ class Repository(Protocol):
         """Delete a resource and store its delete event."""
 
 
+#: A check before a write: a tenant-wide repository, the old resource and the new one.
+PolicyCheck = Callable[[Repository, Resource | None, Resource | None], None]
+#: A forecast: a tenant-wide repository, the client's own repository and the new resource.
+DryRun = Callable[[Repository, Repository, Resource], Mapping[str, Any]]
+
+
 def _unchanged(resource: Resource, context: RequestContext) -> Resource:  # noqa: ARG001
     return resource
 
@@ -301,12 +307,12 @@ class ResourcePolicy:
     on_create: Callable[[Resource, RequestContext], Resource] = _unchanged
     on_change: Callable[[Resource, Resource, RequestContext], Resource] = _accept_change
     on_delete: Callable[[Resource, RequestContext], None] | None = None
-    check: Callable[[Repository, Resource | None, Resource | None], None] | None = None
+    check: PolicyCheck | None = None
     after_commit: Callable[[Repository, Resource | None, Resource | None], None] | None = None
     after_commit_if: Callable[[Resource | None, Resource | None], bool] = _always
     handle: Callable[[Repository, Resource], Resource] | None = None
     tenant_wide: bool = False
-    dry_run: Callable[[Repository, Repository, Resource], Mapping[str, Any]] | None = None
+    dry_run: DryRun | None = None
     run_in_background: Callable[[Repository, Resource], None] | None = None
     parties: Callable[[Resource], Iterable[str]] | None = None
     extra_events: Callable[[Resource, Resource], Iterable[str]] | None = None
