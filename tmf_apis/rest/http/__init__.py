@@ -1,1 +1,1 @@
-"""Requests and answers: routing, bodies, headers, handlers, the hub, bulk and monitors."""
+"""Requests and responses: routing, bodies, headers, handlers, the hub, bulk and monitors."""

@@ -1,7 +1,7 @@
-"""Request bodies: strict JSON within limits, before any contract is looked at.
+"""Request bodies: strict JSON within limits, checked before the contract.
 
-What is refused here would otherwise be changed silently on its way through (a duplicate key, an
-integer that the database cannot hold) or cost more than a request may (depth, length).
+The checks refuse a body that would be changed silently (a duplicate member, an integer that the
+database cannot hold) or that would cost too much (depth, length).
 """
 
 import re
@@ -18,8 +18,10 @@ from tmf_apis.settings import Settings
 INT64 = range(-(2**63), 2**63)
 
 _CHECKED_TYPES = frozenset({dict, list, int, float})
-#: From here on an integer does not fit, and has been read as a float.
+#: Integers from here on do not fit into 64 bits; orjson reads them as floats.
 _INT64_LIMIT = 2.0**63
+#: Most characters of a 64-bit integer, with its sign.
+_MAX_INT64_LENGTH = 20
 _LONG_INTEGER = re.compile(rb"(?<![\d.eE+-])-?\d{19,}(?![\d.eE])")
 _JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
@@ -27,10 +29,10 @@ JSON = "application/json"
 
 
 def media_type(headers: Mapping[str, str]) -> str:
-    """Return the body's media type in lower case, parameters removed; JSON when not said.
+    """Return the media type of the body in lower case, without parameters; JSON by default.
 
     Raises:
-        UnsupportedMediaType: The body is in an encoding or charset other than plain UTF-8.
+        UnsupportedMediaType: The body is compressed, or its charset is not UTF-8 (HTTP 415).
     """
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:
@@ -46,7 +48,8 @@ def parse(raw: bytes, settings: Settings) -> Any:  # noqa: ANN401
     """Return the JSON value of a body.
 
     Raises:
-        InvalidBody: It is not JSON, or beyond a limit; the message says where (HTTP 400).
+        InvalidBody: The body is not JSON, or exceeds a limit; the message names the place
+            (HTTP 400).
     """
     if not raw:
         raise InvalidBody("the request has no body; expected JSON")
@@ -54,17 +57,17 @@ def parse(raw: bytes, settings: Settings) -> Any:  # noqa: ANN401
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise InvalidBody(f"the body is not JSON: {error}") from None
-    keys = _checked_member_count(value, settings, lambda: _has_long_integer(raw))
-    if _raw_member_count(raw, keys) != keys:
+    count = _checked_member_count(value, settings, lambda: _has_long_integer(raw))
+    if _raw_member_count(raw, count) != count:
         raise InvalidBody("the body has an object with the same member twice")
     return value
 
 
 def check_limits(value: object, settings: Settings) -> None:
-    """Hold a value that was made of bodies (by a patch) to the limits and names of a body.
+    """Check that the result of a patch is within the limits of a body.
 
     Raises:
-        InvalidBody: It is beyond a limit; the message says where (HTTP 400).
+        InvalidBody: The value exceeds a limit; the message names the place (HTTP 400).
     """
     _checked_member_count(value, settings, lambda: False)
 
@@ -72,7 +75,7 @@ def check_limits(value: object, settings: Settings) -> None:
 def _checked_member_count(
     value: object, settings: Settings, has_long_integer: Callable[[], bool]
 ) -> int:
-    """Return how many object members there are in a value, once it has passed the limits."""
+    """Return the number of object members in a value after checking the limits."""
     depth, items = settings.depth_limit, settings.array_limit
     try:
         try:
@@ -87,15 +90,19 @@ def _checked_member_count(
 
 def _has_long_integer(raw: bytes) -> bool:
     """Return whether a JSON text has an integer of more than 64 bits."""
-    plain = _JSON_STRING.sub(b"", raw)
-    return any(len(m[0]) > 20 or int(m[0]) not in INT64 for m in _LONG_INTEGER.finditer(plain))  # noqa: PLR2004
+    without_strings = _JSON_STRING.sub(b"", raw)
+    return any(
+        len(match[0]) > _MAX_INT64_LENGTH or int(match[0]) not in INT64
+        for match in _LONG_INTEGER.finditer(without_strings)
+    )
 
 
 def _raw_member_count(raw: bytes, parsed_count: int) -> int:
-    """Return how many members the objects of a JSON text have, those written twice included.
+    """Return the number of object members in a JSON text, counting duplicates.
 
-    Without white space each key's last quote stands before a colon; other places may look the
-    same, so that count is never too small. Where it is too large the strings are taken out first.
+    Without white space, each member name ends with a quote before a colon. The same characters may
+    occur inside a string, so counting them is fast but may give too many. If it does, the strings
+    are removed and the colons are counted.
     """
     if raw.translate(None, b" \t\r\n").count(b'":') == parsed_count:
         return parsed_count
@@ -103,11 +110,11 @@ def _raw_member_count(raw: bytes, parsed_count: int) -> int:
 
 
 class _LargeFloat(Exception):
-    """There is a number that may have been written as an integer, but does not fit in one."""
+    """A number may have been written as an integer that does not fit into 64 bits."""
 
 
 class _LimitExceeded(Exception):
-    """A limit is broken; the way to the place is collected while the recursion unwinds."""
+    """A limit is exceeded; the path to the place is collected while the recursion unwinds."""
 
     def __init__(self, rule: str) -> None:
         super().__init__(rule)
@@ -116,15 +123,15 @@ class _LimitExceeded(Exception):
 
 
 def _member_count(value: Any, depth: int, items: int, *, allow_large: bool = False) -> int:  # noqa: ANN401
-    """Return how many object members there are in ``value``, limits checked on the way."""
-    kind = type(value)
-    if kind is dict:
+    """Return the number of object members in ``value``, checking the limits."""
+    value_type = type(value)
+    if value_type is dict:
         return _object_member_count(value, depth - 1, items, allow_large=allow_large)
-    if kind is list:
+    if value_type is list:
         return _array_member_count(value, depth - 1, items, allow_large=allow_large)
-    if kind is float and not allow_large and not -_INT64_LIMIT < value < _INT64_LIMIT:
+    if value_type is float and not allow_large and not -_INT64_LIMIT < value < _INT64_LIMIT:
         raise _LargeFloat
-    if kind is int and not INT64.start <= value < INT64.stop:
+    if value_type is int and not INT64.start <= value < INT64.stop:
         raise _LimitExceeded("integers have at most 64 bits")
     return 0
 
@@ -153,18 +160,18 @@ def _array_member_count(value: list[Any], depth: int, items: int, *, allow_large
     if len(value) > items:
         raise _LimitExceeded(f"more than {items} items")
     count = 0
-    for place, item in enumerate(value):
+    for index, item in enumerate(value):
         if type(item) in _CHECKED_TYPES:
             try:
                 count += _member_count(item, depth, items, allow_large=allow_large)
             except _LimitExceeded as error:
-                error.path.append(place)
+                error.path.append(index)
                 raise
     return count
 
 
 def without_nulls(value: Any) -> Any:  # noqa: ANN401
-    """Return ``value`` without object members that are null; the same object if there are none.
+    """Return ``value`` without null members; the same object if it has none.
 
     >>> without_nulls({"name": "x", "description": None, "note": [{"text": None}]})
     {'name': 'x', 'note': [{}]}

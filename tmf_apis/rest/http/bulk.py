@@ -1,8 +1,8 @@
-"""Many changes of one collection in one request: a JSON patch whose document is the collection.
+"""Bulk changes of a collection: a JSON Patch whose document is the collection.
 
-Each operation is a request of its own, done in the order they stand in: its scope, its law, its
-one atomic write. What one of them does is kept when a later one fails; the answer has the outcome
-of each.
+Each operation of the patch is handled like a request of its own, in order: it needs its own scope,
+its policy applies, and it is one atomic write. If an operation fails, those before it keep their
+effect and those after it are tried. The response has the outcome of each.
 
     add      /  or  /-            a new resource
     replace  /{id}/name           an attribute of a resource, or a part of one; also add, remove
@@ -27,37 +27,39 @@ from tmf_apis.rest.pipeline import patching
 from tmf_apis.settings import Settings
 
 Json = dict[str, Any]
-#: The operations of a collection by what they do.
+#: The operations of a collection, by their action.
 OperationsByAction = Mapping[Action, Operation]
-#: Paths of the collection itself, for what is added.
+#: Paths of an operation that adds a resource to the collection.
 _COLLECTION_PATHS = frozenset({"", "/", "/-"})
-#: Headers that are about one resource, or about the body of the whole request.
+#: Headers that apply to a single resource, or to the body of the whole request.
 _EXCLUDED_HEADERS = frozenset(
     {"if-match", "if-none-match", "content-length", "content-type", "prefer"}
 )
 
 
 class BulkHandler:
-    """PATCH of a collection."""
+    """The handler of PATCH on a collection."""
 
     def __init__(self, handlers: ResourceHandlers, settings: Settings) -> None:
         self._handlers = handlers
         self._settings = settings
 
     def patch(self, api: Api, operation: Operation, request: Request) -> Response:
-        """Answer 200 with the outcome of each operation, 207 where not all of them succeeded.
+        """Apply a JSON Patch; return the outcomes with 200, or 207 if an operation failed.
 
         Raises:
-            InvalidBody: The body is no JSON patch, or has too many operations (HTTP 400).
+            InvalidBody: The body is not a JSON Patch, or has too many operations (HTTP 400).
         """
         value = bodies.parse(request.body, self._settings)
         patch = patching.JsonPatch.parse(value, self._settings, is_query=False)
-        offered = {
-            one.action: one for one in api.contract.operations if one.resource == operation.resource
+        operations = {
+            candidate.action: candidate
+            for candidate in api.contract.operations
+            if candidate.resource == operation.resource
         }
-        outcomes = [self._run_item(api, offered, request, one) for one in patch.operations]
-        failed = any("error" in one for one in outcomes)
-        return json_response(207 if failed else 200, outcomes)
+        outcomes = [self._run_item(api, operations, request, item) for item in patch.operations]
+        has_errors = any("error" in outcome for outcome in outcomes)
+        return json_response(207 if has_errors else 200, outcomes)
 
     def _run_item(
         self,
@@ -66,12 +68,12 @@ class BulkHandler:
         request: Request,
         item: patching.PatchOperation,
     ) -> Json:
-        said: Json = {"op": item.op, "path": item.path}
+        outcome: Json = {"op": item.op, "path": item.path}
         try:
             response, href = self._dispatch_item(api, operations, request, item)
         except TmfError as error:
-            return {**said, "status": error.status, "error": error.body()}
-        return {**said, "status": response.status, **({"href": href} if href else {})}
+            return {**outcome, "status": error.status, "error": error.body()}
+        return {**outcome, "status": response.status, **({"href": href} if href else {})}
 
     def _dispatch_item(
         self,
@@ -80,54 +82,51 @@ class BulkHandler:
         request: Request,
         item: patching.PatchOperation,
     ) -> tuple[Response, str]:
-        """Do one operation; return its answer and where the resource is."""
+        """Run one operation; return its response and the resource's URL, "" after a removal."""
         if item.op == "add" and item.path in _COLLECTION_PATHS:
-            one = _item_request(request, item, "POST", bodies.JSON, item.value)
-            response = self._handlers.create(
-                api, _authorized_operation(operations, "create", request), one
-            )
+            operation = _authorized_operation(operations, "create", request)
+            item_request = _item_request(request, item, "POST", bodies.JSON, item.value)
+            response = self._handlers.create(api, operation, item_request)
             return response, response.headers["Location"]
         id, attribute = _split_item_path(item)
         if not attribute:
             operation = _authorized_operation(operations, "delete", request)
-            one = replace(_item_request(request, item, "DELETE", bodies.JSON, None), id=id)
-            return self._handlers.delete(api, operation, one), ""
+            item_request = _item_request(request, item, "DELETE", bodies.JSON, None)
+            return self._handlers.delete(api, operation, replace(item_request, id=id)), ""
         step = {"op": item.op, "path": attribute}
         if item.op != "remove":
             step["value"] = item.value
-        one = replace(_item_request(request, item, "PATCH", patching.JSON_PATCH, [step]), id=id)
-        response = self._handlers.patch(
-            api, _authorized_operation(operations, "patch", request), one
-        )
+        operation = _authorized_operation(operations, "patch", request)
+        item_request = _item_request(request, item, "PATCH", patching.JSON_PATCH, [step])
+        response = self._handlers.patch(api, operation, replace(item_request, id=id))
         return response, orjson.loads(response.body)["href"]
 
 
 def _split_item_path(item: patching.PatchOperation) -> tuple[str, str]:
-    """Return the id of an operation's resource, and the pointer inside it.
+    """Return the id of the resource, and the JSON pointer inside it.
 
     Raises:
-        InvalidBody: The operation is none for a collection.
+        InvalidBody: The operation is not possible on a collection (HTTP 400).
     """
-    first, _, rest = item.path.removeprefix("/").partition("/")
-    whole = not rest
-    if not item.path.startswith("/") or not first or (whole and item.op != "remove"):
+    id, _, attribute = item.path.removeprefix("/").partition("/")
+    if not item.path.startswith("/") or not id or (not attribute and item.op != "remove"):
         raise InvalidBody(
             f"/{item.number}/path: {item.op} {item.path[:100]!r} is not possible in a collection; "
             "add /-, remove /{id}, and add, replace, remove or test /{id}/attribute are"
         )
     if item.op in {"move", "copy"}:
         raise InvalidBody(f"/{item.number}/op: {item.op} is not possible in a collection")
-    return first.replace("~1", "/").replace("~0", "~"), "" if whole else f"/{rest}"
+    return id.replace("~1", "/").replace("~0", "~"), f"/{attribute}" if attribute else ""
 
 
 def _authorized_operation(
     operations: OperationsByAction, action: Action, request: Request
 ) -> Operation:
-    """Return the operation that does a part, if the contract has it and the client may.
+    """Return the operation with an action after checking that the client may use it.
 
     Raises:
-        MethodNotAllowed: The contract has no such operation.
-        Forbidden: The token lacks its scope.
+        MethodNotAllowed: The contract has no such operation (HTTP 405).
+        Forbidden: The token lacks its scope (HTTP 403).
     """
     if action not in operations:
         raise MethodNotAllowed(f"resources of this collection have no {action}")
@@ -138,9 +137,9 @@ def _authorized_operation(
 def _item_request(
     request: Request, item: patching.PatchOperation, method: str, media_type: str, value: object
 ) -> Request:
-    """Return the request that one operation is."""
+    """Return the request that is equivalent to one operation of the patch."""
     headers = {
-        name: text for name, text in request.headers.items() if name not in _EXCLUDED_HEADERS
+        name: value for name, value in request.headers.items() if name not in _EXCLUDED_HEADERS
     }
     headers["content-type"] = media_type
     if "idempotency-key" in headers:

@@ -1,4 +1,4 @@
-"""What each kind of operation does, for every resource of every contract alike."""
+"""The operations of resources, the same for every resource of every contract."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -46,12 +46,12 @@ _MAX_KEY_LENGTH = 255
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """One contract and what is made of it once.
+    """A contract with the objects that are built from it once.
 
     Attributes:
         contract: The contract.
         schemas: Its validators.
-        dates: Where its times are.
+        dates: The normalizer of its times.
         queries: Its query compiler.
     """
 
@@ -61,113 +61,105 @@ class Api:
     queries: list_query.ListQueryCompiler
 
     def create_schema(self, operation: Operation) -> str | None:
-        """Return the schema that resources of an operation's path are created by, if they are."""
-        return next(
-            (
-                one.body_schema
-                for one in self.contract.operations
-                if one.action == "create" and one.resource == operation.resource
-            ),
-            None,
+        """Return the body schema of POST on an operation's path; None if there is no POST."""
+        schemas = (
+            candidate.body_schema
+            for candidate in self.contract.operations
+            if candidate.action == "create" and candidate.resource == operation.resource
         )
+        return next(schemas, None)
 
 
 class ResourceHandlers:
-    """The operations of resources."""
+    """The handlers of the operations of resources."""
 
-    def __init__(self, writes: ResourceWriter, settings: Settings) -> None:
-        self._writes = writes
-        self._kinds = writes.kinds
-        self._resources = writes.resources
+    def __init__(self, writer: ResourceWriter, settings: Settings) -> None:
+        self._writer = writer
+        self._kinds = writer.kinds
+        self._resources = writer.resources
         self._settings = settings
         self._key_locks = KeyedLock()
 
     def retrieve(self, api: Api, operation: Operation, request: Request) -> Response:
-        """Answer GET of one resource: 200, or 304 when the client has it."""
+        """Handle GET of a resource: 200, or 304 if the client has this version."""
         kind, version = operation.kind, api.contract.version
-        wanted = _requested_fields(request)
-        parts = ("body", "loose") if wanted.tree is not None else (f"text.{version}",)
-        shape = dict.fromkeys(("id", "rev", *parts), 1)
+        fields = _requested_fields(request)
+        members = ("body", "loose") if fields.tree is not None else (f"text.{version}",)
+        projection = dict.fromkeys(("id", "rev", *members), 1)
         access = {**request.identity.read_filter(), **path_filter(operation)}
-        found = self._resources.find_one(kind, access, request.id, shape)
-        if found is None:
+        document = self._resources.find_one(kind, access, request.id, projection)
+        if document is None:
             raise NotFound(f"there is no {operation.schema} {request.id[:100]}")
-        headers = {"ETag": etag(found["rev"])}
-        if preconditions.is_not_modified(request.headers, found["rev"]):
+        headers = {"ETag": etag(document["rev"])}
+        if preconditions.is_not_modified(request.headers, document["rev"]):
             return Response(304, headers=headers)
-        if wanted.tree is not None:
-            shown = self._client_view(kind, version, request, found)
-            return json_response(200, _selected_fields(shown, wanted, version), headers)
-        text = found["text"][version]
-        return Response(200, resource_json(found["id"], request.base_url, text), headers)
+        if fields.tree is not None:
+            resource = self._client_view(kind, version, request, document)
+            return json_response(200, _selected_fields(resource, fields, version), headers)
+        fragment = document["text"][version]
+        return Response(200, resource_json(document["id"], request.base_url, fragment), headers)
 
     def list(self, api: Api, operation: Operation, request: Request) -> Response:
-        """Answer GET of a collection: filtered, sorted, one page."""
+        """Handle GET of a collection: filter, sort and return one page."""
         kind, version = operation.kind, api.contract.version
         query = api.queries.parse(operation, request)
         access = {**request.identity.read_filter(), **path_filter(operation)}
-        found = list_query.read_page(self._resources, kind, access, query)
-        headers = found.headers(request, self._settings)
-        status = found.status(self._settings)
+        page = list_query.read_page(self._resources, kind, access, query)
+        headers = page.headers(request, self._settings)
+        status = page.status(self._settings)
         if query.fields.tree is None:
-            items = ((one["id"], one["text"][version]) for one in found.documents)
+            items = ((document["id"], document["text"][version]) for document in page.documents)
             return Response(status, array_json(items, request.base_url), headers)
-        if simple := query.fields.top_level_names(version):
-            shown = [
-                self._first_level_attributes(kind, version, request, one, simple)
-                if "loose" not in one
-                else _selected_fields(
-                    self._client_view(kind, version, request, one), query.fields, version
-                )
-                for one in found.documents
-            ]
-            return json_response(status, shown, headers)
-        shown = [
-            _selected_fields(self._client_view(kind, version, request, one), query.fields, version)
-            for one in found.documents
+        names = query.fields.top_level_names(version)
+        resources = [
+            self._first_level_attributes(kind, version, request, document, names)
+            if names and "loose" not in document
+            else _selected_fields(
+                self._client_view(kind, version, request, document), query.fields, version
+            )
+            for document in page.documents
         ]
-        return json_response(status, shown, headers)
+        return json_response(status, resources, headers)
 
     def create(self, api: Api, operation: Operation, request: Request) -> Response:
-        """Answer POST of a collection: 201 with Location, or the first answer to the same key."""
+        """Handle POST of a collection: 201, or the first response to the same idempotency key."""
         kind = operation.kind
         resource = self._parse_resource(api, operation, request)
         if _is_dry_run(request):
             return self._dry_run_response(api, operation, request, resource)
         if (idempotency := self._idempotency_key(operation, request)) is None:
-            written = self._create_or_replay(api, operation, request, resource)
-            return self._created_response(api, operation, request, written)
+            result = self._create_or_replay(api, operation, request, resource)
+            return self._created_response(api, operation, request, result)
         with self._key_locks.hold(idempotency.key):
-            written = self._find_first_answer(kind, idempotency) or self._create_or_replay(
+            result = self._find_first_result(kind, idempotency) or self._create_or_replay(
                 api, operation, request, resource, idempotency
             )
-        return self._created_response(api, operation, request, written)
+        return self._created_response(api, operation, request, result)
 
     def _dry_run_response(
         self, api: Api, operation: Operation, request: Request, resource: Resource
     ) -> Response:
-        """Answer a POST that is not meant: 200 with what would be made, and become of it."""
+        """Handle ``dryRun=true``: 200 with the resource that would be created and its plan."""
         kind, version = operation.kind, api.contract.version
         stored = versions.to_stored(kind, version, resource)
-        circumstances = self._writes.request_context(request.identity, version)
-        typed = self._stored_form_check(api, operation, resource)
-        body, found = self._writes.dry_run(request.identity, kind, stored, circumstances, typed)
+        context = self._writer.request_context(request.identity, version)
+        validate = self._stored_form_check(api, operation, resource)
+        body, plan = self._writer.dry_run(request.identity, kind, stored, context, validate)
         document = {"id": body["id"], "body": body, "loose": True}
-        shown = self._client_view(kind, version, request, document)
-        return json_response(200, {**shown, **found})
+        return json_response(200, {**self._client_view(kind, version, request, document), **plan})
 
     def _stored_form_check(
         self, api: Api, operation: Operation, resource: Resource
     ) -> Callable[[Resource], None]:
-        """Return a last look at what would be stored, with the contract's types."""
+        """Return the check of the stored form of a new resource against the contract's types."""
         kind, version = operation.kind, api.contract.version
-        sent = operation.body_schema or operation.schema
+        body_schema = operation.body_schema or operation.schema
 
-        def typed(body: Resource) -> None:
+        def check(body: Resource) -> None:
             members = versions.from_stored(kind, version, body)
-            api.schemas.check_additions(operation.schema, sent, resource, members)
+            api.schemas.check_additions(operation.schema, body_schema, resource, members)
 
-        return typed
+        return check
 
     def _create_or_replay(
         self,
@@ -177,74 +169,74 @@ class ResourceHandlers:
         resource: Resource,
         idempotency: IdempotencyKey | None = None,
     ) -> WriteResult:
-        """Make a resource of what the client sent, unless another server just did."""
+        """Create the resource of a request, unless another server has just done so."""
         kind, version = operation.kind, api.contract.version
         stored = versions.to_stored(kind, version, resource)
-        circumstances = self._writes.request_context(request.identity, version)
+        context = self._writer.request_context(request.identity, version)
         try:
-            return self._writes.create(
-                request.identity, kind, stored, circumstances,
+            return self._writer.create(
+                request.identity, kind, stored, context,
                 idempotency=idempotency, validate=self._stored_form_check(api, operation, resource),
             )  # fmt: skip
         except (DuplicateKeyError, Conflict) as error:
-            # The same request may have won a moment ago: its answer is the answer of both.
-            replayed = self._find_first_answer(kind, idempotency) if idempotency else None
-            if replayed is None and isinstance(error, Conflict):
+            # The same request may have succeeded in the meantime: both get the same response.
+            first_result = self._find_first_result(kind, idempotency) if idempotency else None
+            if first_result is not None:
+                return first_result
+            if isinstance(error, Conflict):
                 raise
-            if replayed is None:
-                raise Conflict("the same Idempotency-Key is being used right now") from None
-            return replayed
+            raise Conflict("the same Idempotency-Key is being used right now") from None
 
     def patch(self, api: Api, operation: Operation, request: Request) -> Response:
-        """Answer PATCH of one resource with the changed resource."""
-        kind = bodies.media_type(request.headers)
-        patch = patching.parse_patch(
-            kind, bodies.parse(request.body, self._settings), self._settings
-        )
-        pointed = isinstance(patch, patching.JsonPatch)
-        return self._apply_change(api, operation, request, patch.apply, is_path_patch=pointed)
+        """Handle PATCH of a resource: 200 with the changed resource."""
+        media_type = bodies.media_type(request.headers)
+        value = bodies.parse(request.body, self._settings)
+        patch = patching.parse_patch(media_type, value, self._settings)
+        is_json_patch = isinstance(patch, patching.JsonPatch)
+        return self._apply_change(api, operation, request, patch.apply, is_json_patch=is_json_patch)
 
     def replace(self, api: Api, operation: Operation, request: Request) -> Response:
-        """Answer PUT of one resource: every attribute that the client may set is set anew.
+        """Handle PUT of a resource: replace all attributes that the client may set.
 
-        States stay where the client says nothing of them: a resource is always in one.
+        Attributes that hold a state keep their value if the body does not have them, because a
+        resource always has a state.
         """
         resource = self._parse_resource(api, operation, request, is_replacement=True)
-        law = self._writes.policy_of(operation.kind)
-        owned = law.server_owned | law.state_event_attributes | {"id", "href", "@type"}
-        return self._apply_change(
-            api,
-            operation,
-            request,
-            lambda old: {**{k: v for k, v in old.items() if k in owned}, **resource},
-        )
+        policy = self._writer.policy_of(operation.kind)
+        kept_names = policy.server_owned | policy.state_event_attributes | {"id", "href", "@type"}
+
+        def edit(old: Resource) -> Resource:
+            return {**{k: v for k, v in old.items() if k in kept_names}, **resource}
+
+        return self._apply_change(api, operation, request, edit)
 
     def delete(self, api: Api, operation: Operation, request: Request) -> Response:
-        """Answer DELETE of one resource: 204."""
-        self._writes.delete(
+        """Handle DELETE of a resource: 204."""
+        self._writer.delete(
             request.identity,
             operation.kind,
             request.id,
-            self._writes.request_context(request.identity, api.contract.version),
+            self._writer.request_context(request.identity, api.contract.version),
             precondition=preconditions.if_match(request.headers),
             extra_filter=path_filter(operation),
         )
         return Response(204)
 
     def monitor(self, api: Api, operation: Operation, request: Request) -> Response:  # noqa: ARG002
-        """Answer GET of a monitor: how the task is going that a client did not wait for."""
+        """Handle GET of a monitor: the progress of a task that runs in the background."""
         kind, _, id = request.id.partition("-")
-        law = self._writes.policy_of(kind)
-        known = any(o.kind == kind and o.action == "create" for o in api.contract.operations)
-        found = None
-        if known and law.run_in_background is not None:
-            shape = {"id": 1, "rev": 1, "body": 1, "loose": 1}
-            found = self._resources.find_one(kind, request.identity.read_filter(), id, shape)
-        if found is None:
+        policy = self._writer.policy_of(kind)
+        can_create = any(o.kind == kind and o.action == "create" for o in api.contract.operations)
+        document = None
+        if can_create and policy.run_in_background is not None:
+            projection = {"id": 1, "rev": 1, "body": 1, "loose": 1}
+            access = request.identity.read_filter()
+            document = self._resources.find_one(kind, access, id, projection)
+        if document is None:
             raise NotFound(f"there is no monitor {request.id[:100]}")
-        task = self._client_view(kind, api.contract.version, request, found)
-        shown = monitors.monitor_resource(api.contract, law, task, request)
-        return json_response(200, shown, {"ETag": etag(found["rev"])})
+        task = self._client_view(kind, api.contract.version, request, document)
+        monitor = monitors.monitor_resource(api.contract, policy, task, request)
+        return json_response(200, monitor, {"ETag": etag(document["rev"])})
 
     def _apply_change(
         self,
@@ -253,31 +245,30 @@ class ResourceHandlers:
         request: Request,
         edit: Callable[[Resource], Resource],
         *,
-        is_path_patch: bool = False,
+        is_json_patch: bool = False,
     ) -> Response:
-        """Change a resource by a function of the client's view of it.
+        """Change a resource by a function of its form in the client's version.
 
         Args:
             api: The contract.
             operation: The operation.
             request: The request.
-            edit: From what the client sees to what it wants.
-            is_path_patch: The change is one by paths: it may name what only a client of v5 sees (types
-                of nested objects that v4 left out), and put together what no body may have.
+            edit: Returns the changed resource; its argument and result have the client's form.
+            is_json_patch: The change is a JSON Patch. It may refer to the types of nested objects
+                that only v5 shows, and its result may exceed the limits of a body.
         """
         kind, version = operation.kind, api.contract.version
-
-        complete = (
-            self._writes.type_defaults.get(kind) if is_path_patch and version != "v4" else None
+        with_types = (
+            self._writer.type_defaults.get(kind) if is_json_patch and version != "v4" else None
         )
 
-        def edited(stored: Resource) -> Resource:
+        def edit_stored(stored: Resource) -> Resource:
             id = stored["id"]
             body = {k: v for k, v in stored.items() if k != "id"}
             before = client_view(self._kinds, kind, version, id, request.base_url, body)
-            if complete:
-                shown = complete(before)
-                after = _with_untouched_members(edit(shown), shown, before)
+            if with_types:
+                typed = with_types(before)
+                after = _with_untouched_members(edit(typed), typed, before)
             else:
                 after = edit(before)
             after = _require_same_resource(after, before)
@@ -285,36 +276,44 @@ class ResourceHandlers:
                 after = bodies.without_nulls(after)
             if is_same_json(after, before):
                 return stored
-            if is_path_patch:
+            if is_json_patch:
                 bodies.check_limits(after, self._settings)
-            changed = {k: v for k, v in after.items() if v is not before.get(k)}
-            after = {**after, **api.dates.normalise(operation.schema, changed)}
-            patching.check_size(after, self._settings)
-            api.schemas.check_change(
-                operation.schema, before, after, create_schema=api.create_schema(operation)
-            )
-            after = {k: v for k, v in after.items() if k != "href"}
-            return {**versions.to_stored(kind, version, after), "id": id}
+            return {**self._checked_change(api, operation, before, after), "id": id}
 
-        written = self._writes.change(
+        result = self._writer.change(
             request.identity,
             kind,
             request.id,
-            edited,
-            self._writes.request_context(request.identity, version),
+            edit_stored,
+            self._writer.request_context(request.identity, version),
             precondition=preconditions.if_match(request.headers),
             extra_filter=path_filter(operation),
         )
-        return self._resource_response(api, operation, request, written, 200, {})
+        return self._resource_response(api, operation, request, result, 200, {})
+
+    def _checked_change(
+        self, api: Api, operation: Operation, before: Resource, after: Resource
+    ) -> Resource:
+        """Return the stored form of a changed resource after checking it with the contract."""
+        changed = {k: v for k, v in after.items() if v is not before.get(k)}
+        after = {**after, **api.dates.normalise(operation.schema, changed)}
+        patching.check_size(after, self._settings)
+        api.schemas.check_change(
+            operation.schema, before, after, create_schema=api.create_schema(operation)
+        )
+        after = {k: v for k, v in after.items() if k != "href"}
+        return versions.to_stored(operation.kind, api.contract.version, after)
 
     def _client_view(
         self, kind: str, version: str, request: Request, document: Document
     ) -> Resource:
-        """Return a stored document as the client sees it, for a part of it to be chosen."""
-        body = document.get("body", {})
-        shown = client_view(self._kinds, kind, version, document["id"], request.base_url, body)
-        complete = self._writes.type_defaults.get(kind)
-        return complete(shown) if complete and version != "v4" and "loose" in document else shown
+        """Return a stored document as a resource in the client's form."""
+        id, body = document["id"], document.get("body", {})
+        resource = client_view(self._kinds, kind, version, id, request.base_url, body)
+        if version == "v4" or "loose" not in document:
+            return resource
+        with_types = self._writer.type_defaults.get(kind)
+        return with_types(resource) if with_types else resource
 
     def _first_level_attributes(
         self,
@@ -324,19 +323,22 @@ class ResourceHandlers:
         document: Document,
         names: frozenset[str],
     ) -> Resource:
-        """Return first-level attributes of a document whose stored form is the client's own."""
+        """Return selected first-level attributes of a document whose stored form is the client's.
+
+        It is a fast path of ``_client_view`` with ``_selected_fields``.
+        """
         id, body = document["id"], document.get("body", {})
-        path = self._kinds.resource_path(kind, version, id, body)
-        shown = {"id": id, "href": request.base_url + path}
-        return shown | {name: value for name, value in body.items() if name in names}
+        href = request.base_url + self._kinds.resource_path(kind, version, id, body)
+        attributes = {name: value for name, value in body.items() if name in names}
+        return {"id": id, "href": href, **attributes}
 
     def _parse_resource(
         self, api: Api, operation: Operation, request: Request, *, is_replacement: bool = False
     ) -> Resource:
-        """Return the request's resource: parsed, without nulls, times normalised, checked."""
-        kind = bodies.media_type(request.headers)
-        if kind != bodies.JSON:
-            raise UnsupportedMediaType(f"{kind} is not accepted here; send {bodies.JSON}")
+        """Return the resource of a request: parsed, without nulls, times normalized, validated."""
+        media_type = bodies.media_type(request.headers)
+        if media_type != bodies.JSON:
+            raise UnsupportedMediaType(f"{media_type} is not accepted here; send {bodies.JSON}")
         resource = bodies.parse(request.body, self._settings)
         if not isinstance(resource, dict):
             raise InvalidBody("/: expected an object")
@@ -372,63 +374,62 @@ class ResourceHandlers:
             hours=self._settings.idempotency_hours,
         )
 
-    def _find_first_answer(self, kind: str, idempotency: IdempotencyKey) -> WriteResult | None:
-        """Return what the first request with the key made, as it was answered then."""
+    def _find_first_result(self, kind: str, idempotency: IdempotencyKey) -> WriteResult | None:
+        """Return the result of the first request with a key; None if there was none.
+
+        Raises:
+            Unprocessable: The first request had another body (HTTP 422).
+        """
         collection = self._resources.collection(kind)
         query = {"tenant": idempotency.tenant, "idem.key": idempotency.key}
         with translate_errors():
-            first = collection.find_one(query, {"id": 1, "idem": 1, "body": 1})
-            if first is None:
+            document = collection.find_one(query, {"id": 1, "idem": 1, "body": 1})
+            if document is None:
                 return None
-            idem = first["idem"]
-            if idem["until"] < time.time():
-                collection.update_one({"_id": first["_id"], **query}, {"$unset": {"idem": ""}})
+            first = document["idem"]
+            if first["until"] < time.time():
+                collection.update_one({"_id": document["_id"], **query}, {"$unset": {"idem": ""}})
                 return None
-        if idem["hash"] != idempotency.body_hash:
+        if first["hash"] != idempotency.body_hash:
             raise Unprocessable("the Idempotency-Key was used before with another body")
-        return WriteResult(first["id"], 1, first["body"], idem["text"], is_changed=False)
+        return WriteResult(document["id"], 1, document["body"], first["text"], is_changed=False)
 
     def _created_response(
-        self, api: Api, operation: Operation, request: Request, written: WriteResult
+        self, api: Api, operation: Operation, request: Request, result: WriteResult
     ) -> Response:
-        if monitors.is_requested(request.headers, self._writes.policy_of(operation.kind)):
-            location = monitors.monitor_path(api.contract.base_path, operation.kind, written.id)
-            return monitors.accepted_response(request.base_url + location)
-        path = self._kinds.resource_path(
-            operation.kind, api.contract.version, written.id, written.body
-        )
-        return self._resource_response(
-            api, operation, request, written, 201, {"Location": request.base_url + path}
-        )
+        kind = operation.kind
+        if monitors.is_requested(request.headers, self._writer.policy_of(kind)):
+            path = monitors.monitor_path(api.contract.base_path, kind, result.id)
+            return monitors.accepted_response(request.base_url + path)
+        path = self._kinds.resource_path(kind, api.contract.version, result.id, result.body)
+        headers = {"Location": request.base_url + path}
+        return self._resource_response(api, operation, request, result, 201, headers)
 
     def _resource_response(  # noqa: PLR0913, PLR0917
         self,
         api: Api,
         operation: Operation,
         request: Request,
-        written: WriteResult,
+        result: WriteResult,
         status: int,
         headers: Mapping[str, str],
     ) -> Response:
         version = api.contract.version
-        wanted = _requested_fields(request)
-        headers = {**headers, "ETag": etag(written.rev)}
-        if wanted.tree is not None or version not in written.json_fragments:
-            document = {"id": written.id, "body": written.body, "loose": True}
-            shown = self._client_view(operation.kind, version, request, document)
-            return json_response(status, _selected_fields(shown, wanted, version), headers)
-        return Response(
-            status,
-            resource_json(written.id, request.base_url, written.json_fragments[version]),
-            headers,
-        )
+        fields = _requested_fields(request)
+        headers = {**headers, "ETag": etag(result.rev)}
+        if fields.tree is not None or version not in result.json_fragments:
+            document = {"id": result.id, "body": result.body, "loose": True}
+            resource = self._client_view(operation.kind, version, request, document)
+            return json_response(status, _selected_fields(resource, fields, version), headers)
+        body = resource_json(result.id, request.base_url, result.json_fragments[version])
+        return Response(status, body, headers)
 
 
 def _require_same_resource(after: Any, before: Resource) -> Resource:  # noqa: ANN401
-    """Return what a resource was changed to, if it still is that resource.
+    """Return a changed resource after checking that it is an object with the same identity.
 
     Raises:
-        InvalidBody: It is no object any more, or another one (HTTP 400).
+        InvalidBody: It is not an object, or has another ``id`` or ``href`` (HTTP 400).
     """
     if not isinstance(after, dict):
         raise InvalidBody("/: the patch would make the resource something else")
@@ -438,12 +439,18 @@ def _require_same_resource(after: Any, before: Resource) -> Resource:  # noqa: A
     return after
 
 
-def _with_untouched_members(after: Any, completed: Resource, before: Resource) -> Any:  # noqa: ANN401
-    """Return a change of what was shown, with what it did not touch as it was before."""
+def _with_untouched_members(after: Any, typed: Resource, before: Resource) -> Any:  # noqa: ANN401
+    """Return a changed resource, with the unchanged members as they were before.
+
+    Args:
+        after: The result of the change of ``typed``.
+        typed: The resource with the types of its nested objects added.
+        before: The resource without them.
+    """
     if not isinstance(after, dict):
         return after
     return {
-        name: before[name] if name in before and value == completed.get(name) else value
+        name: before[name] if name in before and value == typed.get(name) else value
         for name, value in after.items()
     }
 
@@ -457,9 +464,9 @@ def _selected_fields(resource: Resource, fields: FieldSelection, version: str) -
 
 
 def path_filter(operation: Operation) -> dict[str, Any]:
-    """Return what resources of an operation's path are, where a kind has several paths.
+    """Return the query for the types of an operation's path; empty for a path of a whole kind.
 
-    TMF639 v4 has physical and logical resources on paths of their own.
+    TMF639 v4 has separate paths for physical and logical resources.
     """
     types = subtypes_of(operation.kind, operation.schema)
     if not types:
@@ -468,12 +475,12 @@ def path_filter(operation: Operation) -> dict[str, Any]:
 
 
 def _is_dry_run(request: Request) -> bool:
-    """Return whether a client wants to know only what would become of a new resource.
+    """Return whether a request has ``dryRun=true``.
 
     Raises:
         InvalidQuery: ``dryRun`` is neither true nor false (HTTP 400).
     """
-    wanted = request.parameter("dryRun")
-    if wanted not in {None, "true", "false"}:
+    value = request.parameter("dryRun")
+    if value not in {None, "true", "false"}:
         raise InvalidQuery("dryRun: expected true or false")
-    return wanted == "true"
+    return value == "true"

@@ -1,15 +1,15 @@
-"""Turns: requests with the same key go one after another, those with other keys do not wait."""
+"""A lock per key: requests with the same key run one after another, others concurrently."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Lock
 
-#: Longest wait for the request before, in seconds; the database decides then.
+#: Longest wait for a key, in seconds; after that the unique index of the database decides.
 ACQUIRE_TIMEOUT = 10.0
 
 
 class KeyedLock:
-    """Who is at which key in this process."""
+    """Locks of the threads of this process, one per key."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -17,26 +17,26 @@ class KeyedLock:
 
     @contextmanager
     def hold(self, key: str) -> Iterator[None]:
-        """Wait until nobody else is at a key, and be at it.
+        """Hold the lock of a key; proceed without it after ``ACQUIRE_TIMEOUT`` seconds.
 
-        >>> turns = KeyedLock()
-        >>> with turns.hold("a"), turns.hold("b"):
+        >>> locks = KeyedLock()
+        >>> with locks.hold("a"), locks.hold("b"):
         ...     pass
         """
-        mine = Event()
-        while before := self._try_acquire(key, mine):
-            if not before.wait(ACQUIRE_TIMEOUT):
+        release_event = Event()
+        while holder_event := self._try_acquire(key, release_event):
+            if not holder_event.wait(ACQUIRE_TIMEOUT):
                 break
         try:
             yield
         finally:
             with self._lock:
-                if self._holders.get(key) is mine:
+                if self._holders.get(key) is release_event:
                     del self._holders[key]
-            mine.set()
+            release_event.set()
 
     def _try_acquire(self, key: str, release_event: Event) -> Event | None:
-        """Take a key if nobody has it; return what to wait for if somebody does."""
+        """Acquire a key if it is free; otherwise return the event of its release."""
         with self._lock:
-            taken = self._holders.setdefault(key, release_event)
-            return None if taken is release_event else taken
+            holder_event = self._holders.setdefault(key, release_event)
+            return None if holder_event is release_event else holder_event

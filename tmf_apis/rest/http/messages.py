@@ -1,4 +1,4 @@
-"""A request and its answer, as the handlers see them."""
+"""Requests and responses, as the handlers see them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,17 +14,17 @@ _MAX_PARAMETERS = 200
 
 @dataclass(slots=True)
 class Request:
-    """What the client sent, read in full.
+    """A request whose body has been read completely.
 
     Attributes:
         method: In upper case.
-        base_url: Scheme and authority that the client used, without a slash at the end.
-        path: Decoded path.
+        base_url: Scheme and authority of this server, without a trailing slash.
+        path: The decoded path.
         query_string: The raw query string.
-        headers: By lower-case name; the last one wins.
+        headers: By lower-case name; of a repeated header the last value.
         body: The raw body.
         id: The ``{id}`` of the path, or "".
-        identity: Who asks; set once it is known.
+        identity: The client; anonymous until the request is authenticated.
     """
 
     method: str
@@ -38,10 +38,10 @@ class Request:
     _parameters: list[tuple[str, str]] | None = None
 
     def parameters(self) -> list[tuple[str, str]]:
-        """Return the query parameters in their order.
+        """Return the query parameters in the order of the query string.
 
         Raises:
-            InvalidQuery: They are not UTF-8 or too many (HTTP 400).
+            InvalidQuery: The query string is not UTF-8 or has too many parameters (HTTP 400).
         """
         if self._parameters is None:
             self._parameters = self._parse_parameters() if self.query_string else []
@@ -62,12 +62,13 @@ class Request:
 
     def parameter(self, name: str) -> str | None:
         """Return the last value of a query parameter, or None."""
-        return next((v for n, v in reversed(self.parameters()) if n == name), None)
+        values = (value for key, value in reversed(self.parameters()) if key == name)
+        return next(values, None)
 
 
 @dataclass(slots=True)
 class Response:
-    """What goes back: status, headers beside the content type, and the body's bytes."""
+    """A response: its status, body, media type and other headers."""
 
     status: int
     body: bytes = b""
@@ -81,5 +82,5 @@ def json_response(status: int, value: object, headers: Mapping[str, str] | None 
 
 
 def error_response(error: TmfError) -> Response:
-    """Return the one form that every error has."""
+    """Return the response to an error, with the body of TMF630."""
     return json_response(error.status, error.body(), error.headers)

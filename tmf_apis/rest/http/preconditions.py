@@ -15,7 +15,7 @@ def _entity_tags(header: str) -> frozenset[str] | None:
     """Return the entity tags of a header, or None for ``*``.
 
     Raises:
-        BadRequest: The header is not a list of entity tags.
+        BadRequest: The header is not a list of entity tags (HTTP 400).
     """
     if header.strip() == "*":
         return None
@@ -29,16 +29,24 @@ def _entity_tags(header: str) -> frozenset[str] | None:
 
 
 def if_match(headers: Mapping[str, str]) -> Callable[[int], bool] | None:
-    """Return what a write asks of the resource's version; None where it asks nothing."""
+    """Return the predicate of ``If-Match`` over a resource's version; None without the header.
+
+    Raises:
+        BadRequest: The header is not a list of entity tags (HTTP 400).
+    """
     if "if-match" not in headers:
         return None
-    revs = _entity_tags(headers["if-match"])
-    return lambda rev: revs is None or str(rev) in revs
+    tags = _entity_tags(headers["if-match"])
+    return lambda rev: tags is None or str(rev) in tags
 
 
 def is_not_modified(headers: Mapping[str, str], rev: int) -> bool:
-    """Return whether the client has this version already."""
+    """Return whether the client already has this version of a resource.
+
+    Raises:
+        BadRequest: ``If-None-Match`` is not a list of entity tags (HTTP 400).
+    """
     if "if-none-match" not in headers:
         return False
-    revs = _entity_tags(headers["if-none-match"])
-    return revs is None or str(rev) in revs
+    tags = _entity_tags(headers["if-none-match"])
+    return tags is None or str(rev) in tags

@@ -1,9 +1,9 @@
-"""The HTTP door: connexion owns the contracts and finds the operation; a thread does the rest.
+"""Routing of requests to the operations of the contracts, which run in a thread pool.
 
-``ContractRoutingMiddleware`` takes the place of connexion's routing, security, validation and exception middlewares.
-Those rebuild decorators and pass a request through several thread hand-overs; measured, that was
-three quarters of the time of a read. connexion's ``Specification`` and ``ConnexionMiddleware``
-stay: they load and check the contract and call ``add_api`` here for each.
+``ContractRoutingMiddleware`` replaces connexion's routing, security, validation and exception
+middlewares. Those rebuild decorators and hand a request over between threads several times, which
+took three quarters of the time of a read when measured. connexion's ``Specification`` and
+``ConnexionMiddleware`` are still used: they load and check each contract and call ``add_api``.
 """
 
 import asyncio
@@ -41,20 +41,22 @@ OperationDispatcher = Callable[[str, Request], Response]
 
 log = logging.getLogger(__name__)
 
-#: Longest wait for the rest of a request's body, in seconds.
+#: Longest wait for the body of a request, in seconds.
 _BODY_TIMEOUT = 30.0
-#: What the pages answer below a contract's mount, where no contract has a path of that name.
+#: Names below the mount path of a contract that the pages serve.
 PAGE_NAMES = frozenset({"", "docs", "openapi.json", "openapi.yaml"})
-#: Most requests that wait for a thread before the server says that it is busy.
+#: Most requests that wait for or use a thread; further ones are refused with 503.
 _MAX_QUEUED_REQUESTS = 2000
-#: What can be in a Host header.
+#: A valid Host header: host and optional port.
 HOST_PATTERN = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
+#: The parameter of a media range that the client does not accept.
+_ZERO_QUALITY = re.compile(r"q\s*=\s*0(\.0*)?")
 _ANONYMOUS = Identity("anonymous", "")
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
 class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
-    """Find the operation, read the body, hand both to a thread, send what comes back."""
+    """Route requests to operations, run them in threads and send their responses."""
 
     def __init__(
         self,
@@ -64,13 +66,14 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
         settings: Settings,
         observe: Callable[..., None],
     ) -> None:
-        """Take the parts.
+        """Create the middleware; ``add_api`` adds the contracts.
 
         Args:
             app: The ASGI application for paths that no contract has (pages, administration).
-            dispatch: Does an operation, in a thread: name of the operation and request to response.
-            settings: Limits.
-            observe: Told of each answer: operation, method, status and seconds.
+            dispatch: Called in a thread with the name of the operation and the request; returns
+                the response.
+            settings: The limits of requests.
+            observe: Called after each response with operation, method, status and seconds.
         """
         self.app = app
         self._dispatch = dispatch
@@ -80,11 +83,11 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
         self._bulk_operations: dict[str, str] = {}
         self._prefixes: list[str] = []
         self._page_paths: set[str] = set()
-        self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="request")
+        self._executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="request")
         self._queued_requests = 0
 
     def add_api(self, specification: Specification, *, base_path: str, **_: object) -> None:
-        """Take the operations of one contract."""
+        """Add the operations of a contract below one of its mount paths."""
         self._prefixes.append(f"{base_path}/")
         self._page_paths.update(f"{base_path}/{name}" for name in PAGE_NAMES)
         for path, methods in specification["paths"].items():
@@ -96,7 +99,7 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
                 self._bulk_operations[base_path + path] = bulk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request of a contract's path; pass everything else on."""
+        """Answer a request to the path of a contract; pass all others to the next application."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -115,12 +118,11 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
             response = error_response(error)
         except ClientDisconnected:
             return
-        head = scope["method"] == "HEAD"
-        await send_response(send, response, head=head)
+        await send_response(send, response, head=scope["method"] == "HEAD")
         self._observe(name, scope["method"], response.status, time.perf_counter() - started)
 
     def _is_outside_contracts(self, path: str) -> bool:
-        """Return whether the path of no operation is for somebody else to answer."""
+        """Return whether a path without an operation belongs to the next application."""
         return path in self._page_paths or not path.startswith(tuple(self._prefixes))
 
     def _find_route(self, path: str) -> tuple[Mapping[str, str] | None, str]:
@@ -185,7 +187,7 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
         self._queued_requests += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, self._dispatch_safely, name, request)
+            return await loop.run_in_executor(self._executor, self._dispatch_safely, name, request)
         finally:
             self._queued_requests -= 1
 
@@ -195,8 +197,8 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
         except TmfError as error:
             return error_response(error)
         except PyMongoError as error:
-            if meaning := tmf_error(error):
-                return error_response(meaning)
+            if translated := tmf_error(error):
+                return error_response(translated)
             log.exception("unexpected error", extra={"operation": name, "path": request.path})
             return error_response(TmfError())
         except Exception:
@@ -205,7 +207,7 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
 
 
 class ClientDisconnected(Exception):
-    """The client went away before its request was complete."""
+    """The client disconnected before its request was complete."""
 
 
 async def read_body(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
@@ -213,13 +215,13 @@ async def read_body(headers: Mapping[str, str], receive: Receive, limit: int) ->
 
     Args:
         headers: By lower-case name.
-        receive: Gives the next part.
-        limit: Most bytes that are read.
+        receive: Returns the next ASGI message.
+        limit: The largest size, in bytes.
 
     Raises:
-        TooLarge: It has more than ``limit`` bytes (HTTP 413).
-        BadRequest: It did not arrive in time (HTTP 400).
-        ClientGone: The client went away.
+        TooLarge: The body has more than ``limit`` bytes (HTTP 413).
+        BadRequest: The body did not arrive in time (HTTP 400).
+        ClientDisconnected: The client disconnected.
     """
     length = headers.get("content-length", "0")
     if length.isdecimal() and int(length) > limit:
@@ -244,26 +246,26 @@ async def read_body(headers: Mapping[str, str], receive: Receive, limit: int) ->
 
 
 def _require_json(accept: str) -> None:
-    """Refuse a client that takes no JSON.
+    """Refuse a client that does not accept JSON.
 
     Source: RFC 9110, section 12.5.1.
 
     Raises:
-        NotAcceptable: No media range of ``ImportValidator`` covers application/json (HTTP 406).
+        NotAcceptable: No media range of ``accept`` covers application/json (HTTP 406).
     """
     if accept in {"*/*", "application/json"}:
         return
     for media_range in accept.split(","):
         name, *parameters = (part.strip().lower() for part in media_range.split(";"))
-        refused = any(re.fullmatch(r"q\s*=\s*0(\.0*)?", one) for one in parameters)
-        covers = name in {"*/*", "application/*"} or "json" in name
-        if covers and not refused:
+        is_refused = any(_ZERO_QUALITY.fullmatch(parameter) for parameter in parameters)
+        covers_json = name in {"*/*", "application/*"} or "json" in name
+        if covers_json and not is_refused:
             return
     raise NotAcceptable(f"every answer is application/json; Accept has {accept[:100]!r} only")
 
 
 async def send_response(send: Send, response: Response, *, head: bool = False) -> None:
-    """Send an answer in one piece; without its body to HEAD."""
+    """Send a response; to ``head`` requests without its body."""
     headers = [
         (name.lower().encode(), value.encode("latin-1", "replace"))
         for name, value in response.headers.items()
@@ -286,16 +288,16 @@ def routing_document(
     operation_names: Mapping[tuple[str, str], str],
     bulk_names: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return the part of a contract that routing needs: paths, parameters, operation ids.
+    """Return the part of a contract that routing needs: paths and operation names.
 
-    connexion checks and resolves the document it is given, which for the whole one takes half a
-    second each; the whole one is checked by the tests.
+    connexion checks and resolves the document that it receives, which takes half a second for a
+    whole contract; the tests check the whole contracts.
 
     Args:
         document: The OpenAPI document.
-        operation_names: (method, path) to the operation's name in this server; the server's own paths
-            (monitors) too.
-        bulk_names: Path of each collection to the name of its bulk operation.
+        operation_names: (method, path) -> name of the operation in this server, including paths
+            that the document does not have (monitors).
+        bulk_names: Path of each collection -> name of its bulk operation.
     """
     paths: dict[str, Any] = {}
     for path, methods in document["paths"].items():
