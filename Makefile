@@ -6,18 +6,18 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 APT := iperf3 iproute2 netconfd netconfd-module-ietf-interfaces openssh-server openvswitch-switch osmo-hlr snmp snmpd
 
-# Packages with servers would start them; the lab starts its own, so nothing else shall.
+# Keep the packages from starting their servers: the lab starts its own.
 POLICY := /usr/sbin/policy-rc.d
 UNSTARTED := test -e $(POLICY) || { printf '\#!/bin/sh\nexit 101\n' >$(POLICY) && \
   chmod +x $(POLICY) && trap 'rm -f $(POLICY)' EXIT; };
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench lint lab lock clean
+.PHONY: help install demo test test-unit bench lint lab lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## Make .venv with everything that is needed
+install: $(STAMP) ## Create .venv and install everything into it
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -34,7 +34,7 @@ $(STAMP): requirements.lock pyproject.toml
 	  --no-build-isolation -e .
 	@touch $@
 
-# A real gateway for demo and tests where the machine can have one; without it they simulate one.
+# Real elements for demo and tests where the machine can run them; otherwise they are simulated.
 .PHONY: elements
 elements:
 	@if [ "$$(id -u)" = 0 ] && ! { PATH="$$PATH:/usr/sbin:/sbin"; command -v snmpd && \
@@ -44,16 +44,19 @@ elements:
 	  apt-get update -qq >/dev/null 2>&1 && { $(UNSTARTED) } && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(APT) \
 	    >/dev/null 2>&1 || \
-	  echo "No lab packages ($(APT)) to be had: a simulated gateway takes the real one's place"; \
+	  echo "The lab packages ($(APT)) cannot be installed: a simulated gateway is used instead"; \
 	fi
 
-demo: install elements ## Run the demo operator and its story, then serve until Ctrl-C
+demo: install elements ## Run the demo operator and its walkthrough, then serve until Ctrl-C
 	@$(BIN)/tmf demo
 
-test: install elements ## Run all tests, a file on each of up to four processors
+test: install elements ## Run all tests, on up to four processors
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
-bench: install ## Measure the server beside its floor
+test-unit: install ## Run the tests that need no database, server or element
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 tests/unit tmf_apis adapters
+
+bench: install ## Measure the server beside a baseline server
 	@$(BIN)/python -m benchmarks
 
 lint: install ## Check style and types
@@ -61,17 +64,17 @@ lint: install ## Check style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-lab: ## Install what the real gateway needs (as root)
+lab: ## Install the packages of the real network elements (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "as root: sudo make lab"; exit 1; }
 	apt-get update
 	@$(UNSTARTED) \
 	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(APT)
 
-lock: install ## Renew requirements.lock from pyproject.toml (needs uv)
+lock: install ## Update requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --extra embedded --extra dev \
 	  --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml \
 	  -o requirements.lock
 
-clean: ## Remove .venv and what tools leave behind; data stays
+clean: ## Remove .venv and the caches of tools; data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
