@@ -41,8 +41,9 @@ from tmf_apis.fulfilment.reservation import reservations
 from tmf_apis.gc_tuning import tune_gc
 from tmf_apis.inventory.characteristics import resource_characteristics
 from tmf_apis.inventory.ports import MANAGEMENT_ADDRESS
+from tmf_apis.inventory.tenants import tenants_with_elements
 from tmf_apis.reconciliation import task_handlers as reconciliation
-from tmf_apis.reconciliation.scheduler import TaskScheduler, tenants_with_elements
+from tmf_apis.reconciliation.scheduler import TaskScheduler
 from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 from tmf_apis.settings import Settings

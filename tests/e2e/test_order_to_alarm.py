@@ -491,7 +491,7 @@ def test_the_thread_on_a_real_gateway(server, desk, credentials, fibre):
         rates = (found.settings["downstream"], found.settings["upstream"])
         assert (found.port, rates) == ("sub1", (100_000_000, 40_000_000))
         wanted = {"alarmedObject.id": known.ports["sub1"]}
-        wait_until(lambda: "taking notifications" in server.worker_log())
+        wait_until(lambda: "receiving notifications" in server.worker_log())
         gateway.cut_link("sub1")
         wait_until(lambda: server.get(f"{ALARMS}/alarm", state="raised", **wanted))
         gateway.restore_link("sub1")

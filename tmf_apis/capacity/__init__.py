@@ -1,4 +1,4 @@
-"""How full the network is, how long the rest lasts, and the alarm before it does not."""
+"""Capacity: network utilisation, exhaustion forecasts and threshold alarms."""
 
 from tmf_apis.capacity.reports import api_module
 

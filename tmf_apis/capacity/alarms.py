@@ -1,4 +1,4 @@
-"""The alarms of capacities: one a thing, raised, made more or less severe, cleared."""
+"""Capacity alarms: at most one per capacity object, raised, changed in severity and cleared."""
 
 import logging
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class CapacityAlarms:
-    """Raises and clears; safe to repeat, also by several at once."""
+    """Raises and clears capacity alarms; safe to repeat, also concurrently."""
 
     def __init__(
         self,
@@ -31,13 +31,14 @@ class CapacityAlarms:
         *,
         notice_days: float,
     ) -> None:
-        """Take what it works with.
+        """Create the alarm service.
 
         Args:
-            database: Where it is written which alarm stands for which problem.
-            repositories: Give access to alarms and resources.
-            records: Note which alarm is theirs.
-            notice_days: How many days before exhaustion an alarm is raised; 0: only by the threshold.
+            database: Holds the assignment of alarms to problems.
+            repositories: Give access to alarms and resources by tenant.
+            records: The capacity records, which refer to their alarms.
+            notice_days: Raise an alarm this number of days before exhaustion; 0: only at the
+                threshold.
         """
         self._problems: Collection[dict[str, object]] = database[PROBLEMS_COLLECTION]
         self._repositories = repositories
@@ -45,20 +46,20 @@ class CapacityAlarms:
         self._notice_days = notice_days
 
     def update(self, tenant: str, records: Iterable[CapacityRecord], now: datetime) -> None:
-        """Bring the alarms of some capacities in step with them."""
-        desk = self._repositories.for_tenant(tenant)
-        for figure in records:
-            raised = bool(figure.get("alarm"))
-            wanted = rules.alarm_state(figure, self._notice_days, is_raised=raised)
-            if wanted.is_raised or raised:
-                self._update_alarm(desk, figure, wanted, now)
+        """Raise, change or clear the alarms of capacity records."""
+        repository = self._repositories.for_tenant(tenant)
+        for record in records:
+            raised = bool(record.get("alarm"))
+            target_state = rules.alarm_state(record, self._notice_days, is_raised=raised)
+            if target_state.is_raised or raised:
+                self._update_alarm(repository, record, target_state, now)
 
     def clear(self, tenant: str, records: Iterable[CapacityRecord], now: datetime) -> None:
-        """Clear the alarms of what is not there any more."""
-        desk = self._repositories.for_tenant(tenant)
-        for figure in records:
-            if figure.get("alarm"):
-                self._update_alarm(desk, figure, rules.AlarmState(is_raised=False), now)
+        """Clear the alarms of records that have been deleted."""
+        repository = self._repositories.for_tenant(tenant)
+        for record in records:
+            if record.get("alarm"):
+                self._update_alarm(repository, record, rules.AlarmState(is_raised=False), now)
 
     def _update_alarm(
         self,
@@ -67,25 +68,28 @@ class CapacityAlarms:
         target_state: rules.AlarmState,
         now: datetime,
     ) -> None:
-        facts = rules.alarm_report(capacity_record, target_state, now)
-        key = AlarmKey(facts.element, facts.key)
-        open_ = find_open(repository, key)
-        if open_ is None or not target_state.is_raised:
+        report = rules.alarm_report(capacity_record, target_state, now)
+        key = AlarmKey(report.element, report.key)
+        open_alarm = find_open(repository, key)
+        if open_alarm is None or not target_state.is_raised:
             resource = _resource(repository, capacity_record)
-            if target_state.is_raised or open_ is not None:
+            if target_state.is_raised or open_alarm is not None:
                 record_alarm(
-                    repository, self._problems, facts, AlarmSubject(resource, service_of(resource))
+                    repository, self._problems, report, AlarmSubject(resource, service_of(resource))
                 )
                 log.info(
                     "capacity alarm %s",
-                    facts.effect.value,
+                    report.effect.value,
                     extra={"resource": capacity_record["id"]},
                 )
-            open_ = find_open(repository, key) if target_state.is_raised else None
-        elif open_.get("perceivedSeverity") != target_state.severity:
-            more = {"perceivedSeverity": target_state.severity, "alarmDetails": target_state.text}
-            repository.change("Alarm", open_["id"], lambda alarm: {**alarm, **more})
-        id = str(open_["id"]) if open_ else ""
+            open_alarm = find_open(repository, key) if target_state.is_raised else None
+        elif open_alarm.get("perceivedSeverity") != target_state.severity:
+            changes = {
+                "perceivedSeverity": target_state.severity,
+                "alarmDetails": target_state.text,
+            }
+            repository.change("Alarm", open_alarm["id"], lambda alarm: {**alarm, **changes})
+        id = str(open_alarm["id"]) if open_alarm else ""
         if id != capacity_record.get("alarm", ""):
             self._records.set_alarm(capacity_record["_id"], id)
 

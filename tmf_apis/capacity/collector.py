@@ -1,4 +1,4 @@
-"""What Prometheus reads of capacity: the fullest, the first to be exhausted, the alarms."""
+"""Prometheus metrics of capacity: highest utilisation, first exhaustion and number of alarms."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 from tmf_apis.capacity.records import CAPACITY_COLLECTION
 from tmf_apis.store.connection import MongoDatabase
 
-#: How long figures count as new; longest time to find them out; in seconds.
+#: Time for which the figures are cached; maximum time of the query; in seconds.
 CACHE_AGE, QUERY_TIMEOUT = 15.0, 1.0
 _LABELS = ("tenant", "category")
 _METRICS = {
@@ -24,7 +24,7 @@ _METRICS = {
 
 
 class CapacityCollector(Collector):
-    """The figures by tenant and category; left out while the database does not answer."""
+    """Metrics by tenant and category; exports no samples while the database does not answer."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._records = database[CAPACITY_COLLECTION]
@@ -33,17 +33,17 @@ class CapacityCollector(Collector):
         self._cached_at = 0.0
 
     def describe(self) -> list[Metric]:
-        """Return nothing: what there will be is not looked up in advance."""
+        """Return no metrics: registration must not query the database."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Return the figures."""
-        found = self._grouped_records()
+        """Yield the metrics."""
+        groups = self._grouped_records()
         for key, (name, help) in _METRICS.items():
             family = GaugeMetricFamily(name, help, labels=_LABELS)
-            for one in found:
-                if one[key] is not None:
-                    family.add_metric([one["_id"][label] for label in _LABELS], one[key])
+            for group in groups:
+                if group[key] is not None:
+                    family.add_metric([group["_id"][label] for label in _LABELS], group[key])
             yield family
 
     def _grouped_records(self) -> list[dict[str, Any]]:

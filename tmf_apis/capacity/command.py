@@ -1,4 +1,4 @@
-"""``tmf capacity``: the report on the command line."""
+"""The command ``tmf capacity``, which prints the capacity report."""
 
 import json
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ _RIGHT_ALIGNED = frozenset(_COLUMNS) - {"category", "name", "alarm"}
 def run(
     database: MongoDatabase, settings: Settings, tenant: str, query: CapacityQuery, *, as_json: bool
 ) -> None:
-    """Print how full the network is, the most urgent first."""
-    reporting = CapacityReporter(database, settings)
-    found, count = reporting.find_records(tenant, query, datetime.now(UTC))
+    """Print the utilisation of the network, the most urgent records first."""
+    reporter = CapacityReporter(database, settings)
+    records, count = reporter.find_records(tenant, query, datetime.now(UTC))
     if as_json:
-        click.echo(json.dumps([report_item(one) for one in found], indent=1))
+        click.echo(json.dumps([report_item(record) for record in records], indent=1))
     else:
-        _print_table(found, count)
+        _print_table(records, count)
 
 
 def _print_table(records: Sequence[CapacityRecord], count: int) -> None:

@@ -1,4 +1,4 @@
-"""What MongoDB finds out of a resource: the element that it is on, and whether it is taken."""
+"""MongoDB aggregation expressions that compute the element and the status of a resource."""
 
 from datetime import datetime
 from typing import Any
@@ -10,9 +10,9 @@ _SERVICE_ID = "serviceId"
 
 
 def _first_match(array: str, condition: dict[str, Any], value: str) -> dict[str, Any]:
-    """Return the expression of a member of the first item of an array that fits."""
-    fitting = {"$filter": {"input": {"$ifNull": [array, []]}, "cond": condition}}
-    return {"$first": {"$map": {"input": fitting, "in": value}}}
+    """Return the expression of a value of the first array item that meets a condition."""
+    matches = {"$filter": {"input": {"$ifNull": [array, []]}, "cond": condition}}
+    return {"$first": {"$map": {"input": matches, "in": value}}}
 
 
 def _characteristic_value(name: str) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def _characteristic_value(name: str) -> dict[str, Any]:
     )
 
 
-#: Id of the resource that one is contained in.
+#: Id of the resource that contains a resource.
 ELEMENT_ID = _first_match(
     "$body.resourceRelationship",
     {"$eq": ["$$this.relationshipType", "isContainedIn"]},
@@ -30,22 +30,24 @@ ELEMENT_ID = _first_match(
 
 
 def status_expression(now: datetime) -> dict[str, Any]:
-    """Return the expression of how a resource counts.
+    """Return the expression of the status under which a resource is counted.
 
-    ``used``: with a service, or in doubt; ``reserved``: for an order, while that lasts; ``out``:
-    locked or without a link, so that no order gets it; ``free``.
+    - ``used``: it has a service or is in doubt;
+    - ``reserved``: an order has reserved it and the reservation has not expired;
+    - ``out``: it is locked or has no link, so orders cannot use it;
+    - ``free``: otherwise.
     """
     allocation = "$body.allocationStatus"
-    until = _characteristic_value(RESERVED_UNTIL)
-    held = {"$eq": [allocation, "reserved"]}
-    over = {"$lte": [{"$ifNull": [until, "~"]}, rfc3339(now)]}
+    reserved_until = _characteristic_value(RESERVED_UNTIL)
+    is_reserved = {"$eq": [allocation, "reserved"]}
+    is_expired = {"$lte": [{"$ifNull": [reserved_until, "~"]}, rfc3339(now)]}
     branches = (
         ({"$in": [allocation, ["allocated", "unknown"]]}, "used"),
-        ({"$and": [held, {"$ifNull": [_characteristic_value(_SERVICE_ID), False]}]}, "used"),
-        ({"$and": [held, {"$not": [over]}]}, "reserved"),
+        ({"$and": [is_reserved, {"$ifNull": [_characteristic_value(_SERVICE_ID), False]}]}, "used"),
+        ({"$and": [is_reserved, {"$not": [is_expired]}]}, "reserved"),
         ({"$eq": ["$body.administrativeState", "locked"]}, "out"),
         ({"$eq": ["$body.operationalState", "disabled"]}, "out"),
-        ({"$and": [{"$not": [held]}, {"$ne": ["$body.usageState", "idle"]}]}, "used"),
+        ({"$and": [{"$not": [is_reserved]}, {"$ne": ["$body.usageState", "idle"]}]}, "used"),
     )
     return {
         "$switch": {

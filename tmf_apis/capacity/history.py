@@ -1,9 +1,10 @@
-"""What was used, kept by the hour for weeks and by the day for years.
+"""History of usage: hourly for weeks, daily for years.
 
-``capacity_days`` has a document for each series and day: what was used hour by hour, as sums that
-grow (``w`` weight, ``a`` and ``b`` the two directions). ``capacity_years`` has one for each series
-and year: the busiest hour of each day. Both forget by themselves. Adding is one write; reading a
-counter anew is an exchange with what was read last, so that no traffic counts twice.
+``capacity_days`` has a document for each series and day. It holds running sums for each hour (``w``
+weight, ``a`` and ``b`` the two directions). ``capacity_years`` has a document for each series and
+year. It holds the busiest hour of each day. TTL indexes delete old documents of both. To add usage
+is a single write. A new counter reading is exchanged for the previous one in a single operation, so
+no traffic is counted twice.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,25 +25,25 @@ DAYS_COLLECTION, YEARS_COLLECTION, READINGS_COLLECTION = (
     "capacity_years",
     "capacity_readings",
 )
-#: How long figures are kept by the hour, by the day, and the last reading of a counter.
+#: Retention of hourly figures, of daily figures, and of the last reading of a counter.
 HOURLY_RETENTION, DAILY_RETENTION, READING_RETENTION = (
     timedelta(days=35),
     timedelta(days=3 * 366),
     timedelta(days=7),
 )
-#: Days that are summed up at once.
+#: Number of documents in a bulk operation.
 BATCH_SIZE = 1000
 _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class HourlyUsage:
-    """What was used in one hour.
+    """Mean usage in one hour, in the unit of the series.
 
     Attributes:
-        start: Its start, in UTC.
-        incoming: Mean of the first direction, or of all there is.
-        outgoing: Mean of the second direction; 0 where there is one only.
+        start: Start of the hour in UTC.
+        incoming: Mean of the incoming direction, or of the only value of the series.
+        outgoing: Mean of the outgoing direction; 0 if the series has one value only.
     """
 
     start: datetime
@@ -51,51 +52,64 @@ class HourlyUsage:
 
     @property
     def used(self) -> float:
-        """The busier direction."""
+        """Mean of the busier direction."""
         return max(self.incoming, self.outgoing)
 
     @property
     def point(self) -> Point:
-        """What a trend is made of."""
+        """The usage as a point of a trend."""
         return Point(self.start, self.used)
 
 
 class History:
-    """The figures of all tenants."""
+    """The usage history of all tenants."""
 
     def __init__(self, database: MongoDatabase) -> None:
-        """Take the database."""
+        """Create the history.
+
+        Args:
+            database: Holds the collections.
+        """
         self._days, self._years = database[DAYS_COLLECTION], database[YEARS_COLLECTION]
         self._readings = database[READINGS_COLLECTION]
 
     def prepare(self) -> None:
-        """Make the indexes; safe to repeat."""
-        for one in (self._days, self._years, self._readings):
-            one.create_index("expires", expireAfterSeconds=0)
+        """Create the indexes; safe to repeat."""
+        for collection in (self._days, self._years, self._readings):
+            collection.create_index("expires", expireAfterSeconds=0)
         self._days.create_index("day", partialFilterExpression={"open": True}, name="open")
-        for one in (self._days, self._years):
-            one.create_index([("tenant", 1), ("series", 1), ("day", 1)])
+        for collection in (self._days, self._years):
+            collection.create_index([("tenant", 1), ("series", 1), ("day", 1)])
 
     def exchange_readings(
         self, element: str, samples: Sequence[Sample], at: datetime
     ) -> list[Sample]:
-        """Keep what an element's counters say now and return what they said before.
-
-        Nothing is returned where there was nothing or somebody else has kept a later reading.
+        """Store the current reading of an element's counters and return the previous one.
 
         Args:
-            element: Its name among all tenants' elements.
-            samples: Its counters; values are kept as text, 64 bits do not fit otherwise.
-            at: When they were read, in UTC.
+            element: Key of the element, unique across tenants.
+            samples: The counters. Values are stored as text because unsigned 64-bit integers do
+                not fit into BSON integers.
+            at: Time of the reading in UTC.
+
+        Returns:
+            The previous reading; empty if there is none, or if a later reading is stored.
         """
         rows = [
-            [one.port, one.counter, str(one.value), one.unit, one.taken_at, one.epoch]
-            for one in samples
+            [
+                sample.port,
+                sample.counter,
+                str(sample.value),
+                sample.unit,
+                sample.taken_at,
+                sample.epoch,
+            ]
+            for sample in samples
         ]
         content = {"at": at, "rows": rows, "expires": at + READING_RETENTION}
         try:
             with translate_errors(DuplicateKeyError):
-                before = self._readings.find_one_and_update(
+                previous = self._readings.find_one_and_update(
                     {"_id": element, "at": {"$lt": at}},
                     {"$set": content},
                     upsert=True,
@@ -104,74 +118,79 @@ class History:
         except DuplicateKeyError:
             return []
         return [
-            Sample(port, counter, int(value), unit, taken, epoch)
-            for port, counter, value, unit, taken, epoch in (before or {}).get("rows", ())
+            Sample(port, counter, int(value), unit, taken_at, epoch)
+            for port, counter, value, unit, taken_at, epoch in (previous or {}).get("rows", ())
         ]
 
     def add_traffic(self, tenant: str, traffic: Mapping[str, Traffic]) -> None:
-        """Add what ports carried, by series."""
+        """Add the traffic of ports by series."""
         self._write(
             _usage_increment(
                 tenant, series, part.since, (part.seconds, part.incoming, part.outgoing)
             )
-            for series, one in traffic.items()
-            for part in one.hourly_parts()
+            for series, series_traffic in traffic.items()
+            for part in series_traffic.hourly_parts()
         )
 
     def add_usage(self, tenant: str, used: Mapping[str, float], at: datetime) -> None:
-        """Add what is used at a time, by series."""
+        """Add the usage at a point in time by series."""
         self._write(
-            _usage_increment(tenant, series, at, (1.0, one, 0.0)) for series, one in used.items()
+            _usage_increment(tenant, series, at, (1.0, amount, 0.0))
+            for series, amount in used.items()
         )
 
     def _write(self, updates: Iterable[UpdateOne]) -> None:
-        found = list(updates)
-        for start in range(0, len(found), BATCH_SIZE):
+        operations = list(updates)
+        for start in range(0, len(operations), BATCH_SIZE):
             with translate_errors():
-                self._days.bulk_write(found[start : start + BATCH_SIZE], ordered=False)
+                self._days.bulk_write(operations[start : start + BATCH_SIZE], ordered=False)
 
     def hours(
         self, tenant: str, series: Sequence[str], since: datetime
     ) -> dict[str, list[HourlyUsage]]:
-        """Return what was used by series, hour by hour since a day, in order of time."""
+        """Return the hourly usage by series since the start of a day, in order of time."""
         query = {
             "tenant": tenant,
             "series": {"$in": list(series)},
             "day": {"$gte": _start_of_day(since)},
         }
-        made: dict[str, list[HourlyUsage]] = {}
+        hours: dict[str, list[HourlyUsage]] = {}
         with translate_errors():
-            for one in self._days.find(query).sort("day"):
-                made.setdefault(one["series"], []).extend(_hourly_usage(one))
-        return made
+            for document in self._days.find(query).sort("day"):
+                hours.setdefault(document["series"], []).extend(_hourly_usage(document))
+        return hours
 
     def days(self, tenant: str, series: Sequence[str], since: datetime) -> dict[str, list[Point]]:
-        """Return the busiest hour of each day since a day by series, in order of time."""
+        """Return the busiest hours of the days since a day by series, in order of time."""
         begin = _start_of_day(since)
         query = {
             "tenant": tenant,
             "series": {"$in": list(series)},
             "day": {"$gte": begin.replace(month=1, day=1)},
         }
-        made: dict[str, list[Point]] = {}
+        days: dict[str, list[Point]] = {}
         with translate_errors():
-            for one in self._years.find(query).sort("day"):
-                found = (
-                    Point(one["day"] + int(number) * _DAY, used)
-                    for number, used in one["days"].items()
+            for document in self._years.find(query).sort("day"):
+                points = (
+                    Point(document["day"] + int(number) * _DAY, used)
+                    for number, used in document["days"].items()
                 )
-                kept = sorted((two for two in found if two.at >= begin), key=lambda two: two.at)
-                made.setdefault(one["series"], []).extend(kept)
-        return made
+                in_range = sorted(
+                    (point for point in points if point.at >= begin), key=lambda point: point.at
+                )
+                days.setdefault(document["series"], []).extend(in_range)
+        return days
 
     def summarise_days(self, now: datetime) -> int:
-        """Write the busiest hour of each day that is over; return how many; safe to repeat."""
+        """Write the busiest hour of each day that has ended; return the number; safe to repeat."""
         count = 0
         query = {"open": True, "day": {"$lt": _start_of_day(now - timedelta(hours=3))}}
         with translate_errors():
             while batch := list(self._days.find(query, limit=BATCH_SIZE)):
-                self._years.bulk_write([_daily_maximum(one) for one in batch], ordered=False)
-                done = {"_id": {"$in": [one["_id"] for one in batch]}}
+                self._years.bulk_write(
+                    [_daily_maximum(document) for document in batch], ordered=False
+                )
+                done = {"_id": {"$in": [document["_id"] for document in batch]}}
                 self._days.update_many(done, {"$unset": {"open": ""}})
                 count += len(batch)
         return count
@@ -190,7 +209,9 @@ def _usage_increment(
         {"_id": f"{tenant}:{series}:{day:%Y-%m-%d}"},
         {
             "$setOnInsert": {**fixed, "open": True},
-            "$inc": {f"hours.{at.hour}.{name}": one for name, one in zip("wab", sums, strict=True)},
+            "$inc": {
+                f"hours.{at.hour}.{name}": amount for name, amount in zip("wab", sums, strict=True)
+            },
         },
         upsert=True,
     )
@@ -207,12 +228,13 @@ def _daily_maximum(document: Mapping[str, Any]) -> UpdateOne:
     day: datetime = document["day"]
     tenant, series = document["tenant"], document["series"]
     start = datetime(day.year, 1, 1, tzinfo=UTC)
-    used = max(one.used for one in _hourly_usage(document))
+    used = max(hour.used for hour in _hourly_usage(document))
     return UpdateOne(
         {"_id": f"{tenant}:{series}:{day.year}"},
         {
             "$setOnInsert": {
-                "tenant": tenant, "series": series, "day": start, "expires": start + DAILY_RETENTION,
+                "tenant": tenant, "series": series, "day": start,
+                "expires": start + DAILY_RETENTION,
             },
             "$set": {f"days.{(day - start).days}": used},
         },

@@ -1,7 +1,8 @@
-"""What the inventory says of capacity: ports taken and free, uplinks, pools; counted by MongoDB.
+"""Utilisation of ports, uplinks and pools, counted in the inventory by MongoDB.
 
-Ports and pools are as ``fulfilment`` has them: what is taken of a pool are resources that name it;
-what is drawn of an uplink stands in the uplink itself.
+The counts follow the rules of ``fulfilment``: the values that are allocated from a pool are
+resources with a relationship to it; the bandwidth that is allocated from an uplink is listed in the
+uplink.
 """
 
 import logging
@@ -36,11 +37,10 @@ from tmf_apis.inventory.ports import (
 from tmf_apis.inventory.relationships import CONTAINED_IN_TYPES
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.store.connection import MongoDatabase, translate_errors
-from tmf_apis.store.model import DELETED_TENANT
 
-#: Characteristic that says at which utilisation of a resource an alarm is raised; 0: never.
+#: Characteristic with the utilisation of a resource at which an alarm is raised; 0: never.
 THRESHOLD_CHARACTERISTIC = "capacityThreshold"
-#: From what a pool is of to its category; another is of numbers.
+#: Category of a pool by its characteristic ``poolOf``; any other pool is a range of numbers.
 POOL_CATEGORIES: Mapping[str, str] = {
     "ipAddress": ADDRESSES,
     "ipv4Address": ADDRESSES,
@@ -55,33 +55,38 @@ _PROJECTION = {
     "body.place.place.id": 1,
 }  # fmt: skip
 _COUNT = {"count": {"$sum": 1}}
-#: What a resource that is taken from a pool may call it.
+#: Types of the relationship of a resource to the pool that it is allocated from.
 _POOL_RELATIONSHIPS = sorted(CONTAINED_IN_TYPES | {IS_ALLOCATED_FROM})
-#: Categories of ports that services are put on.
+#: Categories of ports that can carry a service.
 ACCESS_CATEGORIES = (ACCESS_PORT, SWITCH_PORT)
 log = logging.getLogger(__name__)
 
 
 class InventoryCounter:
-    """Counts in the inventory of one tenant."""
+    """Counts the inventory of one tenant."""
 
     def __init__(self, database: MongoDatabase, tenant: str) -> None:
-        """Take the database."""
+        """Create a counter.
+
+        Args:
+            database: Holds the inventory.
+            tenant: The tenant.
+        """
         self._resources = database[_KIND]
         self._tenant = tenant
 
     def utilisations(self, now: datetime) -> list[Utilisation]:
-        """Return how much is used of everything that is counted and not measured."""
+        """Return the utilisations of everything that is counted rather than measured."""
         return [*self._ports(now), *self._pools(now), *self._uplinks(now)]
 
     def port_objects(self, element: str) -> dict[str, CapacityObject]:
-        """Return the ports of an element by their natural keys, with their speeds."""
+        """Return the ports of an element by natural key; their capacity is their speed."""
         query = {
             "tenant": self._tenant,
             "body.resourceRelationship.resource.id": element,
             "body.category": {"$in": [*PORT_CATEGORIES, UPLINK]},
         }
-        return {_port_key(one): _port_object(one) for one in self._find(query)}
+        return {_port_key(document): _port_object(document) for document in self._find(query)}
 
     def _find(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
         with translate_errors():
@@ -92,7 +97,7 @@ class InventoryCounter:
             return list(self._resources.aggregate(list(stages)))
 
     def _ports(self, now: datetime) -> Iterator[Utilisation]:
-        """Yield the access ports of each element and of each site."""
+        """Yield the utilisation of the access ports of each element and of each site."""
         counted = self._aggregate(
             {"$match": {"tenant": self._tenant, "body.category": {"$in": ACCESS_CATEGORIES}}},
             {
@@ -111,20 +116,22 @@ class InventoryCounter:
             {"body.category": ACCESS_GATEWAY},
             {"body.resourceCharacteristic.name": MANAGEMENT_ADDRESS},
         ]
-        known = self._find({"tenant": self._tenant, "$or": either})
-        elements = {one["id"]: _capacity_object(one, ACCESS_PORTS, 0) for one in known}
+        documents = self._find({"tenant": self._tenant, "$or": either})
+        elements = {
+            document["id"]: _capacity_object(document, ACCESS_PORTS, 0) for document in documents
+        }
         by_element: dict[str, dict[str, int]] = {}
         by_place: dict[str, dict[str, int]] = {}
         names: dict[str, str] = {}
-        for one in counted:
-            key = one["_id"]
+        for row in counted:
+            key = row["_id"]
             element = elements.get(key.get("element"))
             place = key.get("place") or (element.places[0] if element and element.places else "")
             if element:
-                _add_count(by_element, element.id, key["status"], one["count"])
+                _add_count(by_element, element.id, key["status"], row["count"])
             if place:
-                _add_count(by_place, place, key["status"], one["count"])
-                names[place] = one["name"] or names.get(place) or place
+                _add_count(by_place, place, key["status"], row["count"])
+                names[place] = row["name"] or names.get(place) or place
         for id, counts in by_element.items():
             yield _port_utilisation(replace(elements[id], element=elements[id].name), counts, now)
         for place in sorted(by_place):
@@ -132,24 +139,24 @@ class InventoryCounter:
             yield _port_utilisation(site, by_place[place], now)
 
     def _pools(self, now: datetime) -> Iterator[Utilisation]:
-        pools = {one["id"]: one for one in self._find(self._category_query(POOL))}
-        taken = self._pool_usage(sorted(pools), now)
-        for id, one in pools.items():
-            values = range_of(one["body"])
+        pools = {pool["id"]: pool for pool in self._find(self._category_query(POOL))}
+        usage = self._pool_usage(sorted(pools), now)
+        for id, pool in pools.items():
+            values = range_of(pool["body"])
             if values is None:
-                log.warning("a pool has no range", extra={"resource": id})
+                log.warning("pool without a range ignored", extra={"resource": id})
                 continue
             category = POOL_CATEGORIES.get(
-                str(resource_characteristics(one["body"]).get("poolOf")), NUMBERS
+                str(resource_characteristics(pool["body"]).get("poolOf")), NUMBERS
             )
-            counts = taken.get(id, {})
+            counts = usage.get(id, {})
             used, reserved = (float(counts.get(name, 0)) for name in ("used", "reserved"))
             yield Utilisation(
-                _capacity_object(one, category, float(values.size)), used, reserved, now
+                _capacity_object(pool, category, float(values.size)), used, reserved, now
             )
 
     def _pool_usage(self, pools: list[str], now: datetime) -> dict[str, dict[str, int]]:
-        """Return what is taken of pools, by status."""
+        """Return the number of resources of each pool by status."""
         if not pools:
             return {}
         name = "body.resourceRelationship"
@@ -165,25 +172,21 @@ class InventoryCounter:
             },
             {"$group": {"_id": {"of": "$of.resource.id", "status": "$status"}, **_COUNT}},
         )
-        made: dict[str, dict[str, int]] = {}
-        for one in rows:
-            _add_count(made, one["_id"]["of"], one["_id"]["status"], one["count"])
-        return made
+        usage: dict[str, dict[str, int]] = {}
+        for row in rows:
+            _add_count(usage, row["_id"]["of"], row["_id"]["status"], row["count"])
+        return usage
 
     def _uplinks(self, now: datetime) -> Iterator[Utilisation]:
-        for one in self._find(self._category_query(UPLINK)):
-            drawn, reserved = bandwidth.allocated_and_reserved(one["body"], now)
-            thing = _capacity_object(one, UPLINK, float(bandwidth.limit(one["body"]) or 0))
-            yield Utilisation(thing, float(drawn), float(reserved), now)
+        for uplink in self._find(self._category_query(UPLINK)):
+            drawn, reserved = bandwidth.allocated_and_reserved(uplink["body"], now)
+            capacity_object = _capacity_object(
+                uplink, UPLINK, float(bandwidth.limit(uplink["body"]) or 0)
+            )
+            yield Utilisation(capacity_object, float(drawn), float(reserved), now)
 
     def _category_query(self, category: str) -> dict[str, Any]:
         return {"tenant": self._tenant, "body.category": category}
-
-
-def tenants(database: MongoDatabase) -> list[str]:
-    """Return every tenant that has resources."""
-    with translate_errors():
-        return [one for one in database[_KIND].distinct("tenant") if one != DELETED_TENANT]
 
 
 def _add_count(counts: dict[str, dict[str, int]], key: str, status: str, count: int) -> None:
@@ -203,7 +206,7 @@ def _port_utilisation(
 
 def _capacity_object(document: Mapping[str, Any], category: str, capacity: float) -> CapacityObject:
     body = document["body"]
-    places = (one.get("place") for one in json_objects(body.get("place")))
+    places = (related.get("place") for related in json_objects(body.get("place")))
     name = str(body.get("name") or document["id"])
     return CapacityObject(
         document["id"],
@@ -211,7 +214,7 @@ def _capacity_object(document: Mapping[str, Any], category: str, capacity: float
         category,
         capacity,
         name,
-        tuple(str(one["id"]) for one in places if isinstance(one, dict) and one.get("id")),
+        tuple(str(place["id"]) for place in places if isinstance(place, dict) and place.get("id")),
         _threshold(resource_characteristics(body), category, str(body.get("category"))),
     )
 
@@ -222,7 +225,7 @@ def _port_object(document: Mapping[str, Any]) -> CapacityObject:
 
 
 def _threshold(characteristics: Mapping[str, Any], category: str, kind: str) -> float | None:
-    """Return the resource's own threshold; a customer who fills his line is no alarm."""
+    """Return the threshold of a resource; a busy access port of a customer raises no alarm."""
     value = characteristics.get(THRESHOLD_CHARACTERISTIC)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return max(0.0, float(value))
@@ -234,5 +237,6 @@ def _port_key(document: Mapping[str, Any]) -> str:
 
 
 def _non_negative(value: object) -> float:
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return max(0.0, float(value)) if plain else 0.0  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    return max(0.0, float(value))

@@ -1,16 +1,13 @@
-"""The poller: one worker among any number, at an interval, many elements at once."""
+"""Capacity poller: one of the workers measures at an interval, many elements at the same time."""
 
 import asyncio
 import logging
 import os
 import socket
 import uuid
-from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import TypeVar
 
 from pymongo.errors import PyMongoError
 
@@ -22,46 +19,46 @@ from tmf_apis.errors import TmfError
 from tmf_apis.fault_management.element_registry import Element, ElementRegistry
 from tmf_apis.store import leases
 from tmf_apis.store.connection import MongoDatabase
+from tmf_apis.store.executor import run_blocking
 from tmf_apis.store.leases import LEASE_COLLECTION
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
-#: Name of the lease; how long it lasts without a sign of life, in seconds.
+#: Id of the lease; its duration without renewal, in seconds.
 LEASE_ID, LEASE_DURATION = "capacity", 60.0
-#: Longest pause between two looks whether it is time, in seconds.
+#: Longest pause between two checks for a due round, in seconds.
 CHECK_INTERVAL = 10.0
-#: Elements that are read at once; longest time of one, in seconds.
+#: Number of elements that are read at the same time; maximum time for each, in seconds.
 CONCURRENCY, ELEMENT_TIMEOUT = 32, 30.0
 
 
 class CapacityPoller:
-    """Reads counters and counts in the inventory, again and again."""
+    """Reads the counters of elements and counts the inventory at an interval."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what a worker has
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a worker
         self,
         database: MongoDatabase,
         meter: CapacityMeter,
         registry: ElementRegistry,
         connections: Connections,
-        threads: Executor,
+        executor: Executor,
         interval: float,
     ) -> None:
-        """Take what it works with.
+        """Create a poller.
 
         Args:
-            database: Where the lease is.
-            meter: Writes what is found.
-            registry: Which elements there are.
-            connections: Open adapters.
-            threads: Where the database is waited for.
-            interval: Pause between the beginnings of two rounds, in seconds; 0: there are none.
+            database: Holds the lease.
+            meter: Writes the measurements.
+            registry: Lists the elements.
+            connections: Connections to the elements.
+            executor: Runs blocking database calls.
+            interval: Time between the starts of two rounds, in seconds; 0: never poll.
         """
         self._leases = database[LEASE_COLLECTION]
         self._meter = meter
         self._registry = registry
         self._connections = connections
-        self._threads = threads
+        self._executor = executor
         self._interval = interval
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}"
 
@@ -73,12 +70,12 @@ class CapacityPoller:
         while not stop.is_set():
             try:
                 if not prepared:
-                    await self._run_in_thread(self._prepare)
+                    await run_blocking(self._executor, self._prepare)
                     prepared = True
-                if await self._run_in_thread(self._acquire_lease):
+                if await run_blocking(self._executor, self._acquire_lease):
                     await self._run_round(stop)
             except (PyMongoError, TmfError) as error:
-                log.warning("capacity waits: %s", error)
+                log.warning("capacity measurement delayed: %s", error)
             except Exception:
                 log.exception("capacity cannot be measured")
             with suppress(TimeoutError):
@@ -89,59 +86,66 @@ class CapacityPoller:
         leases.create_if_absent(self._leases, LEASE_ID)
 
     def _acquire_lease(self) -> bool:
-        """Take the turn if it is time for a round."""
+        """Acquire the lease if a round is due; return whether it was acquired."""
         now = datetime.now(UTC)
         due = [{"next": {"$exists": False}}, {"next": {"$lte": now}}]
-        return (
-            leases.acquire(self._leases, LEASE_ID, self._owner, LEASE_DURATION, **{"$or": due})
-            is not None
-        )
+        lease = leases.acquire(self._leases, LEASE_ID, self._owner, LEASE_DURATION, **{"$or": due})
+        return lease is not None
 
     async def _run_round(self, stop: asyncio.Event) -> None:
-        following = datetime.now(UTC) + timedelta(seconds=self._interval)
-        keeping = asyncio.create_task(self._renew_lease())
-        working = asyncio.create_task(self._measure_all())
+        next_round = datetime.now(UTC) + timedelta(seconds=self._interval)
+        renewal = asyncio.create_task(self._renew_lease())
+        measurement = asyncio.create_task(self._measure_all())
         stopping = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                working.result()
+            await asyncio.wait({measurement, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if measurement.done():
+                measurement.result()
         finally:
-            for task in (keeping, working, stopping):
+            for task in (renewal, measurement, stopping):
                 task.cancel()
                 with suppress(asyncio.CancelledError, Exception):
                     await task
-            await self._run_in_thread(self._release_lease, following)
+            await run_blocking(self._executor, self._release_lease, next_round)
 
     def _release_lease(self, next_round: datetime) -> None:
-        mine = {"_id": LEASE_ID, "lease.owner": self._owner}
-        self._leases.update_one(mine, {"$set": {"next": next_round}})
+        owned_lease = {"_id": LEASE_ID, "lease.owner": self._owner}
+        self._leases.update_one(owned_lease, {"$set": {"next": next_round}})
         leases.release(self._leases, LEASE_ID, self._owner)
 
     async def _renew_lease(self) -> None:
         while True:
             await asyncio.sleep(LEASE_DURATION / 4)
             with suppress(PyMongoError):
-                await self._run_in_thread(
-                    leases.acquire, self._leases, LEASE_ID, self._owner, LEASE_DURATION
-                )
+                await run_blocking(self._executor, self._extend_lease)
+
+    def _extend_lease(self) -> None:
+        leases.acquire(self._leases, LEASE_ID, self._owner, LEASE_DURATION)
 
     async def _measure_all(self) -> None:
         started = datetime.now(UTC)
-        await self._run_in_thread(self._meter.summarise_days, started)
-        elements = await self._run_in_thread(self._registry.read)
+        await run_blocking(self._executor, self._meter.summarise_days, started)
+        elements = await run_blocking(self._executor, self._registry.read)
         slots = asyncio.Semaphore(CONCURRENCY)
-        read = await asyncio.gather(*(self._read_counters(one, slots) for one in elements.values()))
-        for tenant in await self._run_in_thread(self._meter.tenants):
-            await self._run_in_thread(self._meter.count_inventory, tenant, datetime.now(UTC))
-        took = (datetime.now(UTC) - started).total_seconds()
+        reached = await asyncio.gather(
+            *(self._read_counters(element, slots) for element in elements.values())
+        )
+        for tenant in await run_blocking(self._executor, self._meter.tenants):
+            await run_blocking(
+                self._executor, self._meter.count_inventory, tenant, datetime.now(UTC)
+            )
+        duration = (datetime.now(UTC) - started).total_seconds()
         log.info(
             "capacity measured",
-            extra={"elements": len(read), "reached": sum(read), "seconds": round(took, 2)},
+            extra={
+                "elements": len(reached),
+                "reached": sum(reached),
+                "seconds": round(duration, 2),
+            },
         )
 
     async def _read_counters(self, element: Element, slots: asyncio.Semaphore) -> bool:
-        """Take the counters of an element; return whether it could be read."""
+        """Read and record the counters of an element; return whether it could be read."""
         async with slots:
             try:
                 async with (
@@ -151,15 +155,11 @@ class CapacityPoller:
                     if base.COUNTERS not in adapter.capabilities:
                         return False
                     samples = await adapter.counters()
-                await self._run_in_thread(self._meter.record_counters, element, samples)
+                await run_blocking(self._executor, self._meter.record_counters, element, samples)
             except (ElementError, TimeoutError, PyMongoError, TmfError) as error:
-                log.info("no counters: %s", error, extra={"element": element.target.name})
+                log.info("counters not read: %s", error, extra={"element": element.target.name})
                 return False
             except Exception:
-                log.exception("no counters", extra={"element": element.target.name})
+                log.exception("counters not read", extra={"element": element.target.name})
                 return False
             return True
-
-    async def _run_in_thread(self, work: Callable[..., T], *arguments: object) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, partial(work, *arguments))

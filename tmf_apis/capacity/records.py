@@ -1,7 +1,7 @@
-"""How full everything is now and how long it lasts: one document a thing, ready to be read.
+"""Capacity records: current utilisation and forecast, one document per capacity object.
 
-Source of the order: what is over its threshold first, then what is exhausted first, then the rest
-by how full it is.
+Records are ordered by urgency: first those over their threshold, then those that are exhausted
+first, then the others by utilisation.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,21 +11,22 @@ from typing import Any
 
 from pymongo import UpdateOne
 
-from tmf_apis.capacity.history import History, HourlyUsage
+from tmf_apis.capacity.history import BATCH_SIZE, History, HourlyUsage
 from tmf_apis.capacity.trend import Forecast, Point, day_of_week, forecast
 from tmf_apis.capacity.values import PORT, UNITS, Utilisation
 from tmf_apis.rest.pipeline.policy import rfc3339
 from tmf_apis.store.connection import MongoDatabase, translate_errors
 
 CAPACITY_COLLECTION = "capacity"
-#: What has not been seen for so long is not told of any more.
+#: Age at which a record that is no longer updated is deleted.
 RETENTION = timedelta(days=2)
-#: How far back hours are compared, and days; days are taken where there are so many weeks of them.
+#: Periods of hourly and daily history that forecasts use. Daily history is used if it has at least
+#: this number of weeks.
 HOURLY_WINDOW, DAILY_WINDOW, MIN_WEEKS = timedelta(days=28), timedelta(days=180), 6
-#: How old a forecast may become: of what was counted, of a port; most that are made at once. One
-#: from four weeks of hours takes some 10 ms.
+#: Maximum age of a forecast, in general and for ports; maximum number of new forecasts in a write.
+#: A forecast from four weeks of hours takes about 10 ms.
 FORECAST_AGE, PORT_FORECAST_AGE, FORECAST_BATCH = timedelta(minutes=15), timedelta(hours=6), 50
-#: The span in which the busiest hour is looked for.
+#: Period in which the busiest hour of a port is determined.
 BUSY_WINDOW = timedelta(hours=24)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _URGENCY_WITHOUT_FORECAST = 10_000.0
@@ -35,12 +36,12 @@ CapacityRecord = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class CapacityQuery:
-    """Which figures.
+    """Selection of capacity records.
 
     Attributes:
-        categories: Of these categories; empty: of all.
-        places: At these places; empty: anywhere.
-        limit: At most so many, the most urgent ones.
+        categories: Categories; empty: all.
+        places: Ids of places; empty: all.
+        limit: Maximum number of records, the most urgent ones.
     """
 
     categories: tuple[str, ...] = ()
@@ -49,21 +50,21 @@ class CapacityQuery:
 
 
 class CapacityRecords:
-    """The figures of all tenants."""
+    """The capacity records of all tenants."""
 
     def __init__(self, database: MongoDatabase, *, threshold: float) -> None:
-        """Take the database.
+        """Create the records.
 
         Args:
-            database: Where they are.
-            threshold: Utilisation from which an alarm is raised, where a resource has no other.
+            database: Holds records and history.
+            threshold: Utilisation at which an alarm is raised, if a resource has no threshold.
         """
         self._collection = database[CAPACITY_COLLECTION]
         self._history = History(database)
         self._threshold = threshold
 
     def prepare(self) -> None:
-        """Make the indexes; safe to repeat."""
+        """Create the indexes; safe to repeat."""
         self._history.prepare()
         self._collection.create_index([("tenant", 1), ("urgency", 1)])
         self._collection.create_index("expires", expireAfterSeconds=0)
@@ -71,70 +72,69 @@ class CapacityRecords:
     def write(
         self, tenant: str, utilisations: Sequence[Utilisation], now: datetime
     ) -> list[CapacityRecord]:
-        """Write how full things are; return what was written, with the forecast of each."""
-        known = self._existing_records(tenant, [one.capacity_object.series for one in utilisations])
+        """Write the records of utilisations and return them, with their forecasts."""
+        previous_records = self._existing_records(tenant, [each.series for each in utilisations])
         stale = [
-            one
-            for one in utilisations
-            if _is_forecast_stale(one, known.get(one.capacity_object.series), now)
+            utilisation
+            for utilisation in utilisations
+            if _is_forecast_stale(utilisation, previous_records.get(utilisation.series), now)
         ]
-        stale.sort(
-            key=lambda one: known.get(one.capacity_object.series, {}).get("foreseen") or EPOCH
-        )
-        fresh = self._forecasts(tenant, stale[:FORECAST_BATCH], now)
-        made = []
-        for one in utilisations:
-            before = known.get(one.capacity_object.series, {})
-            found = fresh.get(one.capacity_object.series)
-            told = (
-                _forecast_fields(found, now)
-                if found
-                else {name: before.get(name) for name in _FORECAST_FIELDS}
+        stale.sort(key=lambda each: previous_records.get(each.series, {}).get("foreseen") or EPOCH)
+        forecasts = self._forecasts(tenant, stale[:FORECAST_BATCH], now)
+        records = []
+        for utilisation in utilisations:
+            previous = previous_records.get(utilisation.series, {})
+            new_forecast = forecasts.get(utilisation.series)
+            forecast_fields = (
+                _forecast_fields(new_forecast, now)
+                if new_forecast
+                else {name: previous.get(name) for name in _FORECAST_FIELDS}
             )
-            made.append({**before, **self._record(tenant, one), **told})
-        for figure in made:
-            figure["urgency"] = urgency(figure)
-        self._upsert(made)
-        return made
+            record = {**previous, **self._record(tenant, utilisation), **forecast_fields}
+            records.append({**record, "urgency": urgency(record)})
+        self._upsert(records)
+        return records
 
     def _existing_records(self, tenant: str, series: Sequence[str]) -> dict[str, CapacityRecord]:
-        keys = [f"{tenant}:{one}" for one in series]
+        keys = [f"{tenant}:{name}" for name in series]
         with translate_errors():
-            found = self._collection.find({"_id": {"$in": keys}})
-            return {one["series"]: one for one in found}
+            records = self._collection.find({"_id": {"$in": keys}})
+            return {record["series"]: record for record in records}
 
     def _forecasts(
         self, tenant: str, utilisations: Sequence[Utilisation], now: datetime
     ) -> dict[str, Forecast]:
-        series = [one.capacity_object.series for one in utilisations]
+        series = [utilisation.series for utilisation in utilisations]
         if not series:
             return {}
         days = self._history.days(tenant, series, now - DAILY_WINDOW)
         hours = self._history.hours(tenant, series, now - HOURLY_WINDOW)
         return {
-            one.capacity_object.series: exhaustion_forecast(
-                one,
-                hours.get(one.capacity_object.series, ()),
-                days.get(one.capacity_object.series, ()),
+            utilisation.series: exhaustion_forecast(
+                utilisation,
+                hours.get(utilisation.series, ()),
+                days.get(utilisation.series, ()),
                 now,
             )
-            for one in utilisations
+            for utilisation in utilisations
         }
 
     def _record(self, tenant: str, utilisation: Utilisation) -> CapacityRecord:
-        thing = utilisation.capacity_object
-        threshold = self._threshold if thing.threshold is None else thing.threshold
+        capacity_object = utilisation.capacity_object
+        threshold = (
+            self._threshold if capacity_object.threshold is None else capacity_object.threshold
+        )
         return {
-            "_id": f"{tenant}:{thing.series}",
+            "_id": f"{tenant}:{capacity_object.series}",
             "tenant": tenant,
-            "series": thing.series,
-            "id": thing.id,
-            "name": thing.name,
-            "category": thing.category,
-            "element": thing.element,
-            "places": list(thing.places),
-            "capacity": thing.capacity,
-            "unit": UNITS[thing.category],
+            "series": capacity_object.series,
+            "id": capacity_object.id,
+            "name": capacity_object.name,
+            "category": capacity_object.category,
+            "element": capacity_object.element,
+            "places": list(capacity_object.places),
+            "capacity": capacity_object.capacity,
+            "unit": UNITS[capacity_object.category],
             "used": utilisation.used,
             "reserved": utilisation.reserved,
             "incoming": utilisation.incoming,
@@ -148,59 +148,58 @@ class CapacityRecords:
     def _upsert(self, records: Sequence[CapacityRecord]) -> None:
         updates = [
             UpdateOne(
-                {"_id": one["_id"]},
-                {"$set": {name: v for name, v in one.items() if name not in {"_id", "alarm"}}},
+                {"_id": record["_id"]},
+                {"$set": {name: v for name, v in record.items() if name not in {"_id", "alarm"}}},
                 upsert=True,
             )
-            for one in records
+            for record in records
         ]
-        for start in range(0, len(updates), 1000):
+        for start in range(0, len(updates), BATCH_SIZE):
             with translate_errors():
-                self._collection.bulk_write(updates[start : start + 1000], ordered=False)
+                self._collection.bulk_write(updates[start : start + BATCH_SIZE], ordered=False)
 
     def set_alarm(self, key: str, alarm: str) -> None:
-        """Note which alarm stands for a figure; empty: none."""
+        """Write the id of the alarm of a record; empty: none."""
         change = {"$set": {"alarm": alarm}} if alarm else {"$unset": {"alarm": ""}}
         with translate_errors():
             self._collection.update_one({"_id": key}, change)
 
     def find(self, tenant: str, query: CapacityQuery) -> list[CapacityRecord]:
-        """Return figures, the most urgent first."""
+        """Return the selected records, the most urgent first."""
+        cursor = self._collection.find(_query(tenant, query)).sort("urgency", 1)
         with translate_errors():
-            return list(self._collection.find(_query(tenant, query)).sort("urgency", 1).limit(
-                query.limit
-            ))  # fmt: skip
+            return list(cursor.limit(query.limit))
 
     def count(self, tenant: str, query: CapacityQuery) -> int:
-        """Return how many there are, whatever the limit."""
+        """Return the number of selected records regardless of the limit."""
         with translate_errors():
             return self._collection.count_documents(_query(tenant, query))
 
     def last_count_time(self, tenant: str) -> datetime | None:
-        """Return when something other than a port was looked at last."""
+        """Return the time of the last count of the inventory; None: it was never counted."""
         query = {"tenant": tenant, "category": {"$ne": PORT}}
         with translate_errors():
-            found = list(self._collection.find(query, {"at": 1}).sort("at", -1).limit(1))
-        return found[0]["at"] if found else None
+            latest = list(self._collection.find(query, {"at": 1}).sort("at", -1).limit(1))
+        return latest[0]["at"] if latest else None
 
     def delete_unseen(
         self, tenant: str, categories: Sequence[str], before: datetime, *, include_alarmed: bool
     ) -> list[CapacityRecord]:
-        """Take away and return what has not been seen since a time.
+        """Delete and return the records that have not been updated since a time.
 
         Args:
-            tenant: Whose.
-            categories: Of which categories.
-            before: The time, in UTC.
-            include_alarmed: Also what has an alarm; whoever asks clears it.
+            tenant: The tenant.
+            categories: Categories of the records.
+            before: The time in UTC.
+            include_alarmed: Delete records with an alarm too; the caller must clear the alarm.
         """
         query = {"tenant": tenant, "category": {"$in": list(categories)}, "at": {"$lt": before}}
         if not include_alarmed:
             query["alarm"] = {"$exists": False}
         with translate_errors():
-            found = list(self._collection.find(query))
-            self._collection.delete_many({"_id": {"$in": [one["_id"] for one in found]}})
-        return found
+            records = list(self._collection.find(query))
+            self._collection.delete_many({"_id": {"$in": [record["_id"] for record in records]}})
+        return records
 
 
 _FORECAST_FIELDS = ("trendPerDay", "daysToExhaustion", "exhaustionDate", "foreseen")
@@ -239,35 +238,30 @@ def _forecast_fields(prediction: Forecast, now: datetime) -> CapacityRecord:
 def exhaustion_forecast(
     utilisation: Utilisation, hours: Sequence[HourlyUsage], days: Sequence[Point], now: datetime
 ) -> Forecast:
-    """Return how long a thing lasts, from its hours, or from its days where there are enough."""
-    if not utilisation.capacity_object.capacity:
+    """Return the forecast of an object from its daily history, or else from its hourly history."""
+    capacity_object = utilisation.capacity_object
+    if not capacity_object.capacity:
         return Forecast()
-    exact = (
-        None
-        if utilisation.capacity_object.category == PORT
-        else utilisation.used + utilisation.reserved
-    )
+    is_counted = capacity_object.category != PORT
+    used = utilisation.used + utilisation.reserved if is_counted else None
     if len(days) >= 7 * MIN_WEEKS:
-        return forecast(
-            days, utilisation.capacity_object.capacity, now, season=day_of_week, used=exact
-        )
-    return forecast(
-        (one.point for one in hours), utilisation.capacity_object.capacity, now, used=exact
-    )
+        return forecast(days, capacity_object.capacity, now, season=day_of_week, used=used)
+    points = (hour.point for hour in hours)
+    return forecast(points, capacity_object.capacity, now, used=used)
 
 
 def busiest_hour_usage(hours: Iterable[HourlyUsage], now: datetime) -> float:
-    """Return what was used in the busiest hour of the last day."""
-    return max((one.used for one in hours if one.start > now - BUSY_WINDOW), default=0.0)
+    """Return the usage in the busiest hour of the last day."""
+    return max((hour.used for hour in hours if hour.start > now - BUSY_WINDOW), default=0.0)
 
 
 def urgency(record: Mapping[str, Any]) -> float:
-    """Return the place of a figure among others: the lower, the more urgent.
+    """Return the sort key of a record: the lower, the more urgent.
 
     >>> full = {"utilization": 0.97, "threshold": 0.8, "daysToExhaustion": None}
     >>> soon = {"utilization": 0.5, "threshold": 0.8, "daysToExhaustion": 12.5}
     >>> calm = {"utilization": 0.7, "threshold": 0.8, "daysToExhaustion": None}
-    >>> [urgency(one) for one in (full, soon, calm)]
+    >>> [urgency(record) for record in (full, soon, calm)]
     [-0.97, 12.5, 9999.3]
     """
     share, days = float(record["utilization"]), record.get("daysToExhaustion")

@@ -1,4 +1,4 @@
-"""The report as a resource: POST makes one, of what is most urgent.
+"""The resource CapacityReport: a POST creates a report of the most urgent records.
 
 Source: openapi/NETWORK-v5.yaml, CapacityReport.
 """
@@ -15,11 +15,11 @@ from tmf_apis.rest.pipeline.policy import ApiModule, Repository, Resource, Resou
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import MongoDatabase
 
-#: How old what was counted in the inventory may be for a report.
+#: Maximum age of the inventory counts in a report.
 MAX_COUNT_AGE = timedelta(seconds=30)
-#: Resources in a report that says no limit.
+#: Maximum number of resources in a report without a limit.
 DEFAULT_LIMIT = 100
-#: A larger number is no integer to readers of JSON (IPv6 networks are that large).
+#: JSON parsers lose the precision of larger integers (the capacity of IPv6 networks is larger).
 _MAX_SAFE_INTEGER = 2**53
 _COPIED_FIELDS = (
     "id", "name", "category", "element", "capacity", "unit", "used", "reserved", "incoming",
@@ -28,10 +28,15 @@ _COPIED_FIELDS = (
 
 
 class CapacityReporter:
-    """Makes reports; counts in the inventory where nobody has done so lately."""
+    """Creates reports; counts the inventory first if the last count is too old."""
 
     def __init__(self, database: MongoDatabase, settings: Settings) -> None:
-        """Take the database."""
+        """Create a reporter.
+
+        Args:
+            database: Holds inventory, history and records.
+            settings: Threshold of the capacity.
+        """
         self._meter = CapacityMeter(database, settings)
         self._prepared = False
         self._lock = Lock()
@@ -39,7 +44,7 @@ class CapacityReporter:
     def find_records(
         self, tenant: str, query: CapacityQuery, now: datetime
     ) -> tuple[list[CapacityRecord], int]:
-        """Return figures, the most urgent first, and how many there are whatever the limit."""
+        """Return the selected records, the most urgent first, and the number of all matches."""
         with self._lock:
             if not self._prepared:
                 self._meter.prepare()
@@ -50,60 +55,60 @@ class CapacityReporter:
         return self._meter.records.find(tenant, query), self._meter.records.count(tenant, query)
 
     def handle(self, repository: Repository, report: Resource) -> Resource:
-        """Return a report with what it reports.
+        """Return a report with its content.
 
         Raises:
-            Forbidden: Whoever asks acts for a party; the network is the operator's (HTTP 403).
+            Forbidden: The client acts for a party; capacity is for the operator only (HTTP 403).
         """
         if repository.context.parties is not None:
             raise Forbidden("capacity is the operator's own: the token must not be a party's")
-        wanted = CapacityQuery(
+        query = CapacityQuery(
             tuple(report.get("category", ())),
             tuple(report.get("place", ())),
             report.get("limit", DEFAULT_LIMIT),
         )
-        found, count = self.find_records(repository.tenant, wanted, repository.now)
+        records, count = self.find_records(repository.tenant, query, repository.now)
         return {
             **report,
             "creationDate": rfc3339(repository.now),
             "count": count,
-            "resource": [report_item(one) for one in found],
+            "resource": [report_item(record) for record in records],
         }
 
 
 def report_item(record: CapacityRecord) -> dict[str, Any]:
-    """Return a figure as clients see it; what is not known is left out."""
-    made = {"@type": "CapacityOfResource", **{name: record.get(name) for name in _COPIED_FIELDS}}
-    made |= {"place": record["places"] or None, "measuredDate": rfc3339(record["at"])}
+    """Return a record as a member of a report; unknown values are omitted."""
+    item = {"@type": "CapacityOfResource", **{name: record.get(name) for name in _COPIED_FIELDS}}
+    item |= {"place": record["places"] or None, "measuredDate": rfc3339(record["at"])}
     if record.get("alarm"):
-        made["alarm"] = {"@type": "AlarmRef", "id": record["alarm"], "@referredType": "Alarm"}
+        item["alarm"] = {"@type": "AlarmRef", "id": record["alarm"], "@referredType": "Alarm"}
     if not record["threshold"]:
-        made["threshold"] = None
-    return {name: _rounded(name, value) for name, value in made.items() if value is not None}
+        item["threshold"] = None
+    return {name: _rounded(name, value) for name, value in item.items() if value is not None}
 
 
 def _rounded(name: str, value: object) -> object:
     digits = {"utilization": 4, "threshold": 4, "daysToExhaustion": 1, "trendPerDay": 3}
     if not isinstance(value, float):
         return value
-    whole = round(value, digits.get(name, 0))
-    return whole if name in digits or abs(whole) >= _MAX_SAFE_INTEGER else int(whole)
+    rounded = round(value, digits.get(name, 0))
+    return rounded if name in digits or abs(rounded) >= _MAX_SAFE_INTEGER else int(rounded)
 
 
 def table_rows(records: list[CapacityRecord]) -> Iterator[tuple[str, ...]]:
-    """Yield figures as people read them: one line each."""
-    for one in records:
-        days = one.get("daysToExhaustion")
+    """Yield the rows of a table for people, one for each record."""
+    for record in records:
+        days = record.get("daysToExhaustion")
         yield (
-            one["category"],
-            one["name"],
-            f"{one['utilization']:.0%}" if one["capacity"] else "?",
-            format_amount(one["used"], one["unit"]),
-            format_amount(one["reserved"], one["unit"]) if one["reserved"] else "",
-            format_amount(one["capacity"], one["unit"]) if one["capacity"] else "?",
-            "" if one.get("trendPerDay") is None else _signed_amount(one),
+            record["category"],
+            record["name"],
+            f"{record['utilization']:.0%}" if record["capacity"] else "?",
+            format_amount(record["used"], record["unit"]),
+            format_amount(record["reserved"], record["unit"]) if record["reserved"] else "",
+            format_amount(record["capacity"], record["unit"]) if record["capacity"] else "?",
+            "" if record.get("trendPerDay") is None else _signed_amount(record),
             "" if days is None else "now" if days <= 0 else f"{days:.0f} days",
-            "yes" if one.get("alarm") else "",
+            "yes" if record.get("alarm") else "",
         )
 
 
@@ -113,10 +118,12 @@ def _signed_amount(record: CapacityRecord) -> str:
 
 
 def format_amount(value: float, unit: str) -> str:
-    """Return an amount for people.
+    """Return an amount with its unit for people.
 
-    >>> format_amount(2_500_000_000, "bit/s"), format_amount(254, "addresses"), format_amount(0.25, "ports")
-    ('2.5 Gbit/s', '254', '0.25')
+    >>> format_amount(2_500_000_000, "bit/s"), format_amount(254, "addresses")
+    ('2.5 Gbit/s', '254')
+    >>> format_amount(0.25, "ports")
+    '0.25'
     """
     if unit != "bit/s":
         return f"{value:,.0f}" if value == int(value) or value >= 10 else f"{value:.2g}"  # noqa: PLR2004
@@ -127,9 +134,9 @@ def format_amount(value: float, unit: str) -> str:
 
 
 def api_module(settings: Settings, database: MongoDatabase) -> ApiModule:
-    """Return the room of the reports."""
-    law = ResourcePolicy(
+    """Return the API module of the reports."""
+    policy = ResourcePolicy(
         server_owned=frozenset({"creationDate", "count", "resource"}),
         handle=CapacityReporter(database, settings).handle,
     )
-    return ApiModule(number="NETWORK", policies={"CapacityReport": law})
+    return ApiModule(number="NETWORK", policies={"CapacityReport": policy})

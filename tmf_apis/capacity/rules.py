@@ -1,4 +1,4 @@
-"""When the alarm of a capacity is raised, how severe it is, and when it is over: pure, no I/O.
+"""Rules of capacity alarms: when they are raised, their severity, when they are cleared; no I/O.
 
 Source: ITU-T X.733 (qualityOfServiceAlarm, thresholdCrossed).
 """
@@ -10,22 +10,22 @@ from typing import Any
 
 from tmf_apis.fault_management.rules import AlarmReport, Effect
 
-#: How far below the threshold use must fall, and how much farther than the notice exhaustion must
-#: be, before an alarm is over.
+#: An alarm is cleared when the utilisation is this far below the threshold, and the exhaustion
+#: farther away than the notice period times this factor.
 THRESHOLD_HYSTERESIS, NOTICE_HYSTERESIS = 0.05, 1.5
 SPECIFIC_PROBLEM = "capacity"
-#: Share from which an alarm is major: hardly anything is left.
+#: Utilisation from which an alarm is major.
 MAJOR_SHARE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class AlarmState:
-    """What the alarm of a capacity shall be.
+    """The target state of the alarm of a capacity object.
 
     Attributes:
-        is_raised: There shall be one.
+        is_raised: Whether the alarm is raised.
         severity: Its ``perceivedSeverity``.
-        text: Why, for people.
+        text: Its reason, for people.
     """
 
     is_raised: bool
@@ -34,32 +34,37 @@ class AlarmState:
 
 
 def alarm_state(record: Mapping[str, Any], notice_days: float, *, is_raised: bool) -> AlarmState:
-    """Return what the alarm of a capacity shall be.
+    """Return the target state of the alarm of a capacity record.
 
     Args:
-        record: The capacity.
-        notice_days: How many days before exhaustion it shall be known; 0: only by the threshold.
-        is_raised: There is an alarm already: it is over only when things are clearly better.
+        record: The record.
+        notice_days: Raise the alarm this number of days before exhaustion; 0: only at the
+            threshold.
+        is_raised: Whether the alarm is raised already, so that the hysteresis applies.
     """
     threshold, share = float(record["threshold"]), float(record["utilization"])
     if not threshold:
         return AlarmState(is_raised=False)
     days = record.get("daysToExhaustion")
-    over = share >= threshold - (THRESHOLD_HYSTERESIS if is_raised else 0)
-    near = days is not None and days <= notice_days * (NOTICE_HYSTERESIS if is_raised else 1)
-    if not (over or near):
+    is_over_threshold = share >= threshold - (THRESHOLD_HYSTERESIS if is_raised else 0)
+    notice = notice_days * (NOTICE_HYSTERESIS if is_raised else 1)
+    is_near_exhaustion = days is not None and days <= notice
+    if not (is_over_threshold or is_near_exhaustion):
         return AlarmState(is_raised=False)
     text = f"{record['name']}: {share:.0%} of {_capacity_text(record)} used or reserved"
     if share >= threshold:
         text += f", the threshold is {threshold:.0%}"
     if days is not None:
-        text += f"; exhausted in {days:.0f} days if it goes on like this"
-    severity = "major" if share >= max(MAJOR_SHARE, threshold) else "minor" if over else "warning"
+        text += f"; exhausted in {days:.0f} days at this rate"
+    if share >= max(MAJOR_SHARE, threshold):
+        severity = "major"
+    else:
+        severity = "minor" if is_over_threshold else "warning"
     return AlarmState(is_raised=True, severity=severity, text=text)
 
 
 def alarm_report(record: Mapping[str, Any], target_state: AlarmState, now: datetime) -> AlarmReport:
-    """Return what assurance is told: one problem a thing, whatever its severity."""
+    """Return the report for fault management; its key does not depend on the severity."""
     return AlarmReport(
         key=f"{record['element']}/{SPECIFIC_PROBLEM}/{record['series']}",
         element=str(record["element"]),

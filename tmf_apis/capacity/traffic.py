@@ -1,4 +1,4 @@
-"""From two readings of counters to traffic, and from traffic to hours: pure, no I/O."""
+"""Traffic of ports, computed from two readings of their counters; no I/O."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from adapters.observations import Sample
 
 OCTETS_IN, OCTETS_OUT = "octets_in", "octets_out"
-#: After so long a silence of the element nobody knows when the octets went: they are left out.
+#: Maximum time between two readings; beyond it the traffic cannot be assigned to hours.
 MAX_INTERVAL = timedelta(hours=2)
-#: More than this many times its speed a port cannot have carried: clock or counter jumped.
+#: Traffic above this multiple of the port's speed is implausible: a clock or counter jumped.
 MAX_SPEED_FACTOR = 1.5
 _HOUR = timedelta(hours=1)
 _BITS = 8
@@ -19,14 +19,14 @@ Readings = Mapping[tuple[str, str], Sample]
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What a port carried between two readings.
+    """The traffic of a port between two readings.
 
     Attributes:
         port: Natural key of the port.
-        since: Start, in UTC.
-        until: End, in UTC.
-        incoming: Bits received by the element.
-        outgoing: Bits sent by the element.
+        since: Start in UTC.
+        until: End in UTC.
+        incoming: Number of bits received by the element.
+        outgoing: Number of bits sent by the element.
     """
 
     port: str
@@ -37,14 +37,14 @@ class Traffic:
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Duration in seconds."""
         return (self.until - self.since).total_seconds()
 
     def is_plausible(self, speed: int) -> bool:
-        """Return whether a port of a speed can have carried it; any can where that is 0.
+        """Return whether a port can have carried the traffic.
 
         Args:
-            speed: In bits per second.
+            speed: Speed of the port in bits per second; 0: unknown, any traffic is plausible.
         """
         return (
             not speed
@@ -52,11 +52,11 @@ class Traffic:
         )
 
     def hourly_parts(self) -> Iterator["Traffic"]:
-        """Yield its parts hour by hour, each with its share of the bits."""
-        start, whole = self.since, self.seconds
+        """Yield the traffic of each hour, each with its share of the bits."""
+        start, duration = self.since, self.seconds
         while start < self.until:
             end = min(start.replace(minute=0, second=0, microsecond=0) + _HOUR, self.until)
-            share = (end - start).total_seconds() / whole
+            share = (end - start).total_seconds() / duration
             yield Traffic(self.port, start, end, self.incoming * share, self.outgoing * share)
             start = end
 
@@ -64,26 +64,28 @@ class Traffic:
 def octet_readings(samples: Iterable[Sample]) -> dict[tuple[str, str], Sample]:
     """Return the octet counters among samples by port and counter."""
     return {
-        (one.port, one.counter): one for one in samples if one.counter in {OCTETS_IN, OCTETS_OUT}
+        (sample.port, sample.counter): sample
+        for sample in samples
+        if sample.counter in {OCTETS_IN, OCTETS_OUT}
     }
 
 
 def traffic_between(before: Readings, after: Readings) -> Iterator[Traffic]:
-    """Yield what each port carried from one reading to the next.
+    """Yield the traffic of each port between two readings.
 
-    Left out are ports that are new or gone, counters that started anew, and times that run
-    backwards or are too far apart.
+    Ports that are new or have disappeared, counters that were reset, and readings that are in the
+    wrong order or too far apart are omitted.
     """
     for port in sorted({port for port, _ in after}):
         pairs = [
             (before.get((port, name)), after.get((port, name))) for name in (OCTETS_IN, OCTETS_OUT)
         ]
-        rises = [_counter_increase(earlier, later) for earlier, later in pairs]
+        increases = [_counter_increase(earlier, later) for earlier, later in pairs]
         earlier, later = pairs[0]
-        if earlier is None or later is None or None in rises:
+        if earlier is None or later is None or None in increases:
             continue
         if timedelta(0) < later.taken_at - earlier.taken_at <= MAX_INTERVAL:
-            incoming, outgoing = (_BITS * (rise or 0) for rise in rises)
+            incoming, outgoing = (_BITS * (increase or 0) for increase in increases)
             yield Traffic(port, earlier.taken_at, later.taken_at, incoming, outgoing)
 
 

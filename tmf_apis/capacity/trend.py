@@ -1,12 +1,12 @@
-"""From a history to the day on which nothing is left: pure, no I/O.
+"""Exhaustion forecast from a usage history; no I/O.
 
-The slope is the median of the slopes between all pairs of points of the same season (Theil-Sen,
-by season as Hirsch, Slack and Smith did it in 1982): a busy evening is compared with other evenings
-only, and neither a day of silence nor a peak moves it. There is a trend where Mann and Kendall's
-test says so at 95 %, the seasons being taken to depend on each other altogether, as the hours of
-one day do. That needs five days at least.
+The trend is the median of the slopes between all pairs of points of the same season (Theil-Sen
+estimator, by season as in Hirsch, Slack and Smith, 1982). A busy evening is compared with other
+evenings only, and neither an outage of a day nor a peak changes the trend. A trend is significant
+if the Mann-Kendall test accepts it at 95 %. The test assumes that the seasons are fully dependent,
+as the hours of a day are. It needs at least five days.
 
-What it cannot know: an order of the size of a town, a step instead of a slope, the end of growth.
+The forecast cannot foresee very large orders, sudden steps, or the end of growth.
 """
 
 from collections import defaultdict
@@ -17,20 +17,20 @@ from itertools import combinations
 from math import sqrt
 from statistics import median
 
-#: How sure a trend must be, in standard deviations: 95 %.
+#: Significance of a trend in standard deviations: 95 %.
 CONFIDENCE_Z = 1.96
-#: What is farther away is not said, in days.
+#: Longest forecast, in days; a later exhaustion is not reported.
 MAX_FORECAST_DAYS = 3650.0
 _DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """How much was used at a time.
+    """Usage at a point in time.
 
     Attributes:
-        at: When, in UTC.
-        used: How much, in the unit of the capacity.
+        at: The time in UTC.
+        used: The usage in the unit of the capacity.
     """
 
     at: datetime
@@ -39,11 +39,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Where it leads.
+    """Trend and time to exhaustion.
 
     Attributes:
-        per_day: By how much the use grows a day; None: there is no trend.
-        days_left: Days until nothing is left, 0 where nothing is; None: not in sight.
+        per_day: Growth of the usage per day; None: there is no trend.
+        days_left: Days until exhaustion; 0: exhausted now; None: no exhaustion is foreseen.
     """
 
     per_day: float | None = None
@@ -68,15 +68,14 @@ def forecast(
     season: Callable[[Point], int] = hour_of_day,
     used: float | None = None,
 ) -> Forecast:
-    """Return how long a capacity lasts.
+    """Return the forecast of a capacity.
 
     Args:
-        points: What was used, in any order; no two at the same time.
-        capacity: How much there is.
-        now: What the days count from, in UTC.
-        season: What is compared with what.
-        used: How much is used now, where that is known exactly; None: what the trend says of the
-            season that is used most.
+        points: The history in any order, without two points at the same time.
+        capacity: The capacity.
+        now: Current time in UTC, from which days are counted.
+        season: Return the season of a point; only points of the same season are compared.
+        used: Current usage; None: estimate it from the trend of the season with the highest usage.
     """
     seasons = _by_season(points, season, now)
     slope = slope_per_day(seasons)
@@ -95,15 +94,15 @@ Seasons = Sequence[Sequence[tuple[float, float]]]
 def _by_season(
     points: Iterable[Point], season: Callable[[Point], int], now: datetime
 ) -> list[list[tuple[float, float]]]:
-    """Return (days from now, used) by season, each in order of time."""
-    found: dict[int, list[tuple[float, float]]] = defaultdict(list)
-    for one in points:
-        found[season(one)].append(((one.at - now).total_seconds() / _DAY, one.used))
-    return [sorted(of_season) for of_season in found.values()]
+    """Return the points of each season as (days from now, usage), in order of time."""
+    seasons: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    for point in points:
+        seasons[season(point)].append(((point.at - now).total_seconds() / _DAY, point.used))
+    return [sorted(of_season) for of_season in seasons.values()]
 
 
 def slope_per_day(seasons: Seasons) -> float | None:
-    """Return by how much a day the use grows (or shrinks: below zero); None: no trend.
+    """Return the growth of the usage per day, negative if it shrinks; None: no significant trend.
 
     >>> slope_per_day([[(float(day), 10.0 + 2 * day) for day in range(6)]])
     2.0
@@ -112,17 +111,17 @@ def slope_per_day(seasons: Seasons) -> float | None:
     """
     slopes: list[float] = []
     score = variance = 0.0
-    for one in seasons:
-        found = [(y - x) / (t - s) for (s, x), (t, y) in combinations(one, 2)]
-        score += sum((slope > 0) - (slope < 0) for slope in found)
-        variance += sqrt(len(one) * (len(one) - 1) * (2 * len(one) + 5) / 18)
-        slopes += found
-    # One season that stands for all: the mean score, the mean deviation, continuity corrected.
-    sure = abs(score) - len(seasons) >= CONFIDENCE_Z * variance
-    return median(slopes) if slopes and sure else None
+    for points in seasons:
+        season_slopes = [(y - x) / (t - s) for (s, x), (t, y) in combinations(points, 2)]
+        score += sum((slope > 0) - (slope < 0) for slope in season_slopes)
+        variance += sqrt(len(points) * (len(points) - 1) * (2 * len(points) + 5) / 18)
+        slopes += season_slopes
+    # The mean season: mean score and mean deviation, with continuity correction.
+    is_significant = abs(score) - len(seasons) >= CONFIDENCE_Z * variance
+    return median(slopes) if slopes and is_significant else None
 
 
 def _current_usage(seasons: Seasons, slope: float) -> float | None:
-    """Return what is used now in the season that is used most; None: nothing is known."""
-    levels = [median(used - slope * at for at, used in one) for one in seasons]
+    """Return the current usage of the season with the highest usage; None: there is no history."""
+    levels = [median(used - slope * at for at, used in points) for points in seasons]
     return max(levels, default=None)

@@ -1,10 +1,10 @@
-"""How full one thing is: what the parts of this package hand to each other."""
+"""Value types of the package: capacity objects and their utilisation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-#: Categories of what is measured, with the unit of each.
+#: Categories of capacity objects; ``UNITS`` has the unit of each.
 PORT, UPLINK, ACCESS_PORTS, SITE = "port", "uplink", "accessPort", "site"
 ADDRESSES, NUMBERS, VLANS = "addressPool", "numberRange", "vlanRange"
 UNITS: Mapping[str, str] = {
@@ -20,16 +20,16 @@ UNITS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class CapacityObject:
-    """Something that can be full: a port, an uplink, the ports of an element, a pool.
+    """An object with a capacity: a port, an uplink, the ports of an element or site, a pool.
 
     Attributes:
-        id: Id of the resource; of a site: of the place.
+        id: Id of the resource, or of the place of a site.
         name: Its name.
-        category: One of ``RATE_UNITS``.
-        capacity: How much there is, in the unit of the category; 0: not known.
-        element: Name of the element that it is on, or the like; says whose problem it is.
-        places: Ids of the places where it is.
-        threshold: Utilisation from which an alarm is raised; None: the operator's; 0: none is.
+        category: One of the keys of ``UNITS``.
+        capacity: Its capacity in the unit of the category; 0: unknown.
+        element: Name of its element, or its own name; the source of its alarms.
+        places: Ids of its places.
+        threshold: Utilisation at which an alarm is raised; None: the operator's setting; 0: never.
     """
 
     id: str
@@ -42,21 +42,21 @@ class CapacityObject:
 
     @property
     def series(self) -> str:
-        """Name of its history among those of its tenant."""
+        """Key of its history, unique within a tenant."""
         return f"{self.category}:{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
 class Utilisation:
-    """How much of a thing is used at a time.
+    """Utilisation of a capacity object at a point in time.
 
     Attributes:
-        capacity_object: What.
-        used: How much; of a port the busier direction in the busiest hour of the last day.
-        reserved: How much more is promised.
-        measured_at: When that was seen, in UTC.
-        incoming: Of a port: bits per second received by the element, in the latest hour.
-        outgoing: Of a port: bits per second sent by it, in the latest hour.
+        capacity_object: The object.
+        used: Used amount; of a port: the busier direction in the busiest hour of the last day.
+        reserved: Amount that is reserved in addition.
+        measured_at: Time of the measurement in UTC.
+        incoming: Of a port: bits per second received by the element in the latest hour.
+        outgoing: Of a port: bits per second sent by the element in the latest hour.
     """
 
     capacity_object: CapacityObject
@@ -67,7 +67,12 @@ class Utilisation:
     outgoing: float | None = None
 
     @property
+    def series(self) -> str:
+        """Key of the history of the object, unique within a tenant."""
+        return self.capacity_object.series
+
+    @property
     def ratio(self) -> float:
-        """Share that is used or reserved; 0 where the capacity is not known."""
+        """Share of the capacity that is used or reserved; 0 if the capacity is unknown."""
         capacity = self.capacity_object.capacity
         return (self.used + self.reserved) / capacity if capacity else 0.0

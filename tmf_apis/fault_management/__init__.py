@@ -1,1 +1,1 @@
-"""Traps and polling to alarms."""
+"""Fault management: alarms from SNMP notifications, polling and unreachable elements."""

@@ -1,4 +1,4 @@
-"""What elements report, and what looking at them shows, written into alarms and inventory."""
+"""Alarms and operational states, written from the reports and the polled state of elements."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -23,11 +23,11 @@ from tmf_apis.rest.pipeline.policy import Repository, Resource
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 from tmf_apis.store.connection import MongoDatabase, translate_errors
 
-#: Which alarm stands for which problem.
+#: Collection that maps each problem to the id of its alarm.
 PROBLEMS_COLLECTION = "problems"
 #: Collection of the elements that do not answer.
 UNREACHABLE_COLLECTION = "silent_elements"
-#: Most open alarms of one element that are compared with what it says.
+#: Maximum number of open alarms of one element that are compared with its conditions.
 MAX_OPEN_ALARMS = 10_000
 _KIND = "Resource"
 _LINK_DOWN = RULES[mib.LINK_DOWN].specific_problem
@@ -35,34 +35,43 @@ log = logging.getLogger(__name__)
 
 
 class AlarmWriter:
-    """Writes what is known of elements; waits for the database, so it is called in threads."""
+    """Writes alarms and port states. Its methods block: call them in an executor."""
 
     def __init__(self, database: MongoDatabase, repositories: RepositoryFactory) -> None:
-        """Take where it writes."""
+        """Create a writer.
+
+        Args:
+            database: Holds the problems and the unreachable elements.
+            repositories: Give access to alarms and inventory by tenant.
+        """
         self._problems = database[PROBLEMS_COLLECTION]
         self._unreachable = database[UNREACHABLE_COLLECTION]
         self._repositories = repositories
 
     def write_report(self, element: Element, report: AlarmReport) -> None:
-        """Write what an element has reported: the alarm, then the state of the port."""
-        desk = self._repositories.for_tenant(element.tenant)
-        port = ports_by_key(desk, element.resource_id).get(report.port) if report.port else None
-        self._record(desk, element, port, report)
+        """Write the alarm of a report, then the operational state of the port."""
+        repository = self._repositories.for_tenant(element.tenant)
+        port = (
+            ports_by_key(repository, element.resource_id).get(report.port) if report.port else None
+        )
+        self._record(repository, element, port, report)
         if port is not None and report.specific_problem == _LINK_DOWN:
-            works = report.effect is Effect.CLEAR and not report.administratively_down
-            _set_operational_state(desk, port, enabled=works)
+            is_up = report.effect is Effect.CLEAR and not report.administratively_down
+            _set_operational_state(repository, port, enabled=is_up)
 
     def record_unreachable(self, element: Element, *, unreachable: bool) -> None:
-        """Write that an element is left alone because it does not answer, or that it answers."""
-        desk = self._repositories.for_tenant(element.tenant)
-        facts = reachability_report(element.target.name, datetime.now(UTC), unreachable=unreachable)
-        known = find_open(desk, AlarmKey(facts.element, facts.key))
-        if unreachable == (known is None):
-            self._record(desk, element, None, facts)
+        """Raise or clear the alarm of an unreachable element and list or unlist the element."""
+        repository = self._repositories.for_tenant(element.tenant)
+        report = reachability_report(
+            element.target.name, datetime.now(UTC), unreachable=unreachable
+        )
+        open_alarm = find_open(repository, AlarmKey(report.element, report.key))
+        if unreachable == (open_alarm is None):
+            self._record(repository, element, None, report)
         with translate_errors():
             if unreachable:
                 self._unreachable.replace_one(
-                    {"_id": element.key}, {"at": facts.event_time}, upsert=True
+                    {"_id": element.key}, {"at": report.event_time}, upsert=True
                 )
             else:
                 self._unreachable.delete_one({"_id": element.key})
@@ -70,23 +79,27 @@ class AlarmWriter:
     def resynchronise(
         self, element: Element, inventory: Inventory, conditions: Iterable[RawFault]
     ) -> None:
-        """Bring alarms and states in step with what an element says of itself now.
+        """Bring alarms and operational states in line with the current state of an element.
 
-        A port without a service may be dark for months: no alarm is raised for it.
+        A spare port may be down for months, so an access port without a service raises no alarm.
         """
-        desk = self._repositories.for_tenant(element.tenant)
-        ports = ports_by_key(desk, element.resource_id)
-        active = {(facts := report_from_condition(one)).key: facts for one in conditions}
-        for alarm in self._open_alarms(desk, element):
+        repository = self._repositories.for_tenant(element.tenant)
+        ports = ports_by_key(repository, element.resource_id)
+        active = {
+            (report := report_from_condition(condition)).key: report for condition in conditions
+        }
+        for alarm in self._open_alarms(repository, element):
             if alarm["externalAlarmId"] not in active:
-                self._clear_alarm(desk, element, ports, alarm, inventory)
-        for facts in active.values():
-            port = ports.get(facts.port)
+                self._clear_alarm(repository, element, ports, alarm, inventory)
+        for report in active.values():
+            port = ports.get(report.port)
             if port is not None and (service_of(port) or port.get("category") == PORT):
-                self._raise_once(desk, element, port, facts)
-        for one in inventory.ports:
-            if one.name in ports:
-                _set_operational_state(desk, ports[one.name], enabled=one.up)
+                self._raise_once(repository, element, port, report)
+        for observed_port in inventory.ports:
+            if observed_port.name in ports:
+                _set_operational_state(
+                    repository, ports[observed_port.name], enabled=observed_port.up
+                )
 
     def _open_alarms(self, repository: Repository, element: Element) -> list[Resource]:
         query = {
@@ -106,17 +119,17 @@ class AlarmWriter:
         inventory: Inventory,
     ) -> None:
         port = str(alarm["externalAlarmId"]).removeprefix(f"{element.target.name}/{_LINK_DOWN}/")
-        gone = RawFault(
+        cleared_fault = RawFault(
             element.target.name, mib.LINK_DOWN, port, active=False, seen_at=inventory.taken_at
         )
-        self._record(repository, element, ports.get(port), report_from_condition(gone))
+        self._record(repository, element, ports.get(port), report_from_condition(cleared_fault))
 
     def _raise_once(
         self, repository: Repository, element: Element, port: Resource, report: AlarmReport
     ) -> None:
-        """Raise what nobody has raised yet; looking again is no report to be counted."""
-        known = {one["externalAlarmId"] for one in self._open_alarms(repository, element)}
-        if report.key not in known:
+        """Raise the alarm unless it is open already: polling again does not count as a repeat."""
+        open_keys = {alarm["externalAlarmId"] for alarm in self._open_alarms(repository, element)}
+        if report.key not in open_keys:
             self._record(repository, element, port, report)
 
     def _record(
@@ -134,7 +147,7 @@ class AlarmWriter:
 
 
 def _set_operational_state(repository: Repository, port: Resource, *, enabled: bool) -> None:
-    """Let a port's operational state follow, and with it whether its service uses it."""
+    """Set the operational state of a port and the usage state that follows from it."""
     state = "enabled" if enabled else "disabled"
     if port.get("operationalState") == state:
         return

@@ -1,4 +1,4 @@
-"""How many elements do not answer, for Prometheus; workers write it, any server tells it."""
+"""Prometheus metric for unreachable elements; workers record them, every server exports it."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,24 +11,28 @@ from pymongo.errors import PyMongoError
 from tmf_apis.fault_management.alarm_writer import UNREACHABLE_COLLECTION
 from tmf_apis.store.connection import MongoDatabase
 
-#: Longest wait for the database, in seconds.
+#: Maximum time to wait for the database, in seconds.
 QUERY_TIMEOUT = 2.0
-#: One that is left alone is tried, and noted, more often than this.
+#: Age after which a record is ignored. Workers retry an unreachable element, and renew its record,
+#: more often than this.
 STALE_AFTER = timedelta(minutes=5)
+#: Name of the metric, and its former name, which is exported until the next release.
+METRIC, DEPRECATED_METRIC = "tmf_elements_unreachable", "tmf_elements_left_alone"
+_HELP = "Elements that do not answer"
 
 
 class OpenCircuitsCollector(Collector):
-    """The figure; left out while the database does not answer."""
+    """Counts the unreachable elements; exports nothing while the database does not answer."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._unreachable = database[UNREACHABLE_COLLECTION]
 
     def describe(self) -> list[Metric]:
-        """Return nothing: what there will be is not looked up in advance."""
+        """Return no metrics: registration must not query the database."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Return the figure."""
+        """Yield the number of unreachable elements under both names of the metric."""
         try:
             with pymongo.timeout(QUERY_TIMEOUT):
                 count = self._unreachable.count_documents(
@@ -36,5 +40,6 @@ class OpenCircuitsCollector(Collector):
                 )
         except PyMongoError:
             return
-        help = "Elements that do not answer and are left alone"
-        yield GaugeMetricFamily("tmf_elements_left_alone", help, value=count)
+        yield GaugeMetricFamily(METRIC, _HELP, value=count)
+        deprecation = f"Deprecated: use {METRIC}. {_HELP}"
+        yield GaugeMetricFamily(DEPRECATED_METRIC, deprecation, value=count)

@@ -1,7 +1,7 @@
-"""One alarm a problem, however many workers hear of it: raised once, counted, cleared.
+"""Alarm deduplication: one alarm per problem, whichever worker receives the report.
 
-Which alarm stands for a problem is written down before the alarm is made, by compare-and-set, so
-that two workers that hear of a problem at the same moment make the same alarm, and one that is
+A worker assigns an alarm id to a problem by compare-and-set before it creates the alarm. Therefore
+two workers that receive a report at the same moment create the same alarm, and a worker that is
 killed between the two writes leaves nothing to repair.
 """
 
@@ -25,7 +25,7 @@ from tmf_apis.store.connection import translate_errors
 
 #: ``reportingSystemId`` of our alarms.
 REPORTING_SYSTEM_ID = "tmf-apis"
-#: A problem that clears by itself and comes again so soon is the same one, counted.
+#: A self-clearing problem that recurs within this time repeats its last alarm.
 RECURRENCE_WINDOW = timedelta(minutes=5)
 _REPEAT_COUNT = re.compile(r" \(reported (\d+) times\)$")
 _KIND = "Alarm"
@@ -34,11 +34,11 @@ _STATE_CLEARED = "cleared"
 
 @dataclass(frozen=True, slots=True)
 class AlarmSubject:
-    """What an alarm is about.
+    """The resource that an alarm is about.
 
     Attributes:
-        resource: The inventory's resource: the port, or the element where the port is not known.
-        service_id: Id of the service that is on it; empty: none.
+        resource: The port in the inventory, or the element if the port is unknown.
+        service_id: Id of the service on the resource; empty: none.
     """
 
     resource: Mapping[str, Any]
@@ -51,20 +51,20 @@ def record_alarm(
     report: AlarmReport,
     subject: AlarmSubject,
 ) -> None:
-    """Raise, count or clear the alarm of a problem; safe to repeat.
+    """Raise, repeat or clear the alarm of a problem; safe to repeat.
 
     Args:
-        repository: Of the tenant.
-        problems: Which alarm stands for which problem.
-        report: What is reported.
-        subject: What it is about.
+        repository: The tenant's repository.
+        problems: Collection that maps each problem to its alarm.
+        report: The report.
+        subject: The resource that the report is about.
     """
-    open_ = find_open(repository, AlarmKey(report.element, report.key))
+    open_alarm = find_open(repository, AlarmKey(report.element, report.key))
     if report.effect is Effect.CLEAR:
-        if open_ is not None:
-            repository.change(_KIND, open_["id"], lambda alarm: _cleared_alarm(alarm, report))
-    elif open_ is not None:
-        repository.change(_KIND, open_["id"], lambda alarm: _repeated_alarm(alarm, report))
+        if open_alarm is not None:
+            repository.change(_KIND, open_alarm["id"], lambda alarm: _cleared_alarm(alarm, report))
+    elif open_alarm is not None:
+        repository.change(_KIND, open_alarm["id"], lambda alarm: _repeated_alarm(alarm, report))
     else:
         while not _try_raise(repository, problems, report, subject):
             pass  # another worker was faster: look again
@@ -76,18 +76,18 @@ def _try_raise(
     report: AlarmReport,
     subject: AlarmSubject,
 ) -> bool:
-    """Take one step towards the alarm of a problem; return whether it is there."""
+    """Claim the problem or raise its alarm; return whether the alarm exists now."""
     key = f"{repository.tenant}:{report.key}"
-    known = _claimed_alarm_id(problems, key)
-    current = get_or_none(repository, _KIND, known) if known else None
-    if current is not None and _is_recurrence(current, report):
-        repository.change(_KIND, current["id"], lambda alarm: _repeated_alarm(alarm, report))
+    claimed_id = _claimed_alarm_id(problems, key)
+    claimed_alarm = get_or_none(repository, _KIND, claimed_id) if claimed_id else None
+    if claimed_alarm is not None and _is_recurrence(claimed_alarm, report):
+        repository.change(_KIND, claimed_alarm["id"], lambda alarm: _repeated_alarm(alarm, report))
         return True
-    if not known or current is not None:
-        _claim_problem(problems, key, known)
+    if not claimed_id or claimed_alarm is not None:
+        _claim_problem(problems, key, claimed_id)
         return False
     try:
-        repository.create(_KIND, {"id": known, **_new_alarm(report, subject)})
+        repository.create(_KIND, {"id": claimed_id, **_new_alarm(report, subject)})
     except Conflict:
         return False
     return True
@@ -95,12 +95,12 @@ def _try_raise(
 
 def _claimed_alarm_id(problems: Collection[dict[str, Any]], key: str) -> str:
     with translate_errors():
-        found = problems.find_one({"_id": key})
-    return str(found["alarm"]) if found else ""
+        problem = problems.find_one({"_id": key})
+    return str(problem["alarm"]) if problem else ""
 
 
 def _claim_problem(problems: Collection[dict[str, Any]], key: str, previous_alarm_id: str) -> None:
-    """Let a new alarm stand for a problem, unless somebody else was faster."""
+    """Assign a new alarm id to a problem, unless another worker was faster."""
     with translate_errors(DuplicateKeyError):
         if previous_alarm_id:
             problems.update_one(
@@ -112,7 +112,7 @@ def _claim_problem(problems: Collection[dict[str, Any]], key: str, previous_alar
 
 
 def _is_recurrence(alarm: Mapping[str, Any], report: AlarmReport) -> bool:
-    """Return whether a report belongs to an alarm that is there already."""
+    """Return whether a report repeats an existing alarm."""
     if alarm.get("state") != _STATE_CLEARED:
         return True
     return report.self_clearing and str(alarm.get("alarmRaisedTime", "")) > rfc3339(
@@ -151,11 +151,11 @@ def _new_alarm(report: AlarmReport, subject: AlarmSubject) -> Resource:
 
 
 def _repeated_alarm(alarm: Resource, report: AlarmReport) -> Resource:
-    """Return an alarm that was reported once more; the number stands in ``alarmDetails``."""
-    said = str(alarm.get("alarmDetails", report.text))
-    found = _REPEAT_COUNT.search(said)
-    times = int(found[1]) + 1 if found else 2
-    text = _REPEAT_COUNT.sub("", said)
+    """Return an alarm after one more report; ``alarmDetails`` holds the number of reports."""
+    details = str(alarm.get("alarmDetails", report.text))
+    repeat_count = _REPEAT_COUNT.search(details)
+    times = int(repeat_count[1]) + 1 if repeat_count else 2
+    text = _REPEAT_COUNT.sub("", details)
     return {
         **alarm,
         "alarmDetails": f"{text} (reported {times} times)",

@@ -1,4 +1,4 @@
-"""Which elements report to us, as the inventory says, and what is known of their ports."""
+"""The elements of the inventory, and the senders of notifications that they are trusted as."""
 
 import logging
 import socket
@@ -10,9 +10,9 @@ from adapters.errors import Misconfigured
 from adapters.snmp.traps import SenderRegistry
 from adapters.values import Target
 from tmf_apis.inventory.elements import managed_elements, target_of
+from tmf_apis.inventory.tenants import tenants_with_elements
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
-from tmf_apis.store.connection import MongoDatabase, translate_errors
-from tmf_apis.store.model import DELETED_TENANT
+from tmf_apis.store.connection import MongoDatabase
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +22,9 @@ class Element:
     """An element of the inventory.
 
     Attributes:
-        tenant: Whose it is.
+        tenant: The tenant that owns it.
         resource_id: Id of its resource.
-        target: How it is reached.
+        target: Address and options of the connection to it.
     """
 
     tenant: str
@@ -33,17 +33,28 @@ class Element:
 
     @property
     def key(self) -> str:
-        """Its name among all tenants' elements."""
+        """Key that is unique across tenants."""
         return f"{self.tenant}:{self.resource_id}"
 
 
 class ElementRegistry:
-    """The elements of all tenants, kept in step with the inventory."""
+    """The elements of all tenants.
+
+    Attributes:
+        senders: Senders whose notifications are accepted.
+        elements: The trusted elements by key.
+    """
 
     def __init__(
         self, database: MongoDatabase, repositories: RepositoryFactory, credentials: Credentials
     ) -> None:
-        """Take what it looks things up in."""
+        """Create an empty registry.
+
+        Args:
+            database: Holds the inventory.
+            repositories: Give access to the inventory by tenant.
+            credentials: The operator's secrets.
+        """
         self._database = database
         self._repositories = repositories
         self._credentials = credentials
@@ -52,31 +63,31 @@ class ElementRegistry:
         self.elements: Mapping[str, Element] = {}
 
     def read(self) -> dict[str, Element]:
-        """Return the elements as the inventory has them now, by key."""
-        return {one.key: one for one in self._iter_elements()}
+        """Return the current elements of the inventory by key."""
+        return {element.key: element for element in self._iter_elements()}
 
     def _iter_elements(self) -> Iterator[Element]:
-        with translate_errors():
-            tenants = self._database["Resource"].distinct("tenant")
-        for tenant in tenants:
-            if tenant == DELETED_TENANT:
-                continue
-            for gateway in managed_elements(self._repositories.for_tenant(tenant)):
+        for tenant in tenants_with_elements(self._database):
+            for resource in managed_elements(self._repositories.for_tenant(tenant)):
                 try:
-                    yield Element(tenant, gateway["id"], target_of(gateway))
+                    yield Element(tenant, resource["id"], target_of(resource))
                 except Misconfigured as error:
-                    log.warning("an element cannot be watched: %s", error)
+                    log.warning("element ignored: %s", error)
 
     def trust(self, elements: Mapping[str, Element]) -> list[Element]:
-        """Let these elements report, and no others; return those that are new or changed."""
-        fresh = [one for key, one in elements.items() if self._trusted_elements.get(key) != one]
+        """Trust exactly these elements; return those that are new or have changed."""
+        changed = [
+            element
+            for key, element in elements.items()
+            if self._trusted_elements.get(key) != element
+        ]
         for key in self._trusted_elements.keys() - elements.keys():
             self.senders.unregister(key)
             del self._trusted_elements[key]
         self.elements = elements
-        for one in fresh:
-            self._trust(one)
-        return fresh
+        for element in changed:
+            self._trust(element)
+        return changed
 
     def _trust(self, element: Element) -> None:
         target = element.target
@@ -86,6 +97,6 @@ class ElementRegistry:
             address = str(socket.getaddrinfo(host, port)[0][4][0])
             self.senders.register(element.key, address, secret)
         except (Misconfigured, ValueError, OSError) as error:
-            log.warning("notifications are not taken: %s", error, extra={"element": target.name})
+            log.warning("notifications refused: %s", error, extra={"element": target.name})
         else:
             self._trusted_elements[element.key] = element

@@ -1,7 +1,7 @@
-"""From what an element reports to what an alarm says: X.733 as a table, pure, no I/O.
+"""Mapping from the reports of elements to alarms, as a table of X.733; no I/O.
 
-Source: ITU-T X.733; RFC 3877 (alarms over SNMP); the probable causes are those of
-IANA-ITU-ALARM-TC-MIB. Severities are this operator's choice.
+Source: ITU-T X.733; RFC 3877 (alarms over SNMP). The probable causes are those of
+IANA-ITU-ALARM-TC-MIB. The severities are a choice of this program.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ VariableValue = int | bytes | str | None
 
 
 class Effect(StrEnum):
-    """What a report does to the alarm with its key."""
+    """The effect of a report on the alarm with its key."""
 
     RAISE = "raise"
     CLEAR = "clear"
@@ -25,18 +25,18 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AlarmRule:
-    """How one kind of report is read.
+    """Mapping of one kind of report to an alarm.
 
     Attributes:
-        specific_problem: The alarm's ``specificProblem``; with element and port it is the alarm's key, so
-            that the report of a problem and of its end share one.
-        effect: Whether it raises or clears.
-        alarm_type: X.733 event type, as TMF642 spells it (and splits its security type).
+        specific_problem: ``specificProblem`` of the alarm. Together with element and port it is the
+            key of the alarm, so the reports that raise and clear a problem have the same key.
+        effect: Raises or clears the alarm.
+        alarm_type: X.733 event type as spelled by TMF642, which splits the security type.
         probable_cause: X.733 probable cause.
-        severity: X.733 perceived severity when it raises.
-        has_port: The key has the port, which the report must name.
-        self_clearing: Clears by itself: nothing will report its end.
-        needs_resync: After it the element's conditions must be read anew.
+        severity: X.733 perceived severity of a report that raises the alarm.
+        has_port: The key includes the port, which the report must name.
+        self_clearing: The alarm is cleared at once because no report announces its end.
+        needs_resync: The conditions of the element must be read again after the report.
     """
 
     specific_problem: str
@@ -72,12 +72,12 @@ RULES: Mapping[str, AlarmRule] = {
         self_clearing=True,
     ),
 }
-#: The element does not answer the server itself.
+#: The element does not answer this server.
 UNREACHABLE_RULE = AlarmRule(
     "elementUnreachable", Effect.RAISE, "communicationsAlarm", "communicationsSubsystemFailure",
     "major",
 )  # fmt: skip
-#: What no rule knows is an alarm all the same: a report is never dropped.
+#: Reports without a rule raise an alarm too: no report is dropped.
 #: TMF642 has no alarm type for "other".
 UNMAPPED_RULE = AlarmRule(
     "unmapped trap", Effect.RAISE, "equipmentAlarm", "indeterminate", "indeterminate"
@@ -86,10 +86,10 @@ UNMAPPED_RULE = AlarmRule(
 
 @dataclass(frozen=True, slots=True)
 class AlarmReport:
-    """What an alarm says, and which alarm it is.
+    """A report in the terms of TMF642.
 
     Attributes:
-        key: One alarm a key: element, problem, and port or other instance.
+        key: Key of the alarm: element, problem, and port or other instance.
         element: Name of the element.
         port: Natural key of the port; empty: the element itself.
         effect: Raises or clears the alarm with this key.
@@ -99,13 +99,14 @@ class AlarmReport:
         specific_problem: TMF642 ``specificProblem``.
         text: TMF642 ``alarmDetails``.
         event_time: TMF642 ``alarmRaisedTime`` or ``alarmClearedTime``.
-        uptime: Of the element, in seconds: orders reports that overtook each other; None where
-            it is not known. A clear that is older than its alarm must not clear it.
-        boots: Starts of the element, the higher part of that order; None where not known.
-        self_clearing: Clears by itself.
-        needs_resync: Conditions must be read anew.
-        administratively_down: The operator switched the port off: a change of state and no fault.
-        event_id: Reports with the same value are one and the same event, sent more than once.
+        uptime: Uptime of the element in seconds; None: unknown. It orders reports that arrive out
+            of order: a clear that is older than its alarm must not clear it.
+        boots: Number of starts of the element, which comes before ``uptime`` in that order; None:
+            unknown.
+        self_clearing: The alarm is cleared at once.
+        needs_resync: The conditions of the element must be read again.
+        administratively_down: The operator switched the port off, which is no fault.
+        event_id: Id of the event; the same for copies of a report.
     """
 
     key: str
@@ -127,20 +128,20 @@ class AlarmReport:
 
 
 def report_from_notification(notification: Notification, ports: Mapping[int, str]) -> AlarmReport:
-    """Return what a notification says.
+    """Return the report of a notification.
 
     Args:
         notification: The notification.
-        ports: ifIndex -> name of the element's ports now; where it lacks one, the name in the
-            notification counts, and at last the index itself.
+        ports: Current names of the element's ports by ifIndex. A port that is not listed is named
+            by the notification, or else by its index.
     """
     rule = RULES.get(notification.trap, UNMAPPED_RULE)
     instance = _port_name(notification, ports) if rule.has_port else ""
-    deliberate = (
+    switched_off = (
         notification.trap == mib.LINK_DOWN
         and _first_value(notification, mib.IF_ADMIN_STATUS) == mib.DOWN
     )
-    effect = Effect.CLEAR if deliberate else rule.effect
+    effect = Effect.CLEAR if switched_off else rule.effect
     problem = (
         f"{rule.specific_problem} {notification.trap}"
         if rule is UNMAPPED_RULE
@@ -161,13 +162,13 @@ def report_from_notification(notification: Notification, ports: Mapping[int, str
         boots=notification.boots,
         self_clearing=rule.self_clearing,
         needs_resync=rule.needs_resync,
-        administratively_down=deliberate,
+        administratively_down=switched_off,
         event_id=f"{notification.element}/{notification.trap}/{instance}/{notification.boots}/{notification.uptime:.2f}",
     )
 
 
 def report_from_condition(fault: RawFault) -> AlarmReport:
-    """Return what a condition says that was found by looking at the element."""
+    """Return the report of a condition that polling has found."""
     rule = RULES.get(fault.condition, UNMAPPED_RULE)
     problem = (
         f"{rule.specific_problem} {fault.condition}"
@@ -196,8 +197,8 @@ def report_from_condition(fault: RawFault) -> AlarmReport:
 
 
 def reachability_report(element: str, event_time: datetime, *, unreachable: bool) -> AlarmReport:
-    """Return what it means that an element is left alone, or answers again."""
-    text = "does not answer and is left alone; it is tried again and again"
+    """Return the report that an element does not answer, or that it answers again."""
+    text = "does not answer; connections are suspended and retried at intervals"
     return AlarmReport(
         key=f"{element}/{UNREACHABLE_RULE.specific_problem}/",
         element=element,
@@ -219,7 +220,7 @@ def reachability_report(element: str, event_time: datetime, *, unreachable: bool
 
 
 def _first_value(notification: Notification, column: str) -> VariableValue:
-    """Return the value of the first variable of a column, whatever its instance."""
+    """Return the value of the first variable of a column, of any instance."""
     for oid, value in notification.variables.items():
         if oid.startswith(f"{column}."):
             return value
@@ -227,7 +228,7 @@ def _first_value(notification: Notification, column: str) -> VariableValue:
 
 
 def _if_index(notification: Notification) -> int | None:
-    """Return the ifIndex: from an instance, which cannot lie, or else from the value."""
+    """Return the ifIndex, from the instance of a variable or else from the value of ifIndex."""
     for column in (mib.IF_INDEX, mib.IF_ADMIN_STATUS, mib.IF_OPER_STATUS, mib.IF_DESCR):
         for oid in notification.variables:
             if oid.startswith(f"{column}.") and (arc := oid.rpartition(".")[2]) != "0":
@@ -247,10 +248,12 @@ def _port_name(notification: Notification, ports: Mapping[int, str]) -> str:
 
 
 def _alarm_text(notification: Notification, problem: str, instance: str) -> str:
-    place = f"{notification.element} {instance}".strip()
-    said = ", ".join(f"{oid}={_printable(value)}" for oid, value in notification.variables.items())
-    return f"{problem} on {place}, reported by {notification.source}" + (
-        f": {said}" if said else ""
+    location = f"{notification.element} {instance}".strip()
+    variables = ", ".join(
+        f"{oid}={_printable(value)}" for oid, value in notification.variables.items()
+    )
+    return f"{problem} on {location}, reported by {notification.source}" + (
+        f": {variables}" if variables else ""
     )
 
 

@@ -1,14 +1,12 @@
-"""The receiver of notifications: takes them one by one, and looks at elements where it must."""
+"""Consumer of SNMP notifications: turns them into alarms and polls the elements when necessary."""
 
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import TypeVar
 
 from adapters import base
 from adapters.errors import ElementError
@@ -20,26 +18,26 @@ from tmf_apis.errors import Stale, Unavailable
 from tmf_apis.fault_management.alarm_writer import AlarmWriter
 from tmf_apis.fault_management.element_registry import Element, ElementRegistry
 from tmf_apis.fault_management.rules import AlarmReport, report_from_notification
+from tmf_apis.store.executor import run_blocking
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
-#: Pause between two looks at the inventory for elements, and at the counters, in seconds.
+#: Interval at which the elements are read from the inventory and losses are logged, in seconds.
 REFRESH_INTERVAL = 10.0
-#: First and longest pause while the database or the address is not to be had, in seconds.
+#: First and longest pause while the database or the listening address is unavailable, in seconds.
 RETRY_PAUSES = (0.5, 10.0)
-#: A report this much older than the last one of its problem was overtaken by it, in seconds; one
-#: that is older still comes from an element that has started anew.
+#: A report that is older than the last one of its problem by less than this, in seconds, was
+#: overtaken and is dropped. A report that is older still comes from an element that has restarted.
 REORDERING_WINDOW = 30.0
-#: Reports remembered, so that one that was sent twice is not counted.
+#: Number of event ids that are remembered to drop duplicates.
 DEDUPLICATION_SIZE = 10_000
-#: Longest look at one element, in seconds; most reports of one element that wait.
+#: Maximum time to poll an element, in seconds; maximum number of queued reports of an element.
 POLL_TIMEOUT, QUEUE_SIZE = 30.0, 10_000
 
 
 @dataclass(slots=True)
 class _ElementQueue:
-    """The reports of one element, handled one after another."""
+    """The queued reports of one element, and the task that handles them in order."""
 
     queue: asyncio.Queue[ReceivedNotification]
     lock: asyncio.Lock
@@ -48,21 +46,21 @@ class _ElementQueue:
 
 @dataclass(slots=True)
 class TrapConsumer:
-    """Takes notifications until it is told to stop.
+    """Receives notifications and writes alarms.
 
     Attributes:
-        registry: Who may report.
-        alarm_writer: Writes what is reported.
+        registry: The trusted elements.
+        alarm_writer: Writes the alarms.
         connections: Open adapters.
-        threads: Where the database is waited for.
-        address: Where notifications arrive; the port is known once it runs.
-        wakeup: Set when the inventory's elements may have changed.
+        executor: Runs blocking database calls.
+        address: Host and port to listen at; port 0 is replaced by the real one at the start.
+        wakeup: Set when the elements of the inventory may have changed.
     """
 
     registry: ElementRegistry
     alarm_writer: AlarmWriter
     connections: Connections
-    threads: Executor
+    executor: Executor
     address: tuple[str, int]
     wakeup: asyncio.Event = field(default_factory=asyncio.Event)
     _port_names: dict[str, Mapping[int, str]] = field(default_factory=dict)
@@ -74,23 +72,25 @@ class TrapConsumer:
 
     def note_circuit_change(self, target: Target, unreachable: bool) -> None:  # noqa: FBT001
         """Queue the alarm of an element that became unreachable, or reachable again."""
-        for one in self.registry.elements.values():
-            if (one.target.name, one.target.address) == (target.name, target.address):
-                self._reachability_changes[one.key] = unreachable
+        for element in self.registry.elements.values():
+            if (element.target.name, element.target.address) == (target.name, target.address):
+                self._reachability_changes[element.key] = unreachable
                 self.wakeup.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Take notifications until ``stop`` is set."""
+        """Receive notifications until ``stop`` is set."""
         pause, longest = RETRY_PAUSES
         while not stop.is_set():
             receiver = TrapReceiver(self.registry.senders, *self.address)
             try:
                 async with receiver:
                     self.address = receiver.address
-                    log.info("taking notifications at %s port %s", *receiver.address)
+                    log.info("receiving notifications at %s port %s", *receiver.address)
                     await self._run_tasks(receiver, stop)
             except OSError as error:
-                log.error("cannot take notifications at %s port %s: %s", *self.address, error)
+                log.error(  # noqa: TRY400 - the message says everything
+                    "cannot receive notifications at %s port %s: %s", *self.address, error
+                )
                 await _wait(stop, pause)
                 pause = min(2 * pause, longest)
 
@@ -100,48 +100,51 @@ class TrapConsumer:
             asyncio.create_task(self._refresh_elements(receiver, stop)),
         ]
         await stop.wait()
-        lanes = [lane.task for lane in self._queues.values()]
+        drain_tasks = [element_queue.task for element_queue in self._queues.values()]
         self._queues.clear()
-        for task in [*tasks, *lanes, *self._polls.values()]:
+        for task in [*tasks, *drain_tasks, *self._polls.values()]:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
 
     async def _refresh_elements(self, receiver: TrapReceiver, stop: asyncio.Event) -> None:
-        told = 0
+        reported_losses = 0
         while not stop.is_set():
             self.wakeup.clear()
             try:
-                found = await self._run_in_thread(self.registry.read)
-                for one in await self._run_in_thread(self.registry.trust, found):
-                    self.poll(one)
+                elements = await run_blocking(self.executor, self.registry.read)
+                for element in await run_blocking(self.executor, self.registry.trust, elements):
+                    self.poll(element)
                 await self._retry_unreachable()
             except (Unavailable, Stale) as error:
                 log.warning("the inventory cannot be read: %s", error)
             except Exception:
-                log.exception("elements cannot be watched")
-            lost = sum(receiver.counts[name] for name in ("refused", "malformed", "overflowed"))
-            if lost > told:
-                log.warning("notifications were not taken", extra=dict(receiver.counts))
-                told = lost
+                log.exception("the elements cannot be refreshed")
+            losses = sum(receiver.counts[name] for name in ("refused", "malformed", "overflowed"))
+            if losses > reported_losses:
+                log.warning("notifications dropped", extra=dict(receiver.counts))
+                reported_losses = losses
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.wakeup.wait(), REFRESH_INTERVAL)
 
     async def _retry_unreachable(self) -> None:
-        """Write which elements do not answer; look at those that may be tried again."""
-        for key, silent in list(self._reachability_changes.items()):
-            if element := self.registry.elements.get(key):
-                await self._run_in_thread(
-                    partial(self.alarm_writer.record_unreachable, element, unreachable=silent)
+        """Write the changes of reachability and poll the elements whose retry is due."""
+        for key, unreachable in list(self._reachability_changes.items()):
+            if changed_element := self.registry.elements.get(key):
+                await run_blocking(
+                    self.executor,
+                    self.alarm_writer.record_unreachable,
+                    changed_element,
+                    unreachable=unreachable,
                 )
-            if self._reachability_changes.get(key) == silent:
+            if self._reachability_changes.get(key) == unreachable:
                 del self._reachability_changes[key]
-        for one in self.registry.elements.values():
-            if self.connections.is_retry_due(one.target):
-                self.poll(one)
+        for element in self.registry.elements.values():
+            if self.connections.is_retry_due(element.target):
+                self.poll(element)
 
     async def _dispatch(self, receiver: TrapReceiver) -> None:
-        """Put each notification into its element's lane: a slow element delays no other."""
+        """Put each notification into the queue of its element: a slow element delays no other."""
         async for received in receiver:
             try:
                 self._queue_for(received.notification.element).queue.put_nowait(received)
@@ -164,50 +167,53 @@ class TrapConsumer:
                 pause = min(2 * pause, longest)
 
     async def _try_handle(self, received: ReceivedNotification) -> bool:
-        """Handle a notification; return False if it must be tried again."""
+        """Handle a notification; return False if it must be retried."""
         try:
             await self._handle(received)
         except (Unavailable, Stale) as error:
-            log.warning("a notification waits: %s", error)
+            log.warning("notification delayed: %s", error)
             return False
         except Exception:
-            log.exception("a notification cannot be handled")
+            log.exception("notification not handled")
         return True
 
     async def _handle(self, received: ReceivedNotification) -> None:
-        one = received.notification
-        element = self.registry.elements.get(one.element)
-        if element is None:  # it left the inventory in this moment
+        notification = received.notification
+        element = self.registry.elements.get(notification.element)
+        if element is None:  # it has just been removed from the inventory
             return
         if element.key not in self._port_names:
             await asyncio.wait({self.poll(element)})
-        indexes = self._port_names.get(element.key, {})
-        facts = report_from_notification(replace(one, element=element.target.name), indexes)
-        if self._is_new(element, facts):
+        port_names = self._port_names.get(element.key, {})
+        report = report_from_notification(
+            replace(notification, element=element.target.name), port_names
+        )
+        if self._is_new(element, report):
             async with self._queue_for(element.key).lock:
-                await self._run_in_thread(self.alarm_writer.write_report, element, facts)
-            self._remember(element, facts)
+                await run_blocking(self.executor, self.alarm_writer.write_report, element, report)
+            self._remember(element, report)
         received.acknowledge()
-        if facts.needs_resync:
+        if report.needs_resync:
             self._port_names.pop(element.key, None)
             self.poll(element)
 
     def _is_new(self, element: Element, report: AlarmReport) -> bool:
-        """Return whether a report is neither a repetition nor overtaken by a later one."""
+        """Return whether a report is neither a duplicate nor overtaken by a later one."""
         if f"{element.tenant}/{report.event_id}" in self._recent_event_ids:
             return False
         if report.uptime is None or report.needs_resync:
             return True
         latest = self._latest_uptime.get(f"{element.tenant}/{report.key}", 0.0)
-        if late := 0 < latest - report.uptime < REORDERING_WINDOW:
-            log.info("a late report is left out", extra={"problem": report.key})
-        return not late
+        is_late = 0 < latest - report.uptime < REORDERING_WINDOW
+        if is_late:
+            log.info("late report dropped", extra={"problem": report.key})
+        return not is_late
 
     def _remember(self, element: Element, report: AlarmReport) -> None:
         self._recent_event_ids[f"{element.tenant}/{report.event_id}"] = None
         if len(self._recent_event_ids) > DEDUPLICATION_SIZE:
             self._recent_event_ids.popitem(last=False)
-        if report.needs_resync:  # the element's clock has started anew
+        if report.needs_resync:  # the uptime of the element starts from zero
             prefix = f"{element.tenant}/{report.element}/"
             self._latest_uptime = {
                 k: v for k, v in self._latest_uptime.items() if not k.startswith(prefix)
@@ -216,9 +222,9 @@ class TrapConsumer:
             self._latest_uptime[f"{element.tenant}/{report.key}"] = report.uptime
 
     def poll(self, element: Element) -> asyncio.Task[None]:
-        """Begin to look at an element: its ports, and what is wrong with them now."""
-        before = self._polls.get(element.key)
-        if before is None or before.done():
+        """Start to poll an element, unless a poll is running; return the task."""
+        running = self._polls.get(element.key)
+        if running is None or running.done():
             self._polls[element.key] = asyncio.create_task(self._poll(element))
         return self._polls[element.key]
 
@@ -226,30 +232,28 @@ class TrapConsumer:
         try:
             async with asyncio.timeout(POLL_TIMEOUT), self._queue_for(element.key).lock:
                 await self._resynchronise(element)
-        except CircuitOpenError:  # its alarm says so
-            log.debug("an element is left alone", extra={"at": element.target.name})
+        except CircuitOpenError:  # an alarm reports this
+            log.debug("element unreachable", extra={"at": element.target.name})
         except (ElementError, TimeoutError, Unavailable) as error:
-            log.warning("cannot look at the element: %s", error, extra={"at": element.target.name})
+            log.warning("element not polled: %s", error, extra={"at": element.target.name})
         except Exception:
-            log.exception("cannot look at the element", extra={"at": element.target.name})
+            log.exception("element not polled", extra={"at": element.target.name})
         self._port_names.setdefault(element.key, {})
 
     async def _resynchronise(self, element: Element) -> None:
         async with self.connections.acquire(element.target) as adapter:
-            seen = await adapter.inventory()
-            numbered = [port for port in seen.ports if port.index.isdecimal()]
+            inventory = await adapter.inventory()
+            numbered = [port for port in inventory.ports if port.index.isdecimal()]
             self._port_names[element.key] = {int(port.index): port.name for port in numbered}
-            await self._run_in_thread(
-                partial(self.alarm_writer.record_unreachable, element, unreachable=False)
+            await run_blocking(
+                self.executor, self.alarm_writer.record_unreachable, element, unreachable=False
             )
             if base.CONDITIONS not in adapter.capabilities:
                 return
-            lasting = await adapter.active_conditions()
-        await self._run_in_thread(self.alarm_writer.resynchronise, element, seen, lasting)
-
-    async def _run_in_thread(self, work: Callable[..., T], *arguments: object) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.threads, partial(work, *arguments))
+            conditions = await adapter.active_conditions()
+        await run_blocking(
+            self.executor, self.alarm_writer.resynchronise, element, inventory, conditions
+        )
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

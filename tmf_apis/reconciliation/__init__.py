@@ -1,1 +1,1 @@
-"""Inventory and network brought together: discovery, and audits with their remedies."""
+"""Reconciliation of inventory and network: discovery, audits and remedies."""

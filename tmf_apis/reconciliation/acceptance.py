@@ -1,9 +1,9 @@
-"""The inventory brought to what an element has, because a person has said that this is right."""
+"""Remedy ``acceptIntoInventory``: write the state of the element into the inventories."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from adapters.values import Setting
 from tmf_apis.errors import Conflict, NotFound, Unfulfillable
@@ -28,10 +28,13 @@ _VALUE_TYPES = {str: "string", int: "integer", bool: "boolean", float: "number"}
 
 
 def accept(repository: Repository, element: Resource, difference: Difference) -> str:
-    """Write into the inventories what is on the element; return what was done, for people.
+    """Write the observed state of a difference into the inventories.
+
+    Returns:
+        A message for people that says what was done.
 
     Raises:
-        Refused: An order works on the port, or there is nothing in the inventory to write it to.
+        Unfulfillable: An order has reserved the port, or the inventory has no resource to change.
     """
     if difference.type == SETTING_DIFFERS:
         return _accept_settings(repository, difference)
@@ -75,22 +78,31 @@ def _accept_settings(repository: Repository, difference: Difference) -> str:
 def _scaled_service(
     service: Resource, before: Mapping[str, Setting], after: Mapping[str, Setting]
 ) -> Resource:
-    """Return a service whose characteristics follow the settings, each in its own unit."""
-    changed = []
-    for one in json_objects(service.get("serviceCharacteristic")):
-        name, value = str(one.get("name")), one.get("value")
-        old, new = before.get(name), after.get(name)
-        if name in before and name in after and old != new:
-            if value == old:
-                one = {**one, "value": new}  # noqa: PLW2901
-            elif _is_nonzero_number(value) and _is_nonzero_number(old) and _is_nonzero_number(new):
-                scaled = value * new / old  # type: ignore[operator]
-                one = {**one, "value": int(scaled) if scaled == int(scaled) else scaled}  # noqa: PLW2901
-        changed.append(one)
-    return {**service, "serviceCharacteristic": changed} if changed else service
+    """Return a service with its characteristics changed like the settings, each in its own unit."""
+    characteristics = []
+    for characteristic in json_objects(service.get("serviceCharacteristic")):
+        name, value = str(characteristic.get("name")), characteristic.get("value")
+        if name in before and name in after:
+            new_value = _scaled_value(value, before[name], after[name])
+            characteristics.append({**characteristic, "value": new_value})
+        else:
+            characteristics.append(characteristic)
+    return {**service, "serviceCharacteristic": characteristics} if characteristics else service
 
 
-def _is_nonzero_number(value: object) -> bool:
+def _scaled_value(value: object, before: Setting, after: Setting) -> object:
+    """Return the value of a characteristic after its setting has changed."""
+    if before == after:
+        return value
+    if value == before:
+        return after
+    if _is_nonzero_number(value) and _is_nonzero_number(before) and _is_nonzero_number(after):
+        scaled = value * after / before
+        return int(scaled) if scaled == int(scaled) else scaled
+    return value
+
+
+def _is_nonzero_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and value != 0
 
 
@@ -98,7 +110,7 @@ def _accept_port_change(repository: Repository, element: Resource, difference: D
     port = str(difference.observed["port"])
     target = _find_port(repository, element, port)
     if difference.resource is None:
-        raise Unfulfillable("the inventory has nothing that carries the service")
+        raise Unfulfillable("the inventory has no resource that carries the service")
     use = resource_state.service_use(difference.resource)
     _occupy_port(repository, target, use)
     _edit_resource(repository, difference, lambda old: resource_state.set_use(old, ServiceUse()))
@@ -114,16 +126,16 @@ def _accept_port_change(repository: Repository, element: Resource, difference: D
 def _accept_unknown_service(
     repository: Repository, element: Resource, difference: Difference
 ) -> str:
-    """Take a service into the inventories that nobody knew of."""
+    """Add a service that is only on the element to the inventories."""
     settings = _observed_settings(difference)
-    known = repository.find(SERVICE_KIND, {"id": difference.service}, limit=1)
-    if known and known[0].get("state") == "terminated":
+    known_services = repository.find(SERVICE_KIND, {"id": difference.service}, limit=1)
+    if known_services and known_services[0].get("state") == "terminated":
         raise Unfulfillable(
-            f"service {difference.service} is terminated and cannot be taken up again"
+            f"service {difference.service} is terminated and cannot be accepted again"
         )
     target = _find_port(repository, element, difference.port)
     _occupy_port(repository, target, ServiceUse(ResourceUsage(difference.service, settings)))
-    if not known:
+    if not known_services:
         service = {
             "@type": "Service",
             "id": difference.service,
@@ -136,7 +148,7 @@ def _accept_unknown_service(
                 {"name": name, "valueType": _VALUE_TYPES[type(value)], "value": value}
                 for name, value in settings.items()
             ],
-            "supportingResource": [_reference(target)],
+            "supportingResource": [_supporting_resource(target)],
         }
         with suppress(Conflict):
             repository.create(SERVICE_KIND, service)
@@ -144,54 +156,59 @@ def _accept_unknown_service(
 
 
 def _resolve_doubt(repository: Repository, difference: Difference) -> str:
-    """End the doubt about a port: it is as the element has it."""
+    """Clear ``unknownStatus`` of a port and write the state that it has on the element."""
     if difference.resource is None or not difference.resource.get("unknownStatus"):
         raise Unfulfillable(
-            "the inventory contradicts itself, a person has to decide which is right"
+            "the inventory contradicts itself: a person must decide which entry is right"
         )
-    here = bool(difference.observed) and difference.observed.get("port") == difference.port
-    if difference.observed and not here:
+    is_on_port = bool(difference.observed) and difference.observed.get("port") == difference.port
+    if difference.observed and not is_on_port:
         raise Unfulfillable(f"the service is on {difference.observed.get('port')}")
 
     def edit(old: Resource) -> Resource:
         use = resource_state.service_use(old)
-        sure = {name: value for name, value in old.items() if name != "unknownStatus"}
-        if not here:
-            return resource_state.set_use(sure, ServiceUse())
+        certain = {name: value for name, value in old.items() if name != "unknownStatus"}
+        if not is_on_port:
+            return resource_state.set_use(certain, ServiceUse())
         settings = {**use.usage.settings, **_observed_settings(difference)}
         return resource_state.set_use(
-            sure, replace(use, usage=replace(use.usage, settings=settings))
+            certain, replace(use, usage=replace(use.usage, settings=settings))
         )
 
     _edit_resource(repository, difference, edit)
-    return "the port is as the element has it"
+    return "the inventory has the port as it is on the element"
 
 
 def _occupy_port(repository: Repository, port: Resource, use: ServiceUse) -> None:
+    """Put a service on a port of the inventory, which must be free or have the service already."""
+
     def edit(old: Resource) -> Resource:
-        there = resource_state.service_use(old).usage.service
-        if there == use.usage.service and not holder_of(old):
+        current_service = resource_state.service_use(old).usage.service
+        if current_service == use.usage.service and not holder_of(old):
             return old
-        if there or holder_of(old):
+        if current_service or holder_of(old):
             raise Unfulfillable(f"{resource_state.display_name(old)} is not free in the inventory")
-        sure = {name: value for name, value in old.items() if name != "unknownStatus"}
-        return resource_state.set_use(sure, use)
+        certain = {name: value for name, value in old.items() if name != "unknownStatus"}
+        return resource_state.set_use(certain, use)
 
     repository.change(RESOURCE_KIND, port["id"], edit)
 
 
-def _edit_resource(repository: Repository, difference: Difference, edit: Any) -> None:  # noqa: ANN401
-    def checked(old: Resource) -> Resource:
+def _edit_resource(
+    repository: Repository, difference: Difference, edit: Callable[[Resource], Resource]
+) -> None:
+    """Change the resource of a difference, unless an order has reserved it."""
+
+    def checked_edit(old: Resource) -> Resource:
         if holder_of(old) and not resource_state.is_reservation_expired(old, repository.now):
             raise Unfulfillable(
                 f"{resource_state.display_name(old)} is reserved for {holder_of(old)}"
             )
-        new: Resource = edit(old)
-        return new
+        return edit(old)
 
     if difference.resource is None:
-        raise Unfulfillable("the inventory has nothing that it could be written to")
-    repository.change(RESOURCE_KIND, difference.resource["id"], checked)
+        raise Unfulfillable("the inventory has no resource to change")
+    repository.change(RESOURCE_KIND, difference.resource["id"], checked_edit)
 
 
 def _deactivate_service(repository: Repository, service: str) -> None:
@@ -206,26 +223,26 @@ def _deactivate_service(repository: Repository, service: str) -> None:
 
 def _service_on_port(service: Resource, old_port: Resource | None, new_port: Resource) -> Resource:
     others = [
-        one
-        for one in json_objects(service.get("supportingResource"))
-        if one.get("id") not in {new_port["id"], (old_port or {}).get("id")}
+        reference
+        for reference in json_objects(service.get("supportingResource"))
+        if reference.get("id") not in {new_port["id"], (old_port or {}).get("id")}
     ]
-    return {**service, "supportingResource": [*others, _reference(new_port)]}
+    return {**service, "supportingResource": [*others, _supporting_resource(new_port)]}
 
 
 def _find_port(repository: Repository, element: Resource, port: str) -> Resource:
-    found = ports_by_key(repository, element["id"]).get(port)
-    if found is None:
+    resource = ports_by_key(repository, element["id"]).get(port)
+    if resource is None:
         raise Unfulfillable(
             f"the inventory has no port {port} on {element.get('name')}; discover it"
         )
-    return found
+    return resource
 
 
 def _observed_settings(difference: Difference) -> dict[str, Setting]:
     return {name: value for name, value in difference.observed.items() if name != "port"}
 
 
-def _reference(resource: Mapping[str, Any]) -> dict[str, str]:
+def _supporting_resource(resource: Mapping[str, Any]) -> dict[str, str]:
     name = str(resource.get("name", ""))
     return {"id": resource["id"], "name": name, "@referredType": "Resource"}

@@ -1,4 +1,4 @@
-"""Audits and remedies as tasks: what they find stands in the audit, what came of it, too."""
+"""Tasks ``NetworkAudit`` and ``ResolveDifference``; their results are written into the audit."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -21,33 +21,34 @@ from tmf_apis.reconciliation.remedies import OUTCOME_DONE, RemedyExecutor, Remed
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 AUDIT_KIND = "NetworkAudit"
-#: Most differences that stand in an audit.
+#: Maximum number of differences that an audit lists.
 MAX_DIFFERENCES = 2000
-#: A policy acts on its own only while no more than this share of the services differ, or so few.
+#: An automatic remedy is applied only if the differences do not exceed this share of the services,
+#: or this number.
 AUTO_MAX_SHARE, AUTO_MAX_COUNT = 0.1, 20
-#: Differences that are worked on at once, each on its own element or port.
+#: Number of differences that are resolved at the same time.
 CONCURRENCY = 8
 
 ElementDifference = tuple[Resource, Difference]
 
 
 class AuditTasks:
-    """Does the tasks; each is safe to repeat."""
+    """Runs the tasks; each is safe to repeat."""
 
     def __init__(
         self, credentials: Credentials, make_leases: Callable[[], ElementLeases] | None = None
     ) -> None:
-        """Take the way to the elements.
+        """Create the handlers.
 
         Args:
             credentials: The operator's secrets.
-            make_leases: Makes what keeps changers of one element apart, for one event loop.
+            make_leases: Create the leases on elements, for one event loop; None: no leases.
         """
         self._credentials = credentials
         self._make_leases = make_leases
 
     def run_audit(self, repository: Repository, task: Resource) -> None:
-        """Do an audit."""
+        """Run an audit and write its result into the task."""
         if task.get("state") in FINAL_STATES:
             return
         progress = TaskProgress(repository, task)
@@ -72,16 +73,19 @@ class AuditTasks:
         )
         try:
             result = await Auditor(repository, connections).run(
-                elements, lambda far: progress.write_if_due(lambda: audit_attributes(far))
+                elements, lambda result: progress.write_if_due(lambda: audit_attributes(result))
             )
-            facts = {**audit_attributes(result), "difference": difference_items(result.differences)}
+            attributes = {
+                **audit_attributes(result),
+                "difference": difference_items(result.differences),
+            }
             remedy = str(task.get("remedy") or "none")
             if remedy != "none" and result.differences:
-                await asyncio.to_thread(progress.write, facts)
-                facts |= await self._apply_policy(
+                await asyncio.to_thread(progress.write, attributes)
+                attributes |= await self._apply_policy(
                     repository, task["id"], result, remedy, connections
                 )
-            await asyncio.to_thread(progress.finish, facts)
+            await asyncio.to_thread(progress.finish, attributes)
         finally:
             await connections.close()
 
@@ -93,35 +97,35 @@ class AuditTasks:
         remedy: str,
         connections: Connections,
     ) -> dict[str, Any]:
-        """Apply a remedy that was decided on before anything was known."""
+        """Apply the automatic remedy of an audit; return the attributes that it changes."""
         count = len(result.differences)
         if remedy != OPEN_TASK and count > max(
             AUTO_MAX_COUNT, AUTO_MAX_SHARE * result.services_checked
         ):
             message = (
-                f"{count} differences in {result.services_checked} services are too many to be set right "
-                f"without a person; nothing was done"
+                f"{count} differences in {result.services_checked} services are too many to "
+                "resolve without a person; nothing was changed"
             )
             return {"message": message}
-        shown = difference_items(result.differences)
+        items = difference_items(result.differences)
         pairs = [
             (number, pair, policy_remedy(pair[1], remedy))
             for number, pair in enumerate(result.differences[:MAX_DIFFERENCES])
         ]
         outcomes = await _apply_remedies(RemedyExecutor(repository, connections, audit_id), pairs)
         for number, (remedied, outcome) in outcomes.items():
-            shown[number] |= _outcome_attributes(remedied, outcome)
-        return {"difference": shown}
+            items[number] |= _outcome_attributes(remedied, outcome)
+        return {"difference": items}
 
     def run_resolution(self, repository: Repository, task: Resource) -> None:
-        """Apply the remedy that a person has chosen."""
+        """Apply a remedy to selected differences of an audit and write the outcomes into it."""
         if task.get("state") in FINAL_STATES:
             return
         progress = TaskProgress(repository, task)
         try:
             try:
                 audit = repository.get(AUDIT_KIND, str(task["audit"].get("id")))
-                wanted = _selected_differences(
+                selected_differences = _selected_differences(
                     audit, task.get("differenceId") or (), str(task["remedy"])
                 )
             except (NotFound, ValueError) as error:
@@ -129,7 +133,7 @@ class AuditTasks:
                 progress.finish({"message": message, "resolved": 0, "failed": 0}, success=False)
                 return
             progress.write({"state": "inProgress"})
-            asyncio.run(self._resolve(repository, task, audit, wanted, progress))
+            asyncio.run(self._resolve(repository, task, audit, selected_differences, progress))
         except TaskDeleted:
             return
 
@@ -142,14 +146,15 @@ class AuditTasks:
         progress: TaskProgress,
     ) -> None:
         remedy = str(task["remedy"])
-        elements = {one["id"]: one for one in await asyncio.to_thread(managed_elements, repository)}
+        elements = await asyncio.to_thread(managed_elements, repository)
+        elements_by_id = {element["id"]: element for element in elements}
         pairs, outcomes = [], dict[int, tuple[str, RemedyOutcome]]()
-        for number, one in selected_differences.items():
-            if element := elements.get(str((one.get("element") or {}).get("id"))):
-                pairs.append((number, (element, _parse_difference(one)), remedy))
+        for number, item in selected_differences.items():
+            if element := elements_by_id.get(str((item.get("element") or {}).get("id"))):
+                pairs.append((number, (element, _parse_difference(item)), remedy))
             else:
-                gone = RemedyOutcome("failed", "the element is not in the inventory any more")
-                outcomes[number] = remedy, gone
+                outcome = RemedyOutcome("failed", "the element is no longer in the inventory")
+                outcomes[number] = remedy, outcome
         connections = Connections(
             self._credentials, self._make_leases() if self._make_leases else None
         )
@@ -162,34 +167,38 @@ class AuditTasks:
         await asyncio.to_thread(
             _write_outcomes, repository, audit["id"], selected_differences, outcomes
         )
-        failed = [one for _, one in outcomes.values() if one.status != OUTCOME_DONE]
-        facts: dict[str, Any] = {"resolved": len(outcomes) - len(failed), "failed": len(failed)}
+        failed = [outcome for _, outcome in outcomes.values() if outcome.status != OUTCOME_DONE]
+        attributes: dict[str, Any] = {
+            "resolved": len(outcomes) - len(failed),
+            "failed": len(failed),
+        }
         if failed:
-            facts["message"] = failed[0].message
-        await asyncio.to_thread(progress.finish, facts)
+            attributes["message"] = failed[0].message
+        await asyncio.to_thread(progress.finish, attributes)
 
 
 async def _apply_remedies(
     remedies: RemedyExecutor, pairs: Iterable[tuple[int, ElementDifference, str]]
 ) -> dict[int, tuple[str, RemedyOutcome]]:
-    turns = asyncio.Semaphore(CONCURRENCY)
+    """Apply remedies concurrently; return each remedy and its outcome by position in the audit."""
+    slots = asyncio.Semaphore(CONCURRENCY)
     outcomes: dict[int, tuple[str, RemedyOutcome]] = {}
 
-    async def one(number: int, pair: ElementDifference, remedy: str) -> None:
-        async with turns:
+    async def apply_one(number: int, pair: ElementDifference, remedy: str) -> None:
+        async with slots:
             outcomes[number] = remedy, await remedies.apply(*pair, remedy)
 
     async with asyncio.TaskGroup() as group:
         for number, pair, remedy in pairs:
-            group.create_task(one(number, pair, remedy))
+            group.create_task(apply_one(number, pair, remedy))
     return outcomes
 
 
 def policy_remedy(difference: Difference, remedy: str) -> str:
-    """Return the remedy that a policy may apply by itself to a difference.
+    """Return the remedy that is applied automatically to a difference.
 
-    What nobody knows of is never taken off an element without a person; neither is done what the
-    difference has no remedy for.
+    A task for a person is opened instead if the difference does not offer the remedy, or if the
+    remedy would remove an unknown service from an element.
     """
     if remedy not in difference.remedies or (
         difference.type == UNKNOWN_ON_ELEMENT and remedy == CORRECT_NETWORK
@@ -199,7 +208,7 @@ def policy_remedy(difference: Difference, remedy: str) -> str:
 
 
 def audit_attributes(result: AuditResult) -> dict[str, Any]:
-    """Return what an audit has found as it stands in its task, the differences apart."""
+    """Return the result of an audit as attributes of its task, without the differences."""
     return {
         "percentComplete": 100 * result.elements_done // max(1, result.total),
         "elements": result.elements,
@@ -215,16 +224,16 @@ def audit_attributes(result: AuditResult) -> dict[str, Any]:
 
 
 def difference_items(differences: Iterable[ElementDifference]) -> list[dict[str, Any]]:
-    """Return differences as they stand in an audit; the first two thousand."""
+    """Return differences as items of an audit, at most ``MAX_DIFFERENCES``."""
     return [
-        _difference_item(str(number), element, one)
-        for number, (element, one) in enumerate(differences, 1)
+        _difference_item(str(number), element, difference)
+        for number, (element, difference) in enumerate(differences, 1)
         if number <= MAX_DIFFERENCES
     ]
 
 
 def _difference_item(id: str, element: Resource, difference: Difference) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    item: dict[str, Any] = {
         "@type": "NetworkDifference",
         "id": id,
         "type": difference.type,
@@ -236,10 +245,10 @@ def _difference_item(id: str, element: Resource, difference: Difference) -> dict
         "message": difference.message,
     }
     if difference.resource:
-        shown["resource"] = _reference(difference.resource, "Resource")
+        item["resource"] = _reference(difference.resource, "Resource")
     if difference.service:
-        shown["service"] = _reference({"id": difference.service}, "Service")
-    return shown
+        item["service"] = _reference({"id": difference.service}, "Service")
+    return item
 
 
 def _parse_difference(item: Mapping[str, Any]) -> Difference:
@@ -254,28 +263,33 @@ def _parse_difference(item: Mapping[str, Any]) -> Difference:
 
 
 def _reference(entity: Mapping[str, Any], type_: str) -> dict[str, str]:
-    found = {"@type": "EntityRef", "id": entity["id"], "@referredType": type_}
-    return {**found, "name": str(entity["name"])} if entity.get("name") else found
+    reference = {"@type": "EntityRef", "id": entity["id"], "@referredType": type_}
+    return {**reference, "name": str(entity["name"])} if entity.get("name") else reference
 
 
 def _selected_differences(audit: Resource, ids: Iterable[str], remedy: str) -> dict[int, Resource]:
-    """Return the differences that are meant, by their places in the audit.
+    """Return the selected differences of an audit by position.
+
+    Args:
+        audit: The audit.
+        ids: Ids of the differences; none: all that offer the remedy and are not resolved yet.
+        remedy: The remedy.
 
     Raises:
-        ValueError: The audit is not over, or has no such difference.
+        ValueError: The audit has not ended, or has no difference with one of the ids.
     """
     if audit.get("state") not in FINAL_STATES:
         raise ValueError(f"the audit is {audit.get('state')}")
-    every = dict(enumerate(audit.get("difference") or ()))
-    if not (wanted := set(ids)):
+    items = dict(enumerate(audit.get("difference") or ()))
+    if not (selected_ids := set(ids)):
         return {
-            place: one
-            for place, one in every.items()
-            if remedy in one["remedy"] and one.get("outcome") != OUTCOME_DONE
+            place: item
+            for place, item in items.items()
+            if remedy in item["remedy"] and item.get("outcome") != OUTCOME_DONE
         }
-    if missing := sorted(wanted - {str(one["id"]) for one in every.values()}):
+    if missing := sorted(selected_ids - {str(item["id"]) for item in items.values()}):
         raise ValueError(f"the audit has no difference {', '.join(missing[:10])}")
-    return {place: one for place, one in every.items() if one["id"] in wanted}
+    return {place: item for place, item in items.items() if item["id"] in selected_ids}
 
 
 def _write_outcomes(
@@ -284,21 +298,21 @@ def _write_outcomes(
     selected_differences: Mapping[int, Resource],
     outcomes: Mapping[int, tuple[str, RemedyOutcome]],
 ) -> None:
-    """Write into an audit what came of its differences."""
-    by_id = {selected_differences[place]["id"]: one for place, one in outcomes.items()}
+    """Write the outcomes of remedies into an audit."""
+    by_id = {selected_differences[place]["id"]: outcome for place, outcome in outcomes.items()}
 
     def edit(old: Resource) -> Resource:
         return {
             **old,
             "difference": [
-                {**one, **_outcome_attributes(*by_id[one["id"]])} if one["id"] in by_id else one
-                for one in old.get("difference", ())
+                {**item, **_outcome_attributes(*by_id[item["id"]])} if item["id"] in by_id else item
+                for item in old.get("difference", ())
             ],
         }
 
     try:
         repository.change(AUDIT_KIND, audit_id, edit)
-    except NotFound:  # deleted meanwhile: there is nothing left to tell
+    except NotFound:  # the audit was deleted in the meantime
         return
 
 

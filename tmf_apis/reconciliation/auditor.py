@@ -1,7 +1,7 @@
-"""Many elements compared with the inventories at once.
+"""Audit: the comparison of many elements with the inventories.
 
-Orders go on meanwhile: what they work on is left out, and what differs is looked at a second time,
-in the inventory and on the element, before it counts.
+Orders continue during an audit. The audit skips the ports that they have reserved, and reads
+inventory and element a second time before it reports a difference.
 """
 
 import asyncio
@@ -18,21 +18,21 @@ from tmf_apis.reconciliation.comparison import MISSING_ON_ELEMENT, Difference, c
 from tmf_apis.reconciliation.expected_state import ExpectedState, expected_states
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
-#: Elements that are read at once; longest time of one, in seconds.
+#: Number of elements that are read at the same time; maximum time for each, in seconds.
 CONCURRENCY, ELEMENT_TIMEOUT = 64, 120.0
 
 
 @dataclass(slots=True)
 class AuditResult:
-    """What an audit has found so far.
+    """The result of an audit so far.
 
     Attributes:
-        total: How many elements there are to look at.
-        elements: How many were looked at.
-        services_checked: How many services were compared.
-        ports_in_flight: How many ports were left alone because an order works on them.
-        unreachable: Why elements could not be read, by their names.
-        differences: Each with its element.
+        total: Number of elements to audit.
+        elements: Number of elements that were compared.
+        services_checked: Number of services that were compared.
+        ports_in_flight: Number of ports that were skipped because an order has reserved them.
+        unreachable: Reasons why elements could not be read, by name of the element.
+        differences: The differences, each with its element.
     """
 
     total: int
@@ -44,31 +44,31 @@ class AuditResult:
 
     @property
     def elements_done(self) -> int:
-        """How many elements are done."""
+        """Number of elements that were compared or could not be read."""
         return self.elements + len(self.unreachable)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many differences there are of each type."""
-        return dict(sorted(Counter(one.type for _, one in self.differences).items()))
+        """Number of differences by type."""
+        return dict(sorted(Counter(difference.type for _, difference in self.differences).items()))
 
 
-#: Told how far an audit is; what it raises ends it.
+#: Called after each element; an exception that it raises ends the audit.
 ProgressCallback = Callable[[AuditResult], None]
 
 
 class Auditor:
-    """Looks at elements; several at once, each on its own."""
+    """Compares elements with the inventory, several at the same time."""
 
     def __init__(
         self, repository: Repository, connections: Connections, *, concurrency: int = CONCURRENCY
     ) -> None:
-        """Take what it works with.
+        """Create an auditor.
 
         Args:
-            repository: Sees the whole tenant.
-            connections: The way to the elements.
-            concurrency: Elements that are read at once.
+            repository: Repository of the whole tenant.
+            connections: Connections to the elements.
+            concurrency: Number of elements that are read at the same time.
         """
         self._repository = repository
         self._connections = connections
@@ -77,14 +77,16 @@ class Auditor:
     async def run(
         self, elements: Iterable[Resource], on_progress: ProgressCallback = lambda _: None
     ) -> AuditResult:
-        """Compare elements with the inventory."""
-        chosen = {one["id"]: one for one in elements}
-        result = AuditResult(len(chosen))
-        seen = await asyncio.to_thread(expected_states, self._repository, chosen, datetime.now(UTC))
+        """Compare elements with the inventory and return the result."""
+        elements_by_id = {element["id"]: element for element in elements}
+        result = AuditResult(len(elements_by_id))
+        states = await asyncio.to_thread(
+            expected_states, self._repository, elements_by_id, datetime.now(UTC)
+        )
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(self._audit_element(one, seen[id], result, on_progress))
-                for id, one in chosen.items()
+                group.create_task(self._audit_element(element, states[id], result, on_progress))
+                for id, element in elements_by_id.items()
             ]
         assert all(task.done() for task in tasks)  # noqa: S101
         result.differences.sort(key=lambda pair: (str(pair[0].get("name")), pair[1].port))
@@ -101,16 +103,16 @@ class Auditor:
         name = str(element.get("name") or element["id"])
         try:
             async with self._slots, asyncio.timeout(ELEMENT_TIMEOUT):
-                found = await self._confirmed_differences(element, expected_state)
+                differences = await self._confirmed_differences(element, expected_state)
         except ElementError as error:
             result.unreachable[name] = error.message
         except TimeoutError:
-            result.unreachable[name] = "it does not come to an end"
+            result.unreachable[name] = f"not read within {ELEMENT_TIMEOUT:g} s"
         else:
             result.elements += 1
             result.services_checked += len(expected_state.services)
             result.ports_in_flight += expected_state.ports_in_flight
-            result.differences += [(element, one) for one in found]
+            result.differences += [(element, difference) for difference in differences]
         await asyncio.to_thread(on_progress, result)
 
     async def _confirmed_differences(
@@ -123,47 +125,50 @@ class Auditor:
             fresh = await asyncio.to_thread(
                 expected_states, self._repository, [element["id"]], datetime.now(UTC)
             )
-            again = {one.key: one for one in await read_differences(adapter, fresh[element["id"]])}
-        return [again[one.key] for one in first if one.key in again]
+            confirmed = {
+                difference.key: difference
+                for difference in await read_differences(adapter, fresh[element["id"]])
+            }
+        return [confirmed[difference.key] for difference in first if difference.key in confirmed]
 
     async def recheck(self, element: Resource, key: tuple[str, str, str]) -> Difference | None:
-        """Return a difference as it is now; None: it is none any more.
+        """Return the current state of a difference; None: inventory and element agree now.
 
         Raises:
             ElementError: The element cannot be read.
         """
         now = datetime.now(UTC)
-        view = (await asyncio.to_thread(expected_states, self._repository, [element["id"]], now))[
-            element["id"]
-        ]
+        expected_state = (
+            await asyncio.to_thread(expected_states, self._repository, [element["id"]], now)
+        )[element["id"]]
         async with self._connections.acquire(target_of(element)) as adapter:
-            found = await read_differences(adapter, view)
-        return next((one for one in found if one.key == key), None)
+            differences = await read_differences(adapter, expected_state)
+        return next((difference for difference in differences if difference.key == key), None)
 
 
 async def read_differences(adapter: Adapter, expected_state: ExpectedState) -> list[Difference]:
-    """Return the differences of one element, read now."""
+    """Read an element and return its differences from the expected state."""
     observed = await adapter.services()
-    found = compare(expected_state, observed)
-    if not any(one.type == MISSING_ON_ELEMENT for one in found):
-        return found
-    ports = frozenset(one.name for one in (await adapter.inventory()).ports)
+    differences = compare(expected_state, observed)
+    if not any(difference.type == MISSING_ON_ELEMENT for difference in differences):
+        return differences
+    ports = frozenset(port.name for port in (await adapter.inventory()).ports)
     return compare(expected_state, observed, ports or None)
 
 
 def select_elements(repository: Repository, ids_or_names: Iterable[str]) -> list[Resource]:
-    """Return the elements of some ids or names; all where none is named.
+    """Return the elements with the given ids or names; without any: all elements.
 
     Raises:
-        ValueError: There is none of that id or name.
+        ValueError: An id or name matches no element.
     """
-    every = managed_elements(repository)
-    wanted = list(ids_or_names)
-    if not wanted:
-        return every
-    by_id = {one["id"]: one for one in every}
-    by_name = {str(one.get("name")): one for one in every}
-    if missing := [one for one in wanted if one not in by_id and one not in by_name]:
-        raise ValueError(f"no such element in the inventory: {', '.join(missing[:10])}")
-    return list({one["id"]: one for name in wanted for one in [by_id.get(name) or by_name[name]]}
-                .values())  # fmt: skip
+    elements = managed_elements(repository)
+    selectors = list(ids_or_names)
+    if not selectors:
+        return elements
+    by_id = {element["id"]: element for element in elements}
+    by_name = {str(element.get("name")): element for element in elements}
+    if unknown := [name for name in selectors if name not in by_id and name not in by_name]:
+        raise ValueError(f"no such element in the inventory: {', '.join(unknown[:10])}")
+    chosen = [by_id.get(name) or by_name[name] for name in selectors]
+    return list({element["id"]: element for element in chosen}.values())

@@ -1,4 +1,4 @@
-"""``tmf discover`` and ``tmf audit``: the network looked at from the command line."""
+"""The commands ``tmf discover`` and ``tmf audit``."""
 
 import asyncio
 import sys
@@ -18,8 +18,7 @@ from tmf_apis.element_access.connections import Connections
 from tmf_apis.element_access.element_leases import ElementLeases
 from tmf_apis.network_operations.targets import MAX_ADDRESSES, parse_targets
 from tmf_apis.reconciliation.audit_tasks import audit_attributes, difference_items
-from tmf_apis.reconciliation.auditor import Auditor, AuditResult
-from tmf_apis.reconciliation.auditor import select_elements as elements_called
+from tmf_apis.reconciliation.auditor import Auditor, AuditResult, select_elements
 from tmf_apis.reconciliation.discovery import (
     Candidate,
     Discovery,
@@ -46,36 +45,39 @@ def discover(  # noqa: PLR0913 - the options of the command
     place: str,
     concurrency: int,
 ) -> int:
-    """Look at targets and write them into the inventory; return the exit status.
+    """Discover targets, write them into the inventory, and return the exit status.
 
     Args:
-        repository: Whose inventory.
-        credentials_file: The file of credentials.
-        targets: Addresses, ranges, blocks and files of such.
-        adapter: Adapter of elements that the inventory does not know, with the following too.
+        repository: Repository of the tenant.
+        credentials_file: Path of the credentials file.
+        targets: Addresses, ranges, networks and files of such; none: the elements of the inventory.
+        adapter: Name of the adapter of elements that the inventory does not know. This and the
+            following are defaults; a line of a file may override them.
         credentials: Names of credentials, tried in this order.
         options: Options of the adapter as NAME=VALUE.
-        place: Id of the place where they are.
-        concurrency: Elements that are read at once.
+        place: Id of the place of new elements.
+        concurrency: Number of elements that are read at the same time.
     """
-    usual = Candidate(
+    defaults = Candidate(
         next(iter(parse_targets(["localhost"]))),
         adapter,
         credentials,
         _parse_options(options),
         {"@type": "PlaceRef", "id": place} if place else None,
     )
-    candidates = [one for target in targets for one in _parse_candidates(target, usual)]
+    candidates = [
+        candidate for target in targets for candidate in _parse_candidates(target, defaults)
+    ]
     candidates = candidates or known_candidates(repository)
-    unique = list({one.target.address: one for one in candidates}.values())
+    unique = list({candidate.target.address: candidate for candidate in candidates}.values())
     if len(unique) > MAX_ADDRESSES:
         raise click.ClickException(f"these are {len(unique)} addresses; at most {MAX_ADDRESSES}")
     console = Console(stderr=True)
-    found = asyncio.run(
+    result = asyncio.run(
         _run_discovery(repository, Credentials(credentials_file), unique, console, concurrency)
     )
-    _print_summary(found)
-    return 1 if any(found.count(one) for one in FAILED_OUTCOMES) else 0
+    _print_summary(result)
+    return 1 if any(result.count(status) for status in FAILED_OUTCOMES) else 0
 
 
 async def _run_discovery(
@@ -86,9 +88,9 @@ async def _run_discovery(
     concurrency: int,
 ) -> DiscoveryResult:
     with _progress_bar(console) as bar:
-        shown = bar.add_task("addresses", total=len(candidates))
+        progress = bar.add_task("addresses", total=len(candidates))
         return await Discovery(repository, credentials, concurrency=concurrency).run(
-            candidates, lambda far: bar.update(shown, completed=far.targets_done)
+            candidates, lambda result: bar.update(progress, completed=result.targets_done)
         )
 
 
@@ -103,48 +105,48 @@ def _print_summary(result: DiscoveryResult) -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("address", "name", "outcome", "ports", ""):
         table.add_column(title, justify="right" if title == "ports" else "left")
-    for one in sorted(result.outcomes, key=lambda outcome: outcome.address):
-        name = str((one.element or {}).get("name", ""))
-        table.add_row(one.address, name, one.status, str(one.ports or ""), one.message)
+    for outcome in sorted(result.outcomes, key=lambda outcome: outcome.address):
+        name = str((outcome.element or {}).get("name", ""))
+        table.add_row(
+            outcome.address, name, outcome.status, str(outcome.ports or ""), outcome.message
+        )
     if result.outcomes:
         _print_table(table)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(result.counts.items()))
-    click.echo(
-        f"{counts or 'nothing to look at'}; {result.links_changed} ports connected or disconnected"
-    )
+    click.echo(f"{counts or 'no targets'}; {result.links_changed} ports connected or disconnected")
 
 
 def _parse_candidates(target: str, defaults: Candidate) -> Iterator[Candidate]:
-    """Yield the places that an argument means: what it says, or what the file of that name says."""
+    """Yield the candidates of an argument: a target, or a file ("-": standard input) of them."""
     lines: Iterable[tuple[str, str]] = [(target, target)]
     if target == "-":
         lines = [(f"-:{n}", line) for n, line in enumerate(sys.stdin, 1)]
     elif Path(target).is_file():
         text = Path(target).read_text("utf-8")
         lines = [(f"{target}:{n}", line) for n, line in enumerate(text.splitlines(), 1)]
-    for where, line in lines:
+    for position, line in lines:
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue
         try:
             yield from _parse_line(stripped, defaults)
         except ValueError as error:
-            raise click.ClickException(f"{where}: {error}") from None
+            raise click.ClickException(f"{position}: {error}") from None
 
 
 def _parse_line(line: str, defaults: Candidate) -> Iterator[Candidate]:
-    said: dict[str, Any] = orjson.loads(line) if line.startswith("{") else {"address": line}
-    if unknown := sorted(set(said) - _LINE_MEMBERS):
+    members: dict[str, Any] = orjson.loads(line) if line.startswith("{") else {"address": line}
+    if unknown := sorted(set(members) - _LINE_MEMBERS):
         raise ValueError(f"{', '.join(unknown)}: expected {', '.join(sorted(_LINE_MEMBERS))}")
-    credentials = said.get("credentials", defaults.credentials)
-    site = said.get("place", defaults.site)
-    options = said.get("options", defaults.options)
+    credentials = members.get("credentials", defaults.credentials)
+    site = members.get("place", defaults.site)
+    options = members.get("options", defaults.options)
     if not isinstance(options, dict):
-        raise ValueError("options: expected an object")  # noqa: TRY004 - of a file, not a type
-    for one in parse_targets([str(said.get("address", ""))]):
+        raise ValueError("options: expected an object")  # noqa: TRY004 - invalid file content
+    for target in parse_targets([str(members.get("address", ""))]):
         yield Candidate(
-            one,
-            str(said.get("adapter", defaults.adapter)),
+            target,
+            str(members.get("adapter", defaults.adapter)),
             (credentials,) if isinstance(credentials, str) else tuple(map(str, credentials)),
             {str(name): str(value) for name, value in options.items()},
             {"@type": "PlaceRef", "id": site} if isinstance(site, str) else site,
@@ -152,17 +154,17 @@ def _parse_line(line: str, defaults: Candidate) -> Iterator[Candidate]:
 
 
 def _parse_options(arguments: tuple[str, ...]) -> dict[str, str]:
-    made = {}
-    for one in arguments:
-        name, equals, value = one.partition("=")
+    options = {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
         if not equals:
-            raise click.ClickException(f"--option {one}: expected NAME=VALUE")
-        made[name] = value
-    return made
+            raise click.ClickException(f"--option {argument}: expected NAME=VALUE")
+        options[name] = value
+    return options
 
 
 def element_connections(credentials_file: str, database: MongoDatabase) -> Connections:
-    """Return the way to the elements, with the secrets of a file."""
+    """Return connections to elements that use the secrets of a credentials file."""
     return Connections(Credentials(credentials_file), ElementLeases(database))
 
 
@@ -175,23 +177,33 @@ def audit(  # noqa: PLR0913 - the options of the command
     as_json: bool,
     concurrency: int,
 ) -> int:
-    """Compare elements with the inventories, and return the exit status: 1 if they differ."""
+    """Compare elements with the inventories; return 1 if unresolved differences remain, else 0.
+
+    Args:
+        repository: Repository of the tenant.
+        connections: Connections to the elements; closed at the end.
+        elements: Ids or names of elements; none: all.
+        remedy: Remedy to apply to each difference; empty: none.
+        as_json: Print JSON instead of a table.
+        concurrency: Number of elements that are read at the same time.
+    """
     try:
-        chosen = elements_called(repository, elements)
+        selected = select_elements(repository, elements)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
-    work = _run_audit(repository, connections, chosen, remedy, concurrency)
-    result, outcomes = asyncio.run(work)
+    result, outcomes = asyncio.run(
+        _run_audit(repository, connections, selected, remedy, concurrency)
+    )
     if as_json:
-        shown = difference_items(result.differences)
-        for one, outcome in zip(shown, outcomes, strict=False):
-            one |= {"chosen": remedy, "outcome": outcome.status, "result": outcome.message}
-        facts = {**audit_attributes(result), "difference": shown}
-        click.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
+        items = difference_items(result.differences)
+        for item, outcome in zip(items, outcomes, strict=False):
+            item |= {"chosen": remedy, "outcome": outcome.status, "result": outcome.message}
+        report = {**audit_attributes(result), "difference": items}
+        click.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))
     else:
         _print_differences(result, outcomes)
     resolved = len(outcomes) == len(result.differences) and all(
-        one.status == OUTCOME_DONE for one in outcomes
+        outcome.status == OUTCOME_DONE for outcome in outcomes
     )
     return 0 if resolved and not result.unreachable else 1
 
@@ -205,9 +217,9 @@ async def _run_audit(
 ) -> tuple[AuditResult, list[RemedyOutcome]]:
     try:
         with _progress_bar(Console(stderr=True)) as bar:
-            shown = bar.add_task("elements", total=len(elements))
+            progress = bar.add_task("elements", total=len(elements))
             result = await Auditor(repository, connections, concurrency=concurrency).run(
-                elements, lambda far: bar.update(shown, completed=far.elements_done)
+                elements, lambda result: bar.update(progress, completed=result.elements_done)
             )
         if not remedy:
             return result, []
@@ -223,19 +235,25 @@ def _print_differences(result: AuditResult, outcomes: list[RemedyOutcome]) -> No
         : 6 if outcomes else 5
     ]:
         table.add_column(title)
-    for place, (element, one) in enumerate(result.differences):
-        row = [str(element.get("name", "")), one.port, one.service, one.type, one.message]
+    for position, (element, difference) in enumerate(result.differences):
+        row = [
+            str(element.get("name", "")),
+            difference.port,
+            difference.service,
+            difference.type,
+            difference.message,
+        ]
         if outcomes:
-            row.append(f"{outcomes[place].status} {outcomes[place].message}".strip())
+            row.append(f"{outcomes[position].status} {outcomes[position].message}".strip())
         table.add_row(*row)
     if result.differences:
         _print_table(table)
-    for name, why in sorted(result.unreachable.items()):
-        click.echo(f"{name}: not compared: {why}")
+    for name, reason in sorted(result.unreachable.items()):
+        click.echo(f"{name}: not compared: {reason}")
     counts = ", ".join(f"{count} {type_}" for type_, count in result.counts.items())
     click.echo(
-        f"{result.services_checked} services on {result.elements} elements: {counts or 'no difference'}; "
-        f"{result.ports_in_flight} ports in flight left out"
+        f"{result.services_checked} services on {result.elements} elements: "
+        f"{counts or 'no difference'}; {result.ports_in_flight} ports in flight left out"
     )
 
 

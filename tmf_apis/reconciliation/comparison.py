@@ -1,4 +1,4 @@
-"""Where inventory and element differ, and what can be done about it; pure."""
+"""Comparison of the expected with the observed services of an element; no I/O."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,17 +32,17 @@ REMEDIES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that inventory and element do not agree on.
+    """A difference between inventory and element.
 
     Attributes:
-        type: What kind it is.
-        service: Id of the service; empty: it is about a port without one.
-        port: Natural key of the port: where it is on the element, else where it should be.
-        expected: How the inventory has it.
-        observed: How the element has it.
-        resource: What carries it in the inventory; None: nothing does.
-        message: What it is, for people.
-        remedies: What can be done.
+        type: Type of the difference.
+        service: Id of the service; empty: the port has no service.
+        port: Natural key of the port on the element, or of the expected port.
+        expected: Port and settings in the inventory.
+        observed: Port and settings on the element.
+        resource: Resource of the inventory that carries the service; None: there is none.
+        message: Description for people.
+        remedies: Remedies that can be applied.
     """
 
     type: str
@@ -56,57 +56,69 @@ class Difference:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What makes it the same difference when it is looked for again."""
+        """Key by which the difference is recognised when it is read again."""
         return self.type, self.service, self.port
 
     def is_same_as(self, other: "Difference") -> bool:
-        """Return whether another look has found exactly this."""
-        facts = (self.expected, self.observed)
-        return self.key == other.key and facts == (other.expected, other.observed)
+        """Return whether another difference has the same key and values."""
+        settings = (self.expected, self.observed)
+        return self.key == other.key and settings == (other.expected, other.observed)
 
 
 def compare(
     expected_state: ExpectedState, observed: Iterable[Observed], ports: frozenset[str] | None = None
 ) -> list[Difference]:
-    """Return every difference, ordered by port.
+    """Return the differences of an element, ordered by port.
 
     Args:
-        expected_state: What the inventory says of the element.
-        observed: What is on the element.
-        ports: Natural keys of all that can carry a service there; None: that is not known.
+        expected_state: State of the element in the inventory.
+        observed: Services on the element.
+        ports: Natural keys of the element's ports; None: unknown.
     """
-    carried = {claim.port: claim.service for claim in expected_state.services}
-    seen = [
-        one if one.service_id else replace(one, service_id=carried.get(one.port, ""))
-        for one in observed
-        if one.port not in expected_state.held_ports
-        and one.service_id not in expected_state.services_in_flight
-    ]  # an element without room for ids of services is known by its ports
+    carried = {expected.port: expected.service for expected in expected_state.services}
+    observations = [
+        observation
+        if observation.service_id
+        else replace(observation, service_id=carried.get(observation.port, ""))
+        for observation in observed
+        if observation.port not in expected_state.held_ports
+        and observation.service_id not in expected_state.services_in_flight
+    ]  # an element that cannot store service ids is compared by port
     by_service: dict[str, list[Observed]] = defaultdict(list)
-    for one in seen:
-        by_service[one.service_id].append(one)
-    claims = Counter(one.service for one in expected_state.services)
-    claims_of_port = Counter(one.port for one in expected_state.services)
-    found = []
-    for claim in expected_state.services:
-        here = by_service.get(claim.service, [])
-        twice = claims[claim.service] > 1 or claims_of_port[claim.port] > 1 or len(here) > 1
-        found += (
-            [_duplicate_claim(claim, here)]
-            if twice
-            else list(_service_differences(claim, here, ports))
+    for observation in observations:
+        by_service[observation.service_id].append(observation)
+    claims_of_service = Counter(expected.service for expected in expected_state.services)
+    claims_of_port = Counter(expected.port for expected in expected_state.services)
+    differences = []
+    for expected in expected_state.services:
+        matching = by_service.get(expected.service, [])
+        is_ambiguous = (
+            claims_of_service[expected.service] > 1
+            or claims_of_port[expected.port] > 1
+            or len(matching) > 1
         )
-    known = {claim.service for claim in expected_state.services}
-    found += [_unknown_service(expected_state, one) for one in seen if one.service_id not in known]
-    there = {one.port for one in seen}
-    found += [
+        differences += (
+            [_duplicate_claim(expected, matching)]
+            if is_ambiguous
+            else list(_service_differences(expected, matching, ports))
+        )
+    known_services = {expected.service for expected in expected_state.services}
+    differences += [
+        _unknown_service(expected_state, observation)
+        for observation in observations
+        if observation.service_id not in known_services
+    ]
+    occupied_ports = {observation.port for observation in observations}
+    differences += [
         _difference(
-            IN_DOUBT, "", port, resource=resource, message="nobody knows what is on the port"
+            IN_DOUBT, "", port, resource=resource, message="it is unknown what is on the port"
         )
         for port, resource in expected_state.ports_in_doubt.items()
-        if port not in there
+        if port not in occupied_ports
     ]
-    return sorted(found, key=lambda one: (one.port, one.service, one.type))
+    return sorted(
+        differences, key=lambda difference: (difference.port, difference.service, difference.type)
+    )
 
 
 def _service_differences(
@@ -114,17 +126,21 @@ def _service_differences(
 ) -> Iterator[Difference]:
     observed = observations[0] if observations else None
     if expected.is_in_doubt:
-        yield _service_difference(IN_DOUBT, expected, observed, "nobody knows what is on the port")
+        yield _service_difference(IN_DOUBT, expected, observed, "it is unknown what is on the port")
     elif expected.state == STATE_TERMINATED:
         message = f"the service is {STATE_TERMINATED}, and the inventory has it on the port"
         yield _service_difference(
             UNKNOWN_ON_ELEMENT if observed else IN_DOUBT, expected, observed, message
         )
     elif observed is None:
-        lost = ports is not None and expected.port not in ports
-        message = "the element has no such port" if lost else "the service is not on the element"
+        is_port_missing = ports is not None and expected.port not in ports
+        message = (
+            "the element has no such port"
+            if is_port_missing
+            else "the service is not on the element"
+        )
         yield _service_difference(
-            PORT_GONE if lost else MISSING_ON_ELEMENT, expected, None, message
+            PORT_GONE if is_port_missing else MISSING_ON_ELEMENT, expected, None, message
         )
     elif observed.port != expected.port:
         yield _service_difference(
@@ -141,14 +157,14 @@ def _service_differences(
 def _differing_settings(
     expected: Mapping[str, Setting], observed: Mapping[str, Setting]
 ) -> list[str]:
-    """Return the settings that are not as they should be; one the element does not tell is."""
+    """Return the settings that differ; a setting that the element does not report is equal."""
     return sorted(
         name for name, value in expected.items() if name in observed and observed[name] != value
     )
 
 
 def _duplicate_claim(expected: ExpectedService, observations: list[Observed]) -> Difference:
-    ports = ", ".join(one.port for one in observations) or "no port"
+    ports = ", ".join(observation.port for observation in observations) or "no port"
     message = f"claimed more than once: the element has the service on {ports}"
     return _service_difference(
         IN_DOUBT, expected, observations[0] if observations else None, message
@@ -158,25 +174,31 @@ def _duplicate_claim(expected: ExpectedService, observations: list[Observed]) ->
 def _unknown_service(expected_state: ExpectedState, observed: Observed) -> Difference:
     resource = expected_state.ports_in_doubt.get(observed.port)
     message = "the inventory has no such service"
-    shown = {"port": observed.port, **observed.settings}
-    return _difference(UNKNOWN_ON_ELEMENT, observed.service_id, observed.port, observed=shown, resource=resource,
-                 message=message)  # fmt: skip
+    observed_values = {"port": observed.port, **observed.settings}
+    return _difference(
+        UNKNOWN_ON_ELEMENT,
+        observed.service_id,
+        observed.port,
+        observed=observed_values,
+        resource=resource,
+        message=message,
+    )
 
 
 def _service_difference(
     type_: str, expected: ExpectedService, observed: Observed | None, message: str
 ) -> Difference:
-    shown = {"port": observed.port, **observed.settings} if observed else {}
+    observed_values = {"port": observed.port, **observed.settings} if observed else {}
     return _difference(
         type_,
         expected.service,
         observed.port if observed and type_ == UNKNOWN_ON_ELEMENT else expected.port,
         expected={"port": expected.port, **expected.settings},
-        observed=shown,
+        observed=observed_values,
         resource=expected.resource,
         message=message,
     )
 
 
-def _difference(type_: str, service: str, port: str, **more: Any) -> Difference:  # noqa: ANN401
-    return Difference(type_, service, port, remedies=REMEDIES[type_], **more)
+def _difference(type_: str, service: str, port: str, **attributes: Any) -> Difference:  # noqa: ANN401
+    return Difference(type_, service, port, remedies=REMEDIES[type_], **attributes)

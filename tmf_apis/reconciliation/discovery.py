@@ -1,8 +1,8 @@
-"""Elements found on the network and brought into the inventory, many at once.
+"""Discovery: elements are read from the network and written into the inventory.
 
-What is looked at is what was named, nothing else. Places are gone through in an order of their
-own, a part of them at a time: the whole of each element is read before anything of it is written,
-so one that vanishes in the middle leaves the inventory as it was.
+Only the given targets are contacted. They are read in batches, in an order that does not depend on
+the order in which they are given. An element is read completely before any of it is written, so an
+element that disappears in the middle leaves the inventory unchanged.
 """
 
 import asyncio
@@ -23,22 +23,22 @@ from tmf_apis.reconciliation.matching import ElementIndex, ElementMatch, match
 from tmf_apis.reconciliation.snapshots import InconsistentSnapshot, Snapshot
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
-#: Elements that are read at once, and places that are gone through together.
+#: Number of elements that are read at the same time; number of targets in a batch.
 CONCURRENCY, BATCH_SIZE = 64, 256
-#: Most outcomes that are told one by one.
+#: Maximum number of outcomes that a discovery lists.
 MAX_REPORTED_OUTCOMES = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One place to look at, and how.
+    """A target of discovery and the means to read it.
 
     Attributes:
         target: The address.
         adapter: Name of the adapter.
         credentials: Names of credentials, tried in this order; none: the empty name.
         options: Options of the adapter.
-        site: Reference to the place where the element is, if it is new.
+        site: Reference to the place of the element, used if the element is new.
     """
 
     target: DiscoveryTarget
@@ -50,15 +50,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryOutcome:
-    """What came of one place.
+    """The outcome of discovery for one target.
 
     Attributes:
-        address: The place.
+        address: Address of the target.
         status: "created", "updated", "unchanged", "unreachable", "refused", "inDoubt" or
-            "silent": one of a range or block that does not answer.
-        element: Its resource, where it has one.
-        ports: How many ports it has.
-        message: What went wrong, or what is odd.
+            "silent". An address of a range or network that does not answer is silent.
+        element: Resource of the element; None: there is none.
+        ports: Number of its ports.
+        message: Error or anomalies, for people.
     """
 
     address: str
@@ -70,13 +70,13 @@ class DiscoveryOutcome:
 
 @dataclass(slots=True)
 class DiscoveryResult:
-    """What a discovery has found so far.
+    """The result of a discovery so far.
 
     Attributes:
-        total: How many places there are.
-        outcomes: What came of each that is done, silent ones apart.
-        counts: How many there are of each outcome.
-        links_changed: How many ports were connected or disconnected.
+        total: Number of targets.
+        outcomes: Outcomes of the targets that are done, without the silent ones.
+        counts: Number of targets by status.
+        links_changed: Number of ports that were connected or disconnected.
     """
 
     total: int
@@ -86,37 +86,37 @@ class DiscoveryResult:
 
     @property
     def targets_done(self) -> int:
-        """How many places are done."""
+        """Number of targets that are done."""
         return sum(self.counts.values())
 
     def count(self, status: str) -> int:
-        """Return how many places had an outcome."""
+        """Return the number of targets with a status."""
         return self.counts.get(status, 0)
 
     def add(self, outcome: DiscoveryOutcome) -> None:
-        """Take what came of a place."""
+        """Add the outcome of a target."""
         self.counts[outcome.status] = self.count(outcome.status) + 1
         if outcome.status != "silent":
             self.outcomes.append(outcome)
 
 
-#: Told how far a discovery is; what it raises ends it.
+#: Called after each element; an exception that it raises ends the discovery.
 ProgressCallback = Callable[[DiscoveryResult], None]
 _ReadResult = tuple[Candidate, Snapshot | DiscoveryOutcome]
 
 
 class Discovery:
-    """One run over some places."""
+    """One discovery run."""
 
     def __init__(
         self, repository: Repository, credentials: Credentials, *, concurrency: int = CONCURRENCY
     ) -> None:
-        """Take what it works with.
+        """Create a run.
 
         Args:
-            repository: Whose inventory.
-            credentials: The secrets.
-            concurrency: Elements that are read at once.
+            repository: Repository of the tenant.
+            credentials: The operator's secrets.
+            concurrency: Number of elements that are read at the same time.
         """
         self._repository = repository
         self._credentials = credentials
@@ -126,32 +126,37 @@ class Discovery:
     async def run(
         self, candidates: Iterable[Candidate], on_progress: ProgressCallback = lambda _: None
     ) -> DiscoveryResult:
-        """Look at every place and bring the inventory up to date."""
-        places = sorted(candidates, key=lambda one: one.target.address)
-        found = DiscoveryResult(len(places))
+        """Read all targets and update the inventory; write one batch while the next is read."""
+        ordered = sorted(candidates, key=lambda candidate: candidate.target.address)
+        result = DiscoveryResult(len(ordered))
         for element in await asyncio.to_thread(managed_elements, self._repository):
             self._index.put(element)
-        parts = [places[at : at + BATCH_SIZE] for at in range(0, len(places), BATCH_SIZE)]
-        reading = asyncio.create_task(self._read_batch(parts[0])) if parts else None
-        for place, _ in enumerate(parts):
+        batches = [ordered[at : at + BATCH_SIZE] for at in range(0, len(ordered), BATCH_SIZE)]
+        reading = asyncio.create_task(self._read_batch(batches[0])) if batches else None
+        for number, _ in enumerate(batches):
             assert reading  # noqa: S101
-            seen = await reading
-            more = place + 1 < len(parts)
-            reading = asyncio.create_task(self._read_batch(parts[place + 1])) if more else None
+            read_results = await reading
+            has_next = number + 1 < len(batches)
+            reading = (
+                asyncio.create_task(self._read_batch(batches[number + 1])) if has_next else None
+            )
             try:
-                await self._write_batch(seen, found, on_progress)
+                await self._write_batch(read_results, result, on_progress)
             except BaseException:
                 if reading:
                     reading.cancel()
                 raise
-        found.links_changed = await asyncio.to_thread(links.update_links, self._repository)
-        await asyncio.to_thread(on_progress, found)
-        return found
+        result.links_changed = await asyncio.to_thread(links.update_links, self._repository)
+        await asyncio.to_thread(on_progress, result)
+        return result
 
     async def _read_batch(self, candidates: Iterable[Candidate]) -> list[_ReadResult]:
         async with asyncio.TaskGroup() as group:
-            tasks = [(one, group.create_task(self._read_element(one))) for one in candidates]
-        return [(one, task.result()) for one, task in tasks]
+            tasks = [
+                (candidate, group.create_task(self._read_element(candidate)))
+                for candidate in candidates
+            ]
+        return [(candidate, task.result()) for candidate, task in tasks]
 
     async def _write_batch(
         self,
@@ -159,22 +164,24 @@ class Discovery:
         result: DiscoveryResult,
         on_progress: ProgressCallback,
     ) -> None:
-        """Write what was read and note what came of each place."""
-        for _, one in read_results:
-            if isinstance(one, DiscoveryOutcome):
-                result.add(one)
-        shown = [one for _, one in read_results if isinstance(one, Snapshot)]
-        for matched in match(shown, self._index):
-            settled = await self._resolve_address_change(matched)
-            result.add(await asyncio.to_thread(self._store_match, settled))
+        """Write the elements of a batch and add the outcomes to the result."""
+        for _, read_result in read_results:
+            if isinstance(read_result, DiscoveryOutcome):
+                result.add(read_result)
+        new_snapshots = [
+            read_result for _, read_result in read_results if isinstance(read_result, Snapshot)
+        ]
+        for element_match in match(new_snapshots, self._index):
+            resolved = await self._resolve_address_change(element_match)
+            result.add(await asyncio.to_thread(self._store_match, resolved))
             await asyncio.to_thread(on_progress, result)
 
     async def _read_element(self, candidate: Candidate) -> Snapshot | DiscoveryOutcome:
-        """Read one element, with whichever credentials it takes."""
-        address, named = candidate.target.address, candidate.target.is_explicit
+        """Read one element with the first credentials that it accepts."""
+        address, is_explicit = candidate.target.address, candidate.target.is_explicit
         failures: list[ElementError] = []
-        known = self._index.by_address(address)
-        for target in _connection_targets(candidate, known):
+        known_elements = self._index.by_address(address)
+        for target in _connection_targets(candidate, known_elements):
             try:
                 async with self._slots:
                     return await self._read_snapshot(target, candidate)
@@ -183,125 +190,135 @@ class Discovery:
             except InconsistentSnapshot as error:
                 return DiscoveryOutcome(address, "inDoubt", message=str(error))
             except TimeoutError:
-                return DiscoveryOutcome(address, "inDoubt", message="it does not come to an end")
-        refused = [one for one in failures if not isinstance(one, Unreachable)]
-        outcome = "refused" if refused else "unreachable" if named or known else "silent"
-        last = (refused or failures)[-1]
-        return DiscoveryOutcome(address, outcome, known[0] if known else None, message=last.message)
+                message = f"not read within {snapshots.READ_TIMEOUT:g} s"
+                return DiscoveryOutcome(address, "inDoubt", message=message)
+        refusals = [error for error in failures if not isinstance(error, Unreachable)]
+        if refusals:
+            status = "refused"
+        else:
+            status = "unreachable" if is_explicit or known_elements else "silent"
+        message = (refusals or failures)[-1].message
+        element = known_elements[0] if known_elements else None
+        return DiscoveryOutcome(address, status, element, message=message)
 
     async def _read_snapshot(self, target: Target, candidate: Candidate) -> Snapshot:
         async with self._connect(target) as adapter:
             facts = await adapter.probe()
-            seen = await snapshots.read_snapshot(adapter, facts)
-        return replace(seen, place=candidate.site)
+            snapshot = await snapshots.read_snapshot(adapter, facts)
+        return replace(snapshot, place=candidate.site)
 
     def _connect(self, target: Target) -> Adapter:
         return registry.create_adapter(target, self._credentials)
 
     async def _resolve_address_change(self, element_match: ElementMatch) -> ElementMatch:
-        """Return what becomes of an element that was known at another address.
+        """Return the match of an element after checking its known address, if that is another one.
 
-        Where it still answers there it has several addresses, and the known one stays.
+        An element that still answers at its known address has several addresses and keeps that one.
         """
-        known = (
-            element_match.known_element
-            if not element_match.inconsistency and not element_match.is_duplicate
-            else None
-        )
-        here, there = (
-            element_match.snapshot,
-            await self._snapshot_at_old_address(known, element_match.snapshot),
-        )
-        if there is None:
+        if element_match.inconsistency or element_match.is_duplicate:
             return element_match
-        if here.serial and there.serial == here.serial:
+        snapshot = element_match.snapshot
+        old_snapshot = await self._snapshot_at_old_address(element_match.known_element, snapshot)
+        if old_snapshot is None:
+            return element_match
+        if snapshot.serial and old_snapshot.serial == snapshot.serial:
             return replace(element_match, is_duplicate=True)
-        if not here.serial and there.facts.name == here.facts.name:
-            at = there.target.address
-            message = f"{at} calls itself {here.facts.name!r} too, and neither has a serial"
+        if not snapshot.serial and old_snapshot.facts.name == snapshot.facts.name:
+            message = (
+                f"{old_snapshot.target.address} calls itself {snapshot.facts.name!r} too, and "
+                "neither has a serial number"
+            )
             return replace(element_match, inconsistency=message)
         return element_match
 
     async def _snapshot_at_old_address(
         self, known_element: Resource | None, snapshot: Snapshot
     ) -> Snapshot | None:
-        """Return what answers where an element was known to be, if that is somewhere else."""
+        """Read the known address of an element, if the snapshot comes from another address."""
+        if known_element is None:
+            return None
         try:
-            if (
-                known_element
-                and (old := target_of(known_element)).address != snapshot.target.address
-            ):
-                async with asyncio.timeout(snapshots.READ_TIMEOUT), self._connect(old) as adapter:
-                    return await snapshots.read_snapshot(adapter)
+            target = target_of(known_element)
+            if target.address == snapshot.target.address:
+                return None
+            async with asyncio.timeout(snapshots.READ_TIMEOUT), self._connect(target) as adapter:
+                return await snapshots.read_snapshot(adapter)
         except (ElementError, InconsistentSnapshot, TimeoutError):
             return None
-        return None
 
     def _store_match(self, element_match: ElementMatch) -> DiscoveryOutcome:
-        address, picture = element_match.snapshot.target.address, element_match.snapshot
+        address, snapshot = element_match.snapshot.target.address, element_match.snapshot
         if element_match.inconsistency:
             return DiscoveryOutcome(
-                address, "inDoubt", message=f"{picture.facts.name}: {element_match.inconsistency}"
+                address, "inDoubt", message=f"{snapshot.facts.name}: {element_match.inconsistency}"
             )
         if element_match.is_duplicate:
-            message = "another address of an element that is known"
+            message = "another address of a known element"
             return DiscoveryOutcome(
-                address, "unchanged", element_match.known_element, len(picture.ports), message
+                address, "unchanged", element_match.known_element, len(snapshot.ports), message
             )
-        stored = store_snapshot(self._repository, picture, element_match.known_element, self._index)
-        message = "; ".join(picture.anomalies[:5])
-        return DiscoveryOutcome(address, stored.status, stored.element, len(picture.ports), message)
+        stored = store_snapshot(
+            self._repository, snapshot, element_match.known_element, self._index
+        )
+        message = "; ".join(snapshot.anomalies[:5])
+        return DiscoveryOutcome(
+            address, stored.status, stored.element, len(snapshot.ports), message
+        )
 
 
 def _connection_targets(candidate: Candidate, known_elements: list[Resource]) -> list[Target]:
-    """Return the ways to reach a place, the one that the inventory knows first."""
-    found = [target_of(element) for element in known_elements]
+    """Return the connection targets to try, beginning with those in the inventory."""
+    targets = [target_of(element) for element in known_elements]
     address = candidate.target.address
     for name in candidate.credentials or ("",):
-        one = Target(address, address, candidate.adapter, name, dict(candidate.options))
-        if not any((one.adapter, name) == (old.adapter, old.credentials) for old in found):
-            found.append(one)
-    return found
+        target = Target(address, address, candidate.adapter, name, dict(candidate.options))
+        if not any((target.adapter, name) == (old.adapter, old.credentials) for old in targets):
+            targets.append(target)
+    return targets
 
 
 def known_candidates(repository: Repository) -> list[Candidate]:
-    """Return the elements that the inventory has as places to look at."""
-    found: dict[str, Candidate] = {}
+    """Return the elements of the inventory as candidates."""
+    candidates: dict[str, Candidate] = {}
     for element in managed_elements(repository):
         target = target_of(element)
-        found[target.address] = Candidate(
+        candidates[target.address] = Candidate(
             DiscoveryTarget(target.address, is_explicit=True),
             target.adapter,
             (target.credentials,) if target.credentials else (),
             target.options,
         )
-    return list(found.values())
+    return list(candidates.values())
 
 
 async def register(
     repository: Repository, adapter: Adapter, *, place: Mapping[str, Any] | None = None
 ) -> StoredElement:
-    """Read one element and bring it into the inventory under the name that its target has.
+    """Read one element and write it into the inventory under the name of its target.
 
     Args:
-        repository: Whose inventory.
-        adapter: Open, to the element.
-        place: Reference to the place where it is.
+        repository: Repository of the tenant.
+        adapter: Open adapter of the element.
+        place: Reference to the place of the element.
 
     Raises:
-        ElementError: It does not answer, or refuses.
-        Doubtful: It contradicts itself, or it cannot be told which one it is.
+        ElementError: The element does not answer or refuses the request.
+        InconsistentSnapshot: The element contradicts itself, or its identity is ambiguous.
     """
-    elements = ElementIndex()
-    for one in await asyncio.to_thread(managed_elements, repository):
-        elements.put(one)
-    seen = await snapshots.read_snapshot(adapter)
-    seen = replace(seen, place=dict(place) if place else None)
-    known = elements.by_name(adapter.target.name)
-    (found,) = match([seen], elements) if not known else [ElementMatch(seen, known[0])]
-    if found.inconsistency:
-        raise InconsistentSnapshot(found.inconsistency)
+    index = ElementIndex()
+    for element in await asyncio.to_thread(managed_elements, repository):
+        index.put(element)
+    snapshot = await snapshots.read_snapshot(adapter)
+    snapshot = replace(snapshot, place=dict(place) if place else None)
+    known_elements = index.by_name(adapter.target.name)
+    (element_match,) = (
+        match([snapshot], index)
+        if not known_elements
+        else [ElementMatch(snapshot, known_elements[0])]
+    )
+    if element_match.inconsistency:
+        raise InconsistentSnapshot(element_match.inconsistency)
     name = adapter.target.name
     return await asyncio.to_thread(
-        store_snapshot, repository, seen, found.known_element, elements, name
+        store_snapshot, repository, snapshot, element_match.known_element, index, name
     )

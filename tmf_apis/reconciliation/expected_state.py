@@ -1,4 +1,4 @@
-"""What services say should be on elements, read from the inventories in bulk."""
+"""Expected services of elements, read from the inventories in bulk."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,26 +16,25 @@ from tmf_apis.inventory.ports import (
     holder_of,
     service_of,
 )
-from tmf_apis.reconciliation.merge import MISSING_SINCE
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 RESOURCE_KIND, SERVICE_KIND = "Resource", "Service"
-#: Most resources in use that are read, and ids of one question.
+#: Maximum number of resources in use that are read; maximum number of ids in a query.
 MAX_RESOURCES, QUERY_BATCH = 1_000_000, 1000
-#: State of a service that is no more (TMF638).
+#: Final state of a service (TMF638).
 STATE_TERMINATED = "terminated"
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedService:
-    """A service on a port, as the inventory has it.
+    """A service on a port in the inventory.
 
     Attributes:
-        service: Its id.
-        port: Natural key of what carries it.
-        settings: As fulfilment has set it.
-        resource: What carries it.
-        state: State of the service in the service inventory; empty: it is not there.
+        service: Id of the service.
+        port: Natural key of the resource that carries it.
+        settings: Settings that fulfilment has applied.
+        resource: Resource that carries it.
+        state: State of the service in the service inventory; empty: it has no such service.
     """
 
     service: str
@@ -46,20 +45,21 @@ class ExpectedService:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether somebody has said that it is not known what is on the port."""
+        """True if the port is marked with ``unknownStatus``."""
         return bool(self.resource.get("unknownStatus"))
 
 
 @dataclass(slots=True)
 class ExpectedState:
-    """What the inventory says of one element.
+    """The state of one element in the inventory.
 
     Attributes:
-        services: What should be on it; nothing that an order works on.
-        held_ports: Natural keys of what orders work on, there or nowhere yet.
-        services_in_flight: Services that orders work on.
-        ports_in_flight: How many ports of the element orders work on.
-        ports_in_doubt: Natural keys of ports without service whose state nobody knows, with resource.
+        services: Services on the element, without those that an order has reserved.
+        held_ports: Natural keys of resources that orders have reserved, on this element or on none.
+        services_in_flight: Services that orders are changing.
+        ports_in_flight: Number of ports of the element that orders have reserved.
+        ports_in_doubt: Ports without a service that are marked with ``unknownStatus``, by natural
+            key.
     """
 
     services: list[ExpectedService] = field(default_factory=list)
@@ -72,42 +72,42 @@ class ExpectedState:
 def expected_states(
     repository: Repository, elements: Iterable[str], now: datetime
 ) -> dict[str, ExpectedState]:
-    """Return what the inventory says of some elements.
+    """Return the expected states of elements by id.
 
     Args:
-        repository: Sees the whole tenant.
-        elements: Their ids.
-        now: The time, in UTC: reservations that are over count for nothing.
+        repository: Repository of the whole tenant.
+        elements: Ids of the elements.
+        now: Current time in UTC; reservations that have expired by then are ignored.
     """
-    made = {id: ExpectedState() for id in elements}
-    taken = list(_resources_in_use(repository, made))
-    states = _service_states(
-        repository, sorted({service for one in taken if (service := service_of(one))})
+    states = {id: ExpectedState() for id in elements}
+    resources = list(_resources_in_use(repository, states))
+    service_states = _service_states(
+        repository, sorted({service for resource in resources if (service := service_of(resource))})
     )
-    for one in taken:
-        element, service = _element_id(one), service_of(one)
-        if holder_of(one) and not resource_state.is_reservation_expired(one, now):
-            for id, view in made.items():
-                view.services_in_flight |= {service} - {""}
+    for resource in resources:
+        element, service = _element_id(resource), service_of(resource)
+        if holder_of(resource) and not resource_state.is_reservation_expired(resource, now):
+            for id, state in states.items():
+                state.services_in_flight |= {service} - {""}
                 if element in {id, ""}:
-                    view.held_ports.add(carrier_key(one))
-                    view.ports_in_flight += element == id
-        elif element in made and service and _is_carrier(one):
-            settings = resource_state.service_use(one).usage.settings
-            state = states.get(service, "")
-            made[element].services.append(
-                ExpectedService(service, carrier_key(one), settings, one, state)
+                    state.held_ports.add(carrier_key(resource))
+                    state.ports_in_flight += element == id
+        elif element in states and service and _is_carrier(resource):
+            settings = resource_state.service_use(resource).usage.settings
+            service_state = service_states.get(service, "")
+            states[element].services.append(
+                ExpectedService(service, carrier_key(resource), settings, resource, service_state)
             )
-        elif element in made and one.get("unknownStatus"):
-            made[element].ports_in_doubt[carrier_key(one)] = one
-    return made
+        elif element in states and resource.get("unknownStatus"):
+            states[element].ports_in_doubt[carrier_key(resource)] = resource
+    return states
 
 
 def _resources_in_use(
     repository: Repository, elements: Mapping[str, ExpectedState]
 ) -> Iterator[Resource]:
-    """Yield the resources that are in use, reserved or in doubt, on some elements or on none."""
-    taken = [
+    """Yield the resources that are in use, reserved or in doubt, of the elements or of none."""
+    in_use = [
         {
             "externalIdentifier.externalIdentifierType": {
                 "$in": [SERVICE_IDENTIFIER, HOLDER_IDENTIFIER]
@@ -115,26 +115,26 @@ def _resources_in_use(
         },
         {"unknownStatus": True},
     ]
-    query: dict[str, object] = {"$or": taken}
+    query: dict[str, object] = {"$or": in_use}
     if len(elements) == 1:
         (id,) = elements
-        brought = {"$elemMatch": {"name": resource_state.PROVISIONED_ON, "value": id}}
-        where = [
+        provisioned = {"$elemMatch": {"name": resource_state.PROVISIONED_ON, "value": id}}
+        on_element = [
             {"resourceRelationship.resource.id": id},
-            {"resourceCharacteristic": brought},
+            {"resourceCharacteristic": provisioned},
             {"externalIdentifier.externalIdentifierType": HOLDER_IDENTIFIER},
         ]
-        query = {"$and": [query, {"$or": where}]}
+        query = {"$and": [query, {"$or": on_element}]}
     yield from repository.find(RESOURCE_KIND, query, limit=MAX_RESOURCES)
 
 
 def _service_states(repository: Repository, services: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    states: dict[str, str] = {}
     for start in range(0, len(services), QUERY_BATCH):
         ids = services[start : start + QUERY_BATCH]
-        for one in repository.find(SERVICE_KIND, {"id": {"$in": ids}}, limit=QUERY_BATCH):
-            found[one["id"]] = str(one.get("state") or "")
-    return found
+        for service in repository.find(SERVICE_KIND, {"id": {"$in": ids}}, limit=QUERY_BATCH):
+            states[service["id"]] = str(service.get("state") or "")
+    return states
 
 
 def _element_id(resource: Resource) -> str:
@@ -142,12 +142,11 @@ def _element_id(resource: Resource) -> str:
 
 
 def _is_carrier(resource: Resource) -> bool:
-    """Return whether it is this resource of a service that the element knows it by."""
-    said = resource_characteristics(resource)
-    port = resource.get("category") in PORT_CATEGORIES or "portName" in said
-    return port or resource_state.SERVICE_SETTINGS in said or resource_state.PROVISIONED_ON in said
-
-
-def gone(resource: Resource) -> bool:
-    """Return whether discovery has missed a resource on its element."""
-    return MISSING_SINCE in resource_characteristics(resource)
+    """Return whether a resource is the one by which the element knows a service."""
+    characteristics = resource_characteristics(resource)
+    port = resource.get("category") in PORT_CATEGORIES or "portName" in characteristics
+    return (
+        port
+        or resource_state.SERVICE_SETTINGS in characteristics
+        or resource_state.PROVISIONED_ON in characteristics
+    )

@@ -1,7 +1,7 @@
-"""A picture written into the inventory: the parts first, then the element that has them.
+"""Inventory update from a snapshot: the ports and components first, then the element.
 
-Whoever looks meanwhile sees an element with all of its parts or none. Writing the same picture
-again writes nothing, and two who write at once write the same resources.
+A concurrent reader sees an element with all of its parts or no element. Writing the same snapshot
+again writes nothing, and concurrent updates write the same resources.
 """
 
 from collections import defaultdict
@@ -13,15 +13,14 @@ from adapters.values import Component
 from tmf_apis.errors import NotFound
 from tmf_apis.inventory.characteristics import resource_characteristics
 from tmf_apis.inventory.elements import ports_by_key
-from tmf_apis.inventory.ports import PORT_CATEGORIES as PORT_CATEGORIES
-from tmf_apis.inventory.ports import element_id_of
+from tmf_apis.inventory.ports import PORT_CATEGORIES, element_id_of
 from tmf_apis.reconciliation import merge
 from tmf_apis.reconciliation.matching import ElementIndex, deterministic_id, new_element_id
 from tmf_apis.reconciliation.snapshots import MAX_COMPONENTS, Snapshot
 from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
 
 RESOURCE_KIND = "Resource"
-#: Deepest nesting of parts that is followed.
+#: Maximum depth of nested components that is read.
 MAX_DEPTH = 16
 
 Edit = Callable[[Resource], Resource]
@@ -33,9 +32,9 @@ class StoredElement:
 
     Attributes:
         element: Its resource.
-        ports: From the ports' natural keys to the ids of their resources.
+        ports: Ids of the port resources by natural key.
         status: "created", "updated" or "unchanged".
-        write_count: How many resources were made or changed.
+        write_count: Number of resources that were created or changed.
     """
 
     element: Resource
@@ -51,7 +50,7 @@ class StoredElement:
 
 @dataclass(frozen=True, slots=True)
 class _ResourceEdit:
-    """A resource as it shall be: made from its old form, or from its id."""
+    """A resource to create (``old`` is None) or to change."""
 
     id: str
     old: Resource | None
@@ -59,7 +58,7 @@ class _ResourceEdit:
 
     @property
     def new(self) -> Resource:
-        """The resource as it shall be."""
+        """The resource after the edit."""
         return self.edit(self.old or {"id": self.id})
 
 
@@ -70,14 +69,14 @@ def store_snapshot(
     index: ElementIndex,
     name: str = "",
 ) -> StoredElement:
-    """Bring an element and its parts into the inventory, or up to date there.
+    """Create or update an element and its parts in the inventory.
 
     Args:
-        repository: Whose inventory.
-        snapshot: What the element says.
-        known_element: Its resource; None: it is new.
-        index: All elements of the inventory; what is written is put there.
-        name: Name of a new one; empty: the one that it gives itself.
+        repository: Repository of the tenant.
+        snapshot: The element as it was read.
+        known_element: Resource of the element; None: it is new.
+        index: All elements of the inventory; the written element is put into it.
+        name: Name of a new element; empty: its system name.
     """
     id = (
         known_element["id"] if known_element else new_element_id(repository.tenant, snapshot, index)
@@ -85,35 +84,43 @@ def store_snapshot(
     name = name or _unique_name(snapshot, index)
     edit = partial(merge.merged_element, snapshot=snapshot, name=name)
     element = edit(known_element or {"id": id})
-    parts = dict(_part_edits(repository, snapshot, known_element, element))
-    inside: dict[str, dict[str, Resource]] = defaultdict(dict)
-    for one in parts.values():
-        new = one.new
-        inside[element_id_of(new)][one.id] = new
-    written = _write_edits(repository, [_with_contents(one, inside) for one in parts.values()])
-    made = _write_edits(
-        repository, [_with_contents(_ResourceEdit(id, known_element, edit), inside)]
+    part_edits = dict(_part_edits(repository, snapshot, known_element, element))
+    contents: dict[str, dict[str, Resource]] = defaultdict(dict)
+    for part_edit in part_edits.values():
+        new = part_edit.new
+        contents[element_id_of(new)][part_edit.id] = new
+    part_writes = _write_edits(
+        repository, [_with_contents(part_edit, contents) for part_edit in part_edits.values()]
     )
-    index.put(repository.get(RESOURCE_KIND, id) if made else element)
-    outcome = "created" if not known_element else "updated" if written or made else "unchanged"
-    ports = {one.name: _port_id(repository, id, one.name, parts) for one in snapshot.ports}
-    return StoredElement(index.by_id[id], ports, outcome, written + made)
+    element_writes = _write_edits(
+        repository, [_with_contents(_ResourceEdit(id, known_element, edit), contents)]
+    )
+    index.put(repository.get(RESOURCE_KIND, id) if element_writes else element)
+    status = (
+        "created"
+        if not known_element
+        else "updated"
+        if part_writes or element_writes
+        else "unchanged"
+    )
+    ports = {port.name: _port_id(repository, id, port.name, part_edits) for port in snapshot.ports}
+    return StoredElement(index.by_id[id], ports, status, part_writes + element_writes)
 
 
 def _with_contents(
     resource_edit: _ResourceEdit, contents: Mapping[str, Mapping[str, Resource]]
 ) -> _ResourceEdit:
-    """Return a resource that also says what it contains."""
+    """Return an edit that also writes the "contains" relationships of its resource."""
     content = contents.get(resource_edit.id, {})
 
-    def whole(old: Resource) -> Resource:
+    def edit_with_contents(old: Resource) -> Resource:
         return merge.with_contents(resource_edit.edit(old), content)
 
-    return replace(resource_edit, edit=whole) if content else resource_edit
+    return replace(resource_edit, edit=edit_with_contents) if content else resource_edit
 
 
 def _unique_name(snapshot: Snapshot, index: ElementIndex) -> str:
-    """Return a name for a new element that no other has."""
+    """Return a name for a new element that no other element has."""
     facts, address = snapshot.facts, snapshot.target.address
     own = facts.name or address
     for name in (own, f"{own} {facts.serial or address}", f"{own} {address}"):
@@ -125,19 +132,19 @@ def _unique_name(snapshot: Snapshot, index: ElementIndex) -> str:
 def _port_id(
     repository: Repository, element: str, name: str, parts: Mapping[str, _ResourceEdit]
 ) -> str:
-    one = parts.get(f"port:{name}")
-    return one.id if one else deterministic_id(repository.tenant, f"{element}/{name}")
+    port_edit = parts.get(f"port:{name}")
+    return port_edit.id if port_edit else deterministic_id(repository.tenant, f"{element}/{name}")
 
 
 def _part_edits(
     repository: Repository, snapshot: Snapshot, known_element: Resource | None, element: Resource
 ) -> Iterator[tuple[str, _ResourceEdit]]:
-    """Yield what becomes of each part and port, those that are gone too."""
+    """Yield the edits of components and ports by key, including those that are now missing."""
     ports = ports_by_key(repository, element["id"]) if known_element else {}
     components = _stored_components(repository, element["id"]) if known_element else {}
-    was = str((known_element or element).get("name"))
+    old_name = str((known_element or element).get("name"))
     now = rfc3339(repository.now)
-    on = {"": element}
+    containers = {"": element}
     for part in snapshot.components:
         old = components.pop(part.name, None)
         id = (
@@ -145,19 +152,25 @@ def _part_edits(
             if old
             else deterministic_id(repository.tenant, f"{element['id']}/part:{part.name}")
         )
-        edit = _component_edit(on.get(part.parent, element), part, element)
-        wanted = _ResourceEdit(id, old, edit)
-        on[part.name] = wanted.new
-        yield f"part:{part.name}", wanted
-    for one in snapshot.ports:
-        old = ports.pop(one.name, None)
+        edit = _component_edit(containers.get(part.parent, element), part, element)
+        part_edit = _ResourceEdit(id, old, edit)
+        containers[part.name] = part_edit.new
+        yield f"part:{part.name}", part_edit
+    for port in snapshot.ports:
+        old = ports.pop(port.name, None)
         id = (
-            old["id"] if old else deterministic_id(repository.tenant, f"{element['id']}/{one.name}")
+            old["id"]
+            if old
+            else deterministic_id(repository.tenant, f"{element['id']}/{port.name}")
         )
         edit = partial(
-            merge.merged_port, element=element, port=one, snapshot=snapshot, old_element_name=was
+            merge.merged_port,
+            element=element,
+            port=port,
+            snapshot=snapshot,
+            old_element_name=old_name,
         )
-        yield f"port:{one.name}", _ResourceEdit(id, old, edit)
+        yield f"port:{port.name}", _ResourceEdit(id, old, edit)
     for old in (*components.values(), *ports.values()):
         yield (
             f"gone:{old['id']}",
@@ -172,8 +185,8 @@ def _component_edit(container: Resource, part: Component, element: Resource) -> 
 
 
 def _stored_components(repository: Repository, element: str) -> dict[str, Resource]:
-    """Return the parts of an element by their natural keys, level by level from the outside."""
-    found: dict[str, Resource] = {}
+    """Return the components of an element by natural key, in order of their depth."""
+    components: dict[str, Resource] = {}
     level = [element]
     for _ in range(MAX_DEPTH):
         query = {
@@ -181,31 +194,38 @@ def _stored_components(repository: Repository, element: str) -> dict[str, Resour
             "category": {"$nin": PORT_CATEGORIES},
             "resourceCharacteristic.name": merge.COMPONENT_NAME,
         }
-        below = [
-            one
-            for one in repository.find(RESOURCE_KIND, query, limit=MAX_COMPONENTS)
-            if element_id_of(one) in set(level)
+        contained = [
+            resource
+            for resource in repository.find(RESOURCE_KIND, query, limit=MAX_COMPONENTS)
+            if element_id_of(resource) in set(level)
         ]
-        level = [one["id"] for one in below]
-        found |= {str(resource_characteristics(one)[merge.COMPONENT_NAME]): one for one in below}
+        level = [resource["id"] for resource in contained]
+        components |= {
+            str(resource_characteristics(resource)[merge.COMPONENT_NAME]): resource
+            for resource in contained
+        }
         if not level:
             break
-    return found
+    return components
 
 
 def _write_edits(repository: Repository, edits: list[_ResourceEdit]) -> int:
-    """Make and change resources; return how many were."""
-    new = [one for one in edits if one.old is None]
-    there = repository.create_many(RESOURCE_KIND, [one.new for one in new]) if new else set[str]()
-    count = len(new) - len(there)
-    for one in edits:
-        if one.old is None:
-            if one.id in there:  # somebody else was faster
-                repository.change(RESOURCE_KIND, one.id, one.edit)
-        elif one.new != one.old:
+    """Create and change resources; return the number of resources that were written."""
+    creations = [resource_edit for resource_edit in edits if resource_edit.old is None]
+    existing_ids = (
+        repository.create_many(RESOURCE_KIND, [resource_edit.new for resource_edit in creations])
+        if creations
+        else set[str]()
+    )
+    count = len(creations) - len(existing_ids)
+    for resource_edit in edits:
+        if resource_edit.old is None:
+            if resource_edit.id in existing_ids:  # a concurrent update was faster
+                repository.change(RESOURCE_KIND, resource_edit.id, resource_edit.edit)
+        elif resource_edit.new != resource_edit.old:
             try:
-                repository.change(RESOURCE_KIND, one.id, one.edit)
-            except NotFound:  # deleted meanwhile: a person knows better
+                repository.change(RESOURCE_KIND, resource_edit.id, resource_edit.edit)
+            except NotFound:  # deleted by a person in the meantime
                 continue
             count += 1
     return count

@@ -1,7 +1,7 @@
-"""Cables: which port is connected to which, worked out from what the elements say (LLDP).
+"""Links between ports, derived from the neighbours that elements report (LLDP).
 
-Discovery marks the relationships that it makes, and takes away only those. A link is known as
-soon as one of its ends tells of it and both ends are in the inventory.
+Discovery marks the relationships that it creates and removes no others. A link is created as soon
+as one of its ends reports it and both ends are in the inventory.
 
 Source: IEEE 802.1AB.
 """
@@ -18,9 +18,9 @@ from tmf_apis.reconciliation.merge import MISSING_SINCE, NEIGHBOUR, resource_ref
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
-#: Type of the relationship, from both of its ends.
+#: ``relationshipType`` of a link, at both of its ends.
 CONNECTED_TO = "connectedTo"
-#: Characteristic of a relationship: who has made it.
+#: Characteristic of a relationship that discovery has created.
 SOURCE_CHARACTERISTIC = {
     "@type": "StringCharacteristic",
     "name": "source",
@@ -28,36 +28,40 @@ SOURCE_CHARACTERISTIC = {
     "value": "discovery",
 }
 _KIND = "Resource"
-#: Most ports that are looked at for links.
+#: Maximum number of ports that are read.
 _MAX_PORTS = 200_000
 
 LinkTable = Mapping[str, frozenset[str]]
 
 
 def update_links(repository: Repository) -> int:
-    """Bring the links of a tenant in step with what its elements say; return what has changed."""
-    telling = {
+    """Update the links of a tenant from the reported neighbours.
+
+    Returns:
+        Number of ports that were changed.
+    """
+    query = {
         "category": {"$in": PORT_CATEGORIES},
         "$or": [
             {"resourceCharacteristic.name": NEIGHBOUR},
             {"resourceRelationship.relationshipType": CONNECTED_TO},
         ],
     }
-    told = {one["id"]: one for one in repository.find(_KIND, telling, limit=_MAX_PORTS)}
-    if not told:
+    reporting_ports = {port["id"]: port for port in repository.find(_KIND, query, limit=_MAX_PORTS)}
+    if not reporting_ports:
         return 0
-    elements, ports = _possible_ends(repository, told.values())
-    wanted = port_links(elements, ports, told.values())
-    everything = {one["id"]: one for one in ports} | told
+    elements, ports = _possible_ends(repository, reporting_ports.values())
+    link_table = port_links(elements, ports, reporting_ports.values())
+    ports_by_id = {port["id"]: port for port in ports} | reporting_ports
     changed = 0
-    for id in sorted({*wanted, *told}):
-        port = everything.get(id)
-        ends = {end: everything[end] for end in wanted.get(id, ()) if end in everything}
+    for id in sorted({*link_table, *reporting_ports}):
+        port = ports_by_id.get(id)
+        ends = {end: ports_by_id[end] for end in link_table.get(id, ()) if end in ports_by_id}
         if port is None or with_links(port, ends) == port:
             continue
         try:
             repository.change(_KIND, id, lambda old, ends=ends: with_links(old, ends))  # type: ignore[misc]
-        except (NotFound, Conflict):  # deleted meanwhile; the next run sees what is left
+        except (NotFound, Conflict):  # changed in the meantime: left to the next run
             continue
         changed += 1
     return changed
@@ -66,25 +70,31 @@ def update_links(repository: Repository) -> int:
 def _possible_ends(
     repository: Repository, reporting_ports: Iterable[Resource]
 ) -> tuple[list[Resource], list[Resource]]:
-    """Return the elements that are told of, and the ports of those."""
-    seen = [
+    """Return the elements that are reported as neighbours, and their ports."""
+    neighbours = [
         value
-        for one in reporting_ports
-        if isinstance(value := resource_characteristics(one).get(NEIGHBOUR), dict)
+        for port in reporting_ports
+        if isinstance(value := resource_characteristics(port).get(NEIGHBOUR), dict)
     ]
-    names = sorted({str(one["system"]) for one in seen if one.get("system")})
-    macs = sorted({mac for one in seen if (mac := _normalised_mac(one.get("chassis")))})
-    macs += sorted({mac for one in seen if (mac := _normalised_mac(one.get("port")))})
+    names = sorted(
+        {str(neighbour["system"]) for neighbour in neighbours if neighbour.get("system")}
+    )
+    macs = sorted(
+        {mac for neighbour in neighbours if (mac := _normalised_mac(neighbour.get("chassis")))}
+    )
+    macs += sorted(
+        {mac for neighbour in neighbours if (mac := _normalised_mac(neighbour.get("port")))}
+    )
     by_value = {
         "category": {"$in": PORT_CATEGORIES},
         "resourceCharacteristic": {"$elemMatch": {"name": "macAddress", "value": {"$in": macs}}},
     }
-    ported = (
-        {element_id_of(one) for one in repository.find(_KIND, by_value, limit=_MAX_PORTS)}
+    element_ids = (
+        {element_id_of(port) for port in repository.find(_KIND, by_value, limit=_MAX_PORTS)}
         if macs
         else set()
     )
-    named = repository.find(
+    elements = repository.find(
         _KIND,
         {
             "resourceCharacteristic.name": "managementAddress",
@@ -95,82 +105,97 @@ def _possible_ends(
                         "$elemMatch": {"name": "systemName", "value": {"$in": names}}
                     }
                 },
-                {"id": {"$in": sorted(ported)}},
+                {"id": {"$in": sorted(element_ids)}},
             ],
         },
         limit=_MAX_PORTS,
     )
-    ids = [one["id"] for one in named]
+    ids = [element["id"] for element in elements]
     query = {
         "resourceRelationship.resource.id": {"$in": ids},
         "category": {"$in": PORT_CATEGORIES},
     }
     ports = repository.find(_KIND, query, limit=_MAX_PORTS) if ids else []
-    return named, [one for one in ports if element_id_of(one) in set(ids)]
+    return elements, [port for port in ports if element_id_of(port) in set(ids)]
 
 
 def port_links(
     elements: Iterable[Resource], ports: Iterable[Resource], reporting_ports: Iterable[Resource]
 ) -> LinkTable:
-    """Return which ports each port is connected to; pure.
+    """Return the ids of the ports that each port is connected to; no I/O.
 
     Args:
-        elements: Those that may be at the other ends.
-        ports: Their ports.
-        reporting_ports: Ports that tell of a neighbour.
+        elements: Elements that may be neighbours.
+        ports: Ports of these elements.
+        reporting_ports: Ports that report a neighbour.
     """
     names: dict[str, set[str]] = defaultdict(set)
-    for one in elements:
-        for name in {str(one.get("name")), str(resource_characteristics(one).get("systemName"))}:
-            names[name].add(one["id"])
-    table = _PortIndex(ports)
-    found: dict[str, set[str]] = defaultdict(set)
+    for element in elements:
+        for name in {
+            str(element.get("name")),
+            str(resource_characteristics(element).get("systemName")),
+        }:
+            names[name].add(element["id"])
+    index = _PortIndex(ports)
+    table: dict[str, set[str]] = defaultdict(set)
     for port in reporting_ports:
-        said = resource_characteristics(port).get(NEIGHBOUR)
-        if not isinstance(said, dict):
+        neighbour = resource_characteristics(port).get(NEIGHBOUR)
+        if not isinstance(neighbour, dict):
             continue
-        far = table.find(names.get(str(said.get("system") or ""), set()), said)
-        if far and far != port["id"]:
-            found[port["id"]].add(far)
-            found[far].add(port["id"])
-    return {id: frozenset(ends) for id, ends in found.items()}
+        far_end = index.find(names.get(str(neighbour.get("system") or ""), set()), neighbour)
+        if far_end and far_end != port["id"]:
+            table[port["id"]].add(far_end)
+            table[far_end].add(port["id"])
+    return {id: frozenset(ends) for id, ends in table.items()}
 
 
 class _PortIndex:
-    """Ports looked up by what a neighbour may call them."""
+    """Index of ports by the names and hardware addresses that a neighbour may report."""
 
     def __init__(self, ports: Iterable[Resource]) -> None:
         self._names: dict[tuple[str, str], str] = {}
         self._macs: dict[str, set[tuple[str, str]]] = defaultdict(set)
-        for one in ports:
-            said = resource_characteristics(one)
-            if MISSING_SINCE in said:
+        for port in ports:
+            characteristics = resource_characteristics(port)
+            if MISSING_SINCE in characteristics:
                 continue
-            self._names[element_id_of(one), str(said.get("portName"))] = one["id"]
-            if mac := _normalised_mac(said.get("macAddress")):
-                self._macs[mac].add((element_id_of(one), one["id"]))
+            self._names[element_id_of(port), str(characteristics.get("portName"))] = port["id"]
+            if mac := _normalised_mac(characteristics.get("macAddress")):
+                self._macs[mac].add((element_id_of(port), port["id"]))
 
     def find(self, elements: set[str], neighbour: Mapping[str, Any]) -> str:
-        """Return the port that is meant; empty where that cannot be told."""
-        chassis = {on for on, _ in self._macs.get(_normalised_mac(neighbour.get("chassis")), ())}
+        """Return the id of the port at the other end; empty: unknown or ambiguous."""
+        chassis = {
+            element for element, _ in self._macs.get(_normalised_mac(neighbour.get("chassis")), ())
+        }
         if len(elements) != 1 and len(chassis) == 1:
-            elements = chassis  # known by its hardware address, or told from its namesakes
+            elements = chassis  # identified by its hardware address
         if len(elements) != 1:
             return ""
-        (element,) = elements
+        (element_id,) = elements
         port = str(neighbour.get("port") or "")
-        if (element, port) in self._names:
-            return self._names[element, port]
-        ids = {id for on, id in self._macs.get(_normalised_mac(port), ()) if on == element}
+        if (element_id, port) in self._names:
+            return self._names[element_id, port]
+        ids = {
+            id for element, id in self._macs.get(_normalised_mac(port), ()) if element == element_id
+        }
         return ids.pop() if len(ids) == 1 else ""
 
 
 def with_links(port: Resource, ends: Mapping[str, Resource]) -> Resource:
-    """Return a port connected to others as discovery sees it; what others have written stays."""
-    before = list(json_objects(port.get("resourceRelationship")))
-    kept = [one for one in before if not _is_discovered(one) or _far_end_id(one) in ends]
-    there = {_far_end_id(one) for one in kept if one.get("relationshipType") == CONNECTED_TO}
-    made = [
+    """Return a port with the discovered links; relationships from other sources are kept."""
+    relationships = list(json_objects(port.get("resourceRelationship")))
+    remaining = [
+        relationship
+        for relationship in relationships
+        if not _is_discovered(relationship) or _far_end_id(relationship) in ends
+    ]
+    connected_ids = {
+        _far_end_id(relationship)
+        for relationship in remaining
+        if relationship.get("relationshipType") == CONNECTED_TO
+    }
+    new_relationships = [
         {
             "@type": "ResourceRelationship",
             "relationshipType": CONNECTED_TO,
@@ -178,19 +203,25 @@ def with_links(port: Resource, ends: Mapping[str, Resource]) -> Resource:
             "resourceRelationshipCharacteristic": [SOURCE_CHARACTERISTIC],
         }
         for id in sorted(ends)
-        if id not in there
+        if id not in connected_ids
     ]
-    after = kept + made
-    if after == before:
+    updated = remaining + new_relationships
+    if updated == relationships:
         return port
-    rest = {name: value for name, value in port.items() if name != "resourceRelationship"}
-    return {**rest, "resourceRelationship": after} if after else rest
+    without_relationships = {
+        name: value for name, value in port.items() if name != "resourceRelationship"
+    }
+    return (
+        {**without_relationships, "resourceRelationship": updated}
+        if updated
+        else without_relationships
+    )
 
 
 def _is_discovered(relationship: Mapping[str, Any]) -> bool:
     return relationship.get("relationshipType") == CONNECTED_TO and any(
-        one.get("name") == "source" and one.get("value") == "discovery"
-        for one in json_objects(relationship.get("resourceRelationshipCharacteristic"))
+        characteristic.get("name") == "source" and characteristic.get("value") == "discovery"
+        for characteristic in json_objects(relationship.get("resourceRelationshipCharacteristic"))
     )
 
 
@@ -199,7 +230,7 @@ def _far_end_id(relationship: Mapping[str, Any]) -> str:
 
 
 def _normalised_mac(text: object) -> str:
-    """Return a hardware address as ports have it; empty where it is none."""
+    """Return a hardware address in the notation of the inventory; empty: it is none."""
     digits = str(text or "").replace(":", "").replace("-", "").replace(".", "").lower()
     try:
         ipaddress.ip_address(str(text))
@@ -207,6 +238,6 @@ def _normalised_mac(text: object) -> str:
         pass
     else:
         return ""
-    if len(digits) != 12 or any(one not in "0123456789abcdef" for one in digits):  # noqa: PLR2004
+    if len(digits) != 12 or any(digit not in "0123456789abcdef" for digit in digits):  # noqa: PLR2004
         return ""
-    return ":".join(digits[place : place + 2] for place in range(0, 12, 2))
+    return ":".join(digits[start : start + 2] for start in range(0, 12, 2))

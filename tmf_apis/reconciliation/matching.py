@@ -1,7 +1,7 @@
-"""Which element of the inventory is which of the network; pure.
+"""Matching of snapshots with elements of the inventory; no I/O.
 
-An element is known by its serial number, or else by the address it is reached at, or else by the
-name it gives itself. Whatever the order in which elements are looked at, the outcome is the same.
+An element is identified by its serial number, or else by its management address, or else by its
+system name. The outcome does not depend on the order of the snapshots.
 """
 
 import uuid
@@ -16,13 +16,13 @@ from tmf_apis.rest.pipeline.policy import Resource
 
 @dataclass(frozen=True, slots=True)
 class ElementMatch:
-    """What is to become of a picture.
+    """A snapshot with its element of the inventory.
 
     Attributes:
-        snapshot: The element as it shows itself.
-        known_element: Its resource; None: it is new.
-        inconsistency: Why nothing of it is used; empty: there is no doubt.
-        is_duplicate: It is an element that is looked at by another address already; nothing to do.
+        snapshot: The element as it was read.
+        known_element: Resource of the element; None: it is new.
+        inconsistency: Reason why the snapshot is not used; empty: it is consistent.
+        is_duplicate: The element was also read at another address; the snapshot is not used.
     """
 
     snapshot: Snapshot
@@ -33,10 +33,10 @@ class ElementMatch:
 
 @dataclass(slots=True)
 class ElementIndex:
-    """The elements of the inventory, looked up by what they are known by.
+    """Index of the elements of the inventory.
 
     Attributes:
-        by_id: By id.
+        by_id: The elements by id.
     """
 
     by_id: dict[str, Resource] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class ElementIndex:
     _names: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def put(self, element: Resource) -> None:
-        """Take an element, or what has become of it."""
+        """Add an element or replace its former version."""
         if old := self.by_id.get(element["id"]):
             for table, key in self._keys(old):
                 table[key].discard(old["id"])
@@ -54,10 +54,10 @@ class ElementIndex:
             table[key].add(element["id"])
 
     def _keys(self, element: Resource) -> Iterator[tuple[dict[str, set[str]], str]]:
-        found = resource_characteristics(element)
+        characteristics = resource_characteristics(element)
         yield self._serials, str(element.get("serialNumber") or "")
-        yield self._addresses, str(found.get("managementAddress") or "")
-        for name in {str(element.get("name") or ""), str(found.get("systemName") or "")}:
+        yield self._addresses, str(characteristics.get("managementAddress") or "")
+        for name in {str(element.get("name") or ""), str(characteristics.get("systemName") or "")}:
             yield self._names, name
 
     def by_serial(self, serial: str) -> list[Resource]:
@@ -69,7 +69,7 @@ class ElementIndex:
         return self._lookup(self._addresses, address)
 
     def by_name(self, name: str) -> list[Resource]:
-        """Return the elements that have a name, or give it themselves."""
+        """Return the elements with a name or system name."""
         return self._lookup(self._names, name)
 
     def _lookup(self, table: Mapping[str, set[str]], key: str) -> list[Resource]:
@@ -77,115 +77,123 @@ class ElementIndex:
 
 
 def match(snapshots: Iterable[Snapshot], index: ElementIndex) -> list[ElementMatch]:
-    """Return what is to become of each picture, those of one element together."""
-    found: list[ElementMatch] = []
-    by_self: dict[tuple[str, str], list[Snapshot]] = defaultdict(list)
-    for one in sorted(snapshots, key=lambda picture: picture.target.address):
-        by_self[one.serial, one.facts.name if not one.serial else ""].append(one)
-    for (serial, _), group in sorted(by_self.items()):
-        found += _match_by_serial(group, index) if serial else _match_by_name(group, index)
-    return _without_duplicates(found)
+    """Return the matches of snapshots, those of one element together."""
+    matches: list[ElementMatch] = []
+    groups: dict[tuple[str, str], list[Snapshot]] = defaultdict(list)
+    for snapshot in sorted(snapshots, key=lambda snapshot: snapshot.target.address):
+        groups[snapshot.serial, snapshot.facts.name if not snapshot.serial else ""].append(snapshot)
+    for (serial, _), group in sorted(groups.items()):
+        matches += _match_by_serial(group, index) if serial else _match_by_name(group, index)
+    return _without_duplicates(matches)
 
 
 def _match_by_serial(group: list[Snapshot], index: ElementIndex) -> Iterator[ElementMatch]:
-    """Yield what becomes of those with one serial number: they are one element, or one lies."""
+    """Yield the matches of snapshots with the same serial number.
+
+    They show one element, unless one of them reports a wrong serial number.
+    """
     serial = group[0].serial
-    known, doubt = index.by_serial(serial), ""
-    if len(known) > 1:
-        names = ", ".join(str(one.get("name")) for one in known)
-        doubt = f"the inventory has serial number {serial} twice: {names}"
-    elif not known:
-        known, doubt = _match_new_serial(group, index)
-    if doubt:
-        yield from (ElementMatch(one, inconsistency=doubt) for one in group)
+    known_elements, inconsistency = index.by_serial(serial), ""
+    if len(known_elements) > 1:
+        names = ", ".join(str(element.get("name")) for element in known_elements)
+        inconsistency = f"the inventory has serial number {serial} twice: {names}"
+    elif not known_elements:
+        known_elements, inconsistency = _match_new_serial(group, index)
+    if inconsistency:
+        yield from (ElementMatch(snapshot, inconsistency=inconsistency) for snapshot in group)
         return
-    chosen = _preferred_snapshot(group, known)
-    for one in group:
-        if one is chosen:
-            yield ElementMatch(one, known[0] if known else None)
-        elif one.facts.name == chosen.facts.name:
-            yield ElementMatch(one, known[0] if known else None, is_duplicate=True)
-        else:
+    chosen = _preferred_snapshot(group, known_elements)
+    for snapshot in group:
+        if snapshot is chosen:
+            yield ElementMatch(snapshot, known_elements[0] if known_elements else None)
+        elif snapshot.facts.name == chosen.facts.name:
             yield ElementMatch(
-                one,
-                inconsistency=f"it has the serial number of {chosen.facts.name}, {chosen.serial}",
+                snapshot, known_elements[0] if known_elements else None, is_duplicate=True
             )
+        else:
+            message = f"it reports the serial number of {chosen.facts.name}, {chosen.serial}"
+            yield ElementMatch(snapshot, inconsistency=message)
 
 
 def _match_new_serial(group: list[Snapshot], index: ElementIndex) -> tuple[list[Resource], str]:
-    """Return the element that a new serial number belongs to, or why that cannot be told."""
-    for one in group:
-        for known in index.by_address(one.target.address):
-            if not known.get("serialNumber") or _system_name(known) == one.facts.name:
-                return [known], ""  # it tells its serial number only now, or has been replaced
+    """Return the element of a serial number that is not in the inventory, or the inconsistency."""
+    for snapshot in group:
+        for element in index.by_address(snapshot.target.address):
+            if not element.get("serialNumber") or _system_name(element) == snapshot.facts.name:
+                return [element], ""  # it did not report a serial number before, or was replaced
             return [], (
-                f"in the inventory {known.get('name')} with serial number "
-                f"{known['serialNumber']} is at this address"
+                f"in the inventory {element.get('name')} with serial number "
+                f"{element['serialNumber']} is at this address"
             )
-    named = index.by_name(group[0].facts.name)
-    return [one for one in named if not one.get("serialNumber")][:1], ""
+    namesakes = index.by_name(group[0].facts.name)
+    return [element for element in namesakes if not element.get("serialNumber")][:1], ""
 
 
 def _match_by_name(group: list[Snapshot], index: ElementIndex) -> Iterator[ElementMatch]:
-    """Yield what becomes of those with one name and no serial number: only one can be known."""
-    rest = []
-    for one in group:
-        at = [
-            known
-            for known in index.by_address(one.target.address)
-            if not known.get("serialNumber") or _system_name(known) == one.facts.name
+    """Yield the matches of snapshots with the same name and no serial number."""
+    unmatched = []
+    for snapshot in group:
+        candidates = [
+            element
+            for element in index.by_address(snapshot.target.address)
+            if not element.get("serialNumber") or _system_name(element) == snapshot.facts.name
         ]
-        if len(at) == 1:
-            yield ElementMatch(one, at[0])
-        elif index.by_address(one.target.address):
+        if len(candidates) == 1:
+            yield ElementMatch(snapshot, candidates[0])
+        elif index.by_address(snapshot.target.address):
             yield ElementMatch(
-                one, inconsistency="the inventory has another element at this address"
+                snapshot, inconsistency="the inventory has another element at this address"
             )
         else:
-            rest.append(one)
-    name, taken = group[0].facts.name, len(rest) < len(group)
-    known = [one for one in index.by_name(name) if not one.get("serialNumber")]
-    for place, one in enumerate(rest):
+            unmatched.append(snapshot)
+    name, is_name_taken = group[0].facts.name, len(unmatched) < len(group)
+    namesakes = [element for element in index.by_name(name) if not element.get("serialNumber")]
+    for place, snapshot in enumerate(unmatched):
         if not name:
-            yield ElementMatch(one)  # its address stands for name and serial number
-        elif taken or place:
+            yield ElementMatch(snapshot)  # identified by its address alone
+        elif is_name_taken or place:
             yield ElementMatch(
-                one, inconsistency=f"another element calls itself {name!r}; neither has a serial"
+                snapshot,
+                inconsistency=f"another element calls itself {name!r}; neither has a serial",
             )
         else:
-            yield ElementMatch(one, known[0] if known else None)
+            yield ElementMatch(snapshot, namesakes[0] if namesakes else None)
 
 
 def _preferred_snapshot(group: list[Snapshot], known_elements: list[Resource]) -> Snapshot:
-    """Return the picture that counts: that by the address that the inventory has."""
+    """Return the snapshot to use: the one from the address in the inventory, if there is one."""
     if known_elements:
         address = resource_characteristics(known_elements[0]).get("managementAddress")
-        for one in group:
-            if one.target.address == address:
-                return one
-        named = [one for one in group if one.facts.name == _system_name(known_elements[0])]
-        return (named or group)[0]
+        for snapshot in group:
+            if snapshot.target.address == address:
+                return snapshot
+        namesakes = [
+            snapshot for snapshot in group if snapshot.facts.name == _system_name(known_elements[0])
+        ]
+        return (namesakes or group)[0]
     return group[0]
 
 
 def _without_duplicates(matches: list[ElementMatch]) -> list[ElementMatch]:
-    """Let no two pictures become one element."""
-    taken = dict[str, str]()
-    made = []
-    for one in matches:
+    """Return matches of which no two have the same known element."""
+    matched_addresses = dict[str, str]()
+    unique = []
+    for element_match in matches:
         id = (
-            one.known_element["id"]
-            if one.known_element and not one.inconsistency and not one.is_duplicate
+            element_match.known_element["id"]
+            if element_match.known_element
+            and not element_match.inconsistency
+            and not element_match.is_duplicate
             else ""
         )
-        if id and id in taken:
-            message = f"{taken[id]} is taken for the same element of the inventory"
-            made.append(ElementMatch(one.snapshot, inconsistency=message))
+        if id and id in matched_addresses:
+            message = f"{matched_addresses[id]} is taken for the same element of the inventory"
+            unique.append(ElementMatch(element_match.snapshot, inconsistency=message))
             continue
         if id:
-            taken[id] = one.snapshot.target.address
-        made.append(one)
-    return made
+            matched_addresses[id] = element_match.snapshot.target.address
+        unique.append(element_match)
+    return unique
 
 
 def _system_name(element: Resource) -> str:
@@ -193,7 +201,7 @@ def _system_name(element: Resource) -> str:
 
 
 def new_element_id(tenant: str, snapshot: Snapshot, index: ElementIndex) -> str:
-    """Return the id of a new element, the same for everybody who finds it."""
+    """Return the id of a new element, which is the same in concurrent discoveries."""
     facts = snapshot.facts
     keys = [f"serial:{facts.serial}"] if facts.serial else [facts.name] if facts.name else []
     for key in (*keys, f"{facts.name}@{snapshot.target.address}"):
@@ -204,5 +212,5 @@ def new_element_id(tenant: str, snapshot: Snapshot, index: ElementIndex) -> str:
 
 
 def deterministic_id(tenant: str, name: str) -> str:
-    """Return an id that is the same for everybody who registers the same thing."""
+    """Return the id of an element or part, which depends on tenant and name only."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{tenant}:element:{name}"))

@@ -1,8 +1,8 @@
-"""What a picture makes of the resources of an element; pure.
+"""Merge of a snapshot into the resources of an element; no I/O.
 
-Only what the network says is written: what people and fulfilment have written (services,
-reservations, places, notes, names that were given) stays. What is not on the element any more is
-marked, not deleted.
+Only attributes that the network reports are written. Attributes that people and fulfilment have
+written (services, reservations, places, notes, names) are kept. A part that is no longer on the
+element is marked, not deleted.
 """
 
 from collections.abc import Mapping
@@ -21,28 +21,28 @@ from tmf_apis.reconciliation.snapshots import Snapshot
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource
 
-#: Characteristic: since when something is not on its element any more.
+#: Characteristic: the time when discovery first missed a part on its element.
 MISSING_SINCE = "missingSince"
-#: Characteristic of a port: who is at the other end of its cable, as LLDP says.
+#: Characteristic of a port: its neighbour as reported by LLDP.
 NEIGHBOUR = "neighbour"
-#: Characteristic of a part: its natural key on the element.
+#: Characteristic of a component: its natural key on the element.
 COMPONENT_NAME = "componentName"
 _MEGABIT = 10**6
 
 
 def merged_element(old: Resource, snapshot: Snapshot, name: str = "") -> Resource:
-    """Return an element as a picture shows it.
+    """Return the resource of an element, updated from a snapshot.
 
     Args:
-        old: Its resource; of a new one the id alone.
-        snapshot: What it says.
-        name: Name of a new one.
+        old: The resource; for a new element only its id.
+        snapshot: The snapshot.
+        name: Name of a new element.
     """
     facts, target = snapshot.facts, snapshot.target
-    before = resource_characteristics(old).get("systemName")
+    old_system_name = resource_characteristics(old).get("systemName")
     new = {"@type": "PhysicalResource", "category": snapshot.category, "name": name, **old}
-    if facts.name and before and old.get("name") == before:
-        new["name"] = facts.name  # its name is the one that it gives itself, then and now
+    if facts.name and old_system_name and old.get("name") == old_system_name:
+        new["name"] = facts.name  # nobody has renamed it, so it follows the system name
     values: dict[str, Any] = {
         "managementAddress": target.address,
         "adapter": target.adapter,
@@ -63,14 +63,14 @@ def merged_element(old: Resource, snapshot: Snapshot, name: str = "") -> Resourc
 def merged_port(
     old: Resource, element: Resource, port: Port, snapshot: Snapshot, old_element_name: str = ""
 ) -> Resource:
-    """Return a port as it is now.
+    """Return the resource of a port, updated from a snapshot.
 
     Args:
-        old: Its resource; of a new one the id alone.
-        element: The element.
-        port: What the element says of it.
-        snapshot: What the element says of the rest.
-        old_element_name: The element's name before.
+        old: The resource; for a new port only its id.
+        element: The updated element.
+        port: The port in the snapshot.
+        snapshot: The snapshot.
+        old_element_name: Former name of the element.
     """
     allocation, status = FREE
     free = {"allocationStatus": allocation, "resourceStatus": status} if port.access else {}
@@ -84,8 +84,10 @@ def merged_port(
     }
     if old.get("name") == f"{old_element_name} {port.name}":
         new["name"] = f"{element['name']} {port.name}"
-    neighbour = next((one for one in snapshot.neighbours if one.port == port.name), None)
-    facts: dict[str, Any] = {
+    neighbour = next(
+        (candidate for candidate in snapshot.neighbours if candidate.port == port.name), None
+    )
+    characteristics: dict[str, Any] = {
         "portName": port.name,
         "macAddress": port.mac or None,
         "speed": port.speed // _MEGABIT or None,
@@ -93,7 +95,7 @@ def merged_port(
         NEIGHBOUR: neighbour_value(neighbour) if neighbour else None,
         MISSING_SINCE: None,
     }
-    new = contained_in(with_characteristics(new, facts), element)
+    new = contained_in(with_characteristics(new, characteristics), element)
     if service_of(new) or new.get("usageState") == "active":
         new["usageState"] = usage_state(new)
     return _with_place(new, snapshot.place)
@@ -102,47 +104,54 @@ def merged_port(
 def merged_component(
     old: Resource, container: Resource, part: Component, element_name: str
 ) -> Resource:
-    """Return a part of an element as it is now; ``container`` is what it is in, ``element_name`` the element's."""
+    """Return the resource of a component, updated from a snapshot.
+
+    Args:
+        old: The resource; for a new component only its id.
+        container: The component or element that contains it.
+        part: The component in the snapshot.
+        element_name: Name of the element.
+    """
     new = {
         "@type": "PhysicalResource",
         "category": part.kind,
         "name": f"{element_name} {part.name}",
         **old,
     }
-    facts = {
+    characteristics = {
         COMPONENT_NAME: part.name,
         "model": part.model or None,
         "software": part.software or None,
         MISSING_SINCE: None,
     }
-    new = contained_in(with_characteristics(new, facts), container)
+    new = contained_in(with_characteristics(new, characteristics), container)
     if MISSING_SINCE in resource_characteristics(old):
         new["operationalState"] = "enabled"
     return {**new, "serialNumber": part.serial} if part.serial else new
 
 
 def marked_missing(old: Resource, since: str) -> Resource:
-    """Return a part or port that is not on its element any more; its services stay."""
+    """Return a component or port that is no longer on its element; its services are kept."""
     if MISSING_SINCE in resource_characteristics(old):
         return old
-    gone = with_characteristics(old, {MISSING_SINCE: since, NEIGHBOUR: None})
-    if gone.get("usageState") in {"active", "busy"}:
-        gone["usageState"] = "idle"
-    return {**gone, "operationalState": "disabled"}
+    missing = with_characteristics(old, {MISSING_SINCE: since, NEIGHBOUR: None})
+    if missing.get("usageState") in {"active", "busy"}:
+        missing["usageState"] = "idle"
+    return {**missing, "operationalState": "disabled"}
 
 
 def neighbour_value(neighbour: Neighbour) -> dict[str, str]:
-    """Return a neighbour as it stands in a characteristic."""
-    found = {
+    """Return the value of the characteristic ``neighbour``."""
+    members = {
         "system": neighbour.system,
         "chassis": neighbour.chassis,
         "port": neighbour.remote_port,
     }
-    return {name: text for name, text in found.items() if text}
+    return {name: text for name, text in members.items() if text}
 
 
 def contained_in(new: Resource, container: Resource) -> Resource:
-    """Return a resource inside another one, and inside no other."""
+    """Return a resource that is contained in a container and in no other resource."""
     if element_id_of(new) == container["id"]:
         return new
     inside = {
@@ -151,34 +160,34 @@ def contained_in(new: Resource, container: Resource) -> Resource:
         "resource": resource_reference(container),
     }
     others = [
-        one
-        for one in json_objects(new.get("resourceRelationship"))
-        if one.get("relationshipType") != "isContainedIn"
+        relationship
+        for relationship in json_objects(new.get("resourceRelationship"))
+        if relationship.get("relationshipType") != "isContainedIn"
     ]
     return {**new, "resourceRelationship": [*others, inside]}
 
 
 def with_contents(new: Resource, parts: Mapping[str, Resource]) -> Resource:
-    """Return a resource that says of its parts that it contains them; what is said stays."""
-    there = {
-        str((one.get("resource") or {}).get("id"))
-        for one in json_objects(new.get("resourceRelationship"))
-        if one.get("relationshipType") == "contains"
+    """Return a resource with a relationship "contains" to each of its parts."""
+    contained_ids = {
+        str((relationship.get("resource") or {}).get("id"))
+        for relationship in json_objects(new.get("resourceRelationship"))
+        if relationship.get("relationshipType") == "contains"
     }
-    more = [
+    additions = [
         {
             "@type": "ResourceRelationship",
             "relationshipType": "contains",
             "resource": resource_reference(parts[id]),
         }
         for id in sorted(parts)
-        if id not in there
+        if id not in contained_ids
     ]
-    if not more:
+    if not additions:
         return new
     return {
         **new,
-        "resourceRelationship": [*json_objects(new.get("resourceRelationship")), *more],
+        "resourceRelationship": [*json_objects(new.get("resourceRelationship")), *additions],
     }
 
 

@@ -1,4 +1,4 @@
-"""How far a task is, written into it while it goes on."""
+"""Progress and result of a task, written into the task."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,18 +8,18 @@ from typing import Any
 from tmf_apis.errors import NotFound
 from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
 
-#: Pause between two words about how far a task is, in seconds.
+#: Minimum time between two writes of the progress, in seconds.
 WRITE_INTERVAL = 1.0
 #: States of a task that has ended.
 FINAL_STATES = frozenset({"done", "terminatedWithError"})
 
 
 class TaskDeleted(Exception):
-    """The task was deleted: whoever asked for it does not want it any more."""
+    """The task was deleted, which cancels it."""
 
 
 class TaskProgress:
-    """Writes into a task how far it is, once a second at most."""
+    """Writes the progress of a task, at most once per ``WRITE_INTERVAL``."""
 
     def __init__(self, repository: Repository, task: Resource) -> None:
         self._repository = repository
@@ -27,19 +27,22 @@ class TaskProgress:
         self._last_write = time.monotonic()
 
     def write_if_due(self, attributes: Callable[[], Mapping[str, Any]]) -> None:
-        """Write facts, if the last ones are old enough.
+        """Write attributes if the last write is ``WRITE_INTERVAL`` ago.
+
+        Args:
+            attributes: Return the attributes; called only if they are written.
 
         Raises:
-            Gone: The task was deleted.
+            TaskDeleted: The task was deleted.
         """
         if time.monotonic() - self._last_write >= WRITE_INTERVAL:
             self.write({"state": "inProgress", **attributes()})
 
     def write(self, attributes: Mapping[str, Any]) -> None:
-        """Write facts.
+        """Write attributes.
 
         Raises:
-            Gone: The task was deleted.
+            TaskDeleted: The task was deleted.
         """
         self._last_write = time.monotonic()
         try:
@@ -48,10 +51,10 @@ class TaskProgress:
             raise TaskDeleted from None
 
     def finish(self, attributes: Mapping[str, Any], *, success: bool = True) -> None:
-        """Write facts and that the task has ended.
+        """Write attributes and the final state.
 
         Raises:
-            Gone: The task was deleted.
+            TaskDeleted: The task was deleted.
         """
         state = "done" if success else "terminatedWithError"
         self.write({**attributes, "completionDate": rfc3339(datetime.now(UTC)), "state": state})

@@ -1,7 +1,7 @@
-"""What is done about a difference: the network corrected, the inventory corrected, a person asked.
+"""Remedies for a difference: correct the network, accept it into the inventory, or open a task.
 
-Whatever is done, the difference is looked at once more before; one that has gone or changed
-meanwhile is left alone. A port is reserved while it is worked on, so orders keep off it.
+The difference is read again before a remedy is applied. If it has disappeared or changed, nothing
+is done. A port is reserved while it is corrected, so that no order changes it.
 """
 
 import asyncio
@@ -33,20 +33,20 @@ from tmf_apis.reconciliation.comparison import (
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 OUTCOME_DONE, OUTCOME_NO_LONGER_THERE, OUTCOME_FAILED = "done", "noLongerThere", "failed"
-#: How long a port is reserved at most while it is corrected; then orders may have it again.
+#: Maximum duration of the reservation of a port that is corrected.
 RESERVATION_TIME = timedelta(minutes=10)
-#: After this an element takes back by itself what was not confirmed, in seconds.
+#: Time after which an element rolls back an unconfirmed change by itself, in seconds.
 CONFIRM_TIMEOUT = 60.0
 _KIND = "Resource"
 
 
 @dataclass(frozen=True, slots=True)
 class RemedyOutcome:
-    """What came of a remedy.
+    """The outcome of a remedy.
 
     Attributes:
         status: "done", "noLongerThere" or "failed".
-        message: Why, for people.
+        message: Result or reason, for people.
     """
 
     status: str
@@ -57,12 +57,12 @@ class RemedyExecutor:
     """Applies remedies to the differences of one audit."""
 
     def __init__(self, repository: Repository, connections: Connections, audit_id: str) -> None:
-        """Take what it works with.
+        """Create an executor.
 
         Args:
-            repository: Sees the whole tenant.
-            connections: The way to the elements.
-            audit_id: Id of the audit, by which what is reserved for it is known.
+            repository: Repository of the whole tenant.
+            connections: Connections to the elements.
+            audit_id: Id of the audit; marks its reservations and tasks.
         """
         self._repository = repository
         self._connections = connections
@@ -70,16 +70,16 @@ class RemedyExecutor:
         self._auditor = Auditor(repository, connections)
 
     async def apply(self, element: Resource, difference: Difference, remedy: str) -> RemedyOutcome:
-        """Do something about a difference; safe to repeat."""
+        """Apply a remedy to a difference; safe to repeat."""
         try:
-            now = await self._auditor.recheck(element, difference.key)
-            if now is None:
-                return RemedyOutcome(OUTCOME_NO_LONGER_THERE, "inventory and element agree by now")
-            if not now.is_same_as(difference):
+            current = await self._auditor.recheck(element, difference.key)
+            if current is None:
+                return RemedyOutcome(OUTCOME_NO_LONGER_THERE, "inventory and element agree now")
+            if not current.is_same_as(difference):
                 return RemedyOutcome(
-                    OUTCOME_NO_LONGER_THERE, f"it has changed meanwhile: {now.message}"
+                    OUTCOME_NO_LONGER_THERE, f"the difference has changed: {current.message}"
                 )
-            return await self._apply_remedy(element, now, remedy)
+            return await self._apply_remedy(element, current, remedy)
         except ElementError as error:
             return RemedyOutcome(OUTCOME_FAILED, str(error))
         except TmfError as error:
@@ -94,37 +94,37 @@ class RemedyExecutor:
             return RemedyOutcome(OUTCOME_FAILED, f"{difference.type} has no remedy {remedy}")
         if remedy == CORRECT_NETWORK:
             return await self._correct_network(element, difference)
-        deed = accept if remedy == ACCEPT_INTO_INVENTORY else self._open_task
+        action = accept if remedy == ACCEPT_INTO_INVENTORY else self._open_task
         return RemedyOutcome(
-            OUTCOME_DONE, await asyncio.to_thread(deed, self._repository, element, difference)
+            OUTCOME_DONE, await asyncio.to_thread(action, self._repository, element, difference)
         )
 
     async def _correct_network(self, element: Resource, difference: Difference) -> RemedyOutcome:
         holder = f"{self._audit_id}/{difference.service}#audit"
-        held = await asyncio.to_thread(self._reserve_ports, element, difference, holder)
+        reserved_ids = await asyncio.to_thread(self._reserve_ports, element, difference, holder)
         try:
             async with self._connections.acquire(target_of(element), exclusive=True) as adapter:
                 return await _correct_element(adapter, difference)
         finally:
-            await asyncio.to_thread(self._release_ports, held, holder)
+            await asyncio.to_thread(self._release_ports, reserved_ids, holder)
 
     def _reserve_ports(self, element: Resource, difference: Difference, holder: str) -> list[str]:
-        """Reserve the ports that are worked on, and return their ids.
+        """Reserve the ports of a difference and return their ids.
 
         Raises:
-            Refused: An order works on one of them.
+            Unfulfillable: An order has reserved one of them.
         """
         ports = ports_by_key(self._repository, element["id"])
-        there = ports.get(str(difference.observed.get("port", difference.port)))
-        involved = {one["id"]: one for one in (difference.resource, there) if one}
+        observed_port = ports.get(str(difference.observed.get("port", difference.port)))
+        involved = {port["id"]: port for port in (difference.resource, observed_port) if port}
         reserved: list[str] = []
         try:
-            for id, one in sorted(involved.items()):
-                service = resource_state.service_use(one).usage.service
-                claim = ReservationMark.for_duration(
+            for id, port in sorted(involved.items()):
+                service = resource_state.service_use(port).usage.service
+                mark = ReservationMark.for_duration(
                     holder, datetime.now(UTC), RESERVATION_TIME, service
                 )
-                self._repository.change(_KIND, id, _reservation_edit(claim))
+                self._repository.change(_KIND, id, _reservation_edit(mark))
                 reserved.append(id)
         except BaseException:
             self._release_ports(reserved, holder)
@@ -139,18 +139,18 @@ class RemedyExecutor:
     def _open_task(self, repository: Repository, element: Resource, difference: Difference) -> str:
         name = f"{repository.tenant}:{self._audit_id}:{element['id']}:{difference.key}"
         id = str(uuid.uuid5(uuid.NAMESPACE_OID, name))
-        where = f"port {difference.port}" + (
+        location = f"port {difference.port}" + (
             f", service {difference.service}" if difference.service else ""
         )
         task = {
             "@type": "FalloutTask",
             "id": id,
-            "task": f"{difference.type}: {where}",
+            "task": f"{difference.type}: {location}",
             "element": str(element.get("name") or element["id"]),
-            "reason": f"{where}: {difference.message}",
+            "reason": f"{location}: {difference.message}",
             "attempts": 0,
         }
-        with suppress(Conflict):  # asked already
+        with suppress(Conflict):  # the task exists already
             repository.create("FalloutTask", task)
         return f"fallout task {id}"
 
@@ -169,7 +169,9 @@ async def _correct_element(adapter: Adapter, difference: Difference) -> RemedyOu
     if difference.type == UNKNOWN_ON_ELEMENT:
         await adapter.remove(difference.service)
         if await adapter.read(difference.service) is not None:
-            return RemedyOutcome(OUTCOME_FAILED, "the element says it has removed it and has not")
+            return RemedyOutcome(
+                OUTCOME_FAILED, "the element confirmed the removal but still has the service"
+            )
         return RemedyOutcome(OUTCOME_DONE)
     removed = await adapter.remove(difference.service) if difference.type == PORT_DIFFERS else None
     try:
@@ -186,7 +188,7 @@ async def _correct_element(adapter: Adapter, difference: Difference) -> RemedyOu
 
 
 async def _apply_intent(adapter: Adapter, intent: Intent) -> Verdict:
-    """Bring an element to an intent, or leave it as it was, and return how it is."""
+    """Apply an intent to an element, roll back on failure, and return the verification."""
     confirmed = base.CONFIRMED in adapter.capabilities
     plan = await adapter.plan(intent)
     try:

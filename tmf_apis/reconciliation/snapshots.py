@@ -1,8 +1,8 @@
-"""What an element says of itself, read as a whole and looked through before any of it is used.
+"""Snapshot of an element: everything that it reports, read at once and validated.
 
-An element may lie: names twice, things without end, parts inside themselves, answers that change
-while it is read. What cannot be made sense of is in doubt as a whole; what is merely odd is left
-out and told of.
+An element may report nonsense: duplicate names, endless tables, components that contain themselves,
+answers that change during the reading. A contradiction rejects the whole snapshot; a mere anomaly
+is left out and listed.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from adapters.base import Adapter
 from adapters.values import Component, Facts, Inventory, Neighbour, Port, Target
 from tmf_apis.inventory.ports import ACCESS_GATEWAY, ACCESS_PORT
 
-#: Most ports and most other parts of one element, and the longest name of anything.
+#: Maximum numbers of ports and components of an element; maximum length of a name or text.
 MAX_PORTS, MAX_COMPONENTS, MAX_NAME_LENGTH = 4096, 4096, 255
-#: Longest time in which one element must have told everything, in seconds.
+#: Maximum time to read an element, in seconds.
 READ_TIMEOUT = 120.0
-#: Serial numbers that makers leave in when they have none; compared in small letters.
+#: Texts that vendors use instead of a serial number, in lower case.
 PLACEHOLDER_SERIALS = frozenset(
     {"", "0", "n/a", "na", "none", "null", "unknown", "default", "default string", "not specified"}
     | {"to be filled by o.e.m.", "system serial number", "serial", "123456789", "1234567890"}
@@ -27,23 +27,23 @@ PLACEHOLDER_SERIALS = frozenset(
 
 
 class InconsistentSnapshot(Exception):
-    """An element contradicts itself or others; nothing of what it says is used."""
+    """An element contradicts itself or another element; its snapshot is not used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """An element as it shows itself.
+    """An element as it was read.
 
     Attributes:
-        target: How it was reached.
-        facts: What it is; its serial may be that of its chassis.
+        target: The target that was read.
+        facts: Identity of the element; the serial number may be that of its chassis.
         ports: Its ports, ordered by name.
-        components: Its parts, a part after the one that it is in.
-        neighbours: Who is at the other ends of its cables, at most one a port.
-        anomalies: What was left out, for people.
-        category: Of the element in the inventory, where it is new.
-        port_category: Likewise of its ports that carry services.
-        place: Where it is, where whoever asked has said so.
+        components: Its components, each after the one that contains it.
+        neighbours: Its neighbours, at most one for each port.
+        anomalies: Data that were left out, for people.
+        category: ``category`` of a new element in the inventory.
+        port_category: ``category`` of its new ports that can carry services.
+        place: Reference to its place, if given by the client.
     """
 
     target: Target
@@ -58,51 +58,52 @@ class Snapshot:
 
     @property
     def serial(self) -> str:
-        """Serial number; empty where it has none that says anything."""
+        """Serial number; empty: it has none."""
         return self.facts.serial
 
 
 async def read_snapshot(adapter: Adapter, facts: Facts | None = None) -> Snapshot:
-    """Return the whole of an element.
+    """Read an element and return its validated snapshot.
 
     Args:
-        adapter: It is open.
-        facts: What it said it is a moment ago, where it was asked already.
+        adapter: Open adapter of the element.
+        facts: Result of a probe, if the element was probed a moment ago.
 
     Raises:
-        ElementError: It does not answer, or refuses.
-        Doubtful: It contradicts itself.
-        TimeoutError: It did not come to an end in two minutes.
+        ElementError: The element does not answer or refuses the request.
+        InconsistentSnapshot: The element contradicts itself.
+        TimeoutError: The reading takes longer than ``READ_TIMEOUT``.
     """
     async with asyncio.timeout(READ_TIMEOUT):
         before = facts or await adapter.probe()
-        seen = await adapter.inventory()
-    if _identity(before) != _identity(seen.facts) or seen.facts.uptime < before.uptime:
-        raise InconsistentSnapshot("it changed or started anew while it was read")
+        inventory = await adapter.inventory()
+    if _identity(before) != _identity(inventory.facts) or inventory.facts.uptime < before.uptime:
+        raise InconsistentSnapshot("it changed or restarted while it was read")
     return replace(
-        validated_snapshot(adapter.target, seen),
+        validated_snapshot(adapter.target, inventory),
         category=getattr(adapter, "category", ACCESS_GATEWAY),
         port_category=getattr(adapter, "port_category", ACCESS_PORT),
     )
 
 
 def validated_snapshot(target: Target, inventory: Inventory) -> Snapshot:
-    """Return what an element has said, looked through.
+    """Return the validated snapshot of what an element has reported.
 
     Raises:
-        Doubtful: It contradicts itself.
+        InconsistentSnapshot: The element contradicts itself.
     """
     if len(inventory.ports) > MAX_PORTS or len(inventory.components) > MAX_COMPONENTS:
         raise InconsistentSnapshot(
             f"it claims {len(inventory.ports)} ports and {len(inventory.components)} other parts; "
-            f"at most {MAX_PORTS} and {MAX_COMPONENTS} are believed"
+            f"at most {MAX_PORTS} and {MAX_COMPONENTS} are accepted"
         )
-    _check_names("port", (one.name for one in inventory.ports))
-    _check_names("part", (one.name for one in inventory.components))
-    odd: list[str] = []
-    components = _ordered_components(inventory.components, odd)
+    _check_names("port", (port.name for port in inventory.ports))
+    _check_names("part", (component.name for component in inventory.components))
+    anomalies: list[str] = []
+    components = _ordered_components(inventory.components, anomalies)
     ports = tuple(
-        _cleaned_port(one, odd) for one in sorted(inventory.ports, key=lambda port: port.name)
+        _cleaned_port(port, anomalies)
+        for port in sorted(inventory.ports, key=lambda port: port.name)
     )
     facts = replace(
         inventory.facts,
@@ -111,8 +112,8 @@ def validated_snapshot(target: Target, inventory: Inventory) -> Snapshot:
     )
     if not facts.serial:
         facts = replace(facts, serial=_chassis_serial(components))
-    neighbours = _neighbours(inventory.neighbours, {one.name for one in ports}, odd)
-    return Snapshot(target, facts, ports, components, neighbours, tuple(odd))
+    neighbours = _neighbours(inventory.neighbours, {port.name for port in ports}, anomalies)
+    return Snapshot(target, facts, ports, components, neighbours, tuple(anomalies))
 
 
 def _identity(facts: Facts) -> tuple[object, ...]:
@@ -131,28 +132,32 @@ def _check_names(what: str, names: Iterable[str]) -> None:
 def _ordered_components(
     components: Iterable[Component], anomalies: list[str]
 ) -> tuple[Component, ...]:
-    """Return the parts from the outside in; those inside themselves hang on the element."""
-    waiting = {one.name: one for one in sorted(components, key=lambda part: part.name)}
-    found: dict[str, Component] = {}
+    """Return the components, containers first; a cycle is cut and put into the element."""
+    waiting = {
+        component.name: component for component in sorted(components, key=lambda part: part.name)
+    }
+    ordered: dict[str, Component] = {}
     while waiting:
-        ready = [one for one in waiting.values() if one.parent not in waiting]
+        ready = [component for component in waiting.values() if component.parent not in waiting]
         if not ready:
             first = next(iter(waiting.values()))
             anomalies.append(f"part {first.name} is inside itself")
             ready = [replace(first, parent="")]
-        for one in ready:
-            if one.parent and one.parent not in found:
-                anomalies.append(f"part {one.name} is in {one.parent}, which is not there")
-            parent = one.parent if one.parent in found else ""
-            found[one.name] = replace(
-                one,
+        for component in ready:
+            if component.parent and component.parent not in ordered:
+                anomalies.append(
+                    f"part {component.name} is in {component.parent}, which is not there"
+                )
+            parent = component.parent if component.parent in ordered else ""
+            ordered[component.name] = replace(
+                component,
                 parent=parent,
-                model=_cleaned_text(one.model),
-                serial=_cleaned_serial(one.serial),
-                software=_cleaned_text(one.software),
+                model=_cleaned_text(component.model),
+                serial=_cleaned_serial(component.serial),
+                software=_cleaned_text(component.software),
             )
-            del waiting[one.name]
-    return tuple(found.values())
+            del waiting[component.name]
+    return tuple(ordered.values())
 
 
 def _cleaned_port(port: Port, anomalies: list[str]) -> Port:
@@ -169,27 +174,31 @@ def _cleaned_port(port: Port, anomalies: list[str]) -> Port:
 def _neighbours(
     neighbours: Iterable[Neighbour], ports: set[str], anomalies: list[str]
 ) -> tuple[Neighbour, ...]:
-    found: dict[str, Neighbour] = {}
-    several = set[str]()
-    for one in sorted(neighbours, key=lambda n: (n.port, n.system, n.chassis, n.remote_port)):
-        if one.port not in ports:
-            anomalies.append(f"a neighbour is at port {one.port[:80]!r}, which is not there")
-        elif one.port in found:
-            several.add(one.port)
+    by_port: dict[str, Neighbour] = {}
+    ambiguous_ports = set[str]()
+    for neighbour in sorted(neighbours, key=lambda n: (n.port, n.system, n.chassis, n.remote_port)):
+        if neighbour.port not in ports:
+            anomalies.append(f"a neighbour is at port {neighbour.port[:80]!r}, which is not there")
+        elif neighbour.port in by_port:
+            ambiguous_ports.add(neighbour.port)
         else:
             texts = (
-                _cleaned_text(one.system),
-                _cleaned_text(one.chassis),
-                _cleaned_text(one.remote_port),
+                _cleaned_text(neighbour.system),
+                _cleaned_text(neighbour.chassis),
+                _cleaned_text(neighbour.remote_port),
             )
-            found[one.port] = Neighbour(one.port, *texts)
-    # several at one port: there is a hub or a bridge in between, and no cable to either
-    return tuple(one for name, one in found.items() if name not in several)
+            by_port[neighbour.port] = Neighbour(neighbour.port, *texts)
+    # several neighbours at a port are behind a hub or bridge, so there is no direct link
+    return tuple(neighbour for port, neighbour in by_port.items() if port not in ambiguous_ports)
 
 
 def _chassis_serial(components: Iterable[Component]) -> str:
-    tops = [one for one in components if one.kind in {"chassis", "stack"} and not one.parent]
-    return next((one.serial for one in tops if one.serial), "")
+    tops = [
+        component
+        for component in components
+        if component.kind in {"chassis", "stack"} and not component.parent
+    ]
+    return next((component.serial for component in tops if component.serial), "")
 
 
 def _cleaned_serial(text: str) -> str:
@@ -202,5 +211,7 @@ def _cleaned_serial(text: str) -> str:
 
 
 def _cleaned_text(text: str) -> str:
-    """Return a text that can stand in an inventory: one line, at most 255 characters."""
-    return "".join(one if one.isprintable() else " " for one in text[:MAX_NAME_LENGTH]).strip()
+    """Return a text as a single printable line of at most 255 characters."""
+    return "".join(
+        character if character.isprintable() else " " for character in text[:MAX_NAME_LENGTH]
+    ).strip()

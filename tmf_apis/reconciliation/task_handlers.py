@@ -1,4 +1,4 @@
-"""The tasks of network operations as the worker does them; each is safe to repeat."""
+"""Handlers that the worker runs for tasks of network operations; each is safe to repeat."""
 
 import asyncio
 from collections.abc import Callable
@@ -28,7 +28,7 @@ TaskHandler = Callable[[Repository, Resource], None]
 def task_handlers(
     credentials: Credentials, database: MongoDatabase, settings: Settings
 ) -> dict[str, TaskHandler]:
-    """Return what does each kind of task."""
+    """Return the handlers by kind of task."""
     auditing = AuditTasks(credentials, lambda: ElementLeases(database))
     return {
         "NetworkDiscovery": partial(
@@ -42,19 +42,19 @@ def task_handlers(
 def run_discovery(
     credentials: Credentials, scope: DiscoveryScope, repository: Repository, task: Resource
 ) -> None:
-    """Do a discovery."""
+    """Run a discovery and write its result into the task."""
     if task.get("state") in FINAL_STATES:
         return
     progress = TaskProgress(repository, task)
     try:
         progress.write({"state": "inProgress", "percentComplete": 0})
-        found = asyncio.run(
+        result = asyncio.run(
             Discovery(repository, credentials).run(
                 _task_candidates(repository, task, scope),
-                lambda far: progress.write_if_due(lambda: discovery_attributes(far)),
+                lambda result: progress.write_if_due(lambda: discovery_attributes(result)),
             )
         )
-        progress.finish(discovery_attributes(found))
+        progress.finish(discovery_attributes(result))
     except TaskDeleted:
         return
     except ValueError as error:
@@ -70,37 +70,41 @@ def _task_candidates(
     site = task.get("place")
     return [
         Candidate(
-            one,
+            target,
             str(task.get("adapter") or "snmp"),
             tuple(task.get("credentials") or ()),
             options,
             {"@type": "PlaceRef", **site} if site else None,
         )
-        for one in scope.permitted_targets(task["target"])
+        for target in scope.permitted_targets(task["target"])
     ]
 
 
 def discovery_attributes(result: DiscoveryResult) -> dict[str, Any]:
-    """Return what a discovery has found as it stands in its task."""
+    """Return the result of a discovery as attributes of its task."""
     good = ("created", "updated", "unchanged")
     return {
         "percentComplete": 100 * result.targets_done // max(1, result.total),
-        "found": sum(result.count(one) for one in good) + result.count("inDoubt"),
-        **{one: result.count(one) for one in (*good, "silent")},
-        "unreachable": [one.address for one in result.outcomes if one.status == "unreachable"],
-        "element": [_discovered_element(one) for one in result.outcomes[:MAX_REPORTED_OUTCOMES]],
+        "found": sum(result.count(status) for status in good) + result.count("inDoubt"),
+        **{status: result.count(status) for status in (*good, "silent")},
+        "unreachable": [
+            outcome.address for outcome in result.outcomes if outcome.status == "unreachable"
+        ],
+        "element": [
+            _discovered_element(outcome) for outcome in result.outcomes[:MAX_REPORTED_OUTCOMES]
+        ],
     }
 
 
 def _discovered_element(outcome: DiscoveryOutcome) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    item: dict[str, Any] = {
         "address": outcome.address,
         "outcome": outcome.status,
         "ports": outcome.ports,
     }
     if outcome.element:
         name = str(outcome.element.get("name", ""))
-        shown |= {
+        item |= {
             "name": name,
             "resource": {
                 "@type": "EntityRef",
@@ -110,7 +114,7 @@ def _discovered_element(outcome: DiscoveryOutcome) -> dict[str, Any]:
             },
         }
     return {
-        **shown,
+        **item,
         **({"message": outcome.message} if outcome.message else {}),
         "@type": _DISCOVERED_ELEMENT_TYPE,
     }

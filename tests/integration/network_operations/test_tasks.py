@@ -15,9 +15,10 @@ from tests.support.memory_repository import request_context
 from tmf_apis.engine import CONTRACTS_DIR, Engine
 from tmf_apis.errors import Conflict
 from tmf_apis.fulfilment.execution.event_handler import OrderEventHandler
+from tmf_apis.inventory.tenants import tenants_with_elements
 from tmf_apis.network_operations import fallout
 from tmf_apis.network_operations.discovery_scope import DiscoveryScope, TargetNotPermitted
-from tmf_apis.reconciliation.scheduler import TaskScheduler, tenants_with_elements
+from tmf_apis.reconciliation.scheduler import TaskScheduler
 from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 from tmf_apis.settings import Settings
