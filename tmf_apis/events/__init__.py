@@ -1,1 +1,1 @@
-"""What happened, kept until delivered."""
+"""Events: stored with the resource that they are about and delivered to subscribers."""

@@ -1,4 +1,4 @@
-"""What an administrator sees of deliveries, and may do about them."""
+"""Administration of deliveries: list, replay, and enable subscriptions again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from pymongo.database import Database
 
 from tmf_apis.errors import Conflict, NotFound
 from tmf_apis.events import subscriptions
-from tmf_apis.events.delivery_queue import COLLECTION, PENDING
+from tmf_apis.events.delivery_queue import COLLECTION
 from tmf_apis.events.matcher import IMMEDIATELY
 
 Document = dict[str, Any]
 DELIVERY_STATES = ("pending", "delivered", "parked")
-#: What an administrator sees of a delivery.
+#: Members of a delivery that administrators can see; the payload is not one of them.
 VISIBLE_FIELDS = (
     "subscription tenant event type at resource seq state reason due tries log created expires"
 )
@@ -24,15 +24,15 @@ PROJECTION = dict.fromkeys(VISIBLE_FIELDS.split(), 1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryCriteria:
-    """Which deliveries; None does not narrow the choice.
+    """Criteria that select deliveries; None does not restrict the selection.
 
     Attributes:
-        tenant: Whose.
-        subscription: Who for.
+        tenant: Tenant of the subscription.
+        subscription: Id of the subscription.
         state: "pending", "delivered" or "parked".
-        event: Of one event, by its eventId.
-        type: Of one event type.
-        resource: Of one resource, as "<kind>:<id>".
+        event: The eventId.
+        type: The event type.
+        resource: The resource, as "<kind>:<id>".
     """
 
     tenant: str | None = None
@@ -43,7 +43,7 @@ class DeliveryCriteria:
     resource: str | None = None
 
     def query(self) -> Document:
-        """Return the choice as a query."""
+        """Return the criteria as a MongoDB query."""
         names = ("tenant", "subscription", "state", "event", "type", "resource")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
@@ -51,47 +51,33 @@ class DeliveryCriteria:
 def find_deliveries(
     database: Database[Document], criteria: DeliveryCriteria, *, limit: int = 100, offset: int = 0
 ) -> tuple[list[Document], int]:
-    """Return deliveries with their last attempts, newest first, and how many there are in all."""
+    """Return a page of deliveries, newest first, and the number of all that match."""
     collection = database[COLLECTION]
     query = criteria.query()
-    cursor = collection.find(query, PROJECTION).sort([("created", DESCENDING), ("seq", DESCENDING)])
-    return [
-        _public_form(row) for row in cursor.skip(offset).limit(limit)
-    ], collection.count_documents(query)
-
-
-def delivery_payload(database: Database[Document], id: str, tenant: str | None = None) -> bytes:
-    """Return the body of one delivery as it is sent.
-
-    Raises:
-        NotFound: There is none (HTTP 404).
-    """
-    found = database[COLLECTION].find_one({"_id": id, **DeliveryCriteria(tenant=tenant).query()})
-    if found is None:
-        raise NotFound(f"there is no delivery {id}")
-    return bytes(found["payload"])
+    newest_first = [("created", DESCENDING), ("seq", DESCENDING)]
+    rows = collection.find(query, PROJECTION).sort(newest_first).skip(offset).limit(limit)
+    return [_public_form(row) for row in rows], collection.count_documents(query)
 
 
 def replay_delivery(database: Database[Document], id: str, tenant: str | None = None) -> int:
-    """Deliver one parked or delivered event again.
+    """Queue a parked or delivered delivery again; return how many were queued, 0 or 1.
 
     Raises:
-        NotFound: There is no such delivery (HTTP 404).
-        Conflict: Its subscription is ended or disabled (HTTP 409).
+        NotFound: There is no such delivery, or its subscription has ended (HTTP 404).
+        Conflict: Its subscription is disabled (HTTP 409).
     """
-    found = database[COLLECTION].find_one(
-        {"_id": id, **DeliveryCriteria(tenant=tenant).query()}, PROJECTION
-    )
-    if found is None:
+    query = {"_id": id, **DeliveryCriteria(tenant=tenant).query()}
+    delivery = database[COLLECTION].find_one(query, PROJECTION)
+    if delivery is None:
         raise NotFound(f"there is no delivery {id}")
-    _require_active(database, found["subscription"], tenant)
+    _require_active(database, delivery["subscription"], tenant)
     return _requeue(database, {"_id": id, "state": {"$ne": "pending"}})
 
 
 def replay_parked(
     database: Database[Document], subscription: str, tenant: str | None = None
 ) -> int:
-    """Deliver everything again that is parked for a subscription; return how many.
+    """Queue all parked deliveries of a subscription again; return how many were queued.
 
     Raises:
         NotFound: There is no such subscription (HTTP 404).
@@ -104,7 +90,7 @@ def replay_parked(
 def enable_subscription(
     database: Database[Document], subscription: str, tenant: str | None = None
 ) -> None:
-    """Let a disabled subscription receive again; what is parked stays so until it is replayed.
+    """Enable a disabled subscription; its parked deliveries stay parked until you replay them.
 
     Raises:
         NotFound: There is no such subscription (HTTP 404).
@@ -120,46 +106,27 @@ def enable_subscription(
 def counts_by_subscription(
     database: Database[Document], ids: Sequence[str]
 ) -> dict[str, dict[str, int]]:
-    """Return for each subscription how many deliveries are in each state, from an index alone."""
-    found: dict[str, dict[str, int]] = {}
+    """Return the number of deliveries by subscription and state; reads an index only."""
+    counts: dict[str, dict[str, int]] = {}
     for row in database[COLLECTION].aggregate(count_pipeline(ids)):
-        found.setdefault(row["_id"]["for"], {})[row["_id"]["state"]] = row["count"]
-    return found
+        counts.setdefault(row["_id"]["for"], {})[row["_id"]["state"]] = row["count"]
+    return counts
 
 
 def count_pipeline(ids: Sequence[str]) -> list[Document]:
-    """Return the pipeline that counts the deliveries of subscriptions by their states."""
+    """Return the pipeline that counts the deliveries of subscriptions by state."""
     group = {"_id": {"for": "$subscription", "state": "$state"}, "count": {"$sum": 1}}
     match: Document = {"subscription": {"$in": list(ids)}}
     return [{"$match": match}, {"$group": group}]
 
 
-def delivery_statistics(database: Database[Document]) -> dict[str, float]:
-    """Return numbers for monitoring.
-
-    Shape: deliveries by state, ``oldest`` = age of the oldest pending delivery in seconds,
-    subscriptions by state, and ``failing`` subscriptions.
-    """
-    collection, hub = database[COLLECTION], database[subscriptions.COLLECTION]
-    found: dict[str, float] = {
-        state: collection.count_documents({"state": state}) for state in DELIVERY_STATES
-    }
-    oldest = collection.find_one(PENDING, {"created": 1}, sort=[("created", 1)])
-    age = datetime.now(UTC) - _as_utc(oldest["created"]) if oldest else None
-    found["oldest"] = max(0.0, age.total_seconds()) if age else 0.0
-    for state in ("active", "disabled"):
-        found[state] = hub.count_documents({"state": state})
-    found["failing"] = hub.count_documents({"state": "active", "lane.failures": {"$gt": 0}})
-    return found
-
-
 def _require_active(database: Database[Document], id: str, tenant: str | None) -> None:
     query = {"_id": id, **DeliveryCriteria(tenant=tenant).query()}
-    found = database[subscriptions.COLLECTION].find_one(query, {"state": 1, "reason": 1})
-    if found is None:
+    row = database[subscriptions.COLLECTION].find_one(query, {"state": 1, "reason": 1})
+    if row is None:
         raise NotFound(f"there is no hub subscription {id}")
-    if found["state"] != "active":
-        raise Conflict(f"hub subscription {id} is disabled: {found.get('reason', '')}")
+    if row["state"] != "active":
+        raise Conflict(f"hub subscription {id} is disabled: {row.get('reason', '')}")
 
 
 def _requeue(database: Database[Document], query: Mapping[str, Any]) -> int:
@@ -171,9 +138,5 @@ def _requeue(database: Database[Document], query: Mapping[str, Any]) -> int:
 
 
 def _public_form(row: Document) -> Document:
-    """Return a delivery with ``id`` in place of the database's name for it."""
+    """Return a delivery with ``id`` instead of ``_id``."""
     return {"id": row.pop("_id"), **row}
-
-
-def _as_utc(instant: datetime) -> datetime:
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

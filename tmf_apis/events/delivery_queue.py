@@ -1,18 +1,18 @@
-"""Deliveries: one document for each event and subscription that belong together.
+"""The queue of deliveries: one document for each event and each subscription that matches it.
 
 Collection ``deliveries``::
 
-    _id           "<subscription>:<eventId>": writing it twice is writing it once
+    _id           "<subscription>:<eventId>": queuing an event twice has no effect
     subscription, tenant, event, type, at
-    resource      "<kind>:<id>"; deliveries of one resource go out in the order of ``seq``
-    seq
-    state         "pending", "delivered" or "parked", the latter with a ``reason``
-    due           when it may be tried next, on the server's clock
-    tries, log    number of attempts, and the last of them: {at, status, error, took}
-    fence         number of the lease that tried it last
-    payload       the body, as it is sent
-    created       when it was queued
-    expires       when the database forgets it, once it is delivered or parked
+    resource      "<kind>:<id>"; deliveries of one resource are sent in the order of ``seq``
+    seq           order of the events of one resource
+    state         "pending", "delivered" or "parked"; "parked" has a ``reason``
+    due           time of the next attempt, on the database server's clock
+    tries, log    number of attempts, and the last attempts: {at, status, error, took}
+    fence         fencing token of the lease under which the last attempt was made
+    payload       the request body
+    created       time when it was queued
+    expires       time when the database deletes it, once it is delivered or parked
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,15 +23,14 @@ from typing import Any
 from pymongo import DESCENDING, IndexModel, UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
+
+from tmf_apis.store.bulk import insert_new
 
 COLLECTION = "deliveries"
-#: Attempts that are kept in a delivery.
+#: Most attempts in the log of a delivery.
 MAX_LOGGED_ATTEMPTS = 10
-#: Resources looked at, deliveries and bytes read in one go.
+#: Most resources, deliveries and bytes in one window.
 WINDOW_RESOURCES, WINDOW_DELIVERIES, WINDOW_BYTES = 200, 500, 8 * 1024 * 1024
-#: MongoDB error code: the document is there already.
-DUPLICATE_KEY = 11000
 
 Document = dict[str, Any]
 PENDING = {"state": "pending"}
@@ -53,14 +52,14 @@ INDEXES = [
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How one try to deliver went.
+    """The result of one attempt to deliver.
 
     Attributes:
-        is_delivered: The subscriber has it.
-        status: HTTP status; None when there was no answer.
-        error: What went wrong; empty when nothing did.
-        duration: Seconds.
-        retry_after: What the subscriber asked for, in seconds; 0 when it did not.
+        is_delivered: The subscriber has accepted the event.
+        status: HTTP status; None without a response.
+        error: Description of the failure; empty on success.
+        duration: Duration of the attempt, in seconds.
+        retry_after: Pause that the subscriber requests, in seconds; 0 if it requests none.
     """
 
     is_delivered: bool
@@ -71,7 +70,7 @@ class Attempt:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the subscriber wants no more, ever."""
+        """Return whether the subscriber permanently refuses events."""
         return self.status == 410  # noqa: PLR2004
 
 
@@ -91,37 +90,30 @@ class DeliveryQueue:
         self._parked_retention = parked_retention
 
     def prepare(self) -> None:
-        """Make the indexes."""
+        """Create the indexes."""
         self.collection.create_indexes(INDEXES)
 
     def enqueue(self, documents: Sequence[Document]) -> None:
-        """Queue deliveries; those that are there already stay as they are."""
-        try:
-            self.collection.insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            failures = error.details.get("writeErrors", [])
-            if any(one["code"] != DUPLICATE_KEY for one in failures) or error.details.get(
-                "writeConcernErrors"
-            ):
-                raise
+        """Queue deliveries; those that are queued already stay unchanged."""
+        insert_new(self.collection, documents)
 
     def pending_subscriptions(self) -> list[str]:
-        """Return the subscriptions that anything waits for."""
+        """Return the ids of the subscriptions that have pending deliveries."""
         return list(self.collection.distinct("subscription", PENDING))
 
     def has_due(self, subscription: str) -> bool:
-        """Return whether anything may be tried now."""
+        """Return whether a delivery of the subscription is due."""
         query = {**PENDING, "subscription": subscription, **DUE}
         return self.collection.find_one(query, {"_id": 1}) is not None
 
     def fetch_window(
         self, subscription: str, busy: Iterable[str], resources: int = WINDOW_RESOURCES
     ) -> dict[str, list[Document]]:
-        """Return what may be delivered now, by resource, each in its order.
+        """Return deliveries that are due, by resource, in the order of their events.
 
         Args:
-            subscription: Who for.
-            busy: Resources that are being delivered.
+            subscription: Id of the subscription.
+            busy: Resources whose deliveries are in progress; they are left out.
             resources: Most resources to return.
         """
         query = {**PENDING, "subscription": subscription, "resource": {"$nin": list(busy)}, **DUE}
@@ -129,7 +121,7 @@ class DeliveryQueue:
         names = sorted({row["resource"] for row in rows})
         if not names:
             return {}
-        found: dict[str, list[Document]] = {}
+        queues: dict[str, list[Document]] = {}
         size = 0
         cursor = self.collection.find(
             {**PENDING, "subscription": subscription, "resource": {"$in": names}},
@@ -137,17 +129,17 @@ class DeliveryQueue:
             | {"wait": {"$gt": ["$due", "$$NOW"]}},
         )
         with cursor.sort([("resource", 1), ("seq", 1)]).limit(WINDOW_DELIVERIES).batch_size(50):
-            for document in cursor:
-                found.setdefault(document["resource"], []).append(document)
-                size += len(document["payload"])
+            for delivery in cursor:
+                queues.setdefault(delivery["resource"], []).append(delivery)
+                size += len(delivery["payload"])
                 if size > WINDOW_BYTES:
                     break
-        blocked = {name: queue[0]["due"] for name, queue in found.items() if queue[0]["wait"]}
+        blocked = {name: queue[0]["due"] for name, queue in queues.items() if queue[0]["wait"]}
         self._defer(subscription, blocked)
-        return {name: queue for name, queue in found.items() if name not in blocked}
+        return {name: queue for name, queue in queues.items() if name not in blocked}
 
     def _defer(self, subscription: str, blocked: dict[str, datetime]) -> None:
-        """Let what stands behind a delivery that waits wait as long."""
+        """Defer the deliveries of each resource until its first one is due."""
         for resource, due in blocked.items():
             self.collection.update_many(
                 {**PENDING, "subscription": subscription, "resource": resource}
@@ -158,11 +150,13 @@ class DeliveryQueue:
     def record_attempts(
         self, fencing_token: int, outcomes: Iterable[tuple[Document, Attempt, float | None]]
     ) -> None:
-        """Write down how attempts went.
+        """Store the results of attempts.
 
         Args:
-            fencing_token: Number of the lease; what a later holder has touched is left alone.
-            outcomes: Delivery, attempt, and the seconds until the next; None: there is none.
+            fencing_token: Fencing token of the lease; deliveries that a later holder of the lease
+                has updated stay unchanged.
+            outcomes: Delivery, attempt, and the pause until the next attempt in seconds; None:
+                there is no further attempt.
         """
         self.collection.bulk_write(
             [self._attempt_update(fencing_token, *outcome) for outcome in outcomes], ordered=False
@@ -184,8 +178,8 @@ class DeliveryQueue:
         change: Document = {
             "fence": fencing_token,
             "tries": {"$add": ["$tries", 1]},
+            "log": {"$slice": [log, -MAX_LOGGED_ATTEMPTS]},
         }
-        change["log"] = {"$slice": [log, -MAX_LOGGED_ATTEMPTS]}
         if attempt.is_delivered:
             change |= {"state": "delivered", "expires": now + self._delivered_retention}
         elif pause is None:
@@ -196,7 +190,10 @@ class DeliveryQueue:
         return UpdateOne(query, [{"$set": change}])
 
     def park(self, subscription: str, reason: str, *, before: datetime | None = None) -> int:
-        """Park what waits for a subscription; only what is older than ``before``, if given."""
+        """Park the pending deliveries of a subscription; return how many were parked.
+
+        With ``before``, park those only that were queued before that time.
+        """
         query: Document = {**PENDING, "subscription": subscription}
         if before:
             query["created"] = {"$lt": before}
@@ -205,5 +202,5 @@ class DeliveryQueue:
         return self.collection.update_many(query, {"$set": change}).modified_count
 
     def delete_pending(self, subscription: str) -> None:
-        """Drop what waits for a subscription that is no more."""
+        """Delete the pending deliveries of a subscription that has ended."""
         self.collection.delete_many({**PENDING, "subscription": subscription})

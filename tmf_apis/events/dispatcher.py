@@ -1,9 +1,9 @@
 """Delivery to one subscription, by the one process that holds its lease.
 
-Deliveries of one resource go one after another; those of different resources side by side. After
-some failures in a row the lane is shut and only one delivery at a time is tried, ever more
-seldom, until one gets through. All that must outlive the process is in the database: the queue,
-the number of failures, and when to try again.
+Deliveries of one resource are sent one after another, those of different resources concurrently.
+After several failures in a row the circuit opens: a single delivery is tried after each pause, and
+the pauses grow, until one succeeds. The state that must survive the process is in the database:
+the queue, the number of failures, and the time of the next attempt.
 """
 
 import asyncio
@@ -29,41 +29,42 @@ from tmf_apis.security.pinned_http import async_connection_pool
 from tmf_apis.store import leases
 from tmf_apis.store.leases import Lease
 
-#: Deliveries to one subscription under way at once.
+#: Most concurrent deliveries to one subscription.
 MAX_CONCURRENT = 8
-#: Failures in a row that shut a lane.
+#: Failures in a row that open the circuit.
 FAILURE_THRESHOLD = 3
-#: Outcomes that are written down at once, without waiting for more.
+#: Number of outcomes that are stored at once, without waiting for more.
 FLUSH_SIZE = 100
-#: How long a lane with nothing to do is kept, in seconds.
+#: Time after which a dispatcher without deliveries ends, in seconds.
 IDLE_TIMEOUT = 2.0
 
 Document = dict[str, Any]
 T = TypeVar("T")
-#: Delivery, attempt, and the seconds until the next try.
+#: Delivery, attempt, and the pause until the next attempt in seconds; None: there is none.
 DeliveryOutcome = tuple[Document, Attempt, float | None]
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatcherContext:
-    """What all lanes of a process share.
+    """Objects and limits that all dispatchers of a process share.
 
     Attributes:
-        subscriptions: The subscriptions.
-        queue: The queue.
-        server_key: The server's key, which subscriptions' keys come from.
-        policy: Where callbacks may lead.
-        owner: Name of this process.
-        executor: Where the database is waited for.
-        process_limit: Bounds the deliveries under way in the whole process.
-        attempt_timeout: Longest time of one attempt, in seconds.
-        retry_first: Pause before the first retry, in seconds; it doubles with each.
+        subscriptions: The collection of subscriptions.
+        queue: The queue of deliveries.
+        server_key: The server's key, from which the keys of subscriptions are derived.
+        policy: Hosts that callbacks may have.
+        owner: Name of this process, as the owner of leases.
+        executor: Runs the database calls.
+        process_limit: Limits the concurrent deliveries of the whole process.
+        attempt_timeout: Time limit of one attempt, in seconds.
+        retry_first: Pause before the first retry, in seconds; it doubles with each retry.
         retry_longest: Longest pause, in seconds.
-        max_age: Age at which a delivery that fails is parked.
-        poll_interval: Time between two looks at the queue, in seconds.
-        lease_margin: How much longer than an attempt a lane's lease lasts, in seconds: no attempt
-            outlives the lease, so that two processes never deliver side by side.
+        max_age: Age at which a failing delivery is parked.
+        poll_interval: Interval between two reads of the queue, in seconds.
+        lease_margin: Difference between the duration of a lease and ``attempt_timeout``, in
+            seconds. No attempt outlives the lease, so two processes never deliver to one
+            subscription at the same time.
     """
 
     subscriptions: Collection[Document]
@@ -81,22 +82,24 @@ class DispatcherContext:
     lease_margin: float
 
     async def run_in_executor(self, call: Callable[..., T], *args: object, **keywords: object) -> T:
-        """Return what a call to the database returns, without blocking the event loop."""
+        """Run a database call without blocking the event loop; return its result."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.executor, partial(call, *args, **keywords))
 
     def backoff(self, tries: int) -> float:
-        """Return a pause: exponential, with full jitter."""
+        """Return a pause in seconds: exponential backoff with full jitter."""
         return random.uniform(0, min(self.retry_longest, self.retry_first * 2.0 ** min(tries, 40)))  # noqa: S311
 
     def acquire_lease(self, subscription: str) -> Lease | None:
-        """Take or prolong the lease of a lane."""
-        lasting = self.attempt_timeout + self.lease_margin
-        return leases.acquire(self.subscriptions, subscription, self.owner, lasting, state="active")
+        """Acquire or renew the lease of an active subscription; None: another process has it."""
+        duration = self.attempt_timeout + self.lease_margin
+        return leases.acquire(
+            self.subscriptions, subscription, self.owner, duration, state="active"
+        )
 
 
 class SubscriptionDispatcher:
-    """One subscription's deliveries, while this process holds its lease."""
+    """Sends the deliveries of one subscription while this process holds its lease."""
 
     def __init__(self, context: DispatcherContext, lease: Lease) -> None:
         self.wakeup = asyncio.Event()
@@ -120,17 +123,19 @@ class SubscriptionDispatcher:
         self._circuit_open = False
 
     def stop(self) -> None:
-        """Begin nothing more; what is under way is finished."""
+        """Start no more deliveries; those in progress are completed."""
         self._stopping = True
         self.wakeup.set()
 
     async def run(self) -> None:
-        """Deliver until nothing is due, the subscriber is in trouble, or the lease is lost."""
+        """Deliver until nothing is due, the circuit opens, or the lease is lost."""
         try:
             await self._deliver()
             await self._finish()
         except PyMongoError as error:
-            log.warning("lane left: %s", error, extra={"subscription": self._subscription_id})
+            log.warning(
+                "dispatcher stopped: %s", error, extra={"subscription": self._subscription_id}
+            )
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -152,12 +157,12 @@ class SubscriptionDispatcher:
                 await self._sleep()
 
     async def _finish(self) -> None:
-        """Wait for what is under way, write it down and give the lease back."""
+        """Complete and store the deliveries in progress, then release the lease."""
         while self._tasks and await self._renew_lease():
             await self._record_outcomes(wait=0.1)
-        depot = self._context
-        await depot.run_in_executor(
-            leases.release, depot.subscriptions, self._subscription_id, depot.owner
+        context = self._context
+        await context.run_in_executor(
+            leases.release, context.subscriptions, self._subscription_id, context.owner
         )
 
     def _is_ending(self) -> bool:
@@ -168,14 +173,13 @@ class SubscriptionDispatcher:
             await asyncio.wait_for(self.wakeup.wait(), self._context.poll_interval)
 
     async def _renew_lease(self) -> bool:
-        """Prolong the lease in good time; False when it is lost."""
-        depot = self._context
-        if self._lease.is_valid_for(depot.attempt_timeout + depot.lease_margin / 2):
+        """Renew the lease before it expires; return False if another process has it."""
+        context = self._context
+        if self._lease.is_valid_for(context.attempt_timeout + context.lease_margin / 2):
             return True
-        lease = await depot.run_in_executor(depot.acquire_lease, self._subscription_id)
-        if (
-            lease is None or lease.fencing_token > self._lease.fencing_token + 1
-        ):  # one more: it had only run out
+        lease = await context.run_in_executor(context.acquire_lease, self._subscription_id)
+        # A token that is higher by one: the lease had expired, but nobody else acquired it.
+        if lease is None or lease.fencing_token > self._lease.fencing_token + 1:
             return False
         self._lease = lease
         return True
@@ -190,16 +194,16 @@ class SubscriptionDispatcher:
         )
 
     async def _fetch_window(self) -> dict[str, list[Document]]:
-        """Return deliveries of resources that are not under way; of one alone after failures."""
+        """Return due deliveries of idle resources; of one resource only if the circuit is open."""
         self.wakeup.clear()
-        found = await self._context.run_in_executor(
+        window = await self._context.run_in_executor(
             self._context.queue.fetch_window,
             self._subscription_id,
             list(self._tasks.values()),
             1 if self._failures >= FAILURE_THRESHOLD else WINDOW_RESOURCES,
         )
-        self._next_poll = 0.0 if found else time.monotonic() + self._context.poll_interval
-        return found
+        self._next_poll = 0.0 if window else time.monotonic() + self._context.poll_interval
+        return window
 
     def _start_delivery(self, resource: str, queue: list[Document]) -> None:
         task = asyncio.create_task(self._deliver_in_order(queue))
@@ -215,14 +219,14 @@ class SubscriptionDispatcher:
             self._progress.set()
 
     async def _deliver_in_order(self, queue: list[Document]) -> None:
-        """Deliver one resource's events in order, up to the first that fails."""
-        depot = self._context
+        """Deliver the events of one resource in order, up to the first failure."""
+        context = self._context
         for delivery in queue:
-            async with self._limit, depot.process_limit:
-                if self._is_ending() or not self._lease.is_valid_for(depot.attempt_timeout):
+            async with self._limit, context.process_limit:
+                if self._is_ending() or not self._lease.is_valid_for(context.attempt_timeout):
                     return
                 attempt = await send(
-                    self._subscriber, delivery["payload"], depot.policy, depot.attempt_timeout
+                    self._subscriber, delivery["payload"], context.policy, context.attempt_timeout
                 )
             self._outcomes.append((delivery, attempt, self._retry_pause(delivery, attempt)))
             if attempt.is_delivered:
@@ -234,16 +238,18 @@ class SubscriptionDispatcher:
             return
 
     def _retry_pause(self, delivery: Document, attempt: Attempt) -> float | None:
-        """Return the seconds until the next try; None when there is none."""
-        depot = self._context
+        """Return the seconds until the next attempt; None if there is none."""
+        context = self._context
         if attempt.is_delivered or attempt.is_gone:
             return None
-        if datetime.now(UTC) - delivery["created"] > depot.max_age:
+        if datetime.now(UTC) - delivery["created"] > context.max_age:
             return None
-        return max(depot.backoff(delivery["tries"]), min(attempt.retry_after, depot.retry_longest))
+        return max(
+            context.backoff(delivery["tries"]), min(attempt.retry_after, context.retry_longest)
+        )
 
     async def _record_outcomes(self, *, wait: float) -> None:
-        """Wait a little for what is under way and write down what came of it, many at a time."""
+        """Wait up to ``wait`` seconds for deliveries in progress; store their outcomes at once."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._progress.wait(), wait)
         self._progress.clear()
@@ -259,26 +265,27 @@ class SubscriptionDispatcher:
             task.result()
 
     async def _store_failures(self, outcomes: list[DeliveryOutcome]) -> None:
-        """Keep, beside the subscription, how it goes; a subscriber that is gone is let go."""
-        depot = self._context
+        """Store the number of failures in the subscription; disable one that answered 410."""
+        context = self._context
         if any(attempt.is_gone for _, attempt, _ in outcomes):
             reason = "the subscriber answered 410 Gone"
             change: Document = {"state": "disabled", "reason": reason}
             await self._update_subscription(change)
-            await depot.run_in_executor(depot.queue.park, self._subscription_id, reason)
+            await context.run_in_executor(context.queue.park, self._subscription_id, reason)
             return
         if self._failures == self._stored_failures:
             return
         pause = (
-            depot.backoff(self._failures - FAILURE_THRESHOLD)
+            context.backoff(self._failures - FAILURE_THRESHOLD)
             if self._failures >= FAILURE_THRESHOLD
             else 0.0
         )
-        asked = max(attempt.retry_after for _, attempt, _ in outcomes)
-        pause = max(pause, min(asked, depot.retry_longest)) if self._failures else 0.0
+        requested = max(attempt.retry_after for _, attempt, _ in outcomes)
+        pause = max(pause, min(requested, context.retry_longest)) if self._failures else 0.0
         change = {"failures": self._failures, "next": {"$add": ["$$NOW", int(pause * 1000)]}}
         if self._failures >= FAILURE_THRESHOLD:
-            error = next((one.error for _, one, _ in reversed(outcomes) if one.error), "")
+            errors = (attempt.error for _, attempt, _ in reversed(outcomes) if attempt.error)
+            error = next(errors, "")
             change["error"] = {"$literal": error[:300]}
         await self._update_subscription({"lane": change})
         self._stored_failures = self._failures

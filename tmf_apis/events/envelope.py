@@ -1,4 +1,4 @@
-"""What a subscriber receives: the event around the resource, and the parts it asked for.
+"""Notifications: the body that a subscriber receives, reduced to the fields that it selected.
 
 Source: TMF630 part 1, "Notification"; TM Forum Event schema v4 and v5.
 """
@@ -10,18 +10,18 @@ from typing import Any
 from tmf_apis.events.outbox import PendingEvent
 
 Json = dict[str, Any]
-#: Members that stay whatever ``fields`` says: without them nothing can be told apart.
+#: Members that each notification has, whatever ``fields`` selects: they identify the event.
 MANDATORY_MEMBERS = ("eventId", "eventTime", "eventType", "@type")
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who speaks the same language.
+    """Subscribers that receive the same notification of an event.
 
     Attributes:
         api: The API's number, "TMF622".
         version: "v4" or "v5".
-        base_url: URL of this server as these subscribers know it, without a slash at the end.
+        base_url: URL of this server as these subscribers know it, without a trailing slash.
     """
 
     api: str
@@ -29,7 +29,7 @@ class Audience:
     base_url: str
 
 
-#: Turns an event into what an audience receives; None: their contract has no such event.
+#: Returns the notification of an event for an audience; None: its contract has no such event.
 EventRenderer = Callable[[PendingEvent, Audience], Json | None]
 
 
@@ -39,10 +39,10 @@ def notification(
     """Return the notification of an event.
 
     Args:
-        event: What happened.
-        resource_name: Name of the resource in the payload, "productOrder".
-        resource: The resource in the audience's version, id and href included.
-        audience: Who it is for.
+        event: The event.
+        resource_name: Name of the resource in the payload, such as "productOrder".
+        resource: The resource in the audience's version, including id and href.
+        audience: The receivers.
     """
     event_type = f"{event['kind']}{event['what']}Event"
     envelope: Json = {
@@ -55,24 +55,29 @@ def notification(
 
 
 def field_projection(document: Json, fields: Iterable[str]) -> Json:
-    """Return the parts of a notification that a subscriber asked for, and what identifies it.
+    """Return a notification reduced to the selected fields and its mandatory members.
 
-    >>> field_projection({"eventId": "1", "event": {"x": [{"a": 1, "b": 2}], "y": 3}}, ["event.x.a"])
+    >>> event = {"x": [{"a": 1, "b": 2}], "y": 3}
+    >>> field_projection({"eventId": "1", "event": event}, ["event.x.a"])
     {'eventId': '1', 'event': {'x': [{'a': 1}]}}
     """
-    wanted: Json = {}
+    tree: Json = {}
     paths = set(fields)
     for path in paths:
         if any(path.startswith(f"{shorter}.") for shorter in paths):
             continue
-        place = wanted
+        node = tree
         for name in path.split("."):
-            place = place.setdefault(name, {})
-    always: Json = {name: document[name] for name in MANDATORY_MEMBERS if name in document}
-    kept = {
-        k: _value_projection(document[k], below) for k, below in wanted.items() if k in document
+            node = node.setdefault(name, {})
+    if not tree:
+        return document
+    mandatory = {name: document[name] for name in MANDATORY_MEMBERS if name in document}
+    selected = {
+        name: _value_projection(document[name], subtree)
+        for name, subtree in tree.items()
+        if name in document
     }
-    return always | kept if wanted else document
+    return mandatory | selected
 
 
 def _value_projection(value: object, tree: Json) -> object:
@@ -81,5 +86,7 @@ def _value_projection(value: object, tree: Json) -> object:
     if not tree or not isinstance(value, dict):
         return value
     return {
-        name: _value_projection(value[name], below) for name, below in tree.items() if name in value
+        name: _value_projection(value[name], subtree)
+        for name, subtree in tree.items()
+        if name in value
     }

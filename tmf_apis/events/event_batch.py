@@ -1,4 +1,4 @@
-"""What becomes of the documents once their events have been handed on."""
+"""A batch of pending events, and the writes that remove or postpone them."""
 
 import random
 import time
@@ -11,10 +11,10 @@ from pymongo import DeleteMany, DeleteOne, UpdateMany, UpdateOne
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.store.model import DELETED_TENANT
 
-#: First and longest pause of an event that fails, in seconds.
+#: First and longest pause before a failed event is processed again, in seconds.
 FIRST_RETRY_PAUSE, MAX_RETRY_PAUSE = 1.0, 300.0
 
-#: A deleted document that waits for its events alone.
+#: Matches a deleted document that is kept for its pending events only.
 AWAITING_PURGE: Mapping[str, Any] = {"tenant": DELETED_TENANT, "todo": {"$exists": False}}
 
 Document = dict[str, Any]
@@ -23,14 +23,14 @@ Write = UpdateOne | UpdateMany | DeleteOne | DeleteMany
 
 @dataclass(slots=True)
 class EventBatch:
-    """Documents of one kind and what becomes of their events.
+    """Documents of one kind and the progress of their events.
 
     Attributes:
-        documents: As they were read.
-        completed_ids: By document, ids of the events that are to be removed.
-        failures: By document, the event that could not be dealt with.
-        queued_ids: By document, ids of the events that the subscriptions have.
-        has_more: There is, or may be, something to be done at once that was not in it.
+        documents: The documents as they were read.
+        completed_ids: Ids of the events that can be removed, by document.
+        failures: The event that failed, by document.
+        queued_ids: Ids of the events whose deliveries are queued, by document.
+        has_more: There are or may be more events that can be processed immediately.
     """
 
     documents: list[Document]
@@ -41,56 +41,53 @@ class EventBatch:
 
 
 def removal_writes(batch: EventBatch, event_ids: list[str]) -> list[Write]:
-    """Return what empties the documents that nothing has been added to since they were read."""
-    single: dict[bool, list[str]] = {True: [], False: []}
+    """Return the writes that remove all events of completed documents.
+
+    They match only documents that no event was added to since they were read. A deleted document
+    is removed itself.
+    """
+    with_single_event: dict[bool, list[str]] = {True: [], False: []}
     writes: list[Write] = []
     for document in batch.documents:
-        key, events, gone = (
-            document["_id"],
-            document["events"],
-            document["tenant"] == DELETED_TENANT,
-        )
+        key, events = document["_id"], document["events"]
+        is_deleted = document["tenant"] == DELETED_TENANT
         if len(batch.completed_ids.get(key, ())) < len(events):
             continue
         if len(events) == 1:
-            single[gone].append(key)
+            with_single_event[is_deleted].append(key)
             continue
         last = len(events) - 1
         query = {"_id": key, "events": {"$size": len(events)}}
         query[f"events.{last}.id"] = events[last]["id"]
         writes.append(
             DeleteOne({**query, **AWAITING_PURGE})
-            if gone
+            if is_deleted
             else UpdateOne(query, {"$unset": {"events": ""}})
         )
-    same = {"events": {"$size": 1}, "events.id": {"$in": event_ids}}
-    if single[False]:
-        query = {"_id": {"$in": single[False]}, "tenant": {"$ne": DELETED_TENANT}, **same}
+    unchanged = {"events": {"$size": 1}, "events.id": {"$in": event_ids}}
+    if keys := with_single_event[False]:
+        query = {"_id": {"$in": keys}, "tenant": {"$ne": DELETED_TENANT}, **unchanged}
         writes.append(UpdateMany(query, {"$unset": {"events": ""}}))
-    if single[True]:
-        writes.append(DeleteMany({"_id": {"$in": single[True]}, **AWAITING_PURGE, **same}))
+    if keys := with_single_event[True]:
+        writes.append(DeleteMany({"_id": {"$in": keys}, **AWAITING_PURGE, **unchanged}))
     return writes
 
 
 def retry_writes(batch: EventBatch) -> list[Write]:
-    """Return what marks the events that stay: handed on already, and when to try again."""
+    """Return the writes that mark queued events as fanned out and postpone failed ones."""
     writes: list[Write] = []
     for key, ids in batch.queued_ids.items():
-        done = set(batch.completed_ids.get(key, ()))
-        left = [one for one in ids if one not in done]
-        if left:
+        completed = set(batch.completed_ids.get(key, ()))
+        if remaining := [id for id in ids if id not in completed]:
             writes.append(
                 UpdateOne(
                     {"_id": key},
-                    {"$set": {"events.$[one].fanned": True}},
-                    array_filters=[{"one.id": {"$in": left}}],
+                    {"$set": {"events.$[event].fanned": True}},
+                    array_filters=[{"event.id": {"$in": remaining}}],
                 )
             )
     for key, event in batch.failures.items():
-        pause = random.uniform(0.5, 1) * min(
-            MAX_RETRY_PAUSE, FIRST_RETRY_PAUSE * 2 ** min(event["tries"], 16)
-        )  # noqa: S311
-        due = int((time.time() + pause) * 1000)
+        due = int((time.time() + _retry_pause(event["tries"])) * 1000)
         writes.append(
             UpdateOne(
                 {"_id": key, "events.id": event["id"]},
@@ -98,3 +95,9 @@ def retry_writes(batch: EventBatch) -> list[Write]:
             )
         )
     return writes
+
+
+def _retry_pause(tries: int) -> float:
+    """Return the seconds until an event is processed again: exponential backoff with jitter."""
+    pause = min(MAX_RETRY_PAUSE, FIRST_RETRY_PAUSE * 2.0 ** min(tries, 16))
+    return random.uniform(0.5, 1) * pause  # noqa: S311

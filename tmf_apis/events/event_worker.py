@@ -1,4 +1,4 @@
-"""Relay and delivery together, as the worker process runs them."""
+"""The event worker: runs the relay and the dispatchers in the worker process."""
 
 import asyncio
 import logging
@@ -25,18 +25,18 @@ from tmf_apis.events.subscriptions import COLLECTION, SubscriptionRepository
 from tmf_apis.security.outbound import OutboundPolicy
 from tmf_apis.settings import Settings
 
-#: Deliveries under way at once in one process.
+#: Most concurrent deliveries of one process.
 MAX_CONCURRENT_DELIVERIES = 400
-#: Threads that wait for the database: for kinds to hand on, and for lanes.
+#: Threads for the database calls of the relay and of the dispatchers.
 RELAY_THREADS, DISPATCHER_THREADS = 4, 8
-#: How much longer than an attempt a lane's lease lasts, in seconds.
+#: Difference between the duration of a subscription's lease and that of an attempt, in seconds.
 LEASE_MARGIN = 10.0
-#: Longest time that a relay holds a kind without a sign of life, in seconds.
+#: Longest duration of the relay's lease of a kind, in seconds.
 MAX_RELAY_LEASE = 4.0
-#: Pause after a look at a kind, so that the next one is worth its questions, in seconds: where
-#: somebody inside the server waits for it, and where not.
-BATCH_PAUSES = (0.1, 0.25)
-#: Longest time without a look while the change stream says that there is nothing, in seconds.
+#: Pause between two batches of a kind, so that a batch has many events, in seconds. It is shorter
+#: for kinds with listeners inside the server.
+LISTENER_BATCH_PAUSE, BATCH_PAUSE = 0.1, 0.25
+#: Poll interval while the change stream is open and reports no events, in seconds.
 MAX_IDLE = 30.0
 
 Document = dict[str, Any]
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 def delivery_queue(database: Database[Document], settings: Settings) -> DeliveryQueue:
-    """Return the queue of deliveries as the settings want it."""
+    """Return the queue of deliveries with the configured retention times."""
     return DeliveryQueue(
         database,
         delivered_retention=timedelta(hours=settings.delivery_hours),
@@ -55,11 +55,11 @@ def delivery_queue(database: Database[Document], settings: Settings) -> Delivery
 def prepare(
     database: Database[Document], settings: Settings, kinds: Iterable[str], handlers: EventHandlers
 ) -> None:
-    """Make the indexes that events need; safe to repeat."""
-    deliveries = delivery_queue(database, settings)
-    deliveries.prepare()
+    """Create the indexes and leases that events need; safe to repeat."""
+    queue = delivery_queue(database, settings)
+    queue.prepare()
     SubscriptionRepository(database, OutboundPolicy(), limit=settings.hub_limit).prepare()
-    Relay(database, deliveries, handlers, owner="").prepare(kinds)
+    Relay(database, queue, handlers, owner="").prepare(kinds)
 
 
 async def run(  # noqa: PLR0913
@@ -73,38 +73,38 @@ async def run(  # noqa: PLR0913
     owner: str = "",
     lease_margin: float = LEASE_MARGIN,
 ) -> None:
-    """Hand on and deliver events until ``stop`` is set.
+    """Relay and deliver events until ``stop`` is set.
 
     Args:
-        database: Where everything is; its client is used from several threads.
+        database: The database; its client is used from several threads.
         settings: Time limits, pauses and the key of signatures.
-        kinds: The kinds whose events are handed on.
-        handlers: What the application makes of events.
-        stop: Set it to end; what is under way is finished, within seconds.
-        policy: Where callbacks may lead.
-        owner: Name of this process. One that takes the place of another which is surely dead may
-            have the same name and then need not wait for the other's leases to end.
-        lease_margin: How long a relay holds a kind at most without a sign of life, and how much longer
-            than an attempt a lane is held, in seconds.
+        kinds: The kinds whose events are relayed.
+        handlers: Renders events and receives them inside the server.
+        stop: Set it to end; work in progress is completed within seconds.
+        policy: Hosts that callbacks may have.
+        owner: Name of this process, as the owner of leases. A process that replaces one that is
+            certainly dead can reuse its name; then it need not wait until the leases expire.
+        lease_margin: Longest duration of the relay's lease of a kind, and difference between the
+            duration of a subscription's lease and that of an attempt, in seconds.
     """
     kinds = tuple(kinds)
     owner = owner or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}"
     with (
-        ThreadPoolExecutor(RELAY_THREADS, "relay") as relays,
-        ThreadPoolExecutor(DISPATCHER_THREADS, "lane") as lanes,
+        ThreadPoolExecutor(RELAY_THREADS, "relay") as relay_executor,
+        ThreadPoolExecutor(DISPATCHER_THREADS, "dispatcher") as dispatcher_executor,
     ):
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(relays, prepare, database, settings, kinds, handlers)
-        deliveries = delivery_queue(database, settings)
-        depot = DispatcherContext(
+        await loop.run_in_executor(relay_executor, prepare, database, settings, kinds, handlers)
+        queue = delivery_queue(database, settings)
+        context = DispatcherContext(
             subscriptions=database[COLLECTION],
-            queue=deliveries,
+            queue=queue,
             server_key=await loop.run_in_executor(
-                relays, server_key, database, settings.hub_secret
+                relay_executor, server_key, database, settings.hub_secret
             ),
             policy=policy,
             owner=owner,
-            executor=lanes,
+            executor=dispatcher_executor,
             process_limit=asyncio.Semaphore(MAX_CONCURRENT_DELIVERIES),
             attempt_timeout=settings.callback_timeout,
             retry_first=settings.retry_first,
@@ -113,42 +113,45 @@ async def run(  # noqa: PLR0913
             poll_interval=settings.relay_interval,
             lease_margin=lease_margin,
         )
-        deliverer = DispatcherPool(depot)
-        lease = min(lease_margin, MAX_RELAY_LEASE)
-        relay = Relay(database, deliveries, handlers, owner=owner, lease_duration=lease)
-        hands = _RelayRunner(
-            relay, relays, deliverer, depot.poll_interval, frozenset(handlers.listeners)
+        dispatchers = DispatcherPool(context)
+        lease_duration = min(lease_margin, MAX_RELAY_LEASE)
+        relay = Relay(database, queue, handlers, owner=owner, lease_duration=lease_duration)
+        runner = _RelayRunner(
+            relay,
+            relay_executor,
+            dispatchers,
+            context.poll_interval,
+            frozenset(handlers.listeners),
         )
-        news = {kind: asyncio.Event() for kind in kinds}
+        wakeups = {kind: asyncio.Event() for kind in kinds}
 
-        def tell(kind: str) -> None:
-            loop.call_soon_threadsafe(news[kind].set)
+        def wake(kind: str) -> None:
+            loop.call_soon_threadsafe(wakeups[kind].set)
 
-        def tell_all() -> None:
+        def wake_all() -> None:
             for kind in kinds:
-                tell(kind)
+                wake(kind)
 
-        watch = OutboxWatcher(database, kinds, tell, tell_all)
-
-        async def end() -> None:
+        async def wake_all_on_stop() -> None:
             await stop.wait()
-            tell_all()
+            wake_all()
 
-        watch.start()
+        watcher = OutboxWatcher(database, kinds, wake, wake_all)
+        watcher.start()
         try:
             await asyncio.gather(
-                end(),
-                deliverer.run(stop),
-                *(hands.run(kind, news[kind], stop, watch) for kind in kinds),
+                wake_all_on_stop(),
+                dispatchers.run(stop),
+                *(runner.run(kind, wakeups[kind], stop, watcher) for kind in kinds),
             )
         finally:
-            watch.stop()
-            await asyncio.to_thread(watch.join)
+            watcher.stop()
+            await asyncio.to_thread(watcher.join)
 
 
 @dataclass(frozen=True, slots=True)
 class _RelayRunner:
-    """Runs the relay, one kind after another's wish."""
+    """Runs the relay for each kind, when it is woken and at intervals."""
 
     relay: Relay
     executor: Executor
@@ -159,39 +162,41 @@ class _RelayRunner:
     async def run(
         self, kind: str, wakeup: asyncio.Event, stop: asyncio.Event, watcher: OutboxWatcher
     ) -> None:
-        """Hand on a kind's events whenever there is news, and at intervals anyway."""
-        rest = min(BATCH_PAUSES[kind not in self.kinds_with_listeners], self.poll_interval)
+        """Relay the events of a kind after each wakeup, and at intervals, until stopped."""
+        pause = LISTENER_BATCH_PAUSE if kind in self.kinds_with_listeners else BATCH_PAUSE
+        pause = min(pause, self.poll_interval)
         try:
             while not stop.is_set():
                 wakeup.clear()
                 await self._drain(kind, stop)
-                await asyncio.sleep(rest)
-                quiet = watcher.is_open and not self.relay.has_more(kind)
+                await asyncio.sleep(pause)
+                is_idle = watcher.is_open and not self.relay.has_more(kind)
+                interval = MAX_IDLE if is_idle else self.poll_interval
                 try:
-                    await asyncio.wait_for(wakeup.wait(), MAX_IDLE if quiet else self.poll_interval)
+                    await asyncio.wait_for(wakeup.wait(), interval)
                 except TimeoutError:
                     await self._release(kind)
         finally:
             await self._release(kind)
 
     async def _release(self, kind: str) -> None:
-        """Give the lease back: there is nothing to be done."""
+        """Release the lease of a kind."""
         release = self.relay.release
         try:
             await asyncio.get_running_loop().run_in_executor(self.executor, release, kind)
         except PyMongoError as error:
-            log.warning("a lease ends by itself: %s", error, extra={"kind": kind})
+            log.warning("lease not released, it expires: %s", error, extra={"kind": kind})
 
     async def _drain(self, kind: str, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
 
-        def tell(subscriptions: set[str]) -> None:
+        def wake(subscriptions: set[str]) -> None:
             loop.call_soon_threadsafe(self.dispatchers.wake, subscriptions)
 
-        drain = partial(self.relay.drain, kind, stop.is_set, tell, keep_lease=True)
+        drain = partial(self.relay.drain, kind, stop.is_set, wake, keep_lease=True)
         try:
             await loop.run_in_executor(self.executor, drain)
         except PyMongoError as error:
-            log.warning("events cannot be handed on: %s", error, extra={"kind": kind})
+            log.warning("events cannot be relayed: %s", error, extra={"kind": kind})
         except Exception:
-            log.exception("events cannot be handed on", extra={"kind": kind})
+            log.exception("events cannot be relayed", extra={"kind": kind})

@@ -1,7 +1,7 @@
-"""Which subscription receives which event, as a delivery ready to send.
+"""Matches events with subscriptions and builds a delivery for each match.
 
-The query of a subscription is judged by MongoDB itself (``$documents`` and ``$match``), so that a
-filter means the same over events as over lists of resources.
+MongoDB itself evaluates the query of a subscription (``$documents`` and ``$match``), so a filter
+has the same meaning for events as for lists of resources.
 """
 
 import logging
@@ -18,11 +18,11 @@ from tmf_apis.events.envelope import Audience, EventRenderer, Json, field_projec
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.subscriptions import COLLECTION, can_see
 
-#: Due at once, whatever a clock says.
+#: A due time that is in the past on every clock.
 IMMEDIATELY = datetime.fromtimestamp(0, UTC)
-#: Most notifications and bytes judged in one go.
+#: Most notifications and bytes in one query.
 CHUNK_SIZE, CHUNK_BYTES = 200, 4 * 1024 * 1024
-#: MongoDB error code: the query took too long.
+#: MongoDB error code: the query exceeded its time limit.
 MAX_TIME_MS_EXPIRED = 50
 
 Document = dict[str, Any]
@@ -30,7 +30,11 @@ log = logging.getLogger(__name__)
 
 
 class SubscriptionMatcher:
-    """One batch of events against the subscriptions there are."""
+    """Matches batches of events with the active subscriptions.
+
+    Attributes:
+        render_errors: Events that could not be rendered, by their id.
+    """
 
     def __init__(self, database: Database[Document], render: EventRenderer) -> None:
         self._database = database
@@ -38,28 +42,31 @@ class SubscriptionMatcher:
         self.render_errors: dict[str, Exception] = {}
 
     def deliveries(self, events: Sequence[PendingEvent]) -> list[Document]:
-        """Return a delivery for every event and subscription that belong together.
+        """Return a delivery for each event and each subscription that matches it.
 
-        Events that could not be rendered are left in ``render_errors`` by their id.
+        The deliveries are in the order of the events. Events that cannot be rendered are added to
+        ``render_errors``.
         """
-        tenants = sorted({event["tenant"] for event in events})
-        subscriptions = list(
-            self._database[COLLECTION].find({"tenant": {"$in": tenants}, "state": "active"})
-        )
-        groups: dict[tuple[Audience, str], list[Document]] = {}
-        for one in subscriptions:
-            audience = Audience(one["api"], one["version"], one["base"])
-            groups.setdefault((audience, one.get("filter", "")), []).append(one)
         rendered: dict[Audience, dict[str, Json]] = {}
-        found: list[Document] = []
-        for (audience, query), members in groups.items():
+        deliveries: list[Document] = []
+        for (audience, filter_json), subscriptions in self._groups(events).items():
             if audience not in rendered:
                 rendered[audience] = self._notifications(events, audience)
             notifications = rendered[audience]
-            passed = self._matching_ids(query, notifications, members)
-            found += _deliveries(events, notifications, passed, members)
+            ids = self._matching_ids(filter_json, notifications, subscriptions)
+            deliveries += _deliveries(events, notifications, ids, subscriptions)
         position = {event["id"]: n for n, event in enumerate(events)}
-        return sorted(found, key=lambda delivery: position[delivery["event"]])
+        return sorted(deliveries, key=lambda delivery: position[delivery["event"]])
+
+    def _groups(self, events: Iterable[PendingEvent]) -> dict[tuple[Audience, str], list[Document]]:
+        """Return the active subscriptions of the events' tenants, by audience and filter."""
+        tenants = sorted({event["tenant"] for event in events})
+        query = {"tenant": {"$in": tenants}, "state": "active"}
+        groups: dict[tuple[Audience, str], list[Document]] = {}
+        for row in self._database[COLLECTION].find(query):
+            audience = Audience(row["api"], row["version"], row["base"])
+            groups.setdefault((audience, row.get("filter", "")), []).append(row)
+        return groups
 
     def _notifications(self, events: Iterable[PendingEvent], audience: Audience) -> dict[str, Json]:
         notifications = {}
@@ -77,11 +84,11 @@ class SubscriptionMatcher:
     def _matching_ids(
         self, filter_json: str, notifications: Mapping[str, Json], subscriptions: list[Document]
     ) -> set[str]:
-        """Return the ids of the events that pass a filter."""
+        """Return the ids of the events that match a filter; an empty filter matches all."""
         if not filter_json:
             return set(notifications)
         query = json_util.loads(filter_json)
-        passed: set[str] = set()
+        ids: set[str] = set()
         for documents in _chunks(notifications.values()):
             pipeline = [
                 {"$documents": {"$literal": documents}},
@@ -97,12 +104,12 @@ class SubscriptionMatcher:
                     raise
                 self._disable(subscriptions, error)
                 return set()
-            passed.update(row["eventId"] for row in rows)
-        return passed
+            ids.update(row["eventId"] for row in rows)
+        return ids
 
     def _disable(self, subscriptions: list[Document], error: OperationFailure) -> None:
-        """Stop subscriptions whose filter the database cannot run: better said than lost."""
-        ids = [one["_id"] for one in subscriptions]
+        """Disable subscriptions whose filter fails, so that the failure is visible to them."""
+        ids = [subscription["_id"] for subscription in subscriptions]
         log.error("query of subscriptions cannot be run", extra={"ids": ids, "error": str(error)})
         self._database[COLLECTION].update_many(
             {"_id": {"$in": ids}},
@@ -135,15 +142,16 @@ def _deliveries(
         if event["id"] not in matching_ids:
             continue
         notification = notifications[event["id"]]
-        whole = b""
-        for one in subscriptions:
-            if one["tenant"] != event["tenant"] or not can_see(one, event):
+        full_payload = b""
+        for subscription in subscriptions:
+            if subscription["tenant"] != event["tenant"] or not can_see(subscription, event):
                 continue
-            if one["fields"]:
-                payload = orjson.dumps(field_projection(notification, one["fields"]), default=str)
+            if fields := subscription["fields"]:
+                payload = orjson.dumps(field_projection(notification, fields), default=str)
             else:
-                payload = whole = whole or orjson.dumps(notification, default=str)
-            yield _delivery(one, event, notification["eventType"], payload) | {"created": now}
+                payload = full_payload = full_payload or orjson.dumps(notification, default=str)
+            delivery = _delivery(subscription, event, notification["eventType"], payload)
+            yield delivery | {"created": now}
 
 
 def _delivery(subscription: Document, event: PendingEvent, type: str, payload: bytes) -> Document:

@@ -1,20 +1,21 @@
-"""What happened to a resource, as it waits inside the resource's document; pure, no I/O.
+"""The outbox: pending events inside the document of the resource; pure, no I/O.
 
-A write and the events it causes are one document write: the engine pushes what these functions
-return onto the document's ``events`` array, and the relay takes it from there::
+A write and the events that it causes are one document write: the writer appends the events that
+these functions return to the document's ``events`` array, and the relay processes and removes
+them. An event has the members::
 
     id        eventId, the same in every attempt and for every subscriber
-    kind      "ProductOrder"
+    kind      kind of the resource, "ProductOrder"
     what      "Create", "AttributeValueChange", "StateChange", "Delete", "Milestone" ...
-    at        RFC 3339, milliseconds, UTC
+    at        time of the write; RFC 3339, milliseconds, UTC
     seq       rev * 16 + position: orders the events of one resource
-    tenant    whose it is
-    resource  the resource's id
-    parties   who may see it, as they were then
-    body      the stored form as it was then, without id and href
-    due       0; milliseconds since 1970 once a listener has failed and it waits
-    tries     how often a listener has failed
-    fanned    whether it has been handed to the subscriptions already
+    tenant    tenant of the resource
+    resource  id of the resource
+    parties   parties that can see the resource after the write
+    body      stored form of the resource after the write, without id and href
+    due       time of the next attempt in milliseconds since 1970; 0 until an attempt has failed
+    tries     number of failed attempts
+    fanned    true once its deliveries are queued
 """
 
 import uuid
@@ -24,12 +25,12 @@ from typing import Any, TypedDict, Unpack
 
 #: Most events of one write.
 MAX_EVENTS = 16
-#: Attributes that change with every write and are no news by themselves.
+#: Attributes that every write changes; a change of these alone causes no event.
 TIMESTAMP_ATTRIBUTES = frozenset({"lastUpdate", "lastModified"})
 
 
 class PendingEvent(TypedDict):
-    """One thing that happened; the module's docstring has the members."""
+    """An event in the outbox; the module's docstring describes the members."""
 
     id: str
     kind: str
@@ -46,10 +47,11 @@ class PendingEvent(TypedDict):
 
 
 class EventOrigin(TypedDict):
-    """The resource that an event is about, as the same write leaves it.
+    """The resource that an event is about, as it is after the write.
 
-    ``rev`` is the revision that the write makes, ``now`` the time of the write in UTC, ``parties``
-    the ids of those that may see the resource, ``tenant`` of a deleted one the tenant it had.
+    ``rev`` is the revision after the write, ``now`` the time of the write in UTC, ``parties`` the
+    ids of the parties that can see the resource. ``tenant`` of a deleted resource is the tenant
+    that it had before.
     """
 
     tenant: str
@@ -70,13 +72,14 @@ def pending_event(
 
     Args:
         kind: The resource's kind.
-        event_name: The event's name between the kind and "Event": "Create", "InformationRequired" ...
+        event_name: Part of the event type between the kind and "Event": "Create",
+            "InformationRequired" ...
         body: The resource's stored form after the write, without id and href.
         position: Position among the events of the same write, 0 to 15.
-        **origin: Whose it is, its id, revision and parties, and the time.
+        **origin: The resource, see ``EventOrigin``.
 
     Raises:
-        ValueError: One write has at most 16 events.
+        ValueError: The position is out of range: one write has at most 16 events.
     """
     if not 0 <= position < MAX_EVENTS:
         raise ValueError(f"one write has at most {MAX_EVENTS} events")
@@ -100,28 +103,28 @@ def pending_event(
 def resource_created(
     kind: str, body: Mapping[str, Any], **origin: Unpack[EventOrigin]
 ) -> dict[str, Any]:
-    """Return the event of a new resource."""
+    """Return the event of a created resource."""
     return pending_event(kind, "Create", body, **origin)
 
 
 def attribute_value_changed(
     kind: str, body: Mapping[str, Any], position: int = 0, **origin: Unpack[EventOrigin]
 ) -> dict[str, Any]:
-    """Return the event of an attribute that has another value now."""
+    """Return the event of a changed attribute."""
     return pending_event(kind, "AttributeValueChange", body, position, **origin)
 
 
 def state_changed(
     kind: str, body: Mapping[str, Any], position: int = 0, **origin: Unpack[EventOrigin]
 ) -> dict[str, Any]:
-    """Return the event of a step in the lifecycle."""
+    """Return the event of a state change."""
     return pending_event(kind, "StateChange", body, position, **origin)
 
 
 def resource_deleted(
     kind: str, body: Mapping[str, Any], **origin: Unpack[EventOrigin]
 ) -> dict[str, Any]:
-    """Return the event of a resource that is no more; ``body`` is its last form."""
+    """Return the event of a deleted resource; ``body`` is its last stored form."""
     return pending_event(kind, "Delete", body, **origin)
 
 
@@ -134,15 +137,15 @@ def change_events(
     extra_events: Iterable[str] = (),
     **origin: Unpack[EventOrigin],
 ) -> list[dict[str, Any]]:
-    """Return what a change is to subscribers: a state change, another attribute's, or both.
+    """Return the events of a change: a state change, a change of other attributes, or both.
 
     Args:
         kind: The resource's kind.
         old: Its stored form before.
         new: Its stored form after.
         state_attributes: Attributes whose change is a StateChange.
-        extra_events: What else has happened by it ("Milestone").
-        **origin: As for every event.
+        extra_events: Names of further events that the change causes ("Milestone").
+        **origin: The resource, see ``EventOrigin``.
     """
     names = {name for name in {*old, *new} if old.get(name) != new.get(name)} - TIMESTAMP_ATTRIBUTES
     events = []
@@ -150,6 +153,6 @@ def change_events(
         events.append(state_changed(kind, new, **origin))
     if names - set(state_attributes):
         events.append(attribute_value_changed(kind, new, len(events), **origin))
-    for what in extra_events:
-        events.append(pending_event(kind, what, new, len(events), **origin))
+    for event_name in extra_events:
+        events.append(pending_event(kind, event_name, new, len(events), **origin))
     return events

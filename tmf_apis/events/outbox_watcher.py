@@ -1,6 +1,6 @@
-"""Tells at once when a resource has a new event: a change stream over the database.
+"""Notifies the relay of new events immediately, from the database's change stream.
 
-Only a help: the relay looks for itself at intervals, so nothing is lost while the stream is down.
+The relay also polls at intervals, so no event is lost while the stream is down.
 """
 
 import logging
@@ -12,12 +12,12 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-#: Pause before a broken stream is opened again, in seconds.
+#: Pause before the stream is reopened after an error, in seconds.
 REOPEN_PAUSE = 1.0
-#: Longest wait for a change before looking whether to stop, in milliseconds.
+#: Longest wait for a change before the stop flag is checked, in milliseconds.
 MAX_AWAIT_MS = 1000
-#: Pause after a change, so that the next question is answered by many; and for how long changes are
-#: taken without one, in seconds.
+#: Pause after a change, so that the next read returns many changes at once; and time for which
+#: changes are read without such a pause, in seconds.
 BATCH_PAUSE, BATCH_WINDOW = 0.04, 0.005
 
 _EXISTS = {"$exists": True}
@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class OutboxWatcher(threading.Thread):
-    """Follows the changes of some kinds and calls ``tell`` with a kind that has a new event.
+    """Calls ``notify`` with the kind of each resource that has a new event.
 
     Attributes:
-        is_open: Whether it follows now.
+        is_open: The change stream is open.
     """
 
     def __init__(
@@ -38,15 +38,16 @@ class OutboxWatcher(threading.Thread):
         notify: Callable[[str], None],
         on_state_change: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take what it follows.
+        """Create the thread; ``start`` starts it.
 
         Args:
-            database: Where the kinds are.
-            kinds: Their names.
-            notify: Called with a kind that has a new event.
-            on_state_change: Called when it begins to follow, or ceases to: what happened before is not told.
+            database: The database to watch.
+            kinds: The kinds to watch.
+            notify: Called with the kind of a resource that has a new event.
+            on_state_change: Called when the stream opens or breaks. Changes while it was not open
+                are not notified.
         """
-        super().__init__(name="watch", daemon=True)
+        super().__init__(name="outbox-watcher", daemon=True)
         self._database = database
         self._notify = notify
         self._on_state_change = on_state_change
@@ -62,14 +63,14 @@ class OutboxWatcher(threading.Thread):
         ]
 
     def stop(self) -> None:
-        """End within a second or so."""
+        """Request the end of the thread; it ends within about a second."""
         self._stop_requested.set()
 
     def run(self) -> None:
-        """Follow until stopped, opening the stream again when it breaks."""
+        """Watch until stopped; reopen the stream after errors."""
         while not self._stop_requested.is_set():
             try:
-                self._follow()
+                self._watch()
             except PyMongoError as error:
                 log.warning("change stream broke: %s", error)
                 if self.is_open:
@@ -77,7 +78,7 @@ class OutboxWatcher(threading.Thread):
                     self._on_state_change()
                 self._stop_requested.wait(REOPEN_PAUSE)
 
-    def _follow(self) -> None:
+    def _watch(self) -> None:
         with self._database.watch(self._pipeline, max_await_time_ms=MAX_AWAIT_MS) as stream:
             self.is_open = True
             self._on_state_change()

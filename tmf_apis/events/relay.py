@@ -1,18 +1,20 @@
-"""From the resource to the queue: takes pending events out of the documents they lie in.
+"""The relay: moves pending events from the outbox to the queue of deliveries.
 
-For each event: a delivery for every subscription it matches is written (idempotent), the
-application's listeners are called, and only then the event is removed. Killed at any point, the
-relay does the rest again; a delivery is queued once, a listener may be called twice.
+For each event the relay queues a delivery for each matching subscription (idempotent), calls the
+listeners inside the server, and then removes the event from the outbox. A relay that is killed at
+any point repeats the steps that it has not completed: a delivery is queued once, a listener can be
+called twice.
 
-One relay at a time works on a kind (a lease), any number may run. An event that fails (a listener
-raises, or it cannot be rendered) stays, and with it the later ones of its resource; those of
-other resources go on.
+Any number of relays can run; a lease gives each kind to one of them. An event fails if a listener
+raises an exception or if it cannot be rendered. It stays in the outbox, with the later events of
+the same resource; events of other resources are processed.
 """
 
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from pymongo.database import Database
@@ -23,28 +25,28 @@ from tmf_apis.events.event_batch import EventBatch, removal_writes, retry_writes
 from tmf_apis.events.matcher import SubscriptionMatcher
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.store import leases
-from tmf_apis.store.indexes import PENDING_EVENTS
+from tmf_apis.store.indexes import PENDING_INDEX
 from tmf_apis.store.leases import LEASE_COLLECTION
 from tmf_apis.store.model import PURGEABLE
 
 #: Most documents and bytes in one batch.
 BATCH_SIZE, BATCH_BYTES = 500, 16 * 1024 * 1024
-#: Longest time that listeners may take of one batch, in seconds; the rest waits for the next.
+#: Time limit of the listeners in one batch, in seconds; the next batch has the remaining events.
 LISTENER_TIME_LIMIT = 3.0
 
 Document = dict[str, Any]
-#: Told of an event inside the server, at least once; an exception keeps the event.
+#: Receives an event inside the server, at least once; an exception keeps the event in the outbox.
 EventListener = Callable[[PendingEvent], None]
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class EventHandlers:
-    """What the application makes of events.
+    """The application's functions for events.
 
     Attributes:
-        render: Turns an event into what an audience receives.
-        listeners: Whom to tell inside the server, by kind.
+        render: Returns the notification of an event for an audience.
+        listeners: Listeners inside the server, by kind.
     """
 
     render: EventRenderer
@@ -52,7 +54,7 @@ class EventHandlers:
 
 
 class Relay:
-    """Hands on the pending events of some kinds; its methods may run in any thread."""
+    """Relays the pending events of some kinds; its methods may run in any thread."""
 
     def __init__(
         self,
@@ -63,14 +65,14 @@ class Relay:
         owner: str,
         lease_duration: float = 10.0,
     ) -> None:
-        """Take what it works with.
+        """Create a relay.
 
         Args:
-            database: Where the resources are.
-            queue: The queue.
-            handlers: What it makes of events.
-            owner: Name of this process, different from all others.
-            lease_duration: How long a kind is held without a sign of life, in seconds.
+            database: The database of the resources.
+            queue: The queue of deliveries.
+            handlers: Renders events and receives them inside the server.
+            owner: Name of this process as the owner of leases; unique.
+            lease_duration: Duration of the lease of a kind, in seconds.
         """
         self._database = database
         self._queue = queue
@@ -81,11 +83,9 @@ class Relay:
         self._unfinished_kinds: set[str] = set()
 
     def prepare(self, kinds: Iterable[str]) -> None:
-        """Make the indexes and leases for some kinds."""
+        """Create the index and the lease of each kind."""
         for kind in kinds:
-            self._database[kind].create_index(
-                "events.0.due", name="pending", partialFilterExpression=dict(PENDING_EVENTS)
-            )
+            self._database[kind].create_indexes([PENDING_INDEX])
             leases.create_if_absent(self._database[LEASE_COLLECTION], kind)
 
     def drain(
@@ -96,40 +96,40 @@ class Relay:
         *,
         keep_lease: bool = False,
     ) -> set[str]:
-        """Hand on every pending event of a kind, unless another relay is at it.
+        """Relay all pending events of a kind, unless another relay holds its lease.
 
         Args:
             kind: The kind.
-            should_stop: Asked before each batch.
-            notify: Told of subscriptions as soon as they have something new.
-            keep_lease: Keep the lease until ``release``, for there will be more soon.
+            should_stop: Called before each batch; True ends the method.
+            notify: Called after each batch with the subscriptions that have new deliveries.
+            keep_lease: Keep the lease until ``release``, because more events are expected soon.
 
         Returns:
-            The subscriptions that have something new.
+            The subscriptions that have new deliveries.
         """
-        told: set[str] = set()
-        self._unfinished_kinds.add(kind)  # until it is known better
+        subscriptions: set[str] = set()
+        self._unfinished_kinds.add(kind)  # until all events are processed
         if not self._has_lease(kind) and not self._pending_documents(kind, 1)[0]:
             self._unfinished_kinds.discard(kind)
-            return told
+            return subscriptions
         try:
-            more, later = True, False
-            while more and not should_stop():
+            has_more, is_unfinished = True, False
+            while has_more and not should_stop():
                 if (lease := self._acquire_lease(kind)) is None:
-                    later = True
+                    is_unfinished = True
                     break
-                documents, more = self._pending_documents(kind, BATCH_SIZE)
+                documents, has_more = self._pending_documents(kind, BATCH_SIZE)
                 if documents:
                     batch = EventBatch(documents)
-                    told |= self._relay_batch(kind, batch, lease, notify)
-                    more = more or batch.has_more
-                    later = later or bool(batch.failures)
-            if not later:
+                    subscriptions |= self._relay_batch(kind, batch, lease, notify)
+                    has_more = has_more or batch.has_more
+                    is_unfinished = is_unfinished or bool(batch.failures)
+            if not is_unfinished:
                 self._unfinished_kinds.discard(kind)
         finally:
             if not keep_lease:
                 self.release(kind)
-        return told
+        return subscriptions
 
     def _relay_batch(
         self,
@@ -138,7 +138,7 @@ class Relay:
         lease: leases.Lease,
         notify: Callable[[set[str]], object],
     ) -> set[str]:
-        """Hand on a batch; return the subscriptions that have something new."""
+        """Relay a batch; return the subscriptions that have new deliveries."""
         queued = self._enqueue_deliveries(batch)
         if queued:
             notify(queued)
@@ -149,20 +149,20 @@ class Relay:
         return queued
 
     def has_more(self, kind: str) -> bool:
-        """Return whether the last look left something that is to be looked at again soon."""
+        """Return whether a kind has unprocessed events, or more are expected soon."""
         return kind in self._unfinished_kinds or kind in self._leases
 
     def release(self, kind: str) -> None:
-        """Give the lease of a kind back, if we have it."""
+        """Release the lease of a kind, if this relay holds it."""
         if self._leases.pop(kind, None):
             leases.release(self._database[LEASE_COLLECTION], kind, self._owner)
 
     def _has_lease(self, kind: str) -> bool:
-        held = self._leases.get(kind)
-        return held is not None and held.is_valid_for(self._lease_duration / 2)
+        lease = self._leases.get(kind)
+        return lease is not None and lease.is_valid_for(self._lease_duration / 2)
 
     def _acquire_lease(self, kind: str) -> leases.Lease | None:
-        """Return the lease of a kind, taken or prolonged where it does not last."""
+        """Acquire or renew the lease of a kind if need be; None: another relay has it."""
         if not self._has_lease(kind):
             self._leases.pop(kind, None)
             if lease := leases.acquire(
@@ -172,13 +172,14 @@ class Relay:
         return self._leases.get(kind)
 
     def _pending_documents(self, kind: str, limit: int) -> tuple[list[Document], bool]:
-        """Return documents with events that are due, and whether there may be more."""
+        """Return up to ``limit`` documents with due events, and whether there may be more."""
         query = {"events.0.due": {"$lte": int(time.time() * 1000)}}
-        view = {"events": 1, "tenant": 1, "size": {"$bsonSize": "$$ROOT"}}
+        projection = {"events": 1, "tenant": 1, "size": {"$bsonSize": "$$ROOT"}}
         documents = []
         size = 0
-        with self._database[kind].find(query, view).sort("events.0.due", 1).limit(limit) as cursor:
-            for document in cursor.batch_size(100):
+        cursor = self._database[kind].find(query, projection).sort("events.0.due", 1).limit(limit)
+        with cursor.batch_size(100):
+            for document in cursor:
                 documents.append(document)
                 size += document["size"]
                 if size > BATCH_BYTES:
@@ -186,46 +187,45 @@ class Relay:
         return documents, len(documents) == limit
 
     def _enqueue_deliveries(self, batch: EventBatch) -> set[str]:
-        """Queue what the subscriptions are to receive of a batch."""
+        """Queue the deliveries of a batch; return the subscriptions that have new deliveries."""
         events: list[PendingEvent] = [
             event for document in batch.documents for event in document["events"]
         ]
-        matching = SubscriptionMatcher(self._database, self._handlers.render)
-        fresh = [event for event in events if not event["fanned"]]
-        deliveries = matching.deliveries(fresh) if fresh else []
+        matcher = SubscriptionMatcher(self._database, self._handlers.render)
+        new_events = [event for event in events if not event["fanned"]]
+        deliveries = matcher.deliveries(new_events) if new_events else []
         for document in batch.documents:
-            good = _renderable_prefix(document["events"], matching.render_errors)
-            batch.queued_ids[document["_id"]] = [event["id"] for event in good]
-            if len(good) < len(document["events"]):
-                batch.failures[document["_id"]] = document["events"][len(good)]
-        handed = {one for ids in batch.queued_ids.values() for one in ids}
-        deliveries = [one for one in deliveries if one["event"] in handed]
+            renderable = _renderable_prefix(document["events"], matcher.render_errors)
+            batch.queued_ids[document["_id"]] = [event["id"] for event in renderable]
+            if len(renderable) < len(document["events"]):
+                batch.failures[document["_id"]] = document["events"][len(renderable)]
+        queued_ids = {id for ids in batch.queued_ids.values() for id in ids}
+        deliveries = [delivery for delivery in deliveries if delivery["event"] in queued_ids]
         if deliveries:
             self._queue.enqueue(deliveries)
-        return {one["subscription"] for one in deliveries}
+        return {delivery["subscription"] for delivery in deliveries}
 
     def _remove_completed(self, kind: str, batch: EventBatch) -> None:
-        """Take the events that are done out of their documents, and nothing that came since."""
-        ids = [one for some in batch.completed_ids.values() for one in some]
-        if not ids:
+        """Remove the completed events from their documents; keep events that were added since."""
+        event_ids = [id for ids in batch.completed_ids.values() for id in ids]
+        if not event_ids:
             return
-        writes = removal_writes(batch, ids)
-        emptied = 0
+        writes = removal_writes(batch, event_ids)
+        emptied_count = 0
         if writes:
             result = self._database[kind].bulk_write(writes, ordered=False)
-            emptied = result.modified_count + result.deleted_count
-        if emptied < len([1 for some in batch.completed_ids.values() if some]):
+            emptied_count = result.modified_count + result.deleted_count
+        if emptied_count < sum(bool(ids) for ids in batch.completed_ids.values()):
             batch.has_more = True
+            keys = {"$in": list(batch.completed_ids)}
             self._database[kind].update_many(
-                {"_id": {"$in": list(batch.completed_ids)}, "events.id": {"$in": ids}},
-                {"$pull": {"events": {"id": {"$in": ids}}}},
+                {"_id": keys, "events.id": {"$in": event_ids}},
+                {"$pull": {"events": {"id": {"$in": event_ids}}}},
             )
-            self._database[kind].delete_many(
-                {"_id": {"$in": list(batch.completed_ids)}, **PURGEABLE}
-            )
+            self._database[kind].delete_many({"_id": keys, **PURGEABLE})
 
     def _call_listeners(self, kind: str, batch: EventBatch, lease: leases.Lease) -> None:
-        """Call the listeners for what has been handed on, as long as there is time."""
+        """Call the listeners for the queued events, within the time limit."""
         listeners = self._handlers.listeners.get(kind, ())
         if not listeners:
             batch.completed_ids = batch.queued_ids
@@ -233,7 +233,7 @@ class Relay:
         end = min(time.monotonic() + LISTENER_TIME_LIMIT, lease.until)
         for document in batch.documents:
             key = document["_id"]
-            done = batch.completed_ids[key] = []
+            completed_ids = batch.completed_ids[key] = []
             for event in document["events"][: len(batch.queued_ids[key])]:
                 if time.monotonic() > end:
                     batch.has_more = True
@@ -241,10 +241,11 @@ class Relay:
                 if not _call_each(listeners, event):
                     batch.failures[key] = event
                     break
-                done.append(event["id"])
+                completed_ids.append(event["id"])
 
 
 def _call_each(listeners: Sequence[EventListener], event: PendingEvent) -> bool:
+    """Call the listeners of an event; return False if one raises an exception."""
     try:
         for listener in listeners:
             listener(event)
@@ -260,9 +261,5 @@ def _call_each(listeners: Sequence[EventListener], event: PendingEvent) -> bool:
 def _renderable_prefix(
     events: Sequence[PendingEvent], render_errors: Mapping[str, Exception]
 ) -> list[PendingEvent]:
-    good: list[PendingEvent] = []
-    for event in events:
-        if event["id"] in render_errors:
-            break
-        good.append(event)
-    return good
+    """Return the events before the first one that cannot be rendered."""
+    return list(takewhile(lambda event: event["id"] not in render_errors, events))

@@ -1,4 +1,4 @@
-"""One attempt to deliver: signed, bounded in time and in what is read, never redirected."""
+"""One attempt to deliver: signed, limited in time and response size, without redirects."""
 
 import asyncio
 import time
@@ -13,20 +13,29 @@ from tmf_apis.events.delivery_queue import Attempt
 from tmf_apis.events.signatures import signature
 from tmf_apis.security.outbound import OutboundPolicy, parse_url
 
-#: Most bytes of an answer's body that are read.
+#: Most bytes of a response body that are read.
 MAX_RESPONSE_BYTES = 4096
-#: Longest delay that a subscriber may ask for, as text.
+#: Most digits of a ``Retry-After`` that are read.
 MAX_RETRY_AFTER_DIGITS = 9
+#: Exceptions that end an attempt.
+SEND_ERRORS = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+    OSError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """Where and how to send.
+    """The receiver of deliveries.
 
     Attributes:
-        url: What is called.
-        key: Key of its signature.
-        pool: Its connections, shared with nobody else's.
+        url: The callback URL.
+        key: Key of the signature.
+        pool: The connections of this subscriber alone.
     """
 
     url: str
@@ -37,31 +46,29 @@ class Subscriber:
 async def send(
     subscriber: Subscriber, payload: bytes, policy: OutboundPolicy, attempt_timeout: float
 ) -> Attempt:
-    """Try to deliver once.
+    """Send a payload to a subscriber once.
 
     Args:
-        subscriber: Where to.
-        payload: The body.
-        policy: Where the server may be sent; asked again at each attempt.
-        attempt_timeout: Longest time for everything together, in seconds.
+        subscriber: The receiver.
+        payload: The request body.
+        policy: Hosts that callbacks may have; checked again at each attempt.
+        attempt_timeout: Time limit of the whole attempt, in seconds.
     """
-    began = time.monotonic()
+    started = time.monotonic()
     status: int | None = None
-    wait = 0.0
+    retry_after = 0.0
     try:
         parse_url(subscriber.url, policy)
         async with asyncio.timeout(attempt_timeout):
-            status, wait = await _post(subscriber, payload, attempt_timeout)
+            status, retry_after = await _post(subscriber, payload, attempt_timeout)
         error = "" if 200 <= status < 300 else _status_error(status)  # noqa: PLR2004
     except TimeoutError:
         error = f"no complete answer within {attempt_timeout:g} s"
     except InvalidBody as refusal:
         error = refusal.message
-    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as failure:
+    except SEND_ERRORS as failure:
         error = f"{type(failure).__name__}: {failure}"
-    except (OSError, httpcore.UnsupportedProtocol, ValueError) as failure:
-        error = f"{type(failure).__name__}: {failure}"
-    return Attempt(not error, status, error, time.monotonic() - began, wait)
+    return Attempt(not error, status, error, time.monotonic() - started, retry_after)
 
 
 async def _post(
@@ -75,18 +82,18 @@ async def _post(
         ("User-Agent", "tmf-apis"),
         ("X-TMF-Signature", signature(subscriber.key, int(time.time()), payload)),
     ]
-    steps = dict.fromkeys(("connect", "read", "write", "pool"), attempt_timeout)
+    timeouts = dict.fromkeys(("connect", "read", "write", "pool"), attempt_timeout)
     async with subscriber.pool.stream(
-        "POST", subscriber.url, headers=headers, content=payload, extensions={"timeout": steps}
+        "POST", subscriber.url, headers=headers, content=payload, extensions={"timeout": timeouts}
     ) as response:
-        told = {name.lower(): value for name, value in response.headers}
-        wait = _retry_after(told.get(b"retry-after"))
+        response_headers = {name.lower(): value for name, value in response.headers}
+        retry_after = _retry_after(response_headers.get(b"retry-after"))
         size = 0
         async for chunk in response.aiter_stream():
             size += len(chunk)
             if size > MAX_RESPONSE_BYTES:
                 break
-        return response.status, wait
+        return response.status, retry_after
 
 
 def _authority(url: str) -> str:
@@ -100,7 +107,7 @@ def _status_error(status: int) -> str:
 
 
 def _retry_after(value: bytes | None) -> float:
-    """Return a ``Retry-After`` in seconds; 0 where there is none that makes sense.
+    """Return a ``Retry-After`` in seconds; 0 if it is absent or invalid.
 
     >>> _retry_after(b"120"), _retry_after(b"soon")
     (120.0, 0.0)
@@ -109,8 +116,9 @@ def _retry_after(value: bytes | None) -> float:
     if text.isascii() and text.isdigit():
         return float(text[:MAX_RETRY_AFTER_DIGITS])
     try:
-        moment = parsedate_to_datetime(text)
+        time_of_retry = parsedate_to_datetime(text)
     except ValueError:
         return 0.0
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    if not time_of_retry.tzinfo:
+        time_of_retry = time_of_retry.replace(tzinfo=UTC)
+    return max(0.0, (time_of_retry - datetime.now(UTC)).total_seconds())

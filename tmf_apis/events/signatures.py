@@ -1,8 +1,8 @@
-"""Proof that a notification comes from this server: an HMAC over its time and body.
+"""Signatures that prove the origin of notifications: an HMAC over their time and body.
 
 The header is ``X-TMF-Signature: t=<seconds since 1970>,v1=<hex>`` and the signed text is
-``<t>.<body>``. Each subscription has a key of its own, derived from the server's; the subscriber
-is told it once, in the ``X-Hub-Secret`` header of the answer to its registration.
+``<t>.<body>``. Each subscription has a key of its own, derived from the server's key. The
+subscriber receives it once, in the ``X-Hub-Secret`` header of the response to its registration.
 
 Source: RFC 2104 (HMAC), with SHA-256.
 """
@@ -14,25 +14,28 @@ from typing import Any
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
-#: Collection and document that the key lies in when the operator sets none.
+#: Collection and id of the document that stores the server's key if none is configured.
 SECRET_COLLECTION, HUB_SECRET_ID = "secret", "hub"
 
 
 def server_key(database: Database[dict[str, Any]], configured: str) -> bytes:
-    """Return the key that subscriptions' keys come from, made once unless it is configured."""
+    """Return the key from which the keys of subscriptions are derived.
+
+    Unless it is configured, a random key is generated and stored in the database once.
+    """
     if configured:
         return configured.encode()
-    found = database[SECRET_COLLECTION].find_one_and_update(
+    document = database[SECRET_COLLECTION].find_one_and_update(
         {"_id": HUB_SECRET_ID},
         {"$setOnInsert": {"key": secrets.token_bytes(32)}},
         upsert=True,
         return_document=ReturnDocument.AFTER,
     )
-    return bytes((found or {})["key"])
+    return bytes((document or {})["key"])
 
 
 def subscription_key(root_key: bytes, subscription: str) -> str:
-    """Return a subscription's key as it is told to the subscriber: 64 hexadecimal digits."""
+    """Return the key of a subscription: 64 hexadecimal digits."""
     return hmac.digest(root_key, f"hub:{subscription}".encode(), "sha256").hex()
 
 

@@ -1,17 +1,17 @@
-"""Hub subscriptions: who wants to be told what, and where.
+"""Hub subscriptions: the events that a client wants to receive, and its callback URL.
 
 A subscription is a document of the collection ``Subscription``::
 
     _id, api, version, callback, query, tenant, parties (null: the operator's own), subject
-    url       the callback as it is called: its host in ASCII
-    base      URL of this server as the subscriber knows it: the start of every href it is sent
-    fields    the parts it wants; empty: all
-    filter    the compiled query as MongoDB Extended JSON; absent without one
-    created   when, UTC
-    state     "active" or "disabled", with the reason
-    lane      {failures, next}: how delivery to it is going
-    lease     who delivers to it now
-    same      what makes it the same as another one
+    url       the callback URL with its host in ASCII
+    base      URL of this server as the subscriber knows it: the start of each href it receives
+    fields    the selected fields; empty: all
+    filter    the compiled query as MongoDB Extended JSON; absent without a query
+    created   time of the registration, UTC
+    state     "active" or "disabled"; "disabled" has a ``reason``
+    lane      {failures, next, error}: failures in a row, time of the next attempt, last error
+    lease     the lease of the process that delivers to it
+    same      hash of the members that identify a duplicate registration
 """
 
 import hashlib
@@ -33,21 +33,19 @@ from tmf_apis.security.identity import EVERYONE, Identity
 from tmf_apis.security.outbound import OutboundPolicy, check_url
 
 COLLECTION = "Subscription"
-#: Longest query of a subscription, in characters.
-MAX_QUERY_LENGTH = 4096
 
 Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionRequest:
-    """What a client registers.
+    """The registration of a subscription by a client.
 
     Attributes:
         api: The API's number, "TMF622".
         version: "v4" or "v5".
-        callback: Where to send; exactly this URL is called.
-        query: ``attribute=value&...&fields=a,b``, over the notification; empty: everything.
+        callback: The URL that receives the events; it is called unchanged.
+        query: ``attribute=value&...&fields=a,b``, on the notification; empty: all events.
         base_url: URL of this server as the client knows it.
     """
 
@@ -58,33 +56,33 @@ class SubscriptionRequest:
     base_url: str = ""
 
 
-#: Turns the filter of a subscription (its query without ``fields``) into a MongoDB query over the
-#: notification; raises ``InvalidBody`` or ``InvalidQuery`` where it cannot.
+#: Compiles the filter of a subscription (its query without ``fields``) to a MongoDB query on the
+#: notification; raises ``InvalidBody`` or ``InvalidQuery`` if the filter is invalid.
 QueryCompiler = Callable[[SubscriptionRequest, str], Mapping[str, Any]]
 
 
 def split_query(query: str) -> tuple[str, tuple[str, ...]]:
-    """Return the filter and the fields of a subscription's query.
+    """Return the filter and the selected fields of a subscription's query.
 
     >>> split_query("eventType=ProductOrderStateChangeEvent&fields=eventId,event.productOrder.id")
     ('eventType=ProductOrderStateChangeEvent', ('eventId', 'event.productOrder.id'))
     """
     parts = query.lstrip("?").split("&")
-    chosen = [part.removeprefix("fields=") for part in parts if part.startswith("fields=")]
-    names = (name.strip() for part in chosen for name in unquote_plus(part).split(","))
-    rest = "&".join(part for part in parts if part and not part.startswith("fields="))
-    return rest, tuple(dict.fromkeys(name for name in names if name))
+    lists = [part.removeprefix("fields=") for part in parts if part.startswith("fields=")]
+    fields = (name.strip() for text in lists for name in unquote_plus(text).split(","))
+    filter = "&".join(part for part in parts if part and not part.startswith("fields="))
+    return filter, tuple(dict.fromkeys(name for name in fields if name))
 
 
 class SubscriptionRepository:
-    """The subscriptions of one database, each client seeing its own."""
+    """The subscriptions of one database; a client sees its own only."""
 
     def __init__(self, database: Database[Document], policy: OutboundPolicy, *, limit: int) -> None:
-        """Take the database.
+        """Create the repository.
 
         Args:
-            database: Where they lie.
-            policy: Where callbacks may lead.
+            database: The database of the subscriptions.
+            policy: Hosts that callbacks may have.
             limit: Most subscriptions of one tenant.
         """
         self._database = database
@@ -93,11 +91,11 @@ class SubscriptionRepository:
 
     @property
     def collection(self) -> Collection[Document]:
-        """The documents."""
+        """Return the collection of subscriptions."""
         return self._database[COLLECTION]
 
     def prepare(self) -> None:
-        """Make the indexes."""
+        """Create the indexes."""
         self.collection.create_index("same", unique=True)
         self.collection.create_index([("tenant", 1), ("api", 1), ("version", 1), ("_id", 1)])
 
@@ -107,9 +105,9 @@ class SubscriptionRepository:
         """Register a subscription and return its document.
 
         Raises:
-            InvalidBody: The callback leads where the server must not go, or the query is wrong.
-            Conflict: The same client has registered exactly this already (HTTP 409).
-            TooManyRequests: The tenant has as many as it may (HTTP 429).
+            InvalidBody: The callback is not permitted, or the query is invalid (HTTP 400).
+            Conflict: The client has registered the same callback and query before (HTTP 409).
+            TooManyRequests: The tenant has reached the limit of subscriptions (HTTP 429).
         """
         try:
             target = check_url(
@@ -120,10 +118,10 @@ class SubscriptionRepository:
         except InvalidBody as error:
             raise InvalidBody(f"/callback: {error.message}") from None
         document = _document(request, identity) | {"url": target.url}
-        text, fields = split_query(request.query)
+        filter, fields = split_query(request.query)
         document["fields"] = list(fields)
-        if text:
-            document["filter"] = self._serialized_filter(compile_query(request, text))
+        if filter:
+            document["filter"] = self._serialized_filter(compile_query(request, filter))
         if self.collection.count_documents({"tenant": identity.tenant}) >= self._limit:
             raise TooManyRequests(f"a tenant has at most {self._limit} hub subscriptions")
         try:
@@ -133,7 +131,7 @@ class SubscriptionRepository:
         return document
 
     def list(self, api: str, version: str, identity: Identity) -> list[Document]:
-        """Return a client's subscriptions to an API, oldest first."""
+        """Return the subscriptions of a client to an API, oldest first."""
         query = {**_owner_filter(identity), "api": api, "version": version}
         return list(self.collection.find(query).sort("created", 1).limit(self._limit))
 
@@ -141,25 +139,29 @@ class SubscriptionRepository:
         """Return one subscription of a client.
 
         Raises:
-            NotFound: It has none with this id (HTTP 404).
+            NotFound: The client has no subscription with this id (HTTP 404).
         """
         query = {**_owner_filter(identity), "_id": id, "api": api, "version": version}
-        if (found := self.collection.find_one(query)) is None:
+        if (document := self.collection.find_one(query)) is None:
             raise NotFound(f"there is no hub subscription {id}")
-        return found
+        return document
 
     def delete(self, id: str, api: str, version: str, identity: Identity) -> None:
-        """End a subscription; what waits for it is not delivered any more.
+        """End a subscription; its pending deliveries are dropped.
 
         Raises:
-            NotFound: The client has none with this id (HTTP 404).
+            NotFound: The client has no subscription with this id (HTTP 404).
         """
         query = {**_owner_filter(identity), "_id": id, "api": api, "version": version}
         if not self.collection.delete_one(query).deleted_count:
             raise NotFound(f"there is no hub subscription {id}")
 
     def _serialized_filter(self, query: Mapping[str, Any]) -> str:
-        """Return a compiled query as text, after MongoDB itself has accepted it."""
+        """Return a compiled query as text.
+
+        Raises:
+            InvalidBody: MongoDB cannot run the query (HTTP 400).
+        """
         try:
             self._database.aggregate([{"$documents": [{"eventId": ""}]}, {"$match": query}])
         except OperationFailure as error:
@@ -168,13 +170,13 @@ class SubscriptionRepository:
 
 
 def can_see(subscription: Mapping[str, Any], event: PendingEvent) -> bool:
-    """Return whether a subscriber may know of an event."""
+    """Return whether a subscriber is permitted to receive an event."""
     parties = subscription.get("parties")
     return parties is None or not {*parties, EVERYONE}.isdisjoint(event["parties"])
 
 
 def _document(request: SubscriptionRequest, identity: Identity) -> Document:
-    same = (
+    duplicate_key = (
         identity.tenant, identity.subject, request.api, request.version, request.callback,
         request.query,
     )  # fmt: skip
@@ -191,7 +193,7 @@ def _document(request: SubscriptionRequest, identity: Identity) -> Document:
         "created": datetime.now(UTC),
         "state": "active",
         "lane": {"failures": 0},
-        "same": hashlib.sha256(repr(same).encode()).hexdigest(),
+        "same": hashlib.sha256(repr(duplicate_key).encode()).hexdigest(),
     }
 
 

@@ -1,1 +1,1 @@
-"""Resources in MongoDB; the embedded database."""
+"""Storage: resources in MongoDB, and the embedded database and Temporal server."""

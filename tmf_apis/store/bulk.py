@@ -1,59 +1,68 @@
-"""Many new documents at once: one command a batch, those that are there already left alone."""
+"""Bulk writes of resources: one command for each batch of documents."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pymongo import UpdateOne
+from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
-from tmf_apis.store.connection import translate_errors
+from tmf_apis.store.connection import DUPLICATE_KEY, translate_errors
 from tmf_apis.store.resources import Document, ResourceStore
 
-#: MongoDB error code: the key is taken.
-DUPLICATE_KEY = 11000
-#: Documents of one command.
+#: Number of documents in one command.
 BATCH_SIZE = 1000
 
 
 def insert(resources: ResourceStore, kind: str, documents: Sequence[Document]) -> set[str]:
-    """Write new documents, and return the keys of those that were there already.
+    """Insert new resources; return the keys of those that exist already and stay unchanged.
 
-    Totals follow by the change stream, as with writes of other processes.
+    The cached totals are updated by the change stream, as after writes of other processes.
 
     Raises:
-        Unavailable: The database does not answer; some may be written (HTTP 503).
+        Unavailable: The database does not answer; some documents may be written (HTTP 503).
+    """
+    with translate_errors():
+        return insert_new(resources.collection(kind), documents)
+
+
+def insert_new(collection: Collection[Document], documents: Sequence[Document]) -> set[Any]:
+    """Insert documents; return the keys of those that exist already and stay unchanged.
+
+    Raises:
+        BulkWriteError: A document cannot be written for another reason.
     """
     if not documents:
         return set()
-    with translate_errors():
-        try:
-            resources.collection(kind).insert_many(documents, ordered=False)
-        except BulkWriteError as error:
-            details = error.details or {}
-            others = [one for one in details["writeErrors"] if one["code"] != DUPLICATE_KEY]
-            if others or details.get("writeConcernErrors"):
-                raise
-            return {documents[one["index"]]["_id"] for one in details["writeErrors"]}
+    try:
+        collection.insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        details = error.details or {}
+        errors = details.get("writeErrors", [])
+        if details.get("writeConcernErrors") or any(e["code"] != DUPLICATE_KEY for e in errors):
+            raise
+        return {documents[e["index"]]["_id"] for e in errors}
     return set()
 
 
 def replace(resources: ResourceStore, kind: str, documents: Sequence[Document]) -> None:
-    """Write documents over those that have the same keys; their versions go on counting.
+    """Write resources; overwrite those that exist and increment their revision.
 
-    What waits to be delivered of them stays.
+    Pending events of overwritten resources are kept.
 
     Raises:
-        Unavailable: The database does not answer; some may be written (HTTP 503).
+        Unavailable: The database does not answer; some documents may be written (HTTP 503).
     """
     changes = [
         UpdateOne(
-            {"_id": one["_id"]},
+            {"_id": document["_id"]},
             {
-                "$set": {name: v for name, v in one.items() if name not in {"_id", "rev"}},
+                "$set": {name: v for name, v in document.items() if name not in {"_id", "rev"}},
                 "$inc": {"rev": 1},
             },
             upsert=True,
         )
-        for one in documents
+        for document in documents
     ]
     if changes:
         with translate_errors():

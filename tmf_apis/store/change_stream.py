@@ -1,4 +1,4 @@
-"""What other processes write, read from the database's change stream by a thread of ours."""
+"""Reads the database's change stream in a thread, to learn of writes by other processes."""
 
 import logging
 import threading
@@ -14,18 +14,19 @@ from tmf_apis.store.connection import MongoDatabase
 
 logger = logging.getLogger(__name__)
 
-#: Longest wait of one read of the stream, in milliseconds.
+#: Longest wait of one read, in milliseconds.
 MAX_AWAIT_MS = 250
-#: Pause after a batch, so that the next one is worth its round trip, in seconds.
+#: Pause after a batch, so that the next read returns many changes at once, in seconds.
 BATCH_PAUSE = 0.1
-#: A stream that was not read for so long is not to be relied on, in seconds.
+#: Time since the last read after which the stream is considered dead, in seconds.
 STALE_AFTER = 5.0
-#: Pause before a broken stream is opened again, in seconds.
+#: Pause before the stream is reopened after an error, in seconds.
 REOPEN_PAUSE = 0.5
-#: First byte of a resume token's text: a time follows (8 bytes, as bson.Timestamp has them).
+#: First byte of a resume token in hexadecimal; a timestamp of 8 bytes follows.
 RESUME_TOKEN_TIMESTAMP = "82"  # noqa: S105 - not a secret
 
-#: Kinds only (their names begin with a capital); of updates those of a resource, not of its outbox.
+#: Selects the collections of kinds (their names begin with a capital). Of updates it selects those
+#: of a resource, not those of its outbox.
 PIPELINE: list[dict[str, Any]] = [
     {
         "$match": {
@@ -63,14 +64,16 @@ PIPELINE: list[dict[str, Any]] = [
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One write to one document of a kind.
+    """A write to one document of a kind.
 
     Attributes:
-        operation: "insert", "update", "replace", "delete"; anything else is a change of the database.
+        operation: "insert", "update", "replace" or "delete"; any other value is a change of the
+            whole collection or database.
         kind: The kind.
         key: The document's ``_id``.
-        tenant: The tenant that an insert or replacement has, or that an update sets; or empty.
-        at: When, on the database's clock.
+        tenant: Tenant of the inserted or replacing document, or the tenant that an update sets;
+            empty: the write does not set it.
+        at: Time of the write, on the database's clock.
     """
 
     operation: str
@@ -81,29 +84,30 @@ class Change:
 
 
 class ChangeListener(Protocol):
-    """Who is told of changes; called from the reader's thread, one call at a time."""
+    """Receives changes; called from the reader's thread, one call at a time."""
 
     def on_open(self, at: Timestamp) -> None:
-        """Every change after ``at`` will be told from now on."""
+        """Note that the stream is open: every change after ``at`` will be reported."""
 
     def on_change(self, change: Change) -> None:
-        """Something was written."""
+        """Receive a change."""
 
     def on_watermark(self, at: Timestamp) -> None:
-        """Every change up to ``at`` has been told."""
+        """Note that every change up to ``at`` has been reported."""
 
     def on_idle(self, polled_at: float) -> None:
-        """There is nothing to tell: all was told that was acknowledged before ``polled_at``.
+        """Note that every write acknowledged before ``polled_at`` has been reported.
 
-        That is a time of ``time.monotonic``.
+        Args:
+            polled_at: Time of the read that returned no changes, on the monotonic clock.
         """
 
     def on_disconnect(self) -> None:
-        """Nothing is told until the next ``on_open``; changes in between are not told at all."""
+        """Note that changes are not reported until the next ``on_open``."""
 
 
 class ChangeStreamReader:
-    """Reads the change stream in a thread of its own, and opens it again whenever it breaks."""
+    """Reads the change stream in a thread of its own and reopens it after errors."""
 
     def __init__(self, database: MongoDatabase, listener: ChangeListener) -> None:
         self._database = database.with_options(read_preference=ReadPreference.PRIMARY)
@@ -115,23 +119,23 @@ class ChangeStreamReader:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the stream was read lately."""
+        """Return whether the stream was read recently."""
         return time.monotonic() - self._last_read_at < STALE_AFTER
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start the thread."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="changes", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """Stop reading; waits for the thread."""
+        """Stop the thread and wait for its end."""
         self._stop_requested.set()
         if self._thread is not None:
             self._thread.join(MAX_AWAIT_MS / 1000 + 5)
 
     def reopen(self) -> None:
-        """Have the stream opened again: what it told is not to be relied on."""
+        """Request that the stream is reopened, because its changes are unreliable."""
         self._reopen_requested.set()
 
     def _run(self) -> None:
@@ -139,63 +143,70 @@ class ChangeStreamReader:
             try:
                 self._read_stream()
             except PyMongoError as error:
-                if self._last_read_at:  # once an outage
+                if self._last_read_at:  # log an outage once
                     logger.warning("change stream broken", extra={"error": str(error)[:300]})
             self._last_read_at = 0.0
             self._listener.on_disconnect()
             self._stop_requested.wait(REOPEN_PAUSE)
 
     def _read_stream(self) -> None:
-        """Read until stopped; the commands themselves, for a whole batch costs little more."""
+        """Read the stream until stopped.
+
+        Runs the commands themselves, because a whole batch then costs hardly more than one change.
+        """
         database = self._database
         with database.client.start_session(causal_consistency=False) as session:
-            began = database.command("ping", session=session)["operationTime"]
-            stage = {"$changeStream": {"startAtOperationTime": began}}
-            opened = {"aggregate": 1, "pipeline": [stage, *PIPELINE], "cursor": {}}
-            cursor = database.command(opened, session=session)["cursor"]
-            more = {
+            start = database.command("ping", session=session)["operationTime"]
+            stage = {"$changeStream": {"startAtOperationTime": start}}
+            open_stream = {"aggregate": 1, "pipeline": [stage, *PIPELINE], "cursor": {}}
+            cursor = database.command(open_stream, session=session)["cursor"]
+            get_more = {
                 "getMore": cursor["id"],
                 "collection": "$cmd.aggregate",
                 "maxTimeMS": MAX_AWAIT_MS,
             }
             self._reopen_requested.clear()
-            self._last_read_at = asked = time.monotonic()
-            self._listener.on_open(began)
-            last = self._dispatch(cursor, cursor["firstBatch"], began, asked)
+            self._last_read_at = polled_at = time.monotonic()
+            self._listener.on_open(start)
+            watermark = self._dispatch(cursor, cursor["firstBatch"], start, polled_at)
             while (
                 cursor["id"]
                 and not self._stop_requested.is_set()
                 and not self._reopen_requested.is_set()
             ):
-                asked = time.monotonic()
-                cursor = database.command(more, session=session)["cursor"]
+                polled_at = time.monotonic()
+                cursor = database.command(get_more, session=session)["cursor"]
                 self._last_read_at = time.monotonic()
-                last = self._dispatch(cursor, cursor["nextBatch"], last, asked)
-            if cursor["id"]:  # not where the connection broke: that would wait for a new one
+                watermark = self._dispatch(cursor, cursor["nextBatch"], watermark, polled_at)
+            if cursor["id"]:  # not after a connection error: this would wait for a new connection
                 kill = {"killCursors": "$cmd.aggregate", "cursors": [cursor["id"]]}
                 database.command(kill, session=session)
 
     def _dispatch(
-        self, cursor: dict[str, Any], batch: list[dict[str, Any]], last: Timestamp, polled_at: float
+        self,
+        cursor: dict[str, Any],
+        batch: list[dict[str, Any]],
+        watermark: Timestamp,
+        polled_at: float,
     ) -> Timestamp:
-        """Tell one batch; return the time of the last event."""
+        """Report a batch to the listener; return the time of its last change."""
         for event in batch:
-            if event["clusterTime"] > last:  # several of one transaction have one time
-                self._listener.on_watermark(last)
-                last = event["clusterTime"]
+            if event["clusterTime"] > watermark:  # the changes of a transaction have the same time
+                self._listener.on_watermark(watermark)
+                watermark = event["clusterTime"]
             self._listener.on_change(parse_change(event))
         if batch:
             self._stop_requested.wait(BATCH_PAUSE)
         else:
             self._listener.on_watermark(
-                resume_token_time(cursor.get("postBatchResumeToken")) or last
+                resume_token_time(cursor.get("postBatchResumeToken")) or watermark
             )
             self._listener.on_idle(polled_at)
-        return last
+        return watermark
 
 
 def parse_change(event: dict[str, Any]) -> Change:
-    """Return a change stream's event as a value."""
+    """Return the change that a change stream event describes."""
     update = event.get("updateDescription", {}).get("updatedFields", {})
     return Change(
         operation=event["operationType"],
@@ -207,8 +218,8 @@ def parse_change(event: dict[str, Any]) -> Change:
 
 
 def resume_token_time(token: dict[str, Any] | None) -> Timestamp | None:
-    """Return the time up to which a stream has been read, from its resume token."""
+    """Return the time up to which a stream was read, from its resume token; None: unknown."""
     text = str(token.get("_data", "")) if token else ""
-    if not text.startswith(RESUME_TOKEN_TIMESTAMP) or len(text) < 18:  # noqa: PLR2004 - see TOKEN_TIME
+    if not text.startswith(RESUME_TOKEN_TIMESTAMP) or len(text) < 18:  # noqa: PLR2004 - 9 bytes
         return None
     return Timestamp(int(text[2:10], 16), int(text[10:18], 16))

@@ -1,4 +1,4 @@
-"""The connection to MongoDB: one client a process, checked at the start, its errors translated."""
+"""The connection to MongoDB: one client per process, checks at startup, error translation."""
 
 import uuid
 from types import TracebackType
@@ -28,14 +28,17 @@ from tmf_apis.store.process import CannotStart
 
 MongoDatabase = Database[dict[str, Any]]
 
-#: The oldest server that can be used.
+#: Oldest supported major version of MongoDB.
 MIN_SERVER_VERSION = 6
-#: MongoDB error codes: the document, or what an update makes of it, is over 16 MB.
+#: MongoDB error code: the key or a unique value exists already.
+DUPLICATE_KEY = 11000
+#: MongoDB error codes: the document exceeds 16 MB, before or after an update.
 TOO_LARGE_CODES = frozenset({10334, 17419, 17420, 17280})
 #: MongoDB error code: two transactions wrote the same document.
 WRITE_CONFLICT = 112
+#: MongoDB error code: the disk is full.
 OUT_OF_DISK_SPACE = 14031
-#: MongoDB error codes: the credentials are wrong, or do not allow what we do.
+#: MongoDB error codes: the credentials are wrong or lack a privilege.
 AUTH_ERROR_CODES = frozenset({13, 18})
 
 NO_ANSWER = "the database does not answer; try again"
@@ -43,11 +46,11 @@ RETRY_HEADERS = {"Retry-After": "1"}
 
 
 def connect(settings: Settings, uri: str) -> MongoDatabase:
-    """Return the database, checked, with mongoengine's documents bound to the same client.
+    """Connect to the database, check the server and bind mongoengine to the same client.
 
     Raises:
-        CannotStart: The URI is wrong, nothing usable answers there in ``mongodb_timeout``, or the
-            server is too old or no replica set. The message has no credentials in it.
+        CannotStart: The URI is invalid, no usable server answers within ``mongodb_timeout``, or
+            the server is too old or not a replica set. The message contains no credentials.
     """
     database = mongo_client(settings, uri)[settings.mongodb_database]
     try:
@@ -60,14 +63,14 @@ def connect(settings: Settings, uri: str) -> MongoDatabase:
 
 
 def mongo_client(settings: Settings, uri: str) -> MongoClient[dict[str, Any]]:
-    """Return the client with the settings that every write and read of ours relies on.
+    """Return a client with the read and write concerns that the server relies on.
 
     Raises:
-        CannotStart: The URI is wrong.
+        CannotStart: The URI is invalid.
     """
     wait = max(int(settings.mongodb_timeout * 1000), 1)
     try:
-        _servers(uri)  # a client that is refused half made would complain when it is collected
+        _servers(uri)  # fails before MongoClient would: a half-made client warns when collected
         return MongoClient(
             uri,
             appname="tmf-apis",
@@ -88,19 +91,20 @@ def mongo_client(settings: Settings, uri: str) -> MongoClient[dict[str, Any]]:
 
 
 def check_server(database: MongoDatabase, uri: str) -> None:
-    """See whether the server can be used.
+    """Check that the server can be used.
 
     Raises:
-        CannotStart: It does not answer, refuses us, is too old or no replica set.
+        CannotStart: It does not answer, rejects the credentials, is too old or is not a replica
+            set.
     """
-    place = _servers(uri)
+    servers = _servers(uri)
     try:
         hello = database.client.admin.command("hello")
         version = database.client.server_info()["version"]
         database.command("ping")
     except ServerSelectionTimeoutError as error:
         raise CannotStart(
-            f"no MongoDB primary answers at {place}: {_first_sentence(error)};"
+            f"no MongoDB primary answers at {servers}: {_first_sentence(error)};"
             " start it, or correct TMF_MONGODB_URI"
         ) from error
     except OperationFailure as error:
@@ -109,22 +113,24 @@ def check_server(database: MongoDatabase, uri: str) -> None:
             if error.code in AUTH_ERROR_CODES
             else ""
         )
-        raise CannotStart(f"MongoDB at {place} refuses: {_first_sentence(error)}{hint}") from error
+        reason = f"{_first_sentence(error)}{hint}"
+        raise CannotStart(f"MongoDB at {servers} refuses: {reason}") from error
     except PyMongoError as error:
-        raise CannotStart(f"MongoDB at {place} cannot be used: {_first_sentence(error)}") from error
+        reason = _first_sentence(error)
+        raise CannotStart(f"MongoDB at {servers} cannot be used: {reason}") from error
     if int(version.split(".", 1)[0]) < MIN_SERVER_VERSION:
         raise CannotStart(
-            f"MongoDB at {place} is {version}; {MIN_SERVER_VERSION}.0 or newer is needed"
+            f"MongoDB at {servers} is {version}; {MIN_SERVER_VERSION}.0 or newer is needed"
         )
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise CannotStart(
-            f"MongoDB at {place} is not a replica set, which transactions and change streams need;"
-            " start it with --replSet and run rs.initiate() once (one node is enough)"
+            f"MongoDB at {servers} is not a replica set, which transactions and change streams"
+            " need; start it with --replSet and run rs.initiate() once (one node is enough)"
         )
 
 
 def ping(database: MongoDatabase, timeout: float) -> bool:
-    """Return whether the database would take a write now; waits up to ``timeout`` seconds."""
+    """Return whether the database accepts writes; waits up to ``timeout`` seconds."""
     try:
         with pymongo.timeout(timeout):
             return bool(database.client.admin.command("hello").get("isWritablePrimary"))
@@ -133,28 +139,26 @@ def ping(database: MongoDatabase, timeout: float) -> bool:
 
 
 def tmf_error(error: BaseException) -> TmfError | None:
-    """Return what a driver error means to a client; None where it is ours to handle.
+    """Return the API error for a driver error; None if the caller has to handle it.
 
-    A duplicate key is left to the caller, who knows which one it is.
+    A duplicate key is not translated: the caller knows which one it is.
     """
     match error:
         case ExecutionTimeout():
-            meaning = Unavailable("the query took too long and was stopped; make it narrower")
+            return Unavailable("the query took too long and was stopped; make it narrower")
         case WTimeoutError():
-            meaning = Unavailable("the write was not confirmed in time; read before repeating it")
-        case ConnectionFailure() | InvalidOperation():  # the latter: the client is closed, we stop
-            meaning = Unavailable(NO_ANSWER, headers=RETRY_HEADERS)
+            return Unavailable("the write was not confirmed in time; read before repeating it")
+        case ConnectionFailure() | InvalidOperation():  # the latter: the client is closed
+            return Unavailable(NO_ANSWER, headers=RETRY_HEADERS)
         case DocumentTooLarge():
             return TooLarge("the resource is larger than the database can store")
         case OperationFailure():
             return _operation_error(error)
-        case _:
-            return None
-    return meaning
+    return None
 
 
 def _operation_error(error: OperationFailure) -> TmfError | None:
-    """Return what the server's refusal means to a client, by its code."""
+    """Return the API error for a MongoDB error code; None: there is none."""
     if error.code in TOO_LARGE_CODES:
         return TooLarge("the resource is larger than the database can store")
     if error.code == WRITE_CONFLICT:
@@ -167,7 +171,7 @@ def _operation_error(error: OperationFailure) -> TmfError | None:
 
 
 class _ErrorTranslation:
-    """A context that turns driver errors into the errors of the API."""
+    """A context manager that replaces driver errors by the errors of the API."""
 
     __slots__ = ("_excluded",)
 
@@ -175,7 +179,7 @@ class _ErrorTranslation:
         self._excluded = excluded
 
     def __enter__(self) -> None:
-        """Begin."""
+        """Enter the context."""
 
     def __exit__(
         self,
@@ -183,31 +187,34 @@ class _ErrorTranslation:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Raise the translation in place of the driver's error, which stays its cause."""
+        """Raise the API error, with the driver's error as its cause."""
         if not isinstance(error, PyMongoError | DocumentTooLarge) or isinstance(
             error, self._excluded
         ):
             return
-        if meaning := tmf_error(error):
-            raise meaning from error
+        if translation := tmf_error(error):
+            raise translation from error
 
 
 _TRANSLATE_ALL = _ErrorTranslation(())
 
 
 def translate_errors(*excluded: type[PyMongoError]) -> _ErrorTranslation:
-    """Return a context in which driver errors become ``tmf_apis.errors``, but those ``excluded``.
+    """Return a context manager that raises ``tmf_apis.errors`` instead of driver errors.
+
+    Args:
+        excluded: Driver errors that are not translated.
 
     Raises:
-        Unavailable: The database does not answer, or not in time (HTTP 503).
-        TooLarge: The document is over what MongoDB stores (HTTP 413).
-        Stale: Two transactions met (HTTP 409).
+        Unavailable: The database does not answer in time (HTTP 503).
+        TooLarge: The document is larger than MongoDB can store (HTTP 413).
+        Stale: Two transactions wrote the same document (HTTP 409).
     """
     return _ErrorTranslation(excluded) if excluded else _TRANSLATE_ALL
 
 
 def _bind_mongoengine(database: MongoDatabase) -> None:
-    """Bind mongoengine to this client: no second pool; one it was bound to before stays open."""
+    """Make mongoengine use this client; a client that it used before stays open."""
     for alias in (f"tmf-{uuid.uuid4().hex}", "default"):
         mongoengine.disconnect(alias)
         mongoengine.connect(
@@ -227,5 +234,5 @@ def _servers(uri: str) -> str:
 
 
 def _first_sentence(error: Exception) -> str:
-    """Return the first sentence of a driver's message; the rest is its view of the topology."""
+    """Return a driver's message without the description of the topology."""
     return str(error).split(", Timeout:", 1)[0].split(" (configured timeouts", 1)[0][:300]

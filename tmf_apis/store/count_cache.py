@@ -1,10 +1,10 @@
-"""How many resources match: exact totals that cost nothing while nothing changes.
+"""Exact numbers of matching resources, cached until resources change.
 
-A tenant's plain total is counted once, on a snapshot of the database at a known time, and from
-then on moved by what the change stream tells. Writes of this process count at once: a local
-write that the stream has not told yet stands in the ledger, one that it has told does not count
-twice, whichever comes first. Totals of filtered queries are kept until anything of their kind is
-written. While the change stream is broken or late, nothing is kept and everything is counted.
+The unfiltered total of a tenant is counted once, on a snapshot of the database at a known time.
+From then on the change stream updates it. Writes of this process count immediately: the write
+tracker holds those that the stream has not reported yet, and matches each with its report, so that
+no write counts twice. Totals of filtered queries are cached until a resource of their kind is
+written. While the change stream is broken or late, nothing is cached and each total is counted.
 """
 
 import threading
@@ -24,24 +24,26 @@ from tmf_apis.store.write_tracker import WriteTracker
 
 #: Longest wait for another thread's count of the same total, in seconds.
 COUNT_WAIT = 1.0
-#: A count that took no longer is made again sooner than waited for, in seconds.
+#: A count that took no longer than this is repeated rather than waited for, in seconds.
 QUICK_COUNT = 0.05
-#: Most filtered totals that are kept of one kind.
+#: Most cached totals of filtered queries, for each kind.
 MAX_FILTERED_TOTALS = 512
-#: A local write that the stream does not tell for so long shows that the stream is late. Seconds.
+#: Time without a report of a local write after which the stream is considered late, in seconds.
 MAX_STREAM_LAG = 5.0
+#: MongoDB error codes: no snapshot is available at this time.
+NO_SNAPSHOT_CODES = frozenset({239, 246, 251})
 
 
 class _TenantTotal:
-    """One tenant's total of a kind.
+    """The total of one tenant and kind.
 
     Attributes:
-        total: Documents at ``snapshot_time`` and what was told of later ones; None while counting.
+        total: Documents at ``snapshot_time``, updated by the later changes; None while counting.
         snapshot_time: Time of the snapshot that was counted.
-        is_settled: Whether everything up to ``snapshot_time`` has been told, so that what stands in the
-            ledger is later than the snapshot.
-        buffered_changes: Changes told while the snapshot was counted.
-        duration: How long the count took, in seconds.
+        is_settled: The stream has reported every change up to ``snapshot_time``, so the writes in
+            the write tracker are later than the snapshot.
+        buffered_changes: Changes that were reported during the count.
+        duration: Duration of the count, in seconds.
     """
 
     __slots__ = ("buffered_changes", "duration", "is_settled", "snapshot_time", "total")
@@ -54,31 +56,31 @@ class _TenantTotal:
         self.duration = 0.0
 
     def apply(self, at: Timestamp, delta: int) -> None:
-        """Apply a change that was told."""
+        """Apply a reported change."""
         if self.total is None:
             self.buffered_changes.append((at, delta))
         elif at > self.snapshot_time:
             self.total += delta
 
     def set_base(self, total: int, snapshot_time: Timestamp) -> None:
-        """Take the result of the count."""
+        """Set the result of the count."""
         self.snapshot_time = snapshot_time
-        self.total = total + sum(step for at, step in self.buffered_changes if at > snapshot_time)
+        self.total = total + sum(delta for at, delta in self.buffered_changes if at > snapshot_time)
         self.buffered_changes = []
 
 
 class CountCache:
-    """Exact totals, cached in this process."""
+    """Exact totals, cached in this process; a listener of the change stream."""
 
     def __init__(
         self, database: MongoDatabase, *, query_time: int = 5000, base_count_time: int = 60_000
     ) -> None:
-        """Take the database.
+        """Create an empty cache; ``start`` begins to cache.
 
         Args:
-            database: Where the kinds' collections are.
-            query_time: Longest time of a filtered count, in milliseconds.
-            base_count_time: Longest time of a tenant's first plain count, in milliseconds.
+            database: The database of the resources.
+            query_time: Time limit of a filtered count, in milliseconds.
+            base_count_time: Time limit of an unfiltered count, in milliseconds.
         """
         self._database = database.with_options(read_preference=ReadPreference.PRIMARY)
         self._query_time, self._base_count_time = query_time, base_count_time
@@ -93,20 +95,20 @@ class CountCache:
         self._write_tracker = WriteTracker()
 
     def start(self) -> None:
-        """Begin to follow what other processes write; without it every total is counted anew."""
+        """Start the reader of the change stream; before that each total is counted."""
         self._reader.start()
 
     def stop(self) -> None:
-        """Stop following."""
+        """Stop the reader of the change stream."""
         self._reader.stop()
 
     @property
     def is_caching(self) -> bool:
-        """Whether totals are kept now: the change stream is open and not late."""
+        """Return whether totals are cached now: the change stream is open and not late."""
         return self._is_open and self._reader.is_alive
 
     def total(self, kind: str, query: Mapping[str, Any]) -> int:
-        """Return how many documents of a kind match, everything this process wrote included.
+        """Return the number of documents that match, including all writes of this process.
 
         Raises:
             Unavailable: The database does not answer, or the count took too long (HTTP 503).
@@ -120,7 +122,7 @@ class CountCache:
             return self._filtered_total(kind, query)
 
     def record_insert(self, kind: str, key: str, tenant: str) -> None:
-        """Note that this process has inserted a document; called once the write is acknowledged.
+        """Note an insert by this process; call it once the write is acknowledged.
 
         Args:
             kind: The kind.
@@ -130,34 +132,34 @@ class CountCache:
         self._record(kind, key, tenant, 1)
 
     def record_delete(self, kind: str, key: str, tenant: str) -> None:
-        """Note that this process has taken a document out of ``tenant``."""
+        """Note that this process has removed a document from ``tenant``."""
         self._record(kind, key, tenant, -1)
 
     def record_update(self, kind: str) -> None:
-        """Note that this process has changed a document: filtered totals may be others now."""
+        """Note an update by this process; it invalidates the filtered totals of the kind."""
         with self._condition:
             self._invalidate(kind)
 
     def on_open(self, at: Timestamp) -> None:
-        """Begin to keep totals; called by the reader."""
+        """Begin to cache totals; called by the reader."""
         with self._condition:
             self._invalidate_all()
             self._opened_at = self._watermark = at
             self._is_open = True
 
     def on_disconnect(self) -> None:
-        """Keep nothing any more; called by the reader."""
+        """Drop all totals and stop caching; called by the reader."""
         with self._condition:
             self._is_open = False
             self._invalidate_all()
 
     def on_watermark(self, at: Timestamp) -> None:
-        """Settle totals whose snapshot the stream has passed; called by the reader."""
+        """Settle the totals whose snapshot is older than ``at``; called by the reader."""
         with self._condition:
             self._watermark = at
-            for plain in [one for one in self._unsettled_totals if at >= one.snapshot_time]:
-                plain.is_settled = True
-                self._unsettled_totals.remove(plain)
+            for total in [t for t in self._unsettled_totals if at >= t.snapshot_time]:
+                total.is_settled = True
+                self._unsettled_totals.remove(total)
                 self._condition.notify_all()
             if self._write_tracker.is_late(MAX_STREAM_LAG):
                 self._is_open = False
@@ -165,41 +167,41 @@ class CountCache:
                 self._reader.reopen()
 
     def on_idle(self, polled_at: float) -> None:
-        """Drop from the ledger what can no longer be told; called by the reader."""
+        """Drop local writes that will not be reported any more; called by the reader."""
         with self._condition:
             self._write_tracker.drop_writes_before(polled_at)
 
     def on_change(self, change: Change) -> None:
-        """Apply a change that any process made; called by the reader."""
+        """Apply a change by any process; called by the reader."""
         with self._condition:
             if change.operation not in {"insert", "update", "replace", "delete"}:
                 self._invalidate_all()
                 return
-            tenant, step = self._tenant_delta(change)
-            if step is None:
+            tenant, delta = self._tenant_delta(change)
+            if delta is None:
                 self._tenant_totals = {
-                    place: plain
-                    for place, plain in self._tenant_totals.items()
-                    if place[0] != change.kind
+                    key: total
+                    for key, total in self._tenant_totals.items()
+                    if key[0] != change.kind
                 }
                 self._condition.notify_all()
-            known = False
-            if step:
-                known = self._write_tracker.match_change(change.kind, change.key, step)
-                if plain := self._tenant_totals.get((change.kind, tenant)):
-                    plain.apply(change.at, step)
-            if not known:
+            is_local = False
+            if delta:
+                is_local = self._write_tracker.match_change(change.kind, change.key, delta)
+                if total := self._tenant_totals.get((change.kind, tenant)):
+                    total.apply(change.at, delta)
+            if not is_local:
                 self._invalidate(change.kind)
 
     def _tenant_delta(self, change: Change) -> tuple[str, int | None]:
-        """Return whose total a change moves and by what; None where only counting can tell."""
+        """Return the tenant whose total changes, and by how much; None: it must be counted."""
         owner = change.key.partition(":")[0]
         if change.operation == "insert":
             return change.tenant, 1 if change.tenant != DELETED_TENANT else 0
         if change.operation == "delete":
             return owner, 0 if self._write_tracker.pop_removal(change.kind, change.key) else None
         if change.tenant in {"", owner}:
-            # A replacement keeps its tenant; an update that sets the owner brings it back.
+            # A replacement keeps the tenant. An update that sets the owner restores the document.
             return owner, 0 if change.operation == "replace" or not change.tenant else None
         if change.tenant == DELETED_TENANT and change.operation == "update":
             self._write_tracker.record_removal(change.kind, change.key)
@@ -224,74 +226,74 @@ class CountCache:
         self._condition.notify_all()
 
     def _tenant_total(self, kind: str, tenant: str) -> int:
-        """Return a tenant's plain total: the one that is kept, or a new count to keep."""
-        place = (kind, tenant)
+        """Return the unfiltered total of a tenant, from the cache or counted and cached."""
+        key = (kind, tenant)
         with self._condition:
-            plain = self._wait_until_settled(place)
-            if plain is not None and plain.is_settled and plain.total is not None:
-                return plain.total + self._write_tracker.pending_delta(kind, tenant)
-            mine = None if plain else self._tenant_totals.setdefault(place, _TenantTotal())
-        if mine is None:
+            cached = self._wait_until_settled(key)
+            if cached is not None and cached.is_settled and cached.total is not None:
+                return cached.total + self._write_tracker.pending_delta(kind, tenant)
+            new = None if cached else self._tenant_totals.setdefault(key, _TenantTotal())
+        if new is None:
             return self._count(kind, {"tenant": tenant})
         try:
-            return self._count_base(place, mine)
+            return self._count_base(key, new)
         finally:
             with self._condition:
-                if mine.total is None and self._tenant_totals.get(place) is mine:
-                    del self._tenant_totals[place]
+                if new.total is None and self._tenant_totals.get(key) is new:
+                    del self._tenant_totals[key]
                 self._condition.notify_all()
 
     def _wait_until_settled(self, key: tuple[str, str]) -> _TenantTotal | None:
-        """Return a total once it is settled, or as it is when that takes too long; None: none."""
+        """Return a total once it is settled, or after ``COUNT_WAIT``; None: it is not cached."""
         deadline = time.monotonic() + COUNT_WAIT
-        while (plain := self._tenant_totals.get(key)) is not None and not plain.is_settled:
-            quick = plain.total is not None and plain.duration < QUICK_COUNT
-            if quick or not self._condition.wait(deadline - time.monotonic()):
+        while (cached := self._tenant_totals.get(key)) is not None and not cached.is_settled:
+            is_quick = cached.total is not None and cached.duration < QUICK_COUNT
+            if is_quick or not self._condition.wait(deadline - time.monotonic()):
                 break
-        return plain
+        return cached
 
     def _count_base(self, key: tuple[str, str], tenant_total: _TenantTotal) -> int:
-        """Count on a snapshot and keep the result where everything since then will be told."""
-        began = time.monotonic()
-        total, since = self._snapshot_count(*key)
-        tenant_total.duration = time.monotonic() - began
-        if since is None:
+        """Count on a snapshot; cache the result if all later changes will be reported."""
+        started = time.monotonic()
+        total, snapshot_time = self._snapshot_count(*key)
+        tenant_total.duration = time.monotonic() - started
+        if snapshot_time is None:
             return self._count(key[0], {"tenant": key[1]})
         with self._condition:
-            if self._tenant_totals.get(key) is tenant_total and since >= self._opened_at:
-                tenant_total.set_base(total, since)
-                tenant_total.is_settled = self._watermark >= since
+            if self._tenant_totals.get(key) is tenant_total and snapshot_time >= self._opened_at:
+                tenant_total.set_base(total, snapshot_time)
+                tenant_total.is_settled = self._watermark >= snapshot_time
                 if not tenant_total.is_settled:
                     self._unsettled_totals.append(tenant_total)
         return total
 
     def _filtered_total(self, kind: str, query: Mapping[str, Any]) -> int:
-        """Return the total of a filtered query, counted unless nothing was written since."""
+        """Return the total of a filtered query, from the cache or counted."""
         key = bson.encode({"": query})
         with self._condition:
-            found = self._filtered_totals.get(kind, {}).get(key)
+            cached = self._filtered_totals.get(kind, {}).get(key)
             version = self._versions.setdefault(kind, 0)
-        if found is not None:
-            return found
+        if cached is not None:
+            return cached
         total = self._count(kind, query)
         with self._condition:
             if self._is_open and self._versions[kind] == version:
-                kept = self._filtered_totals.setdefault(kind, {})
-                if len(kept) >= MAX_FILTERED_TOTALS:
-                    kept.clear()
-                kept[key] = total
+                totals = self._filtered_totals.setdefault(kind, {})
+                if len(totals) >= MAX_FILTERED_TOTALS:
+                    totals.clear()
+                totals[key] = total
         return total
 
     def _count(self, kind: str, query: Mapping[str, Any]) -> int:
-        """Count now."""
+        """Count in the database."""
         limit = self._base_count_time if query.keys() == {"tenant"} else self._query_time
         command = {"count": kind, "query": query, "maxTimeMS": limit}
         return int(self._database.command(command)["n"])
 
     def _snapshot_count(self, kind: str, tenant: str) -> tuple[int, Timestamp | None]:
-        """Count a tenant's documents and return with it the time that the count is true for.
+        """Count the documents of a tenant on a snapshot; return the total and the snapshot's time.
 
-        The time is None where the database has no snapshot to offer (the collection is too new).
+        The time is None if no snapshot is available because the collection is too new.
         """
         command = {
             "aggregate": kind,
@@ -311,7 +313,3 @@ class CountCache:
             raise
         batch = cursor["firstBatch"]
         return (batch[0]["total"] if batch else 0), cursor.get("atClusterTime")
-
-
-#: MongoDB error codes: a snapshot is not to be had at this time.
-NO_SNAPSHOT_CODES = frozenset({239, 246, 251})

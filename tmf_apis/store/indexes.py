@@ -1,6 +1,7 @@
-"""Indexes: declared by the documents, made once, seen at a glance on the next start.
+"""Database indexes: declared by the models, created at the first start.
 
-A model's own lead with the tenant and end with the id, as every query and page does.
+Fingerprints of created indexes are stored in the database, so a later start reads one document
+only. The indexes of a model begin with the tenant and end with the id, as its queries do.
 """
 
 import hashlib
@@ -16,28 +17,29 @@ from pymongo.errors import OperationFailure
 from tmf_apis.store.connection import MongoDatabase
 from tmf_apis.store.model import StoredResource
 
-#: Collection of what the server notes about the database itself.
+#: Collection for facts about the database itself.
 META_COLLECTION = "meta"
-#: Longest time that building the indexes of one collection may take, in seconds.
+#: Time limit for building the indexes of one collection, in seconds.
 BUILD_TIMEOUT = 3600.0
-#: MongoDB error codes: an index of this name, or of these keys, is there with other options.
+#: MongoDB error codes: an index of this name, or of these keys, exists with other options.
 CONFLICT_CODES = frozenset({85, 86})
-#: Finds documents with events that wait for the relay, by the index ``pending``; the relay asks
-#: for those that are due.
+#: Matches documents with pending events.
 PENDING_EVENTS: Mapping[str, Any] = {"events.0.due": {"$exists": True}}
+#: Serves ``PENDING_EVENTS``, and the relay's query for events that are due.
+PENDING_INDEX = IndexModel(
+    [("events.0.due", ASCENDING)],
+    name="pending",
+    partialFilterExpression=dict(PENDING_EVENTS),
+)
 
-#: Finds what one party may see; every kind has it.
+#: Serves the queries of a party; every kind has it.
 PARTY_INDEX: dict[str, Any] = {"fields": ["tenant", "parties", "_id"]}
 
-#: What every kind has. Each is here for one query, which test_indexes.py shows.
+#: Indexes of every kind. Each serves a query in test_indexes.py.
 COMMON_INDEXES = (
     IndexModel([("tenant", ASCENDING), ("_id", ASCENDING)], name="tenant"),
     IndexModel([(name, ASCENDING) for name in PARTY_INDEX["fields"]], name="parties"),
-    IndexModel(
-        [("events.0.due", ASCENDING)],
-        name="pending",
-        partialFilterExpression={"events.0.due": {"$exists": True}},
-    ),
+    PENDING_INDEX,
     IndexModel(
         [("todo.at", ASCENDING)],
         name="todo",
@@ -53,12 +55,12 @@ COMMON_INDEXES = (
 
 
 def body_index(*paths: str) -> dict[str, Any]:
-    """Return an index over paths of the stored form, in that order, for a model's ``meta``."""
+    """Return an index on paths of the stored form, in that order, for a model's ``meta``."""
     return {"fields": ["tenant", *(f"body.{path}" for path in paths), "_id"]}
 
 
 def index_models(document: type[StoredResource]) -> list[IndexModel]:
-    """Return the indexes of a kind: those of every kind and those its model declares."""
+    """Return the indexes of a kind: the common ones and those that its model declares."""
     models = list(COMMON_INDEXES)
     keys = [list(model.document["key"].items()) for model in models]
     for spec in document._meta["index_specs"]:  # noqa: SLF001 - mongoengine has no public way
@@ -70,30 +72,33 @@ def index_models(document: type[StoredResource]) -> list[IndexModel]:
 
 
 def ensure_indexes(database: MongoDatabase, documents: Iterable[type[StoredResource]]) -> None:
-    """Make the indexes of these documents, where they are not known to exist.
+    """Create the indexes of these document classes, unless they exist.
 
-    One command a collection; nothing but one read where all of them were made before.
+    Runs one command for each collection, and only one read if all indexes exist.
     """
-    wanted = {one._get_collection_name(): index_models(one) for one in documents}  # noqa: SLF001
-    marks = {name: _fingerprint(models) for name, models in wanted.items()}
-    notes = database[META_COLLECTION].find_one({"_id": "indexes"}) or {}
-    made = notes.get("made", {})
-    missing = [name for name in wanted if made.get(name) != marks[name]]
+    models_by_name = {
+        document._get_collection_name(): index_models(document)  # noqa: SLF001
+        for document in documents
+    }
+    fingerprints = {name: _fingerprint(models) for name, models in models_by_name.items()}
+    stored = database[META_COLLECTION].find_one({"_id": "indexes"}) or {}
+    existing = stored.get("made", {})
+    missing = [name for name in models_by_name if existing.get(name) != fingerprints[name]]
     if not missing:
         return
 
-    def make(name: str) -> None:
+    def create(name: str) -> None:
         with pymongo.timeout(BUILD_TIMEOUT):
-            _create(database, name, wanted[name])
+            _create(database, name, models_by_name[name])
 
-    with ThreadPoolExecutor(4, "indexes") as pool:
-        list(pool.map(make, missing))
-    news = {f"made.{name}": marks[name] for name in missing}
-    database[META_COLLECTION].update_one({"_id": "indexes"}, {"$set": news}, upsert=True)
+    with ThreadPoolExecutor(4, "indexes") as executor:
+        list(executor.map(create, missing))
+    created = {f"made.{name}": fingerprints[name] for name in missing}
+    database[META_COLLECTION].update_one({"_id": "indexes"}, {"$set": created}, upsert=True)
 
 
 def _create(database: MongoDatabase, name: str, models: list[IndexModel]) -> None:
-    """Create indexes; one that was declared otherwise before is made anew."""
+    """Create indexes; replace those that exist with other options."""
     try:
         database[name].create_indexes(models)
     except OperationFailure as error:
@@ -110,9 +115,9 @@ def _replace(database: MongoDatabase, name: str, model: IndexModel) -> None:
         if error.code not in CONFLICT_CODES:
             raise
         keys = list(model.document["key"].items())
-        for old, facts in database[name].index_information().items():
-            if old == model.document["name"] or facts["key"] == keys:
-                database[name].drop_index(old)
+        for index_name, index in database[name].index_information().items():
+            if index_name == model.document["name"] or index["key"] == keys:
+                database[name].drop_index(index_name)
         database[name].create_indexes([model])
 
 

@@ -1,7 +1,8 @@
-"""A server process that belongs to a data directory: one owner at a time, the others attach.
+"""A server process that belongs to a data directory, with one owner at a time.
 
-The first server on a data directory starts the process; a second one finds the directory locked
-and uses what is running; when the first is gone, the second takes over and starts its own.
+The first server on a data directory locks it and starts the process. Further servers find the
+directory locked and attach to the running process. When the owner ends, another server takes over
+and starts the process again.
 """
 
 import contextlib
@@ -20,6 +21,9 @@ from tmf_apis.store.process import CannotStart, ChildProcess, command_line
 
 logger = logging.getLogger(__name__)
 
+#: Time between the request to end and the kill of an orphaned process, in seconds.
+ORPHAN_GRACE = 30.0
+
 
 class ManagedProcess(ABC):
     """A server process bound to a data directory.
@@ -28,8 +32,8 @@ class ManagedProcess(ABC):
 
     Attributes:
         folder: The data directory.
-        name: Short name; of the lock, state and log files.
-        is_ready: Whether it answered since its last start.
+        name: Name of the process, and of its lock, state and log files.
+        is_ready: The process has answered since its last start.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -40,29 +44,29 @@ class ManagedProcess(ABC):
 
     @abstractmethod
     def command(self) -> Sequence[str | Path]:
-        """Return the command that starts it; chooses ports where it needs some."""
+        """Return the command that starts the process; choose its ports if it needs any."""
 
     @property
     @abstractmethod
     def command_marker(self) -> str:
-        """A part of that command that no other process has."""
+        """Return a part of the command that identifies the process."""
 
     @abstractmethod
     def check_ready(self) -> bool:
-        """Return whether it can be used now; as the owner, make what is missing for that."""
+        """Return whether the process can be used; as the owner, complete its setup."""
 
     @abstractmethod
     def diagnosis(self) -> str:
-        """Return why it ended, for people, from what it wrote."""
+        """Return a message with the reason why the process ended, from its output."""
 
     @property
     def is_owner(self) -> bool:
-        """Whether this process owns the data directory."""
+        """Return whether this server owns the data directory."""
         return self._lock is not None
 
     @property
     def state(self) -> dict[str, Any]:
-        """What the owner wrote down: the process id, ports."""
+        """Return the state that the owner has stored: process id, ports."""
         try:
             state = json.loads(self._path("json").read_text())
         except (OSError, ValueError):
@@ -70,13 +74,13 @@ class ManagedProcess(ABC):
         return state if isinstance(state, dict) else {}
 
     def start(self, timeout: float = 60.0) -> None:
-        """Start it, or attach to the one that runs, and wait until it answers.
+        """Start the process, or attach to the running one, and wait until it answers.
 
         Args:
-            timeout: Longest wait, in seconds; recovery after a crash is a part of it.
+            timeout: Longest wait including recovery after a crash, in seconds.
 
         Raises:
-            CannotStart: It ended, or did not answer in time; the message says what to do.
+            CannotStart: The process ended or did not answer in time; the message has a remedy.
         """
         self.prepare()
         deadline = time.monotonic() + timeout
@@ -90,15 +94,13 @@ class ManagedProcess(ABC):
             if self.is_ready:
                 return
             if time.monotonic() > deadline:
-                whose = (
-                    f"its log is {self.child.log}" if self.is_owner else "another server owns it"
-                )
+                hint = f"its log is {self.child.log}" if self.is_owner else "another server owns it"
                 self.stop()
-                raise CannotStart(f"{self.name} did not answer in {timeout:g} s; {whose}")
+                raise CannotStart(f"{self.name} did not answer in {timeout:g} s; {hint}")
             time.sleep(0.01)
 
     def supervise(self) -> None:
-        """Take one step of supervision: take over, start again what ended, see if it answers."""
+        """Take over or restart the process if need be, and check whether it answers."""
         if not self.is_owner and not self._acquire_lock():
             self.is_ready = self.is_ready or self.check_ready()
             return
@@ -106,7 +108,7 @@ class ManagedProcess(ABC):
             self.child.rotate_log()
         elif self.child.check_restart_due():
             if self.child.pid:
-                logger.error("started again: %s", self.diagnosis())
+                logger.error("restarting: %s", self.diagnosis())
             self.is_ready = False
             if self._end_orphan():
                 self.child.start(self.command())
@@ -115,7 +117,7 @@ class ManagedProcess(ABC):
             self.is_ready = self.child.is_running and self.check_ready()
 
     def stop(self, grace: float = 20.0) -> None:
-        """End it where it is ours, within ``grace`` seconds, and give the directory up."""
+        """As the owner, end the process within ``grace`` seconds and unlock the directory."""
         self.child.stop(grace)
         self.is_ready = False
         if self._lock is not None:
@@ -129,7 +131,7 @@ class ManagedProcess(ABC):
         return self.folder / f"{self.name}.{suffix}"
 
     def prepare(self) -> None:
-        """Make the data directory.
+        """Create the data directory.
 
         Raises:
             CannotStart: It is not writable.
@@ -147,7 +149,7 @@ class ManagedProcess(ABC):
         return os.open(self._path("owner"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def _acquire_lock(self) -> bool:
-        """Try to become the owner; the lock goes when this process does, however it ends."""
+        """Try to become the owner; the lock ends with this process."""
         lock = self._open_lock()
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -158,22 +160,21 @@ class ManagedProcess(ABC):
         return True
 
     def _end_orphan(self) -> bool:
-        """Return whether the former owner's process is gone; if not, tell it to go."""
+        """Return whether the former owner's process has ended; if not, terminate it."""
         state = self.state
         pid = state.get("pid")
         if not isinstance(pid, int) or self.command_marker not in command_line(pid):
             return True
-        since = state.get("orphaned")
-        if since is None or time.time() - since > 30:  # noqa: PLR2004 - seconds of patience
-            ask = signal.SIGTERM if since is None else signal.SIGKILL
-            logger.warning("ending process %s, left by a server that is gone", pid)
+        terminated_at = state.get("orphaned")
+        if terminated_at is None or time.time() - terminated_at > ORPHAN_GRACE:
+            logger.warning("ending process %s, left by a server that has ended", pid)
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, ask)
+                os.kill(pid, signal.SIGTERM if terminated_at is None else signal.SIGKILL)
             self._write_state(state | {"orphaned": time.time()})
         return False
 
     def _write_state(self, state: dict[str, Any]) -> None:
-        """Write the state down; a full disk must not keep us from stopping what runs."""
+        """Write the state file; an error is logged, because a full disk must not prevent a stop."""
         new = self._path("json.new")
         try:
             new.write_text(json.dumps(state))
@@ -182,5 +183,5 @@ class ManagedProcess(ABC):
             logger.warning("cannot write %s: %s", self._path("json"), error)
 
     def persistent_state(self) -> dict[str, Any]:
-        """Return what others that attach, and the next start, need to know."""
+        """Return the state to store for servers that attach and for the next start."""
         return {}

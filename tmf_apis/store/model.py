@@ -1,20 +1,21 @@
-"""How a resource lies in the database, and the mongoengine documents that declare it.
+"""The stored form of resources, and the mongoengine documents that declare it.
 
-One collection a kind (its name is the kind: ``ProductOrder``). A stored document::
+Each kind has a collection of the same name (``ProductOrder``). A stored document::
 
-    _id      "<tenant>:<id>"; a tenant's name has no colon
-    tenant   whose it is; "~gone" once it is deleted and its last events are not yet delivered
-    id       the resource's id
-    rev      1, 2, 3 ... one more at each write; the ETag
-    parties  ids of the parties that may see and change it, sorted
+    _id      "<tenant>:<id>"; the name of a tenant contains no colon
+    tenant   the tenant; "~gone" after deletion, until the last events are processed
+    id       id of the resource
+    rev      revision: 1, 2, 3 ...; each write increments it; the ETag
+    parties  ids of the parties that can see and change it, sorted
     body     the resource in its stored form (close to v5), without id and href
-    text     {"v4": bytes, "v5": bytes}: each version's JSON, ready to send: the members after
-             id and href, as ``,"name":"x"}`` (or ``}`` when there are none)
-    loose    true where nested objects may lack the ``@type`` that v5 must have: its text has them
-    events   what happened and is not yet handed to the subscriptions; absent when nothing
-    todo     {"old", "at", "rev"}: the write whose follow-up on other resources is not done yet
-    idem     {"key", "hash"}: the Idempotency-Key that made it; absent without one, and once it
-             is deleted
+    text     {"v4": bytes, "v5": bytes}: JSON of each version, ready to send: the members after
+             id and href, as ``,"name":"x"}`` (or ``}`` if there are none)
+    loose    true if nested objects in ``body`` may lack the ``@type`` that v5 requires; ``text``
+             has it
+    events   the outbox: pending events; absent if there are none
+    todo     {"old", "at", "rev"}: a write whose effects on other resources are not completed
+    idem     {"key", "hash"}: the Idempotency-Key of the creating request; absent without one and
+             after deletion
 """
 
 import functools
@@ -23,9 +24,9 @@ from typing import Any, ClassVar
 
 from mongoengine import Document, fields
 
-#: Tenant of documents that are deleted but whose delete event still waits for the relay.
+#: Tenant of deleted documents whose last events are not processed yet.
 DELETED_TENANT = "~gone"
-#: Finds a document of which nothing is left to do.
+#: Matches deleted documents without pending events and side effects; they can be removed.
 PURGEABLE: Mapping[str, Any] = {
     "tenant": DELETED_TENANT,
     "events.0": {"$exists": False},
@@ -34,7 +35,7 @@ PURGEABLE: Mapping[str, Any] = {
 
 
 class StoredResource(Document):
-    """What every kind has; a room's model adds indexes (paths into ``body``)."""
+    """The members of every kind; the model of an API module adds indexes on paths in ``body``."""
 
     pk_ = fields.StringField(primary_key=True, db_field="_id")
     tenant = fields.StringField(required=True)
@@ -50,5 +51,5 @@ class StoredResource(Document):
 
 @functools.cache
 def document_class(kind: str) -> type[StoredResource]:
-    """Return the document of a kind that has no model of its own."""
+    """Return the document class of a kind that has no model of its own."""
     return type(kind, (StoredResource,), {"meta": {"collection": kind}, "__module__": __name__})

@@ -1,4 +1,4 @@
-"""Child processes that die with this one: started, watched, stopped, their logs kept small."""
+"""Child processes that end with this process, with restarts and log rotation."""
 
 import contextlib
 import ctypes
@@ -12,40 +12,43 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-#: prctl(2): the signal that this process gets when the thread that forked it ends.
+#: prctl(2): set the signal that a process receives when the thread that forked it ends.
 PR_SET_PDEATHSIG = 1
-#: A log is cut at this size; what was in it is kept once, as ``<name>.1``.
+#: Size at which a log is rotated, in bytes; one older log is kept, as ``<name>.1``.
 LOG_LIMIT = 16 * 1024 * 1024
-#: Shortest and longest pause before a child that died is started again, in seconds.
+#: Shortest and longest pause before a child is restarted, in seconds.
 RESTART_PAUSES = (0.0, 15.0)
-#: A child that lived this long has started well; its next death is not one in a row. In seconds.
+#: Run time after which a child counts as stable and the pauses start again, in seconds.
 STABLE_AFTER = 20.0
 
 
 class CannotStart(Exception):
-    """A part of the server cannot start; the message says what, why, and what to do."""
+    """A part of the server cannot start; the message names the part, the reason and a remedy."""
 
 
 def _parent_death_hook(parent: int) -> Callable[[], None] | None:
-    """Return what a child runs between fork and exec so that it ends when ``parent`` does."""
+    """Return a function for the child, between fork and exec, that ends it with its parent.
+
+    None on systems other than Linux.
+    """
     if not sys.platform.startswith("linux"):
         return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl  # found before the fork: no locks after it
+    prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up before the fork: it takes a lock
 
-    def ask() -> None:
+    def end_with_parent() -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:  # it died before we could ask
+        if os.getppid() != parent:  # the parent died before the call
             os._exit(1)
 
-    return ask
+    return end_with_parent
 
 
 class ChildProcess:
-    """One process of ours, in a session of its own, writing to a log of its own.
+    """A child process in a session of its own, with its own log.
 
     Attributes:
-        name: What people call it, in messages.
-        log: File that its output is appended to.
+        name: Name of the process in messages.
+        log: File to which its output is appended.
     """
 
     def __init__(self, name: str, log: Path) -> None:
@@ -58,23 +61,23 @@ class ChildProcess:
 
     @property
     def pid(self) -> int | None:
-        """Its process id, once it was started."""
+        """Return the process id; None before the first start."""
         return self._process.pid if self._process else None
 
     @property
     def is_running(self) -> bool:
-        """Whether it is started and has not ended."""
+        """Return whether the process is running."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def returncode(self) -> int | None:
-        """How it ended, as ``subprocess`` counts; None while it runs."""
+        """Return the exit status as ``subprocess`` does; None while the process runs."""
         return self._process.poll() if self._process else None
 
     def start(
         self, command: Sequence[str | Path], environment: Mapping[str, str] | None = None
     ) -> None:
-        """Start it. Must be called from the main thread: it dies with the thread that forks it.
+        """Start the process; call this from the main thread, because it ends with its thread.
 
         Raises:
             CannotStart: The log cannot be written or the program cannot be run.
@@ -85,13 +88,13 @@ class ChildProcess:
             self.rotate_log()
             with self.log.open("ab") as output:
                 self._offset = output.tell()
-                self._process = subprocess.Popen(  # noqa: S603 - the command is ours
+                self._process = subprocess.Popen(  # noqa: S603 - the command is trusted
                     [str(part) for part in command],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     env=environment,
-                    start_new_session=True,  # Ctrl-C is for us; we stop it afterwards
+                    start_new_session=True,  # Ctrl-C does not reach the child
                     preexec_fn=_parent_death_hook(os.getpid()),  # noqa: PLW1509 - one system call
                 )
         except OSError as error:
@@ -99,24 +102,21 @@ class ChildProcess:
         self._started_at = time.monotonic()
 
     def check_restart_due(self) -> bool:
-        """Return whether a child that is not running may be started now; counts its death."""
+        """Return whether a stopped child can be restarted now; count its exit once."""
         if self.is_running:
             return False
         now = time.monotonic()
         if self._process is not None and self._started_at:
-            lived = now - self._started_at
-            self._exits_in_a_row = 1 if lived > STABLE_AFTER else self._exits_in_a_row + 1
-            shortest, longest = RESTART_PAUSES
-            pause = (
-                shortest
-                if self._exits_in_a_row == 1
-                else min(0.5 * 2**self._exits_in_a_row, longest)
-            )
+            was_stable = now - self._started_at > STABLE_AFTER
+            self._exits_in_a_row = 1 if was_stable else self._exits_in_a_row + 1
+            pause, longest = RESTART_PAUSES
+            if self._exits_in_a_row > 1:
+                pause = min(0.5 * 2**self._exits_in_a_row, longest)
             self._retry_at, self._started_at = now + pause, 0.0
         return now >= self._retry_at
 
     def stop(self, grace: float) -> None:
-        """End it: ask, wait up to ``grace`` seconds, then insist."""
+        """Terminate the process; kill it if it runs for more than ``grace`` further seconds."""
         if self._process is None:
             return
         if self.is_running:
@@ -128,7 +128,7 @@ class ChildProcess:
         self._process.wait()
 
     def recent_output(self, limit: int = 20_000) -> str:
-        """Return what it has written since its last start, the last ``limit`` bytes of it."""
+        """Return the last ``limit`` bytes of the output since the last start."""
         try:
             with self.log.open("rb") as log:
                 size = log.seek(0, os.SEEK_END)
@@ -138,7 +138,7 @@ class ChildProcess:
             return ""
 
     def rotate_log(self) -> None:
-        """Keep the log under its limit; the child goes on writing to the same file."""
+        """Rotate the log if it exceeds its limit; the child keeps writing to the same file."""
         with contextlib.suppress(FileNotFoundError):
             if self.log.stat().st_size > LOG_LIMIT:
                 shutil.copyfile(self.log, self.log.with_name(self.log.name + ".1"))
@@ -147,7 +147,7 @@ class ChildProcess:
 
 
 def command_line(pid: int) -> str:
-    """Return the command line of a process, empty where it is gone or cannot be told."""
+    """Return the command line of a process; empty if it has ended or cannot be read."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except (OSError, ValueError):

@@ -1,6 +1,7 @@
-"""Resources in MongoDB: one document a resource, one write a change.
+"""The resource store: one document for each resource, one write for each change.
 
-Raw collections, not mongoengine objects: hydrating one costs twenty times what reading it does.
+It uses collections directly, because creating a mongoengine object takes twenty times as long as
+reading the document.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,12 +28,12 @@ class ResourceStore:
     def __init__(
         self, database: Database[Document], counts: CountCache, *, query_time: int
     ) -> None:
-        """Take the database.
+        """Create the store.
 
         Args:
-            database: Where the collections are; one a kind.
-            counts: Totals; told of every local insert and delete.
-            query_time: Longest time of one query in the database, in milliseconds.
+            database: The database; each kind has a collection.
+            counts: The cached totals; they are updated after each write.
+            query_time: Time limit of a query, in milliseconds.
         """
         self.database = database
         self.counts = counts
@@ -40,25 +41,25 @@ class ResourceStore:
         self._collections: dict[str, Collection[Document]] = {}
 
     def collection(self, kind: str) -> Collection[Document]:
-        """Return a kind's collection."""
-        if (found := self._collections.get(kind)) is None:
-            found = self._collections[kind] = self.database[kind]
-        return found
+        """Return the collection of a kind."""
+        if (collection := self._collections.get(kind)) is None:
+            collection = self._collections[kind] = self.database[kind]
+        return collection
 
     def find_one(
         self, kind: str, access: Mapping[str, Any], id: str, projection: Mapping[str, Any]
     ) -> Document | None:
-        """Return one document of those that ``access`` reaches, or None.
+        """Return one document that ``access`` permits, or None.
 
         Args:
             kind: The kind.
-            access: The identity's part of the query: tenant and parties.
+            access: The identity's filter: tenant and parties.
             id: The resource's id.
-            projection: What to read of it.
+            projection: The members to read.
         """
         query = {"_id": f"{access['tenant']}:{id}", **access}
-        found = self._run_find(kind, {"filter": query, "projection": projection, "limit": 1})
-        return found[0] if found else None
+        documents = self._run_find(kind, {"filter": query, "projection": projection, "limit": 1})
+        return documents[0] if documents else None
 
     def find_many(  # noqa: PLR0913
         self,
@@ -70,38 +71,38 @@ class ResourceStore:
         skip: int = 0,
         limit: int = 0,
     ) -> list[Document]:
-        """Return documents in order."""
-        parts: Document = {"filter": query, "sort": dict(sort), "skip": skip}
+        """Return the documents that match, in order."""
+        options: Document = {"filter": query, "sort": dict(sort), "skip": skip}
         if projection:
-            parts["projection"] = projection
+            options["projection"] = projection
         if limit:
-            parts |= {"limit": limit, "batchSize": limit + 1}
-        return self._run_find(kind, parts)
+            options |= {"limit": limit, "batchSize": limit + 1}
+        return self._run_find(kind, options)
 
-    def _run_find(self, kind: str, parts: Document) -> list[Document]:
-        """Return what a find command finds, all of it.
+    def _run_find(self, kind: str, options: Document) -> list[Document]:
+        """Run a find command; return all its documents.
 
-        The command itself, because pymongo's cursors cost a third more; what they would do
-        beside it, one more try after a lost connection, is done here.
+        Runs the command itself, because pymongo's cursors take a third longer. As they do, it
+        tries once more after a lost connection.
         """
-        command = {"find": kind, **parts, "maxTimeMS": self._query_time}
+        command = {"find": kind, **options, "maxTimeMS": self._query_time}
         with translate_errors():
             try:
                 cursor = self.database.command(command)["cursor"]
             except AutoReconnect:
                 cursor = self.database.command(command)["cursor"]
-            found: list[Document] = cursor["firstBatch"]
+            documents: list[Document] = cursor["firstBatch"]
             while cursor["id"]:
-                more = {"getMore": Int64(cursor["id"]), "collection": kind}
-                cursor = self.database.command(more)["cursor"]
-                found.extend(cursor["nextBatch"])
-        return found
+                get_more = {"getMore": Int64(cursor["id"]), "collection": kind}
+                cursor = self.database.command(get_more)["cursor"]
+                documents.extend(cursor["nextBatch"])
+        return documents
 
     def insert(self, kind: str, document: Document) -> None:
-        """Write a new document.
+        """Insert a document.
 
         Raises:
-            DuplicateKeyError: The id or the idempotency key is taken.
+            DuplicateKeyError: The id or the idempotency key exists already.
             Unavailable: The database does not answer (HTTP 503).
         """
         with translate_errors():
@@ -111,14 +112,14 @@ class ResourceStore:
     def replace(
         self, kind: str, old: Document, changes: Mapping[str, Any], events: list[Document]
     ) -> bool:
-        """Change a document that is still at its version; False when it no longer is.
+        """Update a document; return False if its revision has changed since it was read.
 
         Args:
             kind: The kind.
-            old: The document that the change was made from: ``_id``, ``rev`` and ``body``.
-            changes: Fields to set; of ``body`` only the attributes that differ are sent.
-                ``rev`` is raised by one.
-            events: What happened, added to what is already waiting.
+            old: The document as it was read: ``_id``, ``rev`` and ``body``.
+            changes: Members to set; of ``body`` only the differing attributes are written.
+                ``rev`` is incremented.
+            events: Events that the change causes; they are appended to the outbox.
         """
         with translate_errors():
             query, update = _replacement(old, changes, events)
@@ -130,10 +131,10 @@ class ResourceStore:
     def replace_many(
         self, kind: str, replacements: Sequence[tuple[Document, Mapping[str, Any], list[Document]]]
     ) -> bool:
-        """Change documents as ``replace`` does; False when not all are at their versions still."""
+        """Update documents as ``replace`` does; return False if a revision has changed."""
         if not replacements:
             return True
-        writes = [UpdateOne(*_replacement(*one)) for one in replacements]
+        writes = [UpdateOne(*_replacement(*replacement)) for replacement in replacements]
         with translate_errors():
             result = self.collection(kind).bulk_write(writes, ordered=False)
         if result.matched_count:
@@ -148,17 +149,15 @@ class ResourceStore:
         events: list[Document],
         pending_side_effect: Document | None = None,
     ) -> bool:
-        """Take a document that is still at ``rev`` out of its tenant; False when it no longer is.
+        """Mark a document as deleted; return False if its revision has changed since it was read.
 
-        The document itself goes when its last events have been handed on, and what ``pending_side_effect`` notes
-        is done.
+        The document itself is removed once its last events are processed and its pending side
+        effect is cleared.
         """
         tenant = key.partition(":")[0]
-        change = {
-            "tenant": DELETED_TENANT,
-            "rev": rev + 1,
-            **({"todo": pending_side_effect} if pending_side_effect else {}),
-        }
+        change: Document = {"tenant": DELETED_TENANT, "rev": rev + 1}
+        if pending_side_effect:
+            change["todo"] = pending_side_effect
         with translate_errors():
             result = self.collection(kind).update_one(
                 {"_id": key, "rev": rev, "tenant": {"$ne": DELETED_TENANT}},
@@ -173,7 +172,7 @@ class ResourceStore:
         return result.matched_count == 1
 
     def clear_side_effect(self, kind: str, key: str, rev: int) -> None:
-        """Note that the follow-up of a write is done; a document that is gone may go now."""
+        """Clear the pending side effect of a write; remove the document if it is deleted."""
         collection = self.collection(kind)
         with translate_errors():
             collection.update_one({"_id": key, "todo.rev": rev}, {"$unset": {"todo": ""}})
@@ -183,6 +182,7 @@ class ResourceStore:
 def _replacement(
     old: Document, changes: Mapping[str, Any], events: list[Document]
 ) -> tuple[Document, Document]:
+    """Return the query and the update of a replacement."""
     rev = old["rev"]
     update: Document = _minimal_update(old["body"], {**changes, "rev": rev + 1})
     if events:
@@ -191,7 +191,7 @@ def _replacement(
 
 
 def is_same_json(first: object, second: object) -> bool:
-    """Return whether two JSON values are the same to a reader of JSON: 1, 1.0 and true are not.
+    """Return whether two values have the same JSON text; 1, 1.0 and true differ.
 
     >>> is_same_json({"a": 1}, {"a": True}), is_same_json({"a": 1}, {"a": 1})
     (False, True)
@@ -200,9 +200,10 @@ def is_same_json(first: object, second: object) -> bool:
 
 
 def _minimal_update(before: Document, changes: Document) -> Document:
-    """Return the update that makes the changes, the body attribute by attribute.
+    """Return an update that sets the differing attributes of the body only.
 
-    An attribute with a dot in its name cannot be named in an update; then the body goes whole.
+    If the name of an attribute contains a dot, the update sets the whole body, because the name
+    cannot be used in a path.
     """
     body = changes["body"]
     if any("." in name for name in (*before, *body)):
@@ -214,11 +215,11 @@ def _minimal_update(before: Document, changes: Document) -> Document:
     }
     update: Document = {"$set": {**changes, **differing}}
     del update["$set"]["body"]
-    if gone := {f"body.{name}": "" for name in before if name not in body}:
-        update["$unset"] = gone
+    if removed := {f"body.{name}": "" for name in before if name not in body}:
+        update["$unset"] = removed
     return update
 
 
 def duplicate_id(kind: str, id: str) -> Conflict:
-    """Return the error of a second resource with the same id."""
+    """Return the error for a resource whose id exists already."""
     return Conflict(f"there is already a {kind} {id}")
