@@ -1,4 +1,4 @@
-"""The mobile subscriber register of Osmocom: provisioned over CTRL and VTY, proved over GSUP."""
+"""Adapter for OsmoHLR, a home location register: CTRL and VTY provision, GSUP verifies."""
 
 from adapters.osmo_hlr.element import OsmoHlr
 

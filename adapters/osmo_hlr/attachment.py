@@ -1,4 +1,4 @@
-"""Whether a subscriber can use the network, asked as a serving node asks."""
+"""Measurement of a subscriber with the requests of a serving node (SGSN, VLR)."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,8 @@ from adapters.planning import State
 from adapters.values import Setting
 
 ACCEPTED = "accepted"
-#: By setting: domain, and where the HLR shows who serves the subscriber and whether no longer.
+#: By setting: the domain, and the attributes of the HLR that hold the serving node and whether it
+#: has purged the subscriber.
 DOMAINS = {
     "circuitSwitched": (CIRCUIT, "vlr_number", "ms_purged_cs"),
     "packetSwitched": (PACKET, "sgsn_number", "ms_purged_ps"),
@@ -16,31 +17,40 @@ DOMAINS = {
 
 
 def expected_outcomes(target: State) -> dict[str, Setting]:
-    """Return what serving nodes shall be told of a subscriber that is as asked."""
+    """Return the answers that serving nodes must get for a subscriber in the desired state."""
     if not target["subscriber"]:
         unknown: Setting = CAUSES[UNKNOWN]
         return dict.fromkeys(("authentication", *DOMAINS), unknown)
-    found: dict[str, Setting] = {"authentication": ACCEPTED}
+    outcomes: dict[str, Setting] = {"authentication": ACCEPTED}
     for name in DOMAINS:
-        found[name] = ACCEPTED if target[name] else CAUSES[NOT_ALLOWED]
-    return found
+        outcomes[name] = ACCEPTED if target[name] else CAUSES[NOT_ALLOWED]
+    return outcomes
 
 
 async def probe_outcomes(
     register: SubscriberRegister, imsi: str, attributes: Mapping[str, str]
 ) -> dict[str, Setting]:
-    """Return what serving nodes are told of a subscriber.
+    """Return the answers that serving nodes get for a subscriber.
+
+    In a domain where a serving node already serves the subscriber, no request is sent, because it
+    would detach the subscriber; the outcome follows from the attributes.
+
+    Args:
+        register: The subscribers of the HLR.
+        imsi: The subscriber.
+        attributes: The attributes of the subscriber in the HLR.
 
     Raises:
-        Broken: The HLR does not answer.
+        ConnectionFailed: The HLR does not answer.
     """
     async with register.serving_node_probe(imsi) as probe:
-        found: dict[str, Setting] = {"authentication": await probe.authenticate()}
-        for name, (domain, server, purged) in DOMAINS.items():
-            at = attributes.get(server, "")
-            if at and not at.startswith(NODE_NAME_PREFIX) and attributes.get(purged) != "1":
+        outcomes: dict[str, Setting] = {"authentication": await probe.authenticate()}
+        for name, (domain, node_attribute, purged_attribute) in DOMAINS.items():
+            node = attributes.get(node_attribute, "")
+            is_own = node.startswith(NODE_NAME_PREFIX)
+            if node and not is_own and attributes.get(purged_attribute) != "1":
                 allowed = attributes.get("nam_" + ("cs" if domain == CIRCUIT else "ps")) == "1"
-                found[name] = ACCEPTED if allowed else CAUSES[NOT_ALLOWED]
+                outcomes[name] = ACCEPTED if allowed else CAUSES[NOT_ALLOWED]
             else:
-                found[name] = await probe.attach(domain)
-    return found
+                outcomes[name] = await probe.attach(domain)
+    return outcomes

@@ -1,4 +1,4 @@
-"""Osmocom's control interface: named variables that are read and set.
+"""A client of the Osmocom control interface (CTRL), which gets and sets named variables.
 
 Source: "OsmoHLR User Manual", chapter "Control interface".
 """
@@ -6,22 +6,23 @@ Source: "OsmoHLR User Manual", chapter "Control interface".
 import re
 
 from adapters.osmo_hlr import ipa
-from adapters.osmo_hlr.ipa import ConnectionFailed, Frame, IpaConnection
+from adapters.osmo_hlr.ipa import NOT_AN_HLR, Frame, IpaConnection
+from adapters.streams import ConnectionFailed
 
 VARIABLE_PATTERN = re.compile(r"[a-z][a-z0-9.-]*")
-#: Frames that are for somebody else (traps, late answers) which may come before ours.
+#: Number of unrelated frames (traps, late replies) that may precede the reply to a request.
 UNRELATED_FRAMES_LIMIT = 1000
 
 
 class CtrlError(Exception):
-    """The HLR answers with an error; the message is its own words."""
+    """The HLR replied with an error; the message is the text of the HLR."""
 
 
 def parse_reply(frame: Frame, request_id: int) -> str | None:
-    r"""Return the value in an answer, or None if this frame does not answer question ``request_id``.
+    r"""Return the value in a reply, or None if the frame is not the reply to ``request_id``.
 
     Raises:
-        Refused: It is an error.
+        CtrlError: The reply is an error.
 
     >>> parse_reply(Frame(ipa.OSMO, b"\x00GET_REPLY 7 subscriber.by-imsi-1.msisdn 4917"), 7)
     '4917'
@@ -40,11 +41,11 @@ def parse_reply(frame: Frame, request_id: int) -> str | None:
 
 
 class CtrlClient:
-    """Asks one question after the other, on a connection that is made when it is needed.
+    """A client that sends one request after another and connects on demand.
 
     Args:
         endpoint: Host and port.
-        timeout: Of each answer, in seconds.
+        timeout: Longest wait for each reply, in seconds.
     """
 
     def __init__(self, endpoint: tuple[str, int], timeout: float) -> None:
@@ -59,37 +60,37 @@ class CtrlClient:
         """Return the value of a variable.
 
         Raises:
-            Refused: There is none.
-            Broken: No answer.
+            CtrlError: The HLR has no such variable.
+            ConnectionFailed: There is no reply.
         """
-        new = await self._link.open()
+        is_new = await self._link.open()
         try:
             return await self._request("GET", variable)
         except ConnectionFailed:
-            if new:
+            if is_new:
                 raise
-        return await self._request("GET", variable)  # the HLR may have been restarted in between
+        return await self._request("GET", variable)  # the HLR may have restarted meanwhile
 
     async def set(self, variable: str, value: str) -> str:
-        """Set a variable and return what the HLR says.
+        """Set a variable and return the text of the reply.
 
         Raises:
-            Refused: It cannot be set so.
-            Broken: No answer; whether it is set is not known.
+            CtrlError: The HLR refuses the variable or the value.
+            ConnectionFailed: There is no reply; the variable may or may not be set.
         """
         return await self._request("SET", variable, value)
 
     async def _request(self, verb: str, variable: str, value: str = "") -> str:
         if not VARIABLE_PATTERN.fullmatch(variable) or (value and not value.isalnum()):
-            raise CtrlError(f"{variable} cannot be asked for")
+            raise CtrlError(f"invalid variable or value: {variable}")
         await self._link.open()
         self._request_id += 1
-        question = f"{verb} {self._request_id} {variable} {value}".strip().encode(
-            "ascii", "replace"
-        )
-        await self._link.send(Frame(ipa.OSMO, bytes((ipa.CTRL,)) + question))
+        request = f"{verb} {self._request_id} {variable} {value}".strip()
+        payload = bytes((ipa.CTRL,)) + request.encode("ascii", "replace")
+        await self._link.send(Frame(ipa.OSMO, payload))
         for _ in range(UNRELATED_FRAMES_LIMIT):
-            if (found := parse_reply(await self._link.receive(), self._request_id)) is not None:
-                return found
+            reply = parse_reply(await self._link.receive(), self._request_id)
+            if reply is not None:
+                return reply
         await self._link.close()
-        raise ConnectionFailed("what answers there is no HLR")
+        raise ConnectionFailed(NOT_AN_HLR)

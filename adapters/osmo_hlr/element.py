@@ -1,9 +1,9 @@
-"""A mobile subscriber register: Osmocom's HLR.
+"""The adapter for OsmoHLR, the home location register of Osmocom.
 
-Subscribers are made, changed and deleted over its control interface; their secret keys, which
-that does not take, over its command line. What it then does for a subscriber is asked over GSUP,
-as a serving node would ask. It has no room for the id of a service: a subscriber is one, and its
-IMSI is the port.
+The adapter creates, changes and deletes subscribers over the control interface. It sets their
+secret keys over the command line (VTY), because the control interface does not accept them. It
+measures over GSUP, with the requests of a serving node. The HLR cannot store the id of a service:
+each subscriber is a service, and its IMSI is the port.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ from adapters.locks import endpoint_lock
 from adapters.mixins import NoUsageRecords
 from adapters.observations import RawFault, Sample
 from adapters.osmo_hlr import attachment, subscriber
-from adapters.osmo_hlr.ipa import ConnectionFailed
 from adapters.osmo_hlr.register import SubscriberRegister
 from adapters.osmo_hlr.vty import WrongPassword, parse_subscribers
+from adapters.streams import ConnectionFailed
 from adapters.values import (
     Facts,
     Intent,
@@ -41,12 +41,15 @@ from adapters.values import (
 
 
 class OsmoHlr(NoUsageRecords):
-    """One HLR; the address is that of its control interface.
+    """One HLR; the address of the target is that of the control interface.
 
-    Options of the target: ``vty`` and ``gsup``, where its command line and its serving nodes'
-    interface are (a port, or "host:port"; ``gsup`` may be "none": then nothing is measured), and
-    ``timeout`` of one answer in seconds. The credentials hold the keys of the
-    SIM cards (``adapters.osmo_hlr.keys``).
+    Options of the target:
+
+    - ``vty``: endpoint of the command line, as a port or "host:port"
+    - ``gsup``: endpoint of GSUP, as a port or "host:port"; "none": services cannot be measured
+    - ``timeout``: longest wait for one reply, in seconds
+
+    The credentials hold the keys of the SIM cards; see ``adapters.osmo_hlr.keys``.
     """
 
     category: ClassVar = "hlr"
@@ -78,29 +81,29 @@ class OsmoHlr(NoUsageRecords):
         return endpoint_lock(self._register.endpoint)
 
     async def probe(self) -> Facts:
-        """Return what the HLR is, as its command line says; it tells neither uptime nor serial."""
+        """Return the facts that the command line shows; uptime and serial are not among them."""
         async with self._lock():
             with self._translate_errors():
-                said = await self._register.vty.run("show version")
+                version = await self._register.vty.run("show version")
         return Facts(
             name=self._register.vty.host_name,
             vendor="Osmocom",
             model="OsmoHLR",
-            software=said.partition("\n")[0].strip() or "OsmoHLR",
+            software=version.partition("\n")[0].strip() or "OsmoHLR",
             serial="",
             uptime=0.0,
             boots=0,
         )
 
     async def inventory(self) -> Inventory:
-        """Return facts and no ports: subscribers come and go, ``services`` lists them."""
+        """Return the facts, without ports: ``services`` lists the subscribers."""
         return Inventory(await self.probe(), (), datetime.now(UTC))
 
     async def services(self) -> list[Observed]:
-        """Return every subscriber, ordered by IMSI; whose service it is the HLR does not know."""
+        """Return every subscriber, ordered by IMSI; the HLR does not know the ids of services."""
         async with self._lock():
             with self._translate_errors():
-                found = parse_subscribers(await self._register.vty.run("show subscribers all"))
+                rows = parse_subscribers(await self._register.vty.run("show subscribers all"))
         return [
             Observed(
                 "",
@@ -108,39 +111,39 @@ class OsmoHlr(NoUsageRecords):
                 subscriber.settings(row.state),
                 row.circuit_switched or row.packet_switched,
             )
-            for row in found
+            for row in rows
         ]
 
     async def read(self, service_id: str) -> Observed | None:
-        """Refuse: the HLR knows subscribers by their IMSI, not by the id of a service."""
-        raise Unsupported(self.target.name, f"no room for the id of a service ({service_id})")
+        """Raise ``Unsupported``: the HLR knows subscribers by IMSI, not by the id of a service."""
+        raise Unsupported(self.target.name, f"it stores no ids of services ({service_id})")
 
     async def plan(self, intent: Intent) -> Plan:
-        """Return the steps to what is asked; see ``Adapter.plan``.
+        """Return the steps to the desired state; see ``Adapter.plan``.
 
         Raises:
-            Conflict: Another subscriber has the number.
+            Conflict: Another subscriber has the MSISDN.
             Misconfigured: The subscriber is new and the credentials have no keys for it.
         """
         subscriber.check_intent(self.target.name, intent)
-        keys = self._register.keys(intent.port) is not None
+        has_keys = self._register.keys(intent.port) is not None
         async with self._lock():
             with self._translate_errors():
                 current = await self._register.read_state(intent.port)
-                number = intent.settings.get("msisdn", "") if intent.present else ""
-                owner = await self._register.find_imsi(str(number))
+                msisdn = intent.settings.get("msisdn", "") if intent.present else ""
+                owner = await self._register.find_imsi(str(msisdn))
         if owner not in {"", intent.port}:
-            raise Conflict(self.target.name, f"msisdn {number} is in use by subscriber {owner}")
-        if intent.present and not keys and current["keys"] == subscriber.NO_KEYS:
+            raise Conflict(self.target.name, f"msisdn {msisdn} is in use by subscriber {owner}")
+        if intent.present and not has_keys and current["keys"] == subscriber.NO_KEYS:
             raise Misconfigured(
                 self.target.name, f"the credentials have no keys for IMSI {intent.port}"
             )
-        target = subscriber.desired_state(intent, current, has_keys=keys)
-        needed = subscriber.steps(intent, current, target)
-        return Plan(self.target.name, intent, needed, dict(current))
+        target = subscriber.desired_state(intent, current, has_keys=has_keys)
+        steps = subscriber.steps(intent, current, target)
+        return Plan(self.target.name, intent, steps, dict(current))
 
     async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:
-        """Do what the plan says, one variable after the other; see ``Adapter.apply``."""
+        """Do the steps of the plan one after the other; see ``Adapter.apply``."""
         if confirm_within is not None:
             raise Unsupported(self.target.name, "an HLR has no confirmed commit")
         async with self._lock():
@@ -157,7 +160,7 @@ class OsmoHlr(NoUsageRecords):
             return await stepwise.apply_steps(plan, steps, apply_step)
 
     async def verify(self, intent: Intent) -> Verdict:
-        """Return whether the subscriber is as asked, the keys included; they are not shown."""
+        """Compare the subscriber, including its keys, with the intent; keys are not disclosed."""
         keys = self._register.keys(intent.port)
         async with self._lock():
             with self._translate_errors():
@@ -167,37 +170,38 @@ class OsmoHlr(NoUsageRecords):
         return planning.compare(self.target.name, expected, observed)
 
     async def measure(self, intent: Intent) -> Verdict:
-        """Return whether the subscriber can attach, asked as a serving node asks.
+        """Measure whether the subscriber can attach, with the requests of a serving node.
 
-        A subscriber that is attached somewhere is left there: being attached is the proof. One
-        that is not is registered and purged again; its authentication counter moves on, as it
-        does whenever a card is switched on.
+        A subscriber that is attached stays attached, which is proof enough. Any other subscriber
+        is registered and purged again; this increases its authentication counter, as does
+        switching on a phone.
 
         Raises:
-            Unsupported: The option ``gsup`` says that nobody may ask ("noTestHead").
+            Unsupported: The option ``gsup`` is "none" (reason "noTestHead").
         """
         if not self._register.has_gsup:
-            message = "serving nodes are asked nothing here: not measured"
+            message = "cannot measure: the option gsup is none"
             raise Unsupported(self.target.name, message, path=intent.port, reason="noTestHead")
         subscriber.check_intent(self.target.name, intent)
+        imsi = intent.port
         async with self._lock():
             with self._translate_errors():
-                seen = await self._register.read_attributes(intent.port)
-                current = subscriber.state(seen, None)
+                attributes = await self._register.read_attributes(imsi)
+                current = subscriber.state(attributes, None)
                 target = subscriber.desired_state(intent, current, has_keys=False)
-                observed = await attachment.probe_outcomes(self._register, intent.port, seen or {})
+                observed = await attachment.probe_outcomes(self._register, imsi, attributes or {})
         return Verdict(
             self.target.name, attachment.expected_outcomes(target), observed, datetime.now(UTC)
         )
 
     async def confirm(self, transaction: Transaction) -> None:
-        """Do nothing: what is set lasts at once."""
+        """Do nothing: changes need no confirmation."""
 
     async def rollback(self, transaction: Transaction) -> None:
-        """Set back what the transaction set; see ``Adapter.rollback``.
+        """Do the inverse steps of the transaction; see ``Adapter.rollback``.
 
         Raises:
-            Misconfigured: A subscriber would have to be made again whose keys nobody has.
+            Misconfigured: The credentials lack the keys that the subscriber had before.
         """
         imsi, steps = transaction.intent.port, subscriber.sorted_steps(transaction.inverse)
         if not steps:
@@ -213,30 +217,33 @@ class OsmoHlr(NoUsageRecords):
         planning.verify_steps(self.target.name, steps, observed)
 
     def _check_keys(self, imsi: str, steps: Sequence[Step]) -> None:
-        lost = any(
-            step.attribute == "keys" and step.after == subscriber.OTHER_KEYS for step in steps
-        )
-        asked = any(
-            step.attribute == "keys" and step.after == subscriber.CREDENTIAL_KEYS for step in steps
-        )
-        if lost or (asked and self._register.keys(imsi) is None):
+        """Check that the credentials have the keys that the steps write.
+
+        Raises:
+            Misconfigured: They do not.
+        """
+        required = {step.after for step in steps if step.attribute == "keys"}
+        has_keys = self._register.keys(imsi) is not None
+        if subscriber.OTHER_KEYS in required or (
+            subscriber.CREDENTIAL_KEYS in required and not has_keys
+        ):
             raise Misconfigured(
                 self.target.name, f"the credentials do not have the keys that IMSI {imsi} had"
             )
 
     async def remove(self, service_id: str) -> Transaction:
-        """Refuse: plan an intent for the IMSI that is not present."""
-        raise Unsupported(self.target.name, f"no room for the id of a service ({service_id})")
+        """Raise ``Unsupported``: plan an intent with ``present=False`` for the IMSI instead."""
+        raise Unsupported(self.target.name, f"it stores no ids of services ({service_id})")
 
     async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
-        """Refuse: an HLR carries no traffic."""
-        raise Unsupported(self.target.name, f"no counters of subscribers {list(ports)}")
+        """Raise ``Unsupported``: an HLR carries no traffic."""
+        raise Unsupported(self.target.name, f"an HLR has no counters ({list(ports)})")
 
     async def active_conditions(self) -> list[RawFault]:
-        """Refuse: an HLR reports no conditions."""
+        """Raise ``Unsupported``: an HLR reports no conditions."""
         raise Unsupported(self.target.name, "an HLR reports no conditions")
 
     async def faults(self) -> AsyncIterator[RawFault]:
-        """Refuse: an HLR reports no conditions."""
+        """Raise ``Unsupported``: an HLR reports no conditions."""
         raise Unsupported(self.target.name, "an HLR reports no conditions")
-        yield  # what makes it a generator
+        yield  # makes the function a generator

@@ -1,34 +1,34 @@
-"""Frames of Osmocom's control and GSUP connections, and a connection that exchanges them.
+"""The IPA multiplex of Osmocom, which carries the control interface and GSUP.
 
-Source: libosmocore, "IPA multiplex": two octets of length, one of the stream, then the payload.
+A frame has two octets of length, one octet for the stream, and the payload.
+
+Source: libosmocore, "IPA multiplex".
 """
 
 import asyncio
 import struct
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
+from adapters.streams import ConnectionFailed, close_stream, connection_failed
+
 HEADER = struct.Struct(">HB")
-CCM = 0xFE  # who are you, ping and pong
-OSMO = 0xEE  # its first octet tells which protocol
-CTRL = 0x00  # of OSMO
-GSUP = 0x05  # of OSMO
+CCM = 0xFE  # stream of connection management: identity, ping and pong
+OSMO = 0xEE  # stream whose first octet is the protocol
+CTRL = 0x00  # protocol of OSMO
+GSUP = 0x05  # protocol of OSMO
 PING, PONG = b"\x00", b"\x01"
 PAYLOAD_LIMIT = 0xFFFF
-
-
-class ConnectionFailed(OSError):
-    """The other side has closed the connection, says nothing in time, or something else speaks."""
+NOT_AN_HLR = "the server does not answer as an OsmoHLR does"
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One message.
+    """A frame.
 
     Attributes:
-        stream: ``CCM``, ``OSMO`` or another.
+        stream: ``CCM``, ``OSMO`` or another stream.
         payload: At most ``PAYLOAD_LIMIT`` octets.
     """
 
@@ -46,23 +46,23 @@ def encode(frame: Frame) -> bytes:
 
 
 class FrameDecoder:
-    """Cuts what comes in into frames, however it was cut on its way."""
+    """Splits a byte stream into frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, octets: bytes) -> list[Frame]:
-        """Take octets and return the frames that are whole now."""
+        """Append octets and return the frames that are complete."""
         self._buffer += octets
-        found = []
+        frames = []
         while len(self._buffer) >= HEADER.size:
             length, stream = HEADER.unpack_from(self._buffer)
             end = HEADER.size + length
             if len(self._buffer) < end:
                 break
-            found.append(Frame(stream, bytes(self._buffer[HEADER.size : end])))
+            frames.append(Frame(stream, bytes(self._buffer[HEADER.size : end])))
             del self._buffer[:end]
-        return found
+        return frames
 
 
 class IpaConnection:
@@ -70,7 +70,7 @@ class IpaConnection:
 
     Args:
         endpoint: Host and port.
-        timeout: Of connecting and of each answer, in seconds.
+        timeout: Longest wait for the connection and for each frame, in seconds.
     """
 
     def __init__(self, endpoint: tuple[str, int], timeout: float) -> None:
@@ -87,13 +87,13 @@ class IpaConnection:
         await self.close()
 
     async def open(self) -> bool:
-        """Connect unless a connection is there that the other side has not closed.
+        """Connect, unless there is a connection that the server has not closed.
 
         Returns:
-            Whether it is a new one.
+            True if the connection is new.
 
         Raises:
-            Broken: There is none to be had.
+            ConnectionFailed: The server cannot be reached.
         """
         if self._streams is not None and not self._streams[0].at_eof():
             return False
@@ -101,26 +101,23 @@ class IpaConnection:
         try:
             async with asyncio.timeout(self._timeout):
                 self._streams = await asyncio.open_connection(*self._endpoint)
-        except (OSError, UnicodeError) as error:  # UnicodeError: no host has such a name
+        except (OSError, UnicodeError) as error:  # UnicodeError: not a host name
             raise ConnectionFailed(f"cannot connect: {error or 'no answer in time'}") from error
         self._decoder = FrameDecoder()
         self._frames.clear()
         return True
 
     async def close(self) -> None:
-        """Close the connection; what was on its way is lost."""
-        if self._streams is not None:
-            writer = self._streams[1]
-            self._streams = None
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+        """Close the connection; unread frames are lost."""
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            await close_stream(streams[1])
 
     async def send(self, frame: Frame) -> None:
         """Send a frame.
 
         Raises:
-            Broken: The connection is gone.
+            ConnectionFailed: There is no connection, or it was lost.
         """
         if self._streams is None:
             raise ConnectionFailed("not connected")
@@ -133,11 +130,11 @@ class IpaConnection:
             raise ConnectionFailed(f"cannot send: {error}") from error
 
     async def receive(self) -> Frame:
-        """Return the next frame; pings are answered here and not returned.
+        """Return the next frame; answer pings in between.
 
         Raises:
-            Broken: None came in time; the connection is closed, so that a late answer is never
-                taken for the answer to another question.
+            ConnectionFailed: No frame arrived in time. The connection is closed, so that a late
+                reply is not taken for the reply to the next request.
         """
         if self._streams is None:
             raise ConnectionFailed("not connected")
@@ -155,7 +152,7 @@ class IpaConnection:
                 octets = await reader.read(PAYLOAD_LIMIT)
         except OSError as error:
             await self.close()
-            raise ConnectionFailed(str(error) or "no answer in time") from error
+            raise connection_failed(error) from error
         if not octets:
             await self.close()
             raise ConnectionFailed("the connection was closed")

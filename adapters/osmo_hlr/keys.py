@@ -1,13 +1,13 @@
-"""The secret keys of SIM cards: read from the credentials, told to nobody but the HLR.
+"""The secret keys of SIM cards, from the credentials of an HLR; only the HLR may see them.
 
-The credentials of an HLR hold for each IMSI what its command line says after "update aud2g" or
-"update aud3g", both separated by a semicolon:
+For each IMSI, the credentials hold the arguments of the commands "update aud2g" and "update aud3g"
+of the HLR, separated by a semicolon if there are both:
 
     {"901700000000001": "milenage k <32 hex digits> opc <32 hex digits>",
      "901700000000002": "comp128v1 ki <32 hex digits>; milenage k <...> op <...>",
      "file": "/etc/tmf/sim-cards", "vty": "<password of the command line>"}
 
-``file`` names a text file for many cards: one a line, the IMSI and the same words.
+``file`` names a text file with one card a line: the IMSI, a space, and the same arguments.
 """
 
 import re
@@ -18,7 +18,7 @@ from adapters.credentials import Secret
 from adapters.errors import Misconfigured
 
 HEX_KEY = r"[0-9a-f]{32}"
-#: What may be said.
+#: Arguments of "update aud2g" and "update aud3g".
 KEY_PATTERNS = {
     "aud2g": re.compile(rf"(?P<algo>comp128v[123]|xor) ki (?P<ki>{HEX_KEY})"),
     "aud3g": re.compile(
@@ -26,19 +26,19 @@ KEY_PATTERNS = {
         rf"|(?P<xor>xor) k (?P<only>{HEX_KEY})"
     ),
 }
-#: How the HLR calls them where it shows them.
+#: Names of the arguments in the attributes that the HLR reports.
 REPORTED_NAMES = ("algo", "ki", "k", "op", "opc")
 GROUP_NAMES = {"xor": "algo", "only": "k"}
 
 
 class SimKeys:
-    """The keys of one card; shows nothing of them.
+    """The keys of one card, which its ``repr`` does not disclose.
 
     Args:
-        text: As in the credentials.
+        text: The keys as in the credentials.
 
     Raises:
-        ValueError: It is not of that form; the message does not quote it.
+        ValueError: The text is invalid; the message does not quote it.
     """
 
     __slots__ = ("_matches",)
@@ -48,30 +48,30 @@ class SimKeys:
         for part in text.lower().split(";"):
             words = " ".join(part.split())
             kind = "aud3g" if re.search(r"\bk\b", words) else "aud2g"
-            found = KEY_PATTERNS[kind].fullmatch(words)
-            if found is None or kind in self._matches:
+            match = KEY_PATTERNS[kind].fullmatch(words)
+            if match is None or kind in self._matches:
                 raise ValueError(
                     "expected 'milenage k <hex> opc <hex>' or 'comp128v1 ki <hex>', with 32 digits"
                 )
-            self._matches[kind] = found
+            self._matches[kind] = match
 
     def __repr__(self) -> str:
-        return "Keys(***)"
+        return "SimKeys(***)"
 
     def commands(self, imsi: str) -> list[str]:
-        """Return what writes them, and wipes others, on the HLR's command line."""
-        begin = f"subscriber imsi {imsi} update"
+        """Return the commands that write these keys and delete all others."""
+        prefix = f"subscriber imsi {imsi} update"
         return [
-            f"{begin} {kind} {self._matches[kind][0] if kind in self._matches else 'none'}"
+            f"{prefix} {kind} {self._matches[kind][0] if kind in self._matches else 'none'}"
             for kind in KEY_PATTERNS
         ]
 
     def are_equal_to(self, attributes: Mapping[str, str]) -> bool:
-        """Whether the HLR has these keys and no others, by what it shows."""
+        """Return whether the attributes that the HLR reports are exactly these keys."""
         ours = {
             f"{kind}.{GROUP_NAMES.get(name, name)}": value
-            for kind, found in self._matches.items()
-            for name, value in found.groupdict().items()
+            for kind, match in self._matches.items()
+            for name, value in match.groupdict().items()
             if value
         }
         names = {f"{kind}.{name}" for kind in KEY_PATTERNS for name in REPORTED_NAMES}
@@ -79,10 +79,10 @@ class SimKeys:
 
 
 def find_keys(imsi: str, secret: Secret, element: str) -> SimKeys | None:
-    """Return the keys of a card, or None if the credentials do not know it.
+    """Return the keys of a card, or None if the credentials have none.
 
     Raises:
-        Misconfigured: What they say of it is not usable; the message does not quote it.
+        Misconfigured: The keys are invalid, or the file cannot be read; the message quotes no key.
     """
     try:
         text = secret.get(imsi) or _find_in_file(imsi, secret.get("file", ""))
@@ -98,7 +98,7 @@ def _find_in_file(imsi: str, name: str) -> str:
         return ""
     with Path(name).open(encoding="ascii") as lines:
         for line in lines:
-            first, _, rest = line.partition(" ")
-            if first == imsi:
-                return rest
+            line_imsi, _, keys = line.partition(" ")
+            if line_imsi == imsi:
+                return keys
     return ""

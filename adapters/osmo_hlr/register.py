@@ -1,4 +1,4 @@
-"""The subscribers of an HLR: read, and one attribute changed at a time."""
+"""The subscribers of an HLR: reading them, and changing one attribute at a time."""
 
 from collections.abc import Mapping
 
@@ -30,12 +30,12 @@ class SubscriberRegister:
 
     Attributes:
         endpoint: Host and port of the control interface.
-        vty: The command line.
-        has_gsup: Whether we may ask as a serving node does.
+        vty: Client of the command line.
+        has_gsup: Whether the probe of a serving node can be used.
 
     Raises:
         ValueError: An option or the address is not usable.
-        Misconfigured: There is no such option.
+        Misconfigured: An option is not known.
     """
 
     def __init__(self, target: Target, secret: Secret) -> None:
@@ -64,47 +64,47 @@ class SubscriberRegister:
         await self.vty.close()
 
     def keys(self, imsi: str) -> SimKeys | None:
-        """Return the keys that the credentials have for a subscriber, if any."""
+        """Return the keys of a subscriber in the credentials, or None."""
         if imsi not in self._keys:
             self._keys[imsi] = find_keys(imsi, self._secret, self._name)
         return self._keys[imsi]
 
     def serving_node_probe(self, imsi: str) -> ServingNodeProbe:
-        """Return a serving node that asks for a subscriber."""
+        """Return a probe that sends the requests of a serving node for a subscriber."""
         return ServingNodeProbe(self._gsup_endpoint, self._timeout, imsi)
 
     async def read_attributes(self, imsi: str) -> Mapping[str, str] | None:
-        """Return what the HLR shows of a subscriber, its keys included; None: it has none such."""
+        """Return the attributes of a subscriber in the HLR, including keys; None: it is unknown."""
         if not subscriber.IMSI_PATTERN.fullmatch(imsi):
             return None
         try:
-            said = await self._ctrl.get(f"subscriber.by-imsi-{imsi}.info-all")
+            text = await self._ctrl.get(f"subscriber.by-imsi-{imsi}.info-all")
         except CtrlError as error:
             if str(error) == UNKNOWN_REPLY:
                 return None
             raise Rejected(self._name, f"subscriber {imsi}: {error}", path=imsi) from error
-        return subscriber.parse_attributes(said)
+        return subscriber.parse_attributes(text)
 
     async def read_state(self, imsi: str) -> State:
-        """Return the attributes of a subscriber."""
+        """Return the state of a subscriber."""
         return subscriber.state(await self.read_attributes(imsi), self.keys(imsi))
 
     async def find_imsi(self, msisdn: str) -> str:
-        """Return the IMSI of the subscriber that has a number; empty: none has."""
+        """Return the IMSI of the subscriber with an MSISDN; empty if there is none."""
         if not msisdn:
             return ""
         try:
-            said = await self._ctrl.get(f"subscriber.by-msisdn-{msisdn}.info")
+            text = await self._ctrl.get(f"subscriber.by-msisdn-{msisdn}.info")
         except CtrlError:
             return ""
-        return subscriber.parse_attributes(said).get("imsi", "")
+        return subscriber.parse_attributes(text).get("imsi", "")
 
     async def apply_step(self, step: Step, current: State) -> State:
-        """Do a step unless it is done, and return how the subscriber is then.
+        """Do a step, unless it is already done, and return the new state of the subscriber.
 
         Raises:
-            Rejected: The HLR refuses it.
-            Broken: No answer; whether it was done is not known.
+            Rejected: The HLR refuses the step.
+            ConnectionFailed: There is no reply; the step may or may not be done.
         """
         if current[step.attribute] == step.after:
             return current
@@ -118,29 +118,31 @@ class SubscriberRegister:
 
     async def _set_variable(self, step: Step) -> None:
         if step.attribute == "subscriber":
-            deed, fine = ("create", EXISTS_REPLY) if step.after else ("delete", DELETED_REPLY)
-            variable, value = f"subscriber.{deed}", step.port
+            command, done_reply = (
+                ("create", EXISTS_REPLY) if step.after else ("delete", DELETED_REPLY)
+            )
+            variable, value = f"subscriber.{command}", step.port
         else:
-            fine = ""
+            done_reply = ""
             variable = f"subscriber.by-imsi-{step.port}.{VARIABLES[step.attribute]}"
             value = str(int(step.after)) if isinstance(step.after, bool) else str(step.after)
         try:
             await self._ctrl.set(variable, value or "none")
         except CtrlError as error:
-            if str(error) == fine:
+            if str(error) == done_reply:
                 return
             path = f"{step.port} {step.attribute}"
             message = f"{path} = {step.after!r}: {error}"
             raise Rejected(self._name, message, path=path, reason="refused") from error
 
     async def _write_keys(self, step: Step) -> None:
-        """Write the credentials' keys, or wipe those that are there; nothing quotes them."""
+        """Write the keys of the credentials, or delete the keys; errors do not quote them."""
         keys = self.keys(step.port)
         if step.after == subscriber.CREDENTIAL_KEYS and keys is not None:
             commands = keys.commands(step.port)
         else:
-            begin = f"subscriber imsi {step.port} update"
-            commands = [f"{begin} aud2g none", f"{begin} aud3g none"]
+            prefix = f"subscriber imsi {step.port} update"
+            commands = [f"{prefix} aud2g none", f"{prefix} aud3g none"]
         for command in commands:
             if "%" in await self.vty.run(command):
                 path = f"{step.port} keys"

@@ -1,4 +1,4 @@
-"""From how a subscriber is and how it shall be to the steps between: pure, no I/O."""
+"""The state of a subscriber and the steps to the desired state; pure, no I/O."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,15 +11,15 @@ from adapters.values import Intent, Setting, Step
 
 IMSI_PATTERN = re.compile(r"[0-9]{6,15}")  # ITU-T E.212
 MSISDN_PATTERN = re.compile(r"[0-9]{1,15}|")  # ITU-T E.164; empty: none
-#: What an intent may speak about.
+#: Settings of an intent, and their types.
 SETTING_TYPES: Mapping[str, type] = MappingProxyType(
     {"msisdn": str, "circuitSwitched": bool, "packetSwitched": bool, "enabled": bool}
 )
 ACCESS_SETTINGS = ("circuitSwitched", "packetSwitched")
-#: Whether the HLR has keys, and whose: the credentials' ("asked") or others.
+#: The keys in the HLR: none, those of the credentials, or others. Stored plans contain the values.
 NO_KEYS, CREDENTIAL_KEYS, OTHER_KEYS = "none", "asked", "other"
-#: A subscriber that is not there: what the HLR gives one that it makes, so that creating it is
-#: the first step and the others begin where that ends.
+#: State of a subscriber that does not exist. Apart from "subscriber", the values are those that the
+#: HLR gives a new subscriber, so that the steps after the creation start from them.
 ABSENT_STATE: State = MappingProxyType(
     {
         "subscriber": False,
@@ -32,73 +32,75 @@ ABSENT_STATE: State = MappingProxyType(
 
 
 def parse_attributes(text: str) -> dict[str, str]:
-    r"""Return what the HLR shows of a subscriber: one name and value a line.
+    r"""Return the attributes of a subscriber from lines with a name, a tab and a value.
 
     >>> parse_attributes("\nid\t1\nmsisdn\t4917")
     {'id': '1', 'msisdn': '4917'}
     """
     pairs = (line.partition("\t") for line in text.splitlines())
-    return {name: value for name, mark, value in pairs if mark}
+    return {name: value for name, tab, value in pairs if tab}
 
 
 def state(attributes: Mapping[str, str] | None, keys: SimKeys | None) -> State:
-    """Return the attributes of a subscriber.
+    """Return the state of a subscriber.
 
     Args:
-        attributes: What the HLR shows of it; None: it is not there.
-        keys: Those of the credentials, if they have any.
+        attributes: The attributes in the HLR; None: the subscriber does not exist.
+        keys: The keys in the credentials, if any.
     """
     if attributes is None:
         return ABSENT_STATE
     has_keys = any(name.startswith("aud") for name in attributes)
-    whose = CREDENTIAL_KEYS if keys is not None and keys.are_equal_to(attributes) else OTHER_KEYS
+    is_equal = keys is not None and keys.are_equal_to(attributes)
     return {
         "subscriber": True,
         "circuitSwitched": attributes.get("nam_cs") == "1",
         "packetSwitched": attributes.get("nam_ps") == "1",
         "msisdn": attributes.get("msisdn", ""),
-        "keys": whose if has_keys else NO_KEYS,
+        "keys": (CREDENTIAL_KEYS if is_equal else OTHER_KEYS) if has_keys else NO_KEYS,
     }
 
 
 def settings(current: State) -> dict[str, Setting]:
-    """Return the settings of a subscriber; what it may use is not to be seen while it is barred."""
-    found = {"msisdn": current["msisdn"], "enabled": any(current[name] for name in ACCESS_SETTINGS)}
-    return found | ({name: current[name] for name in ACCESS_SETTINGS} if found["enabled"] else {})
+    """Return the settings of a subscriber, without the access settings while it is barred."""
+    access = {name: current[name] for name in ACCESS_SETTINGS}
+    enabled = any(access.values())
+    return {"msisdn": current["msisdn"], "enabled": enabled, **(access if enabled else {})}
 
 
 def desired_state(intent: Intent, current: State, *, has_keys: bool) -> dict[str, Setting]:
-    """Return the attributes an intent speaks about, in the order they must be set.
+    """Return the attributes that an intent sets, in the order in which they must be set.
 
-    The HLR has no word for "barred": a subscriber is, that may use neither circuit nor packet
-    switched services. So one that is barred stays so until ``enabled`` says otherwise.
+    The HLR has no attribute for a barred subscriber: barred means that neither circuit nor packet
+    switched services are allowed. A barred subscriber stays barred until an intent enables it.
 
     Args:
-        intent: How the subscriber shall be.
-        current: How it is.
-        has_keys: Whether the credentials have keys for it.
+        intent: The intent.
+        current: The current state of the subscriber.
+        has_keys: Whether the credentials have keys for the subscriber.
     """
     if not intent.present:
         return {"subscriber": False}
-    free = any(current[name] for name in ACCESS_SETTINGS)
-    enabled = intent.settings.get("enabled", free)
+    is_enabled = any(current[name] for name in ACCESS_SETTINGS)
+    enabled = intent.settings.get("enabled", is_enabled)
     target: dict[str, Setting] = {"subscriber": True}
     for name in ACCESS_SETTINGS:
-        asked = intent.settings.get(name, current[name] if free else True)
-        target[name] = bool(enabled and asked)
+        allowed = intent.settings.get(name, current[name] if is_enabled else True)
+        target[name] = bool(enabled and allowed)
     if "msisdn" in intent.settings:
         target["msisdn"] = intent.settings["msisdn"]
     return target | ({"keys": CREDENTIAL_KEYS} if has_keys else {})
 
 
 def check_intent(element: str, intent: Intent) -> None:
-    """Refuse what no HLR can have.
+    """Check that an HLR can store an intent.
 
     Raises:
-        Rejected: With the reason "noSuchPort", "noSuchAttribute", "wrongType" or "wrongValue".
+        Rejected: It cannot; the reason is "noSuchPort", "noSuchAttribute", "wrongType" or
+            "wrongValue".
     """
     if not IMSI_PATTERN.fullmatch(intent.port):
-        message = f"{intent.port!r} is no IMSI: expected 6 to 15 digits"
+        message = f"{intent.port!r} is not an IMSI: expected 6 to 15 digits"
         raise Rejected(element, message, path=intent.port, reason="noSuchPort")
     for name, value in intent.settings.items():
         path = f"{intent.port} {name}"
@@ -108,21 +110,22 @@ def check_intent(element: str, intent: Intent) -> None:
         if type(value) is not SETTING_TYPES[name]:
             message = f"{path} = {value!r}: not {SETTING_TYPES[name].__name__}"
             raise Rejected(element, message, path=path, reason="wrongType")
-    number = str(intent.settings.get("msisdn", ""))
-    if not MSISDN_PATTERN.fullmatch(number):
-        message = f"{intent.port} msisdn = {number!r}: expected up to 15 digits"
+    msisdn = str(intent.settings.get("msisdn", ""))
+    if not MSISDN_PATTERN.fullmatch(msisdn):
+        message = f"{intent.port} msisdn = {msisdn!r}: expected up to 15 digits"
         raise Rejected(element, message, path=f"{intent.port} msisdn", reason="wrongValue")
     if intent.settings.get("enabled") and not any(
-        intent.settings.get(one, True) for one in ACCESS_SETTINGS
+        intent.settings.get(name, True) for name in ACCESS_SETTINGS
     ):
-        message = (
-            f"{intent.port} enabled: neither {' nor '.join(ACCESS_SETTINGS)} is left to be used"
-        )
+        message = f"{intent.port} enabled: neither {' nor '.join(ACCESS_SETTINGS)} is allowed"
         raise Rejected(element, message, path=f"{intent.port} enabled", reason="wrongValue")
 
 
 def steps(intent: Intent, current: State, target: State) -> tuple[Step, ...]:
-    """Return what has to change, in order; a subscriber that goes leaves nothing behind."""
+    """Return the steps from the current to the desired state, in order.
+
+    The deletion of a subscriber resets all its attributes.
+    """
     after = ABSENT_STATE if not intent.present else {**current, **target}
     return tuple(
         Step(intent.port, name, current[name], after[name])
@@ -132,6 +135,6 @@ def steps(intent: Intent, current: State, target: State) -> tuple[Step, ...]:
 
 
 def sorted_steps(unsorted_steps: Iterable[Step]) -> list[Step]:
-    """Return steps, in whichever direction, in the order in which the HLR can do them."""
+    """Return steps in the order in which the HLR can do them, also for a rollback."""
     order = list(ABSENT_STATE)
     return sorted(unsorted_steps, key=lambda step: order.index(step.attribute))

@@ -1,40 +1,42 @@
-"""Osmocom's command line, as far as it is needed: secret keys and the list of subscribers.
+"""A client of the command line of Osmocom (VTY), used for secret keys and the list of subscribers.
 
 Source: "OsmoHLR User Manual", chapter "The Osmocom VTY Interface"; telnet options by RFC 854.
 """
 
 import asyncio
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 
-from adapters.osmo_hlr.ipa import ConnectionFailed
+from adapters.osmo_hlr.ipa import NOT_AN_HLR
 from adapters.planning import State
+from adapters.streams import ConnectionFailed, close_stream, connection_failed
 
-#: IAC and what belongs to it: options are neither wanted nor answered.
+#: A telnet command (IAC); the client ignores all options.
 TELNET_COMMAND = re.compile(rb"\xff(?:[\xfb-\xfe].|\xfa.*?\xff\xf0|[^\xfa-\xfe])", re.DOTALL)
 PROMPT_PATTERN = re.compile(rb"(?:\A|[\r\n])([\w.-]+)> \Z")
 PASSWORD_PROMPT = b"Password: "
-#: One subscriber: number, MSISDN, IMSI, IMEI, what it may use.
-SUBSCRIBER_PATTERN = re.compile(r"(\d+) +(none|\d+) +(\d+) +([\d-]+) +(CS)?(PS)? *")
-ANSWER_LIMIT = 256 * 1024 * 1024  # octets of one answer
-CHUNK = 65536
-PROMPT_LIMIT = 256  # no prompt is longer
+#: A line of the list: number, MSISDN, IMSI, IMEI, allowed domains.
+SUBSCRIBER_PATTERN = re.compile(
+    r"\d+ +(?:none|(?P<msisdn>\d+)) +(?P<imsi>\d+) +[\d-]+ +(?P<circuit>CS)?(?P<packet>PS)? *"
+)
+ANSWER_LIMIT = 256 * 1024 * 1024  # octets
+CHUNK_SIZE = 65536  # octets
+PROMPT_LIMIT = 256  # octets
 
 
 class WrongPassword(ConnectionFailed):
-    """The command line wants another password than the credentials have."""
+    """The command line refuses the password of the credentials."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriberRow:
-    """A subscriber in the HLR's list.
+    """A subscriber in the list of the HLR.
 
     Attributes:
-        imsi: Its IMSI.
-        msisdn: Its number; empty: none.
-        circuit_switched: Whether it may use circuit switched services.
-        packet_switched: Whether it may use packet switched services.
+        imsi: IMSI.
+        msisdn: MSISDN; empty: none.
+        circuit_switched: Whether circuit switched services are allowed.
+        packet_switched: Whether packet switched services are allowed.
     """
 
     imsi: str
@@ -44,7 +46,7 @@ class SubscriberRow:
 
     @property
     def state(self) -> State:
-        """Its attributes, as far as the list shows them."""
+        """The attributes of the subscriber that the list shows."""
         return {
             "msisdn": self.msisdn,
             "circuitSwitched": self.circuit_switched,
@@ -53,24 +55,24 @@ class SubscriberRow:
 
 
 def parse_subscribers(text: str) -> list[SubscriberRow]:
-    """Return the subscribers in what "show subscribers all" prints, ordered by IMSI.
+    """Return the subscribers in the output of "show subscribers all", ordered by IMSI.
 
     >>> parse_subscribers("1      none          901700000000003    -------------    CSPS  ")
     [SubscriberRow(imsi='901700000000003', msisdn='', circuit_switched=True, packet_switched=True)]
     """
-    found = (SUBSCRIBER_PATTERN.fullmatch(line) for line in text.splitlines())
-    return sorted(
-        (
-            SubscriberRow(one[3], "" if one[2] == "none" else one[2], bool(one[5]), bool(one[6]))
-            for one in found
-            if one
-        ),
-        key=lambda row: row.imsi,
+    matches = (SUBSCRIBER_PATTERN.fullmatch(line) for line in text.splitlines())
+    rows = (
+        SubscriberRow(
+            match["imsi"], match["msisdn"] or "", bool(match["circuit"]), bool(match["packet"])
+        )
+        for match in matches
+        if match
     )
+    return sorted(rows, key=lambda row: row.imsi)
 
 
 def without_telnet_commands(octets: bytes) -> bytes:
-    r"""Return what is text in what a telnet server sends.
+    r"""Return the octets of a telnet server without telnet commands.
 
     >>> without_telnet_commands(b"\xff\xfb\x01Osmo\xff\xffHLR")
     b'OsmoHLR'
@@ -79,12 +81,15 @@ def without_telnet_commands(octets: bytes) -> bytes:
 
 
 class VtyClient:
-    """Gives one command after the other, on a connection that is made when it is needed.
+    """A client that runs one command after another and connects on demand.
 
     Args:
         endpoint: Host and port.
-        timeout: Of each piece of an answer, in seconds.
-        password: Said where the HLR asks for one.
+        timeout: Longest wait for the next octets of an answer, in seconds.
+        password: The password of the "enable" command, if the HLR has one.
+
+    Attributes:
+        host_name: The host name in the prompt; empty before the first command.
     """
 
     def __init__(self, endpoint: tuple[str, int], timeout: float, password: str = "") -> None:
@@ -94,35 +99,28 @@ class VtyClient:
 
     async def close(self) -> None:
         """Close the connection."""
-        if self._streams is not None:
-            writer = self._streams[1]
-            self._streams = None
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            await close_stream(streams[1])
 
     async def run(self, command: str) -> str:
-        """Give a command and return what it prints, without its echo and the prompt.
+        """Run a command and return its output, without its echo and the prompt.
 
         Raises:
-            WrongPassword: The credentials do not open it.
-            Broken: No whole answer; whether it was done is not known. The message does not quote
-                the command, which may be secret.
+            WrongPassword: The HLR refuses the password.
+            ConnectionFailed: There is no complete answer; the command may or may not have run.
+                The message does not quote the command, which may contain a secret.
         """
         if not command.isprintable():
-            raise ConnectionFailed("a command is one line")
+            raise ConnectionFailed("a command must be a single line")
         try:
             await self._open()
             return await self._run(command)
         except OSError as error:
             self._abort()
-            raise (
-                error
-                if isinstance(error, ConnectionFailed)
-                else ConnectionFailed(_error_text(error))
-            ) from error
+            raise connection_failed(error) from error
         except asyncio.CancelledError:
-            self._abort()  # what is still to come answers nobody's next question
+            self._abort()  # else the late output would be taken for that of the next command
             raise
 
     def _abort(self) -> None:
@@ -140,13 +138,13 @@ class VtyClient:
         except UnicodeError as error:
             raise ConnectionFailed(f"no such host: {error}") from error
         if (prompt := PROMPT_PATTERN.search(await self._read_until(PROMPT_PATTERN))) is None:
-            raise ConnectionFailed("what answers there is no HLR")
+            raise ConnectionFailed(NOT_AN_HLR)
         self.host_name = prompt[1].decode("ascii", "replace")
-        said = await self._send_line("enable", self._prompt_pattern)
-        if said.endswith(PASSWORD_PROMPT):
-            said = await self._send_line(self._password, self._prompt_pattern)
-        if said.endswith(PASSWORD_PROMPT):
-            raise WrongPassword("the command line wants another password")
+        answer = await self._send_line("enable", self._prompt_pattern)
+        if answer.endswith(PASSWORD_PROMPT):
+            answer = await self._send_line(self._password, self._prompt_pattern)
+        if answer.endswith(PASSWORD_PROMPT):
+            raise WrongPassword("the command line refuses the password")
         await self._run("terminal length 0")
 
     @property
@@ -154,8 +152,8 @@ class VtyClient:
         return re.compile(rb"(?:\A|[\r\n])" + re.escape(self.host_name.encode()) + rb"# \Z")
 
     async def _run(self, command: str) -> str:
-        said = await self._send_line(command, self._prompt_pattern)
-        lines = said.decode("utf-8", "replace").replace("\r", "").split("\n")
+        answer = await self._send_line(command, self._prompt_pattern)
+        lines = answer.decode("utf-8", "replace").replace("\r", "").split("\n")
         return "\n".join(lines[1:-1])
 
     async def _send_line(self, text: str, end: re.Pattern[bytes]) -> bytes:
@@ -167,21 +165,17 @@ class VtyClient:
         return await self._read_until(end)
 
     async def _read_until(self, end: re.Pattern[bytes]) -> bytes:
-        """Read until a prompt; or until a password is asked for."""
+        """Return the octets up to a prompt, or up to the question for a password."""
         if self._streams is None:
             raise ConnectionFailed("not connected")
         octets = bytearray()
         while len(octets) < ANSWER_LIMIT:
             async with asyncio.timeout(self._timeout):
-                piece = await self._streams[0].read(CHUNK)
-            if not piece:
+                chunk = await self._streams[0].read(CHUNK_SIZE)
+            if not chunk:
                 raise ConnectionFailed("the connection was closed")
-            octets += piece
+            octets += chunk
             tail = without_telnet_commands(bytes(octets[-PROMPT_LIMIT:]))
             if tail.endswith(PASSWORD_PROMPT) or end.search(tail):
                 return without_telnet_commands(bytes(octets))
-        raise ConnectionFailed("what answers there is no HLR")
-
-
-def _error_text(error: OSError) -> str:
-    return str(error) or "no answer in time"
+        raise ConnectionFailed(NOT_AN_HLR)

@@ -1,0 +1,22 @@
+"""Helpers of adapters that speak over a byte stream (TCP or TLS)."""
+
+import asyncio
+from contextlib import suppress
+
+
+class ConnectionFailed(OSError):
+    """The connection was closed, an answer is late, or the peer speaks another protocol."""
+
+
+def connection_failed(error: OSError) -> ConnectionFailed:
+    """Return an error of a stream as ``ConnectionFailed``, with a message even for a timeout."""
+    if isinstance(error, ConnectionFailed):
+        return error
+    return ConnectionFailed(str(error) or "no answer in time")
+
+
+async def close_stream(writer: asyncio.StreamWriter) -> None:
+    """Close a stream and wait until it is closed, whatever state it is in."""
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
