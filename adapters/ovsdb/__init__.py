@@ -1,4 +1,4 @@
-"""Ethernet switches with an OVSDB management interface (Open vSwitch)."""
+"""Adapter for Ethernet switches with an OVSDB management interface (Open vSwitch)."""
 
 from adapters.ovsdb.element import OvsdbSwitch
 

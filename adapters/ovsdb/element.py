@@ -1,7 +1,7 @@
-"""A carrier-Ethernet switch that is configured by its database: Open vSwitch over OVSDB.
+"""The adapter for Open vSwitch, configured through its database (OVSDB).
 
-The database has transactions with conditions, so a plan is one: all of it is done, and only if
-the port still is as it was read.
+A plan is one database transaction with conditions: either all steps are done or none, and only if
+the port has not changed since it was read.
 """
 
 import asyncio
@@ -45,13 +45,16 @@ OPTIONS = frozenset({"timeout", "poll", "uplinks", "idle", "upstream", "tls"})
 
 
 class OvsdbSwitch(TaggedServices, NoUsageRecords, ThroughputMeasurement):
-    """One switch; its address is that of its database server.
+    """One switch; the address of the target is that of its database server.
 
-    Options of the target: ``timeout`` of one answer and ``poll``, the pause before a lost
-    connection for faults is made again, both in seconds; ``uplinks``, the names of ports that
-    never carry a service, separated by commas; ``idle``, whether a port without a service is
-    "closed" (carries nothing) or "open"; ``upstream``, "policing" where the switch is known to
-    police what it receives; ``tls``, "yes" or "no"; and those of ``adapters.effect``.
+    Options of the target, besides those of ``adapters.effect``:
+
+    - ``timeout``: longest wait for one answer, in seconds
+    - ``poll``: pause before a lost connection for faults is opened again, in seconds
+    - ``uplinks``: names of the ports that never carry a service, separated by commas
+    - ``idle``: "closed" (default) blocks all traffic on ports without a service, "open" does not
+    - ``upstream``: "policing" if the switch is known to police received traffic
+    - ``tls``: "yes" or "no" (default)
     """
 
     category: ClassVar = "switch"
@@ -91,7 +94,7 @@ class OvsdbSwitch(TaggedServices, NoUsageRecords, ThroughputMeasurement):
 
     def _port_row(self, switch: SwitchSnapshot, port: str) -> Row:
         if port not in switch.ports:
-            message = f"there is no port {port!r}"
+            message = f"no port {port!r}"
             raise Rejected(self.target.name, message, path=port, reason="noSuchPort")
         return switch.ports[port]
 
@@ -99,11 +102,11 @@ class OvsdbSwitch(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         return {"tag": port_service_id(row)} if row["name"] in self._uplinks else switch.state(row)
 
     async def probe(self) -> Facts:
-        """Return what the switch is; its database does not say since when it runs."""
+        """Return the facts of the switch; its database has no uptime."""
         return projections.facts(await self._read())
 
     async def inventory(self) -> Inventory:
-        """Return facts, ports, and the bridges of the switch as its modules."""
+        """Return the facts, the ports, and the bridges as modules of the switch."""
         switch = await self._read()
         ports = tuple(
             switch.port(row, access=name not in self._uplinks and switch.can_carry_services(row))
@@ -117,10 +120,10 @@ class OvsdbSwitch(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         return projections.services(await self._read())
 
     async def plan(self, intent: Intent) -> Plan:
-        """Return the steps to what is asked; see ``Adapter.plan``.
+        """Return the steps to the desired state; see ``Adapter.plan``.
 
         Raises:
-            Unsupported: A rate from the customer is asked of a switch that does not police.
+            Unsupported: The intent has an upstream rate, but the switch does not police.
         """
         for name in intent.settings:
             if name not in projections.SETTINGS:
@@ -129,12 +132,12 @@ class OvsdbSwitch(TaggedServices, NoUsageRecords, ThroughputMeasurement):
                 raise Rejected(self.target.name, message, path=path, reason="noSuchAttribute")
         switch = await self._read()
         current = self._port_state(switch, self._port_row(switch, intent.port))
-        asked = intent
+        unparked = intent
         if intent.present and "parked" in current:
-            asked = replace(intent, settings={**intent.settings, "parked": False})
-        found = planning.plan(self.target.name, asked, self._profile, current, switch.tags)
+            unparked = replace(intent, settings={**intent.settings, "parked": False})
+        plan = planning.plan(self.target.name, unparked, self._profile, current, switch.tags)
         self._check_settings(intent, current)
-        return replace(found, intent=intent)
+        return replace(plan, intent=intent)
 
     def _check_settings(self, intent: Intent, current: State) -> None:
         settings = {**current, **intent.settings}
@@ -143,17 +146,17 @@ class OvsdbSwitch(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         if settings["upstream"] and not self._has_policing:
             raise Unsupported(
                 self.target.name,
-                f"{intent.port} upstream: the switch may ignore it without a word; where it is"
-                " known to police, the option upstream=policing says so",
+                f"{intent.port} upstream: the switch may silently ignore it; if it is known to"
+                " police, set the option upstream=policing",
                 path=f"{intent.port} upstream",
             )
         if not settings["vlan"]:
-            message = f"{intent.port} vlan: without one the port would be in all"
+            message = f"{intent.port} vlan: without a VLAN the port would be in all of them"
             path = f"{intent.port} vlan"
             raise Rejected(self.target.name, message, path=path, reason="wrongValue")
 
     async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:
-        """Do a plan in one transaction, and wait until it is in force; see ``Adapter.apply``."""
+        """Do a plan in one transaction and wait until it takes effect; see ``Adapter.apply``."""
         if confirm_within is not None:
             raise Unsupported(self.target.name, "OVSDB has no confirmed commit")
         target = {step.attribute: step.after for step in plan.steps}
@@ -168,28 +171,28 @@ class OvsdbSwitch(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         current = self._port_state(switch, row)
         if all(current[name] == value for name, value in target.items()):
             if target and not await self._session.wait_until_applied():
-                raise Unreachable(self.target.name, "the switch is at a standstill")
+                raise Unreachable(self.target.name, "the switch does not apply its configuration")
             return
         await self._session.commit(operations.port_operations(switch, row, {**current, **target}))
 
     async def verify(self, intent: Intent) -> Verdict:
-        """Return whether the port is as asked and the switch has taken that over."""
+        """Compare the port with the intent, and check that the switch has applied its database."""
         async with self._lock():
             switch = await self._session.read()
-            in_force = await self._session.wait_until_applied()
+            is_applied = await self._session.wait_until_applied()
         row = switch.ports.get(intent.port)
         current: dict[str, Setting] = {}
         if row is not None:
             failed = optional_value(switch.interface(row).get("error"))
-            current = {**self._port_state(switch, row), "inForce": in_force and not failed}
+            current = {**self._port_state(switch, row), "inForce": is_applied and not failed}
         expected = planning.desired_state(intent, self._profile, current) | {"inForce": True}
         return planning.compare(self.target.name, expected, current)
 
     async def confirm(self, transaction: Transaction) -> None:
-        """Do nothing: what is committed lasts at once."""
+        """Do nothing: changes need no confirmation."""
 
     async def rollback(self, transaction: Transaction) -> None:
-        """Set back what the transaction set, in one transaction; see ``Adapter.rollback``."""
+        """Do the inverse steps in one database transaction; see ``Adapter.rollback``."""
         if not transaction.done:
             return
         target = {step.attribute: step.after for step in transaction.inverse}
@@ -204,41 +207,49 @@ class OvsdbSwitch(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         planning.verify_steps(self.target.name, transaction.inverse, observed)
 
     async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
-        """Return what the switch has counted; it looks itself every five seconds."""
+        """Return the counters of the switch, which updates them every five seconds."""
         return list(projections.counters(await self._read(), ports, datetime.now(UTC)))
 
     async def active_conditions(self) -> list[RawFault]:
-        """Return a link-down condition for each port that is switched on and has no link.
+        """Return a link-down condition for each port that is enabled and has no link.
 
         Raises:
-            Unreachable: The switch has not told its database yet how its ports are.
+            Unreachable: The switch has not yet reported the states of its ports.
         """
         switch = await self._read()
         if not switch.has_link_states:
-            raise Unreachable(self.target.name, "the switch does not say how its ports are")
+            message = "the switch has not yet reported the states of its ports"
+            raise Unreachable(self.target.name, message)
         return projections.conditions(self.target.name, switch)
 
     async def faults(self) -> AsyncIterator[RawFault]:
-        """Yield conditions as the database reports them; a lost connection is made again."""
+        """Yield conditions as the database reports them; reconnect when the connection is lost.
+
+        Conditions stay active while the connection is lost: the poller reports that the switch is
+        unreachable.
+        """
         before: dict[str, RawFault] = {}
         while True:
             try:
-                async with self._session.monitor() as watch, aclosing(watch.snapshots()) as states:
-                    async for switch in states:
+                async with (
+                    self._session.monitor() as monitor,
+                    aclosing(monitor.snapshots()) as snapshots,
+                ):
+                    async for switch in snapshots:
                         if switch.has_link_states:
-                            now = projections.conditions(self.target.name, switch)
-                            later = {one.port: one for one in now}
-                            for fault in _condition_changes(before, later):
+                            conditions = projections.conditions(self.target.name, switch)
+                            now = {condition.port: condition for condition in conditions}
+                            for fault in _condition_changes(before, now):
                                 yield fault
-                            before = later
-            except ElementError:  # polling tells that it is gone; conditions last meanwhile
+                            before = now
+            except ElementError:
                 await asyncio.sleep(self._reconnect_interval)
 
 
 def _condition_changes(
     before: Mapping[str, RawFault], now: Mapping[str, RawFault]
 ) -> list[RawFault]:
-    """Return the conditions that have come, and those that have gone."""
-    come = [now[port] for port in sorted(now.keys() - before.keys())]
-    gone = [before[port] for port in sorted(before.keys() - now.keys())]
-    return come + [replace(one, active=False, seen_at=datetime.now(UTC)) for one in gone]
+    """Return the conditions that have begun, then those that have ended."""
+    begun = [now[port] for port in sorted(now.keys() - before.keys())]
+    ended = [before[port] for port in sorted(before.keys() - now.keys())]
+    return begun + [replace(fault, active=False, seen_at=datetime.now(UTC)) for fault in ended]

@@ -1,4 +1,4 @@
-"""JSON-RPC as OVSDB speaks it: one JSON object after the other on a stream.
+"""A JSON-RPC client for OVSDB: a stream of JSON objects without delimiters.
 
 Source: RFC 7047, section 4 (wire protocol); JSON-RPC 1.0.
 """
@@ -10,25 +10,25 @@ import ssl
 from contextlib import suppress
 from typing import Any, Self
 
+from adapters.streams import ConnectionFailed, close_stream, connection_failed
+
 DATABASE = "Open_vSwitch"
-MESSAGE_LIMIT = 64 * 1024 * 1024  # octets of one message
-CHUNK = 65536
+MESSAGE_LIMIT = 64 * 1024 * 1024  # octets
+CHUNK_SIZE = 65536  # octets
 NON_OBJECT_PATTERN = re.compile(rb"\s*([^\s{].{0,20})", re.DOTALL)
 STRUCTURE_PATTERN = re.compile(rb'[{}\[\]"]')
 STRING_PATTERN = re.compile(rb'["\\]')
-#: Notifications that nobody has looked at; more only say the same: something has changed.
+#: Number of unread notifications; the rest is dropped, as each only says that something changed.
 UPDATE_QUEUE_SIZE = 1000
-
-
-class ConnectionFailed(OSError):
-    """The other side has closed the connection, says nothing in time, or something else speaks."""
+NOT_OVSDB = "the server does not speak OVSDB"
 
 
 class OperationFailed(Exception):
-    """The database refuses a request.
+    """The database refused a request.
 
     Attributes:
-        reason: Its word for it ("constraint violation", "timed out", ...; RFC 7047, section 5.1).
+        reason: Error of the database ("constraint violation", "timed out", ...; RFC 7047,
+            section 5.1).
     """
 
     def __init__(self, reason: str, details: str) -> None:
@@ -37,7 +37,7 @@ class OperationFailed(Exception):
 
 
 class JsonDecoder:
-    """Cuts what comes in into JSON objects, however it was cut on its way."""
+    """Splits a byte stream into JSON objects."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -45,38 +45,39 @@ class JsonDecoder:
         self._is_in_string = False
 
     def feed(self, octets: bytes) -> list[dict[str, Any]]:
-        """Take octets and return the objects that are whole now.
+        """Append octets and return the objects that are complete.
 
         Raises:
-            Broken: It is something else than JSON objects, or larger than ``MESSAGE_LIMIT``.
+            ConnectionFailed: The stream has something else than JSON objects, or an object larger
+                than ``MESSAGE_LIMIT``.
         """
         self._buffer += octets
-        found = []
+        objects = []
         while (end := self._object_end()) is not None:
             try:
-                one = json.loads(self._buffer[:end])
+                content = json.loads(self._buffer[:end])
             except (ValueError, RecursionError) as error:
-                raise ConnectionFailed("what answers there is no OVSDB server") from error
-            if not isinstance(one, dict):
-                raise ConnectionFailed("what answers there is no OVSDB server")
-            found.append(one)
+                raise ConnectionFailed(NOT_OVSDB) from error
+            if not isinstance(content, dict):
+                raise ConnectionFailed(NOT_OVSDB)
+            objects.append(content)
             del self._buffer[:end]
             self._position = 0
         if len(self._buffer) > MESSAGE_LIMIT:
             raise ConnectionFailed(f"a message of more than {MESSAGE_LIMIT} octets")
-        return found
+        return objects
 
     def _object_end(self) -> int | None:
-        """Return where the first object ends, or None if it does not yet."""
+        """Return the end of the first object, or None if it is incomplete."""
         if not self._depth and (begin := NON_OBJECT_PATTERN.match(self._buffer)):
-            raise ConnectionFailed(f"what answers there is no OVSDB server: {bytes(begin[1])!r}")
+            raise ConnectionFailed(f"{NOT_OVSDB}: it sends {bytes(begin[1])!r}")
         while mark := (STRING_PATTERN if self._is_in_string else STRUCTURE_PATTERN).search(
             self._buffer, self._position
         ):
             self._position = mark.end()
             if mark[0] == b"\\":
                 if self._position == len(self._buffer):
-                    self._position -= 1  # what it escapes has not come yet
+                    self._position -= 1  # the escaped character has not arrived yet
                     return None
                 self._position += 1
             elif mark[0] == b'"':
@@ -94,8 +95,8 @@ class Connection:
 
     Args:
         endpoint: Host and port.
-        timeout: Of connecting and of each answer, in seconds.
-        tls: How to speak TLS; None: in the clear.
+        timeout: Longest wait for the connection and for each reply, in seconds.
+        tls: TLS context; None: do not use TLS.
     """
 
     def __init__(
@@ -116,10 +117,10 @@ class Connection:
         await self.close()
 
     async def open(self) -> None:
-        """Connect unless a connection is there that works.
+        """Connect, unless there is a connection.
 
         Raises:
-            Broken: There is none to be had.
+            ConnectionFailed: The server cannot be reached.
         """
         if self._reader_task is not None and not self._reader_task.done():
             return
@@ -127,79 +128,73 @@ class Connection:
         try:
             async with asyncio.timeout(self._timeout):
                 reader, self._writer = await asyncio.open_connection(*self._endpoint, ssl=self._tls)
-        except (OSError, UnicodeError) as error:  # UnicodeError: no host has such a name
+        except (OSError, UnicodeError) as error:  # UnicodeError: not a host name
             raise ConnectionFailed(f"cannot connect: {error}") from error
         self._updates = asyncio.Queue(UPDATE_QUEUE_SIZE)
         self._reader_task = asyncio.create_task(self._read(reader, self._writer))
 
     async def close(self) -> None:
-        """Close the connection; who waits for an answer is told."""
-        reading, self._reader_task = self._reader_task, None
-        if reading is not None:
-            reading.cancel()
+        """Close the connection; pending calls fail."""
+        task, self._reader_task = self._reader_task, None
+        if task is not None:
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await reading
+                await task
         writer, self._writer = self._writer, None
         if writer is not None:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+            await close_stream(writer)
 
     async def call(self, method: str, *params: object) -> Any:  # noqa: ANN401
-        """Return the result of a method.
+        """Call a method and return its result.
 
         Raises:
-            Failed: The other side refuses it.
-            Broken: No answer; whether it was done is not known.
+            OperationFailed: The server refuses the call.
+            ConnectionFailed: There is no reply; the method may or may not have been executed.
         """
         if self._writer is None or self._reader_task is None or self._reader_task.done():
             raise ConnectionFailed("not connected")
         self._request_id += 1
-        number = self._request_id
-        question = {"method": method, "params": params, "id": number}
-        answer = self._pending[number] = asyncio.get_running_loop().create_future()
+        request_id = self._request_id
+        request = {"method": method, "params": params, "id": request_id}
+        response = self._pending[request_id] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(self._timeout):
-                self._writer.write(json.dumps(question).encode())
+                self._writer.write(json.dumps(request).encode())
                 await self._writer.drain()
-                found = await answer
+                reply = await response
         except OSError as error:
-            raise (
-                error
-                if isinstance(error, ConnectionFailed)
-                else ConnectionFailed(_error_text(error))
-            ) from error
+            raise connection_failed(error) from error
         finally:
-            self._pending.pop(number, None)
-        if found.get("error"):
-            raise OperationFailed(str(found["error"]), "")
-        return found.get("result")
+            self._pending.pop(request_id, None)
+        if reply.get("error"):
+            raise OperationFailed(str(reply["error"]), "")
+        return reply.get("result")
 
     async def transact(self, *operations: dict[str, Any]) -> list[dict[str, Any]]:
         """Do all operations or none, and return their results.
 
         Raises:
-            Failed: One cannot be done: none is.
-            Broken: No answer; whether they were done is not known.
+            OperationFailed: An operation failed, so none was done.
+            ConnectionFailed: There is no reply; the operations may or may not have been done.
         """
         results = await self.call("transact", DATABASE, *operations)
         if not isinstance(results, list) or len(results) < len(operations):
-            raise ConnectionFailed("what answers there is no OVSDB server")
-        for one in results:
-            if isinstance(one, dict) and one.get("error"):
-                raise OperationFailed(str(one["error"]), str(one.get("details", "")))
-        return [one if isinstance(one, dict) else {} for one in results]
+            raise ConnectionFailed(NOT_OVSDB)
+        for result in results:
+            if isinstance(result, dict) and result.get("error"):
+                raise OperationFailed(str(result["error"]), str(result.get("details", "")))
+        return [result if isinstance(result, dict) else {} for result in results]
 
     async def monitor(self, tables: dict[str, list[str]]) -> None:
-        """Ask to be told when columns of tables change; ``wait_for_change`` waits for it."""
-        asked = {table: [{"columns": columns}] for table, columns in tables.items()}
-        await self.call("monitor", DATABASE, None, asked)
+        """Subscribe to changes of columns of tables; ``wait_for_change`` waits for them."""
+        requests = {table: [{"columns": columns}] for table, columns in tables.items()}
+        await self.call("monitor", DATABASE, None, requests)
 
     async def wait_for_change(self) -> None:
-        """Wait until something that is monitored has changed.
+        """Wait until a monitored column has changed.
 
         Raises:
-            Broken: The connection is gone.
+            ConnectionFailed: The connection was lost.
         """
         if (end := await self._updates.get()) is not None:
             raise end
@@ -207,40 +202,32 @@ class Connection:
             pass
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        splitter = JsonDecoder()
+        decoder = JsonDecoder()
         end = ConnectionFailed("the connection was closed")
         try:
-            while octets := await reader.read(CHUNK):
-                for message in splitter.feed(octets):
+            while octets := await reader.read(CHUNK_SIZE):
+                for message in decoder.feed(octets):
                     self._dispatch(message, writer)
         except OSError as error:
-            end = (
-                error
-                if isinstance(error, ConnectionFailed)
-                else ConnectionFailed(_error_text(error))
-            )
+            end = connection_failed(error)
         finally:
             writer.close()
-            for answer in self._pending.values():
-                if not answer.done():
-                    answer.set_exception(end)
+            for response in self._pending.values():
+                if not response.done():
+                    response.set_exception(end)
             while self._updates.full():
                 self._updates.get_nowait()
             self._updates.put_nowait(end)
 
     def _dispatch(self, message: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        number = message.get("id")
+        message_id = message.get("id")
         if message.get("method") == "echo":
-            reply = {"result": message.get("params"), "error": None, "id": number}
+            reply = {"result": message.get("params"), "error": None, "id": message_id}
             writer.write(json.dumps(reply).encode())
         elif message.get("method") == "update":
             if not self._updates.full():
                 self._updates.put_nowait(None)
-        elif isinstance(number, int) and number in self._pending:
-            answer = self._pending.pop(number)
-            if not answer.done():
-                answer.set_result(message)
-
-
-def _error_text(error: OSError) -> str:
-    return str(error) or "no answer in time"
+        elif isinstance(message_id, int) and message_id in self._pending:
+            response = self._pending.pop(message_id)
+            if not response.done():
+                response.set_result(message)

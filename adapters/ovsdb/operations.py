@@ -1,4 +1,4 @@
-"""From how a port is and how it shall be to one transaction of the database: pure, no I/O.
+"""The operations of the transaction that changes a port; pure, no I/O.
 
 Source: RFC 7047, section 5.2 (operations).
 """
@@ -26,10 +26,10 @@ EMPTY_SET = ["set", []]
 
 
 def port_operations(switch: SwitchSnapshot, port: Row, target: State) -> list[Operation]:
-    """Return what makes a port as it shall be, if it still is as it was read.
+    """Return the operations that bring a port to its desired state.
 
-    Everything is one transaction: the conditions first, the change, and the request to the
-    switch to take it over.
+    The transaction has the conditions that the port is unchanged, the changes, and the increment
+    of ``next_cfg``, upon which the switch applies the configuration.
     """
     current = switch.state(port)
     where = [["_uuid", "==", ["uuid", row_uuid(port)]]]
@@ -38,9 +38,9 @@ def port_operations(switch: SwitchSnapshot, port: Row, target: State) -> list[Op
     row: Row = {"tag": target["vlan"] or EMPTY_SET} if "vlan" in changed else {}
     row = {**row, **_blocking_columns(port, target)}
     if "downstream" in changed:
-        made, limit = _shaper_changes(switch, port, int(target["downstream"]))
-        operations += made
-        row = {**row, **limit}
+        shaper_operations, columns = _shaper_changes(switch, port, int(target["downstream"]))
+        operations += shaper_operations
+        row = {**row, **columns}
     if row:
         operations.append({"op": "update", "table": "Port", "where": where, "row": row})
     if "upstream" in changed:
@@ -62,13 +62,13 @@ def _conditions(switch: SwitchSnapshot, port: Row, target: State) -> list[Operat
     conditions = [_unchanged_condition("Port", port, PORT_COLUMNS)]
     if (shaper := switch.shaper(port)) is not None:
         conditions.append(_unchanged_condition("QoS", shaper, ("type", "other_config", "queues")))
-    if name := target["tag"]:
-        elsewhere = [["external_ids", "includes", _ovsdb_map({SERVICE_KEY: name})]]
+    if service_id := target["tag"]:  # no other port has the service
+        has_service = ["external_ids", "includes", _ovsdb_map({SERVICE_KEY: service_id})]
         conditions.append(
             {
                 "op": "wait",
                 "table": "Port",
-                "where": [*elsewhere, ["name", "!=", port["name"]]],
+                "where": [has_service, ["name", "!=", port["name"]]],
                 "columns": ["name"],
                 "until": "==",
                 "rows": [],
@@ -91,24 +91,24 @@ def _unchanged_condition(table: str, row: Row, columns: tuple[str, ...]) -> Oper
 
 
 def _blocking_columns(port: Row, target: State) -> Row:
-    shut = target["parked"] if not target["tag"] else not target["enabled"]
-    if shut == is_blocked(port):
+    blocked = target["parked"] if not target["tag"] else not target["enabled"]
+    if blocked == is_blocked(port):
         return {}
-    if shut:
+    if blocked:
         return {"vlan_mode": "trunk", "trunks": RESERVED_VLAN}
     return {"vlan_mode": EMPTY_SET, "trunks": EMPTY_SET}
 
 
 def _shaper_changes(switch: SwitchSnapshot, port: Row, rate: int) -> tuple[list[Operation], Row]:
-    """Return what gives a port another rate, and what changes in its row.
+    """Return the operations that set the rate of a port, and the changed columns of its row.
 
-    A QoS that somebody else has made is left to them, off the port; ours goes when it is needed
-    no more, its queue with it.
+    A QoS that was not created by this adapter is removed from the port, but not deleted. Those of
+    this adapter are deleted together with their queues.
     """
     shaper = switch.shaper(port)
     config = _ovsdb_map({"max-rate": str(rate)})
     if rate and shaper is not None and _is_ours(shaper, port) and shaper["type"] == SHAPER_TYPE:
-        rows = [("QoS", row_uuid(shaper))] + [("Queue", one) for one in _queue_ids(shaper)]
+        rows = [("QoS", row_uuid(shaper))] + [("Queue", id) for id in _queue_ids(shaper)]
         return [
             {
                 "op": "update",
@@ -118,19 +118,23 @@ def _shaper_changes(switch: SwitchSnapshot, port: Row, rate: int) -> tuple[list[
             }
             for table, id in rows
         ], {}
-    mark = _ovsdb_map({PORT_KEY: port["name"]})
+    owner = _ovsdb_map({PORT_KEY: port["name"]})
     operations: list[Operation] = [
-        {"op": "delete", "table": table, "where": [["external_ids", "includes", mark]]}
+        {"op": "delete", "table": table, "where": [["external_ids", "includes", owner]]}
         for table in ("QoS", "Queue")
     ]
     if not rate:
         return operations, {"qos": EMPTY_SET}
-    queue = {"other_config": config, "external_ids": mark}
-    queues = ["map", [[0, ["named-uuid", "queue"]]]]
-    made = {"type": SHAPER_TYPE, "other_config": config, "queues": queues, "external_ids": mark}
+    queue = {"other_config": config, "external_ids": owner}
+    qos = {
+        "type": SHAPER_TYPE,
+        "other_config": config,
+        "queues": ["map", [[0, ["named-uuid", "queue"]]]],
+        "external_ids": owner,
+    }
     operations += [
         {"op": "insert", "table": "Queue", "row": queue, "uuid-name": "queue"},
-        {"op": "insert", "table": "QoS", "row": made, "uuid-name": "shaper"},
+        {"op": "insert", "table": "QoS", "row": qos, "uuid-name": "shaper"},
     ]
     return operations, {"qos": ["named-uuid", "shaper"]}
 
@@ -140,7 +144,7 @@ def _is_ours(shaper: Row, port: Row) -> bool:
 
 
 def _queue_ids(shaper: Row) -> list[str]:
-    return [str(set_members(one)[0]) for one in map_items(shaper.get("queues")).values()]
+    return [str(set_members(queue)[0]) for queue in map_items(shaper.get("queues")).values()]
 
 
 def _policing_operation(port: Row, rate: int) -> Operation:

@@ -1,4 +1,4 @@
-"""What can be set on a port of a switch."""
+"""The attributes of the ports of a switch."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ class Attribute:
     """One attribute of a port.
 
     Attributes:
-        name: "tag", the name of a setting, or "parked": whether a port without a service carries
-            nothing.
-        value_type: Type of its values.
-        absent: Its value while no service uses the port.
+        name: "tag", the name of a setting, or "parked": whether all traffic is blocked on a port
+            without a service.
+        value_type: Type of the values.
+        absent: Value while no service uses the port.
         maximum: Largest value; None: no limit.
-        scale: What its values must be a multiple of.
+        scale: Number of which the values must be multiples.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Attribute:
     scale: int = 1
 
     def is_valid_type(self, setting: Setting) -> bool:
-        """Whether a value is of its kind."""
+        """Return whether a value is of the type of the attribute."""
         return type(setting) is self.value_type
 
     def problem(self, setting: Setting) -> str:
@@ -43,17 +43,17 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A way of using a switch.
+    """The configuration of a switch by its operator.
 
     Attributes:
-        parks_unused_ports: Whether a port without a service carries nothing.
+        parks_unused_ports: Whether all traffic is blocked on ports without a service.
     """
 
     parks_unused_ports: bool
 
     @property
     def attributes(self) -> tuple[Attribute, ...]:
-        """What can be set, in the order in which a service is put on a port."""
+        """The attributes in the order in which they are set for a new service."""
         return (
             Attribute("tag", str, ""),
             Attribute("vlan", int, 0, MAX_VLAN),
@@ -64,9 +64,9 @@ class Profile:
         )
 
     def attribute(self, name: str) -> Attribute:
-        """Return the attribute of a name.
+        """Return the attribute with this name.
 
         Raises:
-            KeyError: There is none.
+            KeyError: A port has no such attribute.
         """
-        return {one.name: one for one in self.attributes}[name]
+        return {attribute.name: attribute for attribute in self.attributes}[name]

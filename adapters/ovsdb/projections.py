@@ -1,4 +1,4 @@
-"""What is told of a switch, from what was read of it: pure, no I/O."""
+"""Facts, services, counters and conditions of a switch from its database; pure, no I/O."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from adapters.snmp import mib
 from adapters.values import Component, Facts, Observed
 
 SETTINGS = ("vlan", "downstream", "upstream", "enabled")
-#: Ours, the database's, and the unit.
+#: Name of the counter, its name in the database, and its unit.
 COUNTERS = (
     ("octets_in", "rx_bytes", "octets"),
     ("octets_out", "tx_bytes", "octets"),
@@ -30,11 +30,14 @@ COUNTERS = (
 
 
 def check_types(switch: SwitchSnapshot) -> None:
-    """Look at everything once, so that whatever looks later finds values of the right type.
+    """Access all values once, so that later access finds them of the right types.
 
     Raises:
-        LookupError: Something is missing; or ``ValueError``, ``TypeError``, ``AttributeError``,
-            ``OverflowError``: it is not of its type.
+        LookupError: A value is missing.
+        ValueError: A value is of the wrong type; so for the errors that follow.
+        TypeError: See ``ValueError``.
+        AttributeError: See ``ValueError``.
+        OverflowError: See ``ValueError``.
     """
     ports = switch.ports.values()
     others = (*switch.interfaces.values(), *switch.shapers.values())
@@ -58,53 +61,57 @@ def check_types(switch: SwitchSnapshot) -> None:
 
 
 def facts(switch: SwitchSnapshot) -> Facts:
-    """Return what a switch is; its database does not say since when it runs."""
-    about = map_items(switch.system.get("external_ids"))
-    identity = str(about.get("system-id", ""))
+    """Return the facts of a switch; its database has no uptime."""
+    external_ids = map_items(switch.system.get("external_ids"))
+    system_id = str(external_ids.get("system-id", ""))
     version = optional_value(switch.system.get("ovs_version")) or "of unknown version"
     return Facts(
-        name=str(about.get("hostname") or identity or "switch"),
+        name=str(external_ids.get("hostname") or system_id or "switch"),
         vendor="Open vSwitch",
         model="Open vSwitch",
         software=f"Open vSwitch {version}",
-        serial=identity,
+        serial=system_id,
         uptime=0.0,
         boots=0,
     )
 
 
 def components(switch: SwitchSnapshot) -> tuple[Component, ...]:
-    """Return the switch as a chassis, its bridges as modules in it."""
-    about = facts(switch)
-    chassis = about.serial or "switch"
-    whole = Component(chassis, "chassis", "", about.model, about.serial, about.software)
-    kinds = ((one["name"], str(one.get("datapath_type") or "")) for one in switch.bridges)
-    return whole, *(Component(f"bridge {name}", "module", chassis, kind) for name, kind in kinds)
+    """Return the switch as a chassis and its bridges as modules of the chassis."""
+    system = facts(switch)
+    name = system.serial or "switch"
+    chassis = Component(name, "chassis", "", system.model, system.serial, system.software)
+    modules = [
+        Component(f"bridge {row['name']}", "module", name, str(row.get("datapath_type") or ""))
+        for row in switch.bridges
+    ]
+    return chassis, *modules
 
 
 def services(switch: SwitchSnapshot) -> list[Observed]:
-    """Return every port with the id of a service on it."""
-    return [
-        Observed(tag, name, settings, up=has_link(switch.interface(row)))
-        for name, row in switch.ports.items()
-        if (tag := port_service_id(row))
-        for state in [switch.state(row)]
-        for settings in [{one: state[one] for one in SETTINGS if one in state}]
-    ]
+    """Return the services of the ports that have the id of a service."""
+    services = []
+    for port, row in switch.ports.items():
+        if service_id := port_service_id(row):
+            state = switch.state(row)
+            settings = {name: state[name] for name in SETTINGS if name in state}
+            is_up = has_link(switch.interface(row))
+            services.append(Observed(service_id, port, settings, up=is_up))
+    return services
 
 
 def counters(switch: SwitchSnapshot, ports: Sequence[str], now: datetime) -> Iterator[Sample]:
     """Yield the counters of some ports, or of all."""
     for name, row in switch.ports.items():
         interface = switch.interface(row)
-        counted = map_items(interface.get("statistics"))
-        for ours, theirs, unit in COUNTERS:
-            if theirs in counted and (not ports or name in ports):
-                yield Sample(name, ours, int(counted[theirs]), unit, now, row_uuid(interface))
+        statistics = map_items(interface.get("statistics"))
+        for counter, key, unit in COUNTERS:
+            if key in statistics and (not ports or name in ports):
+                yield Sample(name, counter, int(statistics[key]), unit, now, row_uuid(interface))
 
 
 def conditions(element: str, switch: SwitchSnapshot) -> list[RawFault]:
-    """Return a link-down condition for each port that is switched on and has no link."""
+    """Return a link-down condition for each port that is enabled and has no link."""
     now = datetime.now(UTC)
     return [
         RawFault(

@@ -1,4 +1,4 @@
-"""What the database of a switch says, in our terms: pure, no I/O.
+"""The rows of the database of a switch, and a snapshot of all of them; pure, no I/O.
 
 Source: ovs-vswitchd.conf.db(5); values as in RFC 7047, section 5.1.
 """
@@ -11,17 +11,19 @@ from adapters.planning import State
 from adapters.values import Port
 
 Row = Mapping[str, Any]
-#: Key in a port's external_ids: the id of its service.
+#: Key of the id of the service in the external_ids of a port.
 SERVICE_KEY = "service"
-#: Key in the external_ids of a QoS and of a Queue that we have made: their port.
+#: Key of the name of the port in the external_ids of a QoS or Queue that this adapter created.
 PORT_KEY = "tmf-port"
-#: A VLAN that no frame can have (IEEE 802.1Q, table 9-2): a trunk of it alone carries nothing.
+#: A VLAN that no frame can have (IEEE 802.1Q, table 9-2). A trunk with only this VLAN blocks all
+#: traffic.
 RESERVED_VLAN = 4095
 SHAPER_TYPE = "linux-htb"
 KBIT = 1000
 
-#: What is read, and for ports also what a change rests on.
+#: Columns of a port; a change requires that none of them has changed since they were read.
 PORT_COLUMNS = ("name", "tag", "vlan_mode", "trunks", "qos", "external_ids", "interfaces")
+#: Columns that a snapshot consists of, by table.
 COLUMNS = {
     "Open_vSwitch": (
         "cur_cfg", "next_cfg", "ovs_version", "external_ids",
@@ -37,30 +39,30 @@ COLUMNS = {
 
 
 def set_members(value: Any) -> list[Any]:  # noqa: ANN401
-    """Return what is in a set, a single value being a set of one.
+    """Return the members of a set; a single value is a set with one member.
 
     >>> set_members(["set", [1, 2]]), set_members(7), set_members(["uuid", "x"])
     ([1, 2], [7], ['x'])
     """
     if isinstance(value, list) and len(value) == 2:  # noqa: PLR2004 - a tag and what it tags
         kind, content = value
-        return (
-            [one for each in content for one in set_members(each)] if kind == "set" else [content]
-        )
+        if kind != "set":
+            return [content]
+        return [member for item in content for member in set_members(item)]
     return [] if value is None else [value]
 
 
 def optional_value(value: Any) -> Any:  # noqa: ANN401
     """Return the value of an optional column, or None."""
-    found = set_members(value)
-    return found[0] if found else None
+    members = set_members(value)
+    return members[0] if members else None
 
 
 def map_items(value: Any) -> dict[Any, Any]:  # noqa: ANN401
-    """Return a map.
+    """Return the items of a map; empty if the value is not a map.
 
-    >>> map_items(["map", [["service", "one"]]])
-    {'service': 'one'}
+    >>> map_items(["map", [["service", "s-1"]]])
+    {'service': 's-1'}
     """
     if isinstance(value, list) and len(value) == 2 and value[0] == "map":  # noqa: PLR2004
         return dict(value[1])
@@ -68,20 +70,20 @@ def map_items(value: Any) -> dict[Any, Any]:  # noqa: ANN401
 
 
 def row_uuid(row: Row) -> str:
-    """Return the identity of a row."""
+    """Return the UUID of a row."""
     return str(optional_value(row.get("_uuid")))
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchSnapshot:
-    """Everything that was read of a switch at one moment.
+    """The rows of a switch at one moment.
 
     Attributes:
         system: The row of Open_vSwitch.
         bridges: The rows of Bridge, ordered by name.
-        ports: The rows of Port by name, in order.
-        interfaces: The rows of Interface by identity.
-        shapers: The rows of QoS by identity.
+        ports: The rows of Port by name, ordered by name.
+        interfaces: The rows of Interface by UUID.
+        shapers: The rows of QoS by UUID.
     """
 
     system: Row
@@ -92,7 +94,7 @@ class SwitchSnapshot:
 
     @classmethod
     def from_tables(cls, tables: Sequence[Sequence[Row]]) -> "SwitchSnapshot":
-        """Return the switch of which the tables of ``COLUMNS`` were read, in that order."""
+        """Return the snapshot of the tables of ``COLUMNS``, in that order."""
         system, bridges, ports, interfaces, shapers = tables
         return cls(
             system[0] if system else {},
@@ -104,17 +106,17 @@ class SwitchSnapshot:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The id of the service of each port; empty: none."""
+        """The id of the service of each port, by name; empty: no service."""
         return {name: port_service_id(row) for name, row in self.ports.items()}
 
     @property
     def has_link_states(self) -> bool:
-        """Whether the switch says how its ports are.
+        """True if the switch has reported the states of its links.
 
-        That is in the memory of the database server only: after its restart nothing is known
-        until the switch has found it again.
+        The database server keeps them in memory only: after its restart they are unknown until
+        the switch has connected again.
         """
-        states = [optional_value(one.get("link_state")) for one in self.interfaces.values()]
+        states = [optional_value(row.get("link_state")) for row in self.interfaces.values()]
         return not states or any(states)
 
     def interface(self, port: Row) -> Row:
@@ -122,20 +124,19 @@ class SwitchSnapshot:
         return self.interfaces.get(str(optional_value(port.get("interfaces"))), {})
 
     def shaper(self, port: Row) -> Row | None:
-        """Return the QoS of a port, if it has one."""
+        """Return the QoS of a port, or None."""
         return self.shapers.get(str(optional_value(port.get("qos"))))
 
     def can_carry_services(self, port: Row) -> bool:
-        """Whether a service can be put on a port: no bond, no trunk, not the switch itself."""
+        """Return whether a port can carry a service: it is no bond, no trunk and not internal."""
         if len(set_members(port.get("interfaces"))) != 1:
             return False
-        trunk = optional_value(port.get("vlan_mode")) not in {None, "access"} or set_members(
-            port.get("trunks")
-        )
-        return self.interface(port).get("type") != "internal" and (not trunk or is_blocked(port))
+        has_trunk_mode = optional_value(port.get("vlan_mode")) not in {None, "access"}
+        is_trunk = has_trunk_mode or bool(set_members(port.get("trunks")))
+        return self.interface(port).get("type") != "internal" and (not is_trunk or is_blocked(port))
 
     def state(self, port: Row) -> State:
-        """Return the attributes of a port; one that carries no services has but its tag."""
+        """Return the attributes of a port; only the tag if it cannot carry a service."""
         tag = port_service_id(port)
         if not self.can_carry_services(port):
             return {"tag": tag}
@@ -150,7 +151,7 @@ class SwitchSnapshot:
         }
 
     def port(self, row: Row, *, access: bool) -> Port:
-        """Return a port as the inventory has it."""
+        """Return a port for the inventory."""
         interface = self.interface(row)
         return Port(
             name=str(row["name"]),
@@ -165,20 +166,17 @@ class SwitchSnapshot:
 
 
 def port_service_id(port: Row) -> str:
-    """Return the id of the service on a port; empty: none."""
+    """Return the id of the service on a port; empty if there is none."""
     return str(map_items(port.get("external_ids")).get(SERVICE_KEY, ""))
 
 
 def is_blocked(port: Row) -> bool:
-    """Whether a port carries nothing because we have made it so."""
-    return optional_value(port.get("vlan_mode")) == "trunk" and set_members(port.get("trunks")) == [
-        RESERVED_VLAN
-    ]
+    """Return whether this adapter has blocked all traffic on a port."""
+    mode, trunks = optional_value(port.get("vlan_mode")), set_members(port.get("trunks"))
+    return mode == "trunk" and trunks == [RESERVED_VLAN]
 
 
 def has_link(interface: Row) -> bool:
-    """Whether an interface has a link."""
-    return [optional_value(interface.get(one)) for one in ("admin_state", "link_state")] == [
-        "up",
-        "up",
-    ]
+    """Return whether an interface is enabled and has a link."""
+    columns = ("admin_state", "link_state")
+    return all(optional_value(interface.get(column)) == "up" for column in columns)

@@ -23,7 +23,7 @@ from adapters.errors import (
 from adapters.lab.hlr import HlrLab, hlr_unavailable_reason
 from adapters.osmo_hlr import OsmoHlr, gsup, ipa, subscriber
 from adapters.osmo_hlr.ctrl import CtrlClient, CtrlError, parse_reply
-from adapters.osmo_hlr.ipa import ConnectionFailed, Frame, FrameDecoder
+from adapters.osmo_hlr.ipa import Frame, FrameDecoder
 from adapters.osmo_hlr.keys import SimKeys, find_keys
 from adapters.osmo_hlr.vty import (
     SubscriberRow,
@@ -31,6 +31,7 @@ from adapters.osmo_hlr.vty import (
     parse_subscribers,
     without_telnet_commands,
 )
+from adapters.streams import ConnectionFailed
 from adapters.testing import AdapterContract, provide
 from adapters.values import Intent, Target
 

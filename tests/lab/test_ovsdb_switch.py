@@ -24,9 +24,10 @@ from adapters.errors import Conflict, Misconfigured, Rejected, Unreachable, Unsu
 from adapters.lab.network import PATH, run
 from adapters.lab.switch import SCHEMA, SwitchLab, switch_unavailable_reason
 from adapters.ovsdb import OvsdbSwitch, operations
-from adapters.ovsdb.jsonrpc import ConnectionFailed, JsonDecoder
+from adapters.ovsdb.jsonrpc import JsonDecoder
 from adapters.ovsdb.session import parse_switch
 from adapters.snmp import mib
+from adapters.streams import ConnectionFailed
 from adapters.testing import AdapterContract, provide
 from adapters.values import Intent, Target
 
@@ -307,7 +308,7 @@ async def test_a_switch_at_a_standstill_is_not_taken_for_done(lab, switch):
     plan = await switch.plan(LINE)
     await asyncio.to_thread(lab.stop, "switch", signal.SIGKILL)
     async with to(lab, timeout="0.3") as hasty:
-        with pytest.raises(Unreachable, match="take its configuration over"):
+        with pytest.raises(Unreachable, match="did not apply its configuration"):
             await hasty.apply(plan)
         verdict = await hasty.verify(LINE)
         assert verdict.difference == "inForce is False instead of True"
