@@ -1,12 +1,12 @@
-"""A resource that many services share, such as an uplink: a journal of what each draws; pure.
+"""Shares of services in a resource, such as an uplink: pure edits of the resource.
 
 The resource's characteristic ``allocations`` has one entry for each service and carrier: ``amount``
-is what it draws, ``wanted`` what a task has reserved until it is done. The sum is checked in the
-edit that writes the entry, so two orders at once cannot draw more than there is; the entry is found
-again by its service, so a repeat does not count twice.
+is its share in use, ``wanted`` the share that a task has reserved until it is done. The edit that
+writes an entry checks the sum, so concurrent orders cannot exceed the capacity. An entry is
+identified by its service, so a repeated edit does not count twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,22 +24,23 @@ from tmf_apis.inventory.rules import out_of_service_reason
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource, rfc3339
 
-#: Characteristics: the journal; the capacity and what is drawn and reserved of it, in Mbit/s; by
-#: how much more than the capacity may be drawn, as a factor.
+#: Characteristics: the entries; the capacity in Mbit/s; the factor by which the sum of the shares
+#: may exceed the capacity.
 ALLOCATIONS, BANDWIDTH, OVERSUBSCRIPTION = "allocations", "bandwidth", "oversubscription"
+#: Characteristics: the shares in use, and the further reserved shares, in Mbit/s.
 ALLOCATED_BANDWIDTH, RESERVED_BANDWIDTH = "allocatedBandwidth", "reservedBandwidth"
 _MEGABIT = 10**6
 
 
 @dataclass(frozen=True, slots=True)
 class BandwidthAllocation:
-    """What a task wants of a shared resource.
+    """A share of a resource that a task reserves.
 
     Attributes:
-        mark: Who wants it.
+        mark: The reservation.
         service: Id of the service.
-        carrier: Id of the resource that carries the service; empty: none.
-        amount: In bits per second.
+        carrier: Id of the resource that carries the service; empty if there is none.
+        amount: The share, in bits per second.
     """
 
     mark: ReservationMark
@@ -49,58 +50,60 @@ class BandwidthAllocation:
 
 
 def limit(resource: Mapping[str, Any]) -> int | None:
-    """Return how much may be drawn of a resource, in bits per second; None: it does not say."""
-    found = resource_characteristics(resource)
-    capacity = _number(found.get(BANDWIDTH, found.get("speed")))
-    factor = _number(found.get(OVERSUBSCRIPTION)) or 1
+    """Return the largest sum of shares, in bits per second; None if it is not known."""
+    characteristics = resource_characteristics(resource)
+    capacity = _number(characteristics.get(BANDWIDTH, characteristics.get("speed")))
+    factor = _number(characteristics.get(OVERSUBSCRIPTION)) or 1
     return round(capacity * _MEGABIT * factor) if capacity else None
 
 
 def allocated_and_reserved(resource: Mapping[str, Any], now: datetime) -> tuple[int, int]:
-    """Return what is drawn of a resource and what more is reserved, in bits per second."""
+    """Return the sum of the shares in use and of those reserved beyond, in bits per second."""
     entries = _entries(resource)
-    active = sum(one["amount"] for one in entries)
-    return active, sum(_peak_by_service(entries, rfc3339(now)).values()) - active
+    allocated = sum(entry["amount"] for entry in entries)
+    return allocated, sum(_peak_by_service(entries, rfc3339(now)).values()) - allocated
 
 
 def amount_of(resource: Mapping[str, Any], service: str, carrier: str) -> int:
-    """Return what a service draws of a resource, in bits per second."""
-    found = (one["amount"] for one in _entries(resource) if _is_entry_of(one, service, carrier))
-    return next(found, 0)
+    """Return the share in use of a service, in bits per second."""
+    entries = _entries(resource)
+    amounts = (entry["amount"] for entry in entries if _is_entry_of(entry, service, carrier))
+    return next(amounts, 0)
 
 
 def reserve(resource: Resource, allocation: BandwidthAllocation) -> Resource:
-    """Return a resource with a part reserved; for a task that has it already as it is.
+    """Return a resource with a share reserved; unchanged if the task has reserved it already.
 
     Raises:
-        Refused: There is not so much left.
+        Unfulfillable: The capacity that is left is not sufficient.
     """
-    claim, now = allocation.mark, rfc3339(allocation.mark.now)
+    mark, now = allocation.mark, rfc3339(allocation.mark.now)
+    service, carrier = allocation.service, allocation.carrier
     entries = _entries(resource)
-    own = next(
-        (one for one in entries if _is_entry_of(one, allocation.service, allocation.carrier)), None
-    )
-    before = own["amount"] if own else 0
-    if own and own["holder"] not in {"", claim.holder} and own["until"] > now:
+    own = next((entry for entry in entries if _is_entry_of(entry, service, carrier)), None)
+    present_amount = own["amount"] if own else 0
+    if own and own["holder"] not in {"", mark.holder} and own["until"] > now:
         raise reservation_conflict(f"the part of {display_name(resource)}", own["holder"])
-    if allocation.amount > before:
+    if allocation.amount > present_amount:
         _check_capacity(resource, entries, allocation, now)
-    made = {
-        "service": allocation.service,
-        "carrier": allocation.carrier,
-        "amount": before,
+    new = {
+        "service": service,
+        "carrier": carrier,
+        "amount": present_amount,
         "wanted": allocation.amount,
-        "holder": claim.holder,
-        "until": rfc3339(claim.expires_at),
+        "holder": mark.holder,
+        "until": rfc3339(mark.expires_at),
     }
-    kept = [one for one in entries if one is not own and (one["amount"] or one["until"] > now)]
-    if own and {**made, "until": own["until"]} == own and not _is_renewal_due(own, claim):
+    if own and {**new, "until": own["until"]} == own and not _is_renewal_due(own, mark):
         return resource
-    return _with_entries(resource, [*kept, made])
+    others = [
+        entry for entry in entries if entry is not own and (entry["amount"] or entry["until"] > now)
+    ]
+    return _with_entries(resource, [*others, new])
 
 
 def _is_renewal_due(entry: Mapping[str, Any], mark: ReservationMark) -> bool:
-    """Return whether a repeated reservation is worth a write: half of its time is over."""
+    """Return whether a repeated reservation is worth a write: half of its time has passed."""
     return bool(entry["until"] < rfc3339(mark.now + (mark.expires_at - mark.now) / 2))
 
 
@@ -108,75 +111,80 @@ def _check_capacity(
     resource: Resource, entries: list[dict[str, Any]], allocation: BandwidthAllocation, now: str
 ) -> None:
     if resource.get("unknownStatus") or (reason := out_of_service_reason(resource)):
-        why = "in doubt and kept out of use" if resource.get("unknownStatus") else reason
-        raise Unfulfillable(f"{display_name(resource)} is {why}")
-    most = limit(resource)
-    others = sum(v for k, v in _peak_by_service(entries, now).items() if k != allocation.service)
-    if most is not None and others + allocation.amount > most:
-        left = megabits(max(most - others, 0))
+        status = "in doubt and kept out of use" if resource.get("unknownStatus") else reason
+        raise Unfulfillable(f"{display_name(resource)} is {status}")
+    capacity, peaks = limit(resource), _peak_by_service(entries, now)
+    others = sum(peak for service, peak in peaks.items() if service != allocation.service)
+    if capacity is not None and others + allocation.amount > capacity:
+        left = megabits(max(capacity - others, 0))
         raise Unfulfillable(
-            f"{display_name(resource)} has {left:g} Mbit/s left of {megabits(most):g},"
+            f"{display_name(resource)} has {left:g} Mbit/s left of {megabits(capacity):g},"
             f" {megabits(allocation.amount):g} are wanted",
             f"the {resource.get('category')} has not enough capacity left",
         )
 
 
 def renew(resource: Resource, mark: ReservationMark) -> Resource:
-    """Return a resource of which a task holds its part for longer.
+    """Return a resource whose reservations by a task expire later.
 
     Raises:
-        Refused: It holds none any more.
+        Unfulfillable: The task has no reservation any more.
     """
     entries = _entries(resource)
-    mine = [one for one in entries if one["holder"] == mark.holder]
-    if not mine:
+    own = [entry for entry in entries if entry["holder"] == mark.holder]
+    if not own:
         raise Unfulfillable(
             f"{display_name(resource)}: nothing is reserved for {holder_description(mark.holder)}"
         )
-    if not any(_is_renewal_due(one, mark) for one in mine):
+    if not any(_is_renewal_due(entry, mark) for entry in own):
         return resource
     until = rfc3339(mark.expires_at)
-    return _with_entries(resource, [{**o, "until": until} if o in mine else o for o in entries])
+    renewed = [{**entry, "until": until} if entry in own else entry for entry in entries]
+    return _with_entries(resource, renewed)
 
 
 def commit(resource: Resource, holder: str) -> Resource:
-    """Return a resource on which what a task has reserved is drawn."""
+    """Return a resource whose shares reserved by a task are in use."""
 
-    def settle(one: dict[str, Any]) -> dict[str, Any]:
-        return {**one, "amount": one["wanted"]}
+    def use_wanted(entry: dict[str, Any]) -> dict[str, Any]:
+        return {**entry, "amount": entry["wanted"]}
 
-    return _close_reservation(resource, holder, settle)
+    return _close_reservation(resource, holder, use_wanted)
 
 
 def release(resource: Resource, holder: str) -> Resource:
-    """Return a resource of which a task draws what it did before."""
+    """Return a resource without the reservations of a task; shares in use stay."""
     return _close_reservation(resource, holder, dict)
 
 
-def _close_reservation(resource: Resource, holder: str, edit: Any) -> Resource:  # noqa: ANN401
+def _close_reservation(
+    resource: Resource, holder: str, edit: Callable[[dict[str, Any]], dict[str, Any]]
+) -> Resource:
     entries = _entries(resource)
-    mine = [one for one in entries if one["holder"] == holder]
-    if not mine:
+    if not any(entry["holder"] == holder for entry in entries):
         return resource
-    over = {"wanted": 0, "holder": "", "until": ""}
-    made = [{**edit(one), **over} if one in mine else one for one in entries]
-    return _with_entries(resource, [one for one in made if one["amount"] or one["holder"]])
+    closed = {"wanted": 0, "holder": "", "until": ""}
+    new = [{**edit(entry), **closed} if entry["holder"] == holder else entry for entry in entries]
+    return _with_entries(resource, [entry for entry in new if entry["amount"] or entry["holder"]])
 
 
 def _peak_by_service(entries: list[dict[str, Any]], now: str) -> dict[str, int]:
-    """Return the most that each service may draw; one that moves draws on one carrier at a time."""
-    found: dict[str, int] = {}
-    for one in entries:
-        wanted = one["wanted"] if one["until"] > now else 0
-        amount = max(one["amount"], wanted)
-        found[one["service"]] = max(found.get(one["service"], 0), amount)
-    return found
+    """Return the largest possible share of each service.
+
+    A service that moves has entries for two carriers but uses one of them at a time.
+    """
+    peaks: dict[str, int] = {}
+    for entry in entries:
+        wanted = entry["wanted"] if entry["until"] > now else 0
+        peak = max(entry["amount"], wanted)
+        peaks[entry["service"]] = max(peaks.get(entry["service"], 0), peak)
+    return peaks
 
 
 def _entries(resource: Mapping[str, Any]) -> list[dict[str, Any]]:
-    journal = resource_characteristics(resource).get(ALLOCATIONS)
-    listed = journal.get("entry") if isinstance(journal, dict) else None
-    return [{**_DEFAULT_ENTRY, **one} for one in json_objects(listed)]
+    value = resource_characteristics(resource).get(ALLOCATIONS)
+    entries = value.get("entry") if isinstance(value, dict) else None
+    return [{**_DEFAULT_ENTRY, **entry} for entry in json_objects(entries)]
 
 
 _DEFAULT_ENTRY: Mapping[str, Any] = {
@@ -185,16 +193,18 @@ _DEFAULT_ENTRY: Mapping[str, Any] = {
 
 
 def _with_entries(resource: Resource, entries: list[dict[str, Any]]) -> Resource:
-    active = sum(one["amount"] for one in entries)
-    most: dict[str, int] = {}
-    for one in entries:
-        most[one["service"]] = max(most.get(one["service"], 0), one["amount"], one["wanted"])
+    allocated = sum(entry["amount"] for entry in entries)
+    peaks: dict[str, int] = {}
+    for entry in entries:
+        service = entry["service"]
+        peaks[service] = max(peaks.get(service, 0), entry["amount"], entry["wanted"])
+    reserved = max(sum(peaks.values()) - allocated, 0)
     return with_characteristics(
         resource,
         {
             ALLOCATIONS: {"entry": entries} if entries else None,
-            ALLOCATED_BANDWIDTH: megabits(active) if entries else None,
-            RESERVED_BANDWIDTH: megabits(max(sum(most.values()) - active, 0)) if entries else None,
+            ALLOCATED_BANDWIDTH: megabits(allocated) if entries else None,
+            RESERVED_BANDWIDTH: megabits(reserved) if entries else None,
         },
     )
 
@@ -204,5 +214,6 @@ def _is_entry_of(entry: Mapping[str, Any], service: str, carrier: str) -> bool:
 
 
 def _number(value: object) -> float:
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return max(0.0, float(value)) if plain else 0.0  # type: ignore[arg-type]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return max(0.0, float(value))
+    return 0.0

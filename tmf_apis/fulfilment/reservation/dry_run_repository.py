@@ -1,4 +1,4 @@
-"""A desk on which everything can be tried and nothing is written: for feasibility and dry runs."""
+"""A repository that keeps changes in memory, for feasibility checks and dry runs."""
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,37 +11,45 @@ from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 
 class DryRunRepository:
-    """What a desk shows, with what was changed here laid over it."""
+    """A repository whose changes are an overlay in memory; the underlying one is only read."""
 
     def __init__(self, repository: Repository) -> None:
-        """Lay a sheet over a desk."""
+        """Create an empty overlay.
+
+        Args:
+            repository: The underlying repository.
+        """
         self._repository = repository
         self.now, self.tenant = repository.now, repository.tenant
         self.context = repository.context
         self._overlay: dict[tuple[str, str], Resource] = {}
-        self._created_keys: set[tuple[str, str]] = set()
 
     def get(self, kind: str, id: str) -> Resource:
-        """Return a resource as it would be."""
-        found = self._overlay.get((kind, id))
-        return copy.deepcopy(found) if found is not None else self._repository.get(kind, id)
+        """Return a resource with its changes.
+
+        Raises:
+            NotFound: The resource does not exist (HTTP 404).
+        """
+        changed = self._overlay.get((kind, id))
+        return copy.deepcopy(changed) if changed is not None else self._repository.get(kind, id)
 
     def find(
         self, kind: str, query: Mapping[str, Any], *, limit: int = 1000, sort: str = "id"
     ) -> list[Resource]:
-        """Return resources as they would be; some may not match the query any more.
+        """Return resources with their changes; some may not match the query any more.
 
-        Those that were made or changed here and are asked for by id or identifier are among them.
+        A query by id or external identifier also finds resources in the overlay.
         """
-        more = sum(1 for key in self._overlay if key[0] == kind)
-        found = self._repository.find(kind, query, limit=limit + more, sort=sort)
-        here = {
-            one["id"]: one
-            for (its, _), one in self._overlay.items()
-            if its == kind and _is_named_in(one, query)
+        overlaid = [resource for (of, _), resource in self._overlay.items() if of == kind]
+        stored = self._repository.find(kind, query, limit=limit + len(overlaid), sort=sort)
+        by_id = {
+            resource["id"]: self._overlay.get((kind, resource["id"]), resource)
+            for resource in stored
         }
-        shown = {one["id"]: self._overlay.get((kind, one["id"]), one) for one in found}
-        return copy.deepcopy([*{**shown, **here}.values()])
+        by_id |= {
+            resource["id"]: resource for resource in overlaid if _is_named_in(resource, query)
+        }
+        return copy.deepcopy([*by_id.values()])
 
     def revision_fingerprint(self, queries: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
         """Return a text that changes when the result of one of the queries changes."""
@@ -50,17 +58,19 @@ class DryRunRepository:
     def find_unreserved(
         self, kind: str, query: Mapping[str, Any], *, limit: int = 1000
     ) -> list[Resource]:
-        """Return resources that nobody holds here."""
-        touched = [id for (its, id), one in self._overlay.items() if its == kind and holder_of(one)]
+        """Return stored resources that match a query and are not reserved in the overlay."""
+        reserved = [
+            id for (of, id), resource in self._overlay.items() if of == kind and holder_of(resource)
+        ]
         return self._repository.find(
-            kind, {"$and": [query, {"id": {"$nin": touched}}]}, limit=limit
+            kind, {"$and": [query, {"id": {"$nin": reserved}}]}, limit=limit
         )
 
     def create(self, kind: str, resource: Resource) -> Resource:
-        """Make a resource here.
+        """Create a resource in the overlay.
 
         Raises:
-            Conflict: There is one already.
+            Conflict: The id is in use (HTTP 409).
         """
         key = (kind, resource["id"])
         if key in self._overlay or self._repository.find(kind, {"id": resource["id"]}, limit=1):
@@ -69,17 +79,21 @@ class DryRunRepository:
         return resource
 
     def create_many(self, kind: str, resources: Iterable[Resource]) -> set[str]:
-        """Make resources here; return the ids of those that were there already."""
-        there = set()
-        for one in resources:
+        """Create resources in the overlay; return the ids of those that existed already."""
+        existing_ids = set()
+        for resource in resources:
             try:
-                self.create(kind, one)
+                self.create(kind, resource)
             except Conflict:
-                there.add(one["id"])
-        return there
+                existing_ids.add(resource["id"])
+        return existing_ids
 
     def change(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:
-        """Change a resource here."""
+        """Change a resource in the overlay.
+
+        Raises:
+            NotFound: The resource does not exist (HTTP 404).
+        """
         new = edit(self.get(kind, id))
         self._overlay[kind, id] = new
         return new
@@ -87,28 +101,30 @@ class DryRunRepository:
     def change_many(
         self, kind: str, edits: Mapping[str, Callable[[Resource], Resource]]
     ) -> dict[str, Resource]:
-        """Change resources here; return those that are there."""
-        made = {}
+        """Change resources in the overlay; return those that exist, by id."""
+        changed = {}
         for id, edit in edits.items():
             with suppress(NotFound):
-                made[id] = self.change(kind, id, edit)
-        return made
+                changed[id] = self.change(kind, id, edit)
+        return changed
 
     def delete(self, kind: str, id: str) -> None:
-        """Nothing is deleted in a trial.
+        """Refuse to delete: dry runs delete nothing.
 
         Raises:
-            NotFound: Always.
+            NotFound: Always (HTTP 404).
         """
-        raise NotFound(f"there is no {kind} {id} to be deleted in a trial")
+        raise NotFound(f"{kind} {id} cannot be deleted in a dry run")
 
 
 def _is_named_in(resource: Resource, query: Mapping[str, Any]) -> bool:
-    """Return whether a query names a resource by an identifier, or by its id."""
-    identifiers = {str(one.get("id")) for one in resource.get("externalIdentifier") or ()}
+    """Return whether a query names a resource by its id or by an external identifier."""
+    identifiers = {
+        str(identifier.get("id")) for identifier in resource.get("externalIdentifier") or ()
+    }
     for name, own in (("id", {resource["id"]}), ("externalIdentifier.id", identifiers)):
         if name in query:
-            wanted = query[name]
-            named = set(wanted.get("$in", ())) if isinstance(wanted, Mapping) else {wanted}
-            return bool(own & named)
+            condition = query[name]
+            is_operator = isinstance(condition, Mapping)
+            return bool(own & (set(condition.get("$in", ())) if is_operator else {condition}))
     return False

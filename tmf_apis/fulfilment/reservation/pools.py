@@ -1,9 +1,9 @@
-"""Pools of addresses, numbers and VLAN ids: what is in them, and the resource of one value.
+"""Pools of addresses, numbers and VLAN ids: their values, and the resource of each value.
 
-A pool is a resource of category ``pool`` with the characteristics ``poolOf`` (the category of what
-is taken from it) and ``range``: parts separated by commas, each a network ("198.18.1.0/24"), two
-ends ("100-199") or one value. A value that was taken is a resource with an id of its own that
-follows from pool and value: nobody can make it twice.
+A pool is a resource of category ``pool`` with the characteristics ``poolOf`` (the category of its
+values) and ``range``: parts separated by commas, each a network ("198.18.1.0/24"), two ends
+("100-199") or one value. A value that is taken becomes a resource whose id follows from pool and
+value, so it cannot be created twice.
 """
 
 import ipaddress
@@ -17,21 +17,23 @@ from tmf_apis.inventory.characteristics import resource_characteristics, with_ch
 from tmf_apis.rest.pipeline.policy import Resource
 
 POOL = "pool"
-#: ``relationshipType`` of a value to its pool.
+#: ``relationshipType`` from a value to its pool.
 IS_ALLOCATED_FROM = "isAllocatedFrom"
-#: From this prefix on (IPv4) the first and last address of a network are not for hosts.
+#: IPv4 networks with shorter prefixes reserve their first and last address (RFC 3021).
 _POINT_TO_POINT_PREFIX = 31
+#: Values with at least this many digits are names, such as telephone numbers, and not numbers.
+_MIN_NAME_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Values in a row.
+    """Consecutive values.
 
     Attributes:
-        first: The first, as a number.
-        size: How many there are.
+        first: The first value, as a number.
+        size: Number of values.
         ip_version: 4 or 6 for addresses, 0 for numbers.
-        width: Digits of a number that begins with zeros.
+        width: Number of digits of numbers with leading zeros; 0 without leading zeros.
     """
 
     first: int
@@ -40,17 +42,17 @@ class Interval:
     width: int = 0
 
     def value_at(self, index: int) -> str:
-        """Return a value as text."""
+        """Return the value at an index, as text."""
         number = self.first + index
         if self.ip_version:
-            made = ipaddress.IPv4Address if self.ip_version == 4 else ipaddress.IPv6Address  # noqa: PLR2004
-            return str(made(number))
+            type_ = ipaddress.IPv4Address if self.ip_version == 4 else ipaddress.IPv6Address  # noqa: PLR2004
+            return str(type_(number))
         return str(number).zfill(self.width)
 
 
 @dataclass(frozen=True, slots=True)
 class PoolRange:
-    """Everything that is in a pool.
+    """The values of a pool.
 
     >>> parse_range("198.18.1.0/30,7-9").values()
     ['198.18.1.1', '198.18.1.2', '7', '8', '9']
@@ -60,34 +62,38 @@ class PoolRange:
 
     @property
     def size(self) -> int:
-        """How many values there are."""
-        return sum(part.size for part in self.intervals)
+        """Number of values."""
+        return sum(interval.size for interval in self.intervals)
 
     def value_at(self, index: int) -> str:
-        """Return a value by its place, from 0."""
-        for part in self.intervals:
-            if index < part.size:
-                return part.value_at(index)
-            index -= part.size
+        """Return the value at an index.
+
+        Raises:
+            IndexError: The index is out of range.
+        """
+        for interval in self.intervals:
+            if index < interval.size:
+                return interval.value_at(index)
+            index -= interval.size
         raise IndexError(index)
 
     def values(self) -> list[str]:
-        """Return every value."""
-        return [self.value_at(place) for place in range(self.size)]
+        """Return all values."""
+        return [self.value_at(index) for index in range(self.size)]
 
     def contains(self, value: str) -> bool:
         """Return whether a value is in the pool."""
-        for part in self.intervals:
+        for interval in self.intervals:
             number = _parse_number(value)
-            if number is None or number[1] != part.ip_version:
+            if number is None or number[1] != interval.ip_version:
                 continue
-            place = number[0] - part.first
-            if 0 <= place < part.size and part.value_at(place) == value:
+            index = number[0] - interval.first
+            if 0 <= index < interval.size and interval.value_at(index) == value:
                 return True
         return False
 
     def indexes_from(self, seed: str) -> Iterator[int]:
-        """Yield the places of all values, from one that follows from a text."""
+        """Yield the indexes of all values, starting at one that follows from a text."""
         first = zlib.crc32(seed.encode()) % (self.size or 1)
         yield from range(first, self.size)
         yield from range(first)
@@ -97,12 +103,12 @@ def parse_range(text: str) -> PoolRange:
     """Return the values of a range.
 
     Raises:
-        ValueError: It is none; the message says why.
+        ValueError: The range is not valid.
     """
-    parts = tuple(_parse_interval(one.strip()) for one in text.split(",") if one.strip())
-    if not parts:
+    intervals = tuple(_parse_interval(part.strip()) for part in text.split(",") if part.strip())
+    if not intervals:
         raise ValueError("it is empty")
-    return PoolRange(parts)
+    return PoolRange(intervals)
 
 
 def _parse_interval(text: str) -> Interval:
@@ -113,14 +119,18 @@ def _parse_interval(text: str) -> Interval:
             first, size = first + 1, size - 2
         return Interval(first, size, network.version)
     low, _, high = text.partition("-")
-    one, other = _parse_number(low.strip()), _parse_number((high or low).strip())
-    if one is None or other is None or one[1] != other[1] or other[0] < one[0]:
+    start, end = _parse_number(low.strip()), _parse_number((high or low).strip())
+    if start is None or end is None or start[1] != end[1] or end[0] < start[0]:
         raise ValueError(f"{text} is no range")
-    zeros = low.strip().startswith("0") and not one[1]
-    return Interval(one[0], other[0] - one[0] + 1, one[1], len(low.strip()) if zeros else 0)
+    (first, ip_version), (last, _) = start, end
+    has_leading_zero = low.strip().startswith("0") and not ip_version
+    return Interval(
+        first, last - first + 1, ip_version, len(low.strip()) if has_leading_zero else 0
+    )
 
 
 def _parse_number(text: str) -> tuple[int, int] | None:
+    """Return a number and 0, or an address as a number and its IP version; None if neither."""
     if text.isascii() and text.isdigit():
         return int(text), 0
     try:
@@ -131,7 +141,7 @@ def _parse_number(text: str) -> tuple[int, int] | None:
 
 
 def range_of(pool: Mapping[str, Any]) -> PoolRange | None:
-    """Return what is in a pool; None where that cannot be read."""
+    """Return the values of a pool; None if its range is not valid."""
     try:
         return parse_range(str(resource_characteristics(pool).get("range", "")))
     except ValueError:
@@ -139,13 +149,13 @@ def range_of(pool: Mapping[str, Any]) -> PoolRange | None:
 
 
 def value_resource_id(tenant: str, pool: str, value: str) -> str:
-    """Return the id of the resource that a value is."""
+    """Return the id of the resource of a pool value."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{tenant}:pool:{pool}/{value}"))
 
 
 def value_resource(tenant: str, pool: Mapping[str, Any], category: str, value: str) -> Resource:
-    """Return the resource that a value of a pool is, free."""
-    made: Resource = {
+    """Return the resource of a pool value, not reserved."""
+    resource: Resource = {
         "@type": "LogicalResource",
         "id": value_resource_id(tenant, str(pool["id"]), value),
         "category": category,
@@ -159,9 +169,5 @@ def value_resource(tenant: str, pool: Mapping[str, Any], category: str, value: s
             }
         ],
     }
-    number = value.isdigit() and not value.startswith("0") and len(value) < _MIN_NAME_DIGITS
-    return with_characteristics(made, {category: int(value) if number else value})
-
-
-#: Longer numbers are names made of digits, not numbers to count with.
-_MIN_NAME_DIGITS = 6
+    is_number = value.isdigit() and not value.startswith("0") and len(value) < _MIN_NAME_DIGITS
+    return with_characteristics(resource, {category: int(value) if is_number else value})

@@ -1,4 +1,4 @@
-"""What a party reads of a refusal: never whose another order is, nor how much the operator has."""
+"""Refusals as parties may read them: without other parties' orders and the operator's capacity."""
 
 from collections.abc import Sequence
 
@@ -9,25 +9,33 @@ _ORDER_KINDS = ("ProductOrder", "ServiceOrder")
 
 
 def message_for(error: Unfulfillable, readers: Sequence[Repository] | None) -> str:
-    """Return why something is refused, in words that whoever reads them may know.
+    """Return the message of a refusal that all its readers may see.
 
-    The operator's own people read all of it, and so does a party that may read the order that it
-    is about.
+    The operator's staff may see the full message, and so may a party that can read the order that
+    the message is about.
 
     Args:
         error: The refusal.
-        readers: What each party that will read it may see; empty: only the operator's people
-            will; None: a party of which nothing is known.
+        readers: A repository for each party that will read the message; empty if only staff will
+            read it; None if the party is not known.
     """
     if readers is None:
         return error.public_message
-    if not readers or (error.order and all(can_read_order(one, error.order) for one in readers)):
+    if not readers or (
+        error.order and all(can_read_order(reader, error.order) for reader in readers)
+    ):
         return str(error)
     return error.public_message
 
 
 def can_read_order(reader: Repository, order: str, *kinds: str) -> bool:
-    """Return whether a desk may read an order, of whichever kind."""
+    """Return whether a repository shows an order.
+
+    Args:
+        reader: The repository.
+        order: Id of the order.
+        *kinds: The kinds that the order may have; none for any.
+    """
     for kind in kinds or _ORDER_KINDS:
         try:
             reader.get(kind, order)

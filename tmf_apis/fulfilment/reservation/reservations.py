@@ -1,13 +1,14 @@
-"""Reserving what a task needs, before anything is touched; giving it back; writing what became.
+"""Reservation of the resources of tasks, their release, and their assignment to services.
 
-Every resource is reserved by one edit of its own that fails where somebody else was faster, so two
-orders never get the same. What a task has reserved is found again by its holder: everything here
-is safe to repeat.
+Every resource is reserved by an edit of its own that fails if another order was first, so two
+orders never get the same resource. The reservations of a task are found by their holder, so every
+function here is safe to repeat.
 """
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 from tmf_apis.errors import NotFound, Unfulfillable
 from tmf_apis.fulfilment.reservation import bandwidth, resource_queries
@@ -17,7 +18,7 @@ from tmf_apis.fulfilment.reservation.refusals import message_for
 from tmf_apis.fulfilment.reservation.resource_queries import RESOURCE_KIND, find_by_identifier
 from tmf_apis.fulfilment.values import Allocation, OrderKey, Task, UnmetRequirement
 from tmf_apis.inventory import resource_state
-from tmf_apis.inventory.ports import HOLDER_IDENTIFIER, SERVICE_IDENTIFIER, holder_of, service_of
+from tmf_apis.inventory.ports import HOLDER_IDENTIFIER, holder_of, service_of
 from tmf_apis.inventory.resource_state import ReservationMark, ResourceUsage, ServiceUse
 from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
 
@@ -42,18 +43,18 @@ def reserve(  # noqa: PLR0913
     duration: timedelta = RESERVATION_TIME,
     first_attempt: bool = False,
 ) -> Allocation:
-    """Reserve what a task needs; safe to repeat.
+    """Reserve the resources of a task; safe to repeat.
 
     Args:
         repository: Sees the whole tenant.
-        key: Which order.
-        task: What is wanted.
-        owner_repository: Sees what whoever placed the order may see.
-        duration: How long it is reserved, unless it is renewed.
-        first_attempt: Nobody can have reserved anything for the task before.
+        key: The order.
+        task: The task.
+        owner_repository: Sees what the order's owner can see.
+        duration: Duration of the reservation, unless it is renewed.
+        first_attempt: No earlier attempt can have reserved anything for the task.
 
     Raises:
-        Refused: It is not to be had; the message says why.
+        Unfulfillable: A resource is missing.
     """
     return ResourceAllocator(
         repository, key, task, owner_repository, duration, first_attempt=first_attempt
@@ -66,26 +67,40 @@ def dry_run_allocations(
     tasks: Iterable[Task],
     owner_repository: Repository | None = None,
 ) -> tuple[dict[str, Allocation], list[UnmetRequirement]]:
-    """Return what every task of an order would take, and what is missing; touches nothing."""
-    trial = DryRunRepository(repository)
+    """Return the allocations that the tasks of an order would get, without a reservation.
+
+    Args:
+        repository: Sees the whole tenant.
+        key: The order.
+        tasks: The tasks.
+        owner_repository: Sees what the order's owner can see; None if the owner is not known.
+
+    Returns:
+        The allocations by task id, and the requirements that cannot be met.
+    """
+    dry_run = DryRunRepository(repository)
     readers = [owner_repository] if owner_repository else None
     if (owner_repository or repository).context.parties is None:
         readers = []
-    found: dict[str, Allocation] = {}
-    missing: list[UnmetRequirement] = []
+    allocations: dict[str, Allocation] = {}
+    unmet: list[UnmetRequirement] = []
     for task in tasks:
-        taking = ResourceAllocator(
-            trial, key, task, owner_repository or repository, RESERVATION_TIME
+        allocator = ResourceAllocator(
+            dry_run,
+            key,
+            task,
+            owner_repository or repository,
+            RESERVATION_TIME,
+            find_unreserved=dry_run.find_unreserved,
         )
         try:
-            found[task.id] = taking.allocate()
+            allocations[task.id] = allocator.allocate()
         except Unfulfillable as error:
-            need = taking.current_requirement
-            slot, category = (need.slot, need.category) if need else ("", "")
-            missing.append(
-                UnmetRequirement(task.item, task.id, slot, category, message_for(error, readers))
-            )
-    return found, missing
+            requirement = allocator.current_requirement
+            slot, category = (requirement.slot, requirement.category) if requirement else ("", "")
+            message = message_for(error, readers)
+            unmet.append(UnmetRequirement(task.item, task.id, slot, category, message))
+    return allocations, unmet
 
 
 def unmet_requirements(
@@ -94,60 +109,50 @@ def unmet_requirements(
     tasks: Iterable[Task],
     owner_repository: Repository | None = None,
 ) -> list[UnmetRequirement]:
-    """Return what is missing so that all tasks of an order can be done; touches nothing."""
+    """Return the requirements of an order's tasks that cannot be met, without a reservation."""
     return dry_run_allocations(repository, key, tasks, owner_repository)[1]
 
 
 def renew(
     repository: Repository, allocation: Allocation, duration: timedelta = RESERVATION_TIME
 ) -> bool:
-    """Hold what a task has reserved for longer; return whether it holds everything still."""
-    whole = True
+    """Extend the reservations of a task; return whether it still has all of them."""
+    is_complete = True
 
-    def edit(resource: Resource, slot: str) -> Resource:
+    def extend(resource: Resource, slot: str) -> Resource:
         service = service_of(resource)
-        claim = ReservationMark.for_duration(allocation.holder, repository.now, duration, service)
+        mark = ReservationMark.for_duration(allocation.holder, repository.now, duration, service)
         if slot in allocation.shared_slots:
-            return bandwidth.renew(resource, claim)
+            return bandwidth.renew(resource, mark)
         if holder_of(resource) != allocation.holder:
-            raise Unfulfillable("it is somebody else's by now")
-        return resource_state.reserve(resource, claim)
+            raise Unfulfillable("it is reserved for another task by now")
+        return resource_state.reserve(resource, mark)
 
     for slot, id in allocation.resources.items():
         try:
-            repository.change(RESOURCE_KIND, id, lambda one, slot=slot: edit(one, slot))  # type: ignore[misc]
+            repository.change(RESOURCE_KIND, id, partial(extend, slot=slot))
         except (Unfulfillable, NotFound):
-            whole = False
-    return whole
+            is_complete = False
+    return is_complete
 
 
 def activate(repository: Repository, allocation: Allocation) -> None:
-    """Write into the inventory what is on the element now; safe to repeat.
+    """Assign the reserved resources of a task to its service; safe to repeat.
 
     Raises:
-        Refused: A resource is somebody else's now.
+        Unfulfillable: Another task has taken a resource, or it was deleted.
     """
-    draws = tuple(allocation.resources[slot] for slot in allocation.shared_slots)
+    shared_resources = tuple(allocation.resources[slot] for slot in allocation.shared_slots)
     for slot, id in allocation.resources.items():
         if slot in allocation.shared_slots:
             with suppress(NotFound):
                 repository.change(
-                    RESOURCE_KIND, id, lambda one: bandwidth.commit(one, allocation.holder)
+                    RESOURCE_KIND, id, lambda current: bandwidth.commit(current, allocation.holder)
                 )
             continue
-        use = _use_after(allocation, slot, draws)
-
-        def edit(resource: Resource, use: ServiceUse = use) -> Resource:
-            holder = holder_of(resource)
-            if holder != allocation.holder and (holder or not _has_usage(resource, use)):
-                what = resource_state.display_name(resource)
-                if holder:
-                    raise resource_state.reservation_conflict(what, holder)
-                raise Unfulfillable(f"{what} is not reserved any more")
-            return resource_state.set_use(resource, use)
-
+        use = _use_after(allocation, slot, shared_resources)
         try:
-            repository.change(RESOURCE_KIND, id, edit)
+            repository.change(RESOURCE_KIND, id, partial(_activated, allocation.holder, use))
         except NotFound:
             if allocation.action != "cease":
                 raise Unfulfillable(
@@ -155,24 +160,40 @@ def activate(repository: Repository, allocation: Allocation) -> None:
                 ) from None
 
 
+def _activated(task_holder: str, use: ServiceUse, resource: Resource) -> Resource:
+    """Return a resource with its use after a task.
+
+    Raises:
+        Unfulfillable: The task has not reserved it, and it does not have that use already.
+    """
+    holder = holder_of(resource)
+    if holder != task_holder and (holder or not _has_usage(resource, use)):
+        name = resource_state.display_name(resource)
+        if holder:
+            raise resource_state.reservation_conflict(name, holder)
+        raise Unfulfillable(f"{name} is not reserved any more")
+    return resource_state.set_use(resource, use)
+
+
 def _has_usage(resource: Resource, use: ServiceUse) -> bool:
     return resource_state.service_use(resource).usage == use.usage
 
 
 def _use_after(allocation: Allocation, slot: str, shared_resources: tuple[str, ...]) -> ServiceUse:
-    """Return what shall be on a resource."""
+    """Return the use of a resource after a task."""
     if allocation.action == "cease":
         return ServiceUse()
     before = allocation.previous_usage.get(slot, ResourceUsage())
-    ordered = (
-        before.ordered_by if allocation.action == "change" and before.service else allocation.holder
-    )
-    carries = slot == allocation.carrier_slot
+    keeps_order = allocation.action == "change" and before.service
+    ordered_by = before.ordered_by if keeps_order else allocation.holder
+    is_carrier = slot == allocation.carrier_slot
     return ServiceUse(
-        ResourceUsage(allocation.service, dict(allocation.settings) if carries else {}, ordered),
+        ResourceUsage(
+            allocation.service, dict(allocation.settings) if is_carrier else {}, ordered_by
+        ),
         allocation.product,
-        shared_resources if carries or not allocation.carrier_slot else (),
-        allocation.element if carries else "",
+        shared_resources if is_carrier or not allocation.carrier_slot else (),
+        allocation.element if is_carrier else "",
     )
 
 
@@ -183,81 +204,94 @@ def release(
     allocation: Allocation | None,
     quarantine_reason: str = "",
 ) -> None:
-    """Leave what a task has reserved as it was before; safe to repeat.
+    """Restore the resources that a task has reserved; safe to repeat.
 
     Args:
         repository: Sees the whole tenant.
-        key: Which order.
+        key: The order.
         task: The task.
-        allocation: What was reserved; None: perhaps nothing was.
-        quarantine_reason: The element may not be as it was: what was taken is kept out of use, with this note.
+        allocation: The allocation of the task; None if it is not known.
+        quarantine_reason: Why the element may differ from the inventory. If it is given, the
+            resources are quarantined with it as a note.
     """
     holder = task.holder(key)
     slots = {id: slot for slot, id in allocation.resources.items()} if allocation else {}
-    part = {allocation.resources[slot] for slot in allocation.shared_slots} if allocation else set()
-    whole = {one["id"]: one for one in find_by_identifier(repository, HOLDER_IDENTIFIER, [holder])}
+    shared_ids: set[str] = set()
+    if allocation:
+        shared_ids = {allocation.resources[slot] for slot in allocation.shared_slots}
+    reserved = {
+        resource["id"]: resource
+        for resource in find_by_identifier(repository, HOLDER_IDENTIFIER, [holder])
+    }
     if allocation is None:
-        part |= set(_shared_resource_ids(repository, task, whole.values()))
-    for id in sorted((whole.keys() | slots.keys()) - part):
-        before = (
-            allocation.previous_usage.get(slots[id], ResourceUsage())
-            if allocation and id in slots
-            else None
-        )
-        after = _use_after(allocation, slots[id], ()).usage if allocation and id in slots else None
-
-        def edit(
-            resource: Resource,
-            before: ResourceUsage | None = before,
-            after: ResourceUsage | None = after,
-        ) -> Resource:
-            use, by = resource_state.service_use(resource), holder_of(resource)
-            if by != holder and (by or use.usage not in (before, after)):
-                return resource  # it is somebody else's by now
-            if quarantine_reason:
-                return resource_state.quarantine(resource, holder, quarantine_reason)
-            return resource_state.set_use(resource, _previous_use(use, before))
-
-        with suppress(NotFound):  # it was taken out of the inventory meanwhile
+        shared_ids |= set(_shared_resource_ids(repository, task, reserved.values()))
+    for id in sorted((reserved.keys() | slots.keys()) - shared_ids):
+        before = after = None
+        if allocation and id in slots:
+            before = allocation.previous_usage.get(slots[id], ResourceUsage())
+            after = _use_after(allocation, slots[id], ()).usage
+        edit = partial(_released, holder, before, after, quarantine_reason)
+        with suppress(NotFound):  # deleted meanwhile
             repository.change(RESOURCE_KIND, id, edit)
-    for id in sorted(part):
+    for id in sorted(shared_ids):
         with suppress(NotFound):
-            repository.change(RESOURCE_KIND, id, lambda one: bandwidth.release(one, holder))
+            repository.change(RESOURCE_KIND, id, lambda current: bandwidth.release(current, holder))
 
 
-def _previous_use(now: ServiceUse, before: ResourceUsage | None) -> ServiceUse:
-    usage = now.usage if before is None else before
-    return (
-        ServiceUse(usage, now.product, now.shared_resources, now.element)
-        if usage.service
-        else ServiceUse()
-    )
+def _released(
+    task_holder: str,
+    before: ResourceUsage | None,
+    after: ResourceUsage | None,
+    quarantine_reason: str,
+    resource: Resource,
+) -> Resource:
+    """Return a resource as it was before a task, or in quarantine.
+
+    Args:
+        task_holder: The holder of the task's reservations.
+        before: The usage before the task; None if it is not known.
+        after: The usage after the task; None if it is not known.
+        quarantine_reason: Why the resource is quarantined; empty if it is not.
+        resource: The resource; unchanged if another task has taken it.
+    """
+    use, holder = resource_state.service_use(resource), holder_of(resource)
+    if holder != task_holder and (holder or use.usage not in (before, after)):
+        return resource
+    if quarantine_reason:
+        return resource_state.quarantine(resource, task_holder, quarantine_reason)
+    return resource_state.set_use(resource, _previous_use(use, before))
+
+
+def _previous_use(current: ServiceUse, before: ResourceUsage | None) -> ServiceUse:
+    usage = current.usage if before is None else before
+    if not usage.service:
+        return ServiceUse()
+    return ServiceUse(usage, current.product, current.shared_resources, current.element)
 
 
 def _shared_resource_ids(
     repository: Repository, task: Task, reserved_resources: Iterable[Resource]
 ) -> Iterator[str]:
-    """Yield the ids of shared resources of which a task may have reserved a part."""
-    on = [
+    """Yield the ids of shared resources in which a task may have reserved a share."""
+    elements = [
         element["id"]
-        for one in reserved_resources
-        if (element := resource_queries.element_of(repository, one))
+        for resource in reserved_resources
+        if (element := resource_queries.element_of(repository, resource))
     ]
-    for need in task.requirements:
-        if need.amount:
-            for element in on or [""]:
-                yield from (
-                    one["id"]
-                    for one in resource_queries.shared_resources(repository, need, element)
-                )
+    for requirement in task.requirements:
+        if requirement.amount:
+            for element in elements or [""]:
+                for resource in resource_queries.shared_resources(repository, requirement, element):
+                    yield resource["id"]
 
 
 def release_expired(repository: Repository) -> int:
-    """Take away reservations that are over; return how many.
+    """Remove expired reservations from the resources; return their number.
 
-    Others may take what they hold without this; it is for those who look at the inventory.
+    Other orders can take a resource with an expired reservation without this. It keeps people who
+    read the inventory from taking the reservation as valid.
     """
-    over = {
+    has_expired = {
         "$elemMatch": {
             "name": resource_state.RESERVED_UNTIL,
             "value": {"$lte": rfc3339(repository.now)},
@@ -265,25 +299,19 @@ def release_expired(repository: Repository) -> int:
     }
     query = {
         "externalIdentifier.externalIdentifierType": HOLDER_IDENTIFIER,
-        "resourceCharacteristic": over,
+        "resourceCharacteristic": has_expired,
     }
+
+    def release(resource: Resource) -> Resource:
+        if not holder_of(resource) or not resource_state.is_reservation_expired(
+            resource, repository.now
+        ):
+            return resource
+        return resource_state.set_use(resource, resource_state.service_use(resource))
+
     count = 0
-    for one in repository.find(RESOURCE_KIND, query):
-
-        def edit(resource: Resource) -> Resource:
-            if not holder_of(resource) or not resource_state.is_reservation_expired(
-                resource, repository.now
-            ):
-                return resource
-            return resource_state.set_use(resource, resource_state.service_use(resource))
-
+    for resource in repository.find(RESOURCE_KIND, query):
         with suppress(NotFound):
-            repository.change(RESOURCE_KIND, one["id"], edit)
+            repository.change(RESOURCE_KIND, resource["id"], release)
             count += 1
     return count
-
-
-def services_on_resources(repository: Repository, ids: Iterable[str]) -> set[str]:
-    """Return those of some services that are on a resource now."""
-    wanted = list(ids)
-    return {service_of(one) for one in find_by_identifier(repository, SERVICE_IDENTIFIER, wanted)}

@@ -1,8 +1,8 @@
-"""Looking resources up in the inventory: what a need may take, and the element that it is on."""
+"""Queries on the resource inventory: candidates for requirements, pools and elements."""
 
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from adapters.errors import Misconfigured
 from tmf_apis.errors import Unfulfillable
@@ -18,31 +18,41 @@ from tmf_apis.rest.pipeline.lookups import get_or_none
 from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
 
 RESOURCE_KIND = "Resource"
-#: How many resources are read first and then at once, and most that are looked at for one need.
+#: Size of the first page and of further pages of candidates; most candidates for a requirement.
 FIRST_PAGE_SIZE, PAGE_SIZE, MAX_CANDIDATES = 4, 50, 2000
-#: Most elements and pools that are looked at.
+#: Most elements and pools that are read.
 _MAX_RESULTS = 1000
 
 
+class FindResources(Protocol):
+    """``Repository.find``, or a function like it that leaves resources out."""
+
+    def __call__(self, kind: str, query: Mapping[str, Any], *, limit: int) -> list[Resource]:
+        """Return resources that match a query; see ``Repository.find``."""
+
+
 def find_by_identifier(repository: Repository, type_: str, ids: list[str]) -> list[Resource]:
-    """Return the resources on which fulfilment has written one of some ids."""
+    """Return the resources to which fulfilment has assigned one of some identifiers."""
     wanted = set(ids)
     query = {"externalIdentifier.id": {"$in": sorted(wanted)}}
-    found = repository.find(RESOURCE_KIND, query, limit=_MAX_RESULTS) if wanted else []
-    return [one for one in found if resource_state.external_id(one, type_) in wanted]
+    resources = repository.find(RESOURCE_KIND, query, limit=_MAX_RESULTS) if wanted else []
+    return [each for each in resources if resource_state.external_id(each, type_) in wanted]
 
 
 def element_of(repository: Repository, resource: Mapping[str, Any]) -> Resource | None:
-    """Return the element that a resource is contained in, or was brought to; None: it is gone."""
+    """Return the element that contains a resource, or that it is provisioned on.
+
+    None if there is no such element, or it was deleted.
+    """
     id = element_id_of(resource) or resource_state.service_use(resource).element
     return get_or_none(repository, RESOURCE_KIND, id) if id else None
 
 
 def is_reachable(element: Mapping[str, Any]) -> bool:
-    """Return whether an element can be worked on: it says how, and nobody has locked it."""
-    locked = element.get("administrativeState") == "locked"
+    """Return whether an element has complete management data and is not locked."""
+    is_locked = element.get("administrativeState") == "locked"
     try:
-        return bool(target_of(element)) and not locked
+        return bool(target_of(element)) and not is_locked
     except Misconfigured:
         return False
 
@@ -50,15 +60,14 @@ def is_reachable(element: Mapping[str, Any]) -> bool:
 def usable_elements(
     repository: Repository, category: str, places: tuple[str, ...], seed: str
 ) -> list[Resource]:
-    """Return elements of a category that can be worked on; those at the places go before."""
-    found = repository.find(RESOURCE_KIND, {"category": category}, limit=_MAX_RESULTS)
-    here = set(places)
-    usable = [one for one in rotation(found, seed) if is_reachable(one)]
-    return sorted(usable, key=lambda one: not here & places_of(one))
+    """Return the reachable elements of a category; those at the given places come first."""
+    elements = repository.find(RESOURCE_KIND, {"category": category}, limit=_MAX_RESULTS)
+    usable = [element for element in rotation(elements, seed) if is_reachable(element)]
+    return sorted(usable, key=lambda element: not places_of(element) & set(places))
 
 
 def rotation(resources: list[Resource], seed: str) -> list[Resource]:
-    """Return a list from a place on that follows from a text, so that orders do not collide."""
+    """Return a list rotated by an offset that follows from a text, so that orders spread."""
     first = zlib.crc32(seed.encode()) % (len(resources) or 1)
     return resources[first:] + resources[:first]
 
@@ -66,66 +75,66 @@ def rotation(resources: list[Resource], seed: str) -> list[Resource]:
 def places_of(resource: Mapping[str, Any]) -> frozenset[str]:
     """Return the ids of the places where a resource is."""
     return frozenset(
-        str(one["place"].get("id"))
-        for one in json_objects(resource.get("place"))
-        if isinstance(one.get("place"), dict)
+        str(related["place"].get("id"))
+        for related in json_objects(resource.get("place"))
+        if isinstance(related.get("place"), dict)
     )
 
 
 def find_named(repository: Repository, requirement: ResourceRequirement) -> Resource | None:
-    """Return the resource that an order names, by id, name or value; None: there is none.
+    """Return the resource that an order names by id, name or value; None if there is none.
 
     Raises:
-        Refused: Several are called so.
+        Unfulfillable: Several resources have that name or value.
     """
-    either = [
-        {"id": requirement.identifier},
-        {"name": requirement.identifier},
-        {"value": requirement.identifier},
-    ]
-    found = repository.find(
-        RESOURCE_KIND, {"category": requirement.category, "$or": either}, limit=3
-    )
-    by_id = [one for one in found if one["id"] == requirement.identifier]
-    if len(by_id or found) > 1:
+    category, identifier = requirement.category, requirement.identifier
+    is_named = [{"id": identifier}, {"name": identifier}, {"value": identifier}]
+    resources = repository.find(RESOURCE_KIND, {"category": category, "$or": is_named}, limit=3)
+    matches = [resource for resource in resources if resource["id"] == identifier] or resources
+    if len(matches) > 1:
         raise Unfulfillable(
-            f"several resources of category {requirement.category} are called {requirement.identifier}; name one by"
-            " its id"
+            f"several resources of category {category} are called {identifier}; name one by its id"
         )
-    return next(iter(by_id or found), None)
+    return next(iter(matches), None)
 
 
 def check_characteristics(resource: Mapping[str, Any], requirement: ResourceRequirement) -> None:
-    """Let a resource pass if it has what is wanted.
+    """Check that a resource has the characteristics of a requirement.
 
     Raises:
-        Refused: It has not.
+        Unfulfillable: A characteristic has another value.
     """
-    found = {"value": resource.get("value"), **resource_characteristics(resource)}
+    present = {"value": resource.get("value"), **resource_characteristics(resource)}
     for name, value in requirement.characteristics.items():
-        if found.get(name) != value:
-            raise Unfulfillable(
-                f"{resource_state.display_name(resource)} has {name} {found.get(name, '(none)')}, not {value}"
-            )
+        if present.get(name) != value:
+            label = resource_state.display_name(resource)
+            raise Unfulfillable(f"{label} has {name} {present.get(name, '(none)')}, not {value}")
 
 
 def candidates(
-    repository: Repository, requirement: ResourceRequirement, element: str, seed: str
+    repository: Repository,
+    requirement: ResourceRequirement,
+    element: str,
+    seed: str,
+    *,
+    find_unreserved: FindResources | None = None,
 ) -> Iterator[Resource]:
-    """Yield free resources that a need may take, from a place on that follows from ``seed``.
+    """Yield free resources for a requirement, starting at one that follows from ``seed``.
 
     Args:
         repository: Sees the whole tenant.
-        requirement: What is wanted.
-        element: Id of the element that they are on; empty: any.
-        seed: Text that spreads orders over what is free.
+        requirement: The requirement.
+        element: Id of the element that they are on; empty for any.
+        seed: Text that spreads concurrent orders over the free resources.
+        find_unreserved: Used in place of ``repository.find``; see ``ResourceAllocator``.
     """
-    unheld = {
+    find = find_unreserved or repository.find
+    is_unassigned = {
         "externalIdentifier.externalIdentifierType": {
             "$nin": [SERVICE_IDENTIFIER, HOLDER_IDENTIFIER]
         }
     }
-    over = {
+    is_expired = {
         "externalIdentifier.externalIdentifierType": HOLDER_IDENTIFIER,
         "resourceCharacteristic": {
             "$elemMatch": {
@@ -134,58 +143,64 @@ def candidates(
             }
         },
     }
-    first = f"{zlib.crc32(seed.encode()):08x}"
-    seen = 0
-    for part in (unheld, over):
+    first_id = f"{zlib.crc32(seed.encode()):08x}"
+    count = 0
+    for condition in (is_unassigned, is_expired):
         for query in _candidate_queries(repository, requirement, element):
-            for bounds in ({"$gte": first}, {"$lt": first}):
-                for found in _pages(repository, {"$and": [query, part]}, bounds):
-                    yield from (one for one in found if resource_state.is_free(one, repository.now))
-                    seen += len(found)
-                    if seen >= MAX_CANDIDATES:
+            for bounds in ({"$gte": first_id}, {"$lt": first_id}):
+                for page in _pages(find, {"$and": [query, condition]}, bounds):
+                    yield from (
+                        resource
+                        for resource in page
+                        if resource_state.is_free(resource, repository.now)
+                    )
+                    count += len(page)
+                    if count >= MAX_CANDIDATES:
                         return
 
 
 def _pages(
-    repository: Repository, query: Mapping[str, Any], bounds: Mapping[str, str]
+    find: FindResources, query: Mapping[str, Any], bounds: Mapping[str, str]
 ) -> Iterator[list[Resource]]:
-    """Yield resources with ids within bounds, in order: few at first, for one is enough mostly."""
-    find = getattr(repository, "find_unreserved", repository.find)
-    limit, last = FIRST_PAGE_SIZE, ""
+    """Yield pages of resources with ids within bounds, in the order of their ids.
+
+    The first page is small, as its first resource is mostly sufficient.
+    """
+    limit, last_id = FIRST_PAGE_SIZE, ""
     while True:
-        within = {**bounds, "$gt": last} if last else bounds
-        found = find(RESOURCE_KIND, {**query, "id": within}, limit=limit)
-        yield found
-        if len(found) < limit:
+        id_bounds = {**bounds, "$gt": last_id} if last_id else bounds
+        page = find(RESOURCE_KIND, {**query, "id": id_bounds}, limit=limit)
+        yield page
+        if len(page) < limit:
             return
-        limit, last = PAGE_SIZE, max(one["id"] for one in found)
+        limit, last_id = PAGE_SIZE, max(resource["id"] for resource in page)
 
 
 def _candidate_queries(
     repository: Repository, requirement: ResourceRequirement, element: str
 ) -> Iterator[dict[str, Any]]:
-    """Yield queries for what a need may take: what is at its places, then on elements there."""
-    every = _conditions(requirement, element)
+    """Yield queries for candidates: resources at the required places, then on elements there."""
+    conditions = _conditions(requirement, element)
     usable = {"category": requirement.category, "usageState": "idle", "operationalState": "enabled"}
     if not requirement.places:
-        yield {**usable, **_conjunction(every)}
+        yield {**usable, **_conjunction(conditions)}
         return
-    wanted = sorted(requirement.places)
-    yield {**usable, "place.place.id": {"$in": wanted}, **_conjunction(every)}
-    if there := _element_ids_at(repository, wanted):
-        on_them = {"resourceRelationship.resource.id": {"$in": there}}
-        elsewhere = {"place.place.id": {"$nin": wanted}}
-        yield {**usable, **_conjunction([*every, on_them, elsewhere])}
+    places = sorted(requirement.places)
+    yield {**usable, "place.place.id": {"$in": places}, **_conjunction(conditions)}
+    if element_ids := _element_ids_at(repository, places):
+        is_on_element = {"resourceRelationship.resource.id": {"$in": element_ids}}
+        is_elsewhere = {"place.place.id": {"$nin": places}}
+        yield {**usable, **_conjunction([*conditions, is_on_element, is_elsewhere])}
 
 
 def _conditions(requirement: ResourceRequirement, element: str) -> list[dict[str, Any]]:
-    every: list[dict[str, Any]] = [
+    conditions: list[dict[str, Any]] = [
         {"resourceCharacteristic": {"$elemMatch": {"name": name, "value": value}}}
         for name, value in requirement.characteristics.items()
     ]
     if element:
-        every.append({"resourceRelationship.resource.id": element})
-    return every
+        conditions.append({"resourceRelationship.resource.id": element})
+    return conditions
 
 
 def _conjunction(conditions: list[dict[str, Any]]) -> dict[str, Any]:
@@ -198,78 +213,84 @@ def _element_ids_at(repository: Repository, places: list[str]) -> list[str]:
         "place.place.id": {"$in": places},
         "resourceCharacteristic.name": "managementAddress",
     }
-    return [one["id"] for one in repository.find(RESOURCE_KIND, query, limit=_MAX_RESULTS)]
+    elements = repository.find(RESOURCE_KIND, query, limit=_MAX_RESULTS)
+    return [element["id"] for element in elements]
 
 
 def shared_resources(
     repository: Repository, requirement: ResourceRequirement, element: str
 ) -> list[Resource]:
-    """Return the resources that a need may draw a part of: those of the element, if it has one."""
-    every = _conditions(requirement, element)
+    """Return the resources in which a requirement may have a share, on the element if given."""
+    conditions = _conditions(requirement, element)
     if requirement.places:
-        wanted = sorted(requirement.places)
-        here: list[dict[str, Any]] = [{"place.place.id": {"$in": wanted}}]
-        if there := _element_ids_at(repository, wanted):
-            here.append({"resourceRelationship.resource.id": {"$in": there}})
-        every.append({"$or": here})
-    found = repository.find(
-        RESOURCE_KIND, {"category": requirement.category, **_conjunction(every)}, limit=_MAX_RESULTS
-    )
-    return [one for one in found if not out_of_service_reason(one)]
+        places = sorted(requirement.places)
+        is_there: list[dict[str, Any]] = [{"place.place.id": {"$in": places}}]
+        if element_ids := _element_ids_at(repository, places):
+            is_there.append({"resourceRelationship.resource.id": {"$in": element_ids}})
+        conditions.append({"$or": is_there})
+    query = {"category": requirement.category, **_conjunction(conditions)}
+    resources = repository.find(RESOURCE_KIND, query, limit=_MAX_RESULTS)
+    return [resource for resource in resources if not out_of_service_reason(resource)]
 
 
 def pools_for(
     repository: Repository, requirement: ResourceRequirement, element: str
 ) -> list[tuple[Resource, PoolRange]]:
-    """Return the pools that have values for a need; those of the element go before the others."""
-    of = {
+    """Return the pools with values for a requirement; those of the element come first."""
+    is_of_category = {
         "resourceCharacteristic": {"$elemMatch": {"name": "poolOf", "value": requirement.category}}
     }
-    found = repository.find(RESOURCE_KIND, {"category": POOL, **of}, limit=_MAX_RESULTS)
-    here = set(requirement.places)
+    query = {"category": POOL, **is_of_category}
     usable = [
-        (one, values)
-        for one in found
-        if (values := range_of(one))
-        and not out_of_service_reason(one)
-        and (not element_id_of(one) or not element or element_id_of(one) == element)
-        and (not here or not places_of(one) or here & places_of(one))
-        and (
-            not element
-            or not requirement.element_category
-            or element_id_of(one) == element
-            or not element_id_of(one)
-        )
+        (pool, values)
+        for pool in repository.find(RESOURCE_KIND, query, limit=_MAX_RESULTS)
+        if (values := range_of(pool))
+        and not out_of_service_reason(pool)
+        and _is_pool_for(pool, set(requirement.places), element)
     ]
-    return sorted(usable, key=lambda one: not element_id_of(one[0]))
+    return sorted(usable, key=lambda pool_and_values: not element_id_of(pool_and_values[0]))
+
+
+def _is_pool_for(pool: Resource, places: set[str], element: str) -> bool:
+    """Return whether neither the element nor the places of a pool exclude it."""
+    pool_element, pool_places = element_id_of(pool), places_of(pool)
+    if pool_element and element and pool_element != element:
+        return False
+    return not places or not pool_places or bool(places & pool_places)
 
 
 def unused_values(
     repository: Repository, pool: Resource, values: PoolRange, seed: str
 ) -> Iterator[str]:
-    """Yield values of a pool of which there is no resource yet."""
-    window: list[str] = []
-    for place in values.indexes_from(seed):
-        window.append(values.value_at(place))
-        if len(window) == PAGE_SIZE * 4:
-            yield from _without_resource(repository, pool, window)
-            window = []
-    yield from _without_resource(repository, pool, window)
+    """Yield pool values that have no resource yet, starting at one that follows from a seed."""
+    chunk: list[str] = []
+    for index in values.indexes_from(seed):
+        chunk.append(values.value_at(index))
+        if len(chunk) == PAGE_SIZE * 4:
+            yield from _without_resource(repository, pool, chunk)
+            chunk = []
+    yield from _without_resource(repository, pool, chunk)
 
 
 def _without_resource(repository: Repository, pool: Resource, values: list[str]) -> Iterator[str]:
-    ids = {value_resource_id(repository.tenant, str(pool["id"]), value): value for value in values}
-    there = (
-        repository.find(RESOURCE_KIND, {"id": {"$in": list(ids)}}, limit=len(ids)) if ids else []
-    )
-    for one in there:
-        ids.pop(one["id"], None)
-    yield from ids.values()
+    if not values:
+        return
+    by_id = {
+        value_resource_id(repository.tenant, str(pool["id"]), value): value for value in values
+    }
+    query = {"id": {"$in": list(by_id)}}
+    for resource in repository.find(RESOURCE_KIND, query, limit=len(by_id)):
+        by_id.pop(resource["id"], None)
+    yield from by_id.values()
 
 
 def carrier_of(resources: list[Resource]) -> Resource:
-    """Return the one of a service's resources that it is set up on."""
-    for one in resources:
-        if resource_characteristics(one).get(resource_state.SERVICE_SETTINGS) is not None:
-            return one
-    return next((one for one in resources if element_id_of(one)), resources[0])
+    """Return the resource of a service that the service is set up on.
+
+    That is the one with settings, or else one on an element, or else the first.
+    """
+    for resource in resources:
+        settings = resource_characteristics(resource).get(resource_state.SERVICE_SETTINGS)
+        if settings is not None:
+            return resource
+    return next((resource for resource in resources if element_id_of(resource)), resources[0])

@@ -372,7 +372,7 @@ def test_a_sim_card_is_brought_to_a_register_with_a_number_of_a_pool(desk):
     made(desk, "sim-2", "simCard", profile="standard", imsi="262420000000002")
     made(desk, "numbers", "pool", poolOf="msisdn", range="491700000000-491700000001")
     derived = {"msisdn": ("msisdn", "msisdn")}
-    taken = take(desk, needs=(SIM, NUMBER), derived=derived)
+    taken = take(desk, needs=(SIM, NUMBER), derived_settings=derived)
     assert (taken.port, taken.target.name) == ("262420000000002", "the hlr")
     assert taken.settings["msisdn"] in {"491700000000", "491700000001"}
     reservations.activate(desk, taken)
@@ -386,12 +386,12 @@ def test_a_pool_gives_every_value_once_and_takes_it_back(desk):
     made(desk, "vlans", "pool", poolOf="vlan", range="100-102")
     need = (ResourceRequirement("vlan", category="vlan"),)
     derived = {"vlan": ("vlan", "vlan")}
-    given = [take(desk, f"o-{n}", needs=need, derived=derived) for n in range(3)]
+    given = [take(desk, f"o-{n}", needs=need, derived_settings=derived) for n in range(3)]
     assert sorted(one.settings["vlan"] for one in given) == [100, 101, 102]
     with pytest.raises(Unfulfillable, match="no vlan is free"):
         take(desk, "o-9", needs=need)
     reservations.release(desk, key(desk, "o-1"), task("o-1", needs=need), given[1])
-    again = take(desk, "o-9", needs=need, derived=derived)
+    again = take(desk, "o-9", needs=need, derived_settings=derived)
     assert again.settings == given[1].settings
 
 

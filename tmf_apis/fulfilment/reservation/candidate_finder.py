@@ -1,0 +1,139 @@
+"""Search for resources that a task may reserve, and for the element of its carrier."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from tmf_apis.errors import Conflict, Unfulfillable
+from tmf_apis.fulfilment.reservation import pools, resource_queries
+from tmf_apis.fulfilment.reservation.resource_queries import RESOURCE_KIND, FindResources
+from tmf_apis.fulfilment.values import ResourceRequirement
+from tmf_apis.inventory import resource_state
+from tmf_apis.inventory.ports import element_id_of
+from tmf_apis.inventory.resource_state import ReservationMark
+from tmf_apis.rest.pipeline.policy import Repository, Resource
+
+#: Names of categories in messages, if they differ from the category.
+_CATEGORY_NAMES: Mapping[str, str] = {"accessPort": "access port", "simCard": "SIM card"}
+
+
+class CandidateFinder:
+    """Finds free resources in the inventory; creates the resources of pool values."""
+
+    def __init__(
+        self, repository: Repository, mark: ReservationMark, find_unreserved: FindResources
+    ) -> None:
+        """Store the collaborators.
+
+        Args:
+            repository: Sees the whole tenant.
+            mark: The reservation of the task.
+            find_unreserved: ``find`` of the repository, perhaps without resources reserved in it.
+        """
+        self._repository = repository
+        self._mark = mark
+        self._find_unreserved = find_unreserved
+
+    def candidates(self, requirement: ResourceRequirement, element: str) -> Iterator[Resource]:
+        """Yield resources that a requirement may reserve.
+
+        The resource of a pool value is created, already reserved, when it is yielded.
+
+        Args:
+            requirement: The requirement.
+            element: Id of the element that they must be on; empty for any.
+
+        Raises:
+            Unfulfillable: The requirement names a resource that it cannot have.
+        """
+        if requirement.identifier:
+            yield self._named_resource(requirement, element)
+            return
+        yield from resource_queries.candidates(
+            self._repository,
+            requirement,
+            element,
+            self._mark.holder,
+            find_unreserved=self._find_unreserved,
+        )
+        for pool, values in resource_queries.pools_for(self._repository, requirement, element):
+            for value in resource_queries.unused_values(
+                self._repository, pool, values, self._mark.holder
+            ):
+                with suppress(Conflict):  # taken by a concurrent order
+                    yield self._create_from_pool(pool, requirement, value)
+
+    def _named_resource(self, requirement: ResourceRequirement, element: str) -> Resource:
+        if resource := resource_queries.find_named(self._repository, requirement):
+            resource_queries.check_characteristics(resource, requirement)
+            is_elsewhere = element_id_of(resource) not in {"", element}
+            if element and requirement.element_category and is_elsewhere:
+                name = resource_state.display_name(resource)
+                raise Unfulfillable(f"{name} is on another element")
+            return resource
+        for pool, values in resource_queries.pools_for(self._repository, requirement, element):
+            if values.contains(requirement.identifier):
+                try:
+                    return self._create_from_pool(pool, requirement, requirement.identifier)
+                except Conflict:
+                    id = pools.value_resource_id(
+                        self._repository.tenant, str(pool["id"]), requirement.identifier
+                    )
+                    return self._repository.get(RESOURCE_KIND, id)
+        raise Unfulfillable(f"there is no {requirement.category} called {requirement.identifier}")
+
+    def _create_from_pool(
+        self, pool: Resource, requirement: ResourceRequirement, value: str
+    ) -> Resource:
+        resource = pools.value_resource(self._repository.tenant, pool, requirement.category, value)
+        return self._repository.create(RESOURCE_KIND, resource_state.reserve(resource, self._mark))
+
+    def carrier_element(
+        self, requirement: ResourceRequirement, carrier: Resource, service: str
+    ) -> Resource | None:
+        """Return the element that a carrier is on, or can be provisioned on.
+
+        Args:
+            requirement: The requirement of the carrier.
+            carrier: The resource.
+            service: Id of the service; spreads services over the usable elements.
+
+        Returns:
+            The element; None if the carrier needs none.
+
+        Raises:
+            Unfulfillable: There is no element that is reachable.
+        """
+        category = requirement.element_category
+        if element_id_of(carrier) or resource_state.service_use(carrier).element:
+            element = resource_queries.element_of(self._repository, carrier)
+            name = resource_state.display_name(carrier)
+            if element is None or not resource_queries.is_reachable(element):
+                raise Unfulfillable(f"the element of {name} cannot be worked on")
+            if category and element.get("category") != category:
+                raise Unfulfillable(
+                    f"{name} is on a {element.get('category')}, not on a {category}"
+                )
+            return element
+        if not category:
+            return None
+        elements = resource_queries.usable_elements(
+            self._repository, category, requirement.places, service
+        )
+        if not elements:
+            raise Unfulfillable(f"there is no {category} that can be worked on")
+        return elements[0]
+
+
+def unmet_reason(requirement: ResourceRequirement) -> str:
+    """Return why a requirement without candidates is not met, for the customer."""
+    category = requirement.category
+    if requirement.amount:
+        reason = f"there is no {category} to draw from"
+    else:
+        reason = f"no {_CATEGORY_NAMES.get(category, category)} is free"
+    if requirement.characteristics:
+        values = (f"{name} {value}" for name, value in requirement.characteristics.items())
+        reason += f" with {', '.join(values)}"
+    if requirement.places:
+        reason += f" at {', '.join(requirement.places)}"
+    return reason
