@@ -1,5 +1,7 @@
-"""One module a way to talk to an element: what an author of an adapter needs to know.
+"""Adapters to network elements, one package for each management protocol.
 
-``base`` has the interface, ``values`` and ``observations`` what goes in and out, ``errors`` what
-can go wrong, ``testing`` the tests that every adapter must pass, ``registry`` how it is found.
+For authors of adapters: ``base`` defines the interface, ``values`` and ``observations`` its
+arguments and results, ``errors`` its exceptions; ``testing`` contains the tests that every adapter
+must pass, ``registry`` finds the installed adapters. ``planning``, ``stepwise``, ``mixins``,
+``options``, ``locks`` and ``effect`` implement what adapters have in common.
 """

@@ -1,4 +1,4 @@
-"""The interface between the operator's processes and any kind of network element."""
+"""The interface of adapters: one set of operations for every kind of network element."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -18,45 +18,50 @@ from adapters.values import (
     Verdict,
 )
 
-# What an adapter may declare in ``capabilities``.
-ATOMIC = "atomic"  # apply does all steps or none
-CONFIRMED = "confirmed"  # apply(confirm_within=...) is taken back by the element itself
-ADMIN = "admin"  # the setting "enabled" is known
-COUNTERS = "counters"  # counters() has something to say
-USAGE = "usage"  # usage() has something to say
-FAULTS = "faults"  # faults() yields
-CONDITIONS = "conditions"  # active_conditions() is complete
-EFFECT = "effect"  # measure() can prove a service: the adapter is a ``CapacityMeter``
+# Values of ``Adapter.capabilities``.
+ATOMIC = "atomic"  # apply performs all steps or none
+CONFIRMED = "confirmed"  # the element reverts apply(confirm_within=...) unless it is confirmed
+ADMIN = "admin"  # the setting "enabled" is supported
+COUNTERS = "counters"  # counters() is supported
+USAGE = "usage"  # usage() is supported
+FAULTS = "faults"  # faults() is supported
+CONDITIONS = "conditions"  # active_conditions() is supported, and complete
+EFFECT = "effect"  # measure() is supported: the adapter implements ``Measuring``
 CAPABILITIES = frozenset({ATOMIC, CONFIRMED, ADMIN, COUNTERS, USAGE, FAULTS, CONDITIONS, EFFECT})
 
 
 @runtime_checkable
 class Adapter(Protocol):
-    """One element, seen the same way whatever its kind.
+    """One network element, with the same operations for every kind of element.
 
-    An adapter is an asynchronous context manager: what it opens is closed when the block ends.
-    Operations on one element never run into each other, however many adapters for it are open in
-    a process. Every operation may raise ``Unreachable``, ``Rejected`` and ``Misconfigured``;
-    nothing but an ``ElementError`` ever leaves. An operation that is not in ``capabilities``
-    raises ``Unsupported``.
+    An adapter is an asynchronous context manager, which closes its connections at the end of the
+    block. Operations on one element never run concurrently, even if a process has opened several
+    adapters for it. Every operation may raise ``Unreachable``, ``Rejected`` and
+    ``Misconfigured``; no exception other than an ``ElementError`` leaves an adapter. An operation
+    that needs a capability which the adapter does not have raises ``Unsupported``.
 
-    Two attributes may be there beside: ``category``, that of the element's resource in the
-    inventory (by default ``accessGateway``), and ``port_category``, that of its ports that carry
-    services (``accessPort``). They are what the resource specifications of the catalogue name.
+    An adapter may have two more attributes: ``category``, the category of the element's resource
+    in the inventory (default ``accessGateway``), and ``port_category``, the category of its ports
+    that carry services (default ``accessPort``). Resource specifications of the catalog refer to
+    these categories.
+
+    Attributes:
+        capabilities: The optional features that the adapter supports, of ``CAPABILITIES``.
+        target: The element.
     """
 
     capabilities: ClassVar[frozenset[str]]
     target: Target
 
     def __init__(self, target: Target, secret: Secret) -> None:
-        """Keep target and secret; nothing is opened yet.
+        """Keep the target and the secret, without opening a connection.
 
         Raises:
-            Misconfigured: They are not what this adapter needs.
+            Misconfigured: The target or the secret is not usable for this adapter.
         """
 
     async def __aenter__(self) -> Self:
-        """Open what is needed."""
+        """Open the connections."""
 
     async def __aexit__(
         self,
@@ -64,93 +69,96 @@ class Adapter(Protocol):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close what was opened."""
+        """Close the connections."""
 
     async def probe(self) -> Facts:
-        """Return what the element is."""
+        """Return the facts of the element: vendor, model, software and so on."""
 
     async def inventory(self) -> Inventory:
-        """Return what the element consists of."""
+        """Return the facts, ports, components and neighbours of the element."""
 
     async def read(self, service_id: str) -> Observed | None:
-        """Return where and how a service is, found by the tag on the element.
+        """Return the current state of a service, found by its tag; None if there is none.
 
         Raises:
-            Conflict: It is in two places.
-            Unsupported: The element has no room for tags; look through ``services``.
+            Conflict: Several ports have the tag.
+            Unsupported: The element cannot store tags; use ``services``.
         """
 
     async def services(self) -> list[Observed]:
-        """Return every service that is on the element, ordered by port.
+        """Return every service on the element, ordered by port.
 
-        Where the element has no room for tags, ``service_id`` is empty in each.
+        If the element cannot store tags, ``service_id`` is empty in each of them.
         """
 
     async def plan(self, intent: Intent) -> Plan:
-        """Return what has to change so that the element is as asked; nothing is touched.
+        """Return the changes that bring the element to the intent, without making them.
 
         Raises:
-            Rejected: There is no such port, or it cannot be as asked; with the reason
-                "noSuchPort", "noSuchAttribute", "wrongType" or "wrongValue" where it is one.
-            Conflict: Another service has the port, or the service is on another port.
+            Rejected: There is no such port, or it cannot have the settings. Where one of them
+                applies, the reason is "noSuchPort", "noSuchAttribute", "wrongType" or
+                "wrongValue".
+            Conflict: Another service uses the port, or the service is on another port.
         """
 
     async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:
-        """Do a plan; safe to repeat with the same plan, even one that was done in part.
+        """Make the changes of a plan; safe to repeat, even if the plan is partially applied.
 
         Args:
-            plan: What to do.
-            confirm_within: Seconds after which the element itself takes it back unless
-                ``confirm`` is called; only with the capability "confirmed".
+            plan: The plan.
+            confirm_within: Time in seconds after which the element itself reverts the changes
+                unless ``confirm`` is called. Requires the capability "confirmed".
 
         Raises:
-            Conflict: The port is neither as the plan found it nor as it would leave it.
-            PartiallyApplied: It stopped in the middle; give its transaction to ``rollback``.
+            Conflict: The port has neither its state of the plan's precondition nor the desired
+                state.
+            PartiallyApplied: A step failed after others were done; pass the transaction of the
+                error to ``rollback``.
         """
 
     async def verify(self, intent: Intent) -> Verdict:
-        """Return whether the element is as asked, from a fresh read."""
+        """Read the element and compare it with an intent."""
 
     async def confirm(self, transaction: Transaction) -> None:
-        """Make a transaction last that waits to be confirmed; without one it does nothing."""
+        """Make the changes of a transaction permanent; do nothing if they need no confirmation."""
 
     async def rollback(self, transaction: Transaction) -> None:
-        """Take back what a transaction did; steps that were not done need no undoing.
+        """Revert the changes of a transaction; skip steps that were not done.
 
         Raises:
-            Conflict: Somebody changed the port since; nothing was touched.
-            NotVerified: The element says it did and has not.
+            Conflict: Somebody else has changed the port since; nothing was reverted.
+            NotVerified: The element reports success but does not have its previous state.
         """
 
     async def remove(self, service_id: str) -> Transaction:
-        """Take a service off the element; one that is not there is removed already.
+        """Remove a service from the element; do nothing if it is not there.
 
         Raises:
-            Unsupported: The element has no room for tags; plan an intent that is not present.
+            Unsupported: The element cannot store tags; plan an intent with ``present=False``.
         """
 
     async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
-        """Return the counters of some ports, or of all."""
+        """Return the counters of the given ports, or of all ports."""
 
     async def usage(self, service_id: str, since: datetime) -> list[UsageRecord]:
-        """Return the usage records that the element has made of a service since a time."""
+        """Return the usage records of a service that the element has written since a time."""
 
     def faults(self) -> AsyncIterator[RawFault]:
-        """Yield conditions as they come and go; ends only with the element."""
+        """Yield each condition when it begins and when it ends; the iterator does not end."""
 
     async def active_conditions(self) -> list[RawFault]:
-        """Return every condition that lasts now; what is not among them has gone."""
+        """Return every condition that is active now; all others have ended."""
 
 
 @runtime_checkable
 class Measuring(Protocol):
-    """An adapter with the capability "effect": it can tell what the customer really gets."""
+    """An adapter with the capability "effect": it measures the service that the customer gets."""
 
     async def measure(self, intent: Intent) -> Verdict:
-        """Return whether a service does what is asked, whatever the element says of it.
+        """Measure the effect of a service, independently of the element's configuration.
 
         Raises:
-            Unsupported: There is no verdict, because nothing can be measured; the reason is
-                "noTestHead", "noIperf3" or "nothingToMeasure".
-            Unreachable: Not now; try again.
+            Unsupported: The service cannot be measured; the reason is "noTestHead", "noIperf3"
+                or "nothingToMeasure".
+            Unreachable: The measurement failed; try again.
         """

@@ -1,4 +1,4 @@
-"""Secrets by name: a target names its credentials and never carries them."""
+"""Credentials by name: a target contains the name of its credentials, never the secret."""
 
 import json
 import os
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from adapters.errors import Misconfigured
 
-#: ``TMF_CREDENTIAL_<NAME>`` holds one secret as a JSON object; it wins over the file.
+#: ``TMF_CREDENTIAL_<NAME>`` contains one secret as a JSON object and overrides the file.
 VARIABLE_PREFIX = "TMF_CREDENTIAL_"
 
 
 class Secret(Mapping[str, str]):
-    """What an element wants to know of us; shows its keys and never its values."""
+    """The secret values of an element's credentials; its ``repr`` shows the keys only."""
 
     __slots__ = ("_values",)
 
@@ -33,9 +33,10 @@ class Secret(Mapping[str, str]):
 
 
 class Credentials:
-    """The operator's secrets, read anew at each question so that they can be changed at any time.
+    """The operator's secrets, from the environment or from a JSON file.
 
-    The file is a JSON object: name -> object of text values.
+    The file contains one object: name -> object of text values. It is read at each ``get``, so
+    that secrets can be changed at any time.
     """
 
     def __init__(self, file: Path | str = "", environment: Mapping[str, str] = os.environ) -> None:
@@ -43,10 +44,14 @@ class Credentials:
         self._environment = environment
 
     def get(self, name: str, *, element: str = "") -> Secret:
-        """Return the secret of a name; the empty name has an empty secret.
+        """Return the secret with a name; the empty name has an empty secret.
+
+        Args:
+            name: Name of the credentials.
+            element: Name of the element, for error messages.
 
         Raises:
-            Misconfigured: There is no such name, or what is there is not a secret.
+            Misconfigured: There are no such credentials, or they are not a JSON object of texts.
         """
         if not name:
             return Secret({})
@@ -66,7 +71,7 @@ class Credentials:
 
     @staticmethod
     def _secret(content: object, source: str, element: str) -> Secret:
-        if isinstance(content, dict) and all(isinstance(one, str) for one in content.values()):
+        if isinstance(content, dict) and all(isinstance(text, str) for text in content.values()):
             return Secret(content)
         raise Misconfigured(element, f"{source}: expected a JSON object of text values")
 
@@ -75,5 +80,5 @@ def _parse_json(text: str, source: str, element: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        # The parser's own message would quote the text, which is secret.
+        # The parser's error contains the text, which is secret.
         raise Misconfigured(element, f"{source}: not JSON") from None

@@ -1,8 +1,8 @@
-"""Verification by effect: what the customer gets, not what the element says.
+"""Verification of a service by its effect: the throughput that the customer gets.
 
-A test head stands at the customer's side of a port: an iperf3 server of a CPE or of a probe
-(Broadband Forum TR-143 has the same idea). Its address is data of the port. We connect to it
-through the port, and measure what goes through.
+A test head is an iperf3 server at the customer's side of a port, in the customer's router or in a
+probe (compare Broadband Forum TR-143). Its address is data of the port. The measurement connects
+to it through the port.
 """
 
 import asyncio
@@ -16,39 +16,39 @@ from typing import Any
 from adapters.errors import Misconfigured, Unreachable, Unsupported
 from adapters.values import Intent, Setting, Target, Verdict
 
-#: Options of a target. ``testAddress``: "host:port" of the test head, or several with ports of
-#: the element before them ("sub1=host:port sub2=host:port"). ``testFloor``, ``testCeiling``: the
-#: shares of a rate between which a measured one is good.
+#: Options of a target. ``testAddress``: "host:port" of the test head, or several addresses, each
+#: with its port of the element ("sub1=host:port sub2=host:port"). ``testFloor``, ``testCeiling``:
+#: the tolerance, see ``Tolerance``.
 OPTIONS = frozenset({"testAddress", "testFloor", "testCeiling"})
 IPERF3_PORT = 5201
-#: What goes over the ceiling goes over the limit that was sold; less than the rate may have
-#: many causes along the way that are not the element's.
+#: The ceiling is tight, because only the element limits a rate. The floor is loose, because other
+#: parts of the path can also slow a measurement down.
 FLOOR, CEILING = 0.5, 1.08
 TEST_SECONDS = 1
-RESULT_TIMEOUT = 5.0  # seconds beyond the measured ones
-CONNECT_TIMEOUT = 2.0  # seconds to connect
+RESULT_TIMEOUT = 5.0  # seconds, in addition to the duration of the test
+CONNECT_TIMEOUT = 2.0  # seconds
 MAX_ATTEMPTS = 3
-#: What iperf3 says where asking again is of no use.
+#: Parts of iperf3's error messages for which another attempt is useless.
 UNREACHABLE_MESSAGES = ("timed out", "unreachable", "No route")
 REACHABLE = "reachable"
-#: We are the client, on the network's side: what we send is downstream.
+#: Options of the iperf3 client, which is at the network's side: it sends downstream.
 DIRECTION_OPTIONS = {"downstream": (), "upstream": ("--reverse",)}
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """Between which shares of a rate a measured one is good.
+    """The range in which a measured rate is accepted, as shares of the expected rate.
 
     Attributes:
-        floor: Share of the rate that must be reached.
-        ceiling: Share of the rate that must not be passed.
+        floor: Minimum share.
+        ceiling: Maximum share.
     """
 
     floor: float = FLOOR
     ceiling: float = CEILING
 
     def effective_rate(self, rate: int, measured: int) -> int:
-        """Return the rate where the measured one will do, or else the measured one.
+        """Return the expected rate if the measured one is in the range, or the measured one.
 
         >>> Tolerance().effective_rate(100_000_000, 95_700_000)
         100000000
@@ -59,68 +59,67 @@ class Tolerance:
 
 
 def tolerance(target: Target) -> Tolerance:
-    """Return the limits that a target's options set.
+    """Return the tolerance that a target's options set.
 
     Raises:
-        Misconfigured: They are not numbers, or the wrong way round.
+        Misconfigured: The options are not numbers, or the floor is above the ceiling.
     """
     try:
-        found = Tolerance(
-            float(target.options.get("testFloor", FLOOR)),
-            float(target.options.get("testCeiling", CEILING)),
-        )
+        floor = float(target.options.get("testFloor", FLOOR))
+        ceiling = float(target.options.get("testCeiling", CEILING))
     except ValueError as error:
         raise Misconfigured(target.name, f"testFloor or testCeiling: {error}") from error
-    if not 0 <= found.floor <= found.ceiling:
+    if not 0 <= floor <= ceiling:
         raise Misconfigured(target.name, "testFloor must be from 0 to testCeiling")
-    return found
+    return Tolerance(floor, ceiling)
 
 
 def head_address(target: Target, port: str) -> str:
-    """Return where the test head of a port is; empty where none is known.
+    """Return the address of the test head of a port; empty if there is none.
 
     >>> head_address(Target("gw", "", options={"testAddress": "a=10.0.0.1:5201 b=10.0.0.2"}), "b")
     '10.0.0.2'
     """
     for word in target.options.get("testAddress", "").split():
-        name, equals, place = word.rpartition("=")
+        name, equals, address = word.rpartition("=")
         if not equals or name == port:
-            return place
+            return address
     return ""
 
 
 async def measure(target: Target, intent: Intent, head: str = "") -> Verdict:
-    """Return whether the customer gets what an intent asks for; at most some three seconds.
+    """Measure the rates that the customer gets, and compare them with an intent.
 
-    ``observed`` also has what was measured: "measuredDownstream", "measuredUpstream" in bits per
-    second.
+    A measurement usually takes less than three seconds. ``observed`` also contains the measured
+    rates as "measuredDownstream" and "measuredUpstream", in bits per second.
 
     Args:
-        target: The element; for its options.
-        intent: How the service shall be; of its settings, "enabled" and the rates are looked at.
-        head: "host:port" of the test head; empty: as the options say.
+        target: The element, with the options of this module.
+        intent: The desired state of the service; only "enabled" and the rates are verified.
+        head: "host:port" of the test head; empty: from the options of the target.
 
     Raises:
-        Unsupported: There is no verdict; the reason is "noTestHead" (no address is known),
-            "noIperf3" (it is not installed here) or "nothingToMeasure".
-        Unreachable: The test head is busy, or does not do what one does; try again.
-        Misconfigured: Address or options are not usable.
+        Unsupported: The service cannot be measured. The reason is "noTestHead" (its address is
+            not known), "noIperf3" (it is not installed here) or "nothingToMeasure".
+        Unreachable: The test head is busy, or does not answer as an iperf3 server; try again.
+        Misconfigured: The address or the options are not usable.
     """
     name = target.name
-    place, bounds = head or head_address(target, intent.port), tolerance(target)
+    address, rate_tolerance = head or head_address(target, intent.port), tolerance(target)
     if not intent.present:
-        raise Unsupported(name, "a service that is gone has no effect", reason="nothingToMeasure")
-    if not place:
+        message = "a service that is removed has no effect to measure"
+        raise Unsupported(name, message, reason="nothingToMeasure")
+    if not address:
         message = f"no test head behind {intent.port}: not measured"
         raise Unsupported(name, message, path=intent.port, reason="noTestHead")
     try:
-        host, port = Target(name, place).endpoint(IPERF3_PORT)
+        endpoint = Target(name, address).endpoint(IPERF3_PORT)
     except ValueError as error:
-        raise Misconfigured(name, f"test head {place!r}: {error}") from error
-    found = _TestHead(name, (host, port), bounds)
+        raise Misconfigured(name, f"test head {address!r}: {error}") from error
+    test_head = _TestHead(name, endpoint, rate_tolerance)
     if intent.settings.get("enabled", True) is False:
-        return await found.verify_unreachable()
-    return await found.verify_rates(intent)
+        return await test_head.verify_unreachable()
+    return await test_head.verify_rates(intent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,19 +129,21 @@ class _TestHead:
     tolerance: Tolerance
 
     async def verify_unreachable(self) -> Verdict:
-        """Return whether nobody gets through, as for a service that is suspended."""
-        reached = await is_reachable(*self.endpoint)
-        return self._verdict({REACHABLE: False}, {REACHABLE: reached})
+        """Check that the test head is not reachable, because the service is suspended."""
+        reachable = await is_reachable(*self.endpoint)
+        return self._verdict({REACHABLE: False}, {REACHABLE: reachable})
 
     async def verify_rates(self, intent: Intent) -> Verdict:
-        """Return whether somebody gets through, and as much as was asked for."""
+        """Check that the test head is reachable with the rates of the intent."""
         expected: dict[str, Setting] = {REACHABLE: True}
         observed: dict[str, Setting] = {REACHABLE: True}
-        rates = {name: intent.settings.get(name, 0) for name in DIRECTION_OPTIONS}
-        wanted = {name: rate for name, rate in rates.items() if isinstance(rate, int) and rate > 0}
-        if not wanted:
+        settings = {name: intent.settings.get(name, 0) for name in DIRECTION_OPTIONS}
+        rates = {
+            name: rate for name, rate in settings.items() if isinstance(rate, int) and rate > 0
+        }
+        if not rates:
             observed[REACHABLE] = await is_reachable(*self.endpoint)
-        for direction, rate in wanted.items():
+        for direction, rate in rates.items():
             try:
                 measured = await measure_throughput(self.element, self.endpoint, direction)
             except Unreachable:
@@ -160,12 +161,12 @@ class _TestHead:
 
 
 async def is_reachable(host: str, port: int) -> bool:
-    """Return whether somebody at the far end answers a connection."""
+    """Return whether a host answers a connection attempt."""
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             _, writer = await asyncio.open_connection(host, port)
     except ConnectionRefusedError:
-        return True  # the line works: somebody there said no
+        return True  # the refusal came through the port
     except (OSError, TimeoutError):
         return False
     writer.close()
@@ -173,27 +174,31 @@ async def is_reachable(host: str, port: int) -> bool:
 
 
 async def measure_throughput(element: str, endpoint: tuple[str, int], direction: str) -> int:
-    """Return what goes through in one direction, in bits per second, measured by iperf3.
+    """Return the throughput in one direction, in bits per second, measured by iperf3.
 
     Raises:
-        Unsupported: There is no iperf3 here.
-        Unreachable: The test head is busy, or does not answer as one.
+        Unsupported: iperf3 is not installed here.
+        Unreachable: The test head is busy, or does not answer as an iperf3 server.
     """
     program = shutil.which("iperf3")
     if program is None:
         message = "iperf3 is not installed here: the rate was not measured"
         raise Unsupported(element, message, path=direction, reason="noIperf3")
     host, port = endpoint
-    command = (program, "--client", host, "--port", str(port), "--time", str(TEST_SECONDS), "--json",
-               "--connect-timeout", str(int(CONNECT_TIMEOUT * 1000)), *DIRECTION_OPTIONS[direction])  # fmt: skip
+    command = (
+        program,
+        *("--client", host, "--port", str(port)),
+        *("--time", str(TEST_SECONDS), "--connect-timeout", str(int(CONNECT_TIMEOUT * 1000))),
+        *("--json", *DIRECTION_OPTIONS[direction]),
+    )
     failure = ""
     for attempt in range(MAX_ATTEMPTS):
-        await asyncio.sleep(attempt * TEST_SECONDS)  # a head does one test at a time
-        said = await _run_iperf3(element, command)
-        failure = str(said.get("error", ""))
+        await asyncio.sleep(attempt * TEST_SECONDS)  # a test head runs one test at a time
+        report = await _run_iperf3(element, command)
+        failure = str(report.get("error", ""))
         if not failure:
-            return _received_rate(element, said)
-        if any(word in failure for word in UNREACHABLE_MESSAGES):
+            return _received_rate(element, report)
+        if any(text in failure for text in UNREACHABLE_MESSAGES):
             break
     raise Unreachable(element, f"the test head at {host}:{port}: {failure}")
 
@@ -208,16 +213,16 @@ async def _run_iperf3(element: str, command: tuple[str, ...]) -> Mapping[str, An
     try:
         async with asyncio.timeout(TEST_SECONDS + RESULT_TIMEOUT):
             output, _ = await process.communicate()
-        said = json.loads(output)
+        report = json.loads(output)
     except TimeoutError as error:
         raise Unreachable(element, "the test head does not end its measurement") from error
     except ValueError as error:
-        raise Unreachable(element, "iperf3 says nothing that can be read") from error
+        raise Unreachable(element, "the output of iperf3 is not JSON") from error
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    return said if isinstance(said, dict) else {"error": "no result"}
+    return report if isinstance(report, dict) else {"error": "no result"}
 
 
 def _received_rate(element: str, report: Mapping[str, Any]) -> int:

@@ -1,13 +1,13 @@
-"""What can go wrong with an element; adapters let out nothing else.
+"""The exceptions of adapters; no other exception leaves an adapter.
 
 ElementError
-  Misconfigured        the target, its credentials or its adapter are not usable: a person acts
+  Misconfigured        the target, its credentials or its adapter are not usable: needs a person
   Unreachable          no answer in time: try again later
-  Rejected             the element refuses: do not try again, tell who asked
-    Unsupported        the element or its adapter has no such operation
-  Conflict             the element is not as planned, or locked: read and plan again
+  Rejected             the element refuses: do not try again, report it to the requester
+    Unsupported        the element or its adapter does not support the operation
+  Conflict             the element has changed since the plan, or is locked: read and plan again
   PartiallyApplied     some steps are done, one is not: roll back
-  NotVerified          the element says one thing and is another: roll back, raise an alarm
+  NotVerified          the element reports success but has another state: roll back, raise an alarm
 """
 
 from adapters.values import Transaction, Verdict
@@ -18,8 +18,8 @@ class ElementError(Exception):
 
     Attributes:
         element: Name of the element.
-        message: What failed and what would have helped.
-        again: Whether the same call may succeed later without anybody acting.
+        message: The cause of the failure, and a remedy where there is one.
+        again: Whether the same call may succeed later without intervention.
     """
 
     again: bool = False
@@ -34,21 +34,21 @@ class ElementError(Exception):
 
 
 class Misconfigured(ElementError):
-    """The target, its credentials or its adapter are not usable as they are configured."""
+    """The configuration of the target, its credentials or its adapter is not usable."""
 
 
 class Unreachable(ElementError):
-    """The element did not answer in time; whether it did what it was asked is not known."""
+    """The element did not answer in time; it may or may not have performed the operation."""
 
     again = True
 
 
 class Rejected(ElementError):
-    """The element refuses what it was asked, and has not done it.
+    """The element refuses an operation and has not performed it.
 
     Attributes:
-        path: What it refuses: a port and attribute, or an object identifier; may be empty.
-        reason: The element's own word for it ("wrongValue", "noAccess", ...).
+        path: The refused part: a port and an attribute, or an object identifier; may be empty.
+        reason: The reason in the terms of the element's protocol ("wrongValue", "noAccess", ...).
     """
 
     def __init__(self, element: str, message: str, *, path: str = "", reason: str = "") -> None:
@@ -58,11 +58,11 @@ class Rejected(ElementError):
 
 
 class Unsupported(Rejected):
-    """The element, or the adapter for it, has no such operation; see ``capabilities``."""
+    """The element or its adapter does not support the operation; see ``capabilities``."""
 
 
 class Conflict(ElementError):
-    """The element is not as the plan found it, or somebody holds it; read and plan again."""
+    """The element does not have the state of the plan, or is locked; read and plan again."""
 
     again = True
 
@@ -71,8 +71,8 @@ class PartiallyApplied(ElementError):
     """A step failed after others were done; ``again``: the same plan may be applied again.
 
     Attributes:
-        transaction: What was done, the step in doubt included; give it to ``rollback``.
-        failure: Why it stopped.
+        transaction: The steps that are done or may be done; pass it to ``rollback``.
+        failure: The error of the failed step.
     """
 
     def __init__(self, transaction: Transaction, failure: ElementError) -> None:
@@ -84,10 +84,10 @@ class PartiallyApplied(ElementError):
 
 
 class NotVerified(ElementError):
-    """What was read back is not what was asked for.
+    """The state that was read back differs from the expected one.
 
     Attributes:
-        verdict: Expected and observed values.
+        verdict: The expected and the observed values.
     """
 
     def __init__(self, verdict: Verdict) -> None:

@@ -1,4 +1,4 @@
-"""One operation at a time on one element, however many adapters for it are open."""
+"""Locks that serialize the operations on one element, even of several adapters."""
 
 import asyncio
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -8,7 +8,7 @@ _locks_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _EndpointLocks] = W
 
 
 def endpoint_lock(endpoint: tuple[str, int]) -> asyncio.Lock:
-    """Return the lock of an element, the same for everybody in the running event loop."""
+    """Return the lock of an element, shared by all adapters in the running event loop."""
     locks = _locks_by_loop.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
     if (lock := locks.get(endpoint)) is None:
         lock = locks[endpoint] = asyncio.Lock()

@@ -1,4 +1,4 @@
-"""What an element tells of itself while it works: counters, usage and faults."""
+"""Observations of a working element: counters, usage records and faults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,15 +9,16 @@ from adapters.values import Setting
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A counter at one moment.
+    """The value of a counter at one time.
 
     Attributes:
         port: Natural key of the port.
-        counter: "octets_in", "octets_out" (seen from the element) and others of the adapter's.
-        value: It only rises, until the counter starts anew.
+        counter: "octets_in", "octets_out" (direction as seen from the element), or another name
+            that the adapter defines.
+        value: The value, which only increases within an epoch.
         unit: Unit of the value ("octets", "packets").
-        taken_at: When it was read, in UTC.
-        epoch: Another text as soon as the counter has started anew.
+        taken_at: Time of the read, in UTC.
+        epoch: Identifies the period since the last reset of the counter; a reset changes it.
     """
 
     port: str
@@ -28,7 +29,7 @@ class Sample:
     epoch: str
 
     def increase_since(self, earlier: "Sample") -> int | None:
-        """Return by how much it rose since an earlier sample; None if it started anew between."""
+        """Return the increase since an earlier sample; None if the counter was reset since."""
         if (self.port, self.counter, self.epoch) != (earlier.port, earlier.counter, earlier.epoch):
             return None
         return self.value - earlier.value if self.value >= earlier.value else None
@@ -36,11 +37,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """What a service used in an interval; (element, port, epoch, until) is its identity.
+    """The usage of a service in an interval, identified by (element, port, epoch, until).
 
     Attributes:
         element: Name of the element.
-        service_id: Who used it.
+        service_id: Id of the service.
         port: Natural key of the port.
         downstream: Octets towards the customer.
         upstream: Octets from the customer.
@@ -61,15 +62,17 @@ class UsageRecord:
 
 @dataclass(frozen=True, slots=True)
 class RawFault:
-    """A condition of an element, in its own terms; rules make an alarm of it.
+    """The begin or end of a condition of an element, in the element's terms.
+
+    Rules of fault management turn it into an alarm.
 
     Attributes:
         element: Name of the element.
         condition: Object identifier of the notification that reports it (LINK_DOWN, ...).
-        port: Natural key of the port it is on; empty: the element itself.
-        active: True while it lasts, False once it has gone.
-        seen_at: When it was seen, in UTC.
-        attributes: What else the element says about it.
+        port: Natural key of the affected port; empty: the element itself.
+        active: True while the condition lasts, False once it has ended.
+        seen_at: Time of the observation, in UTC.
+        attributes: Further attributes that the element reports.
     """
 
     element: str

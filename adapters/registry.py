@@ -1,4 +1,4 @@
-"""Which adapters there are; found by entry point, loaded when they are asked for."""
+"""The installed adapters: found by entry point, loaded on first use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from adapters.values import Target
 
 ENTRY_POINT_GROUP = "tmf_apis.adapters"
 
-#: Our own, so that they are found where the package runs from its source folder, not installed.
+#: The adapters of this package, which need no entry point when it runs from its source folder.
 BUILT_IN_ADAPTERS = {
     "netconf": "adapters.netconf:NetconfElement",
     "osmo-hlr": "adapters.osmo_hlr:OsmoHlr",
@@ -28,13 +28,13 @@ OPERATIONS = (
 
 @dataclass(frozen=True, slots=True)
 class InstalledAdapter:
-    """An adapter as ``tmf adapters`` lists it.
+    """An adapter in the list of ``tmf adapters``.
 
     Attributes:
-        name: What a target calls it.
+        name: Name that targets refer to.
         entry_point: Module and class.
-        capabilities: What it can do beyond the common operations, in order.
-        problem: Why it cannot be used; empty if it can.
+        capabilities: Its optional features, in alphabetical order.
+        problem: The reason why it is not usable; empty if it is.
     """
 
     name: str
@@ -44,34 +44,32 @@ class InstalledAdapter:
 
 
 def _entry_points() -> dict[str, EntryPoint]:
-    own = {
-        name: EntryPoint(name, place, ENTRY_POINT_GROUP)
-        for name, place in BUILT_IN_ADAPTERS.items()
+    built_in = {
+        name: EntryPoint(name, value, ENTRY_POINT_GROUP)
+        for name, value in BUILT_IN_ADAPTERS.items()
     }
-    return own | {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    return built_in | {
+        entry_point.name: entry_point for entry_point in entry_points(group=ENTRY_POINT_GROUP)
+    }
 
 
 def _load_adapter(entry_point: EntryPoint) -> type[Adapter]:
+    name, value = entry_point.name, entry_point.value
     try:
-        found = entry_point.load()
-    except Exception as error:  # a stranger's module may fail in any way
-        raise Misconfigured(
-            entry_point.name, f"{entry_point.value} does not load: {error!r}"
-        ) from error
-    missing = [name for name in ("capabilities", *OPERATIONS) if not hasattr(found, name)]
+        adapter = entry_point.load()
+    except Exception as error:  # a third-party module may fail in any way
+        raise Misconfigured(name, f"{value} does not load: {error!r}") from error
+    missing = [member for member in ("capabilities", *OPERATIONS) if not hasattr(adapter, member)]
     if missing:
-        lacks = ", ".join(missing)
-        raise Misconfigured(
-            entry_point.name, f"{entry_point.value} is not an adapter: it lacks {lacks}"
-        )
-    return cast("type[Adapter]", found)
+        raise Misconfigured(name, f"{value} is not an adapter: it lacks {', '.join(missing)}")
+    return cast("type[Adapter]", adapter)
 
 
 def find_adapter(name: str) -> type[Adapter]:
-    """Return the adapter of a name.
+    """Return the class of an adapter by name.
 
     Raises:
-        Misconfigured: There is none, or it does not load.
+        Misconfigured: There is no such adapter, or it does not load.
     """
     points = _entry_points()
     if name not in points:
@@ -80,25 +78,24 @@ def find_adapter(name: str) -> type[Adapter]:
 
 
 def installed_adapters() -> list[InstalledAdapter]:
-    """Return every adapter, ordered by name; a broken one is among them with its problem."""
-    return [_installed_adapter(point) for _, point in sorted(_entry_points().items())]
+    """Return every adapter, ordered by name, including those that are not usable."""
+    return [_installed_adapter(entry_point) for _, entry_point in sorted(_entry_points().items())]
 
 
 def _installed_adapter(entry_point: EntryPoint) -> InstalledAdapter:
+    name, value = entry_point.name, entry_point.value
     try:
         adapter = _load_adapter(entry_point)
     except Misconfigured as problem:
-        return InstalledAdapter(entry_point.name, entry_point.value, (), problem.message)
-    return InstalledAdapter(
-        entry_point.name, entry_point.value, tuple(sorted(adapter.capabilities)), ""
-    )
+        return InstalledAdapter(name, value, (), problem.message)
+    return InstalledAdapter(name, value, tuple(sorted(adapter.capabilities)), "")
 
 
 def create_adapter(target: Target, credentials: Credentials) -> Adapter:
-    """Return an adapter for a target; it opens with ``async with``.
+    """Return an adapter for a target; open it with ``async with``.
 
     Raises:
-        Misconfigured: The adapter or the credentials are not there or not usable.
+        Misconfigured: The adapter or the credentials do not exist or are not usable.
     """
-    make = cast("Callable[..., Adapter]", find_adapter(target.adapter))
-    return make(target, credentials.get(target.credentials, element=target.name))
+    adapter_class = cast("Callable[..., Adapter]", find_adapter(target.adapter))
+    return adapter_class(target, credentials.get(target.credentials, element=target.name))

@@ -1,7 +1,7 @@
 """Tests that every adapter must pass, in this repository or in another.
 
-An author derives a class from ``AdapterContract`` and gives it these fixtures (async ones are
-run by the pytest plugin that anyio brings along):
+To test your adapter, derive a class from ``AdapterContract`` and define these fixtures. The pytest
+plugin of anyio runs the asynchronous ones:
 
     @pytest.fixture(scope="module")
     def anyio_backend():
@@ -21,9 +21,8 @@ run by the pytest plugin that anyio brings along):
         def ports(self):
             return ("port-1", "port-2")   # two ports without a service, in order
 
-The class attributes say what is specific to the element; those of ``AdapterContract`` are a
-broadband gateway's. The tests leave the ports as they found them if the adapter does what it
-should, and expect to find no service on the element.
+The class attributes describe the element; the defaults describe a broadband gateway. The tests
+expect an element without services. If the adapter is correct, they restore the state of the ports.
 """
 
 import asyncio
@@ -45,7 +44,7 @@ Ports = tuple[str, str]
 
 
 def premium(port: str, *, service: str = "service-1") -> Intent:
-    """Return an intent of 100/50 Mbit/s."""
+    """Return an intent of 100 Mbit/s downstream and 50 Mbit/s upstream."""
     return Intent(service, port, RATES)
 
 
@@ -59,17 +58,17 @@ class AdapterContract:
     """Tests shared by all adapters.
 
     Attributes:
-        settings: What a service is provided with.
-        changed: What it is changed to; each value is another than in ``settings``.
-        wrong: A setting that the adapter knows, with a value that no element can have.
-        switched: What suspends a service; looked at only with the capability "admin".
-        unknown_port: What no element has and none can get.
-        fixed_ports: False where the port comes and goes with its service (a subscriber): then
-            the inventory does not list it before.
-        tagged: False where the element has no room for the id of a service: then it cannot be
-            found by it, and whose a port is can only be known from the inventory.
-        patience: Seconds within which an element takes back what is not confirmed, beyond the
-            time that it was given for it; looked at only with the capability "confirmed".
+        settings: The settings of a new service.
+        changed: The settings after a change; each value differs from the one in ``settings``.
+        wrong: A setting that the adapter supports, with a value that is never valid.
+        switched: The settings that suspend a service; used only with the capability "admin".
+        unknown_port: The name of a port that no element can have.
+        fixed_ports: False if a port exists only while it has a service (a subscriber). The
+            inventory does not list it before.
+        tagged: False if the element cannot store the id of a service. The service cannot be found
+            by its id then; only the operator's inventory knows which service uses a port.
+        patience: Maximum delay in seconds after which the element has reverted an unconfirmed
+            change, in addition to ``confirm_within``; used only with the capability "confirmed".
     """
 
     settings: ClassVar[Mapping[str, Setting]] = RATES
@@ -81,22 +80,22 @@ class AdapterContract:
     tagged: ClassVar[bool] = True
     patience: ClassVar[float] = 5.0
 
-    def wanted(self, port: str, *, service: str = "service-1") -> Intent:
-        """Return the intent that a service is provided with."""
+    def intent(self, port: str, *, service: str = "service-1") -> Intent:
+        """Return the intent of a new service."""
         return Intent(service, port, self.settings)
 
-    def faster(self, port: str) -> Intent:
-        """Return the intent that the service is changed to."""
+    def changed_intent(self, port: str) -> Intent:
+        """Return the intent of the service after a change."""
         return Intent("service-1", port, self.changed)
 
-    async def take_off(self, adapter: Adapter, port: str, *, service: str = "service-1") -> None:
-        """Take a service off its port."""
+    async def remove_from(self, adapter: Adapter, port: str, *, service: str = "service-1") -> None:
+        """Remove a service from its port."""
         await provide(adapter, Intent(service, port, present=False))
 
-    def need_tags(self) -> None:
-        """Skip where the element cannot tell whose a port is."""
+    def require_tags(self) -> None:
+        """Skip the test if the element cannot store the id of a service."""
         if not self.tagged:
-            pytest.skip("the element has no room for the id of a service")
+            pytest.skip("the element cannot store the id of a service")
 
     async def test_it_is_an_adapter(self, adapter: Adapter) -> None:
         assert isinstance(adapter, Adapter)
@@ -126,37 +125,37 @@ class AdapterContract:
             assert component.name not in known
             known.add(component.name)
         names = {port.name for port in inventory.ports}
-        assert {one.port for one in inventory.neighbours} <= names
+        assert {neighbour.port for neighbour in inventory.neighbours} <= names
 
     async def test_planning_touches_nothing(self, adapter: Adapter, ports: Ports) -> None:
-        plan = await adapter.plan(self.wanted(ports[0]))
+        plan = await adapter.plan(self.intent(ports[0]))
         assert plan.steps
         assert await adapter.services() == []
 
     async def test_what_is_applied_is_there(self, adapter: Adapter, ports: Ports) -> None:
-        intent = self.wanted(ports[0])
+        intent = self.intent(ports[0])
         transaction = await provide(adapter, intent)
         verdict = await adapter.verify(intent)
         assert verdict.good, verdict.difference
-        (found,) = await adapter.services()
-        assert found.port == ports[0]
-        assert found.settings.items() >= intent.settings.items()
+        (service,) = await adapter.services()
+        assert service.port == ports[0]
+        assert service.settings.items() >= intent.settings.items()
         if self.tagged:
-            assert found == await adapter.read("service-1")
-            assert found.service_id == "service-1"
+            assert service == await adapter.read("service-1")
+            assert service.service_id == "service-1"
         await adapter.rollback(transaction)
 
     async def test_what_is_applied_leaves_nothing_to_plan(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        transaction = await provide(adapter, self.wanted(ports[0]))
-        assert (await adapter.plan(self.wanted(ports[0]))).steps == ()
+        transaction = await provide(adapter, self.intent(ports[0]))
+        assert (await adapter.plan(self.intent(ports[0]))).steps == ()
         await adapter.rollback(transaction)
 
     async def test_applying_a_plan_twice_is_the_same_as_once(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        plan = await adapter.plan(self.wanted(ports[0]))
+        plan = await adapter.plan(self.intent(ports[0]))
         first = await adapter.apply(plan)
         second = await adapter.apply(plan)
         assert second.done == first.done
@@ -166,17 +165,17 @@ class AdapterContract:
     async def test_rolling_back_a_change_brings_the_old_settings_back(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        first = await provide(adapter, self.wanted(ports[0]))
-        second = await provide(adapter, self.faster(ports[0]))
-        assert (await adapter.verify(self.faster(ports[0]))).good
+        first = await provide(adapter, self.intent(ports[0]))
+        second = await provide(adapter, self.changed_intent(ports[0]))
+        assert (await adapter.verify(self.changed_intent(ports[0]))).good
         await adapter.rollback(second)
-        assert (await adapter.verify(self.wanted(ports[0]))).good
+        assert (await adapter.verify(self.intent(ports[0]))).good
         await adapter.rollback(first)
 
     async def test_rolling_back_twice_is_the_same_as_once(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        transaction = await provide(adapter, self.wanted(ports[0]))
+        transaction = await provide(adapter, self.intent(ports[0]))
         await adapter.rollback(transaction)
         await adapter.rollback(transaction)
         assert await adapter.services() == []
@@ -184,102 +183,103 @@ class AdapterContract:
     async def test_a_plan_that_was_never_begun_can_be_rolled_back(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        plan = await adapter.plan(self.wanted(ports[0]))
+        plan = await adapter.plan(self.intent(ports[0]))
         await adapter.rollback(plan.attempted)
         assert await adapter.services() == []
 
     async def test_a_setting_that_is_not_named_is_left_as_it_is(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        await provide(adapter, self.wanted(ports[0]))
+        await provide(adapter, self.intent(ports[0]))
         bare = Intent("service-1", ports[0])
         assert (await adapter.plan(bare)).steps == ()
         assert (await adapter.verify(bare)).good
-        await self.take_off(adapter, ports[0])
+        await self.remove_from(adapter, ports[0])
 
     async def test_a_service_that_is_taken_off_is_gone(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        await provide(adapter, self.wanted(ports[0]))
-        await self.take_off(adapter, ports[0])
+        await provide(adapter, self.intent(ports[0]))
+        await self.remove_from(adapter, ports[0])
         assert await adapter.services() == []
         assert (await adapter.verify(Intent("service-1", ports[0], present=False))).good
 
     async def test_a_removed_service_is_gone(self, adapter: Adapter, ports: Ports) -> None:
-        self.need_tags()
-        await provide(adapter, self.wanted(ports[0]))
+        self.require_tags()
+        await provide(adapter, self.intent(ports[0]))
         await adapter.remove("service-1")
         assert await adapter.read("service-1") is None
         assert (await adapter.verify(Intent("service-1", ports[0], present=False))).good
 
     async def test_removing_twice_is_the_same_as_once(self, adapter: Adapter, ports: Ports) -> None:
-        self.need_tags()
-        await provide(adapter, self.wanted(ports[0]))
+        self.require_tags()
+        await provide(adapter, self.intent(ports[0]))
         await adapter.remove("service-1")
         assert (await adapter.remove("service-1")).done == ()
 
     async def test_a_removal_can_be_rolled_back(self, adapter: Adapter, ports: Ports) -> None:
-        await provide(adapter, self.wanted(ports[0]))
+        await provide(adapter, self.intent(ports[0]))
         removal = await provide(adapter, Intent("service-1", ports[0], present=False))
         await adapter.rollback(removal)
-        assert (await adapter.verify(self.wanted(ports[0]))).good
-        await self.take_off(adapter, ports[0])
+        assert (await adapter.verify(self.intent(ports[0]))).good
+        await self.remove_from(adapter, ports[0])
 
     async def test_a_port_in_use_is_not_given_to_another_service(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        self.need_tags()
-        await provide(adapter, self.wanted(ports[0]))
+        self.require_tags()
+        await provide(adapter, self.intent(ports[0]))
         with pytest.raises(Conflict, match="service-1"):
-            await adapter.plan(self.wanted(ports[0], service="service-2"))
+            await adapter.plan(self.intent(ports[0], service="service-2"))
         await adapter.remove("service-1")
 
     async def test_a_service_is_not_put_on_two_ports(self, adapter: Adapter, ports: Ports) -> None:
-        self.need_tags()
-        await provide(adapter, self.wanted(ports[0]))
+        self.require_tags()
+        await provide(adapter, self.intent(ports[0]))
         with pytest.raises(Conflict, match=re.escape(ports[0])):
-            await adapter.plan(self.wanted(ports[1]))
+            await adapter.plan(self.intent(ports[1]))
         await adapter.remove("service-1")
 
     async def test_of_two_plans_for_one_port_the_later_is_refused(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        one = await adapter.plan(self.wanted(ports[0]))
-        other = await adapter.plan(Intent("service-2", ports[0], self.changed))
-        await adapter.apply(one)
+        first = await adapter.plan(self.intent(ports[0]))
+        second = await adapter.plan(Intent("service-2", ports[0], self.changed))
+        await adapter.apply(first)
         with pytest.raises(Conflict):
-            await adapter.apply(other)
-        await self.take_off(adapter, ports[0])
+            await adapter.apply(second)
+        await self.remove_from(adapter, ports[0])
 
     async def test_changes_asked_for_at_once_are_all_done(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        settings = (self.settings, {**self.settings, **self.changed})
+        choices = (self.settings, {**self.settings, **self.changed})
         intents = [
-            Intent(f"service-{port}", port, one) for port, one in zip(ports, settings, strict=True)
+            Intent(f"service-{port}", port, settings)
+            for port, settings in zip(ports, choices, strict=True)
         ]
         await asyncio.gather(*(provide(adapter, intent) for intent in intents))
-        assert [one.port for one in await adapter.services()] == sorted(ports)
+        assert [service.port for service in await adapter.services()] == sorted(ports)
         for intent in intents:
             assert (await adapter.verify(intent)).good
-            await self.take_off(adapter, intent.port, service=intent.service_id)
+            await self.remove_from(adapter, intent.port, service=intent.service_id)
 
     async def test_what_somebody_else_changed_since_is_not_rolled_back(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        transaction = await provide(adapter, self.wanted(ports[0]))
-        await provide(adapter, self.faster(ports[0]))
+        transaction = await provide(adapter, self.intent(ports[0]))
+        await provide(adapter, self.changed_intent(ports[0]))
         with pytest.raises(Conflict, match="|".join(map(re.escape, self.changed))):
             await adapter.rollback(transaction)
-        assert (await adapter.verify(self.faster(ports[0]))).good
-        await self.take_off(adapter, ports[0])
+        assert (await adapter.verify(self.changed_intent(ports[0]))).good
+        await self.remove_from(adapter, ports[0])
 
     async def test_an_unknown_port_is_refused_by_name(self, adapter: Adapter) -> None:
         with pytest.raises(Rejected, match=re.escape(self.unknown_port)):
-            await adapter.plan(self.wanted(self.unknown_port))
+            await adapter.plan(self.intent(self.unknown_port))
 
     async def test_an_unknown_port_is_never_as_asked(self, adapter: Adapter) -> None:
-        assert not (await adapter.verify(self.wanted(self.unknown_port))).good
+        assert not (await adapter.verify(self.intent(self.unknown_port))).good
 
     async def test_a_setting_that_no_element_can_have_is_refused(
         self, adapter: Adapter, ports: Ports
@@ -291,9 +291,9 @@ class AdapterContract:
         self, adapter: Adapter, ports: Ports
     ) -> None:
         for name, value in self.settings.items():
-            other: Setting = 7 if isinstance(value, str) else "seven"
+            mistyped: Setting = 7 if isinstance(value, str) else "seven"
             with pytest.raises(Rejected, match=re.escape(name)):
-                await adapter.plan(Intent("service-1", ports[0], {**self.settings, name: other}))
+                await adapter.plan(Intent("service-1", ports[0], {**self.settings, name: mistyped}))
 
     async def test_a_setting_that_it_does_not_know_is_refused(
         self, adapter: Adapter, ports: Ports
@@ -303,65 +303,65 @@ class AdapterContract:
         assert caught.value.reason == "noSuchAttribute"
 
     async def test_an_unknown_service_is_not_found(self, adapter: Adapter) -> None:
-        self.need_tags()
+        self.require_tags()
         assert await adapter.read("no-such-service") is None
         assert (await adapter.remove("no-such-service")).done == ()
 
     async def test_a_service_is_switched_off_and_on(self, adapter: Adapter, ports: Ports) -> None:
         if base.ADMIN not in adapter.capabilities:
-            pytest.skip("its services cannot be switched")
-        await provide(adapter, self.wanted(ports[0]))
+            pytest.skip("its services cannot be suspended")
+        await provide(adapter, self.intent(ports[0]))
         off = Intent("service-1", ports[0], self.switched)
         transaction = await provide(adapter, off)
         assert (await adapter.verify(off)).good
-        assert (await adapter.verify(self.wanted(ports[0]))).good
-        (found,) = await adapter.services()
-        assert found.settings.items() >= self.switched.items()
+        assert (await adapter.verify(self.intent(ports[0]))).good
+        (service,) = await adapter.services()
+        assert service.settings.items() >= self.switched.items()
         await adapter.rollback(transaction)
-        (found,) = await adapter.services()
-        assert all(found.settings[name] != value for name, value in self.switched.items())
-        await self.take_off(adapter, ports[0])
+        (service,) = await adapter.services()
+        assert all(service.settings[name] != value for name, value in self.switched.items())
+        await self.remove_from(adapter, ports[0])
 
     async def test_a_service_that_is_switched_off_leaves_its_port_switched_on(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         if base.ADMIN not in adapter.capabilities or not self.fixed_ports:
-            pytest.skip("its ports cannot be switched")
+            pytest.skip("its ports cannot be disabled")
         await provide(adapter, Intent("service-1", ports[0], {**self.settings, **self.switched}))
-        await self.take_off(adapter, ports[0])
+        await self.remove_from(adapter, ports[0])
         assert ports[0] in {port.name for port in (await adapter.inventory()).ports if port.enabled}
 
     async def test_a_port_that_is_switched_off_is_no_fault(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         if not {base.ADMIN, base.CONDITIONS} <= adapter.capabilities:
-            pytest.skip("its ports cannot be switched, or it reports no conditions")
+            pytest.skip("its ports cannot be disabled, or it reports no conditions")
         off = Intent("service-1", ports[0], {**self.settings, **self.switched})
         transaction = await provide(adapter, off)
-        assert ports[0] not in {one.port for one in await adapter.active_conditions()}
+        assert ports[0] not in {fault.port for fault in await adapter.active_conditions()}
         await adapter.rollback(transaction)
 
     async def test_counters_only_rise(self, adapter: Adapter, ports: Ports) -> None:
         if base.COUNTERS not in adapter.capabilities:
-            pytest.skip("it counts nothing")
+            pytest.skip("it has no counters")
         earlier = await adapter.counters(ports[:1])
         later = await adapter.counters(ports[:1])
-        assert {one.port for one in earlier} == {ports[0]}
-        assert {"octets_in", "octets_out"} <= {one.counter for one in earlier}
-        grown = [new.increase_since(old) for new, old in zip(later, earlier, strict=True)]
-        assert all(one is not None and one >= 0 for one in grown)
+        assert {sample.port for sample in earlier} == {ports[0]}
+        assert {"octets_in", "octets_out"} <= {sample.counter for sample in earlier}
+        increases = [new.increase_since(old) for new, old in zip(later, earlier, strict=True)]
+        assert all(increase is not None and increase >= 0 for increase in increases)
 
     async def test_what_is_confirmed_stays(self, adapter: Adapter, ports: Ports) -> None:
         if base.CONFIRMED not in adapter.capabilities:
             pytest.skip("it has no confirmed commit")
-        intent = self.wanted(ports[0])
+        intent = self.intent(ports[0])
         transaction = await adapter.apply(await adapter.plan(intent), confirm_within=2)
         assert transaction.token
         assert (await adapter.verify(intent)).good
         await adapter.confirm(transaction)
         await asyncio.sleep(3)
         assert (await adapter.verify(intent)).good
-        await self.take_off(adapter, ports[0])
+        await self.remove_from(adapter, ports[0])
 
     async def test_what_is_not_confirmed_is_taken_back(
         self, adapter: Adapter, ports: Ports
@@ -369,12 +369,12 @@ class AdapterContract:
         if base.CONFIRMED not in adapter.capabilities:
             pytest.skip("it has no confirmed commit")
         transaction = await adapter.apply(
-            await adapter.plan(self.wanted(ports[0])), confirm_within=1
+            await adapter.plan(self.intent(ports[0])), confirm_within=1
         )
         for _ in range(int(1 + self.patience)):
             if not await adapter.services():
                 break
-            await asyncio.sleep(1.2)  # netconfd looks at its timers when nobody asks for a second
+            await asyncio.sleep(1.2)  # netconfd checks its timers after a second without requests
         assert await adapter.services() == []
         await adapter.rollback(transaction)
         assert await adapter.services() == []
@@ -384,22 +384,22 @@ class AdapterContract:
     ) -> None:
         if base.CONFIRMED not in adapter.capabilities:
             pytest.skip("it has no confirmed commit")
-        plan = await adapter.plan(self.wanted(ports[0]))
+        plan = await adapter.plan(self.intent(ports[0]))
         await adapter.rollback(await adapter.apply(plan, confirm_within=30))
         assert await adapter.services() == []
-        await adapter.rollback(await provide(adapter, self.wanted(ports[0])))
+        await adapter.rollback(await provide(adapter, self.intent(ports[0])))
 
     async def test_confirming_what_does_not_wait_does_nothing(
         self, adapter: Adapter, ports: Ports
     ) -> None:
-        transaction = await provide(adapter, self.wanted(ports[0]))
+        transaction = await provide(adapter, self.intent(ports[0]))
         await adapter.confirm(transaction)
-        assert (await adapter.verify(self.wanted(ports[0]))).good
+        assert (await adapter.verify(self.intent(ports[0]))).good
         await adapter.rollback(transaction)
 
     async def test_what_it_cannot_do_it_says(self, adapter: Adapter, ports: Ports) -> None:
         if base.CONFIRMED not in adapter.capabilities:
-            plan = await adapter.plan(self.wanted(ports[0]))
+            plan = await adapter.plan(self.intent(ports[0]))
             with pytest.raises(Unsupported):
                 await adapter.apply(plan, confirm_within=1)
         if base.USAGE not in adapter.capabilities:
@@ -412,5 +412,5 @@ class AdapterContract:
 
     async def test_its_errors_name_the_element(self, adapter: Adapter) -> None:
         with pytest.raises(ElementError) as caught:
-            await adapter.plan(self.wanted(self.unknown_port))
+            await adapter.plan(self.intent(self.unknown_port))
         assert caught.value.element == adapter.target.name

@@ -1,29 +1,29 @@
-"""What goes into an adapter and comes out of it.
+"""The arguments and results of adapters.
 
-All values are frozen and consist of plain types, so that they can be kept as JSON between the
-steps of a durable workflow and be the same afterwards.
+All values are frozen and consist of plain types, so that the steps of a durable workflow can store
+them as JSON and restore them unchanged.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-#: ``bool`` comes first: Temporal 1.x reads a value back as the first of these that takes it, and
-#: ``int`` takes True.
+#: ``bool`` must come first: Temporal 1.x restores a value as the first type that accepts it, and
+#: ``int`` accepts True.
 Setting = bool | int | str
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where an element is and how to talk to it.
+    """The address of an element, and the adapter and credentials to use for it.
 
     Attributes:
-        name: The element's name, unique in the operator's network.
-        address: Host name or address, with ":port" where it is not the usual one; an IPv6
-            address with a port stands in brackets.
+        name: Name of the element, unique in the operator's network.
+        address: Host name or IP address, with ":port" if it is not the default port of the
+            adapter. An IPv6 address with a port is in brackets.
         adapter: Name of the adapter (``tmf adapters`` lists them).
-        credentials: Name of the credentials; the secret itself is never carried.
-        options: Further settings of the adapter, as its documentation says.
+        credentials: Name of the credentials; a target never contains the secret itself.
+        options: Options of the adapter; see its documentation.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Target:
     options: Mapping[str, str] = field(default_factory=dict)
 
     def endpoint(self, default: int) -> tuple[str, int]:
-        """Return host and port, the port being ``default`` where the address has none.
+        """Return the host and the port, which is ``default`` if the address has none.
 
         Raises:
             ValueError: The port is not a number.
@@ -54,16 +54,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What an element is.
+    """The identification of an element.
 
     Attributes:
-        name: The name it gives itself.
-        vendor: Who made it; empty where the adapter cannot tell.
-        model: What it is; empty where the adapter cannot tell.
-        software: Its software, in its own words.
-        serial: Serial number; empty where it has none.
-        uptime: Time since its management software started, in seconds.
-        boots: How often it has started in its life; 0 where it does not count.
+        name: Name in the element's own configuration.
+        vendor: Vendor; empty if the adapter cannot know it.
+        model: Model; empty if the adapter cannot know it.
+        software: Software and version, as the element reports them.
+        serial: Serial number; empty if there is none.
+        uptime: Time since the start of the management software, in seconds.
+        boots: Number of starts so far; 0 if the element does not count them.
     """
 
     name: str
@@ -81,15 +81,15 @@ class Port:
 
     Attributes:
         name: Natural key, stable over restarts (ifName).
-        index: The element's own number for it now; never to be stored.
-        tag: What is written on it: the id of the service that uses it, or empty.
-        enabled: Switched on by the operator.
-        up: Working.
-        speed: In bits per second; 0 where the element does not say.
-        mac: Hardware address as "00:11:22:33:44:55"; may be empty.
-        access: Whether a service can be put on it.
-        addresses: Its IP addresses with the length of their prefix where it is known
-            ("192.0.2.1/24", "2001:db8::1"), in order.
+        index: The element's current number of the port; a restart may change it, never store it.
+        tag: Id of the service that uses the port, stored on the element; may be empty.
+        enabled: Administrative state: whether the operator has switched it on.
+        up: Operational state.
+        speed: In bits per second; 0 if the element does not report it.
+        mac: MAC address as "00:11:22:33:44:55"; may be empty.
+        access: Whether it can carry a service.
+        addresses: IP addresses with their prefix length where it is known ("192.0.2.1/24",
+            "2001:db8::1"), in order.
     """
 
     name: str
@@ -105,15 +105,15 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A part of an element that can be taken in the hand, or a module of its software.
+    """A hardware component of an element, or a module of its software.
 
     Attributes:
         name: Natural key on the element, stable over restarts.
         kind: "chassis", "card", "module", "powerSupply", "fan", "container", "stack" or "other".
-        parent: Name of the component that it is in; empty: none.
-        model: What it is; may be empty.
+        parent: Name of the component that contains it; empty: none.
+        model: Model; may be empty.
         serial: Serial number; may be empty.
-        software: Its software or firmware; may be empty.
+        software: Software or firmware version; may be empty.
     """
 
     name: str
@@ -126,13 +126,13 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Another element at the far end of a port's cable, as it says itself (IEEE 802.1AB, LLDP).
+    """The element at the other end of a port's cable, as it announces itself (IEEE 802.1AB, LLDP).
 
     Attributes:
-        port: Natural key of our port.
-        system: Name that the other gives itself; may be empty.
-        chassis: Identifier of the other: a hardware address, an IP address or a text.
-        remote_port: Identifier of its port.
+        port: Natural key of the local port.
+        system: Name of the neighbour; may be empty.
+        chassis: Identifier of the neighbour: a MAC address, an IP address or a text.
+        remote_port: Identifier of the neighbour's port.
     """
 
     port: str
@@ -143,14 +143,14 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What an element consists of.
+    """The facts, ports, components and neighbours of an element.
 
     Attributes:
-        facts: What it is.
-        ports: Its ports, ordered by name.
-        taken_at: When it was read, in UTC.
-        components: Its parts, a part after the one that it is in.
-        neighbours: Who is at the other ends of its cables, ordered by port.
+        facts: Identification of the element.
+        ports: Ports, ordered by name.
+        taken_at: Time of the read, in UTC.
+        components: Components, each after the one that contains it.
+        neighbours: Neighbours, ordered by port.
     """
 
     facts: Facts
@@ -162,22 +162,22 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """How a service shall be on an element.
+    """The desired state of a service on an element.
 
-    Settings have one meaning on every element that has them; an adapter's documentation says
-    which it knows and may add others:
+    A setting has the same meaning on every element that supports it. The documentation of an
+    adapter lists those that it supports, which may include others than these:
 
     - ``downstream``, ``upstream``: towards and from the customer, in bits per second; 0: no limit
-    - ``enabled``: True; False: suspended or barred
+    - ``enabled``: False: suspended or barred
     - ``vlan``: 1 to 4094
     - ``msisdn``: digits of the telephone number, country code first
-    - ``circuitSwitched``, ``packetSwitched``: whether the subscriber may call, and have data
+    - ``circuitSwitched``, ``packetSwitched``: whether the subscriber may make calls, and use data
 
     Attributes:
-        service_id: The service; written on the element as its tag where there is room for one.
-        port: Natural key of what carries it: a port's name, a subscriber's IMSI.
-        settings: From name to value; what is not named is left as it is.
-        present: False: the service shall be gone; what is then reset is up to the adapter.
+        service_id: Id of the service; the element stores it as a tag if it can.
+        port: Natural key of the port: its name, or the IMSI of a subscriber.
+        settings: Name -> value; a setting that is missing is not changed.
+        present: False: the service must not be there; the adapter defines which settings it resets.
     """
 
     service_id: str
@@ -188,13 +188,13 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """How a service is on an element.
+    """The observed state of a service on an element.
 
     Attributes:
-        service_id: Its tag; empty where the element has no room for one.
-        port: Natural key of what carries it.
-        settings: Everything that an intent could have set, as in ``Intent``.
-        up: Working.
+        service_id: Tag of the port; empty if the element cannot store tags.
+        port: Natural key of the port.
+        settings: All settings that an intent can have, as in ``Intent``.
+        up: Operational state.
     """
 
     service_id: str
@@ -210,8 +210,8 @@ class Step:
     Attributes:
         port: Natural key of the port.
         attribute: "tag" or the name of a setting.
-        before: Its value when it was planned; rates in bits per second.
-        after: Its value when the step is done.
+        before: Value at the time of the plan; rates in bits per second.
+        after: Value after the step.
     """
 
     port: str
@@ -221,19 +221,20 @@ class Step:
 
     @property
     def inverse(self) -> "Step":
-        """The step that takes this one back."""
+        """The step that reverts this one."""
         return replace(self, before=self.after, after=self.before)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What has to change, in order; without steps everything is as it shall be.
+    """The changes that bring an element to an intent; without steps it has that state already.
 
     Attributes:
         element: Name of the element.
-        intent: What it is for.
-        steps: The changes, in the order they must be made.
-        precondition: The attributes of the port that the plan rests on, as they were found.
+        intent: The desired state.
+        steps: The changes, in the order in which they must be made.
+        precondition: The attributes of the port that the plan depends on, with their values at
+            the time of the plan.
     """
 
     element: str
@@ -243,19 +244,19 @@ class Plan:
 
     @property
     def attempted(self) -> "Transaction":
-        """The transaction to roll back when it is not known which of the steps were done."""
+        """The transaction to roll back if it is not known which steps were done."""
         return Transaction(self.element, self.intent, self.steps)
 
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """The journal of what was done to an element.
+    """The journal of the changes that were made to an element.
 
     Attributes:
         element: Name of the element.
-        intent: What it was for.
-        done: The steps that were done or are in doubt, in order.
-        token: The element's own name for a commit that waits to be confirmed; empty: none does.
+        intent: The desired state.
+        done: The steps that are done or may be done, in order.
+        token: The element's identifier of a commit that must be confirmed; empty: there is none.
     """
 
     element: str
@@ -265,19 +266,19 @@ class Transaction:
 
     @property
     def inverse(self) -> tuple[Step, ...]:
-        """The steps that take it back, in order."""
+        """The steps that revert the transaction, in order."""
         return tuple(step.inverse for step in reversed(self.done))
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether an element is as asked, from a fresh read.
+    """The comparison of an element, which has just been read, with its desired state.
 
     Attributes:
         element: Name of the element.
-        expected: Attributes as asked.
-        observed: The same attributes as read; one that is missing is not on the element.
-        taken_at: When it was read, in UTC.
+        expected: The desired attributes.
+        observed: The same attributes as read; those that the element does not have are missing.
+        taken_at: Time of the read, in UTC.
     """
 
     element: str
@@ -287,14 +288,14 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        """Whether everything is as asked."""
+        """True if all attributes have their expected values."""
         return not self.difference
 
     @property
     def difference(self) -> str:
-        """What is not as asked, for people; empty if all is."""
+        """The differences as a text for people; empty if there are none."""
         return ", ".join(
-            f"{name} is {self.observed.get(name)!r} instead of {wanted!r}"
-            for name, wanted in self.expected.items()
-            if self.observed.get(name) != wanted
+            f"{name} is {self.observed.get(name)!r} instead of {value!r}"
+            for name, value in self.expected.items()
+            if self.observed.get(name) != value
         )

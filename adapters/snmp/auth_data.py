@@ -1,4 +1,4 @@
-"""How we identify ourselves to an SNMP agent, in pysnmp's terms."""
+"""SNMP credentials as pysnmp's ``authData``."""
 
 from pysnmp.error import PySnmpError
 from pysnmp.hlapi.v3arch.asyncio import (
@@ -19,12 +19,12 @@ PRIV_PROTOCOLS = {"AES": USM_PRIV_CFB128_AES}
 
 
 def auth_data(secret: Secret, element: str) -> object:
-    """Return pysnmp's form of a secret: ``community``, or ``user`` with passwords.
+    """Return the credentials of a secret, which has a ``community`` (v2c) or a ``user`` (v3).
 
     Keys for v3: user, auth ("SHA" or "SHA-256"), auth_password, priv ("AES"), priv_password.
 
     Raises:
-        Misconfigured: It is neither.
+        Misconfigured: The secret has neither, or its values are not usable.
     """
     if community := secret.get("community"):
         return CommunityData(community, mpModel=1)  # noqa: S508 - the operator chose it

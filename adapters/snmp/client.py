@@ -78,7 +78,7 @@ class UserSecurity:
 
     @property
     def is_discovered(self) -> bool:
-        """Whether the engine of the agent is known."""
+        """True if the engine of the agent is known."""
         return self._engine is not None
 
     def forget_engine(self) -> None:

@@ -1,4 +1,4 @@
-"""What an SNMP element is made of: its chassis and cards, from the rows of ENTITY-MIB; no I/O.
+"""The components of an SNMP element, computed from the rows of ENTITY-MIB; no I/O.
 
 Source: RFC 6933 (entPhysicalTable).
 """
@@ -24,7 +24,7 @@ COLUMNS = (
     mib.ENT_FIRMWARE_REV,
 )
 CHASSIS = 3
-#: PhysicalClass; ports are in ``Inventory.ports``, slots and sensors are left out.
+#: PhysicalClass -> kind. Ports are in ``Inventory.ports``; slots and sensors are omitted.
 PHYSICAL_CLASSES = {
     1: "other",
     CHASSIS: "chassis",
@@ -48,90 +48,94 @@ class _Entity:
 
 
 def components(table: Table) -> tuple[Component, ...]:
-    """Return the components in the rows of entPhysicalTable, each after the one it is in.
+    """Return the components of entPhysicalTable, each after the one that contains it.
 
-    What is in a slot is in the chassis that has the slot. A row that contains itself, however
-    far around, stands alone: agents do have such rows. Names are made unique by what they are in.
+    A component in a slot belongs to the chassis of the slot. An entity that contains itself,
+    directly or through others, has no parent: some agents report such rows. The parent's name is
+    prepended where a name is not unique.
     """
-    rows = {index: _entity(index, table) for index in table[mib.ENT_CLASS]}
-    kept = {index: row for index, row in rows.items() if row.kind}
-    parents = {index: _parent_index(index, rows) for index in kept}
+    entities = {index: _entity(index, table) for index in table[mib.ENT_CLASS]}
     children: dict[str, list[_Entity]] = {}
-    for index, row in kept.items():
-        children.setdefault(parents[index], []).append(row)
-    names: set[str] = set()
-    return tuple(_walk_tree("", "", children, names))
+    for index, entity in entities.items():
+        if entity.kind:
+            children.setdefault(_parent_index(index, entities), []).append(entity)
+    return tuple(_walk_tree(children))
 
 
 def first_chassis_index(classes: Mapping[str, Value]) -> str:
-    """Return the index of the first chassis; empty: there is none."""
+    """Return the index of the first chassis; empty if there is none."""
     return next((index for index, kind in classes.items() if kind == CHASSIS), "")
 
 
 def _entity(index: str, table: Table) -> _Entity:
-    def said(column: str) -> str:
+    def text(column: str) -> str:
         return as_text(table[column].get(index)).strip("\0 ")
 
     kind = PHYSICAL_CLASSES.get(as_int(table[mib.ENT_CLASS].get(index)), "")
-    place = as_int(table[mib.ENT_PARENT_REL_POS].get(index))
+    position = as_int(table[mib.ENT_PARENT_REL_POS].get(index))
     component = Component(
-        name=said(mib.ENT_NAME) or said(mib.ENT_DESCR) or f"{kind} {max(place, 0)}",
+        name=text(mib.ENT_NAME) or text(mib.ENT_DESCR) or f"{kind} {max(position, 0)}",
         kind=kind,
-        model=said(mib.ENT_MODEL_NAME),
-        serial=said(mib.ENT_SERIAL_NUM),
-        software=said(mib.ENT_SOFTWARE_REV) or said(mib.ENT_FIRMWARE_REV),
+        model=text(mib.ENT_MODEL_NAME),
+        serial=text(mib.ENT_SERIAL_NUM),
+        software=text(mib.ENT_SOFTWARE_REV) or text(mib.ENT_FIRMWARE_REV),
     )
     parent = str(as_int(table[mib.ENT_CONTAINED_IN].get(index)))
-    return _Entity(index, parent, place, kind, component)
+    return _Entity(index, parent, position, kind, component)
 
 
-def _parent_index(index: str, rows: Mapping[str, _Entity]) -> str:
-    """Return the nearest component that a row is in; empty: none."""
-    seen, at = {index}, rows[index].parent
-    while at in rows and at not in seen:
-        if rows[at].kind:
-            return "" if _is_circular(at, rows) else at
-        seen.add(at)
-        at = rows[at].parent
+def _parent_index(index: str, entities: Mapping[str, _Entity]) -> str:
+    """Return the index of the nearest component that contains an entity; empty if there is none."""
+    visited, parent = {index}, entities[index].parent
+    while parent in entities and parent not in visited:
+        if entities[parent].kind:
+            return "" if _is_circular(parent, entities) else parent
+        visited.add(parent)
+        parent = entities[parent].parent
     return ""
 
 
-def _is_circular(index: str, rows: Mapping[str, _Entity]) -> bool:
-    seen: set[str] = set()
-    while index in rows:
-        if index in seen:
+def _is_circular(index: str, entities: Mapping[str, _Entity]) -> bool:
+    """Return whether the parents of an entity form a cycle."""
+    visited: set[str] = set()
+    while index in entities:
+        if index in visited:
             return True
-        seen.add(index)
-        index = rows[index].parent
+        visited.add(index)
+        index = entities[index].parent
     return False
 
 
-def _walk_tree(
-    parent: str, parent_name: str, children: Mapping[str, list[_Entity]], names: set[str]
-) -> Iterator[Component]:
-    waiting = [(row, parent_name) for row in _sorted_children(children, parent)]
-    while waiting:
-        row, inside = waiting.pop(0)
-        own = _unique_name(row, inside, names)
-        names.add(own)
-        yield replace(row.component, name=own, parent=inside)
-        waiting = [(child, own) for child in _sorted_children(children, row.index)] + waiting
+def _walk_tree(children: Mapping[str, list[_Entity]]) -> Iterator[Component]:
+    """Yield the components depth first, with unique names; ``children`` is by parent index."""
+    names: set[str] = set()
+    queue = [(entity, "") for entity in _sorted_children(children, "")]
+    while queue:
+        entity, parent_name = queue.pop(0)
+        name = _unique_name(entity, parent_name, names)
+        names.add(name)
+        yield replace(entity.component, name=name, parent=parent_name)
+        queue = [(child, name) for child in _sorted_children(children, entity.index)] + queue
 
 
 def _sorted_children(children: Mapping[str, list[_Entity]], parent: str) -> list[_Entity]:
     return sorted(
-        children.get(parent, ()), key=lambda row: (row.position, len(row.index), row.index)
+        children.get(parent, ()),
+        key=lambda entity: (entity.position, len(entity.index), entity.index),
     )
 
 
-def _unique_name(row: _Entity, parent_name: str, names: set[str]) -> str:
-    """Return a name that no other component has; the agent's index is not stable over restarts."""
-    own = row.component.name
-    choices = (own, f"{parent_name}/{own}", f"{parent_name}/{own} {row.position}")
+def _unique_name(entity: _Entity, parent_name: str, names: set[str]) -> str:
+    """Return a name that no other component has, and that does not contain the index.
+
+    The agent may assign another index after a restart.
+    """
+    name = entity.component.name
+    choices = (name, f"{parent_name}/{name}", f"{parent_name}/{name} {entity.position}")
     for choice in choices:
         if choice not in names:
             return choice
-    count = 2
-    while f"{choices[-1]} #{count}" in names:
-        count += 1
-    return f"{choices[-1]} #{count}"
+    number = 2
+    while f"{choices[-1]} #{number}" in names:
+        number += 1
+    return f"{choices[-1]} #{number}"

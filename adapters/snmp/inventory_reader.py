@@ -1,4 +1,4 @@
-"""What an SNMP element is and consists of, read from its MIBs; tables that it lacks are empty."""
+"""The inventory of an SNMP element, read from its MIBs; a missing table counts as empty."""
 
 import logging
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ _log = logging.getLogger(__name__)
 
 
 class InventoryReader:
-    """Reads an element; one operation long, then it is thrown away."""
+    """Reads facts and inventory; create one for each operation."""
 
     def __init__(self, session: Session, profile: Profile) -> None:
         self._session = session
         self._profile = profile
 
     async def facts(self) -> Facts:
-        """Return what the element is, by its system group and its chassis."""
+        """Return the facts of the element from its system group and its chassis."""
         names = (mib.SYS_NAME, mib.SYS_DESCR, mib.SYS_UP_TIME, mib.SNMP_ENGINE_BOOTS)
         name, description, uptime, boots = (await self._session.get(names)).values()
         vendor, model, serial = await self._chassis_facts()
@@ -40,11 +40,11 @@ class InventoryReader:
         )
 
     async def boots(self) -> int:
-        """Return how often the element has started; 0 where it does not count."""
+        """Return the number of starts of the element; 0 if it does not count them."""
         return as_int((await self._session.get([mib.SNMP_ENGINE_BOOTS]))[mib.SNMP_ENGINE_BOOTS])
 
     async def _chassis_facts(self) -> tuple[str, str, str]:
-        """Return vendor, model and serial number of the first chassis, empty where unknown."""
+        """Return vendor, model and serial number of the first chassis; empty where unknown."""
         try:
             classes = await self._session.first_rows(mib.ENT_CLASS)
         except Rejected as error:
@@ -53,13 +53,13 @@ class InventoryReader:
         if not (index := entity_mib.first_chassis_index(classes)):
             return "", "", ""
         columns = (mib.ENT_MFG_NAME, mib.ENT_MODEL_NAME, mib.ENT_SERIAL_NUM)
-        found = await self._session.get([f"{column}.{index}" for column in columns])
-        vendor, model, serial = (as_text(one).strip("\0 ") for one in found.values())
+        values = await self._session.get([f"{column}.{index}" for column in columns])
+        vendor, model, serial = (as_text(value).strip("\0 ") for value in values.values())
         return vendor, model, serial
 
-    async def inventory(self, ports: PortTable) -> Inventory:
-        """Return everything that the element says it consists of."""
-        found = {port.index: port for port in await ports.read_ports()}
+    async def inventory(self, port_table: PortTable) -> Inventory:
+        """Return the facts, ports, components and neighbours of the element."""
+        ports = {port.index: port for port in await port_table.read_ports()}
         addresses = topology.addresses(
             await self._optional_table(topology.ADDRESS_COLUMNS),
             await self._optional_table(topology.LEGACY_ADDRESS_COLUMNS),
@@ -70,15 +70,15 @@ class InventoryReader:
         return Inventory(
             await self.facts(),
             tuple(
-                replace(port, addresses=addresses.get(index, ())) for index, port in found.items()
+                replace(port, addresses=addresses.get(index, ())) for index, port in ports.items()
             ),
             datetime.now(UTC),
             components,
-            topology.neighbours(remote, local, found),
+            topology.neighbours(remote, local, ports),
         )
 
     async def _optional_table(self, columns: Sequence[str]) -> dict[str, dict[str, Value]]:
-        """Return a table that not every element has; nothing of it where the agent refuses."""
+        """Return a table that not every element has; empty if the agent refuses to return it."""
         try:
             return await self._session.table(columns)
         except Rejected as error:

@@ -1,4 +1,4 @@
-"""Object identifiers, each named as the standard names it."""
+"""Object identifiers of the standard MIBs, with their names in the standard."""
 
 # RFC 3418 SNMPv2-MIB
 SYS_DESCR = "1.3.6.1.2.1.1.1.0"
@@ -39,7 +39,7 @@ IF_TYPE = "1.3.6.1.2.1.2.2.1.3"
 UP, DOWN = 1, 2  # ifAdminStatus, ifOperStatus
 SOFTWARE_LOOPBACK = 24  # ifType
 
-# The table of service profiles that our gateways have, indexed by ifIndex (lab/agent.py)
+# Table of service profiles of the lab's gateways, indexed by ifIndex (adapters/lab/agent.py)
 SVC = "1.3.6.1.4.1.64999.1.1.1"
 SVC_IF_NAME = f"{SVC}.1"
 SVC_DOWN_KBPS = f"{SVC}.2"
@@ -59,7 +59,7 @@ ENT_SERIAL_NUM = "1.3.6.1.2.1.47.1.1.1.1.11"
 ENT_MFG_NAME = "1.3.6.1.2.1.47.1.1.1.1.12"
 ENT_MODEL_NAME = "1.3.6.1.2.1.47.1.1.1.1.13"
 
-# RFC 4293 IP-MIB, and the table of RFC 1213 before it
+# RFC 4293 IP-MIB, and its predecessor in RFC 1213
 IP_ADDRESS_IF_INDEX = "1.3.6.1.2.1.4.34.1.3"
 IP_ADDRESS_PREFIX = "1.3.6.1.2.1.4.34.1.5"
 IP_AD_ENT_IF_INDEX = "1.3.6.1.2.1.4.20.1.2"

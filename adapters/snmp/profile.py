@@ -1,4 +1,4 @@
-"""A type of SNMP element, described by data: which columns hold what, in which unit."""
+"""Profiles: the attributes and counters of a type of SNMP element, with their MIB columns."""
 
 import re
 from collections.abc import Mapping
@@ -8,25 +8,25 @@ from adapters.snmp import mib
 from adapters.values import Setting
 
 KBIT = 1000
-#: The kind of value that a column of each syntax holds.
+#: Syntax of a column -> type of the setting.
 SYNTAX_TYPES: Mapping[str, type] = {"gauge": int, "integer": int, "octets": str, "truth": bool}
 TYPE_NAMES = {int: "a whole number", str: "a text", bool: "true or false"}
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute of a port and the column that holds it.
+    """One attribute of a port and its MIB column.
 
     Attributes:
         name: "tag", or the name of a setting ("downstream", "enabled", ...).
         column: Object identifier of the column, instance excluded.
         syntax: "gauge", "integer", "octets" or "truth" (1 is true, 2 is false, as ifAdminStatus).
-        scale: How many of our units one of the element's is (1000: the element counts in kbit/s).
-        key: Column of the same table that holds the port's natural key.
-        absent: Its value while no service uses the port; None: it is not touched then.
-        least: Least value, in our unit; None: 0 for a gauge, any for an integer.
-        most: Greatest value, in our unit, or most octets of a text; None: any.
-        values: From the setting's words to the element's numbers; empty: it is a number.
+        scale: Units of the setting per unit of the column (1000: bit/s and kbit/s).
+        key: Column of the same table that contains the natural key of the port.
+        absent: Value while no service uses the port; None: removing a service does not reset it.
+        least: Minimum, in the unit of the setting; None: 0 for a gauge, any for an integer.
+        most: Maximum, in the unit of the setting, or maximum length of a text in octets; None: any.
+        values: Value of the setting -> number in the column; empty: the setting is a number.
     """
 
     name: str
@@ -41,15 +41,15 @@ class Attribute:
 
     @property
     def value_type(self) -> type:
-        """The kind of value that the setting has."""
+        """Type of the setting."""
         return str if self.values else SYNTAX_TYPES[self.syntax]
 
     def is_valid_type(self, setting: Setting) -> bool:
-        """Whether a value is of the kind that the column holds."""
+        """Return whether a value has the type of the setting."""
         return type(setting) is self.value_type
 
     def problem(self, setting: Setting) -> str:
-        """Return why the element cannot hold a value; empty if it can, without rounding it."""
+        """Return the reason why the element cannot store a value exactly; empty if it can."""
         if not self.is_valid_type(setting):
             return f"not {TYPE_NAMES[self.value_type]}"
         if self.values:
@@ -69,7 +69,7 @@ class Attribute:
         return f"more than {self.most}{unit}" if self.most is not None and size > self.most else ""
 
     def encode(self, setting: Setting) -> int | bytes:
-        """Return a value as the element wants it."""
+        """Return the value of the column for a setting."""
         if self.values:
             return self.values[str(setting)]
         if self.syntax == "octets":
@@ -79,22 +79,22 @@ class Attribute:
         return int(setting) // self.scale
 
     def decode(self, raw: int | bytes) -> Setting:
-        """Return a value as we want it."""
+        """Return the setting for a value of the column."""
         if isinstance(raw, bytes):
             return raw.decode("utf-8", "replace")
         if self.values:
-            return next((word for word, one in self.values.items() if one == raw), str(raw))
+            return next((word for word, number in self.values.items() if number == raw), str(raw))
         return raw == mib.UP if self.syntax == "truth" else raw * self.scale
 
 
 @dataclass(frozen=True, slots=True)
 class CounterColumn:
-    """A counter and the column that holds it.
+    """A counter and its MIB column.
 
     Attributes:
-        name: As in ``Sample.counter``.
+        name: See ``Sample.counter``.
         column: Object identifier of the column, instance excluded.
-        unit: As in ``Sample.unit``.
+        unit: See ``Sample.unit``.
     """
 
     name: str
@@ -107,14 +107,14 @@ class Profile:
     """A type of SNMP element.
 
     Attributes:
-        name: What a target's option ``profile`` calls it.
-        vendor: Who makes it.
-        model: What it is.
-        attributes: What can be set on a port, in the order in which a service is put on it: the
-            tag first, so that an interrupted run can be found.
-        counters: What is counted, indexed as IF-MIB is.
-        access: Regular expression of the names of ports that a service can be put on; empty:
-            those that have every attribute.
+        name: Name that the option ``profile`` of a target refers to.
+        vendor: Vendor.
+        model: Model.
+        attributes: Attributes that can be set, in the order in which a service is set up. The tag
+            is the first, so that the service can be found if the setup is interrupted.
+        counters: Counters, indexed by ifIndex.
+        access: Regular expression for the names of ports that can carry a service; empty: all
+            ports that have every attribute.
     """
 
     name: str
@@ -125,25 +125,25 @@ class Profile:
     access: str = ""
 
     def is_access_port(self, port: str) -> bool:
-        """Whether a port of this name may have a service."""
+        """Return whether the pattern allows a service on a port with this name."""
         return not self.access or re.search(self.access, port) is not None
 
     def attribute(self, name: str) -> Attribute:
-        """Return the attribute of a name.
+        """Return an attribute by name.
 
         Raises:
-            KeyError: There is none.
+            KeyError: There is no such attribute.
         """
-        for one in self.attributes:
-            if one.name == name:
-                return one
+        for attribute in self.attributes:
+            if attribute.name == name:
+                return attribute
         raise KeyError(name)
 
 
 TAG = Attribute("tag", mib.IF_ALIAS, "octets", absent="")
 ENABLED = Attribute("enabled", mib.IF_ADMIN_STATUS, "truth", absent=True)
 
-#: What every element with IF-MIB counts (RFC 2863).
+#: Counters of every element with IF-MIB (RFC 2863).
 IF_COUNTERS = (
     CounterColumn("octets_in", mib.IF_HC_IN_OCTETS, "octets"),
     CounterColumn("octets_out", mib.IF_HC_OUT_OCTETS, "octets"),
@@ -165,4 +165,4 @@ BROADBAND_GATEWAY = Profile(
     ),
     counters=IF_COUNTERS,
 )
-BUILT_IN_PROFILES = {one.name: one for one in (BROADBAND_GATEWAY,)}
+BUILT_IN_PROFILES = {BROADBAND_GATEWAY.name: BROADBAND_GATEWAY}

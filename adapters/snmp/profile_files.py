@@ -1,7 +1,8 @@
-"""Types of SNMP element that are described by files: JSON, one type a file.
+"""Profiles of SNMP elements as JSON files, one profile per file.
 
-The keys are the attributes of ``profile.Profile``, ``Attribute`` and ``CounterColumn``; docs/adapters.md
-has an example. What is not known is refused, so that a slip of the pen is not a silent default.
+The members are the attributes of ``profile.Profile``, ``Attribute`` and ``CounterColumn``;
+docs/adapters.md has an example. Unknown members are refused, so that a misspelled member is not
+silently ignored.
 """
 
 import json
@@ -12,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from adapters.profile_folder import FOLDER_VARIABLE, profile_files
 from adapters.snmp.profile import (
     BUILT_IN_PROFILES,
     IF_COUNTERS,
@@ -22,39 +24,37 @@ from adapters.snmp.profile import (
     Profile,
 )
 
-#: The environment variable that names the folder of descriptions.
-FOLDER_VARIABLE = "TMF_PROFILES_DIR"
 OBJECT_ID_PATTERN = re.compile(r"[0-2](\.\d+){2,127}")
 T = TypeVar("T")
 
 
 def find_profile(name: str, environment: Mapping[str, str] = os.environ) -> Profile:
-    """Return a type of element: one that is built in, or NAME.json of the folder.
+    """Return a built-in profile, or the profile in NAME.json of the operator's folder.
 
-    Names only: a resource of the inventory says them, and it shall not make the server read files.
+    A name cannot be a path: inventory resources contain it, and must not make the server read
+    other files.
 
     Raises:
-        ValueError: There is none, or its file is not one.
+        ValueError: There is no such profile, or its file is invalid.
         OSError: The file cannot be read.
     """
     if name in BUILT_IN_PROFILES:
         return BUILT_IN_PROFILES[name]
-    folder = environment.get(FOLDER_VARIABLE, "")
-    known = {path.stem: path for path in sorted(Path(folder).glob("*.json"))} if folder else {}
-    if name not in known:
-        there = ", ".join([*BUILT_IN_PROFILES, *known])
+    files = profile_files(environment)
+    if name not in files:
+        names = ", ".join([*BUILT_IN_PROFILES, *files])
         raise ValueError(
-            f"no profile {name!r}; there are {there}; {FOLDER_VARIABLE} names their folder"
+            f"no profile {name!r}; there are {names}; {FOLDER_VARIABLE} names their folder"
         )
-    return load_profile(known[name])
+    return load_profile(files[name])
 
 
 def load_profile(file: Path) -> Profile:
-    """Return the type of element that a file describes.
+    """Return the profile in a file.
 
     Raises:
-        ValueError: It describes none; the message says why.
-        OSError: It cannot be read.
+        ValueError: The file is not a valid profile; the message says why.
+        OSError: The file cannot be read.
     """
     try:
         return _parse_profile(json.loads(file.read_text("utf-8")))
@@ -64,21 +64,17 @@ def load_profile(file: Path) -> Profile:
 
 def _parse_profile(content: Any) -> Profile:  # noqa: ANN401 - JSON
     if not isinstance(content, dict):
-        raise ValueError("expected an object")  # noqa: TRY004 - of a file, not of a program
-    raw = dict(content)
-    attributes = [_parse_attribute(one) for one in raw.pop("attributes", ())]
-    if "tag" not in {one.name for one in attributes}:
+        raise ValueError("expected an object")  # noqa: TRY004 - the value comes from a file
+    members = dict(content)
+    attributes = [_parse_attribute(member) for member in members.pop("attributes", ())]
+    if "tag" not in {attribute.name for attribute in attributes}:
         attributes.insert(0, TAG)
-    counters = (
-        tuple(_construct(CounterColumn, one) for one in raw.pop("counters", ())) or IF_COUNTERS
-    )
-    for one in counters:
-        _check_oid(one.name, one.column)
-    _check_unique(one.name for one in attributes)
-    profile = _construct(
-        Profile,
-        {"vendor": "", "model": "", **raw, "attributes": tuple(attributes), "counters": counters},
-    )
+    counters = tuple(_construct(CounterColumn, member) for member in members.pop("counters", ()))
+    for counter in counters:
+        _check_oid(counter.name, counter.column)
+    _check_unique(attribute.name for attribute in attributes)
+    values = {"attributes": tuple(attributes), "counters": counters or IF_COUNTERS}
+    profile = _construct(Profile, {"vendor": "", "model": "", **members, **values})
     if not isinstance(profile.name, str) or not profile.name:
         raise ValueError("name: expected a text")
     try:
@@ -89,26 +85,27 @@ def _parse_profile(content: Any) -> Profile:  # noqa: ANN401 - JSON
 
 
 def _parse_attribute(content: Any) -> Attribute:  # noqa: ANN401 - JSON
-    one = _construct(Attribute, content)
-    _check_oid(one.name, one.column)
-    _check_oid(one.name, one.key)
-    if one.syntax not in SYNTAX_TYPES:
-        raise ValueError(f"{one.name}: syntax is one of {', '.join(SYNTAX_TYPES)}")
-    if type(one.scale) is not int or one.scale < 1:
-        raise ValueError(f"{one.name}: scale is a whole number from 1")
-    if one.values and (
-        SYNTAX_TYPES[one.syntax] is not int
-        or not all(type(value) is int for value in one.values.values())
+    attribute = _construct(Attribute, content)
+    name, syntax = attribute.name, attribute.syntax
+    _check_oid(name, attribute.column)
+    _check_oid(name, attribute.key)
+    if syntax not in SYNTAX_TYPES:
+        raise ValueError(f"{name}: syntax is one of {', '.join(SYNTAX_TYPES)}")
+    if type(attribute.scale) is not int or attribute.scale < 1:
+        raise ValueError(f"{name}: scale is a whole number from 1")
+    if attribute.values and (
+        SYNTAX_TYPES[syntax] is not int
+        or not all(type(value) is int for value in attribute.values.values())
     ):
-        raise ValueError(f"{one.name}: values are numbers of a gauge or an integer")
-    if one.absent is not None and (problem := one.problem(one.absent)):
-        raise ValueError(f"{one.name}: absent is {problem}")
-    return one
+        raise ValueError(f"{name}: values are numbers of a gauge or an integer")
+    if attribute.absent is not None and (problem := attribute.problem(attribute.absent)):
+        raise ValueError(f"{name}: absent is {problem}")
+    return attribute
 
 
 def _construct(kind: type[T], content: Any) -> T:  # noqa: ANN401 - JSON
-    """Return a value of a class whose attributes are the members of a JSON object."""
-    names = {one.name for one in fields(kind)}  # type: ignore[arg-type]
+    """Return an instance of a dataclass from a JSON object with its attributes as members."""
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     if not isinstance(content, dict):
         raise ValueError(f"expected an object with {', '.join(sorted(names))}")  # noqa: TRY004
     if unknown := sorted(set(content) - names):

@@ -1,4 +1,4 @@
-"""What the simulated gateway is made of and connected to, as its MIBs show it."""
+"""The components, addresses and neighbours of the simulated gateway, as rows of its MIBs."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,10 @@ from adapters.snmp.simulated_port import SimulatedPort
 from adapters.snmp.wire import ber
 from adapters.snmp.wire.ber import Value
 
+#: Object identifier -> tag and value.
 MibRows = dict[str, tuple[int, Value]]
 
-#: entPhysicalIndex -> class, what it is in, place there, name, model, serial number, software
+#: entPhysicalIndex -> class, container, position in it, name, model, serial number, software
 PHYSICAL_ENTITIES = {
     1: (3, 0, 0, "chassis", "SIM-100", "{serial}", ""),
     2: (5, 1, 1, "slot 1", "", "", ""),
@@ -24,41 +25,42 @@ MAC_ADDRESS, INTERFACE_NAME = 4, 5  # LldpChassisIdSubtype, LldpPortIdSubtype
 
 def entity_rows(serial: str) -> MibRows:
     """Return the rows of entPhysicalTable."""
-    shown: MibRows = {}
-    for index, (kind, inside, place, name, model, number, software) in PHYSICAL_ENTITIES.items():
+    rows: MibRows = {}
+    for index, entity in PHYSICAL_ENTITIES.items():
+        entity_class, container, position, name, model, serial_format, software = entity
         columns: MibRows = {
             mib.ENT_DESCR: (ber.OCTETS, f"simulated {name}".encode()),
-            mib.ENT_CONTAINED_IN: (ber.INTEGER, inside),
-            mib.ENT_CLASS: (ber.INTEGER, kind),
-            mib.ENT_PARENT_REL_POS: (ber.INTEGER, place),
+            mib.ENT_CONTAINED_IN: (ber.INTEGER, container),
+            mib.ENT_CLASS: (ber.INTEGER, entity_class),
+            mib.ENT_PARENT_REL_POS: (ber.INTEGER, position),
             mib.ENT_NAME: (ber.OCTETS, name.encode()),
             mib.ENT_SOFTWARE_REV: (ber.OCTETS, software.encode()),
-            mib.ENT_SERIAL_NUM: (ber.OCTETS, number.format(serial=serial).encode()),
+            mib.ENT_SERIAL_NUM: (ber.OCTETS, serial_format.format(serial=serial).encode()),
             mib.ENT_MFG_NAME: (ber.OCTETS, b"simulated"),
             mib.ENT_MODEL_NAME: (ber.OCTETS, model.encode()),
         }
-        shown |= {f"{column}.{index}": pair for column, pair in columns.items()}
-    return shown
+        rows |= {f"{column}.{index}": pair for column, pair in columns.items()}
+    return rows
 
 
 def topology_rows(ports: Mapping[int, SimulatedPort], neighbours: Mapping[str, str]) -> MibRows:
-    """Return addresses and neighbours of ports.
+    """Return the rows of the addresses and the neighbours of ports.
 
     Args:
         ports: The ports by ifIndex.
-        neighbours: From a port's name to the name of the element at the other end.
+        neighbours: Name of a port -> name of the element at the other end.
     """
-    shown: MibRows = {}
+    rows: MibRows = {}
     for index, port in ports.items():
         if port.name == "up0":
-            shown |= _address_rows(index)
+            rows |= _address_rows(index)
         if port.name != "lo":
-            shown[f"{mib.LLDP_LOC_PORT_ID_SUBTYPE}.{index}"] = (ber.INTEGER, INTERFACE_NAME)
-            shown[f"{mib.LLDP_LOC_PORT_ID}.{index}"] = (ber.OCTETS, port.name.encode())
-            shown[f"{mib.LLDP_LOC_PORT_DESC}.{index}"] = (ber.OCTETS, b"")
+            rows[f"{mib.LLDP_LOC_PORT_ID_SUBTYPE}.{index}"] = (ber.INTEGER, INTERFACE_NAME)
+            rows[f"{mib.LLDP_LOC_PORT_ID}.{index}"] = (ber.OCTETS, port.name.encode())
+            rows[f"{mib.LLDP_LOC_PORT_DESC}.{index}"] = (ber.OCTETS, b"")
         if port.name in neighbours and port.is_up:
-            shown |= _neighbour_rows(index, neighbours[port.name])
-    return shown
+            rows |= _neighbour_rows(index, neighbours[port.name])
+    return rows
 
 
 def _address_rows(index: int) -> MibRows:

@@ -1,4 +1,4 @@
-"""A port of the simulated gateway and how its MIB shows it."""
+"""The ports of the simulated gateway, and their rows in its MIBs."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ ETHERNET = 6  # ifType ethernetCsmacd
 MAX_KBPS = 10_000_000
 #: error-status, RFC 3416 section 3
 WRONG_TYPE, WRONG_VALUE, NO_CREATION, NOT_WRITABLE = 7, 10, 11, 17
-#: Not in the lab's gateway: the cable of a port, 1 whole, 2 cut; so that a fault can be made
-#: from another process.
+#: The cable of a port: 1 connected, 2 cut. Another process can set it to inject a fault. The lab's
+#: gateway does not have this column.
 SIM_CABLE = "1.3.6.1.4.1.64999.1.9.1"
 WRITABLE_COLUMNS = {
     mib.IF_ALIAS: ber.OCTETS,
@@ -37,12 +37,12 @@ class SimulatedPort:
 
     Attributes:
         name: ifName.
-        access: Whether it has a service profile.
+        access: Whether it can carry a service.
         tag: ifAlias.
         enabled: ifAdminStatus.
-        cable_connected: Whether its cable is whole.
-        downstream_kbps: Profile towards the customer, in kbit/s.
-        upstream_kbps: Profile from the customer, in kbit/s.
+        cable_connected: Whether its cable is connected.
+        downstream_kbps: Rate towards the customer, in kbit/s.
+        upstream_kbps: Rate from the customer, in kbit/s.
         octets_in: Octets received.
         octets_out: Octets sent.
     """
@@ -59,14 +59,14 @@ class SimulatedPort:
 
     @property
     def is_up(self) -> bool:
-        """Whether ifOperStatus is up."""
+        """True if ifOperStatus is up."""
         return self.enabled and self.cable_connected
 
 
 def port_row(index: int, port: SimulatedPort) -> dict[str, tuple[int, Value]]:
-    """Return column -> tag and value of a port."""
+    """Return the row of a port: column -> tag and value."""
     loopback = port.name == "lo"
-    found: dict[str, tuple[int, Value]] = {
+    row: dict[str, tuple[int, Value]] = {
         mib.IF_INDEX: (ber.INTEGER, index),
         mib.IF_DESCR: (ber.OCTETS, port.name.encode()),
         mib.IF_TYPE: (ber.INTEGER, mib.SOFTWARE_LOOPBACK if loopback else ETHERNET),
@@ -86,14 +86,14 @@ def port_row(index: int, port: SimulatedPort) -> dict[str, tuple[int, Value]]:
         SIM_CABLE: (ber.INTEGER, mib.UP if port.cable_connected else mib.DOWN),
     }
     if port.access:
-        found[mib.SVC_IF_NAME] = (ber.OCTETS, port.name.encode())
-        found[mib.SVC_DOWN_KBPS] = (ber.GAUGE32, port.downstream_kbps)
-        found[mib.SVC_UP_KBPS] = (ber.GAUGE32, port.upstream_kbps)
-    return found
+        row[mib.SVC_IF_NAME] = (ber.OCTETS, port.name.encode())
+        row[mib.SVC_DOWN_KBPS] = (ber.GAUGE32, port.downstream_kbps)
+        row[mib.SVC_UP_KBPS] = (ber.GAUGE32, port.upstream_kbps)
+    return row
 
 
 def set_error_status(column: str, tag: int, value: Value) -> int:
-    """Return the error-status with which this SET is refused, or 0."""
+    """Return the error-status of a SET; 0 if it is valid."""
     if column not in WRITABLE_COLUMNS:
         return NOT_WRITABLE
     if tag != WRITABLE_COLUMNS[column]:
@@ -104,7 +104,7 @@ def set_error_status(column: str, tag: int, value: Value) -> int:
 
 
 def apply_set(port: SimulatedPort, column: str, value: Value) -> None:
-    """Do a SET that ``set_error_status`` has passed."""
+    """Perform a SET that ``set_error_status`` has accepted."""
     if isinstance(value, bytes):
         port.tag = value.decode("utf-8", "replace")
     elif column == mib.IF_ADMIN_STATUS:

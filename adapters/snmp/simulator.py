@@ -1,7 +1,7 @@
-"""A broadband gateway that is not there: a real SNMP agent over UDP, without root.
+"""A simulated broadband gateway: an SNMP v2c agent over UDP, which needs no root privileges.
 
-It stands in where the machine cannot have a real element: it speaks SNMP v2c on loopback with the
-object identifiers of the lab's gateway, sends linkDown and linkUp, and misbehaves on command.
+It replaces a real element on machines that cannot run one. It has the object identifiers of the
+lab's gateway, sends linkDown and linkUp traps, and can simulate faults.
 """
 
 import asyncio
@@ -33,16 +33,16 @@ GARBAGE = b"\x30\x03noise"
 
 @dataclass(slots=True)
 class FaultInjection:
-    """What the gateway does wrong; all of it may be changed at any time.
+    """The faults that the gateway simulates; all may be changed at any time.
 
     Attributes:
-        silent: It answers nothing.
-        unanswered_sets: Columns whose SET it does without answering, each with how many times it does so.
-        rejected_sets: Columns it refuses to set, each with an error-status of RFC 3416.
-        ignore_sets: It answers "ok" to a SET and does nothing.
-        hang_column: A column; when it is to be set the gateway falls silent. Empty: none.
-        send_garbage: It answers with octets that are not SNMP.
-        endless_tables: Its tables never end.
+        silent: Answer no request.
+        unanswered_sets: Column -> number of SET requests to perform without answering.
+        rejected_sets: Column -> error-status (RFC 3416) with which to reject each SET.
+        ignore_sets: Answer SET requests with success, but do not perform them.
+        hang_column: Column whose SET makes the gateway silent; empty: none.
+        send_garbage: Answer with octets that are not SNMP.
+        endless_tables: Return tables without an end.
     """
 
     silent: bool = False
@@ -60,10 +60,10 @@ class SimulatedGateway(asyncio.DatagramProtocol):
     Args:
         name: sysName.
         ports: Number of access ports ("sub1", ...); "up0" is the uplink.
-        address: Address to listen at, port 0 for a free one. On loopback each gateway may have
-            its own (127.0.0.11, ...), so that a trap's source tells which it is.
+        address: Address to listen on; port 0 selects a free port. On loopback each gateway may
+            have its own address (127.0.0.11, ...), which identifies it as the source of a trap.
         community: Community of requests and traps.
-        trap_address: Address that traps go to; None: it sends none.
+        trap_address: Destination of traps; None: none are sent.
     """
 
     def __init__(
@@ -106,37 +106,43 @@ class SimulatedGateway(asyncio.DatagramProtocol):
     ) -> None:
         if self._transport is not None:
             self._transport.close()
-            await asyncio.sleep(0)  # asyncio closes the socket in its next round
+            await asyncio.sleep(0)  # asyncio closes the socket in its next iteration
 
     @property
     def target(self) -> Target:
-        """How to reach it; the credentials are named after it."""
+        """The target of the gateway; its credentials have the name of the gateway."""
         host, port = self.address
         return Target(self.name, f"{host}:{port}", "snmp", self.name)
 
     @property
     def credentials(self) -> dict[str, dict[str, str]]:
-        """What belongs into the credentials file."""
+        """The contents of a credentials file for the gateway."""
         return {self.name: {"community": self.community}}
 
     def port(self, name: str) -> SimulatedPort:
-        """Return a port.
+        """Return a port by name.
 
         Raises:
-            KeyError: There is none of this name.
+            KeyError: There is no such port.
         """
-        return next(self.ports[index] for index in self.ports if self.ports[index].name == name)
+        return self.ports[self._index(name)]
+
+    def _index(self, name: str) -> int:
+        for index, port in self.ports.items():
+            if port.name == name:
+                return index
+        raise KeyError(name)
 
     def cut_link(self, name: str) -> None:
-        """Cut the cable of a port."""
+        """Disconnect the cable of a port."""
         self._change_port(name, lambda port: setattr(port, "cable_connected", False))
 
     def restore_link(self, name: str) -> None:
-        """Mend the cable of a port."""
+        """Connect the cable of a port."""
         self._change_port(name, lambda port: setattr(port, "cable_connected", True))
 
     def restart(self, *, shift: int = 0) -> None:
-        """Start anew: counters from 0, and port indexes moved by ``shift``."""
+        """Restart: reset the counters and shift the index of each port."""
         self.boots += 1
         self._start_time = time.monotonic()
         self.ports = {index + shift: port for index, port in self.ports.items()}
@@ -145,10 +151,11 @@ class SimulatedGateway(asyncio.DatagramProtocol):
         self._notify(mib.COLD_START)
 
     def _change_port(self, name: str, change: Callable[[SimulatedPort], None]) -> None:
-        index, port = next(pair for pair in self.ports.items() if pair[1].name == name)
-        before = port.is_up
+        index = self._index(name)
+        port = self.ports[index]
+        was_up = port.is_up
         change(port)
-        if port.is_up != before:
+        if port.is_up != was_up:
             self._notify(
                 mib.LINK_UP if port.is_up else mib.LINK_DOWN,
                 Variable(f"{mib.IF_INDEX}.{index}", ber.INTEGER, index),
@@ -164,8 +171,8 @@ class SimulatedGateway(asyncio.DatagramProtocol):
             Variable(mib.SYS_UP_TIME, ber.TIME_TICKS, self._uptime()),
             Variable(mib.SNMP_TRAP_OID, ber.OID, trap),
         )
-        content = Pdu(message.TRAP, self._uptime(), variables=head + variables)
-        datagram = message.encode_community_message(message.V2C, self.community.encode(), content)
+        pdu = Pdu(message.TRAP, self._uptime(), variables=head + variables)
+        datagram = message.encode_community_message(message.V2C, self.community.encode(), pdu)
         self._transport.sendto(datagram, self.trap_address)
 
     def _uptime(self) -> int:
@@ -176,17 +183,17 @@ class SimulatedGateway(asyncio.DatagramProtocol):
         return Variable(oid, *self._mib_view()[split_object_id(oid)])
 
     def _mib_view(self) -> MibView:
-        found: dict[str, tuple[int, Value]] = {
+        rows: dict[str, tuple[int, Value]] = {
             mib.SYS_DESCR: (ber.OCTETS, b"simulated broadband gateway 1.0"),
             mib.SYS_OBJECT_ID: (ber.OID, mib.SVC),
             mib.SYS_UP_TIME: (ber.TIME_TICKS, self._uptime()),
             mib.SYS_NAME: (ber.OCTETS, self.name.encode()),
             mib.SNMP_ENGINE_BOOTS: (ber.INTEGER, self.boots),
         }
-        found |= entity_rows(self.serial) | topology_rows(self.ports, self.neighbours)
+        rows |= entity_rows(self.serial) | topology_rows(self.ports, self.neighbours)
         for index, port in self.ports.items():
-            found |= {f"{column}.{index}": pair for column, pair in port_row(index, port).items()}
-        return {split_object_id(oid): found[oid] for oid in sorted(found, key=split_object_id)}
+            rows |= {f"{column}.{index}": pair for column, pair in port_row(index, port).items()}
+        return {split_object_id(oid): rows[oid] for oid in sorted(rows, key=split_object_id)}
 
     def _write(self, variable: Variable) -> int:
         column, _, index = variable.oid.rpartition(".")
@@ -203,46 +210,46 @@ class SimulatedGateway(asyncio.DatagramProtocol):
         return 0
 
     def _is_unanswered(self, variables: Sequence[Variable]) -> bool:
-        deaf = self.fault_injection.unanswered_sets
+        remaining = self.fault_injection.unanswered_sets
         for column in _columns(variables):
-            if deaf.get(column, 0) > 0:
-                deaf[column] -= 1
+            if remaining.get(column, 0) > 0:
+                remaining[column] -= 1
                 return True
         return False
 
     def datagram_received(self, datagram: bytes, source: tuple[str, int]) -> None:
-        """Answer a request; anything else is dropped, as agents do."""
-        wrong = self.fault_injection
+        """Answer a request; drop any other datagram, as agents do."""
+        faults = self.fault_injection
         try:
             version, community, request = message.decode_community_message(datagram)
         except Malformed:
             return
-        if wrong.silent or community != self.community.encode() or version != message.V2C:
+        if faults.silent or community != self.community.encode() or version != message.V2C:
             return
         if not isinstance(request, Pdu) or self._transport is None:
             return
-        if request.tag == message.SET and wrong.hang_column in _columns(request.variables):
-            wrong.silent = True
+        if request.tag == message.SET and faults.hang_column in _columns(request.variables):
+            faults.silent = True
             return
         if (response := respond(request, self._mib_view(), self._write)) is None:
             return
-        if wrong.endless_tables:
-            deeper = (Variable(f"{one.oid}.1", ber.INTEGER, 1) for one in request.variables)
-            response = replace(response, variables=tuple(deeper))
+        if faults.endless_tables:
+            children = (Variable(f"{parent.oid}.1", ber.INTEGER, 1) for parent in request.variables)
+            response = replace(response, variables=tuple(children))
         if request.tag == message.SET and self._is_unanswered(request.variables):
             return
         reply = message.encode_community_message(version, community, response)
-        self._transport.sendto(GARBAGE if wrong.send_garbage else reply, source)
+        self._transport.sendto(GARBAGE if faults.send_garbage else reply, source)
 
 
 def _columns(variables: Sequence[Variable]) -> list[str]:
-    return [one.oid.rpartition(".")[0] for one in variables]
+    return [variable.oid.rpartition(".")[0] for variable in variables]
 
 
 async def run(
     name: str, address: tuple[str, int], community: str, trap_address: tuple[str, int] | None
 ) -> None:
-    """Be a gateway until cancelled: what ``tmf simulate`` does."""
+    """Run a gateway until cancelled, for ``tmf simulate``."""
     async with SimulatedGateway(
         name, address=address, community=community, trap_address=trap_address
     ):

@@ -1,4 +1,4 @@
-"""What an SNMP element knows of its surroundings: IP addresses and neighbours; no I/O.
+"""The IP addresses and neighbours of an SNMP element, computed from rows of its MIBs; no I/O.
 
 Source: RFC 4293 (ipAddressTable), RFC 1213 (ipAddrTable), IEEE 802.1AB (LLDP-MIB).
 """
@@ -27,29 +27,31 @@ ADDRESS_LENGTHS = {IPV4: 4, IPV6: 16, IPV4_ZONED: 4, IPV6_ZONED: 16}
 # LldpChassisIdSubtype and LldpPortIdSubtype
 CHASSIS_MAC, CHASSIS_ADDRESS = 4, 5
 PORT_MAC, PORT_ADDRESS, PORT_NAME = 3, 4, 5
-#: lldpRemTable is indexed by time mark, local port and a number.
+#: lldpRemTable is indexed by time mark, local port number and remote index.
 LLDP_REMOTE_INDEX_ARCS = 3
 
 
 def addresses(table: Table, legacy_table: Table) -> dict[str, tuple[str, ...]]:
-    """Return the addresses of each ifIndex, from both tables, in order.
+    """Return the IP addresses by ifIndex, from both tables, in order and without loopbacks.
 
-    Addresses that no other element can reach (loopback) are left out.
+    Args:
+        table: Rows of ipAddressTable.
+        legacy_table: Rows of ipAddrTable.
     """
-    found: dict[str, set[str]] = {}
+    by_interface: dict[str, set[str]] = {}
     for index, address in (*_ip_addresses(table), *_legacy_addresses(legacy_table)):
         if not ipaddress.ip_interface(address).is_loopback:
-            found.setdefault(index, set()).add(address)
+            by_interface.setdefault(index, set()).add(address)
     return {
-        index: tuple(sorted(_without_duplicates(some), key=_sort_key))
-        for index, some in found.items()
+        index: tuple(sorted(_without_duplicates(interface_addresses), key=_sort_key))
+        for index, interface_addresses in by_interface.items()
     }
 
 
 def _without_duplicates(interface_addresses: set[str]) -> set[str]:
-    """Return addresses without those that are there with a prefix too."""
-    with_prefix = {one.partition("/")[0] for one in interface_addresses if "/" in one}
-    return {one for one in interface_addresses if "/" in one or one not in with_prefix}
+    """Return the addresses without those that also exist with a prefix length."""
+    with_prefix = {address.partition("/")[0] for address in interface_addresses if "/" in address}
+    return {address for address in interface_addresses if address not in with_prefix}
 
 
 def _sort_key(address: str) -> tuple[int, int]:
@@ -59,16 +61,17 @@ def _sort_key(address: str) -> tuple[int, int]:
 
 def _ip_addresses(table: Table) -> Iterator[tuple[str, str]]:
     for key, index in table[mib.IP_ADDRESS_IF_INDEX].items():
-        kind, size, *octets = map(int, key.split("."))
-        if ADDRESS_LENGTHS.get(kind) is None or len(octets) != size or size < ADDRESS_LENGTHS[kind]:
+        address_type, size, *octets = map(int, key.split("."))
+        length = ADDRESS_LENGTHS.get(address_type)
+        if length is None or len(octets) != size or size < length:
             continue
-        raw = octets[: ADDRESS_LENGTHS[kind]]
+        raw = octets[:length]
         if any(octet > 0xFF for octet in raw):  # noqa: PLR2004 - largest octet
             continue
         address = ipaddress.ip_address(bytes(raw))
         prefix = as_text(table[mib.IP_ADDRESS_PREFIX].get(key)).rpartition(".")[2]
-        known = prefix.isdigit() and 0 < int(prefix) <= address.max_prefixlen
-        yield str(as_int(index)), f"{address}/{prefix}" if known else str(address)
+        has_prefix = prefix.isdigit() and 0 < int(prefix) <= address.max_prefixlen
+        yield str(as_int(index)), f"{address}/{prefix}" if has_prefix else str(address)
 
 
 def _legacy_addresses(table: Table) -> Iterator[tuple[str, str]]:
@@ -81,14 +84,14 @@ def _legacy_addresses(table: Table) -> Iterator[tuple[str, str]]:
 
 
 def neighbours(remote: Table, local: Table, ports: Mapping[str, Port]) -> tuple[Neighbour, ...]:
-    """Return the neighbours at ports, ordered by port; one whose port cannot be told is left out.
+    """Return the neighbours, ordered by port, without those whose local port is not known.
 
     Args:
         remote: Rows of lldpRemTable.
         local: Rows of lldpLocPortTable.
         ports: The ports by ifIndex.
     """
-    found = {
+    unique = {
         Neighbour(
             port,
             as_text(remote[mib.LLDP_REM_SYS_NAME].get(key)),
@@ -98,49 +101,52 @@ def neighbours(remote: Table, local: Table, ports: Mapping[str, Port]) -> tuple[
         for key in remote[mib.LLDP_REM_CHASSIS_ID]
         if (port := _local_port(key, local, ports))
     }
-    return tuple(sorted(found, key=lambda one: (one.port, one.system, one.chassis)))
+    return tuple(
+        sorted(unique, key=lambda neighbour: (neighbour.port, neighbour.system, neighbour.chassis))
+    )
 
 
 def _chassis_id(remote: Table, key: str) -> str:
-    kind = as_int(remote[mib.LLDP_REM_CHASSIS_ID_SUBTYPE].get(key))
+    subtype = as_int(remote[mib.LLDP_REM_CHASSIS_ID_SUBTYPE].get(key))
     value = remote[mib.LLDP_REM_CHASSIS_ID].get(key)
-    return _identifier(value, mac=kind == CHASSIS_MAC, address=kind == CHASSIS_ADDRESS)
+    return _identifier(value, mac=subtype == CHASSIS_MAC, address=subtype == CHASSIS_ADDRESS)
 
 
 def _remote_port_id(remote: Table, key: str) -> str:
-    kind = as_int(remote[mib.LLDP_REM_PORT_ID_SUBTYPE].get(key))
+    subtype = as_int(remote[mib.LLDP_REM_PORT_ID_SUBTYPE].get(key))
     value = remote[mib.LLDP_REM_PORT_ID].get(key)
-    return _identifier(value, mac=kind == PORT_MAC, address=kind == PORT_ADDRESS)
+    return _identifier(value, mac=subtype == PORT_MAC, address=subtype == PORT_ADDRESS)
 
 
 def _identifier(value: Value, *, mac: bool, address: bool) -> str:
     if isinstance(value, bytes) and mac:
         return value.hex(":")
     if isinstance(value, bytes) and address and len(value) - 1 in {4, 16}:
-        return str(ipaddress.ip_address(value[1:]))  # the first octet is the family
+        return str(ipaddress.ip_address(value[1:]))  # the first octet is the address family
     return as_text(value)
 
 
 def _local_port(key: str, local: Table, ports: Mapping[str, Port]) -> str:
-    """Return the natural key of the port that a neighbour is at; empty: it cannot be told.
+    """Return the natural key of the local port of a neighbour; empty if it is not known.
 
-    Agents identify their ports by name, by hardware address or in their own way, and many number
-    them as IF-MIB does.
+    Agents identify their ports by name, by MAC address or in a way of their own. Many number them
+    as IF-MIB does.
     """
-    arcs = key.split(".")
-    if len(arcs) != LLDP_REMOTE_INDEX_ARCS:
+    index = key.split(".")
+    if len(index) != LLDP_REMOTE_INDEX_ARCS:
         return ""
-    place, names = arcs[1], {port.name for port in ports.values()}
-    kind = as_int(local[mib.LLDP_LOC_PORT_ID_SUBTYPE].get(place))
-    value = local[mib.LLDP_LOC_PORT_ID].get(place)
-    if kind == PORT_MAC:
+    number, names = index[1], {port.name for port in ports.values()}
+    subtype = as_int(local[mib.LLDP_LOC_PORT_ID_SUBTYPE].get(number))
+    value = local[mib.LLDP_LOC_PORT_ID].get(number)
+    port_id = as_text(value)
+    if subtype == PORT_MAC:
         mac = _identifier(value, mac=True, address=False)
-        same = [port.name for port in ports.values() if port.mac == mac]
-        if len(same) == 1:
-            return same[0]
-    for said in (as_text(value), as_text(local[mib.LLDP_LOC_PORT_DESC].get(place))):
-        if said in names:
-            return said
-    if kind != PORT_NAME and (as_text(value) in ports or place in ports):
-        return ports[as_text(value) if as_text(value) in ports else place].name
+        same_mac = [port.name for port in ports.values() if port.mac == mac]
+        if len(same_mac) == 1:
+            return same_mac[0]
+    for name in (port_id, as_text(local[mib.LLDP_LOC_PORT_DESC].get(number))):
+        if name in names:
+            return name
+    if subtype != PORT_NAME and (port_id in ports or number in ports):
+        return ports[port_id if port_id in ports else number].name
     return ""

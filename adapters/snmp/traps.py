@@ -1,7 +1,7 @@
-"""Notifications of SNMP elements: v1 and v2c traps, v2c informs, v3 traps.
+"""A receiver for notifications of SNMP elements: v1 and v2c traps, v2c informs, v3 traps.
 
-A notification counts only if its source address is an element's and its community or user is the
-one in that element's credentials. What comes from anybody else is counted and dropped.
+A notification is accepted only if its source address belongs to an element and its community or
+user is that of the element's credentials. Other datagrams are counted and dropped.
 """
 
 import asyncio
@@ -20,24 +20,24 @@ from adapters.snmp.wire.ber import Malformed, Value
 from adapters.snmp.wire.message import Pdu, TrapV1
 from adapters.snmp.wire.usm import NotAuthentic, User
 
-RECEIVE_BUFFER = 4_194_304  # octets; the kernel grants what it allows
+RECEIVE_BUFFER = 4_194_304  # octets; the kernel may grant less
 CENTISECONDS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What an element has reported.
+    """A notification of an element.
 
     Attributes:
         element: Name of the element.
-        source: Its address.
-        trap: Object identifier of the notification; of a v1 trap the one that v2 has for it.
-        variables: Object identifier -> value, in the order they came; without uptime and trap.
-        uptime: How long the element's management software has run, in seconds.
-        boots: How often it has started; None where the version does not say (v1, v2c).
+        source: IP address of the element.
+        trap: Object identifier of the notification; for a v1 trap the one of version 2.
+        variables: Object identifier -> value, in the order of the message, without uptime and trap.
+        uptime: Time since the start of the element's management software, in seconds.
+        boots: Number of starts of the element; None for v1 and v2c, which do not report it.
         sender: Community or user.
-        inform: Whether the element wants an acknowledgement.
-        received_at: When it came, in UTC.
+        inform: Whether the element waits for an acknowledgement.
+        received_at: Time of receipt, in UTC.
     """
 
     element: str
@@ -53,12 +53,10 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedNotification:
-    """A notification, and how to acknowledge it after it has been stored.
+    """A notification, to be acknowledged after it has been stored.
 
     Attributes:
-        notification: What was reported.
-        acknowledge: Sends the answer that an inform waits for; does nothing for a trap. Without
-            it the element sends the inform again.
+        notification: The notification.
     """
 
     notification: Notification
@@ -67,14 +65,14 @@ class ReceivedNotification:
     _transport: asyncio.DatagramTransport | None = field(default=None, repr=False)
 
     def acknowledge(self) -> None:
-        """Answer an inform; safe to call for a trap, and twice."""
+        """Answer an inform, which the element repeats otherwise; do nothing for a trap."""
         if self._reply and self._transport is not None and not self._transport.is_closing():
             self._transport.sendto(self._reply, self._source)
 
 
 @dataclass(slots=True)
 class NotificationSender:
-    """An element that may send notifications."""
+    """An element that may send notifications, with its community or its user."""
 
     element: str
     community: bytes = b""
@@ -82,16 +80,16 @@ class NotificationSender:
 
 
 class SenderRegistry:
-    """Which element may send notifications from which address, and how it proves itself."""
+    """The elements that may send notifications, with their addresses and credentials."""
 
     def __init__(self) -> None:
         self._senders_by_address: dict[str, dict[str, NotificationSender]] = {}
 
     def register(self, element: str, address: str, secret: Mapping[str, str]) -> None:
-        """Let an element send from an address, or change its credentials.
+        """Accept notifications of an element from an address; replaces a former registration.
 
         Raises:
-            Misconfigured: The secret is not one for SNMP.
+            Misconfigured: The secret is not usable for SNMP notifications.
         """
         if community := secret.get("community"):
             sender = NotificationSender(element, community.encode())
@@ -106,7 +104,7 @@ class SenderRegistry:
         self._senders_by_address.setdefault(address, {})[element] = sender
 
     def unregister(self, element: str) -> None:
-        """Let an element send no more."""
+        """Accept no more notifications of an element."""
         for senders in self._senders_by_address.values():
             senders.pop(element, None)
 
@@ -114,18 +112,18 @@ class SenderRegistry:
         """Return the notification in a datagram.
 
         Raises:
-            Malformed: It is not one.
-            Refused: Its source is not an element, or does not prove to be that element.
+            Malformed: The datagram is not a notification.
+            NotAuthentic: The source is not an element, or does not prove to be that element.
         """
         senders = self._senders_by_address.get(source)
         if not senders:
             raise NotAuthentic("not from an element")
-        number, _, _ = message.decode_version(octets)
-        if number == message.V3:
-            envelope = usm.decode_header(octets)
-            element, user = _sender_of_user(senders, envelope.user_name)
-            opened = usm.authenticate_message(octets, envelope, user)
-            return _notification(opened, element, source, envelope.user_name, envelope.boots)
+        version, _, _ = message.decode_version(octets)
+        if version == message.V3:
+            header = usm.decode_header(octets)
+            element, user = _sender_of_user(senders, header.user_name)
+            pdu_v3 = usm.authenticate_message(octets, header, user)
+            return _notification(pdu_v3, element, source, header.user_name, header.boots)
         _, community, pdu = message.decode_community_message(octets)
         for sender in senders.values():
             if sender.community and sender.community == community:
@@ -148,16 +146,13 @@ def _notification(
     if isinstance(pdu, TrapV1):
         trap, uptime, variables, inform = pdu.trap, pdu.uptime, pdu.variables, False
     else:
-        trap, uptime, variables, inform = (
-            *_trap_and_uptime(pdu),
-            pdu.variables[2:],
-            pdu.tag == message.INFORM,
-        )
+        trap, uptime = _trap_and_uptime(pdu)
+        variables, inform = pdu.variables[2:], pdu.tag == message.INFORM
     return Notification(
         element=element,
         source=source,
         trap=trap,
-        variables={one.oid: one.value for one in variables},
+        variables={variable.oid: variable.value for variable in variables},
         uptime=uptime / CENTISECONDS,
         boots=boots,
         sender=sender.decode("utf-8", "replace"),
@@ -167,14 +162,14 @@ def _notification(
 
 
 def _trap_and_uptime(pdu: Pdu) -> tuple[str, int]:
-    """Return trap and uptime, which the first two variables are (RFC 3416 section 4.2.6)."""
+    """Return the trap and the uptime, the first two variables (RFC 3416 section 4.2.6)."""
     if pdu.tag not in {message.TRAP, message.INFORM} or len(pdu.variables) < 2:  # noqa: PLR2004
         raise Malformed("not a notification")
     uptime, trap = pdu.variables[:2]
     if (uptime.oid, trap.oid) != (mib.SYS_UP_TIME, mib.SNMP_TRAP_OID):
         raise Malformed("a notification begins with uptime and trap")
     if not isinstance(uptime.value, int) or not isinstance(trap.value, str):
-        raise Malformed("uptime or trap is not of its type")
+        raise Malformed("uptime or trap has the wrong type")
     return trap.value, uptime.value
 
 
@@ -182,9 +177,10 @@ class TrapReceiver(asyncio.DatagramProtocol):
     """A UDP endpoint for notifications; an asynchronous context manager and iterator.
 
     Attributes:
-        senders: Who may send; may be changed at any time.
-        address: Address and port it listens at, once open.
-        counts: "received", "malformed", "refused", "overflowed" -> datagrams.
+        senders: The elements that may send notifications; may be changed at any time.
+        address: Address and port that the receiver listens on, once open.
+        counts: "received", "malformed", "refused", "overflowed" -> number of datagrams;
+            "undelivered" -> number of acknowledgements that the network reported as undelivered.
     """
 
     def __init__(
@@ -201,8 +197,8 @@ class TrapReceiver(asyncio.DatagramProtocol):
         self._transport, _ = await loop.create_datagram_endpoint(
             lambda: self, local_addr=self.address
         )
-        link = self._transport.get_extra_info("socket")
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        udp_socket = self._transport.get_extra_info("socket")
+        udp_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self.address = self._transport.get_extra_info("sockname")[:2]
         return self
 
@@ -214,17 +210,14 @@ class TrapReceiver(asyncio.DatagramProtocol):
     ) -> None:
         if self._transport is not None:
             self._transport.close()
-            await asyncio.sleep(0)  # asyncio closes the socket in its next round
+            await asyncio.sleep(0)  # asyncio closes the socket in its next iteration
 
     def datagram_received(self, octets: bytes, source: tuple[str, int]) -> None:
-        """Keep a notification until somebody takes it; count what is none."""
+        """Queue a notification for ``receive``; count each datagram by its outcome."""
         try:
             notification = self.senders.decode(octets, source[0])
-            reply = (
-                _inform_response(octets)
-                if notification.inform and notification.boots is None
-                else b""
-            )
+            is_v2c_inform = notification.inform and notification.boots is None
+            reply = _inform_response(octets) if is_v2c_inform else b""
             received = ReceivedNotification(notification, reply, source[:2], self._transport)
             self._queue.put_nowait(received)
         except Malformed:
@@ -236,12 +229,12 @@ class TrapReceiver(asyncio.DatagramProtocol):
         else:
             self.counts["received"] += 1
 
-    def error_received(self, error: Exception) -> None:  # noqa: ARG002 - asyncio calls it so
-        """Count what the network says about our acknowledgements."""
+    def error_received(self, error: Exception) -> None:  # noqa: ARG002 - asyncio's name
+        """Count an ICMP error, which an acknowledgement has caused."""
         self.counts["undelivered"] += 1
 
     async def receive(self) -> ReceivedNotification:
-        """Wait for the next notification."""
+        """Wait for the next notification and return it."""
         return await self._queue.get()
 
     async def __aiter__(self) -> AsyncIterator[ReceivedNotification]:
@@ -250,9 +243,9 @@ class TrapReceiver(asyncio.DatagramProtocol):
 
 
 def _inform_response(octets: bytes) -> bytes:
-    """Return the response to an inform: the same message, as RFC 3416 section 4.2.7 has it."""
+    """Return the response to an inform: the same message with another tag (RFC 3416 4.2.7)."""
     _, _, pdu = message.decode_community_message(octets)
-    answer = bytearray(octets)
+    response = bytearray(octets)
     if isinstance(pdu, Pdu):
-        answer[pdu.offset] = message.RESPONSE
-    return bytes(answer)
+        response[pdu.offset] = message.RESPONSE
+    return bytes(response)
