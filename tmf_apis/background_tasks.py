@@ -1,6 +1,7 @@
-"""Stored tasks that outlast their request (imports, bill runs, acts on many alarms), durable.
+"""Durable execution of stored tasks that outlast their request, such as imports and bill runs.
 
-One workflow a task with one long step: the law's ``begin``, which is safe to repeat.
+Each task is a Temporal workflow with one long activity: the policy's ``run_in_background``, which
+is safe to repeat.
 """
 
 import asyncio
@@ -16,9 +17,9 @@ from tmf_apis.errors import NotFound
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 
-#: Longest time of one attempt; pause after a death of the worker that is noticed at the latest.
+#: Longest time of one attempt; time after which the death of a worker is noticed.
 ATTEMPT_TIMEOUT, HEARTBEAT_TIMEOUT = timedelta(hours=24), timedelta(seconds=10)
-#: Pause between two signs of life, in seconds.
+#: Pause between two heartbeats, in seconds.
 HEARTBEAT_INTERVAL = 2.0
 RETRY_POLICY = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5)
@@ -29,12 +30,12 @@ BackgroundAction = Callable[[Repository, Resource], None]
 
 @dataclass(frozen=True, slots=True)
 class TaskKey:
-    """Which task.
+    """The key of a stored task.
 
     Attributes:
-        tenant: Whose it is.
-        kind: Its kind.
-        id: Its id.
+        tenant: The tenant.
+        kind: The kind of the task.
+        id: The id of the task.
     """
 
     tenant: str
@@ -43,12 +44,12 @@ class TaskKey:
 
     @property
     def workflow_id(self) -> str:
-        """Id of its workflow."""
+        """Id of the task's workflow."""
         return f"{self.kind}:{self.tenant}:{self.id}"
 
 
 class TaskActivities:
-    """The step, bound to the database."""
+    """The activity, bound to the database."""
 
     def __init__(
         self,
@@ -56,12 +57,12 @@ class TaskActivities:
         actions: Mapping[str, BackgroundAction],
         executor: Executor,
     ) -> None:
-        """Take what it works with.
+        """Store the collaborators.
 
         Args:
             repositories: Give access to the resources.
-            actions: What does a task, by its kind.
-            executor: Where tasks are done.
+            actions: The action of each kind of task.
+            executor: Runs the actions.
         """
         self._repositories = repositories
         self._actions = actions
@@ -69,7 +70,7 @@ class TaskActivities:
 
     @activity.defn(name="task-do")
     async def run_task(self, key: TaskKey) -> None:
-        """Do a task as whoever made it."""
+        """Run a task with the permissions of its owner."""
         work = asyncio.get_running_loop().run_in_executor(self._executor, self._run, key)
         while not (await asyncio.wait({work}, timeout=HEARTBEAT_INTERVAL))[0]:
             activity.heartbeat()
@@ -77,20 +78,20 @@ class TaskActivities:
 
     def _run(self, key: TaskKey) -> None:
         try:
-            desk = self._repositories.for_owner(key.tenant, key.kind, key.id)
-            task = desk.get(key.kind, key.id)
+            repository = self._repositories.for_owner(key.tenant, key.kind, key.id)
+            task = repository.get(key.kind, key.id)
         except NotFound:  # deleted meanwhile
             return
-        self._actions[key.kind](desk, task)
+        self._actions[key.kind](repository, task)
 
 
 @workflow.defn(name="Task", sandboxed=False)
 class TaskWorkflow:
-    """Does one task."""
+    """Runs one task."""
 
     @workflow.run
     async def run(self, key: TaskKey) -> None:
-        """Do a task, however often it takes."""
+        """Run a task; Temporal retries it until it succeeds."""
         await workflow.execute_activity_method(
             TaskActivities.run_task,
             key,

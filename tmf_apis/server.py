@@ -1,7 +1,8 @@
-"""``tmf serve``: the database, Temporal, the worker and the HTTP side in one process tree.
+"""``tmf serve``: the database, Temporal, the worker and the HTTP server in one process tree.
 
-The main thread supervises (children die with the thread that forks them), HTTP has a thread of
-its own. The server listens from the first moment and answers 503 until it is ready.
+The main thread starts and supervises the child processes, because they end with the thread that
+forks them; HTTP has a thread of its own. The server listens at once and answers 503 until it is
+ready.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ from tmf_apis.store.embedded_temporal import EmbeddedTemporal
 from tmf_apis.store.managed_process import ManagedProcess
 from tmf_apis.store.process import CannotStart, ChildProcess
 
-if TYPE_CHECKING:  # imported when the database is coming up: they take longer than that
+if TYPE_CHECKING:  # slow imports: done at run time while the database starts
     import uvicorn
 
     from tmf_apis.app import Application, Engine
@@ -36,17 +37,21 @@ log = logging.getLogger(__name__)
 
 #: Pause between two steps of supervision, in seconds.
 _SUPERVISION_INTERVAL = 0.05
-#: Pause between two attempts to reach the operator's own database, in seconds.
+#: Pause between two attempts to reach an external database, in seconds.
 _DATABASE_RETRY_PAUSE = 2.0
-#: Longest wait for requests that are under way when the server stops, in seconds.
+#: Longest wait for open requests when the server stops, in seconds.
 _SHUTDOWN_GRACE = 10
 
 
 def resolve_auth(settings: Settings, host: str) -> Settings:
-    """Return the settings with authentication decided: off only on loopback.
+    """Return the settings with ``auth`` resolved to "on" or "off"; "auto" is off on loopback only.
+
+    Args:
+        settings: The settings.
+        host: The address to listen on.
 
     Raises:
-        CannotStart: It is switched off for an address that others reach.
+        CannotStart: The value is unknown, or "off" for an address that other machines reach.
     """
     if settings.auth not in {"auto", "on", "off"}:
         raise CannotStart(f"TMF_AUTH={settings.auth!r}: expected on, off or auto")
@@ -61,7 +66,7 @@ def resolve_auth(settings: Settings, host: str) -> Settings:
 
 
 class Server:
-    """One server: what ``tmf serve`` runs until it is told to stop."""
+    """The process tree of ``tmf serve``."""
 
     def __init__(
         self,
@@ -72,15 +77,15 @@ class Server:
         worker: bool = True,
         load_data: "Callable[[Engine, Callable[[str], None]], object] | None" = None,
     ) -> None:
-        """Take the configuration.
+        """Store the configuration; ``run`` starts the server.
 
         Args:
             settings: The configuration.
-            host: Address to listen on.
-            port: TCP port; 0 for a free one.
-            worker: Whether to run relay and workflows in this tree too.
-            load_data: Loads data before the server is ready; given the engine and a function that
-                tells how far it is.
+            host: The address to listen on.
+            port: The TCP port; 0 for a free one.
+            worker: Run a worker in this process tree, too.
+            load_data: Loads data before the server is ready. It is called with the engine and a
+                function that takes a text about its progress.
         """
         self.settings = resolve_auth(settings, host)
         self._host, self._port = host, port
@@ -98,37 +103,38 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The TCP port; 0 while a free one is still to be found."""
+        """The TCP port; 0 until a free one was chosen."""
         return self._port
 
     @property
     def uri(self) -> str:
-        """The database's URI."""
+        """The URI of the database."""
         return self._mongod.uri if self._mongod else self.settings.mongodb_uri
 
     def run(self) -> int:
-        """Serve until a signal says stop; return the exit status."""
-        previous = {
-            s: signal.signal(s, self._handle_signal) for s in (signal.SIGTERM, signal.SIGINT)
+        """Serve until SIGTERM or SIGINT; return the exit status."""
+        previous_handlers = {
+            number: signal.signal(number, self._handle_signal)
+            for number in (signal.SIGTERM, signal.SIGINT)
         }
         try:
             with self._bound_socket() as sock:
                 self._start_processes()
-                opening = threading.Thread(
-                    target=self._start_application, args=(sock,), name="opening"
+                startup = threading.Thread(
+                    target=self._start_application, args=(sock,), name="startup"
                 )
-                opening.start()
-                self._supervise(opening)
+                startup.start()
+                self._supervise(startup)
         finally:
             self._stop()
-            for one, handler in previous.items():
-                signal.signal(one, handler)
+            for number, handler in previous_handlers.items():
+                signal.signal(number, handler)
         for reason in self._failures:
             log.error("%s", reason)
         return 1 if self._failures else 0
 
     def _handle_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        # Not the event: the main thread may hold its lock at this moment, and would for ever.
+        # Do not set the event here: the interrupted main thread may hold its lock (deadlock).
         self._signal_received = True
 
     @contextlib.contextmanager
@@ -149,29 +155,29 @@ class Server:
             yield sock
 
     def _start_processes(self) -> None:
-        """Start the embedded servers; they come up while the contracts are read."""
+        """Start the embedded servers; they get ready while the contracts are read."""
         folder = self.settings.data_dir
-        for owned in (self._mongod, self._temporal):
-            if owned is not None:
-                owned.prepare()
-                self._processes.append(owned)
-                owned.supervise()
+        for process in (self._mongod, self._temporal):
+            if process is not None:
+                process.prepare()
+                self._processes.append(process)
+                process.supervise()
         if self.settings.auth == "off":
             log.warning(
-                "authentication is off: everybody on this machine may do everything",
+                "authentication is off: every user of this machine has full access",
                 extra={"host": self._host},
             )
         folder.mkdir(parents=True, exist_ok=True)
 
     def _temporal_ui_url(self) -> str:
-        """Return the URL of the embedded Temporal's own page; empty where there is none."""
+        """Return the URL of the embedded Temporal's web interface; empty if there is none."""
         return self._temporal.ui_url if self._temporal and self._temporal.state else ""
 
     def _start_application(self, sock: socket.socket) -> None:
-        """Listen, connect, load, and be ready; runs beside the supervision."""
+        """Listen, connect to the database, load data and get ready; runs in a thread of its own."""
         try:
-            gc.disable()  # what is imported and built now stays
-            from tmf_apis import web  # noqa: PLC0415 - after the database was told to start
+            gc.disable()  # the objects that are created now are never garbage
+            from tmf_apis import web  # noqa: PLC0415 - slow; the database starts meanwhile
 
             started = time.monotonic()
             application = self._application = web.build_application(
@@ -196,7 +202,7 @@ class Server:
             self._stopping.set()
         except Exception:
             log.exception("cannot start")
-            self._failures.append("cannot start; the log above has the reason")
+            self._failures.append("cannot start; see the error above")
             self._stopping.set()
         finally:
             tune_gc()
@@ -206,8 +212,8 @@ class Server:
             self._application.readiness.reason = text
 
     def _connect_engine(self, application: "Application") -> "Engine | None":
-        """Return the engine; keeps trying while the operator's own database does not answer."""
-        from tmf_apis import web  # noqa: PLC0415 - imported by now
+        """Return the engine, or None at shutdown; retries while an external database is away."""
+        from tmf_apis import web  # noqa: PLC0415 - already imported
 
         while not self._stopping.is_set():
             if self._mongod and not self._mongod.is_ready:
@@ -225,8 +231,8 @@ class Server:
 
     def _supervise(self, startup: threading.Thread) -> None:
         while not self._is_stopping() and (startup.is_alive() or self._is_serving()):
-            for owned in self._processes:
-                self._supervise_process(owned)
+            for process in self._processes:
+                self._supervise_process(process)
             if self._worker and self._application and not self._application.readiness.reason:
                 self._keep_worker(self._worker)
             self._stopping.wait(
@@ -246,9 +252,12 @@ class Server:
         return self._http_thread is not None and self._http_thread.is_alive()
 
     def _supervise_process(self, process: ManagedProcess) -> None:
-        opened = self._application is not None and self._application.readiness.engine is not None
-        first = not process.is_ready and process is self._mongod and not opened
-        if first and process.child.pid and not process.child.is_running:
+        """Restart an embedded server that ended; give up if mongod ends before it was ready."""
+        has_engine = (
+            self._application is not None and self._application.readiness.engine is not None
+        )
+        is_first_start = not process.is_ready and process is self._mongod and not has_engine
+        if is_first_start and process.child.pid and not process.child.is_running:
             self._failures.append(process.diagnosis())
             self._stopping.set()
             return
@@ -267,11 +276,11 @@ class Server:
         if self._temporal is not None and not self._temporal.state:
             return
         if worker.pid:
-            log.error("the worker ended, starting it again", extra={"status": worker.returncode})
+            log.error("the worker ended; restarting it", extra={"status": worker.returncode})
         worker.start([sys.executable, "-m", "tmf_apis", "work"], self._worker_environment())
 
     def _worker_environment(self) -> dict[str, str]:
-        """Return the worker's environment: our settings, and where our servers are."""
+        """Return the worker's environment: the settings and the addresses of the servers."""
         settings = self.settings
         address = self._temporal.address if self._temporal else settings.temporal_address
         return {
@@ -291,5 +300,5 @@ class Server:
             engine.counts.stop()
             engine.extension_registry.stop()
             engine.database.client.close()
-        for owned in reversed(self._processes):
-            owned.stop()
+        for process in reversed(self._processes):
+            process.stop()

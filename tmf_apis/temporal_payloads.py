@@ -1,7 +1,7 @@
-"""The payloads of workflows and their steps: dataclasses under their stored names.
+"""Temporal payloads: dataclasses as JSON, with the stored names of their fields.
 
-A workflow that an earlier release has begun carries the names of that release, so the same aliases
-hold here as in the database (``tmf_apis.serialization``).
+A workflow that an earlier release has started has the names of that release in its history, so the
+aliases of the database apply here, too (``tmf_apis.serialization``).
 """
 
 from dataclasses import is_dataclass
@@ -34,7 +34,7 @@ class _DataclassConverter(JSONTypeConverter):
 
 
 class PayloadConverter(CompositePayloadConverter):
-    """Temporal's own converters, with another one for JSON."""
+    """Temporal's default converters with a JSON converter for dataclasses."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -51,5 +51,5 @@ def _json_converter() -> JSONPlainPayloadConverter:
     )
 
 
-#: For every client, worker and replayer of our workflows.
+#: Required by every client, worker and replayer of the workflows.
 DATA_CONVERTER = DataConverter(payload_converter_class=PayloadConverter)

@@ -1,4 +1,4 @@
-"""The worker's link to Temporal: kept up in the background, asked from any thread."""
+"""The worker's connection to Temporal: reconnects in the background, callable from any thread."""
 
 import asyncio
 import logging
@@ -20,27 +20,27 @@ from tmf_apis.temporal_payloads import DATA_CONVERTER
 
 log = logging.getLogger(__name__)
 
-#: Name of the queue that our workers take their work from.
+#: Name of the task queue that all workers share.
 TASK_QUEUE = "tmf-apis"
 #: First and longest pause between two attempts to connect, in seconds.
 RECONNECT_PAUSES = (0.2, 10.0)
-#: Longest wait of a listener for Temporal's answer, and for work under way at the end, in seconds.
+#: Longest wait of a caller for Temporal, and for running activities at shutdown, in seconds.
 CALL_TIMEOUT, SHUTDOWN_GRACE = 5.0, 3.0
-#: A decision of a workflow takes milliseconds; a worker that takes so long is dead.
+#: Longest time of a workflow task, which normally takes milliseconds.
 WORKFLOW_TASK_TIMEOUT = timedelta(seconds=5)
-#: How late a step hears at most that it was cancelled.
+#: Longest delay until an activity learns that it was cancelled.
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
-#: Steps done at once, and workflows kept ready in memory.
+#: Most activities at once, and most workflows kept in memory.
 MAX_ACTIVITIES, MAX_CACHED_WORKFLOWS = 50, 200
-#: Steps at the database and decisions of workflows done at once: what is taken up has to fit into
-#: memory, what waits stays in Temporal.
+#: Most local activities and workflow tasks at once. Work that is taken must fit into memory; work
+#: that waits stays in Temporal.
 MAX_LOCAL_ACTIVITIES, MAX_WORKFLOW_TASKS = 16, 16
 
 T = TypeVar("T")
 
 
 class TemporalWorker:
-    """A client and a worker, connected again whenever they fall."""
+    """A Temporal client and its workers; both reconnect after a failure."""
 
     def __init__(
         self,
@@ -49,13 +49,13 @@ class TemporalWorker:
         activities: Sequence[Callable[..., Any]],
         private_queue: tuple[str, Sequence[Callable[..., Any]]] = ("", ()),
     ) -> None:
-        """Take what the worker does.
+        """Store the configuration; ``run`` connects.
 
         Args:
-            settings: Where Temporal is.
+            settings: Have the address and the namespace of Temporal.
             workflows: Workflow classes.
-            activities: The steps.
-            private_queue: Name of a queue that only this worker takes steps from, and those steps.
+            activities: Activity functions.
+            private_queue: Name of a task queue for this worker only, and its activities.
         """
         self._private_queue = private_queue
         self._address = settings.temporal_address
@@ -66,7 +66,7 @@ class TemporalWorker:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until ``stop`` is set."""
+        """Run the workers until ``stop`` is set; reconnect after failures."""
         self._loop = asyncio.get_running_loop()
         pause, longest = RECONNECT_PAUSES
         while not stop.is_set():
@@ -84,57 +84,51 @@ class TemporalWorker:
         client = self._client = self._client or await Client.connect(
             self._address, namespace=self._namespace, data_converter=DATA_CONVERTER
         )
-        worker = Worker(
+        workers = [self._create_shared_worker(client)]
+        if self._private_queue[0]:
+            workers.append(self._create_private_worker(client))
+        log.info("working for Temporal", extra={"at": self._address, "queue": TASK_QUEUE})
+        runs = [asyncio.create_task(worker.run()) for worker in workers]
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({*runs, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        await asyncio.gather(
+            *(
+                worker.shutdown()
+                for worker, run in zip(workers, runs, strict=True)
+                if not run.done()
+            )
+        )
+        await asyncio.gather(*runs)
+
+    def _create_shared_worker(self, client: Client) -> Worker:
+        return Worker(
             client,
             task_queue=TASK_QUEUE,
             workflows=self._workflows,
             activities=self._activities,
-            build_id=version("tmf-apis"),  # the default hashes every module: seconds
-            max_concurrent_activities=MAX_ACTIVITIES,
             max_concurrent_local_activities=MAX_LOCAL_ACTIVITIES,
             max_concurrent_workflow_tasks=MAX_WORKFLOW_TASKS,
             max_cached_workflows=MAX_CACHED_WORKFLOWS,
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
-            graceful_shutdown_timeout=timedelta(seconds=SHUTDOWN_GRACE),
-            default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-            max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+            **_common_options(),
         )
-        log.info("working for Temporal", extra={"at": self._address, "queue": TASK_QUEUE})
-        workers = [worker]
-        queue, steps = self._private_queue
-        if queue:
-            workers.append(
-                Worker(
-                    client,
-                    task_queue=queue,
-                    activities=steps,
-                    build_id=version("tmf-apis"),
-                    max_concurrent_activities=MAX_ACTIVITIES,
-                    graceful_shutdown_timeout=timedelta(seconds=SHUTDOWN_GRACE),
-                    default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-                    max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-                )
-            )
-        running = [asyncio.create_task(one.run()) for one in workers]
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({*running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        await asyncio.gather(
-            *(one.shutdown() for one, its in zip(workers, running, strict=True) if not its.done())
-        )
-        await asyncio.gather(*running)
+
+    def _create_private_worker(self, client: Client) -> Worker:
+        queue, activities = self._private_queue
+        return Worker(client, task_queue=queue, activities=activities, **_common_options())
 
     def start(self, workflow: Any, argument: object, id: str, priority: int = 0) -> None:  # noqa: ANN401
-        """Begin a workflow, unless it is running; may be called in any thread but the loop's.
+        """Start a workflow, unless it is running; callable from any thread but the event loop's.
 
         Args:
             workflow: The workflow's ``run``.
-            argument: What it is given.
-            id: Its name.
-            priority: From 1, the first in the queue, to 5; 0: the middle.
+            argument: The argument of ``run``.
+            id: The id of the workflow.
+            priority: From 1, the highest, to 5; 0 for the default.
 
         Raises:
-            Unavailable: Temporal does not answer; nothing is lost by asking again.
+            Unavailable: Temporal does not answer; safe to repeat (HTTP 503).
         """
 
         async def start(client: Client) -> None:
@@ -151,13 +145,13 @@ class TemporalWorker:
         self._call(start)
 
     def signal(self, id: str, signal: Any, *arguments: object) -> bool:  # noqa: ANN401
-        """Tell a running workflow something; return whether it is running.
+        """Send a signal to a workflow; return whether the workflow is running.
 
         Raises:
-            Unavailable: Temporal does not answer.
+            Unavailable: Temporal does not answer (HTTP 503).
         """
 
-        async def tell(client: Client) -> bool:
+        async def send(client: Client) -> bool:
             try:
                 await client.get_workflow_handle(id).signal(signal, args=arguments)
             except RPCError as error:
@@ -166,14 +160,25 @@ class TemporalWorker:
                 raise
             return True
 
-        return self._call(tell)
+        return self._call(send)
 
     def _call(self, request: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
         if self._client is None or self._loop is None:
             raise Unavailable(f"Temporal does not answer at {self._address}")
-        asked = asyncio.run_coroutine_threadsafe(request(self._client), self._loop)
+        future = asyncio.run_coroutine_threadsafe(request(self._client), self._loop)
         try:
-            return asked.result(CALL_TIMEOUT)
+            return future.result(CALL_TIMEOUT)
         except (RPCError, TimeoutError) as error:
-            asked.cancel()
+            future.cancel()
             raise Unavailable(f"Temporal does not answer at {self._address}: {error}") from error
+
+
+def _common_options() -> dict[str, Any]:
+    """Return the options of all workers."""
+    return {
+        "build_id": version("tmf-apis"),  # the default hashes every module, which takes seconds
+        "max_concurrent_activities": MAX_ACTIVITIES,
+        "graceful_shutdown_timeout": timedelta(seconds=SHUTDOWN_GRACE),
+        "default_heartbeat_throttle_interval": HEARTBEAT_THROTTLE,
+        "max_heartbeat_throttle_interval": HEARTBEAT_THROTTLE,
+    }
