@@ -1,9 +1,9 @@
-"""Capacity on a real MongoDB: counted, measured over SNMP, kept, forecast, alarmed, reported."""
+"""Capacity on a real MongoDB: counted, measured over SNMP, forecast, alarmed and reported."""
 
 import asyncio
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -32,51 +32,69 @@ from tmf_apis.settings import Settings
 
 NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-NETWORK = "/tmf-api/networkOperations/v5/capacityReport"
+REPORTS = "/tmf-api/networkOperations/v5/capacityReport"
 INVENTORY = "/tmf-api/resourceInventoryManagement/v5/resource"
 SETTINGS = Settings(capacity_interval=0.2)
+MEGABIT = 10**6
 
 
 @pytest.fixture
-def desks(database, contracts):
+def repositories(database, contracts):
     return RepositoryFactory(Engine(SETTINGS, list(contracts.values()), database).writer, "test")
 
 
 @pytest.fixture
-def desk(desks):
-    return desks.for_tenant("default")
+def repository(repositories):
+    return repositories.for_tenant("default")
 
 
 @pytest.fixture
-def measuring(database, desks):
-    made = CapacityMeter(database, SETTINGS, desks)
-    made.prepare()
-    return made
+def meter(database, repositories):
+    meter = CapacityMeter(database, SETTINGS, repositories)
+    meter.prepare()
+    return meter
 
 
 @pytest.fixture
 def history(database):
-    made = History(database)
-    made.prepare()
-    return made
+    history = History(database)
+    history.prepare()
+    return history
 
 
-def resource(id, category, **more):
-    characteristics = more.pop("characteristics", {})
-    made = {
-        "@type": "LogicalResource", "id": id, "name": more.pop("name", id), "category": category,
+@pytest.fixture
+def count_inventory(database):
+    """A function that returns the utilisations of the inventory by id of the object."""
+
+    def count():
+        utilisations = InventoryCounter(database, "default").utilisations(NOW)
+        return {utilisation.capacity_object.id: utilisation for utilisation in utilisations}
+
+    return count
+
+
+def resource(id, category, *, within="", relationship="isContainedIn", characteristics=(), **more):
+    """A resource; ``within`` is the id of the resource that contains it or is its pool."""
+    body = {
+        "@type": "LogicalResource",
+        "id": id,
+        "name": id,
+        "category": category,
         "resourceCharacteristic": [
             {"@type": "Characteristic", "name": name, "value": value}
-            for name, value in characteristics.items()
+            for name, value in dict(characteristics).items()
         ],
         **more,
-    }  # fmt: skip
-    if within := made.pop("within", ""):
-        made["resourceRelationship"] = [
-            {"@type": "ResourceRelationship", "relationshipType": made.pop("as_", "isContainedIn"),
-             "resource": {"@type": "ResourceRef", "id": within}}
-        ]  # fmt: skip
-    return made
+    }
+    if within:
+        body["resourceRelationship"] = [
+            {
+                "@type": "ResourceRelationship",
+                "relationshipType": relationship,
+                "resource": {"@type": "ResourceRef", "id": within},
+            }
+        ]
+    return body
 
 
 def at_site(id):
@@ -84,359 +102,423 @@ def at_site(id):
     return [{"@type": "RelatedPlaceRef", "role": "site", "place": place}]
 
 
-def pool(desk, id, of, range_, **more):
-    characteristics = {"poolOf": of, "range": range_, **more}
-    desk.create("Resource", resource(id, "pool", characteristics=characteristics))
+def create_pool(repository, id, of, range_, **characteristics):
+    characteristics = {"poolOf": of, "range": range_, **characteristics}
+    repository.create("Resource", resource(id, "pool", characteristics=characteristics))
 
 
-def take(desk, pool_, of, numbers, status="allocated"):
+def allocate(repository, pool, of, numbers, status="allocated"):
     for number in numbers:
-        desk.create(
-            "Resource",
-            resource(f"{pool_}-{number}", of, within=pool_, allocationStatus=status),
+        value = resource(f"{pool}-{number}", of, within=pool, allocationStatus=status)
+        repository.create("Resource", value)
+
+
+def alarms(repository, **query):
+    return repository.find("Alarm", query)
+
+
+# Counting.
+
+
+def test_ports_are_counted_by_element_and_by_site(database, repository):
+    repository.create("Resource", resource("gw", "accessGateway", place=at_site("a")))
+    for number, (status, attributes) in enumerate(
+        [
+            ("allocated", {}),
+            ("reserved", {}),
+            ("free", {"place": at_site("b")}),
+            ("unknown", {}),
+            ("free", {"operationalState": "disabled"}),
+            ("allocated", {"operationalState": "disabled"}),
+        ]
+    ):
+        port = resource(
+            f"p{number}", "accessPort", within="gw", allocationStatus=status, **attributes
         )
-
-
-def alarms(desk, **query):
-    return desk.find("Alarm", query)
-
-
-def test_ports_are_counted_by_element_and_by_site(database, desk):
-    desk.create("Resource", resource("gw", "accessGateway", place=at_site("a")))
-    wanted = [("allocated", {}), ("reserved", {}), ("free", {}), ("unknown", {}),
-              ("free", {"operationalState": "disabled"}),
-              ("allocated", {"operationalState": "disabled"})]  # fmt: skip
-    for number, (status, more) in enumerate(wanted):
-        port = resource(f"p{number}", "accessPort", within="gw", allocationStatus=status, **more)
-        desk.create("Resource", port | ({"place": at_site("b")} if number == 2 else {}))
-    found = {
-        (one.capacity_object.category, one.capacity_object.id): one for one in counted(database)
+        repository.create("Resource", port)
+    utilisations = InventoryCounter(database, "default").utilisations(NOW)
+    by_object = {
+        (each.capacity_object.category, each.capacity_object.id): each for each in utilisations
     }
-    ports = found["accessPort", "gw"]
+    ports = by_object["accessPort", "gw"]
     assert (ports.capacity_object.capacity, ports.used, ports.reserved) == (5, 3, 1)
     assert (ports.ratio, ports.capacity_object.places) == (0.8, ("a",))
-    assert found["site", "a"].capacity_object.capacity == 4
-    assert (found["site", "b"].used, found["site", "b"].capacity_object.name) == (0, "Site b")
+    site_a, site_b = by_object["site", "a"], by_object["site", "b"]
+    assert site_a.capacity_object.capacity == 4
+    assert (site_b.used, site_b.capacity_object.name) == (0, "Site b")
 
 
-def counted(database):
-    return InventoryCounter(database, "default").utilisations(NOW)
+def test_pools_are_counted_by_their_allocated_values(repository, count_inventory):
+    create_pool(repository, "addresses", "ipAddress", "198.18.1.0/24")
+    create_pool(repository, "numbers", "msisdn", "491700000000-491700009999", capacityThreshold=0.5)
+    create_pool(repository, "vlans", "vlan", "100-199")
+    create_pool(repository, "v6", "ipAddress", "2001:db8::/48")
+    create_pool(repository, "broken", "vlan", "none")
+    allocate(repository, "addresses", "ipAddress", range(3))
+    allocate(repository, "addresses", "ipAddress", range(3, 5), "reserved")
+    allocate(repository, "vlans", "vlan", range(7), "free")
+    utilisations = count_inventory()
+    assert utilisations.keys() == {"addresses", "numbers", "vlans", "v6"}
+    addresses, numbers = utilisations["addresses"], utilisations["numbers"].capacity_object
+    assert addresses.capacity_object.category == "addressPool"
+    assert addresses.capacity_object.capacity == 254
+    assert (addresses.used, addresses.reserved) == (3, 2)
+    assert (numbers.category, numbers.capacity) == ("numberRange", 10_000)
+    assert numbers.threshold == 0.5
+    vlans = utilisations["vlans"]
+    assert (vlans.capacity_object.category, vlans.used) == ("vlanRange", 0)
+    assert utilisations["v6"].capacity_object.capacity == 2.0**80
 
 
-def test_pools_are_counted_by_what_is_taken_of_them(database, desk):
-    pool(desk, "addresses", "ipAddress", "198.18.1.0/24")
-    pool(desk, "numbers", "msisdn", "491700000000-491700009999", capacityThreshold=0.5)
-    pool(desk, "vlans", "vlan", "100-199")
-    pool(desk, "v6", "ipAddress", "2001:db8::/48")
-    pool(desk, "broken", "vlan", "none")
-    take(desk, "addresses", "ipAddress", range(3))
-    take(desk, "addresses", "ipAddress", range(3, 5), "reserved")
-    take(desk, "vlans", "vlan", range(7), "free")
-    found = {one.capacity_object.id: one for one in counted(database)}
-    assert found.keys() == {"addresses", "numbers", "vlans", "v6"}
-    one = found["addresses"]
-    assert (one.capacity_object.category, one.capacity_object.capacity, one.used, one.reserved) == (
-        "addressPool", 254, 3, 2,
-    )  # fmt: skip
-    assert (found["numbers"].capacity_object.category, found["numbers"].capacity_object.capacity) == (
-        "numberRange", 10_000,
-    )  # fmt: skip
-    assert found["numbers"].capacity_object.threshold == 0.5
-    assert (found["vlans"].capacity_object.category, found["vlans"].used) == ("vlanRange", 0)
-    assert found["v6"].capacity_object.capacity == 2.0**80
+def test_uplinks_are_counted_by_their_allocated_bandwidth(repository, count_inventory):
+    allocated = {
+        "service": "s",
+        "carrier": "",
+        "amount": 300 * MEGABIT,
+        "wanted": 0,
+        "holder": "",
+        "until": "",
+    }
+    reserved = {
+        **allocated,
+        "service": "t",
+        "amount": 0,
+        "wanted": 50 * MEGABIT,
+        "holder": "o/1",
+        "until": "2027-01-01T00:00:00.000Z",
+    }
+    characteristics = {
+        "bandwidth": 1000,
+        "oversubscription": 2,
+        "allocations": {"entry": [allocated, reserved]},
+    }
+    repository.create("Resource", resource("up", "uplink", characteristics=characteristics))
+    (uplink,) = count_inventory().values()
+    assert uplink.capacity_object.category == "uplink"
+    assert uplink.capacity_object.capacity == 2000 * MEGABIT
+    assert (uplink.used, uplink.reserved) == (300 * MEGABIT, 50 * MEGABIT)
 
 
-def test_uplinks_are_counted_by_what_services_draw(database, desk):
-    entry = {"service": "s", "carrier": "", "amount": 300 * 10**6, "wanted": 0, "holder": "",
-             "until": ""}  # fmt: skip
-    more = {**entry, "service": "t", "amount": 0, "wanted": 50 * 10**6, "holder": "o/1",
-            "until": "2027-01-01T00:00:00.000Z"}  # fmt: skip
-    uplink = {"bandwidth": 1000, "oversubscription": 2, "allocations": {"entry": [entry, more]}}
-    desk.create("Resource", resource("up", "uplink", characteristics=uplink))
-    (found,) = counted(database)
-    assert (found.capacity_object.category, found.capacity_object.capacity) == ("uplink", 2 * 10**9)
-    assert (found.used, found.reserved) == (300 * 10**6, 50 * 10**6)
-
-
-def test_a_reservation_counts_while_it_lasts_and_a_service_as_used_while_it_changes(database, desk):
-    pool(desk, "vlans", "vlan", "1-10")
+def test_expired_reservations_do_not_count_and_services_in_change_count_as_used(
+    repository, count_inventory
+):
+    create_pool(repository, "vlans", "vlan", "1-10")
     for id, characteristics in (
-        ("over", {"reservedUntil": "2026-11-22T12:00:00.000Z"}),
-        ("lasts", {"reservedUntil": "2026-11-22T13:00:00.000Z"}),
-        ("changes", {"reservedUntil": "2026-11-22T13:00:00.000Z", "serviceId": "s"}),
+        ("expired", {"reservedUntil": "2026-11-22T12:00:00.000Z"}),
+        ("reserved", {"reservedUntil": "2026-11-22T13:00:00.000Z"}),
+        ("in-change", {"reservedUntil": "2026-11-22T13:00:00.000Z", "serviceId": "s"}),
     ):
-        one = resource(
-            id, "vlan", within="vlans", as_="isAllocatedFrom", allocationStatus="reserved",
+        value = resource(
+            id,
+            "vlan",
+            within="vlans",
+            relationship="isAllocatedFrom",
+            allocationStatus="reserved",
             characteristics=characteristics,
-        )  # fmt: skip
-        desk.create("Resource", one)
-    desk.create("Resource", resource("gw", "accessGateway", within="vlans", as_="uses"))
-    found = next(one for one in counted(database) if one.capacity_object.id == "vlans")
-    assert (found.used, found.reserved) == (1, 1)
+        )
+        repository.create("Resource", value)
+    gateway = resource("gw", "accessGateway", within="vlans", relationship="uses")
+    repository.create("Resource", gateway)
+    vlans = count_inventory()["vlans"]
+    assert (vlans.used, vlans.reserved) == (1, 1)
 
 
-def test_a_reading_is_exchanged_for_the_one_before_so_that_nothing_counts_twice(history):
-    def read(value, at):
+# History.
+
+
+def test_a_reading_is_exchanged_for_the_previous_one_so_nothing_counts_twice(history):
+    def exchange(value, at):
         sample = Sample("up.0$", "octets_in", value, "octets", at, "1")
-        return history.exchange_readings("default:gw", [sample], at)
+        previous = history.exchange_readings("default:gw", [sample], at)
+        return [sample.value for sample in previous]
 
-    most = 2**64 - 1
-    assert read(most, NOW) == []
-    assert [one.value for one in read(5, NOW + HOUR)] == [most]
-    assert read(3, NOW) == []  # somebody who was slow
-    assert [one.value for one in read(6, NOW + 2 * HOUR)] == [5]
+    largest = 2**64 - 1
+    assert exchange(largest, NOW) == []
+    assert exchange(5, NOW + HOUR) == [largest]
+    assert exchange(3, NOW) == []  # a worker that was slow
+    assert exchange(6, NOW + 2 * HOUR) == [5]
 
 
-def test_hours_are_kept_and_days_summed_up_once(history):
+def test_hours_are_kept_and_days_are_summarised_once(history):
     for day in range(3):
         for hour, bits in ((3, 1.0), (20, 5.0)):
             since = NOW.replace(hour=hour, minute=0) - (3 - day) * DAY
-            for half in (0, 30):
-                start = since + timedelta(minutes=half)
-                part = Traffic("up0", start, start + HOUR / 2, bits * 1800, bits * 900)
-                history.add_traffic("default", {"port:1": part})
+            for minute in (0, 30):
+                start = since + timedelta(minutes=minute)
+                traffic = Traffic("up0", start, start + HOUR / 2, bits * 1800, bits * 900)
+                history.add_traffic("default", {"port:1": traffic})
     (hours,) = history.hours("default", ["port:1"], NOW - 7 * DAY).values()
-    assert [(one.start.hour, one.used) for one in hours] == [(3, 1.0), (20, 5.0)] * 3
+    assert [(each.start.hour, each.used) for each in hours] == [(3, 1.0), (20, 5.0)] * 3
     assert history.summarise_days(NOW) == 3
     assert history.summarise_days(NOW) == 0
     (days,) = history.days("default", ["port:1"], NOW - 7 * DAY).values()
-    assert [(one.at.day, one.used) for one in days] == [(19, 5.0), (20, 5.0), (21, 5.0)]
+    assert [(each.at.day, each.used) for each in days] == [(19, 5.0), (20, 5.0), (21, 5.0)]
     assert history.hours("other", ["port:1"], NOW - 7 * DAY) == {}
 
 
-def test_history_forgets_by_itself(history, database):
+def test_old_history_is_deleted_by_the_database(history, database):
     history.add_usage("default", {"addressPool:1": 4.0}, NOW)
     for name in ("capacity_days", "capacity_years", "capacity_readings"):
         indexes = database[name].index_information().values()
-        assert any(one.get("expireAfterSeconds") == 0 for one in indexes), name
+        assert any(index.get("expireAfterSeconds") == 0 for index in indexes), name
     assert database["capacity_days"].find_one()["expires"] > NOW + 30 * DAY
 
 
-def grow(history, series, *, days=10, start=100.0, slope=10.0):
-    """A history of even growth until now."""
-    for n in range(days * 24):
-        at = NOW - n * HOUR
-        history.add_usage("default", {series: start - slope * n / 24}, at)
+# Records and alarms.
 
 
-def test_a_pool_that_grows_says_when_it_is_exhausted(database, history):
-    figures = CapacityRecords(database, threshold=0.8)
-    figures.prepare()
-    grow(history, "addressPool:1")
-    thing = CapacityObject("1", "pool", "addressPool", 254, "pool")
-    (found,) = figures.write("default", [Utilisation(thing, 100, 0, NOW)], NOW)
-    assert found["daysToExhaustion"] == pytest.approx(15.4)
-    assert found["exhaustionDate"] == "2026-12-07T22:06:00.000Z"
-    assert found["trendPerDay"] == pytest.approx(10)
+def test_a_growing_pool_has_an_exhaustion_forecast(database, history):
+    records = CapacityRecords(database, threshold=0.8)
+    records.prepare()
+    for hours in range(10 * 24):
+        usage = {"addressPool:1": 100.0 - 10 * hours / 24}
+        history.add_usage("default", usage, NOW - hours * HOUR)
+    pool = CapacityObject("1", "pool", "addressPool", 254, "pool")
+    (record,) = records.write("default", [Utilisation(pool, 100, 0, NOW)], NOW)
+    assert record["daysToExhaustion"] == pytest.approx(15.4)
+    assert record["exhaustionDate"] == "2026-12-07T22:06:00.000Z"
+    assert record["trendPerDay"] == pytest.approx(10)
 
 
-def test_the_most_urgent_comes_first(database):
-    figures = CapacityRecords(database, threshold=0.8)
-    levels = [
+def test_the_most_urgent_record_comes_first(database):
+    records = CapacityRecords(database, threshold=0.8)
+    utilisations = [
         Utilisation(CapacityObject(id, id, "numberRange", 100, places=("x",)), used, 0, NOW)
         for id, used in (("calm", 10), ("full", 99), ("fuller", 100), ("half", 50))
     ]
-    figures.write("default", levels, NOW)
-    figures.write("default", [Utilisation(CapacityObject("p", "p", "port", 100), 90, 0, NOW)], NOW)
-    everything = figures.find("default", CapacityQuery())
-    assert [one["id"] for one in everything] == ["fuller", "full", "p", "half", "calm"]
-    wanted = CapacityQuery(("numberRange",), ("x",), 2)
-    assert [one["id"] for one in figures.find("default", wanted)] == ["fuller", "full"]
-    assert figures.count("default", wanted) == 4
-    assert figures.find("other", CapacityQuery()) == []
+    records.write("default", utilisations, NOW)
+    port = CapacityObject("p", "p", "port", 100)
+    records.write("default", [Utilisation(port, 90, 0, NOW)], NOW)
+    every_record = records.find("default", CapacityQuery())
+    assert [record["id"] for record in every_record] == ["fuller", "full", "p", "half", "calm"]
+    query = CapacityQuery(("numberRange",), ("x",), 2)
+    assert [record["id"] for record in records.find("default", query)] == ["fuller", "full"]
+    assert records.count("default", query) == 4
+    assert records.find("other", CapacityQuery()) == []
 
 
-def test_a_pool_has_one_alarm_that_grows_and_clears(desk, measuring):
-    pool(desk, "vlans", "vlan", "1-10")
-    take(desk, "vlans", "vlan", range(7))
-    measuring.count_inventory("default", NOW)
-    assert alarms(desk) == []
-    take(desk, "vlans", "vlan", range(7, 9))
+def test_a_pool_has_one_alarm_that_becomes_more_severe_and_is_cleared(repository, meter):
+    create_pool(repository, "vlans", "vlan", "1-10")
+    allocate(repository, "vlans", "vlan", range(7))
+    meter.count_inventory("default", NOW)
+    assert alarms(repository) == []
+    allocate(repository, "vlans", "vlan", range(7, 9))
     for minutes in range(3):
-        measuring.count_inventory("default", NOW + timedelta(minutes=minutes))
-    (alarm,) = alarms(desk)
+        meter.count_inventory("default", NOW + timedelta(minutes=minutes))
+    (alarm,) = alarms(repository)
     assert (alarm["state"], alarm["perceivedSeverity"]) == ("raised", "minor")
-    assert (alarm["alarmType"], alarm["probableCause"]) == (
-        "qualityOfServiceAlarm", "thresholdCrossed",
-    )  # fmt: skip
+    types = alarm["alarmType"], alarm["probableCause"]
+    assert types == ("qualityOfServiceAlarm", "thresholdCrossed")
     assert alarm["alarmedObject"]["id"] == "vlans"
     assert "90% of 10 numbers" in alarm["alarmDetails"]
-    (told,) = measuring.records.find("default", CapacityQuery())
-    assert told["alarm"] == alarm["id"]
-    take(desk, "vlans", "vlan", [9])
-    measuring.count_inventory("default", NOW + HOUR)
-    (alarm,) = alarms(desk)
+    (record,) = meter.records.find("default", CapacityQuery())
+    assert record["alarm"] == alarm["id"]
+    allocate(repository, "vlans", "vlan", [9])
+    meter.count_inventory("default", NOW + HOUR)
+    (alarm,) = alarms(repository)
     assert (alarm["perceivedSeverity"], alarm["state"]) == ("major", "raised")
     for number in range(3):
-        desk.delete("Resource", f"vlans-{number}")
-    measuring.count_inventory("default", NOW + 2 * HOUR)
-    (alarm,) = alarms(desk)
+        repository.delete("Resource", f"vlans-{number}")
+    meter.count_inventory("default", NOW + 2 * HOUR)
+    (alarm,) = alarms(repository)
     assert alarm["state"] == "cleared"
-    assert "alarm" not in measuring.records.find("default", CapacityQuery())[0]
+    assert "alarm" not in meter.records.find("default", CapacityQuery())[0]
 
 
-def test_what_is_gone_is_forgotten_and_its_alarm_cleared(desk, measuring):
-    pool(desk, "vlans", "vlan", "1-2")
-    take(desk, "vlans", "vlan", range(2))
-    measuring.count_inventory("default", NOW)
-    assert alarms(desk)[0]["state"] == "raised"
+def test_the_record_of_a_deleted_pool_is_deleted_and_its_alarm_cleared(repository, meter):
+    create_pool(repository, "vlans", "vlan", "1-2")
+    allocate(repository, "vlans", "vlan", range(2))
+    meter.count_inventory("default", NOW)
+    assert alarms(repository)[0]["state"] == "raised"
     for id in ("vlans-0", "vlans-1", "vlans"):
-        desk.delete("Resource", id)
-    measuring.count_inventory("default", NOW + HOUR)
-    assert alarms(desk)[0]["state"] == "cleared"
-    assert measuring.records.find("default", CapacityQuery()) == []
+        repository.delete("Resource", id)
+    meter.count_inventory("default", NOW + HOUR)
+    assert alarms(repository)[0]["state"] == "cleared"
+    assert meter.records.find("default", CapacityQuery()) == []
 
 
-class Watched:
-    """A simulated gateway in the inventory, and two workers that poll it."""
+# Measurement over SNMP.
 
-    def __init__(self, database, desks, measuring, file):
-        self.database, self.desks, self.measuring = database, desks, measuring
-        self.file, self.up0, self.gateway = file, "", None
 
-    async def __aenter__(self):
-        self.gateway = await SimulatedGateway("gw-sim", ports=2).__aenter__()
-        self.file.write_text(json.dumps(self.gateway.credentials))
-        credentials = Credentials(self.file)
-        target = replace(self.gateway.target, options={"timeout": "0.2", "retries": "0"})
+class SimulatedClock:
+    """A clock that advances by a minute at each look, while a port carries traffic.
+
+    It takes the place of ``datetime`` in the adapter, so the measured rates do not depend on the
+    speed of the machine.
+    """
+
+    def __init__(self, port, *, outgoing, incoming):
+        self._now = datetime.now(UTC)
+        self._port, self._outgoing, self._incoming = port, outgoing, incoming
+
+    def now(self, _zone):
+        now = self._now
+        self._now += timedelta(minutes=1)
+        self._port.octets_out += self._outgoing * 60 // 8
+        self._port.octets_in += self._incoming * 60 // 8
+        return now
+
+
+class PolledGateway:
+    """A simulated gateway in the inventory that two workers poll."""
+
+    def __init__(self, gateway, uplink_id, records):
+        self.gateway, self._uplink_id, self._records = gateway, uplink_id, records
+
+    async def wait_for_record(self, condition):
+        """Return the record of the uplink once it meets a condition."""
+
+        def find_record():
+            for record in self._records.find("default", CapacityQuery(("port",))):
+                if record["id"] == self._uplink_id and condition(record):
+                    return record
+            return None
+
+        return await wait_for(find_record)
+
+    async def wait_for_requests(self, number):
+        """Wait until the gateway has received a number of requests."""
+        receive, count = self.gateway.datagram_received, 0
+        enough = asyncio.Event()
+
+        def receive_and_count(datagram, source):
+            nonlocal count
+            count += 1
+            if count >= number:
+                enough.set()
+            receive(datagram, source)
+
+        self.gateway.datagram_received = receive_and_count
+        async with asyncio.timeout(30):
+            await enough.wait()
+        self.gateway.datagram_received = receive
+
+
+@asynccontextmanager
+async def polled_gateway(database, repositories, meter, credentials_file):
+    async with SimulatedGateway("gw-sim", ports=2) as gateway:
+        credentials_file.write_text(json.dumps(gateway.credentials))
+        credentials = Credentials(credentials_file)
+        target = replace(gateway.target, options={"timeout": "1", "retries": "0"})
         async with registry.create_adapter(target, credentials) as adapter:
-            self.up0 = (await register(self.desks.for_tenant("default"), adapter)).ports["up0"]
-        self.connections, self.threads = Connections(credentials), ThreadPoolExecutor(2)
-        self.stop = asyncio.Event()
-        network = ElementRegistry(self.database, self.desks, credentials)
-        polls = [
-            CapacityPoller(
-                *(self.database, self.measuring, network, self.connections),
-                *(self.threads, SETTINGS.capacity_interval),
-            )
-            for _ in range(2)
-        ]
-        self.running = [asyncio.create_task(one.run(self.stop)) for one in polls]
-        self.running.append(asyncio.create_task(self.load()))
-        return self
-
-    async def __aexit__(self, *_):
-        self.stop.set()
-        await asyncio.gather(*self.running)
-        await self.connections.close()
-        self.threads.shutdown()
-        await self.gateway.__aexit__(None, None, None)
-
-    async def load(self):
-        """Carry 900 Mbit/s out and 10 in."""
-        port, last = self.gateway.port("up0"), time.monotonic()
-        while not self.stop.is_set():
-            await asyncio.sleep(0.01)
-            last, before = time.monotonic(), last
-            port.octets_out += round(900 * 10**6 / 8 * (last - before))
-            port.octets_in += round(10 * 10**6 / 8 * (last - before))
-
-    async def figure(self, good):
-        """The figure of the uplink, as soon as it is as wanted."""
-        return await until(
-            lambda: next(
-                (
-                    one
-                    for one in self.measuring.records.find("default", CapacityQuery(("port",)))
-                    if one["id"] == self.up0 and good(one)
-                ),
-                None,
-            )
-        )
+            stored = await register(repositories.for_tenant("default"), adapter)
+        elements = ElementRegistry(database, repositories, credentials)
+        connections, stop = Connections(credentials), asyncio.Event()
+        with ThreadPoolExecutor(2) as executor:
+            pollers = [
+                CapacityPoller(
+                    *(database, meter, elements, connections, executor),
+                    SETTINGS.capacity_interval,
+                )
+                for _ in range(2)
+            ]
+            running = [asyncio.create_task(poller.run(stop)) for poller in pollers]
+            try:
+                yield PolledGateway(gateway, stored.ports["up0"], meter.records)
+            finally:
+                stop.set()
+                await asyncio.gather(*running)
+                await connections.close()
 
 
-async def until(question):
-    for _ in range(400):
-        if answer := await asyncio.to_thread(question):
-            return answer
-        await asyncio.sleep(0.05)
-    raise AssertionError(question)
+async def wait_for(question):
+    """Return the first true answer to a question that queries the database."""
+    async with asyncio.timeout(30):
+        while not (answer := await asyncio.to_thread(question)):  # noqa: ASYNC110 - a query
+            await asyncio.sleep(0.05)
+    return answer
 
 
-def test_counters_of_a_gateway_become_the_use_of_its_ports(database, desks, measuring, tmp_path):
-    """Over SNMP: traffic, a restart, an element that is silent for a while, and one alarm."""
-    desk = desks.for_tenant("default")
+def test_the_counters_of_a_gateway_become_the_utilisation_of_its_ports(  # noqa: PLR0913, PLR0917
+    database, repositories, repository, meter, tmp_path, monkeypatch
+):
+    """Traffic, a restart of the gateway, an outage, and one alarm."""
 
-    async def story():
-        async with Watched(database, desks, measuring, tmp_path / "credentials.json") as watched:
-            found = await watched.figure(lambda one: one["utilization"] > 0.8)
-            assert found["capacity"] == 10**9
-            assert found["utilization"] == pytest.approx(0.9, abs=0.2)
-            assert found["outgoing"] > 10 * found["incoming"]
-            assert await until(lambda: alarms(desk, state="raised"))
-            watched.gateway.restart()
-            after = await watched.figure(lambda one: one["at"] > found["at"] + HOUR / 3600)
-            assert after["utilization"] == pytest.approx(0.9, abs=0.2)
-            watched.gateway.fault_injection.silent = True
-            await asyncio.sleep(1)
-            watched.gateway.fault_injection.silent = False
-            last = await watched.figure(lambda one: one["at"] > after["at"] + HOUR / 3600)
-            assert last["utilization"] == pytest.approx(0.9, abs=0.2)
+    async def scenario():
+        async with polled_gateway(
+            database, repositories, meter, tmp_path / "credentials.json"
+        ) as polled:
+            port = polled.gateway.port("up0")
+            clock = SimulatedClock(port, outgoing=900 * MEGABIT, incoming=10 * MEGABIT)
+            monkeypatch.setattr("adapters.snmp.element.datetime", clock)
+            first = await polled.wait_for_record(lambda record: record["utilization"] > 0.85)
+            assert first["capacity"] == 1000 * MEGABIT
+            assert first["utilization"] <= 0.9
+            assert first["outgoing"] == pytest.approx(900 * MEGABIT, rel=1e-3)
+            assert first["incoming"] == pytest.approx(10 * MEGABIT, rel=1e-3)
+            assert await wait_for(lambda: alarms(repository, state="raised"))
+            polled.gateway.restart()
+            second = await polled.wait_for_record(lambda record: record["at"] > first["at"])
+            assert second["utilization"] == pytest.approx(0.9, abs=0.05)
+            polled.gateway.fault_injection.silent = True
+            await polled.wait_for_requests(2)
+            polled.gateway.fault_injection.silent = False
+            third = await polled.wait_for_record(lambda record: record["at"] > second["at"])
+            assert third["utilization"] == pytest.approx(0.9, abs=0.05)
 
-    asyncio.run(story())
-    (alarm,) = alarms(desk)
+    asyncio.run(scenario())
+    (alarm,) = alarms(repository)
     assert alarm["sourceSystemId"] == "gw-sim up0"
-    found = measuring.records.find("default", CapacityQuery())
-    assert {one["category"] for one in found} == {"port", "accessPort"}
+    records = meter.records.find("default", CapacityQuery())
+    assert {record["category"] for record in records} == {"port", "accessPort"}
 
 
-def test_a_report_is_made_by_post_and_kept(api):
+# Reports, metrics and command.
+
+
+def test_a_report_is_created_by_post_and_stored(api):
     ids = {}
     for name, of, range_ in (("n", "msisdn", "1-4"), ("v", "vlan", "1-100")):
         body = resource(name, "pool", characteristics={"poolOf": of, "range": range_})
         ids[name] = api.post(INVENTORY, json=body).json()["id"]
-    taken = resource("n1", "msisdn", within=ids["n"], allocationStatus="allocated")
-    assert api.post(INVENTORY, json=taken).status_code == 201
-    made = api.post(NETWORK, json={"@type": "CapacityReport", "resource": [], "limit": 1})
-    assert made.status_code == 201, made.text
-    report = made.json()
+    allocated = resource("n1", "msisdn", within=ids["n"], allocationStatus="allocated")
+    assert api.post(INVENTORY, json=allocated).status_code == 201
+    response = api.post(REPORTS, json={"@type": "CapacityReport", "resource": [], "limit": 1})
+    assert response.status_code == 201, response.text
+    report = response.json()
     assert report["count"] == 2
-    (row,) = report["resource"]
-    assert (row["id"], row["utilization"], row["unit"]) == (ids["n"], 0.25, "numbers")
-    assert (row["capacity"], row["used"], row["threshold"]) == (4, 1, 0.8)
-    assert api.get(f"{NETWORK}/{report['id']}").json() == report
-    only = api.post(NETWORK, json={"@type": "CapacityReport", "category": ["vlanRange"]}).json()
-    assert [one["id"] for one in only["resource"]] == [ids["v"]]
-    assert len(api.get(NETWORK).json()) == 2
+    (item,) = report["resource"]
+    assert (item["id"], item["utilization"], item["unit"]) == (ids["n"], 0.25, "numbers")
+    assert (item["capacity"], item["used"], item["threshold"]) == (4, 1, 0.8)
+    assert api.get(f"{REPORTS}/{report['id']}").json() == report
+    vlans = api.post(REPORTS, json={"@type": "CapacityReport", "category": ["vlanRange"]}).json()
+    assert [item["id"] for item in vlans["resource"]] == [ids["v"]]
+    assert len(api.get(REPORTS).json()) == 2
 
 
-def test_metrics_have_the_fullest_of_each_category(database):
-    levels = [
-        Utilisation(CapacityObject(id, id, "numberRange", 100), used, 0, NOW)
-        for id, used in (("one", 20), ("other", 70))
-    ]
-    CapacityRecords(database, threshold=0.8).write("default", levels, NOW)
-    found = {one.name: one.samples for one in CapacityCollector(database).collect()}
-    (sample,) = found["tmf_capacity_utilization"]
-    assert sample.labels == {"tenant": "default", "category": "numberRange"}
-    assert sample.value == 0.7
-    assert found["tmf_capacity_days_to_exhaustion"] == []
-
-
-def test_a_party_sees_no_capacity(authenticated_server, tenant):
+def test_a_client_that_acts_for_a_party_gets_no_report(authenticated_server, tenant):
     token = authenticated_server.token(tenant=tenant, parties=["42"])
     with authenticated_server.client(token) as client:
-        answer = client.post(NETWORK, json={"@type": "CapacityReport"})
-    assert answer.status_code == 403, answer.text
+        response = client.post(REPORTS, json={"@type": "CapacityReport"})
+    assert response.status_code == 403, response.text
 
 
-def test_the_command_prints_what_the_report_says(
-    mongodb_uri, database, desk, tmp_path, monkeypatch
-):
-    pool(
-        desk,
-        "vlans",
-        "vlan",
-        "1-10",
-    )
-    take(desk, "vlans", "vlan", range(9))
+def test_metrics_have_the_highest_utilisation_of_each_category(database):
+    utilisations = [
+        Utilisation(CapacityObject(id, id, "numberRange", 100), used, 0, NOW)
+        for id, used in (("a", 20), ("b", 70))
+    ]
+    CapacityRecords(database, threshold=0.8).write("default", utilisations, NOW)
+    metrics = {metric.name: metric.samples for metric in CapacityCollector(database).collect()}
+    (sample,) = metrics["tmf_capacity_utilization"]
+    assert sample.labels == {"tenant": "default", "category": "numberRange"}
+    assert sample.value == 0.7
+    assert metrics["tmf_capacity_days_to_exhaustion"] == []
+
+
+def test_the_command_prints_the_report(mongodb_uri, database, repository, tmp_path, monkeypatch):
+    create_pool(repository, "vlans", "vlan", "1-10")
+    allocate(repository, "vlans", "vlan", range(9))
     monkeypatch.setenv("TMF_MONGODB_DATABASE", database.name)
-    usual = ["capacity", "--uri", mongodb_uri, "--data-dir", str(tmp_path)]
-    table = CliRunner().invoke(main, usual)
+
+    def tmf_capacity(*options):
+        command = ["capacity", "--uri", mongodb_uri, "--data-dir", str(tmp_path), *options]
+        return CliRunner().invoke(main, command)
+
+    table = tmf_capacity()
     assert table.exit_code == 0, table.output
     assert "vlanRange" in table.output
     assert "90%" in table.output
-    plain = CliRunner().invoke(main, [*usual, "--json", "--category", "vlanRange"])
-    assert [one["used"] for one in json.loads(plain.output)] == [9]
-    none = CliRunner().invoke(main, [*usual, "--category", "port"])
-    assert "nothing is known yet" in none.output
+    as_json = tmf_capacity("--json", "--category", "vlanRange")
+    assert [item["used"] for item in json.loads(as_json.output)] == [9]
+    assert "nothing is known yet" in tmf_capacity("--category", "port").output

@@ -1,7 +1,8 @@
-"""An element that does not answer has one alarm until it does, and is tried by itself."""
+"""An element that does not answer has one alarm until it answers, and is retried."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -17,12 +18,15 @@ from tmf_apis.fault_management import trap_consumer
 from tmf_apis.fault_management.alarm_writer import AlarmWriter
 from tmf_apis.fault_management.collector import OpenCircuitsCollector
 from tmf_apis.fault_management.element_registry import ElementRegistry
+from tmf_apis.fault_management.trap_consumer import TrapConsumer
 from tmf_apis.reconciliation.discovery import register
 from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 from tmf_apis.settings import Settings
 
 pytestmark = pytest.mark.anyio
+
+SECRETS = Credentials("", {"TMF_CREDENTIAL_GW_SIM": '{"community": "simulated"}'})
 
 
 @pytest.fixture
@@ -31,73 +35,104 @@ def anyio_backend():
 
 
 @pytest.fixture
-def desks(database, tmp_path):
+def repositories(database, tmp_path):
     settings = Settings(mongodb_database=database.name, data_dir=tmp_path)
-    return RepositoryFactory(
-        Engine(settings, load_contracts(CONTRACTS_DIR, tmp_path / "cache"), database).writer, "test"
-    )
+    contracts = load_contracts(CONTRACTS_DIR, tmp_path / "cache")
+    return RepositoryFactory(Engine(settings, contracts, database).writer, "test")
 
 
-async def until(condition):
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - nobody tells us
+async def wait_until(condition):
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - the condition has no event
             await asyncio.sleep(0.05)
 
 
-async def test_a_silent_element_has_one_alarm_until_it_answers(desks, database, monkeypatch):
+@asynccontextmanager
+async def running_consumer(database, repositories):
+    """A trap consumer that runs, and its connections."""
+    with ThreadPoolExecutor(2) as executor:
+        connections = Connections(
+            SECRETS,
+            on_circuit_change=lambda *change: consumer.note_circuit_change(*change),  # noqa: PLW0108 - defined below
+        )
+        consumer = TrapConsumer(
+            ElementRegistry(database, repositories, SECRETS),
+            AlarmWriter(database, repositories),
+            connections,
+            executor,
+            ("127.0.0.1", 0),
+        )
+        stop = asyncio.Event()
+        running = asyncio.create_task(consumer.run(stop))
+        try:
+            yield consumer
+        finally:
+            stop.set()
+            await running
+            await connections.close()
+
+
+def count_requests(gateway):
+    """Return a function that returns the number of datagrams received since now."""
+    receive, count = gateway.datagram_received, 0
+
+    def receive_and_count(datagram, source):
+        nonlocal count
+        count += 1
+        receive(datagram, source)
+
+    gateway.datagram_received = receive_and_count
+    return lambda: count
+
+
+async def test_an_unreachable_element_has_one_alarm_until_it_answers(
+    repositories, database, monkeypatch
+):
     monkeypatch.setattr(trap_consumer, "REFRESH_INTERVAL", 0.1)
     monkeypatch.setattr(breaker, "FIRST_PAUSE", 0.2)
-    secrets = Credentials("", {"TMF_CREDENTIAL_GW_SIM": '{"community": "simulated"}'})
-    desk, stop = desks.for_tenant("default"), asyncio.Event()
-    circuits = {}
-
-    def note_circuit_change(target, unreachable):
-        circuits[target.name] = unreachable
-        work.note_circuit_change(target, unreachable)
-
-    connections = Connections(secrets, on_circuit_change=note_circuit_change)
-    threads = ThreadPoolExecutor(2)
-    network = ElementRegistry(database, desks, secrets)
-    work = trap_consumer.TrapConsumer(
-        network, AlarmWriter(database, desks), connections, threads, ("127.0.0.1", 0)
-    )
+    repository = repositories.for_tenant("default")
 
     def alarms(**query):
-        query = {"specificProblem": "elementUnreachable", **query}
-        return desk.find("Alarm", query)
+        return repository.find("Alarm", {"specificProblem": "elementUnreachable", **query})
 
-    def left_alone():
+    def unreachable_count():
         return next(OpenCircuitsCollector(database).collect()).samples[0].value
 
-    async with SimulatedGateway() as gateway:
-        target = replace(gateway.target, options={"timeout": "0.05", "retries": "0"})
-        async with registry.create_adapter(target, secrets) as adapter:
-            element = (await register(desk, adapter)).element
-        running = asyncio.create_task(work.run(stop))
-        await until(lambda: network.elements)
-        assert left_alone() == 0
+    async with (
+        SimulatedGateway() as gateway,
+        running_consumer(database, repositories) as consumer,
+    ):
+        target = replace(gateway.target, options={"timeout": "1", "retries": "0"})
+        async with registry.create_adapter(target, SECRETS) as adapter:
+            element = (await register(repository, adapter)).element
+        await wait_until(lambda: consumer.registry.elements)
+        assert unreachable_count() == 0
 
         gateway.fault_injection.silent = True
         for _ in range(breaker.FAILURE_THRESHOLD):
             with pytest.raises(Unreachable):
-                async with connections.acquire(target) as adapter:
+                async with consumer.connections.acquire(target) as adapter:
                     await adapter.probe()
-        await until(alarms)
+        await wait_until(alarms)
         (alarm,) = alarms()
         assert alarm["alarmedObject"]["id"] == element["id"]
         assert (alarm["alarmType"], alarm["probableCause"], alarm["perceivedSeverity"]) == (
             *("communicationsAlarm", "communicationsSubsystemFailure", "major"),
         )
-        await until(lambda: left_alone() == 1)
-        await asyncio.sleep(1)  # it is tried several times, and found silent
-        assert [one["alarmDetails"] for one in alarms()] == [alarm["alarmDetails"]]
+        await wait_until(lambda: unreachable_count() == 1)
+        request_count = count_requests(gateway)
+        await wait_until(lambda: request_count() >= 3)  # failed retries
+        assert [each["alarmDetails"] for each in alarms()] == [alarm["alarmDetails"]]
 
         gateway.fault_injection.silent = False
-        await until(lambda: alarms(state="cleared"))
-        await until(lambda: left_alone() == 0)
+        await wait_until(lambda: alarms(state="cleared"))
+        await wait_until(lambda: unreachable_count() == 0)
         assert len(alarms()) == 1
-        await until(lambda: circuits == {"gw-sim": False})
-    stop.set()
-    await running
-    await connections.close()
-    threads.shutdown()
+
+
+def test_the_metric_is_exported_under_its_former_name_too(database):
+    metric, deprecated = OpenCircuitsCollector(database).collect()
+    assert metric.name == "tmf_elements_unreachable"
+    assert deprecated.name == "tmf_elements_left_alone"
+    assert deprecated.documentation.startswith("Deprecated: use tmf_elements_unreachable")
+    assert deprecated.samples[0].value == metric.samples[0].value

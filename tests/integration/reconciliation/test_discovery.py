@@ -1,417 +1,355 @@
-"""Elements get from the network into the inventory, whatever they say and whoever else is at it."""
+"""Discovery: elements are read from the network and written into the inventory."""
 
 import asyncio
 import itertools
-import json
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from adapters.credentials import Credentials
 from adapters.lab import SnmpLab, lab_unavailable_reason
 from adapters.snmp.simulator import SimulatedGateway
-from adapters.values import Component, Facts, Inventory, Neighbour, Port, Target
-from tmf_apis.engine import CONTRACTS_DIR, Engine
+from adapters.values import Component, Neighbour
+from tests.support.snapshots import access_port, element_snapshot
 from tmf_apis.inventory.characteristics import resource_characteristics
 from tmf_apis.inventory.elements import managed_elements, ports_by_key
 from tmf_apis.inventory.ports import element_id_of, service_of
 from tmf_apis.inventory.resource_state import ResourceUsage, ServiceUse, set_use
 from tmf_apis.network_operations.targets import DiscoveryTarget
-from tmf_apis.reconciliation import links, snapshots
+from tmf_apis.reconciliation import links
 from tmf_apis.reconciliation.discovery import Candidate, Discovery, DiscoveryResult
 from tmf_apis.reconciliation.inventory_update import store_snapshot
 from tmf_apis.reconciliation.matching import ElementIndex, match
-from tmf_apis.reconciliation.snapshots import InconsistentSnapshot
-from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
-from tmf_apis.settings import Settings
 
-HASTE = {"timeout": "0.4", "retries": "0"}
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def house(_mongo_client, tmp_path_factory):
-    """An engine on a database of this module; making its indexes takes longer than any test."""
-    folder = tmp_path_factory.mktemp("house")
-    database = _mongo_client["test_discovery"]
-    made = Engine(
-        Settings(mongodb_database=database.name, data_dir=folder),
-        load_contracts(CONTRACTS_DIR, folder / "cache"),
-        database,
-    )
-    made.prepare()
-    yield made
-    _mongo_client.drop_database(database.name)
+#: Options of the adapter: a silent element is given up after two seconds.
+OPTIONS = {"timeout": "2", "retries": "0"}
 
 
-@pytest.fixture
-def engine(house):
-    clear(house)
-    return house
-
-
-@pytest.fixture
-def desk(engine):
-    return RepositoryFactory(engine.writer, "test").for_tenant("default")
-
-
-@pytest.fixture
-def secrets(tmp_path):
-    """Credentials that tests may add to."""
-    file = tmp_path / "credentials.json"
-    file.write_text("{}")
-
-    class Secrets(Credentials):
-        def add(self, more):
-            file.write_text(json.dumps({**json.loads(file.read_text()), **more}))
-
-    return Secrets(file)
-
-
-def picture(name="gw", address="192.0.2.1", *, serial="", ports=3, **more):
-    """An element with some ports as it shows itself."""
-    facts = Facts(name, "maker", "box", "1.0", serial, 5.0, 1)
-    found = tuple(
-        Port(f"p{n}", str(n), "", enabled=True, up=True, speed=10**9, mac="", access=True)
-        for n in range(1, ports + 1)
-    )
-    seen = Inventory(facts, more.pop("found", found), NOW, **more)
-    return snapshots.validated_snapshot(Target(name, address, "snmp", "lab"), seen)
-
-
-def take(desk, *shown):
-    """Bring pictures into the inventory and return the outcome of each, by address."""
-    elements = ElementIndex()
-    for one in managed_elements(desk):
-        elements.put(one)
-    outcomes = {}
-    for one in match(shown, elements):
-        if one.inconsistency or one.is_duplicate:
-            outcomes[one.snapshot.target.address] = "inDoubt" if one.inconsistency else "same"
+def store(repository, *snapshots):
+    """Write snapshots into the inventory and return the status of each by address."""
+    index = ElementIndex()
+    for element in managed_elements(repository):
+        index.put(element)
+    statuses = {}
+    for element_match in match(snapshots, index):
+        snapshot = element_match.snapshot
+        if element_match.inconsistency:
+            status = "inDoubt"
+        elif element_match.is_duplicate:
+            status = "duplicate"
         else:
-            stored = store_snapshot(desk, one.snapshot, one.known_element, elements)
-            outcomes[one.snapshot.target.address] = stored.status
-    links.update_links(desk)
-    return outcomes
+            known_element = element_match.known_element
+            status = store_snapshot(repository, snapshot, known_element, index).status
+        statuses[snapshot.target.address] = status
+    links.update_links(repository)
+    return statuses
 
 
-def inventory(desk):
+def all_resources(repository):
     """All resources by id, as they are stored."""
-    return {one["id"]: one for one in desk.find("Resource", {}, limit=10_000)}
+    resources = repository.find("Resource", {}, limit=10_000)
+    return {resource["id"]: resource for resource in resources}
 
 
-def clear(engine):
+def clear_inventory(engine):
     engine.database["Resource"].delete_many({})
 
 
-def element(desk, name="gw"):
-    (found,) = (one for one in managed_elements(desk) if one["name"] == name)
-    return found
+def find_element(repository, name="gw"):
+    elements = managed_elements(repository)
+    (element,) = (element for element in elements if element["name"] == name)
+    return element
 
 
-# What an element is.
+# Content of the inventory.
 
 
-def test_an_element_comes_with_its_ports_and_parts(desk):
+def test_an_element_is_created_with_its_ports_and_components(repository):
     parts = (
         Component("slot 1", "card", "frame", "card-48", "C-1", "7"),
         Component("frame", "chassis", "", "frame-2", "S-77"),
     )
-    assert take(desk, picture(components=parts)) == {"192.0.2.1": "created"}
-    gateway = element(desk)
-    said = resource_characteristics(gateway)
-    assert (said["managementAddress"], said["model"], said["systemName"]) == (
-        *("192.0.2.1", "box", "gw"),
-    )
+    assert store(repository, element_snapshot(components=parts)) == {"192.0.2.1": "created"}
+    gateway = find_element(repository)
+    characteristics = resource_characteristics(gateway)
+    assert (
+        characteristics["managementAddress"],
+        characteristics["model"],
+        characteristics["systemName"],
+    ) == (*("192.0.2.1", "box", "gw"),)
     assert gateway["serialNumber"] == "S-77"
-    assert sorted(ports_by_key(desk, gateway["id"])) == ["p1", "p2", "p3"]
-    (frame,) = desk.find("Resource", {"category": "chassis"})
-    (card,) = desk.find("Resource", {"category": "card"})
+    assert sorted(ports_by_key(repository, gateway["id"])) == ["p1", "p2", "p3"]
+    (frame,) = repository.find("Resource", {"category": "chassis"})
+    (card,) = repository.find("Resource", {"category": "card"})
     assert (element_id_of(card), element_id_of(frame)) == (frame["id"], gateway["id"])
     assert (card["serialNumber"], resource_characteristics(card)["model"]) == ("C-1", "card-48")
     contained = {
-        one["resource"]["id"]
-        for one in gateway["resourceRelationship"]
-        if one["relationshipType"] == "contains"
+        relationship["resource"]["id"]
+        for relationship in gateway["resourceRelationship"]
+        if relationship["relationshipType"] == "contains"
     }
     assert contained == {
         frame["id"],
-        *(one["id"] for one in ports_by_key(desk, gateway["id"]).values()),
+        *(port["id"] for port in ports_by_key(repository, gateway["id"]).values()),
     }
 
 
-def test_what_is_found_again_is_left_as_it_is(desk):
-    one = picture(components=(Component("frame", "chassis", "", "", "S-1"),))
-    take(desk, one)
-    before = inventory(desk)
-    assert take(desk, one) == {"192.0.2.1": "unchanged"}
-    assert inventory(desk) == before
+def test_storing_the_same_snapshot_again_changes_nothing(repository):
+    snapshot = element_snapshot(components=(Component("frame", "chassis", "", "", "S-1"),))
+    store(repository, snapshot)
+    before = all_resources(repository)
+    assert store(repository, snapshot) == {"192.0.2.1": "unchanged"}
+    assert all_resources(repository) == before
 
 
-def test_new_parts_are_announced_like_any_other_resource(desk, engine):
-    take(desk, picture())
+def test_each_new_resource_has_a_create_event(repository, engine):
+    store(repository, element_snapshot())
     events = [
-        event["what"] for one in engine.database["Resource"].find() for event in one["events"]
+        event["what"]
+        for resource in engine.database["Resource"].find()
+        for event in resource["events"]
     ]
     assert events.count("Create") == 4
 
 
-def test_a_port_that_is_gone_is_marked_and_comes_back(desk):
-    take(desk, picture())
-    take(desk, picture(ports=2))
-    gateway = element(desk)
-    gone = ports_by_key(desk, gateway["id"])["p3"]
-    assert gone["operationalState"] == "disabled"
-    since = resource_characteristics(gone)["missingSince"]
-    assert take(desk, picture(ports=2)) == {"192.0.2.1": "unchanged"}
+def test_a_missing_port_is_marked_until_it_is_found_again(repository):
+    store(repository, element_snapshot())
+    store(repository, element_snapshot(ports=2))
+    gateway = find_element(repository)
+    missing = ports_by_key(repository, gateway["id"])["p3"]
+    assert missing["operationalState"] == "disabled"
+    since = resource_characteristics(missing)["missingSince"]
+    assert store(repository, element_snapshot(ports=2)) == {"192.0.2.1": "unchanged"}
     assert (
-        resource_characteristics(ports_by_key(desk, gateway["id"])["p3"])["missingSince"] == since
+        resource_characteristics(ports_by_key(repository, gateway["id"])["p3"])["missingSince"]
+        == since
     )
-    assert take(desk, picture()) == {"192.0.2.1": "updated"}
-    back = ports_by_key(desk, gateway["id"])["p3"]
+    assert store(repository, element_snapshot()) == {"192.0.2.1": "updated"}
+    back = ports_by_key(repository, gateway["id"])["p3"]
     assert back["operationalState"] == "enabled"
     assert "missingSince" not in resource_characteristics(back)
 
 
-def test_what_fulfilment_and_people_have_written_stays(desk):
-    take(desk, picture())
-    gateway = element(desk)
-    port = ports_by_key(desk, gateway["id"])["p1"]
+def test_attributes_written_by_fulfilment_and_people_are_kept(repository):
+    store(repository, element_snapshot())
+    gateway = find_element(repository)
+    port = ports_by_key(repository, gateway["id"])["p1"]
     use = ServiceUse(ResourceUsage("svc-1", {"downstream": 10**8, "upstream": 10**7}, "o-1"))
-    desk.change("Resource", port["id"], lambda old: set_use(old, use))
+    repository.change("Resource", port["id"], lambda old: set_use(old, use))
     note = [{"@type": "Note", "text": "the one by the window"}]
-    desk.change("Resource", port["id"], lambda old: {**old, "note": note, "name": "window"})
-    take(desk, picture(found=(replace(picture().ports[0], up=False, speed=10**8),)))
-    kept = ports_by_key(desk, gateway["id"])["p1"]
-    assert (service_of(kept), kept["note"], kept["name"]) == ("svc-1", note, "window")
-    assert (kept["operationalState"], kept["usageState"]) == ("disabled", "idle")
-    assert resource_characteristics(kept)["downstreamSpeed"] == 100
-    take(desk, picture())
-    assert ports_by_key(desk, gateway["id"])["p1"]["usageState"] == "active"
+    repository.change("Resource", port["id"], lambda old: {**old, "note": note, "name": "window"})
+    store(repository, element_snapshot(ports=(replace(access_port(), up=False, speed=10**8),)))
+    updated = ports_by_key(repository, gateway["id"])["p1"]
+    assert (service_of(updated), updated["note"], updated["name"]) == ("svc-1", note, "window")
+    assert (updated["operationalState"], updated["usageState"]) == ("disabled", "idle")
+    assert resource_characteristics(updated)["downstreamSpeed"] == 100
+    store(repository, element_snapshot())
+    assert ports_by_key(repository, gateway["id"])["p1"]["usageState"] == "active"
 
 
-# Which element it is.
+# Identity of elements.
 
 
-def test_a_renamed_element_is_known_by_its_serial_number(desk):
-    take(desk, picture("old", serial="S-1"))
-    id = element(desk, "old")["id"]
-    assert take(desk, picture("new", serial="S-1")) == {"192.0.2.1": "updated"}
-    renamed = element(desk, "new")
+def test_a_renamed_element_is_identified_by_its_serial_number(repository):
+    store(repository, element_snapshot("old", serial="S-1"))
+    id = find_element(repository, "old")["id"]
+    assert store(repository, element_snapshot("new", serial="S-1")) == {"192.0.2.1": "updated"}
+    renamed = find_element(repository, "new")
     assert renamed["id"] == id
-    assert {one["name"] for one in ports_by_key(desk, id).values()} == {
+    assert {port["name"] for port in ports_by_key(repository, id).values()} == {
         "new p1",
         "new p2",
         "new p3",
     }
-    assert len(inventory(desk)) == 4
+    assert len(all_resources(repository)) == 4
 
 
-def test_a_name_that_people_gave_stays_when_the_element_is_renamed(desk):
-    take(desk, picture("old", serial="S-1"))
-    id = element(desk, "old")["id"]
-    desk.change("Resource", id, lambda old: {**old, "name": "Main Street"})
-    take(desk, picture("new", serial="S-1"))
-    found = element(desk, "Main Street")
-    assert (found["id"], resource_characteristics(found)["systemName"]) == (id, "new")
+def test_a_name_given_by_people_is_kept_when_the_element_is_renamed(repository):
+    store(repository, element_snapshot("old", serial="S-1"))
+    id = find_element(repository, "old")["id"]
+    repository.change("Resource", id, lambda old: {**old, "name": "Main Street"})
+    store(repository, element_snapshot("new", serial="S-1"))
+    renamed = find_element(repository, "Main Street")
+    assert (renamed["id"], resource_characteristics(renamed)["systemName"]) == (id, "new")
 
 
-def test_an_element_takes_its_history_to_another_address(desk):
-    take(desk, picture(serial="S-1", address="192.0.2.1"))
-    id = element(desk)["id"]
-    take(desk, picture(serial="S-1", address="192.0.2.9"))
-    assert element(desk)["id"] == id
-    assert resource_characteristics(element(desk))["managementAddress"] == "192.0.2.9"
+def test_an_element_with_a_new_address_keeps_its_resource(repository):
+    store(repository, element_snapshot(serial="S-1", address="192.0.2.1"))
+    id = find_element(repository)["id"]
+    store(repository, element_snapshot(serial="S-1", address="192.0.2.9"))
+    assert find_element(repository)["id"] == id
+    assert resource_characteristics(find_element(repository))["managementAddress"] == "192.0.2.9"
 
 
-def test_a_box_replaced_by_another_of_the_same_name_keeps_its_place(desk):
-    take(desk, picture(serial="S-1"))
-    id = element(desk)["id"]
-    assert take(desk, picture(serial="S-2")) == {"192.0.2.1": "updated"}
-    assert (element(desk)["id"], element(desk)["serialNumber"]) == (id, "S-2")
+def test_a_replacement_with_the_same_name_and_address_keeps_the_resource(repository):
+    store(repository, element_snapshot(serial="S-1"))
+    id = find_element(repository)["id"]
+    assert store(repository, element_snapshot(serial="S-2")) == {"192.0.2.1": "updated"}
+    assert (find_element(repository)["id"], find_element(repository)["serialNumber"]) == (id, "S-2")
 
 
-def test_two_addresses_of_one_element_are_one_element(desk):
-    shown = picture(serial="S-1"), picture(serial="S-1", address="192.0.2.2")
-    assert take(desk, *shown) == {"192.0.2.1": "created", "192.0.2.2": "same"}
-    assert len(managed_elements(desk)) == 1
+def test_two_addresses_of_one_element_are_one_element(repository):
+    snapshots = element_snapshot(serial="S-1"), element_snapshot(serial="S-1", address="192.0.2.2")
+    assert store(repository, *snapshots) == {"192.0.2.1": "created", "192.0.2.2": "duplicate"}
+    assert len(managed_elements(repository)) == 1
 
 
-def test_a_serial_number_on_two_elements_is_in_doubt(desk):
-    shown = picture("a", serial="S-1"), picture("b", serial="S-1", address="192.0.2.2")
-    assert take(desk, *shown) == {"192.0.2.1": "created", "192.0.2.2": "inDoubt"}
+def test_a_serial_number_on_two_elements_is_in_doubt(repository):
+    snapshots = (
+        element_snapshot("a", serial="S-1"),
+        element_snapshot("b", serial="S-1", address="192.0.2.2"),
+    )
+    assert store(repository, *snapshots) == {"192.0.2.1": "created", "192.0.2.2": "inDoubt"}
 
 
-def test_two_elements_of_one_name_without_serial_number_are_in_doubt(desk):
-    shown = picture("x"), picture("x", address="192.0.2.2")
-    assert take(desk, *shown) == {"192.0.2.1": "created", "192.0.2.2": "inDoubt"}
+def test_two_elements_of_one_name_without_serial_number_are_in_doubt(repository):
+    snapshots = element_snapshot("x"), element_snapshot("x", address="192.0.2.2")
+    assert store(repository, *snapshots) == {"192.0.2.1": "created", "192.0.2.2": "inDoubt"}
 
 
-def test_another_element_at_a_known_address_is_in_doubt(desk):
-    take(desk, picture("a", serial="S-1"))
-    before = inventory(desk)
-    assert take(desk, picture("b", serial="S-2")) == {"192.0.2.1": "inDoubt"}
-    assert inventory(desk) == before
+def test_another_element_at_a_known_address_is_in_doubt(repository):
+    store(repository, element_snapshot("a", serial="S-1"))
+    before = all_resources(repository)
+    assert store(repository, element_snapshot("b", serial="S-2")) == {"192.0.2.1": "inDoubt"}
+    assert all_resources(repository) == before
 
 
-def test_serial_numbers_that_say_nothing_are_none():
-    for serial in ("N/A", "To Be Filled By O.E.M.", "0000000", "  "):
-        assert picture(serial=serial).serial == ""
+def test_two_new_elements_of_one_name_get_names_of_their_own(repository):
+    snapshots = (
+        element_snapshot("x", serial="S-1"),
+        element_snapshot("x", serial="S-2", address="192.0.2.2"),
+    )
+    assert set(store(repository, *snapshots).values()) == {"created"}
+    assert sorted(element["name"] for element in managed_elements(repository)) == ["x", "x S-2"]
 
 
-def test_two_new_elements_of_one_name_get_names_of_their_own(desk):
-    shown = picture("x", serial="S-1"), picture("x", serial="S-2", address="192.0.2.2")
-    assert set(take(desk, *shown).values()) == {"created"}
-    assert sorted(one["name"] for one in managed_elements(desk)) == ["x", "x S-2"]
+def test_components_that_contain_each_other_are_put_into_the_element(repository):
+    cycle = (Component("a", "card", "b"), Component("b", "card", "a"))
+    snapshot = element_snapshot(components=cycle)
+    assert snapshot.anomalies
+    store(repository, snapshot)
+    assert len(repository.find("Resource", {"category": "card"})) == 2
+    assert store(repository, snapshot) == {"192.0.2.1": "unchanged"}
 
 
-# What an element may claim.
+# Links.
 
 
-@pytest.mark.parametrize(
-    ("seen", "why"),
-    [
-        ({"ports": 5000}, "claims 5000 ports"),
-        ({"found": (picture(ports=1).ports[0],) * 2}, "2 of its ports are called 'p1'"),
-        ({"found": (replace(picture(ports=1).ports[0], name="x" * 300),)}, "is called"),
-        ({"found": (replace(picture(ports=1).ports[0], name=""),)}, "is called ''"),
-        ({"components": (Component("a", "card"),) * 2}, "2 of its parts"),
-    ],
-)
-def test_what_contradicts_itself_is_in_doubt(seen, why):
-    with pytest.raises(InconsistentSnapshot, match=why):
-        picture(**seen)
-
-
-def test_parts_inside_themselves_hang_on_the_element(desk):
-    loop = (Component("a", "card", "b"), Component("b", "card", "a"))
-    shown = picture(components=loop)
-    assert shown.anomalies
-    take(desk, shown)
-    assert len(desk.find("Resource", {"category": "card"})) == 2
-    assert take(desk, shown) == {"192.0.2.1": "unchanged"}
-
-
-def test_text_of_an_element_is_one_line_that_fits():
-    shown = picture("gw\n\x1b[31m" + "x" * 500)
-    assert shown.facts.name.isprintable()
-    assert len(shown.facts.name) <= 255
-
-
-def test_addresses_that_are_none_are_left_out():
-    port = replace(picture(ports=1).ports[0], addresses=("192.0.2.7/24", "<script>"))
-    shown = picture(found=(port,))
-    assert shown.ports[0].addresses == ("192.0.2.7/24",)
-    assert shown.anomalies == ("port p1 has the address '<script>'",)
-
-
-# Cables.
-
-
-def cabled(name, address, *ends, **more):
+def connected_snapshot(name, address, *ends, **arguments):
     neighbours = tuple(Neighbour(port, system, chassis, far) for port, system, chassis, far in ends)
-    return picture(name, address, neighbours=neighbours, **more)
+    return element_snapshot(name, address, neighbours=neighbours, **arguments)
 
 
-def ends_of(desk, name, port):
-    found = ports_by_key(desk, element(desk, name)["id"])[port]
+def linked_ports(repository, name, port):
+    resource = ports_by_key(repository, find_element(repository, name)["id"])[port]
     return {
-        one["resource"]["name"]
-        for one in found.get("resourceRelationship", [])
-        if one["relationshipType"] == "connectedTo"
+        relationship["resource"]["name"]
+        for relationship in resource.get("resourceRelationship", [])
+        if relationship["relationshipType"] == "connectedTo"
     }
 
 
-A = cabled("a", "192.0.2.1", ("p1", "b", "", "p2"))
-B = cabled("b", "192.0.2.2", ("p2", "a", "", "p1"))
-SILENT = picture("b", "192.0.2.2")
+A = connected_snapshot("a", "192.0.2.1", ("p1", "b", "", "p2"))
+B = connected_snapshot("b", "192.0.2.2", ("p2", "a", "", "p1"))
+B_WITHOUT_NEIGHBOUR = element_snapshot("b", "192.0.2.2")
 
 
-@pytest.mark.parametrize("order", [[(A, B)], [(A,), (B,)], [(B,), (A,)], [(A,), (SILENT,)]])
-def test_a_cable_is_known_at_both_ends_in_whatever_order_they_are_found(desk, order):
-    for shown in order:
-        take(desk, *shown)
-    assert ends_of(desk, "a", "p1") == {"b p2"}
-    assert ends_of(desk, "b", "p2") == {"a p1"}
+@pytest.mark.parametrize(
+    "order", [[(A, B)], [(A,), (B,)], [(B,), (A,)], [(A,), (B_WITHOUT_NEIGHBOUR,)]]
+)
+def test_a_link_is_created_at_both_ends_in_any_order_of_discovery(repository, order):
+    for snapshots in order:
+        store(repository, *snapshots)
+    assert linked_ports(repository, "a", "p1") == {"b p2"}
+    assert linked_ports(repository, "b", "p2") == {"a p1"}
 
 
-def test_a_cable_that_was_moved_is_connected_anew(desk):
-    take(desk, A, B)
-    moved = cabled("a", "192.0.2.1", ("p3", "b", "", "p2"))
-    take(desk, moved, cabled("b", "192.0.2.2", ("p2", "a", "", "p3")))
-    assert ends_of(desk, "a", "p1") == set()
-    assert ends_of(desk, "a", "p3") == {"b p2"}
-    assert ends_of(desk, "b", "p2") == {"a p3"}
+def test_a_moved_cable_replaces_the_link(repository):
+    store(repository, A, B)
+    moved = connected_snapshot("a", "192.0.2.1", ("p3", "b", "", "p2"))
+    store(repository, moved, connected_snapshot("b", "192.0.2.2", ("p2", "a", "", "p3")))
+    assert linked_ports(repository, "a", "p1") == set()
+    assert linked_ports(repository, "a", "p3") == {"b p2"}
+    assert linked_ports(repository, "b", "p2") == {"a p3"}
 
 
-def test_a_cable_that_people_have_drawn_stays(desk):
-    take(desk, picture("a"), SILENT)
-    far = ports_by_key(desk, element(desk, "b")["id"])["p1"]
-    near = ports_by_key(desk, element(desk, "a")["id"])["p1"]
+def test_a_link_created_by_people_is_kept(repository):
+    store(repository, element_snapshot("a"), B_WITHOUT_NEIGHBOUR)
+    far = ports_by_key(repository, find_element(repository, "b")["id"])["p1"]
+    near = ports_by_key(repository, find_element(repository, "a")["id"])["p1"]
     drawn = {
         "@type": "ResourceRelationship",
         "relationshipType": "connectedTo",
         "resource": {"@type": "ResourceRef", "id": far["id"], "name": "b p1"},
     }
     relations = [*near["resourceRelationship"], drawn]
-    desk.change("Resource", near["id"], lambda old: {**old, "resourceRelationship": relations})
-    take(desk, picture("a"), SILENT)
-    assert ends_of(desk, "a", "p1") == {"b p1"}
-
-
-def test_a_neighbour_is_known_by_hardware_addresses(desk):
-    mac = "02:00:5e:00:00:0a"
-    port = replace(picture(ports=1).ports[0], mac=mac)
-    take(
-        desk,
-        cabled("a", "192.0.2.1", ("p1", "", mac.upper().replace(":", "-"), mac)),
-        picture("b", "192.0.2.2", found=(port,)),
+    repository.change(
+        "Resource", near["id"], lambda old: {**old, "resourceRelationship": relations}
     )
-    assert ends_of(desk, "a", "p1") == {"b p1"}
+    store(repository, element_snapshot("a"), B_WITHOUT_NEIGHBOUR)
+    assert linked_ports(repository, "a", "p1") == {"b p1"}
 
 
-def test_a_neighbour_that_could_be_several_is_none(desk):
-    a = cabled("a", "192.0.2.1", ("p1", "x", "", "p1"))
-    twins = picture("x", "192.0.2.2", serial="1a"), picture("x", "192.0.2.3", serial="2b")
-    take(desk, a, *twins)
-    assert ends_of(desk, "a", "p1") == set()
+def test_a_neighbour_is_identified_by_hardware_addresses(repository):
+    mac = "02:00:5e:00:00:0a"
+    port = replace(access_port(), mac=mac)
+    store(
+        repository,
+        connected_snapshot("a", "192.0.2.1", ("p1", "", mac.upper().replace(":", "-"), mac)),
+        element_snapshot("b", "192.0.2.2", ports=(port,)),
+    )
+    assert linked_ports(repository, "a", "p1") == {"b p1"}
 
 
-# Whatever the order.
+def test_an_ambiguous_neighbour_creates_no_link(repository):
+    a = connected_snapshot("a", "192.0.2.1", ("p1", "x", "", "p1"))
+    namesakes = (
+        element_snapshot("x", "192.0.2.2", serial="1a"),
+        element_snapshot("x", "192.0.2.3", serial="2b"),
+    )
+    store(repository, a, *namesakes)
+    assert linked_ports(repository, "a", "p1") == set()
+
+
+# Order and repetition.
 
 NETWORK = (
     A,
     B,
-    picture("c", "192.0.2.3", serial="S-3", components=(Component("f", "chassis"),)),
-    picture("c", "192.0.2.4", serial="S-3"),
-    picture("d", "192.0.2.5", serial="S-3"),
-    picture("c", "192.0.2.6", serial="S-6"),
-    picture("a", "192.0.2.7"),
-    picture("", "192.0.2.8"),
+    element_snapshot("c", "192.0.2.3", serial="S-3", components=(Component("f", "chassis"),)),
+    element_snapshot("c", "192.0.2.4", serial="S-3"),
+    element_snapshot("d", "192.0.2.5", serial="S-3"),
+    element_snapshot("c", "192.0.2.6", serial="S-6"),
+    element_snapshot("a", "192.0.2.7"),
+    element_snapshot("", "192.0.2.8"),
 )
 
 
-def test_the_order_in_which_elements_are_looked_at_makes_no_difference(desk, engine):
-    wanted = None
+def test_the_order_of_discovery_makes_no_difference(repository, engine):
+    expected = None
     for order in itertools.islice(itertools.permutations(NETWORK), 0, 40_000, 5003):
-        clear(engine)
-        take(desk, *order)
-        found = inventory(desk)
-        wanted = wanted or found
-        assert found == wanted
-        assert set(take(desk, *reversed(order)).values()) <= {"unchanged", "same", "inDoubt"}
-        assert inventory(desk) == wanted
+        clear_inventory(engine)
+        store(repository, *order)
+        resources = all_resources(repository)
+        expected = expected or resources
+        assert resources == expected
+        assert set(store(repository, *reversed(order)).values()) <= {
+            "unchanged",
+            "duplicate",
+            "inDoubt",
+        }
+        assert all_resources(repository) == expected
 
 
 names = st.sampled_from(["a", "b", "c"])
 shapes = st.builds(
-    lambda name, host, serial, ports: picture(name, f"192.0.2.{host}", serial=serial, ports=ports),
+    lambda name, host, serial, ports: element_snapshot(
+        name, f"192.0.2.{host}", serial=serial, ports=ports
+    ),
     names,
     st.integers(1, 5),
     st.sampled_from(["", "S-1", "S-2"]),
@@ -419,149 +357,147 @@ shapes = st.builds(
 )
 
 
-@given(st.lists(shapes, max_size=5, unique_by=lambda one: one.target.address))
+@given(st.lists(shapes, max_size=5, unique_by=lambda snapshot: snapshot.target.address))
 @hypothesis_settings(max_examples=15, deadline=None)
-def test_discovering_twice_changes_nothing(house, shown):
-    desk = RepositoryFactory(house.writer, "test").for_tenant("default")
-    clear(house)
-    take(desk, *shown)
-    before = inventory(desk)
-    take(desk, *reversed(shown))
-    assert inventory(desk) == before
-    assert len({one["name"] for one in managed_elements(desk)}) == len(managed_elements(desk))
+def test_discovering_twice_changes_nothing(module_engine, snapshots):
+    repository = RepositoryFactory(module_engine.writer, "test").for_tenant("default")
+    clear_inventory(module_engine)
+    store(repository, *snapshots)
+    before = all_resources(repository)
+    store(repository, *reversed(snapshots))
+    assert all_resources(repository) == before
+    assert len({element["name"] for element in managed_elements(repository)}) == len(
+        managed_elements(repository)
+    )
 
 
-# Over the wire.
+# Simulated elements.
 
 
 @asynccontextmanager
-async def network(*addresses, **more):
+async def running_gateways(*addresses, ports=4):
     """Simulated gateways, each at an address of its own."""
-    running = []
-    try:
-        for number, address in enumerate(addresses):
-            made = SimulatedGateway(f"gw-{number}", address=(address, 0), **more)
-            running.append(await made.__aenter__())
-        yield running
-    finally:
-        for one in running:
-            await one.__aexit__(None, None, None)
-
-
-def candidate(gateway, *credentials, named=True):
-    host, port = gateway.address
-    return Candidate(
-        DiscoveryTarget(f"{host}:{port}", is_explicit=named), "snmp", credentials, HASTE
-    )
-
-
-def run(work):
-    return asyncio.run(work)
-
-
-def test_elements_are_found_with_whichever_credentials_they_take(desk, secrets):
-    secrets.add({"wrong": {"community": "wrong"}, "right": {"community": "simulated"}})
-
-    async def go():
-        async with network("127.0.1.1", "127.0.1.2") as (one, two):
-            found = await Discovery(desk, secrets).run(
-                [candidate(one, "wrong", "right"), candidate(two, "right")]
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                SimulatedGateway(f"gw-{number}", address=(address, 0), ports=ports)
             )
-            again = await Discovery(desk, secrets).run([candidate(two), candidate(one)])
-            return found, again
-
-    found, again = run(go())
-    assert (found.count("created"), again.count("unchanged")) == (2, 2)
-    assert {resource_characteristics(one)["credentials"] for one in managed_elements(desk)} == {
-        "right"
-    }
+            for number, address in enumerate(addresses)
+        ]
 
 
-def test_what_does_not_answer_is_told_of_only_where_it_was_named(desk, secrets):
-    secrets.add({"lab": {"community": "public"}})
-    places = [
-        Candidate(DiscoveryTarget("127.0.1.3:9", is_explicit=True), "snmp", ("lab",), HASTE),
-        Candidate(DiscoveryTarget("127.0.1.4:9", is_explicit=False), "snmp", ("lab",), HASTE),
-    ]
-    found = run(Discovery(desk, secrets).run(places))
-    assert (found.count("unreachable"), found.count("silent")) == (1, 1)
-    assert [one.address for one in found.outcomes] == ["127.0.1.3:9"]
-    assert inventory(desk) == {}
+def candidate(gateway, *credentials):
+    host, port = gateway.address
+    target = DiscoveryTarget(f"{host}:{port}", is_explicit=True)
+    return Candidate(target, "snmp", credentials, OPTIONS)
 
 
-def test_an_element_that_vanishes_in_the_middle_leaves_the_inventory_whole(desk, secrets):
-    secrets.add({"right": {"community": "simulated"}})
+def unused_address(address, *, is_explicit):
+    return Candidate(DiscoveryTarget(address, is_explicit=is_explicit), "snmp", ("lab",), OPTIONS)
 
-    async def go():
-        async with network("127.0.1.5", "127.0.1.6", ports=40) as (one, two):
-            await Discovery(desk, secrets).run([candidate(one, "right")])
-            before = inventory(desk)
-            for port in one.ports.values():
+
+@pytest.fixture
+def discover(repository, credentials):
+    """A coroutine function that runs a discovery of candidates."""
+    credentials.add({"right": {"community": "simulated"}, "wrong": {"community": "wrong"}})
+
+    async def run(*candidates):
+        return await Discovery(repository, credentials).run(candidates)
+
+    return run
+
+
+def test_credentials_are_tried_in_order_and_stored(repository, discover):
+    async def scenario():
+        async with running_gateways("127.0.1.1", "127.0.1.2") as (first, second):
+            initial = await discover(candidate(first, "wrong", "right"), candidate(second, "right"))
+            return initial, await discover(candidate(second), candidate(first))
+
+    initial, repeated = asyncio.run(scenario())
+    assert (initial.count("created"), repeated.count("unchanged")) == (2, 2)
+    elements = managed_elements(repository)
+    assert {resource_characteristics(element)["credentials"] for element in elements} == {"right"}
+
+
+def test_a_silent_address_is_reported_only_if_it_was_named(repository, credentials, discover):
+    credentials.add({"lab": {"community": "public"}})
+    result = asyncio.run(
+        discover(
+            unused_address("127.0.1.3:9", is_explicit=True),
+            unused_address("127.0.1.4:9", is_explicit=False),
+        )
+    )
+    assert (result.count("unreachable"), result.count("silent")) == (1, 1)
+    assert [outcome.address for outcome in result.outcomes] == ["127.0.1.3:9"]
+    assert all_resources(repository) == {}
+
+
+def test_an_element_that_disappears_during_the_reading_changes_nothing(repository, discover):
+    async def scenario():
+        async with running_gateways("127.0.1.5", "127.0.1.6", ports=40) as (first, second):
+            await discover(candidate(first, "right"))
+            before = all_resources(repository)
+            for port in first.ports.values():
                 port.name = f"x{port.name}"  # it would have 42 other ports ...
-            answered = 0
+            request_count = 0
 
-            def vanish(datagram, source, heard=one.datagram_received):
-                nonlocal answered
-                answered += 1
-                if answered < 6:
-                    heard(datagram, source)
+            def answer_five_requests(datagram, source, receive=first.datagram_received):
+                nonlocal request_count
+                request_count += 1
+                if request_count < 6:
+                    receive(datagram, source)
 
-            one.datagram_received = vanish  # ... but it is gone before it has told all
-            for wrong in ("silent", "send_garbage", "endless_tables"):
-                setattr(two.fault_injection, wrong, True)
-                found = await Discovery(desk, secrets).run(
-                    [candidate(one, "right"), candidate(two, "right")]
-                )
-                assert found.count("created") + found.count("updated") == 0, wrong
-                assert found.targets_done == 2
-                setattr(two.fault_injection, wrong, False)
+            first.datagram_received = answer_five_requests  # ... but it cannot be read completely
+            for fault in ("silent", "send_garbage", "endless_tables"):
+                setattr(second.fault_injection, fault, True)
+                result = await discover(candidate(first, "right"), candidate(second, "right"))
+                assert result.count("created") + result.count("updated") == 0, fault
+                assert result.targets_done == 2
+                setattr(second.fault_injection, fault, False)
             return before
 
-    assert run(go()) == inventory(desk)
+    assert asyncio.run(scenario()) == all_resources(repository)
 
 
-def test_two_discoveries_at_once_make_one_inventory(desk, secrets):
-    secrets.add({"right": {"community": "simulated"}})
+def test_concurrent_discoveries_create_one_inventory(repository, discover):
+    async def scenario():
+        async with running_gateways("127.0.1.7", "127.0.1.8", "127.0.1.9", ports=8) as gateways:
+            candidates = [candidate(gateway, "right") for gateway in gateways]
+            return await asyncio.gather(*(discover(*candidates) for _ in range(3)))
 
-    async def go():
-        async with network("127.0.1.7", "127.0.1.8", "127.0.1.9", ports=8) as running:
-            candidates = [candidate(one, "right") for one in running]
-            runs = (Discovery(desk, secrets).run(candidates) for _ in range(3))
-            return await asyncio.gather(*runs)
-
-    for found in run(go()):
-        assert found.targets_done == 3
-    assert len(managed_elements(desk)) == 3
-    assert len(desk.find("Resource", {"category": "accessPort"})) == 24
-    for one in managed_elements(desk):
-        assert len(ports_by_key(desk, one["id"])) == 9
+    for result in asyncio.run(scenario()):
+        assert result.targets_done == 3
+    assert len(managed_elements(repository)) == 3
+    assert len(repository.find("Resource", {"category": "accessPort"})) == 24
+    for element in managed_elements(repository):
+        assert len(ports_by_key(repository, element["id"])) == 9
 
 
-def test_an_element_with_two_addresses_keeps_the_one_that_is_known(desk, secrets):
-    secrets.add({"right": {"community": "simulated"}})
+def test_an_element_with_two_addresses_keeps_the_known_one(repository, discover):
+    async def scenario():
+        async with (
+            running_gateways("127.0.1.10") as (first,),
+            running_gateways("127.0.1.11") as (second,),  # has the name and serial of the first
+        ):
+            await discover(candidate(first, "right"))
+            return first.address, await discover(candidate(second, "right"))
 
-    async def go():
-        async with network("127.0.1.10") as (one,), network("127.0.1.11") as (other,):
-            await Discovery(desk, secrets).run([candidate(one, "right")])
-            return one.address, await Discovery(desk, secrets).run([candidate(other, "right")])
-
-    (host, port), found = run(go())
-    assert found.count("unchanged") == 1
-    assert (
-        resource_characteristics(managed_elements(desk)[0])["managementAddress"] == f"{host}:{port}"
-    )
-
-
-def test_it_goes_on_past_what_is_refused(desk, secrets):
-    place = Candidate(DiscoveryTarget("127.0.1.12:9", is_explicit=True), "no-such-adapter")
-    found = run(Discovery(desk, secrets).run([place]))
-    assert isinstance(found, DiscoveryResult)
-    (one,) = found.outcomes
-    assert one.status == "refused"
-    assert "no such adapter" in one.message
+    (host, port), result = asyncio.run(scenario())
+    assert result.count("unchanged") == 1
+    (element,) = managed_elements(repository)
+    assert resource_characteristics(element)["managementAddress"] == f"{host}:{port}"
 
 
-# A real agent.
+def test_an_unknown_adapter_is_refused(discover):
+    target = DiscoveryTarget("127.0.1.12:9", is_explicit=True)
+    result = asyncio.run(discover(Candidate(target, "no-such-adapter")))
+    assert isinstance(result, DiscoveryResult)
+    (outcome,) = result.outcomes
+    assert outcome.status == "refused"
+    assert "no such adapter" in outcome.message
+
+
+# A real SNMP agent.
 
 
 @pytest.fixture
@@ -571,8 +507,8 @@ def lab():
 
 
 @pytest.mark.skipif(lab_unavailable_reason() is not None, reason=str(lab_unavailable_reason()))
-def test_a_real_snmpd_is_discovered_and_found_again_unchanged(desk, secrets, lab):
-    secrets.add(lab.credentials)
+def test_a_real_snmpd_is_discovered_and_then_unchanged(repository, credentials, lab):
+    credentials.add(lab.credentials)
     target = lab.target
     options = {**target.options, "timeout": "2"}
     place = Candidate(
@@ -581,13 +517,13 @@ def test_a_real_snmpd_is_discovered_and_found_again_unchanged(desk, secrets, lab
         (target.credentials,),
         options,
     )
-    found = run(Discovery(desk, secrets).run([place]))
-    assert [one.status for one in found.outcomes] == ["created"], found.outcomes
-    (gateway,) = managed_elements(desk)
-    ports = ports_by_key(desk, gateway["id"])
-    assert {one for one in ports if one.startswith("sub")}
+    result = asyncio.run(Discovery(repository, credentials).run([place]))
+    assert [outcome.status for outcome in result.outcomes] == ["created"], result.outcomes
+    (gateway,) = managed_elements(repository)
+    ports = ports_by_key(repository, gateway["id"])
+    assert {name for name in ports if name.startswith("sub")}
     assert len(resource_characteristics(next(iter(ports.values())))["macAddress"]) == 17
-    before = inventory(desk)
-    again = run(Discovery(desk, secrets).run([place]))
-    assert [one.status for one in again.outcomes] == ["unchanged"]
-    assert inventory(desk) == before
+    before = all_resources(repository)
+    again = asyncio.run(Discovery(repository, credentials).run([place]))
+    assert [outcome.status for outcome in again.outcomes] == ["unchanged"]
+    assert all_resources(repository) == before

@@ -1,7 +1,6 @@
-"""What an alarm says about what an element reports."""
+"""Mapping of SNMP notifications and polled conditions to alarms."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import yaml
@@ -9,6 +8,7 @@ import yaml
 from adapters.observations import RawFault
 from adapters.snmp import mib
 from adapters.snmp.traps import Notification
+from tests.support.paths import OPENAPI
 from tmf_apis.fault_management.rules import (
     RULES,
     UNMAPPED_RULE,
@@ -20,16 +20,16 @@ from tmf_apis.fault_management.rules import (
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PORTS = {3: "sub1", 4: "sub2"}
-CONTRACT = Path("openapi/TMF642-v5.yaml")
+CONTRACT = OPENAPI / "TMF642-v5.yaml"
 
 
-def report(trap, variables=None, **more):
-    facts = {"uptime": 10.0, "boots": 2, "sender": "tmf", "inform": False} | more
-    return Notification("gw", "192.0.2.1", trap, variables or {}, received_at=NOW, **facts)
+def notification(trap, variables=None, **attributes):
+    attributes = {"uptime": 10.0, "boots": 2, "sender": "tmf", "inform": False} | attributes
+    return Notification("gw", "192.0.2.1", trap, variables or {}, received_at=NOW, **attributes)
 
 
-def link(trap, admin=mib.UP, index=3, name=b"sub1"):
-    return report(
+def link_notification(trap, admin=mib.UP, index=3, name=b"sub1"):
+    return notification(
         trap,
         {
             f"{mib.IF_INDEX}.{index}": index,
@@ -40,36 +40,37 @@ def link(trap, admin=mib.UP, index=3, name=b"sub1"):
 
 
 def test_a_lost_link_is_a_major_communications_alarm_on_the_port():
-    facts = report_from_notification(link(mib.LINK_DOWN), PORTS)
-    assert (facts.alarm_type, facts.probable_cause, facts.severity) == (
+    report = report_from_notification(link_notification(mib.LINK_DOWN), PORTS)
+    assert (report.alarm_type, report.probable_cause, report.severity) == (
         "communicationsAlarm",
         "lossOfSignal",
         "major",
     )
-    assert (facts.effect, facts.port, facts.event_time) == (Effect.RAISE, "sub1", NOW)
-    assert "sub1" in facts.text
+    assert (report.effect, report.port, report.event_time) == (Effect.RAISE, "sub1", NOW)
+    assert "sub1" in report.text
 
 
-def test_the_link_that_comes_back_clears_the_same_alarm():
+def test_a_link_up_clears_the_alarm_of_the_link_down():
     down, up = (
-        report_from_notification(link(trap), PORTS) for trap in (mib.LINK_DOWN, mib.LINK_UP)
+        report_from_notification(link_notification(trap), PORTS)
+        for trap in (mib.LINK_DOWN, mib.LINK_UP)
     )
     assert up.key == down.key
     assert (up.effect, up.severity) == (Effect.CLEAR, "cleared")
 
 
-def test_a_port_that_was_switched_off_is_no_fault_and_clears_one():
-    facts = report_from_notification(link(mib.LINK_DOWN, admin=mib.DOWN), PORTS)
-    assert facts.administratively_down
-    assert (facts.effect, facts.key) == (
+def test_a_port_that_is_switched_off_is_no_fault_and_clears_its_alarm():
+    report = report_from_notification(link_notification(mib.LINK_DOWN, admin=mib.DOWN), PORTS)
+    assert report.administratively_down
+    assert (report.effect, report.key) == (
         Effect.CLEAR,
-        report_from_notification(link(mib.LINK_DOWN), PORTS).key,
+        report_from_notification(link_notification(mib.LINK_DOWN), PORTS).key,
     )
 
 
-def test_the_instance_counts_and_not_the_value_in_the_report():
-    lying = report(mib.LINK_DOWN, {f"{mib.IF_INDEX}.4": 3})
-    assert report_from_notification(lying, PORTS).port == "sub2"
+def test_the_port_is_identified_by_the_instance_and_not_by_the_value():
+    contradictory = notification(mib.LINK_DOWN, {f"{mib.IF_INDEX}.4": 3})
+    assert report_from_notification(contradictory, PORTS).port == "sub2"
 
 
 @pytest.mark.parametrize(
@@ -82,14 +83,14 @@ def test_the_instance_counts_and_not_the_value_in_the_report():
         ({}, PORTS, "unknown port"),
     ],
 )
-def test_a_port_is_named_as_well_as_can_be(variables, ports, port):
-    assert report_from_notification(report(mib.LINK_DOWN, variables), ports).port == port
+def test_a_port_is_named_by_table_or_notification_or_index(variables, ports, port):
+    assert report_from_notification(notification(mib.LINK_DOWN, variables), ports).port == port
 
 
 @pytest.mark.parametrize("trap", [mib.COLD_START, mib.WARM_START])
-def test_a_start_passes_by_itself_and_asks_for_a_new_look(trap):
-    facts = report_from_notification(report(trap), {})
-    assert (facts.self_clearing, facts.needs_resync, facts.severity, facts.port) == (
+def test_a_restart_clears_itself_and_needs_a_resynchronisation(trap):
+    report = report_from_notification(notification(trap), {})
+    assert (report.self_clearing, report.needs_resync, report.severity, report.port) == (
         True,
         True,
         "warning",
@@ -98,31 +99,36 @@ def test_a_start_passes_by_itself_and_asks_for_a_new_look(trap):
 
 
 def test_a_failed_login_is_a_security_alarm():
-    facts = report_from_notification(report(mib.AUTHENTICATION_FAILURE), {})
-    assert (facts.alarm_type, facts.probable_cause) == ("securityService", "authenticationFailure")
-
-
-def test_an_unknown_trap_is_an_alarm_all_the_same():
-    facts = report_from_notification(
-        report("1.3.6.1.4.1.9.9.9", {"1.3.6.1.4.1.9.1.0": b"\xff\x00"}), {}
+    report = report_from_notification(notification(mib.AUTHENTICATION_FAILURE), {})
+    assert (report.alarm_type, report.probable_cause) == (
+        "securityService",
+        "authenticationFailure",
     )
-    assert (facts.effect, facts.severity) == (Effect.RAISE, "indeterminate")
-    assert facts.specific_problem == "unmapped trap 1.3.6.1.4.1.9.9.9"
-    assert "1.3.6.1.4.1.9.1.0=ff00" in facts.text
 
 
-def test_unknown_traps_of_two_kinds_are_two_alarms():
-    one, other = (report_from_notification(report(f"1.3.6.1.4.1.9.9.{n}"), {}) for n in (1, 2))
-    assert one.key != other.key
+def test_an_unknown_trap_raises_an_alarm():
+    report = report_from_notification(
+        notification("1.3.6.1.4.1.9.9.9", {"1.3.6.1.4.1.9.1.0": b"\xff\x00"}), {}
+    )
+    assert (report.effect, report.severity) == (Effect.RAISE, "indeterminate")
+    assert report.specific_problem == "unmapped trap 1.3.6.1.4.1.9.9.9"
+    assert "1.3.6.1.4.1.9.1.0=ff00" in report.text
 
 
-def test_the_same_event_sent_twice_is_known_as_one():
-    trap, inform = link(mib.LINK_DOWN), link(mib.LINK_DOWN)
+def test_two_unknown_traps_raise_two_alarms():
+    first, second = (
+        report_from_notification(notification(f"1.3.6.1.4.1.9.9.{n}"), {}) for n in (1, 2)
+    )
+    assert first.key != second.key
+
+
+def test_copies_of_a_notification_have_the_same_event_id():
+    trap, inform = link_notification(mib.LINK_DOWN), link_notification(mib.LINK_DOWN)
     assert (
         report_from_notification(trap, PORTS).event_id
         == report_from_notification(inform, PORTS).event_id
     )
-    later = report(mib.LINK_DOWN, link(mib.LINK_DOWN).variables, uptime=11.0)
+    later = notification(mib.LINK_DOWN, link_notification(mib.LINK_DOWN).variables, uptime=11.0)
     assert (
         report_from_notification(later, PORTS).event_id
         != report_from_notification(trap, PORTS).event_id
@@ -133,20 +139,22 @@ def test_the_same_event_sent_twice_is_known_as_one():
     ("active", "effect", "severity"),
     [(True, Effect.RAISE, "major"), (False, Effect.CLEAR, "cleared")],
 )
-def test_a_condition_found_by_looking_is_the_same_alarm(active, effect, severity):
-    facts = report_from_condition(RawFault("gw", mib.LINK_DOWN, "sub1", active, NOW))
-    assert facts.key == report_from_notification(link(mib.LINK_DOWN), PORTS).key
-    assert (facts.effect, facts.severity) == (effect, severity)
+def test_a_polled_condition_has_the_key_of_its_notification(active, effect, severity):
+    report = report_from_condition(RawFault("gw", mib.LINK_DOWN, "sub1", active, NOW))
+    assert report.key == report_from_notification(link_notification(mib.LINK_DOWN), PORTS).key
+    assert (report.effect, report.severity) == (effect, severity)
 
 
-def test_an_unknown_condition_is_an_alarm_all_the_same():
-    facts = report_from_condition(RawFault("gw", "1.3.6.1.4.1.9.9.9", "", active=True, seen_at=NOW))
-    assert facts.specific_problem == "unmapped trap 1.3.6.1.4.1.9.9.9"
-    assert facts.text == "unmapped trap 1.3.6.1.4.1.9.9.9 on gw, found by polling"
+def test_an_unknown_condition_raises_an_alarm():
+    report = report_from_condition(
+        RawFault("gw", "1.3.6.1.4.1.9.9.9", "", active=True, seen_at=NOW)
+    )
+    assert report.specific_problem == "unmapped trap 1.3.6.1.4.1.9.9.9"
+    assert report.text == "unmapped trap 1.3.6.1.4.1.9.9.9 on gw, found by polling"
 
 
-def test_types_and_severities_are_those_of_the_contract():
+def test_alarm_types_and_severities_are_in_the_contract():
     schemas = yaml.load(CONTRACT.read_text(), yaml.CSafeLoader)["components"]["schemas"]
     rules = [*RULES.values(), UNMAPPED_RULE, UNREACHABLE_RULE]
-    assert {one.alarm_type for one in rules} <= set(schemas["AlarmType"]["enum"])
-    assert {one.severity for one in rules} <= set(schemas["PerceivedSeverity"]["enum"])
+    assert {rule.alarm_type for rule in rules} <= set(schemas["AlarmType"]["enum"])
+    assert {rule.severity for rule in rules} <= set(schemas["PerceivedSeverity"]["enum"])
