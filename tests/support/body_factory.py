@@ -1,7 +1,8 @@
-"""Valid bodies for every create of every contract, made from the contract itself.
+"""Valid bodies for every POST of every contract, generated from the contract.
 
-``minimal`` has what the contract requires and no more, ``full`` every attribute that a client may
-set; what the law asks for beyond the contract (an alarm for the task to work on) is in ``MUST``.
+``minimal`` has only the attributes that the contract requires, ``full`` all that a client may set.
+``contract_collections`` adds references to resources that the policies require, such as the alarm
+of an alarm task.
 """
 
 import itertools
@@ -10,11 +11,11 @@ from tmf_apis.rest.contracts.contract import Contract
 
 COMPONENTS = "#/components/schemas/"
 TIME = "2026-01-02T03:04:05.678Z"
-#: Values of attributes whose meaning is more than their type, wherever they are.
+#: Values of attributes that need more than a value of their type.
 ATTRIBUTE_VALUES = {
     "href": "http://example.com/1",
     "url": "https://example.com/file.json",
-    "callback": "https://example.com/told",
+    "callback": "https://example.com/listener",
     "version": "1.1",
     "emailAddress": "someone@example.com",
     "alarmType": "communicationsAlarm",
@@ -25,8 +26,8 @@ ATTRIBUTE_VALUES = {
     "requestedInitialState": "acknowledged",
     "target": "127.0.0.1:9",
 }
-#: Attributes left out of full bodies, by schema without its ending: the law has them made by the
-#: server, or has to do with other resources that must be there.
+#: Attributes that full bodies do not have, by schema without its suffix: the server sets them, or
+#: they refer to resources that must exist.
 EXCLUDED_ATTRIBUTES = {
     "Category": {"parent", "parentId", "subCategory"},
     "ProductOrderItem": {"productOrderItemRelationship", "productOrderItem", "state"},
@@ -39,14 +40,14 @@ EXCLUDED_ATTRIBUTES = {
     "PhysicalResource": {"resourceRelationship"},
     "LogicalResource": {"resourceRelationship"},
 }
-
-
-#: Schemas with one body that is always right.
+#: Bodies of schemas that are always the same.
 FIXED_BODIES = {"AlarmedObject": {"id": "element-1"}}
+#: Attributes that no body has unless they are required.
+_SERVER_ATTRIBUTES = {"id", "href", "@schemaLocation", "@baseType"}
 
 
 class BodyFactory:
-    """Bodies for one contract."""
+    """Generator of bodies for one contract."""
 
     def __init__(self, contract: Contract):
         self.contract = contract
@@ -54,52 +55,52 @@ class BodyFactory:
         self._numbers = itertools.count(1)
 
     def minimal(self, schema):
-        """What must be there."""
+        """Return a body with the required attributes."""
         return self._without_identity(self._object(schema, full=False, depth=8))
 
     def full(self, schema):
-        """All that may be there, three levels deep."""
+        """Return a body with all attributes that a client may set, three levels deep."""
         return self._without_identity(self._object(schema, full=True, depth=3))
 
     @staticmethod
     def _without_identity(body):
-        """A resource itself has no id before it is made."""
+        """Return a body without id and href, which the server sets."""
         return {name: value for name, value in body.items() if name not in {"id", "href"}}
 
     def merged_schema(self, node):
-        """A schema with what it refers to and inherits in one piece."""
+        """Return a schema with its reference and its inherited attributes merged."""
         if "$ref" in node:
             return self.merged_schema(self._schemas[node["$ref"].removeprefix(COMPONENTS)])
         properties, required = {}, []
-        whole = dict(node)
+        merged = dict(node)
         for part in node.get("allOf", ()):
             inherited = self.merged_schema(part)
             properties |= inherited.get("properties", {})
             required += inherited.get("required", [])
-            whole = {**inherited, **whole}
+            merged = {**inherited, **merged}
         properties |= node.get("properties", {})
         required += node.get("required", [])
-        return {**whole, "properties": properties, "required": required}
+        return {**merged, "properties": properties, "required": required}
 
     def _object(self, name, *, full, depth):
         schema = self.merged_schema({"$ref": COMPONENTS + name})
-        made = {}
+        body = {}
         base = name.removesuffix("_FVO").removesuffix("_Create").removesuffix("_MVO")
         if base in FIXED_BODIES:
             return dict(FIXED_BODIES[base])
         for attribute, node in schema["properties"].items():
-            wanted = mandatory = attribute in schema["required"]
+            is_included = is_required = attribute in schema["required"]
             if full and depth > 0 and attribute not in EXCLUDED_ATTRIBUTES.get(base, ()):
-                wanted = wanted or attribute not in {"id", "href", "@schemaLocation", "@baseType"}
-            if attribute == "@type" and wanted:
-                made["@type"] = self._type(base, schema)
-            elif mandatory or (wanted and (depth > 1 or "$ref" not in str(node))):
+                is_included = is_included or attribute not in _SERVER_ATTRIBUTES
+            if attribute == "@type" and is_included:
+                body["@type"] = self._type(base, schema)
+            elif is_required or (is_included and (depth > 1 or "$ref" not in str(node))):
                 value = self._value(attribute, node, full=full, depth=depth - 1)
-                if mandatory or value not in ({}, [], None):
-                    made[attribute] = value
+                if is_required or value not in ({}, [], None):
+                    body[attribute] = value
         if "id" in schema["properties"]:
-            made.setdefault("id", f"id {next(self._numbers)}")
-        return made
+            body.setdefault("id", f"id {next(self._numbers)}")
+        return body
 
     def _type(self, base, schema):
         base = base.removesuffix("RefOrValue") or base
@@ -126,21 +127,21 @@ class BodyFactory:
         return self._simple_value(attribute, node, full=full, depth=depth)
 
     def _simple_value(self, attribute, node, *, full, depth):
-        kind = node.get("type")
+        value_type = node.get("type")
         if "enum" in node:
             return node["enum"][0]
-        if kind == "array":
+        if value_type == "array":
             item = self._value(attribute, node.get("items", {}), full=full, depth=depth)
             return None if item in ({}, None) else [item] * max(1, node.get("minItems", 1))
-        if kind == "object" or "properties" in node or "allOf" in node:
-            made = {
+        if value_type == "object" or "properties" in node or "allOf" in node:
+            members = {
                 name: self._value(name, inner, full=full, depth=depth - 1)
                 for name, inner in self.merged_schema(node)["properties"].items()
             }
-            return {k: v for k, v in made.items() if v not in ({}, [], None)} or {"x": "1"}
-        if kind == "boolean":
+            return {k: v for k, v in members.items() if v not in ({}, [], None)} or {"x": "1"}
+        if value_type == "boolean":
             return True
-        if kind in {"integer", "number"}:
-            return 1 if kind == "integer" else 1.5
+        if value_type in {"integer", "number"}:
+            return 1 if value_type == "integer" else 1.5
         formats = {"date-time": TIME, "date": TIME[:10], "dateTime": TIME}
         return formats.get(node.get("format"), f"{attribute} {next(self._numbers)}")

@@ -1,28 +1,27 @@
-"""The collections of the contracts, as tests go through them, and answers held to them."""
+"""The collections of the contracts, and checks of responses against the contracts."""
 
 from dataclasses import dataclass
 from functools import cache
 
 from tests.support.body_factory import BodyFactory
-from tests.support.server import ROOT
-from tmf_apis.app import CONTRACTS_DIR as FOLDER
+from tests.support.paths import OPENAPI, ROOT
 from tmf_apis.rest.contracts.contract import Contract, Operation, load_contracts
 from tmf_apis.rest.contracts.documents import resolve_reference
 from tmf_apis.rest.contracts.schemas import Schemas
 
-CONTRACTS = load_contracts(FOLDER, ROOT / ".pytest_cache" / "contracts")
-#: Tasks on alarms, and the attributes of each that name alarms.
+CONTRACTS = load_contracts(OPENAPI, ROOT / ".pytest_cache" / "contracts")
+#: Alarm tasks, and the attributes that refer to alarms.
 ALARM_TASKS = {
     **dict.fromkeys(("AckAlarm", "UnAckAlarm", "ClearAlarm", "CommentAlarm"), ("alarmPattern",)),
     **dict.fromkeys(("GroupAlarm", "UnGroupAlarm"), ("parentAlarm", "correlatedAlarm")),
 }
-#: Tasks that the worker begins to work on at once.
+#: Tasks that the worker starts at once.
 BACKGROUND_TASKS = {
     *("ImportJob", "ExportJob", "ServiceImportJob", "ServiceExportJob"),
     *("ResourceImportJob", "ResourceExportJob"),
     *("NetworkDiscovery", "NetworkAudit", "ResolveDifference", "CustomerBillOnDemand"),
 }
-#: Kinds that are like another in everything that the tests of all collections look at.
+#: Kinds that behave like another kind in the tests of all collections.
 EQUIVALENT_KINDS = {
     *("ServiceCatalog", "ServiceCandidate", "ServiceExportJob", "QueryServiceQualification"),
     *("ResourceCatalog", "ResourceCategory", "ResourceCandidate"),
@@ -32,7 +31,7 @@ EQUIVALENT_KINDS = {
 
 @dataclass(frozen=True)
 class Collection:
-    """One collection of one contract.
+    """A collection of a contract.
 
     Attributes:
         contract: The contract.
@@ -49,12 +48,12 @@ class Collection:
 
     @property
     def path(self):
-        """Its path."""
+        """The path of the collection."""
         return f"{self.contract.base_path}/{self.resource}"
 
     @property
     def is_v5(self):
-        """Whether it is of version 5."""
+        """True in version 5."""
         return self.contract.version == "v5"
 
     @property
@@ -64,17 +63,17 @@ class Collection:
 
     @property
     def schema(self):
-        """The schema of its resources."""
+        """The schema of the resources."""
         return self.operations["list"].schema
 
     def body(self, client, *, full=False):
-        """A valid body for a create; what it must refer to is made with the client."""
+        """Return a valid body of a POST; create the resources that it refers to."""
         schema = self.operations["create"].body_schema
         bodies = BodyFactory(self.contract)
-        made = bodies.full(schema) if full else bodies.minimal(schema)
+        body = bodies.full(schema) if full else bodies.minimal(schema)
         if self.kind == "Alarm":
-            made["state"] = "raised"
-        return made | self._references(client)
+            body["state"] = "raised"
+        return body | self._references(client)
 
     def _references(self, client):
         typed = {"@type": "ProductOrderRef"} if self.is_v5 else {}
@@ -90,30 +89,31 @@ class Collection:
         if self.kind in ALARM_TASKS:
             alarms = collection_of(self.contract, "alarm")
             typed = {"@type": "AlarmRef"} if self.is_v5 else {}
-            made = [{"id": alarms.create(client).json()["id"], **typed} for _ in range(2)]
+            first, second = ({"id": alarms.create(client).json()["id"], **typed} for _ in range(2))
             if self.kind in {"GroupAlarm", "UnGroupAlarm"}:
-                return {"parentAlarm": made[0], "correlatedAlarm": made[1:]}
+                return {"parentAlarm": first, "correlatedAlarm": [second]}
             pattern = {"@type": "Alarm"} if self.is_v5 else {}
-            return {"alarmPattern": [{**pattern, "id": made[0]["id"]}]}
+            return {"alarmPattern": [{**pattern, "id": first["id"]}]}
         return {}
 
     def create(self, client, body=None, *, full=False, **changes):
-        """Make a resource and return the answer, which is 201."""
+        """Create a resource and return the response."""
         body = self.body(client, full=full) if body is None else body
-        answer = client.post(self.path, json={**body, **changes})
-        assert answer.status_code == 201, f"{answer.text} for {body}"
-        return answer
+        response = client.post(self.path, json={**body, **changes})
+        assert response.status_code == 201, f"{response.text} for {body}"
+        return response
 
     def check_response(self, action, response, *, types_only=False):
-        """Hold an answer to the contract: status, media type, schema."""
+        """Check a response against the contract: status, media type and schema."""
         check_response(self.contract, self.operations[action], response, types_only=types_only)
 
 
 def check_response(contract, operation, response, *, types_only=False):
-    """Hold an answer to the contract: status, media type, schema.
+    """Check a response against the contract: status, media type and schema.
 
-    What one version must have and the other does not cannot be there when the other wrote it, the
-    types of nested objects apart; ``types_only`` lets it be missing.
+    ``types_only`` allows required attributes to be missing, except the types of nested objects: a
+    resource that was written through the other version lacks attributes that only this version
+    requires.
     """
     responses = contract.document["paths"][operation.path][operation.method]["responses"]
     assert str(response.status_code) in responses, f"{response.status_code} is not declared"
@@ -123,17 +123,17 @@ def check_response(contract, operation, response, *, types_only=False):
         return
     assert response.headers["content-type"] == "application/json"
     schema = declared["content"]["application/json"]["schema"]
-    listed = schema.get("type") == "array"
-    name = (schema["items"] if listed else schema)["$ref"].rpartition("/")[2]
-    for one in response.json() if listed else [response.json()]:
+    is_list = schema.get("type") == "array"
+    name = (schema["items"] if is_list else schema)["$ref"].rpartition("/")[2]
+    for resource in response.json() if is_list else [response.json()]:
         problems = [
             f"{list(error.instance_path)}: {error.message}"
-            for error in validators(contract).validator(name).iter_errors(one)
+            for error in validators(contract).validator(name).iter_errors(resource)
             if not types_only
             or " is a required property" not in error.message
             or error.message.startswith('"@type"')
         ]
-        assert not problems, f"{problems[:5]} in {one}"
+        assert not problems, f"{problems[:5]} in {resource}"
 
 
 @cache
@@ -143,32 +143,32 @@ def _validators(number, version):
 
 
 def validators(contract):
-    """The validators of a contract."""
+    """Return the validators of a contract."""
     return _validators(contract.number, contract.version)
 
 
 def all_collections():
-    """Every collection of every contract."""
-    found = {}
+    """Return every collection of every contract."""
+    collections = {}
     for contract in CONTRACTS:
-        for one in contract.operations:
-            if one.kind:
-                key = (contract.number, contract.version, one.resource)
-                entry = found.setdefault(key, Collection(contract, one.resource, {}))
-                entry.operations[one.action] = one
-    return list(found.values())
+        for operation in contract.operations:
+            if operation.kind:
+                key = (contract.number, contract.version, operation.resource)
+                new = Collection(contract, operation.resource, {})
+                collections.setdefault(key, new).operations[operation.action] = operation
+    return list(collections.values())
 
 
 COLLECTIONS = all_collections()
 
 
 def collection_of(contract, resource):
-    """A collection of a contract."""
+    """Return a collection of a contract."""
     return next(c for c in COLLECTIONS if c.contract is contract and c.resource == resource)
 
 
 def collections_with(*actions):
-    """The collections that have some operations, as parameters of a test; of those alike one."""
+    """Return the collections that have the actions, without those of ``EQUIVALENT_KINDS``."""
     return [
         c
         for c in COLLECTIONS

@@ -1,4 +1,4 @@
-"""The words that a contract of this project allows; another test holds it to the published one."""
+"""The enumerations of the contracts in ``openapi/``."""
 
 import functools
 
@@ -11,16 +11,16 @@ CONTRACTS_DIR = OPENAPI
 
 @functools.cache
 def schemas(contract):
-    """All schemas of a contract such as ``TMF642-v5``."""
+    """Return the schemas of a contract such as ``TMF642-v5``."""
     text = (CONTRACTS_DIR / f"{contract}.yaml").read_text(encoding="utf-8")
     return yaml.load(text, Loader=yaml.CSafeLoader)["components"]["schemas"]
 
 
 def enum_values(contract, name):
-    """The values of ``Schema`` or ``Schema.plan_attribute``."""
+    """Return the values of a schema, or of an attribute ``Schema.attribute``."""
     kind, _, attribute = name.partition(".")
     schema = schemas(contract)[kind]
     if attribute:
-        owners = [one.get("properties", {}) for one in [schema, *schema.get("allOf", [])]]
-        (schema,) = (one[attribute] for one in owners if attribute in one)
+        properties = [part.get("properties", {}) for part in [schema, *schema.get("allOf", [])]]
+        (schema,) = (part[attribute] for part in properties if attribute in part)
     return set(schema["enum"])

@@ -1,4 +1,4 @@
-"""Random documents of the contracts' schemas, with attributes that no contract knows."""
+"""Hypothesis strategies for documents of the contracts, with attributes that none declares."""
 
 import functools
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ ANY_VALUE = st.recursive(
 
 @dataclass(frozen=True)
 class ContractStrategies:
-    """One contract.
+    """Strategies for the documents of one contract.
 
     Attributes:
-        api: Its number, as ``"TMF620"``.
+        api: The number of the contract, such as ``"TMF620"``.
         version: "v4" or "v5".
-        extra: Names of attributes to be found anywhere, with any value.
+        extra: Names of undeclared attributes that any object may have, with any value.
     """
 
     api: str
@@ -40,11 +40,11 @@ class ContractStrategies:
 
     @property
     def schemas(self):
-        """Its schemas."""
+        """The schemas of the contract."""
         return _schemas(f"{self.api}-{self.version}.yaml")
 
     def resolved_schema(self, node):
-        """A schema with its reference and ``allOf`` merged."""
+        """Return a schema with its reference and ``allOf`` merged."""
         if "$ref" in node:
             return self.resolved_schema(self.schemas[node["$ref"].rsplit("/", 1)[1]])
         merged, properties = dict(node), {}
@@ -55,18 +55,18 @@ class ContractStrategies:
         return {**merged, "properties": properties} if properties else merged
 
     def properties(self, schema):
-        """The attributes of a named schema."""
+        """Return the attributes of a named schema."""
         return self.resolved_schema(self.schemas[schema]).get("properties", {})
 
     def documents(self, schema, depth=4):
-        """Documents of a named schema, each with some of its attributes."""
+        """Return a strategy for documents of a named schema with some of its attributes."""
         return _objects(self, self.properties(schema), depth)
 
     def values(self, node, depth):
-        """Values of a schema."""
+        """Return a strategy for the values of a schema."""
         node = self.resolved_schema(node)
         if choices := node.get("oneOf") or node.get("anyOf"):
-            return st.sampled_from(choices).flatmap(lambda one: self.values(one, depth))
+            return st.sampled_from(choices).flatmap(lambda choice: self.values(choice, depth))
         if "enum" in node:
             return st.sampled_from(node["enum"])
         if node.get("properties"):

@@ -1,4 +1,4 @@
-"""A real ``tmf serve`` for tests: a process on a free port with a data directory of its own."""
+"""A ``tmf serve`` process for tests, on a free port and with its own data directory."""
 
 import contextlib
 import dataclasses
@@ -13,25 +13,26 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.paths import ROOT
+from tests.support.paths import OPENAPI, ROOT
 from tmf_apis.security import local_keys
 from tmf_apis.settings import Settings
 
 #: Every scope of every API.
 ALL_SCOPES = tuple(
     f"{api}:{verb}"
-    for api in sorted({one.stem.split("-")[0].lower() for one in (ROOT / "openapi").glob("*.yaml")})
+    for api in sorted({file.stem.split("-")[0].lower() for file in OPENAPI.glob("*.yaml")})
     for verb in ("read", "create", "update", "delete", "subscribe", "notify")
 )
 
 
 class ServerProcess:
-    """One ``tmf serve``.
+    """A ``tmf serve`` process.
 
     Attributes:
-        folder: Its data directory.
-        url: Where it answers.
-        process: The process.
+        folder: The data directory.
+        environment: The environment variables, in addition to those of the tests.
+        url: The URL of the server; "" before the start.
+        process: The process; None before the start.
     """
 
     def __init__(self, folder, **environment):
@@ -42,16 +43,16 @@ class ServerProcess:
 
     @property
     def log(self):
-        """What it wrote."""
+        """The output of the process."""
         return self.folder.with_suffix(".log").read_text(errors="replace")
 
     @property
     def settings(self):
-        """Settings of something that works on the same data."""
+        """Settings with the same data directory."""
         return Settings(data_dir=self.folder)
 
     def start(self, *, wait=150.0, port=0):
-        """Start it and wait until it is ready."""
+        """Start the server and wait up to ``wait`` seconds until it is ready."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("TMF_")}
         with self.folder.with_suffix(".log").open("ab") as log:
             position = log.tell()
@@ -72,7 +73,7 @@ class ServerProcess:
         return self
 
     def await_ready(self, wait=150.0, position=0):
-        """Wait until it is ready."""
+        """Wait up to ``wait`` seconds until the server is ready."""
         deadline = time.monotonic() + wait
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -84,13 +85,13 @@ class ServerProcess:
         raise AssertionError(f"the server was not ready in {wait} s: {self.log[-2000:]}")
 
     def client(self, token="", **headers):
-        """A client of it."""
+        """Return an HTTP client of the server."""
         if token:
             headers["Authorization"] = f"Bearer {token}"
         return httpx.Client(base_url=self.url, headers=headers, timeout=30.0, verify=False)  # noqa: S501
 
     def token(self, *, scopes=ALL_SCOPES, tenant="", parties=None, subject="tester", hours=1.0):
-        """A token that it accepts."""
+        """Return a token that the server accepts."""
         return local_keys.issue_token(
             dataclasses.replace(Settings(), data_dir=self.folder),
             subject=subject,
@@ -101,7 +102,7 @@ class ServerProcess:
         )
 
     def child_pid(self, name):
-        """The process id of a child whose command has a name in it, or None."""
+        """Return the process id of the child whose command matches ``name``, or None."""
         with contextlib.suppress(OSError):
             tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
             for pid in " ".join((task / "children").read_text() for task in tasks).split():
@@ -112,12 +113,12 @@ class ServerProcess:
         return None
 
     def kill(self):
-        """End it without warning."""
+        """Kill the process."""
         self.process.kill()
         self.process.wait()
 
     def stop(self, wait=30.0):
-        """Tell it to end and return its exit status."""
+        """Terminate the process and return its exit status."""
         if self.process is None or self.process.poll() is not None:
             return self.process and self.process.returncode
         self.process.send_signal(signal.SIGTERM)
@@ -129,7 +130,7 @@ class ServerProcess:
 
 
 def free_port():
-    """A TCP port that nobody listens on now."""
+    """Return a TCP port on which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -1,6 +1,6 @@
 """The facts of an OpenAPI document as short lines, so that two documents can be compared.
 
-``python tests/support/contracts/facts.py`` writes ``published_facts.json`` anew from the published contracts.
+``python tests/support/contracts/facts.py`` writes ``published.json`` from the published contracts.
 """
 
 import json
@@ -16,7 +16,7 @@ CONTRACTS_DIR = ROOT / "openapi"
 
 METHODS = ("get", "post", "put", "patch", "delete")
 CONSTRAINTS = ("default", "deprecated", "minimum", "maximum", "minItems", "nullable")
-#: Members that may stand beside the one reference of an attribute with a description.
+#: Members that an attribute may have beside an ``allOf`` with one reference.
 REFERENCE_SIBLINGS = {"allOf", "description", "x-reading", *CONSTRAINTS}
 
 
@@ -44,18 +44,18 @@ def _operation_facts(document, operation) -> Iterator[str]:
     yield f"operationId {operation['operationId']}"
     yield from (f"tag {tag}" for tag in operation["tags"])
     for parameter in operation.get("parameters", ()):
-        one = _resolved_node(document, parameter)
-        must = " required" if one.get("required") else ""
-        yield f"{one['in']} {one['name']}: {_kind(one['schema'])}{must}"
+        resolved = _resolved_node(document, parameter)
+        suffix = " required" if resolved.get("required") else ""
+        yield f"{resolved['in']} {resolved['name']}: {_kind(resolved['schema'])}{suffix}"
     if "requestBody" in operation:
         body = _resolved_node(document, operation["requestBody"])
         yield "body required" if body.get("required") else "body optional"
         yield from _content_facts(body, "body")
     for status, response in operation["responses"].items():
-        answer = _resolved_node(document, response)
+        resolved = _resolved_node(document, response)
         yield f"answer {status}"
-        yield from _content_facts(answer, status)
-        for name, header in answer.get("headers", {}).items():
+        yield from _content_facts(resolved, status)
+        for name, header in resolved.get("headers", {}).items():
             yield f"{status} header {name}: {_kind(_resolved_node(document, header)['schema'])}"
 
 
@@ -66,10 +66,10 @@ def _content_facts(part, label) -> Iterator[str]:
 
 def _resolved_node(document, part):
     while "$ref" in part:
-        place = document
-        for step in part["$ref"].removeprefix("#/").split("/"):
-            place = place[step]
-        part = place
+        target = document
+        for name in part["$ref"].removeprefix("#/").split("/"):
+            target = target[name]
+        part = target
     return part
 
 
@@ -84,10 +84,10 @@ def _kind(schema):
 
 
 def _schema_facts(schema, place) -> Iterator[str]:
-    """Yield the facts of a schema; a place is a path such as ``validFor`` or ``note[].text``."""
-    only = schema.get("allOf", ())
-    if len(only) == 1 and "$ref" in only[0] and place and set(schema) <= REFERENCE_SIBLINGS:
-        schema = {**schema, **only[0]}
+    """Yield the facts of a schema; ``place`` is a path such as ``validFor`` or ``note[].text``."""
+    parts = schema.get("allOf", ())
+    if len(parts) == 1 and "$ref" in parts[0] and place and set(schema) <= REFERENCE_SIBLINGS:
+        schema = {**schema, **parts[0]}
         del schema["allOf"]
     yield f"{place}: {_kind(schema)}"
     yield from (f"{place} {key} {json.dumps(schema[key])}" for key in CONSTRAINTS if key in schema)
@@ -99,7 +99,7 @@ def _schema_facts(schema, place) -> Iterator[str]:
 
 
 def _composition_facts(schema, place) -> Iterator[str]:
-    """An inner part of allOf is a part of the schema itself, wherever it stands in the list."""
+    """Yield the facts of allOf, oneOf and anyOf; inline parts of allOf count as the schema itself."""
     for key in ("allOf", "oneOf", "anyOf"):
         for part in schema.get(key, ()):
             if "$ref" in part:
@@ -125,19 +125,19 @@ def _discriminator_facts(discriminator, place) -> Iterator[str]:
 
 
 def published_facts():
-    """Return the facts of the published contracts that we have one of, read from them."""
+    """Return the facts of the published contracts that this project has, read from their files."""
     ours = {file.stem for file in CONTRACTS_DIR.glob("TMF*.yaml")}
     files = {file.stem: file for file in PUBLISHED_DIR.rglob("TMF*.yaml")}
     return {stem: document_facts(read_yaml(files[stem])) for stem in sorted(ours & files.keys())}
 
 
 def stored_facts():
-    """Return the facts of the published contracts, as they are kept."""
+    """Return the stored facts of the published contracts."""
     return json.loads(FINGERPRINT.read_text("utf-8"))
 
 
 def fingerprint_text(facts_by_document):
-    """Return the text of the fingerprint: one operation or schema a line."""
+    """Return the text of ``published.json``: one operation or schema per line."""
     documents = []
     for stem, parts in facts_by_document.items():
         sections = []
