@@ -4,10 +4,21 @@ import functools
 from dataclasses import dataclass
 
 import yaml
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from tests.support.paths import OPENAPI
+from tmf_apis.rest.views.kind_names import KIND_NAMES
 
+#: Kind and v4 schema of every kind and subtype that v4 has.
+V4_SCHEMAS = [
+    *((kind, names.v4) for kind, names in KIND_NAMES.items() if names.v4),
+    ("Resource", "PhysicalResource"),
+    ("Resource", "LogicalResource"),
+]
+few_examples = settings(
+    max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
 SCALARS = {
     "string": st.sampled_from(["", "a", "b", "10", "x y", "2026-01-02T03:04:05.000Z"]),
     "integer": st.integers(-2, 9),

@@ -1,15 +1,13 @@
-"""The pages and documents of a running server, as a browser and a program get them."""
+"""The pages and documents of a running server, as browsers and programs receive them."""
 
 import re
 
 import httpx
 import pytest
 
-from tests.support.server import ROOT
-from tmf_apis.rest.contracts.contract import load_contracts
-from tmf_apis.rest.contracts.extensions import contract_extensions, extensions_by_base
+from tests.support.contract_collections import CONTRACTS
+from tests.support.paths import OPENAPI
 
-CONTRACTS = load_contracts(ROOT / "openapi")
 MOUNTS = [(contract, mount) for contract in CONTRACTS for mount in contract.mounts]
 PAGE = {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}
 PAGES = ["/", "/lifecycle", "/lifecycle/ProductOrder", "/console/deliveries"]
@@ -17,45 +15,47 @@ PAGES = ["/", "/lifecycle", "/lifecycle/ProductOrder", "/console/deliveries"]
 
 @pytest.fixture(scope="module")
 def client(server):
-    with server.client() as found:
-        yield found
+    with server.client() as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
-def stranger(authenticated_server):
-    with authenticated_server.client() as found:
-        yield found
+def anonymous(authenticated_server):
+    with authenticated_server.client() as client:
+        yield client
 
 
 def named(mounted):
     return mounted[1] if isinstance(mounted, tuple) else str(mounted)
 
 
-def test_the_index_lists_all_apis_to_a_program(client):
-    answer = client.get("/")
-    assert answer.status_code == 200
-    assert [one["id"] for one in answer.json()] == [f"{c.number}-{c.version}" for c in CONTRACTS]
-    assert all(client.get(one["openapi"]).status_code == 200 for one in answer.json()[:2])
+def test_the_index_as_json_lists_all_apis(client):
+    response = client.get("/")
+    assert response.status_code == 200
+    assert [item["id"] for item in response.json()] == [
+        f"{c.number}-{c.version}" for c in CONTRACTS
+    ]
+    assert all(client.get(item["openapi"]).status_code == 200 for item in response.json()[:2])
 
 
-def test_the_index_lists_all_apis_to_a_person(client):
-    answer = client.get("/", headers=PAGE)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/html")
+def test_the_index_page_lists_all_apis(client):
+    response = client.get("/", headers=PAGE)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/html")
     for contract in CONTRACTS:
-        assert f'href="{contract.base_path}/docs"' in answer.text
-        assert f'href="{contract.base_path}/openapi.json"' in answer.text
+        assert f'href="{contract.base_path}/docs"' in response.text
+        assert f'href="{contract.base_path}/openapi.json"' in response.text
     for link in ("/health/ready", "/metrics", "/console/deliveries", "/lifecycle"):
-        assert f'href="{link}"' in answer.text
+        assert f'href="{link}"' in response.text
 
 
 @pytest.mark.parametrize("mounted", MOUNTS, ids=named)
 def test_the_served_document_is_the_whole_contract(client, server, mounted):
     contract, mount = mounted
-    answer = client.get(f"{mount}/openapi.json")
-    assert answer.status_code == 200
-    document = answer.json()
-    assert [one["url"] for one in document.pop("servers")] == [
+    response = client.get(f"{mount}/openapi.json")
+    assert response.status_code == 200
+    document = response.json()
+    assert [item["url"] for item in document.pop("servers")] == [
         server.url + m for m in contract.mounts
     ]
     assert document == {k: v for k, v in contract.document.items() if k != "servers"}
@@ -64,10 +64,10 @@ def test_the_served_document_is_the_whole_contract(client, server, mounted):
 @pytest.mark.parametrize("mounted", MOUNTS, ids=named)
 def test_every_api_has_a_page(client, mounted):
     contract, mount = mounted
-    answer = client.get(f"{mount}/docs", headers=PAGE)
-    assert answer.status_code == 200
-    assert f'data-url="{mount}/openapi.json"' in answer.text
-    assert contract.number in answer.text
+    response = client.get(f"{mount}/docs", headers=PAGE)
+    assert response.status_code == 200
+    assert f'data-url="{mount}/openapi.json"' in response.text
+    assert contract.number in response.text
 
 
 def test_a_document_that_the_client_has_is_not_sent_again(client):
@@ -78,71 +78,75 @@ def test_a_document_that_the_client_has_is_not_sent_again(client):
 
 
 def test_a_document_is_served_as_yaml_too(client):
-    contract = next(one for one in CONTRACTS if (one.number, one.version) == ("TMF620", "v4"))
-    answer = client.get(f"{contract.base_path}/openapi.yaml")
-    assert answer.status_code == 200
-    assert answer.text == (ROOT / "openapi/TMF620-v4.yaml").read_text()
+    contract = next(
+        contract
+        for contract in CONTRACTS
+        if (contract.number, contract.version) == ("TMF620", "v4")
+    )
+    response = client.get(f"{contract.base_path}/openapi.yaml")
+    assert response.status_code == 200
+    assert response.text == (OPENAPI / "TMF620-v4.yaml").read_text()
 
 
-def test_the_base_path_leads_a_person_to_the_page_and_a_program_to_the_document(client):
+def test_the_base_path_redirects_browsers_and_answers_json_to_programs(client):
     base = CONTRACTS[0].base_path
     for path in (base, f"{base}/"):
-        person = client.get(path, headers=PAGE)
-        assert (person.status_code, person.headers["location"]) == (302, f"{base}/docs")
+        redirect = client.get(path, headers=PAGE)
+        assert (redirect.status_code, redirect.headers["location"]) == (302, f"{base}/docs")
         assert client.get(path).json()["openapi"].endswith(f"{base}/openapi.json")
 
 
-def test_what_no_contract_has_is_still_404_below_a_mount(client):
-    answer = client.get(f"{CONTRACTS[0].base_path}/nothing", headers=PAGE)
-    assert (answer.status_code, answer.json()["code"]) == (404, "60")
+def test_an_unknown_path_below_a_mount_is_404(client):
+    response = client.get(f"{CONTRACTS[0].base_path}/nothing", headers=PAGE)
+    assert (response.status_code, response.json()["code"]) == (404, "60")
 
 
 @pytest.mark.parametrize("path", [*PAGES, f"{CONTRACTS[0].base_path}/docs"])
-def test_pages_load_nothing_from_elsewhere_and_have_no_script_or_style_inside(client, path):
-    answer = client.get(path, headers=PAGE)
-    assert answer.status_code == 200
-    assert "default-src 'self'" in answer.headers["content-security-policy"]
-    assert "unsafe" not in answer.headers["content-security-policy"]
-    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", answer.text)
-    loaded = re.findall(r'<(?:script|link|img)\b[^>]*(?:src|href)="([^"]*)"', answer.text)
+def test_pages_load_only_own_files_and_have_no_inline_script_or_style(client, path):
+    response = client.get(path, headers=PAGE)
+    assert response.status_code == 200
+    assert "default-src 'self'" in response.headers["content-security-policy"]
+    assert "unsafe" not in response.headers["content-security-policy"]
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", response.text)
+    loaded = re.findall(r'<(?:script|link|img)\b[^>]*(?:src|href)="([^"]*)"', response.text)
     assert loaded
-    for one in loaded:
-        assert one.startswith("/console/")
-        assert client.get(one).status_code == 200
+    for url in loaded:
+        assert url.startswith("/console/")
+        assert client.get(url).status_code == 200
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_pages_are_the_same_for_who_has_no_token(stranger, path):
-    assert stranger.get(path, headers=PAGE).status_code == 200
+def test_pages_need_no_token(anonymous, path):
+    assert anonymous.get(path, headers=PAGE).status_code == 200
 
 
-def test_a_page_asks_for_a_token_where_one_is_needed(client, stranger):
+def test_a_page_asks_for_a_token_if_authentication_is_on(client, anonymous):
     for path in ("/console/deliveries", f"{CONTRACTS[0].base_path}/docs"):
-        assert 'id="token"' in stranger.get(path, headers=PAGE).text
+        assert 'id="token"' in anonymous.get(path, headers=PAGE).text
         assert 'id="token"' not in client.get(path, headers=PAGE).text
 
 
-def test_the_state_machines_are_readable_without_a_token(stranger):
-    answer = stranger.get("/lifecycle")
-    assert answer.status_code == 200
-    found = {one["id"]: one for one in answer.json()}
-    assert {"ProductOrder", "ProductOrderItem", "ProductOffering", "Customer"} <= found.keys()
-    one = stranger.get("/lifecycle/ProductOrder")
-    assert one.json() == found["ProductOrder"]
-    assert "cancelled" in one.json()["final"]
+def test_the_state_machines_are_readable_without_a_token(anonymous):
+    response = anonymous.get("/lifecycle")
+    assert response.status_code == 200
+    machines = {item["id"]: item for item in response.json()}
+    assert {"ProductOrder", "ProductOrderItem", "ProductOffering", "Customer"} <= machines.keys()
+    machine = anonymous.get("/lifecycle/ProductOrder")
+    assert machine.json() == machines["ProductOrder"]
+    assert "cancelled" in machine.json()["final"]
 
 
-def test_every_machine_has_a_page_with_its_states(client):
+def test_every_state_machine_has_a_page_with_its_states(client):
     for machine in client.get("/lifecycle").json():
         page = client.get(f"/lifecycle/{machine['id']}", headers=PAGE)
         assert page.status_code == 200
         assert all(state in page.text for state in machine["states"])
 
 
-def test_an_unknown_machine_is_404_and_what_it_was_called_is_not_markup(client):
-    answer = client.get("/lifecycle/<script>", headers=PAGE)
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/json"
+def test_an_unknown_state_machine_is_404_as_json(client):
+    response = client.get("/lifecycle/<script>", headers=PAGE)
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize(
@@ -160,33 +164,21 @@ def test_an_unknown_machine_is_404_and_what_it_was_called_is_not_markup(client):
         ("GET", "/?q=%ff%fe", 200),
     ],
 )
-def test_errors_of_the_pages_have_the_one_body(client, method, path, status):
-    answer = client.request(method, path)
-    assert answer.status_code == status
+def test_errors_of_the_pages_have_the_error_body(client, method, path, status):
+    response = client.request(method, path)
+    assert response.status_code == status
     if status >= 400:
-        assert answer.json()["status"] == str(status)
-        assert answer.json()["@type"] == "Error"
+        assert response.json()["status"] == str(status)
+        assert response.json()["@type"] == "Error"
 
 
-def test_a_host_header_that_is_none_is_refused(server):
-    answer = httpx.get(f"{server.url}/", headers={"Host": "a b<"})
-    assert answer.status_code == 400
+def test_an_invalid_host_header_is_refused(server):
+    response = httpx.get(f"{server.url}/", headers={"Host": "a b<"})
+    assert response.status_code == 400
 
 
-def test_what_waits_is_among_the_figures(client):
+def test_the_metrics_include_the_backlog(client):
     text = client.get("/metrics").text
     assert "tmf_backlog_known 1.0" in text
     assert re.search(r'tmf_deliveries\{state="parked"\} \d', text)
     assert re.search(r"tmf_pending_events \d", text)
-
-
-def test_an_extension_is_known_where_its_base_is():
-    schema = {"x-baseType": "ProductCatalog", "properties": {"shelf": {"type": "string"}}}
-    found = {
-        f"{c.number} {c.version}": list(
-            extensions_by_base(contract_extensions({"Shop": schema}, c))
-        )
-        for c in CONTRACTS
-        if contract_extensions({"Shop": schema}, c)
-    }
-    assert found == {"TMF620 v4": ["Catalog"], "TMF620 v5": ["ProductCatalog"]}

@@ -1,4 +1,4 @@
-"""A contract file is enough to serve an API that has no law of its own."""
+"""A contract file is enough to serve an API without a policy of its own."""
 
 import asyncio
 
@@ -40,8 +40,8 @@ def application(tmp_path, database):
     return application
 
 
-def exchanged(application, *requests):
-    """Send requests one after the other and return the answers."""
+def responses_to(application, *requests):
+    """Send requests one after the other and return the responses."""
 
     async def send():
         transport = httpx.ASGITransport(application)
@@ -51,30 +51,30 @@ def exchanged(application, *requests):
     return asyncio.run(send())
 
 
-def test_its_resources_are_made_found_changed_and_deleted(application):
+def test_resources_of_a_further_api_are_created_read_changed_and_deleted(application):
     path = f"{MOUNT}/troubleTicket"
-    (made,) = exchanged(application, ("POST", path, {"json": TICKET}))
-    assert made.status_code == 201, made.text
-    place = made.headers["location"]
-    assert place.startswith(f"http://127.0.0.1{path}/")
-    found, listed, changed, gone, missing = exchanged(
+    (created,) = responses_to(application, ("POST", path, {"json": TICKET}))
+    assert created.status_code == 201, created.text
+    url = created.headers["location"]
+    assert url.startswith(f"http://127.0.0.1{path}/")
+    read, listed, changed, deleted, missing = responses_to(
         application,
-        ("GET", place, {}),
+        ("GET", url, {}),
         ("GET", f"{path}?name=No+light&fields=name", {}),
-        ("PATCH", place, {"json": {"status": "closed"}}),
-        ("DELETE", place, {}),
-        ("GET", place, {}),
+        ("PATCH", url, {"json": {"status": "closed"}}),
+        ("DELETE", url, {}),
+        ("GET", url, {}),
     )
-    assert found.json()["engagedParty"]["id"] == "7"
-    assert [one["name"] for one in listed.json()] == ["No light"]
+    assert read.json()["engagedParty"]["id"] == "7"
+    assert [item["name"] for item in listed.json()] == ["No light"]
     assert changed.json()["status"] == "closed"
-    assert (gone.status_code, missing.status_code) == (204, 404)
+    assert (deleted.status_code, missing.status_code) == (204, 404)
 
 
-def test_its_events_reach_its_subscribers(application):
-    exchanged(application, ("POST", f"{MOUNT}/troubleTicket", {"json": TICKET}))
+def test_events_of_a_further_api_are_rendered_for_subscribers(application):
+    responses_to(application, ("POST", f"{MOUNT}/troubleTicket", {"json": TICKET}))
     engine = application.readiness.engine
     event = engine.database["TroubleTicket"].find_one()["events"][0]
-    shown = engine.render_event(event, Audience("TMF621", "v4", "http://x"))
-    assert shown["eventType"] == "TroubleTicketCreateEvent"
-    assert shown["event"]["troubleTicket"]["name"] == "No light"
+    notification = engine.render_event(event, Audience("TMF621", "v4", "http://x"))
+    assert notification["eventType"] == "TroubleTicketCreateEvent"
+    assert notification["event"]["troubleTicket"]["name"] == "No light"

@@ -1,4 +1,4 @@
-"""Schemathesis against the running server: every operation of every document."""
+"""Property-based tests with Schemathesis of every operation of every contract."""
 
 import os
 
@@ -16,9 +16,9 @@ from schemathesis.checks import (
 
 from tests.support.contract_collections import CONTRACTS, EQUIVALENT_KINDS
 
-#: Requests for each operation; more by the environment.
+#: Requests per operation.
 EXAMPLES = int(os.environ.get("TMF_FUZZ_EXAMPLES", "3"))
-#: Whether operations are left out that are like others; not when the environment asks for more.
+#: Skip operations that are equivalent to others, unless the environment sets ``EXAMPLES``.
 SAMPLED = "TMF_FUZZ_EXAMPLES" not in os.environ
 CHECKS = [
     not_a_server_error,
@@ -27,46 +27,52 @@ CHECKS = [
     response_schema_conformance,
     response_headers_conformance,
 ]
-TWICE = {contract.number for contract in CONTRACTS if contract.version == "v5"}
+#: Numbers of the APIs that have both versions.
+BOTH_VERSIONS = {contract.number for contract in CONTRACTS if contract.version == "v5"}
 
 
-def alike(contract, one):
-    """Whether an operation is like another: same law, same form, one more name."""
-    return one.kind in EQUIVALENT_KINDS or (
-        contract.number not in TWICE and one.action == "listen" and "Create" not in one.path
+def is_equivalent(contract, operation):
+    """Return whether an operation has the same policy and schema as another."""
+    return operation.kind in EQUIVALENT_KINDS or (
+        contract.number not in BOTH_VERSIONS
+        and operation.action == "listen"
+        and "Create" not in operation.path
     )
 
 
 OPERATIONS = [
-    (contract, one.method, one.path)
+    (contract, operation.method, operation.path)
     for contract in CONTRACTS
-    for one in contract.operations
-    if not (SAMPLED and alike(contract, one))
+    for operation in contract.operations
+    if not (SAMPLED and is_equivalent(contract, operation))
 ]
 
 
 @pytest.fixture(scope="module")
 def documents(authenticated_server):
-    """Each document as schemathesis reads it from the server, and a tenant's token for it.
+    """The document of each contract, read from the server, with the headers of its own tenant.
 
-    Each has a tenant of its own: what v4 may write (free text where v5 has a list of words) is not
-    held against v5.
+    Each contract has its own tenant, because v4 may write values that are invalid in v5 (free text
+    in place of an enumeration).
     """
-    made = {}
+    loaded = {}
     for contract in CONTRACTS:
         token = authenticated_server.token(tenant=f"fuzz-{contract.number}-{contract.version}")
         headers = {"Authorization": f"Bearer {token}"}
         url = f"{authenticated_server.url}{contract.base_path}"
-        made[url] = (schemathesis.openapi.from_url(f"{url}/openapi.json", headers=headers), headers)
-    return made
+        loaded[url] = (
+            schemathesis.openapi.from_url(f"{url}/openapi.json", headers=headers),
+            headers,
+        )
+    return loaded
 
 
 def strategy(operation, method):
-    """Requests as the contract has them; where there is a body, also some that break it."""
-    good = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+    """Return a strategy for valid requests and, if there is a body, invalid ones."""
+    valid = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
     if method in {"get", "delete"}:
-        return good
-    return good | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+        return valid
+    return valid | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
 
 
 @pytest.mark.parametrize(
@@ -80,10 +86,10 @@ def test_random_requests_are_answered_as_the_contract_says(
     url = f"{authenticated_server.url}{contract.base_path}"
     document, headers = documents[url]
     operation = document[path][method.upper()]
-    most = EXAMPLES if "/listener" not in path else 1 + EXAMPLES // 10
+    max_examples = EXAMPLES if "/listener" not in path else 1 + EXAMPLES // 10
 
     @settings(
-        max_examples=most,
+        max_examples=max_examples,
         deadline=None,
         database=None,
         derandomize="TMF_FUZZ_EXAMPLES" not in os.environ,

@@ -99,7 +99,7 @@ def _schema_facts(schema, place) -> Iterator[str]:
 
 
 def _composition_facts(schema, place) -> Iterator[str]:
-    """Yield the facts of allOf, oneOf and anyOf; inline parts of allOf count as the schema itself."""
+    """Yield the facts of allOf, oneOf and anyOf; inline parts of allOf are the schema's own."""
     for key in ("allOf", "oneOf", "anyOf"):
         for part in schema.get(key, ()):
             if "$ref" in part:

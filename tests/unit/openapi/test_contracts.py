@@ -1,4 +1,4 @@
-"""Our contracts against the published ones, and against what every contract of ours promises."""
+"""The contracts in ``openapi/``: compared with the published ones, and with common rules."""
 
 import copy
 import re
@@ -19,14 +19,14 @@ from tests.support.contracts.facts import (
 )
 
 FILES = sorted(file.stem for file in CONTRACTS_DIR.glob("*.yaml"))
-#: Those that TM Forum has published; the others are this project's own.
+#: The contracts of TM Forum; the others are this project's own.
 OFFICIAL = [stem for stem in FILES if stem.startswith("TMF")]
 NUMBERS = ("TMF620", "TMF622", "TMF629", "TMF639", "TMF642", "TMF678")
-#: Those that are served in version 4 alone.
+#: The APIs that are only served in version 4.
 ONLY_V4 = ("TMF633", "TMF634", "TMF637", "TMF638", "TMF641", "TMF645")
 VERBS = {"get": "read", "post": "create", "put": "update", "patch": "update", "delete": "delete"}
 
-#: What an operation may have beyond the published contract.
+#: Facts of an operation that the published contract need not have.
 _ADDED = (
     r"query (before|after|sort|filter): string",
     r"query dryRun: boolean",
@@ -45,12 +45,13 @@ _ADDED = (
     r"body application/json-patch(-query)?\+json: #JsonPatchOperations",
 )
 ADDED = re.compile("|".join(_ADDED))
-#: A location is of a GeoJSON type, which the published mapping does not have.
+#: The types of a location in GeoJSON, which the published mapping lacks.
 GEOJSON = re.compile(
     r" mapping GeoJson(Point|MultiPoint|LineString|MultiLineString|Polygon) "
     r"#GeographicLocation(_FVO|_MVO)?"
 )
-#: Nothing is mandatory in a merge patch: lists of mandatory attributes are not compared there.
+#: Suffixes of merge patch schemas. A merge patch has no mandatory attributes, so these facts are
+#: not compared.
 UPDATE = ("_Update", "_MVO")
 MANDATORY = re.compile(r"\S* required \S+")
 ENTITY_MVO = ({" allOf #Extensible"}, {" allOf #Extensible_MVO"})
@@ -58,12 +59,12 @@ URI = "@schemaLocation: string/uri"
 EXTENSIBLE = {"@type: string", "@baseType: string", "@schemaLocation: string"}
 
 
-#: What an order that is only tried is answered with.
 def dry_run(order):
+    """Return the facts that ``dryRun`` adds to the POST of an order."""
     return set(), {"answer 200", f"200 application/json: #{order}"}
 
 
-#: Schemas and bodies that are read in another way than published: what is missing, what is added.
+#: Deviations of schemas and bodies from the published contract: missing facts, additional facts.
 READINGS = {
     ("TMF620-v5", "Entity_MVO"): ENTITY_MVO,
     ("TMF622-v5", "Entity_MVO"): ENTITY_MVO,
@@ -91,7 +92,7 @@ READINGS = {
         {f"body application/{media}json: #Resource_MVO" for media in ("", "merge-patch+")},
     ),
 }
-#: Schemas that the published contract does not have.
+#: Schemas that the published contract lacks.
 OWN = {
     **{f"{number}-v4": {"JsonPatch", "JsonPatchOperations"} for number in (*NUMBERS, *ONLY_V4)},
     **{f"{number}-v5": {"Extensible_MVO"} for number in ("TMF620", "TMF622", "TMF642", "TMF678")},
@@ -101,21 +102,21 @@ OWN = {
 
 
 def differences(stem, theirs, ours):
-    """Return what is missing from our document and what it has without leave, as sentences."""
-    found = []
+    """Return the facts that our document lacks and those that it may not add, as sentences."""
+    sentences = []
     for section in ("operations", "schemas"):
         extra = set(ours[section]) - set(theirs[section])
         extra -= OWN[stem] if section == "schemas" else set()
-        found += [f"{name} is not published" for name in sorted(extra)]
+        sentences += [f"{name} is not published" for name in sorted(extra)]
         for name, lines in theirs[section].items():
             if name not in ours[section]:
-                found.append(f"{name} is missing")
+                sentences.append(f"{name} is missing")
             else:
-                found += _lines(stem, name, set(lines), set(ours[section][name]))
-    return found
+                sentences += _line_differences(stem, name, set(lines), set(ours[section][name]))
+    return sentences
 
 
-def _lines(stem, name, theirs, ours):
+def _line_differences(stem, name, theirs, ours):
     less, more = READINGS.get((stem, name), (set(), set()))
     missing, added = theirs - ours - less, ours - theirs - more
     if name.endswith(UPDATE):
@@ -157,7 +158,7 @@ def operations(document):
 
 
 def attributes(schema, place):
-    """Yield every attribute of a schema with its place, those of inner objects too."""
+    """Yield the path and schema of every attribute, including those of nested objects."""
     for name, attribute in schema.get("properties", {}).items():
         yield f"{place}.{name}", attribute
         yield from attributes(attribute, f"{place}.{name}")
@@ -167,14 +168,14 @@ def attributes(schema, place):
         yield from attributes(schema["items"], f"{place}[]")
 
 
-def test_there_is_a_contract_of_each_api_in_its_versions(theirs):
+def test_each_api_has_a_contract_in_each_of_its_versions(theirs):
     both = [f"{number}-{version}" for number in NUMBERS for version in ("v4", "v5")]
     assert sorted([*both, *(f"{number}-v4" for number in ONLY_V4)]) == OFFICIAL
     assert sorted(theirs) == OFFICIAL
 
 
 def test_the_fingerprint_is_that_of_the_published_contracts():
-    """Where the published contracts are not at hand the fingerprint stands for them."""
+    """Without the published contracts the stored fingerprint is compared with itself."""
     known = published_facts() or stored_facts()
     assert FINGERPRINT.read_text("utf-8") == fingerprint_text(known)
     assert len(known) == len(OFFICIAL) or not PUBLISHED_DIR.exists()
@@ -205,10 +206,10 @@ def test_a_resource_update_has_every_attribute_of_a_resource(documents):
     assert set(document_facts(whole)["schemas"]["R"]) - {": "} == set(update) - {": object"}
 
 
-# The comparison can fail.
+# The comparison reports differences.
 
 
-def changed(documents, theirs, stem, edit):
+def differences_after(documents, theirs, stem, edit):
     document = copy.deepcopy(documents[stem])
     edit(document)
     return differences(stem, theirs[stem], document_facts(document))
@@ -219,43 +220,43 @@ def schema(document, name):
 
 
 def test_a_removed_attribute_is_noticed(documents, theirs):
-    found = changed(
+    sentences = differences_after(
         documents,
         theirs,
         "TMF620-v4",
         lambda document: schema(document, "Category")["properties"].pop("parentId"),
     )
-    assert found == ["Category lacks 'parentId: string'"]
+    assert sentences == ["Category lacks 'parentId: string'"]
 
 
 def test_a_changed_type_is_noticed(documents, theirs):
     def edit(document):
         schema(document, "Category")["properties"]["isRoot"]["type"] = "string"
 
-    assert changed(documents, theirs, "TMF620-v4", edit) == [
+    assert differences_after(documents, theirs, "TMF620-v4", edit) == [
         "Category lacks 'isRoot: boolean'",
         "Category has 'isRoot: string'",
     ]
 
 
 def test_a_dropped_enumeration_value_is_noticed(documents, theirs):
-    found = changed(
+    sentences = differences_after(
         documents,
         theirs,
         "TMF622-v5",
         lambda document: schema(document, "ProductOrderStateType")["enum"].remove("held"),
     )
-    assert found == ["ProductOrderStateType lacks ' enum held'"]
+    assert sentences == ["ProductOrderStateType lacks ' enum held'"]
 
 
 def test_a_dropped_mandatory_attribute_is_noticed(documents, theirs):
-    found = changed(
+    sentences = differences_after(
         documents,
         theirs,
         "TMF629-v4",
         lambda document: schema(document, "Customer_Create")["required"].remove("name"),
     )
-    assert found == ["Customer_Create lacks ' required name'"]
+    assert sentences == ["Customer_Create lacks ' required name'"]
 
 
 def test_another_reference_is_noticed(documents, theirs):
@@ -263,7 +264,7 @@ def test_another_reference_is_noticed(documents, theirs):
         valid = schema(document, "Category")["properties"]["validFor"]
         valid["allOf"][0]["$ref"] = "#/components/schemas/Money"
 
-    assert changed(documents, theirs, "TMF620-v4", edit) == [
+    assert differences_after(documents, theirs, "TMF620-v4", edit) == [
         "Category lacks 'validFor: #TimePeriod'",
         "Category has 'validFor: #Money'",
     ]
@@ -274,7 +275,7 @@ def test_another_discriminator_is_noticed(documents, theirs):
         mapping = schema(document, "Category")["discriminator"]["mapping"]
         mapping["Category"] = "#/components/schemas/Category_MVO"
 
-    assert changed(documents, theirs, "TMF620-v5", edit) == [
+    assert differences_after(documents, theirs, "TMF620-v5", edit) == [
         "Category lacks ' mapping Category #Category'",
         "Category has ' mapping Category #Category_MVO'",
     ]
@@ -300,18 +301,20 @@ def test_another_discriminator_is_noticed(documents, theirs):
     ],
 )
 def test_a_change_of_an_operation_is_noticed(documents, theirs, edit, sentence):
-    found = changed(documents, theirs, "TMF642-v4", lambda document: edit(document["paths"]))
-    assert sentence in found
+    sentences = differences_after(
+        documents, theirs, "TMF642-v4", lambda document: edit(document["paths"])
+    )
+    assert sentence in sentences
 
 
 def test_an_attribute_of_our_own_is_noticed(documents, theirs):
     def edit(document):
         schema(document, "Alarm")["properties"]["colour"] = {"type": "string"}
 
-    assert changed(documents, theirs, "TMF642-v4", edit) == ["Alarm has 'colour: string'"]
+    assert differences_after(documents, theirs, "TMF642-v4", edit) == ["Alarm has 'colour: string'"]
 
 
-# What every contract of ours promises.
+# Rules for every contract.
 
 
 def test_a_contract_is_valid_openapi(document):
@@ -345,25 +348,27 @@ def test_every_tag_is_described(document):
 
 def test_every_schema_and_attribute_is_described(document):
     schemas = document["components"]["schemas"]
-    silent = [name for name, schema in schemas.items() if not schema.get("description")]
-    for name, one in schemas.items():
-        silent += [place for place, part in attributes(one, name) if not part.get("description")]
-    assert silent == []
+    undescribed = [name for name, schema in schemas.items() if not schema.get("description")]
+    for name, schema in schemas.items():
+        undescribed += [
+            place for place, part in attributes(schema, name) if not part.get("description")
+        ]
+    assert undescribed == []
 
 
 def test_every_component_is_used(document):
-    """Schemas are as published, used or not."""
-    written_down = str(document)
+    """Schemas are excepted, because published contracts have unused ones."""
+    text = str(document)
     unused = [
         name
         for part in ("parameters", "headers", "requestBodies", "responses")
         for name in document["components"].get(part, ())
-        if f"'#/components/{part}/{name}'" not in written_down
+        if f"'#/components/{part}/{name}'" not in text
     ]
     assert unused == []
 
 
-def test_every_change_can_be_made_in_four_ways(document):
+def test_every_patch_operation_accepts_four_media_types(document):
     for path, method, operation in operations(document):
         if method == "patch":
             reference = operation["requestBody"]["$ref"].rpartition("/")[2]
@@ -390,7 +395,7 @@ def test_nothing_is_mandatory_in_a_merge_patch(document):
         assert mandatory(schemas[reference.rpartition("/")[2]]) == [], reference
 
 
-def test_every_departure_from_the_published_contract_says_why(document, stem):
+def test_every_deviation_from_the_published_contract_is_explained(document, stem):
     for file, name in READINGS:
         if file == stem and " " not in name:
             assert document["components"]["schemas"][name]["x-reading"]

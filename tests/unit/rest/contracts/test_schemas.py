@@ -1,4 +1,4 @@
-"""Bodies are held to the type that they name, and errors say where and what."""
+"""Validation of bodies against the type that they name, and its error messages."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tmf_apis.errors import InvalidBody
 from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.rest.contracts.schemas import Schemas
 
-CONTRACTS = {(one.number, one.version): one for one in load_contracts(OPENAPI)}
+CONTRACTS = {(contract.number, contract.version): contract for contract in load_contracts(OPENAPI)}
 PARTY = {"@type": "PartyRef", "id": "1"}
 CUSTOMER = {"@type": "Customer", "name": "Ann", "engagedParty": PARTY}
 
@@ -22,7 +22,7 @@ def refusal(body, name="Customer_FVO", **options):
     return caught.value.message
 
 
-def test_a_good_body_passes():
+def test_a_valid_body_passes():
     schemas().check("Customer_FVO", CUSTOMER)
 
 
@@ -32,12 +32,12 @@ def test_a_missing_attribute_is_named():
     )
 
 
-def test_an_object_is_held_to_the_type_it_names_and_not_to_any_that_fits():
+def test_an_object_is_validated_against_the_type_that_it_names():
     medium = {"@type": "EmailContactMedium", "emailAddress": 3}
     assert "/contactMedium/0/emailAddress" in refusal({**CUSTOMER, "contactMedium": [medium]})
 
 
-def test_an_attribute_that_is_one_object_is_held_to_its_type_too():
+def test_a_single_nested_object_is_validated_against_its_type():
     item = {
         "@type": "ProductOrderItem",
         "id": "1",
@@ -54,7 +54,7 @@ def test_an_unknown_type_is_refused_and_the_known_ones_are_listed():
     assert "EmailContactMedium" in message
 
 
-def test_an_extension_is_held_to_its_base_type():
+def test_an_extension_is_validated_against_its_base_type():
     good = {"@type": "Pigeon", "@baseType": "EmailContactMedium", "emailAddress": "a@example.com"}
     schemas().check("Customer_FVO", {**CUSTOMER, "contactMedium": [good]})
     message = refusal({**CUSTOMER, "contactMedium": [{**good, "emailAddress": 1}]})
@@ -62,7 +62,7 @@ def test_an_extension_is_held_to_its_base_type():
 
 
 @pytest.mark.parametrize("number", ["TMF622", "TMF629", "TMF639"])
-def test_a_subtype_that_a_contract_forgets_to_map_goes_by_its_name(number):
+def test_a_subtype_missing_in_the_discriminator_mapping_is_known_by_name(number):
     # TMF622's Characteristic maps every type of value but boolean, whose schema it has.
     contract = schemas(number)
     contract.check(
@@ -75,13 +75,13 @@ def test_a_subtype_that_a_contract_forgets_to_map_goes_by_its_name(number):
         )
 
 
-def test_the_form_of_a_subtype_is_that_of_the_place():
-    one = {"@type": "BooleanCharacteristic_FVO", "name": "a", "value": True}
+def test_a_subtype_must_have_the_form_of_its_context():
+    characteristic = {"@type": "BooleanCharacteristic_FVO", "name": "a", "value": True}
     with pytest.raises(InvalidBody, match="@type"):
-        schemas("TMF622").check("Characteristic", one)
+        schemas("TMF622").check("Characteristic", characteristic)
 
 
-def test_a_registered_extension_is_held_to_its_own_schema_as_well():
+def test_a_registered_extension_is_validated_against_its_schema():
     pigeon = {"x-baseType": "ContactMedium", "required": ["loft"], "type": "object"}
     body = {**CUSTOMER, "contactMedium": [{"@type": "Pigeon"}]}
     assert '"loft" is a required property' in refusal(body, Pigeon=pigeon)
@@ -97,21 +97,21 @@ def test_the_type_of_the_operation_itself_is_checked():
     schemas().check_resource_type("Customer", {"@type": "Vip", "@baseType": "Customer"})
 
 
-def test_a_change_is_not_blamed_for_what_it_found():
+def test_a_change_is_not_refused_for_earlier_violations():
     before = {"id": "1", "href": "x", "name": "Ann"}
     schemas().check_change("Customer", before, {**before, "status": "Active"})
     with pytest.raises(InvalidBody, match="status"):
         schemas().check_change("Customer", before, {**before, "status": 5})
 
 
-def test_a_change_that_takes_a_mandatory_attribute_away_is_refused():
+def test_a_change_cannot_remove_a_mandatory_attribute():
     before = {"id": "1", "href": "x", **CUSTOMER}
     after = {name: value for name, value in before.items() if name != "engagedParty"}
     with pytest.raises(InvalidBody, match="engagedParty"):
         schemas().check_change("Customer", before, after, create_schema="Customer_FVO")
 
 
-def test_what_a_create_does_not_declare_is_held_to_the_resource():
+def test_attributes_unknown_to_the_create_schema_are_validated_against_the_resource():
     body = {"@type": "ProductOrder", "productOrderItem": [], "completionDate": 7}
     with pytest.raises(InvalidBody, match="completionDate"):
         schemas("TMF622").check_additions("ProductOrder", "ProductOrder_FVO", body, body)

@@ -6,18 +6,13 @@ import pytest
 from pymongo import MongoClient
 
 from tests.support.contract_collections import CONTRACTS
-from tests.support.document_strategies import ContractStrategies
+from tests.support.document_strategies import V4_SCHEMAS, ContractStrategies
 from tmf_apis.engine import Engine
 from tmf_apis.rest.views.kind_names import API_NAMES, KIND_NAMES, SUBTYPES
 from tmf_apis.rest.views.kind_registry import KindRegistry
 from tmf_apis.settings import Settings
 
 KNOWN = KindRegistry()
-V4_SCHEMAS = [
-    *((kind, names.v4) for kind, names in KIND_NAMES.items() if names.v4),
-    ("Resource", "PhysicalResource"),
-    ("Resource", "LogicalResource"),
-]
 TICKETS = "/tmf-api/troubleTicket/v4"
 
 

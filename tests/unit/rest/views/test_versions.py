@@ -1,13 +1,13 @@
-"""The two versions of a resource: nothing is lost between them, and both find the same."""
+"""Conversion between v4 and v5: it loses nothing, and queries of both find the same."""
 
 import copy
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.contract_collections import CONTRACTS
-from tests.support.document_strategies import ContractStrategies
+from tests.support.document_strategies import V4_SCHEMAS, ContractStrategies, few_examples
 from tmf_apis.errors import InvalidQuery
 from tmf_apis.rest.query.list_query import ListQueryCompiler
 from tmf_apis.rest.views import alarms, billing, catalog, customer, inventory, ordering
@@ -20,35 +20,30 @@ from tmf_apis.rest.views.versions import (
 )
 from tmf_apis.settings import Settings
 
-V4 = [(kind, address.v4) for kind, address in KIND_NAMES.items() if address.v4]
-V4 += [("Resource", "PhysicalResource"), ("Resource", "LogicalResource")]
 TABLES = [module.VIEWS for module in (alarms, billing, catalog, customer, inventory, ordering)]
 NAMES = sorted(
     {name for table in TABLES for row in table.values() for s in row for name in s.affected_members}
 )
-WORDS = sorted(
+VALUES = sorted(
     {
-        word
+        value
         for table in TABLES
         for row in table.values()
         for step in row
-        for words in [getattr(step, "mapping", {}), {getattr(step, "type", "x"): "y"}]
-        for word in words
+        for mapping in [getattr(step, "mapping", {}), {getattr(step, "type", "x"): "y"}]
+        for value in mapping
     }
 )
-patient = settings(
-    max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
-)
 
 
-def members_of(kind):
-    """A document with any of the names that any step of the kind's own API looks at."""
+def affected_documents(kind):
+    """Return a strategy for documents with the members that the views of the kind's API affect."""
     table = next((table for table in TABLES if kind in table), {})
     names = {"id", "name", "@type", "extension"}
     names |= {name for row in table.values() for step in row for name in step.affected_members}
-    words = st.sampled_from([*WORDS, "text", 7, True])
+    values = st.sampled_from([*VALUES, "text", 7, True])
     inner = st.recursive(
-        words,
+        values,
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(st.sampled_from(sorted(names)), inner, max_size=6)
@@ -62,38 +57,38 @@ def assert_lossless(kind, document):
     before = copy.deepcopy(document)
     stored = to_stored(kind, "v4", document)
     assert from_stored(kind, "v4", stored) == before
-    seen = from_stored(kind, "v4", document)
-    assert to_stored(kind, "v4", seen) == before
+    shown = from_stored(kind, "v4", document)
+    assert to_stored(kind, "v4", shown) == before
     assert document == before, "the argument was changed"
 
 
-@pytest.mark.parametrize(("kind", "schema"), V4)
-@patient
+@pytest.mark.parametrize(("kind", "schema"), V4_SCHEMAS)
+@few_examples
 @given(data=st.data())
-def test_what_v4_wrote_v4_reads(kind, schema, data):
+def test_a_v4_document_survives_a_round_trip(kind, schema, data):
     assert_lossless(
         kind, data.draw(ContractStrategies(KIND_NAMES[kind].api, "v4", NAMES).documents(schema))
     )
 
 
 @pytest.mark.parametrize("kind", KIND_NAMES)
-@patient
+@few_examples
 @given(data=st.data())
-def test_nothing_that_v5_wrote_is_lost_when_v4_writes_back_what_it_reads(kind, data):
+def test_a_v5_document_survives_a_round_trip_through_v4(kind, data):
     assert_lossless(
         kind, data.draw(ContractStrategies(KIND_NAMES[kind].api, "v5", NAMES).documents(kind))
     )
 
 
 @pytest.mark.parametrize("kind", KIND_NAMES)
-@settings(patient, max_examples=60)
+@settings(few_examples, max_examples=60)
 @given(data=st.data())
-def test_nothing_is_lost_of_any_document_whatever_stands_where(kind, data):
-    assert_lossless(kind, data.draw(members_of(kind)))
+def test_any_document_survives_a_round_trip(kind, data):
+    assert_lossless(kind, data.draw(affected_documents(kind)))
 
 
 @pytest.mark.parametrize("kind", KIND_NAMES)
-def test_v5_is_read_and_written_as_it_is(kind):
+def test_v5_documents_are_not_converted(kind):
     document = {"@type": kind, "place": [{}], "relatedParty": [{"id": "1"}]}
     assert to_stored(kind, "v5", document) is document
     assert from_stored(kind, "v5", document) is document
@@ -109,7 +104,7 @@ def test_a_document_without_differences_is_the_same_object(kind):
 
 
 def leaves(value, path=()):
-    """Every path to a value that is not an object or list, positions left out."""
+    """Yield the path, without list indexes, and the value of every scalar."""
     if isinstance(value, dict):
         for name, member in value.items():
             yield from leaves(member, (*path, name))
@@ -120,43 +115,46 @@ def leaves(value, path=()):
         yield ".".join(path), value
 
 
-def at(value, path):
-    """What a MongoDB query finds at a dotted path."""
+def values_at(value, path):
+    """Return the values that a MongoDB query compares at a path."""
     if isinstance(value, list):
-        return [found for item in value for found in at(item, path)]
+        return [inner for item in value for inner in values_at(item, path)]
     if not path:
         return [value]
-    return at(value[path[0]], path[1:]) if isinstance(value, dict) and path[0] in value else []
+    if isinstance(value, dict) and path[0] in value:
+        return values_at(value[path[0]], path[1:])
+    return []
 
 
-@pytest.mark.parametrize(("kind", "schema"), V4)
-@patient
+def stored_values(kind, stored, path):
+    """Return the values of a stored document at a v4 path."""
+    return [
+        value
+        for stored_path in stored_paths(kind, "v4", path)
+        for value in values_at(stored, tuple(stored_path.split(".")))
+    ]
+
+
+@pytest.mark.parametrize(("kind", "schema"), V4_SCHEMAS)
+@few_examples
 @given(data=st.data())
 def test_a_v4_path_leads_to_the_v4_value(kind, schema, data):
     document = data.draw(ContractStrategies(KIND_NAMES[kind].api, "v4").documents(schema))
     stored = to_stored(kind, "v4", document)
     for path, value in leaves(document):
-        found = [
-            one
-            for place in stored_paths(kind, "v4", path)
-            for one in at(stored, tuple(place.split(".")))
-        ]
-        assert stored_value(kind, "v4", path, value) in found, path
+        candidates = stored_values(kind, stored, path)
+        assert stored_value(kind, "v4", path, value) in candidates, path
 
 
-@pytest.mark.parametrize("kind", [kind for kind, address in KIND_NAMES.items() if address.v4])
-@patient
+@pytest.mark.parametrize("kind", [kind for kind, names in KIND_NAMES.items() if names.v4])
+@few_examples
 @given(data=st.data())
 def test_a_v4_path_leads_to_the_value_that_v5_wrote(kind, data):
     stored = data.draw(ContractStrategies(KIND_NAMES[kind].api, "v5").documents(kind))
     for path, value in leaves(from_stored(kind, "v4", stored)):
-        found = [
-            one
-            for place in stored_paths(kind, "v4", path)
-            for one in at(stored, tuple(place.split(".")))
-        ]
-        given_type = path.endswith("@type") and value not in found
-        assert given_type or stored_value(kind, "v4", path, value) in found, path
+        candidates = stored_values(kind, stored, path)
+        is_default_type = path.endswith("@type") and value not in candidates
+        assert is_default_type or stored_value(kind, "v4", path, value) in candidates, path
 
 
 PAIRS = [
@@ -540,13 +538,13 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("kind", "v4", "stored"), PAIRS)
-def test_a_pair(kind, v4, stored):
+def test_v4_and_stored_forms_correspond(kind, v4, stored):
     assert to_stored(kind, "v4", v4) == stored
     assert from_stored(kind, "v4", stored) == v4
 
 
 @pytest.mark.parametrize(
-    ("kind", "path", "places"),
+    ("kind", "path", "mapped"),
     [
         ("ProductOrder", "orderDate", ("creationDate",)),
         ("ProductOrder", "externalId", ("externalId.id",)),
@@ -586,11 +584,11 @@ def test_a_pair(kind, v4, stored):
         ("CancelProductOrder", "productOrder.id", ("productOrder.id",)),
     ],
 )
-def test_where_a_v4_path_leads(kind, path, places):
-    assert stored_paths(kind, "v4", path) == places
+def test_a_v4_path_is_mapped_to_stored_paths(kind, path, mapped):
+    assert stored_paths(kind, "v4", path) == mapped
 
 
-def test_an_object_that_v5_does_not_have_is_looked_for_wherever_its_members_are():
+def test_the_path_of_an_unwrapped_object_includes_all_its_members():
     places = stored_paths("Customer", "v4", "contactMedium.characteristic")
     assert {"contactMedium.characteristic", "contactMedium.emailAddress"} <= set(places)
 
@@ -608,13 +606,17 @@ def test_an_object_that_v5_does_not_have_is_looked_for_wherever_its_members_are(
         ("ClearAlarm", "@type", "ClearAlarms", "ClearAlarm"),
     ],
 )
-def test_a_filter_value_is_spelled_as_it_is_stored(kind, path, value, stored):
+def test_a_filter_value_is_translated_to_its_stored_spelling(kind, path, value, stored):
     assert stored_value(kind, "v4", path, value) == stored
 
 
-def test_what_v4_shows_of_a_longer_v5_attribute_may_be_named_in_its_queries():
+def test_extensions_that_v4_shows_of_a_v5_attribute_are_queryable():
     v4, v5 = (
-        next(one for one in CONTRACTS if (one.number, one.version) == ("TMF622", version))
+        next(
+            contract
+            for contract in CONTRACTS
+            if (contract.number, contract.version) == ("TMF622", version)
+        )
         for version in ("v4", "v5")
     )
     named = ListQueryCompiler(v4, Settings(), stored_contract=v5).attributes(
