@@ -1,4 +1,4 @@
-"""Documents and code hold each other: what is promised exists, what exists is told of."""
+"""Documents and code agree: documented names exist, existing features are documented."""
 
 import ast
 import os
@@ -17,48 +17,41 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("
 MODULES = sorted(
     path for folder in ("tmf_apis", "adapters") for path in (ROOT / folder).rglob("*.py")
 )
-ROOMS = (
-    "catalog",
-    "ordering",
-    "customer",
-    "billing",
-    "inventory",
-    "alarms",
-    "network_operations",
-    "products",
-    "services",
-    "qualification",
+#: The modules that every package may import.
+BASE = ("settings", "errors", "serialization")
+INFRASTRUCTURE = (*BASE, "security", "store", "events", "rest")
+#: The packages that ``api_modules`` registers; capacity uses layers above the others.
+API_MODULES = tuple(
+    sorted(
+        name.name
+        for node in ast.parse((ROOT / "tmf_apis" / "api_modules.py").read_text("utf-8")).body
+        if isinstance(node, ast.ImportFrom) and node.module == "tmf_apis"
+        for name in node.names
+        if name.name != "capacity"
+    )
 )
-GROUND = ("settings", "errors", "serialization")
+OPERATIONS = (*INFRASTRUCTURE, *API_MODULES, "element_access")
 #: What each package of ``tmf_apis`` may import of the others.
-BELOW = {
-    "security": GROUND,
-    "store": (*GROUND, "security"),
-    "events": (*GROUND, "security", "store"),
-    "rest": (*GROUND, "security", "store", "events"),
-    **dict.fromkeys(ROOMS, (*GROUND, "security", "store", "events", "rest")),
-    "element_access": (*GROUND, "security", "store", "events"),
-    "fulfilment": (*GROUND, "security", "store", "events", "rest", *ROOMS, "element_access"),
-    "fault_management": (
-        *(*GROUND, "security", "store", "events", "rest", *ROOMS),
-        *("element_access", "fulfilment"),
-    ),
-    **dict.fromkeys(
-        ("reconciliation", "capacity"),
-        (
-            *(*GROUND, "security", "store", "events", "rest", *ROOMS),
-            *("element_access", "fulfilment", "fault_management"),
-        ),
-    ),
-    **dict.fromkeys(GROUND, ()),
+ALLOWED_IMPORTS = {
+    "security": BASE,
+    "store": (*BASE, "security"),
+    "events": (*BASE, "security", "store"),
+    "rest": (*BASE, "security", "store", "events"),
+    **dict.fromkeys(API_MODULES, INFRASTRUCTURE),
+    "element_access": (*BASE, "security", "store", "events"),
+    "fulfilment": OPERATIONS,
+    "fault_management": (*OPERATIONS, "fulfilment"),
+    "reconciliation": (*OPERATIONS, "fulfilment", "fault_management"),
+    "capacity": (*OPERATIONS, "fulfilment", "fault_management"),
+    **dict.fromkeys(BASE, ()),
 }
-#: Only these know network elements.
-KNOWING = {
+#: The packages that import adapters.
+ELEMENT_PACKAGES = {
     *("element_access", "fulfilment", "fault_management", "reconciliation", "capacity"),
     *("inventory", "worker", "demo", "element_cli"),
 }
-#: Only these put the pieces together.
-TOP = {
+#: The modules and packages that compose others; nothing else imports them.
+COMPOSITION = {
     "__main__",
     "app",
     "cli",
@@ -81,17 +74,17 @@ def name_of(path):
 
 def imports(path):
     """Return the dotted names that a module imports, wherever in it."""
-    found = set()
+    names = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {one.name for one in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{one.name}" for one in node.names}
-    return found
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
-def rooms_of(path):
-    """Return the parts of ``tmf_apis`` that a module imports."""
+def packages_of(path):
+    """Return the packages and modules of ``tmf_apis`` that a module imports."""
     return {
         name.split(".")[1]
         for name in imports(path)
@@ -99,7 +92,7 @@ def rooms_of(path):
     }
 
 
-def written_tests():
+def defined_tests():
     """Return the names of all tests."""
     sources = [*ROOT.glob("tests/**/test_*.py"), ROOT / "adapters" / "testing.py"]
     text = "\n".join(path.read_text("utf-8") for path in sources)
@@ -115,9 +108,9 @@ def test_the_table_of_settings_is_what_the_command_prints(monkeypatch):
     assert f"```text\n{printed}\n```" in README
 
 
-def test_the_commands_told_of_are_those_that_exist():
-    told = set(re.findall(r"^\| `tmf (\w+)` \|", README, re.MULTILINE))
-    assert told == COMMANDS
+def test_the_table_of_commands_is_complete():
+    named = set(re.findall(r"^\| `tmf (\w+)` \|", README, re.MULTILINE))
+    assert named == COMMANDS
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
@@ -128,23 +121,23 @@ def test_every_command_in_a_document_exists(document):
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_target_of_make_in_a_document_exists(document):
-    told = set(re.findall(r"(?:`|^)make ([a-z-]+)", document.read_text("utf-8"), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", document.read_text("utf-8"), re.MULTILINE))
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    assert told <= targets
+    assert named <= targets
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_link_to_a_file_leads_somewhere(document):
     text = re.sub(r"```.*?```", "", document.read_text("utf-8"), flags=re.DOTALL)
-    missing = [one for one in LINK.findall(text) if not (document.parent / one).exists()]
+    missing = [link for link in LINK.findall(text) if not (document.parent / link).exists()]
     assert missing == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_setting_in_a_document_exists(document):
-    told = set(re.findall(r"`(TMF_[A-Z_]+)\b[^`<]*`", document.read_text("utf-8")))
-    known = set(re.findall(r"^(TMF_\w+)", README, re.MULTILINE))
-    assert told <= known | {"TMF_CREDENTIAL_"}
+    named = set(re.findall(r"`(TMF_[A-Z_]+)\b[^`<]*`", document.read_text("utf-8")))
+    settings = set(re.findall(r"^(TMF_\w+)", README, re.MULTILINE))
+    assert named <= settings | {"TMF_CREDENTIAL_"}
 
 
 def test_every_document_can_be_found_from_the_first_page():
@@ -154,12 +147,14 @@ def test_every_document_can_be_found_from_the_first_page():
 
 def test_the_map_of_packages_is_complete():
     listed = re.findall(r"^\| `((?:tmf_apis/)?\w+)/` \|", README, re.MULTILINE)
-    packages = {f"tmf_apis/{path.parent.name}" for path in (ROOT / "tmf_apis").glob("*/__init__.py")}
-    assert sorted(listed) == sorted({*packages, "adapters", "openapi"})
+    packages = {
+        f"tmf_apis/{path.parent.name}" for path in (ROOT / "tmf_apis").glob("*/__init__.py")
+    }
+    assert sorted(listed) == sorted(["adapters", "openapi", *map(name_of, packages)])
 
 
 def test_every_test_and_module_of_the_clauses_exists():
-    known = written_tests()
+    known = defined_tests()
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in (ROOT / "docs" / "tmf630.md").read_text("utf-8").splitlines()
@@ -188,25 +183,24 @@ def test_every_module_says_what_it_is_for(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_go_down_and_never_up_or_sideways(path):
+def test_a_package_imports_lower_layers_only(path):
     parts = path.relative_to(ROOT).with_suffix("").parts
-    used = rooms_of(path)
+    used = packages_of(path)
     if parts[0] == "adapters":
         assert used <= {"settings"}
         return
     own = parts[1]
-    if own in BELOW:
-        assert used <= {*BELOW[own], own}
-    elif own not in TOP:
-        assert used.isdisjoint(TOP), "only the top may know everything"
+    if own in ALLOWED_IMPORTS:
+        assert used <= {*ALLOWED_IMPORTS[own], own}
+    elif own not in COMPOSITION:
+        assert used.isdisjoint(COMPOSITION), "only the composing modules know everything"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_elements_are_known_to_the_middle_floor_only(path):
+def test_only_packages_that_work_with_elements_import_adapters(path):
     parts = path.relative_to(ROOT).with_suffix("").parts
-    known = {name.split(".")[0] for name in imports(path)}
-    if parts[0] == "tmf_apis" and parts[1] not in KNOWING:
-        assert "adapters" not in known
+    if parts[0] == "tmf_apis" and parts[1] not in ELEMENT_PACKAGES:
+        assert "adapters" not in {name.split(".")[0] for name in imports(path)}
 
 
 def test_no_file_names_a_place_of_one_machine():
