@@ -11,12 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tmf_apis.fulfilment.design.offers import (
-    Catalog,
-    InstalledProduct,
-    InstalledService,
-    OfferCache,
-)
+from tmf_apis.fulfilment.design.catalog import Catalog, InstalledProduct, InstalledService
+from tmf_apis.fulfilment.design.offers import OfferCache
 from tmf_apis.fulfilment.design.order_planner import order_design
 from tmf_apis.fulfilment.values import OrderDesign, OrderKey
 

@@ -1,6 +1,6 @@
 """Catalogue data for tests of planning: specifications in the form of TMF620, 633 and 634."""
 
-from tmf_apis.fulfilment.design.offers import Catalog
+from tmf_apis.fulfilment.design.catalog import Catalog
 
 
 def _value_specifications(value, **more):

@@ -1,1 +1,1 @@
-"""Order to plan to network, and back out again."""
+"""Fulfilment of orders: design, reservation, execution on the network and cancellation."""

@@ -1,4 +1,4 @@
-"""What would become of an order, were it placed: its plan and what is missing; touches nothing."""
+"""Dry runs: the plan of an order and its unmet requirements, without any change."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,12 +10,14 @@ from tmf_apis.fulfilment.values import (
     ItemPlan,
     OrderDesign,
     OrderKey,
+    ProductPlan,
+    ServicePlan,
     Task,
     UnmetRequirement,
 )
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
-#: Attribute of the answer that has the plan.
+#: Attribute of the response that holds the plan.
 PLAN_ATTRIBUTE = "fulfilmentPlan"
 _COMPENSATION_TEXT: Mapping[str, str] = {
     "provide": "the service is taken away again and what it took is free",
@@ -31,7 +33,7 @@ def plan_attribute(
     client_repository: Repository,
     order: Resource,
 ) -> Mapping[str, Any]:
-    """Return what the answer to a dry run has beside the order; see ``fulfilment_plan``."""
+    """Return the attribute that a dry run adds to the order; see ``fulfilment_plan``."""
     return {PLAN_ATTRIBUTE: fulfilment_plan(designer, kind, repository, client_repository, order)}
 
 
@@ -46,74 +48,76 @@ def fulfilment_plan(
 
     Args:
         designer: Designs orders.
-        kind: The kind of the order.
+        kind: Kind of the order.
         repository: Sees the whole tenant.
-        client_repository: Sees what the client may see.
-        order: The order as it would be stored.
+        client_repository: Sees the resources that the client can read.
+        order: The order in its stored form.
 
     Returns:
-        ``feasible``; ``item`` with products and services; ``task`` with the resources, the
-        element and the settings of each, and what undoes it; ``missing`` with the reasons.
+        A JSON object: ``feasible``; ``item``, with products and services; ``task``, with the
+        resources, the element, the settings and the compensation of each; ``missing``, with the
+        reasons why the order cannot be fulfilled.
     """
     key = OrderKey(repository.tenant, str(order["id"]), kind)
     design = designer.design(repository, key, order)
-    found, missing = reservations.dry_run_allocations(
+    allocations, unmet_requirements = reservations.dry_run_allocations(
         repository, key, design.tasks, client_repository
     )
-    refused = [
+    rejections = [
         {"orderItemId": item, "reason": reason}
         for item, reason in sorted(design.rejections.items())
     ]
     return {
         "@type": "FulfilmentPlan",
-        "feasible": not (missing or refused),
+        "feasible": not (unmet_requirements or rejections),
         "fulfilledHere": not design.is_empty,
-        "item": [_item(one, products=kind == "ProductOrder") for one in design.items],
-        "task": [_task(task, found.get(task.id)) for task in design.tasks],
-        "missing": [*refused, *map(_unmet_requirement, missing)],
+        "item": [_item(plan, has_products=kind == "ProductOrder") for plan in design.items],
+        "task": [_task(task, allocations.get(task.id)) for task in design.tasks],
+        "missing": [*rejections, *map(_unmet_requirement, unmet_requirements)],
         **_sequence(design),
     }
 
 
 def _sequence(design: OrderDesign) -> dict[str, Any]:
-    """Return the ids of the tasks in the order of doing; undoing is the reverse."""
+    """Return the ids of the tasks in order of execution; compensation is in reverse order."""
     return {"sequence": [task.id for task in design.tasks]} if design.tasks else {}
 
 
-def _item(plan: ItemPlan, *, products: bool) -> dict[str, Any]:
-    made: dict[str, Any] = {
+def _item(plan: ItemPlan, *, has_products: bool) -> dict[str, Any]:
+    item: dict[str, Any] = {
         "orderItemId": plan.item,
         "action": plan.action,
         "change": plan.change,
         "task": list(plan.tasks),
-        "service": [
-            {
-                "id": service.id,
-                "name": service.name,
-                "facing": service.facing,
-                "serviceSpecification": service.specification,
-                "characteristic": dict(service.characteristics),
-            }
-            for service in plan.services
-        ],
+        "service": list(map(_service, plan.services)),
     }
-    if not products:  # its services are all that it is about
-        return made
-    made["product"] = [
-        {
-            "id": product.id,
-            "productOffering": product.offering,
-            "status": product.status,
-            "characteristic": dict(product.characteristics),
-        }
-        for product in (plan.product, *plan.bundled_products)
-        if product
-    ]
-    return made
+    if has_products:
+        products = (plan.product, *plan.bundled_products)
+        item["product"] = [_product(product) for product in products if product]
+    return item
+
+
+def _service(plan: ServicePlan) -> dict[str, Any]:
+    return {
+        "id": plan.id,
+        "name": plan.name,
+        "facing": plan.facing,
+        "serviceSpecification": plan.specification,
+        "characteristic": dict(plan.characteristics),
+    }
+
+
+def _product(plan: ProductPlan) -> dict[str, Any]:
+    return {
+        "id": plan.id,
+        "productOffering": plan.offering,
+        "status": plan.status,
+        "characteristic": dict(plan.characteristics),
+    }
 
 
 def _task(task: Task, allocation: Allocation | None) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "id": task.id,
         "orderItemId": task.item,
         "action": task.action,
@@ -123,20 +127,24 @@ def _task(task: Task, allocation: Allocation | None) -> dict[str, Any]:
         "undo": _COMPENSATION_TEXT[task.action],
     }
     if allocation:
-        made["resource"] = [
+        attributes["resource"] = [
             {"role": slot, "id": id, "name": allocation.names[slot]}
             for slot, id in allocation.resources.items()
         ]
     if allocation and allocation.target:
-        made["element"] = {
+        attributes["element"] = {
             "id": allocation.element,
             "name": allocation.target.name,
             "adapter": allocation.target.adapter,
             "port": allocation.port,
         }
-    return made
+    return attributes
 
 
 def _unmet_requirement(requirement: UnmetRequirement) -> dict[str, Any]:
-    made = {"orderItemId": requirement.item, "task": requirement.task, "reason": requirement.reason}
-    return {**made, **({"category": requirement.category} if requirement.category else {})}
+    attributes = {
+        "orderItemId": requirement.item,
+        "task": requirement.task,
+        "reason": requirement.reason,
+    }
+    return {**attributes, **({"category": requirement.category} if requirement.category else {})}

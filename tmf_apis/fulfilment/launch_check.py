@@ -1,4 +1,4 @@
-"""An offering that cannot be fulfilled is reported when it is launched, not when it is ordered."""
+"""Check that offerings can be fulfilled, when they are launched and not when they are ordered."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -8,14 +8,16 @@ from tmf_apis.errors import Conflict
 from tmf_apis.fulfilment.design import catalog_reader, offers
 from tmf_apis.fulfilment.design.decomposition import DecompositionFailed
 from tmf_apis.fulfilment.design.mapping import CharacteristicSpecification
-from tmf_apis.fulfilment.design.offers import Offer, OfferCache
+from tmf_apis.fulfilment.design.offers import Offer
 from tmf_apis.rest.pipeline.catalog_terms import ON_SALE_STATES
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 log = logging.getLogger(__name__)
 
-#: Most reasons that are told at once.
+#: Largest number of reasons in a message, and of values of a characteristic that are tried.
 _MAX_REASONS = 20
+#: Attributes of an offering that its fulfilment depends on.
+_FULFILMENT_ATTRIBUTES = ("productSpecification", "prodSpecCharValueUse")
 
 
 def check_launch(
@@ -32,7 +34,7 @@ def check_launch(
     Raises:
         Conflict: The offering cannot be fulfilled (HTTP 409).
     """
-    if new is None or new.get("lifecycleStatus") not in ON_SALE_STATES or _is_unchanged(old, new):
+    if new is None or not _is_on_sale(new) or _is_unchanged(old, new):
         return
     if reasons := obstacles(repository, new):
         if strict:
@@ -41,60 +43,70 @@ def check_launch(
                 f" {'; '.join(reasons)}"
             )
         log.warning(
-            "an offering is launched that cannot be fulfilled",
+            "a launched offering cannot be fulfilled",
             extra={"offering": new.get("id"), "tenant": repository.tenant, "reasons": reasons},
         )
 
 
+def _is_on_sale(offering: Resource) -> bool:
+    return offering.get("lifecycleStatus") in ON_SALE_STATES
+
+
 def _is_unchanged(old: Resource | None, new: Resource) -> bool:
-    """Return whether a change leaves everything as it is that fulfilment depends on."""
-    if old is None or old.get("lifecycleStatus") not in ON_SALE_STATES:
+    """Return whether an offering was on sale before with the same fulfilment attributes."""
+    if old is None or not _is_on_sale(old):
         return False
-    return all(
-        old.get(name) == new.get(name) for name in ("productSpecification", "prodSpecCharValueUse")
-    )
+    return all(old.get(name) == new.get(name) for name in _FULFILMENT_ATTRIBUTES)
 
 
 def obstacles(repository: Repository, offering: Mapping[str, Any]) -> list[str]:
-    """Return why an offering cannot be fulfilled; nothing where it can, or is not ours.
+    """Return the reasons why an offering cannot be fulfilled; none if it can.
 
-    Ours is one whose product specification is in the catalogue and names a ``serviceType`` or a
-    service specification that is in the service catalogue.
+    An offering is fulfilled elsewhere, and has no obstacles, unless the catalogue has its product
+    specification, which names a ``serviceType`` or a service specification of the catalogue.
     """
-    if not (id := offers.specification_id(offering)):
+    if not (specification_id := offers.specification_id(offering)):
         return []
-    found = repository.find("ProductSpecification", {"id": id}, limit=1)
-    if not found:
+    specifications = catalog_reader.read_by_id(
+        repository, "ProductSpecification", {specification_id}
+    )
+    if not specifications:
         return []
-    own = str(offering.get("id") or "new")
-    held = {own: {**offering, "id": own}}
-    catalogue = catalog_reader.read_product_specifications(repository, held, {id: found[0]}, {})
+    id = str(offering.get("id") or "new")
+    catalog = catalog_reader.read_product_specifications(
+        repository, {id: {**offering, "id": id}}, specifications, {}
+    )
     try:
-        offer = OfferCache().get(repository.tenant, own, catalogue)
-    except DecompositionFailed as fault:
-        return list(fault.reasons[:_MAX_REASONS])
+        offer = offers.compile_offer(id, catalog)
+    except DecompositionFailed as error:
+        return list(error.reasons[:_MAX_REASONS])
     return list(dict.fromkeys(_value_obstacles(offer)))[:_MAX_REASONS]
 
 
 def _value_obstacles(offer: Offer) -> Iterator[str]:
-    """Yield what is wrong with the values that may be chosen, each beside the usual ones."""
+    """Yield the reasons why allowed values cannot be fulfilled, each with default values else."""
     if offer.decomposition is None or not all(map(_has_value, offer.characteristics.values())):
         return
-    usual = {n: one.default for n, one in offer.characteristics.items() if one.default is not None}
-    for chosen in (usual, *_variants(offer, usual)):
+    defaults = {
+        name: characteristic.default
+        for name, characteristic in offer.characteristics.items()
+        if characteristic.default is not None
+    }
+    for values in (defaults, *_variants(offer, defaults)):
         try:
-            offer.decomposition.derived_values(chosen)
-        except DecompositionFailed as fault:
-            yield from fault.reasons
+            offer.decomposition.derived_values(values)
+        except DecompositionFailed as error:
+            yield from error.reasons
 
 
 def _has_value(characteristic: CharacteristicSpecification) -> bool:
-    """Return whether there is a value even if the customer chooses none."""
+    """Return whether the customer need not choose a value."""
     return characteristic.default is not None or not characteristic.required
 
 
 def _variants(offer: Offer, defaults: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for name, choice in offer.characteristics.items():
-        for value in choice.allowed_values[:_MAX_REASONS]:
+    """Yield the default values with one of them replaced by another allowed value."""
+    for name, characteristic in offer.characteristics.items():
+        for value in characteristic.allowed_values[:_MAX_REASONS]:
             if value != defaults.get(name):
                 yield {**defaults, name: value}

@@ -1,4 +1,4 @@
-"""Orders for products and orders for services: in what their fulfilment differs, as a table."""
+"""Differences between the execution of product orders and service orders, as data."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ class OrderKind:
     """One kind of order.
 
     Attributes:
-        schema: What its attributes are called.
-        cancellation: How one is cancelled.
-        as_product_order: Returns an order with its items as those of a product order.
-        inventory_writer_type: Writes what comes of it into the inventories.
+        schema: Its attribute names and lifecycle.
+        cancellation: Cancels orders of this kind.
+        as_product_order: Returns the product order as which an order is planned.
+        inventory_writer_type: Writes the results of an order into the inventories.
     """
 
     schema: OrderSchema
@@ -30,10 +30,9 @@ class OrderKind:
     inventory_writer_type: type[InventoryWriter]
 
     def inventory_writer(self, repository: Repository, order: Resource) -> InventoryWriter:
-        """Return what the inventories are told of an order."""
-        return self.inventory_writer_type(
-            repository, order, {one["id"]: one for one in self.schema.all_items(order)}
-        )
+        """Return a writer of the results of an order into the inventories."""
+        items = {item["id"]: item for item in self.schema.all_items(order)}
+        return self.inventory_writer_type(repository, order, items)
 
     def changed_ids(self, order: Mapping[str, Any]) -> set[str]:
         """Return the ids of the products or services that an order changes."""
@@ -66,11 +65,11 @@ SERVICE_ORDER = OrderKind(
     as_product_order=service_order_planner.as_product_order,
     inventory_writer_type=ServiceInventoryWriter,
 )
-#: By the kind of the order.
+#: Kinds of order by their name.
 ORDER_KINDS: Mapping[str, OrderKind] = {
-    one.schema.kind: one for one in (PRODUCT_ORDER, SERVICE_ORDER)
+    kind.schema.kind: kind for kind in (PRODUCT_ORDER, SERVICE_ORDER)
 }
-#: By the kind of the request to cancel one.
+#: Kinds of order by the kind of the task that cancels such an order.
 ORDER_KIND_BY_CANCEL_TASK: Mapping[str, OrderKind] = {
-    one.schema.cancel_task_kind: one for one in ORDER_KINDS.values()
+    kind.schema.cancel_task_kind: kind for kind in ORDER_KINDS.values()
 }

@@ -1,4 +1,4 @@
-"""What goes between an order's workflow and its activities: plain values, kept as JSON."""
+"""Values that an order's workflow and its activities exchange; stored as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ from tmf_apis.serialization import stored_as
 
 @dataclass(frozen=True, slots=True)
 class OrderKey:
-    """Which order.
+    """Identifies an order.
 
     Attributes:
-        tenant: Whose it is.
-        order: Its id.
+        tenant: The tenant that the order belongs to.
+        order: Id of the order.
         kind: ``ProductOrder`` or ``ServiceOrder``.
     """
 
@@ -25,10 +25,12 @@ class OrderKey:
 
     @property
     def qualified_id(self) -> str:
-        """Its name among all orders: of what is kept of it, and of its workflow.
+        """Id that is unique among all orders; names its journal entries and its workflow.
 
-        >>> OrderKey("default", "42").qualified_id, OrderKey("default", "42", "ServiceOrder").qualified_id
-        ('default:42', 'default:ServiceOrder:42')
+        >>> OrderKey("default", "42").qualified_id
+        'default:42'
+        >>> OrderKey("default", "42", "ServiceOrder").qualified_id
+        'default:ServiceOrder:42'
         """
         kind = "" if self.kind == "ProductOrder" else f"{self.kind}:"
         return f"{self.tenant}:{kind}{self.order}"
@@ -36,20 +38,22 @@ class OrderKey:
 
 @dataclass(frozen=True, slots=True)
 class ResourceRequirement:
-    """A resource that a task takes.
+    """A resource that a task requires.
 
     Attributes:
         slot: Its name within the task.
-        specification: Id of its ResourceSpecification; empty: of none.
-        category: Category of the TMF639 resource that is taken (``accessPort``, ``simCard`` ...).
-        characteristics: Characteristics that it must have.
-        identifier: Id, name or value (an address, a number) of the one that is wanted; empty: any.
-        places: Ids of the places where it may be; empty: anywhere.
-        amount: How much of it is drawn, in the unit of its capacity (bit/s); 0: all of it.
-        is_carrier: The service is set up on it: its natural key is the port of the intent.
-        element_category: Category of the element that it is on; needs of one task that say the same are on the
-            same element. Empty: on none, or it does not matter.
-        optional: The task is done without it where there is none in the inventory.
+        specification: Id of its ResourceSpecification; empty: any.
+        category: Category of the TMF639 resource (``accessPort``, ``simCard`` ...).
+        characteristics: Characteristics that the resource must have.
+        identifier: Id, name or value (an address, a number) of a certain resource; empty: any.
+        places: Ids of the places where the resource may be; empty: anywhere.
+        amount: Part of the resource's capacity that is used, in the unit of the capacity (bit/s);
+            0: the resource is not shared.
+        is_carrier: The service is set up on this resource; its natural key is the port of the
+            intent.
+        element_category: Category of the element that the resource is on. Requirements of one task
+            with the same category are met on the same element. Empty: any or no element.
+        optional: The task can be done without it if the inventory has no such resource.
     """
 
     slot: str
@@ -68,22 +72,24 @@ class ResourceRequirement:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is done for one service on one carrier: the node of an order's graph.
+    """The work for one service on one carrier: a node of an order's task graph.
 
     Attributes:
-        id: ``<item>#<n>``, unique in the order and the same whenever it is planned.
+        id: ``<item>#<n>``, unique in the order and the same each time the order is planned.
         item: Id of the order item.
-        action: ``provide``, ``change`` or ``cease``; the undo of each is implied: gone again, as
-            before, there again.
+        action: ``provide``, ``change`` or ``cease``. The compensation follows from it: the service
+            is removed, gets its previous settings or is restored.
         product: Id of the product.
-        cfs: Id of the customer facing service that it is a part of.
+        cfs: Id of the customer facing service that the service is a part of.
         service: Id of the resource facing service; the tag on the element.
         specification: Id of its ServiceSpecification; empty: of none.
-        settings: What is known beforehand of the intent's settings.
-        requirements: The resources that it takes; of a cease: those that the service has, whichever.
-        derived_settings: From further settings to slot and characteristic of the resource that has them.
+        settings: The settings of the intent that do not depend on the allocated resources.
+        requirements: The resources that the task requires. None for a cease: it releases all
+            resources of the service.
+        derived_settings: From further settings to the slot of a resource and the characteristic
+            with the value.
         depends_on: Ids of the tasks that are done before.
-        is_move: Of a provide: the service runs on another carrier, which a later task frees.
+        is_move: Of a provide: the service runs on another carrier, which a later task releases.
     """
 
     id: str
@@ -102,20 +108,20 @@ class Task:
     is_move: bool = field(default=False, metadata=stored_as("replaces"))
 
     def holder(self, key: OrderKey) -> str:
-        """Return who holds what is reserved for it; also the key under which steps repeat."""
+        """Return the holder of the task's reservations; also the idempotency key of its steps."""
         return f"{key.order}/{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
 class ServicePlan:
-    """A service as the inventory shall have it.
+    """A service as it is in the inventory after an order.
 
     Attributes:
         id: Its id.
-        name: What it is called.
+        name: Its name.
         specification: Id of its ServiceSpecification; empty: of none.
         facing: ``customer`` or ``resource``.
-        characteristics: By name.
+        characteristics: Characteristics by name.
         supporting_services: Ids of the services that it consists of.
     """
 
@@ -129,16 +135,16 @@ class ServicePlan:
 
 @dataclass(frozen=True, slots=True)
 class ProductPlan:
-    """A product as the inventory shall have it.
+    """A product as it is in the inventory after an order.
 
     Attributes:
         id: Its id.
-        name: What it is called.
+        name: Its name.
         offering: Id of its ProductOffering.
         specification: Id of its ProductSpecification; empty: of none.
-        characteristics: By name.
+        characteristics: Characteristics by name.
         services: Ids of the services that realize it.
-        status: What it is when all is done: ``active``, ``suspended`` or ``terminated``.
+        status: ``active``, ``suspended`` or ``terminated``.
         parent: Id of the product that it is a part of; empty: of none.
     """
 
@@ -154,17 +160,17 @@ class ProductPlan:
 
 @dataclass(frozen=True, slots=True)
 class ItemPlan:
-    """What becomes of one item of an order.
+    """The results of an order item.
 
     Attributes:
-        item: Its id.
+        item: Id of the item.
         action: ``add``, ``modify``, ``delete`` or ``noChange``.
         change: ``new``, ``upgrade``, ``downgrade``, ``move``, ``suspend``, ``resume``, ``cease``,
             ``change`` (neither up nor down) or ``none``.
-        product: The product as it shall be; None: the inventory is left alone.
-        services: Its services as they shall be, of both facings.
+        product: The product after the order; None: the inventory is not changed.
+        services: The services of the product after the order, of both facings.
         tasks: Ids of the tasks.
-        bundled_products: Further products that a bundle brings, each with its ``parent``.
+        bundled_products: Further products of a bundle, each with its ``parent``.
     """
 
     item: str
@@ -176,48 +182,47 @@ class ItemPlan:
     bundled_products: tuple[ProductPlan, ...] = field(default=(), metadata=stored_as("parts"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderDesign:
-    """What an order wants done, as a graph; nothing where it is none of ours.
+    """The plans and tasks that fulfil an order; empty if the order is fulfilled elsewhere.
 
     Attributes:
-        items: What becomes of each item that can be fulfilled.
-        tasks: What is done on the network; each stands after those that it waits for.
-        items_without_tasks: Ids of items that need nothing done on the network (some of ``items``).
-        rejections: From the ids of items that cannot be fulfilled to all reasons.
+        items: Plans of the items that can be fulfilled.
+        tasks: Tasks on the network, each after its dependencies.
+        rejections: From the ids of the items that cannot be fulfilled to the reasons.
     """
 
     items: tuple[ItemPlan, ...] = ()
     tasks: tuple[Task, ...] = ()
-    items_without_tasks: tuple[str, ...] = ()
     rejections: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to be done."""
+        """The order has nothing to fulfil and nothing to reject."""
         return not (self.items or self.rejections)
 
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """What is reserved for a task, and how it was found.
+    """The resources reserved for a task, with their state before.
 
     Attributes:
         task: Id of the task.
         service: Id of the service.
         action: ``provide``, ``change`` or ``cease``.
-        resources: From the slots to the ids of the resources.
-        names: From the slots to their names.
-        previous_usage: From the slots to what was on each.
-        settings: How the service shall be set up, derived settings included.
-        element: Id of the element's resource; empty: nothing is done on an element.
-        target: How the element is reached; None: nothing is done on one.
+        resources: From slots to the ids of the resources.
+        names: From slots to the names of the resources.
+        previous_usage: From slots to the usage of the resources before the reservation.
+        settings: All settings of the service, derived settings included.
+        element: Id of the element's resource; empty: the task does not touch an element.
+        target: Management address of the element; None: the task does not touch an element.
         port: Natural key of the carrier on the element.
-        holder: Who holds the resources until they are activated.
+        holder: Holder of the reservations until the resources are in use.
         product: Id of the product.
-        shared_slots: The slots of which only a part is drawn.
-        carrier_slot: The slot that the service is set up on; empty: none.
-        test_head: "host:port" of the test head behind the port; empty: as the element's options say.
+        shared_slots: Slots of resources that are shared.
+        carrier_slot: Slot of the resource that the service is set up on; empty: none.
+        test_head: "host:port" of the test head behind the port; empty: the one of the element's
+            options.
     """
 
     task: str
@@ -240,20 +245,20 @@ class Allocation:
 
     @property
     def intent(self) -> Intent:
-        """How the carrier shall be on the element."""
+        """Desired state of the carrier on the element."""
         return Intent(self.service, self.port, dict(self.settings), present=self.action != "cease")
 
 
 @dataclass(frozen=True, slots=True)
 class UnmetRequirement:
-    """Why a task cannot be done as things are.
+    """A reason why a task cannot be done at the moment.
 
     Attributes:
         item: Id of the order item.
         task: Id of the task.
-        slot: Name of the need; empty: the task as a whole.
-        category: Category of the resource that is wanted.
-        reason: What is missing, for the customer.
+        slot: Slot of the requirement; empty: the reason concerns the whole task.
+        category: Category of the required resource.
+        reason: The reason, in words for the customer.
     """
 
     item: str

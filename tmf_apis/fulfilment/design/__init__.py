@@ -1,1 +1,1 @@
-"""From an order and the catalogues to a graph of tasks: pure but for ``shelves``."""
+"""Designing an order: from catalogue and inventory to the tasks that fulfil it."""

@@ -1,7 +1,8 @@
-"""How products of a known ``serviceType`` are fulfilled where a catalogue does not say it itself.
+"""Built-in specifications for products with a known ``serviceType``.
 
-These are specifications as TMF633 and TMF634 have them, and are read as a tenant's own are. A
-tenant's own customer facing ServiceSpecification whose ``name`` is the service type goes before.
+They fulfil products whose tenant has no specification for the service type. Their form is that of
+TMF633 and TMF634, like that of a tenant's own. A tenant's own customer facing ServiceSpecification
+takes precedence if its ``name`` is the service type.
 """
 
 from collections.abc import Mapping
@@ -30,12 +31,12 @@ _CUSTOMER_FACING: Mapping[str, Any] = {
     "lifecycleStatus": "active",
     "specCharacteristic": [
         {
-            "name": f"{way}Speed",
+            "name": f"{direction}Speed",
             "valueType": "number",
             "minCardinality": 1,
             "characteristicValueSpecification": [_MBIT_PER_SECOND],
         }
-        for way in _DIRECTIONS
+        for direction in _DIRECTIONS
     ],
     "serviceSpecRelationship": [
         {"id": "standard-access-line", "relationshipType": "consistsOf", "name": "Access line"}
@@ -50,7 +51,7 @@ _RESOURCE_FACING: Mapping[str, Any] = {
     "lifecycleStatus": "active",
     "specCharacteristic": [
         {
-            "name": way,
+            "name": direction,
             "valueType": "integer",
             "minCardinality": 1,
             "characteristicValueSpecification": [_BIT_PER_SECOND],
@@ -58,11 +59,11 @@ _RESOURCE_FACING: Mapping[str, Any] = {
                 {
                     "relationshipType": "mapsFrom",
                     "parentSpecificationId": "standard-broadband",
-                    "name": f"{way}Speed",
+                    "name": f"{direction}Speed",
                 }
             ],
         }
-        for way in _DIRECTIONS
+        for direction in _DIRECTIONS
     ],
     "resourceSpecification": [
         {"id": "standard-access-port", "name": "Access port"},
@@ -72,7 +73,7 @@ _RESOURCE_FACING: Mapping[str, Any] = {
 
 #: ServiceSpecifications by id.
 SERVICE_SPECIFICATIONS: Mapping[str, Mapping[str, Any]] = {
-    one["id"]: one for one in (_CUSTOMER_FACING, _RESOURCE_FACING)
+    specification["id"]: specification for specification in (_CUSTOMER_FACING, _RESOURCE_FACING)
 }
 
 _CONTAINED_IN_GATEWAY = [{"id": "standard-access-gateway", "relationshipType": "isContainedIn"}]
@@ -90,7 +91,7 @@ _UPLINK: Mapping[str, Any] = {
     "@type": "PhysicalResourceSpecification",
     "id": "standard-uplink",
     "name": "Uplink",
-    "description": "What the ports of an element share; nothing is checked where none is recorded",
+    "description": "Shared by the ports of an element; not checked if none is recorded",
     "category": "uplink",
     "lifecycleStatus": "active",
     "resourceSpecCharacteristic": [
@@ -116,5 +117,5 @@ _ACCESS_GATEWAY: Mapping[str, Any] = {
 
 #: ResourceSpecifications by id.
 RESOURCE_SPECIFICATIONS: Mapping[str, Mapping[str, Any]] = {
-    one["id"]: one for one in (_ACCESS_PORT, _UPLINK, _ACCESS_GATEWAY)
+    specification["id"]: specification for specification in (_ACCESS_PORT, _UPLINK, _ACCESS_GATEWAY)
 }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tmf_apis.fulfilment.design.offers import Catalog
+from tmf_apis.fulfilment.design.catalog import Catalog
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 #: Largest number of sets of offerings in a cache.

@@ -1,48 +1,47 @@
-"""A recipe is compiled from specifications: everything that is wrong with them is found here."""
+"""Compiling specifications into the decomposition of a product; reports all of their errors."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from tmf_apis.errors import Unfulfillable
 from tmf_apis.fulfilment.design.decomposition import (
-    CONTAINMENT_TYPES,
-    MAPS_FROM,
     Decomposition,
     DecompositionFailed,
     Quantity,
     ResourceSlot,
     ServiceNode,
     SpecificationIndex,
-    referenced_ids,
-    relationships,
 )
 from tmf_apis.fulfilment.design.mapping import (
     CharacteristicMapping,
-    CharacteristicSpecification,
-    conversion_factor,
     parse_characteristic,
     value_specifications,
 )
-from tmf_apis.rest.pipeline.catalog_terms import COMPOSITION_TYPES, DEPENDENCY_TYPES
-from tmf_apis.rest.pipeline.cycles import cycle
+from tmf_apis.fulfilment.design.mapping_compiler import MappingCompiler
+from tmf_apis.fulfilment.design.provisioning_order import set_provisioning_order
+from tmf_apis.fulfilment.design.references import (
+    CONTAINMENT_TYPES,
+    referenced_ids,
+    relationships,
+)
+from tmf_apis.fulfilment.design.specification_tree import Characteristics, SpecificationTree
+from tmf_apis.rest.pipeline.catalog_terms import COMPOSITION_TYPES
 from tmf_apis.rest.pipeline.json_values import json_objects
 
-#: Rates that adapters take in bits per second, whatever a specification leaves out.
-_BIT_PER_SECOND = "bit/s"
+#: Unit of a rate whose specification names none, and the names of the characteristics that are
+#: rates: adapters take them in bits per second.
+_RATE_UNIT = "bit/s"
 _RATE_NAMES = frozenset({"downstream", "upstream", "bandwidth"})
-#: What is drawn from a resource that many share.
+#: Name of the characteristic with the part of a shared resource's capacity that a service uses.
 _AMOUNT_NAME = "bandwidth"
-#: Most services of one product.
+#: Largest number of services of one product.
 _MAX_SERVICES = 200
-_Characteristics = dict[str, CharacteristicSpecification]
 
 
 def compile_decomposition(
     product: Mapping[str, Any], roots: list[str], index: SpecificationIndex
 ) -> Decomposition:
-    """Return the recipe of a product specification.
+    """Return the decomposition of a product specification.
 
     Args:
         product: The ProductSpecification.
@@ -50,85 +49,114 @@ def compile_decomposition(
         index: The specifications of services and resources.
 
     Raises:
-        Faulty: It cannot be fulfilled; all reasons.
+        DecompositionFailed: It cannot be fulfilled; the error has all reasons.
     """
     return _Compiler(product, index).compile(roots)
 
 
+@dataclass(frozen=True, slots=True)
+class _RequiredResource:
+    """A resource that a service requires: slot name, reference and ResourceSpecification."""
+
+    slot: str
+    reference: Mapping[str, Any]
+    specification: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        return f"resource specification {_label(self.specification)}"
+
+
 class _Compiler:
-    """Goes down the tree once; what is wrong is gathered, so that all of it can be told."""
+    """Walks the tree of specifications once and collects all errors."""
 
     def __init__(self, product: Mapping[str, Any], index: SpecificationIndex) -> None:
-        self.product = product
-        self.index = index
-        self.errors: list[str] = []
-        self.nodes: list[ServiceNode] = []
-        self.characteristics: list[_Characteristics] = [self._product_characteristics(product)]
+        self._tree = SpecificationTree(product, index)
+        self._mappings = MappingCompiler(self._tree)
 
     def compile(self, roots: list[str]) -> Decomposition:
+        tree = self._tree
+        label = f"product specification {_label(tree.product)}"
+        tree.characteristics.append(
+            self._parse_characteristics(tree.product, "productSpecCharacteristic", label)
+        )
         for id in roots:
             self._add_tree(id, 0, {}, ())
-        if self.errors:
-            raise DecompositionFailed(self.errors)
-        order = self._provisioning_order()
-        if self.errors:
-            raise DecompositionFailed(self.errors)
-        id = str(self.product.get("id"))
-        provides = frozenset(node.specification for node in self.nodes)
-        requires = frozenset(one for node in self.nodes for one in node.external_dependencies)
+        self._raise_errors()
+        provisioning_order = set_provisioning_order(tree)
+        self._raise_errors()
         return Decomposition(
-            id, self.characteristics[0], tuple(self.nodes), order, provides, requires
+            specification=str(tree.product.get("id")),
+            characteristics=tree.characteristics[0],
+            nodes=tuple(tree.nodes),
+            provisioning_order=provisioning_order,
+            provided_specifications=frozenset(node.specification for node in tree.nodes),
+            required_specifications=frozenset(
+                specification for node in tree.nodes for specification in node.external_dependencies
+            ),
         )
 
-    @contextmanager
-    def _collecting_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except Unfulfillable as error:
-            self.errors.append(str(error))
-
-    def _product_characteristics(self, product: Mapping[str, Any]) -> _Characteristics:
-        where = f"product specification {_label(product)}"
-        return self._parse_characteristics(product, "productSpecCharacteristic", where)
+    def _raise_errors(self) -> None:
+        if self._tree.errors:
+            raise DecompositionFailed(self._tree.errors)
 
     def _parse_characteristics(
-        self, specification: Mapping[str, Any], member: str, owner_label: str
-    ) -> _Characteristics:
-        made: _Characteristics = {}
-        for one in json_objects(specification.get(member)):
-            unit = (
-                _BIT_PER_SECOND
-                if one.get("name") in _RATE_NAMES and member != _PRODUCT_CHARACTERISTICS
-                else ""
-            )
-            with self._collecting_errors():
-                choice = parse_characteristic(one, value_specifications(one), owner_label, unit)
-                made[choice.name] = choice
-        return made
+        self,
+        specification: Mapping[str, Any],
+        attribute: str,
+        owner_label: str,
+        *,
+        rate_unit: str = "",
+    ) -> Characteristics:
+        """Return the characteristics of a specification by name; rates are in ``rate_unit``."""
+        characteristics: Characteristics = {}
+        for described_by in json_objects(specification.get(attribute)):
+            unit = rate_unit if described_by.get("name") in _RATE_NAMES else ""
+            with self._tree.collecting_errors():
+                characteristic = parse_characteristic(
+                    described_by, value_specifications(described_by), owner_label, unit
+                )
+                characteristics[characteristic.name] = characteristic
+        return characteristics
 
     def _add_tree(
         self, id: str, parent: int, relationship: Mapping[str, Any], path: tuple[str, ...]
     ) -> None:
-        if id in path:
-            circle = " -> ".join([*path[path.index(id) :], id])
-            self.errors.append(f"service specification {id} consists of itself: {circle}")
+        """Add a service and everything below it.
+
+        Args:
+            id: Id of the ServiceSpecification.
+            parent: Number of the parent node.
+            relationship: The relationship from the parent.
+            path: Ids of the specifications above, from the top.
+        """
+        if (specification := self._specification(id, path)) is None:
             return
-        if (found := self.index.services.get(id)) is None:
-            by = f"service specification {path[-1]}" if path else "the product specification"
-            self.errors.append(f"{by} names service specification {id}, which is not there")
-            return
-        if len(self.nodes) >= _MAX_SERVICES:
-            self.errors.append(f"the product consists of more than {_MAX_SERVICES} services")
-            return
-        self._add_node(id, found, parent, relationship)
-        level, parts = len(self.nodes), relationships(found, COMPOSITION_TYPES)
-        if not parts and not referenced_ids(found, "resourceSpecification"):
-            self.errors.append(
-                f"service specification {_label(found)} has neither services that it consists of"
-                " (serviceSpecRelationship) nor resources (resourceSpecification)"
+        self._add_node(id, specification, parent, relationship)
+        number, parts = len(self._tree.nodes), relationships(specification, COMPOSITION_TYPES)
+        if not parts and not referenced_ids(specification, "resourceSpecification"):
+            self._tree.errors.append(
+                f"service specification {_label(specification)} has neither services that it"
+                " consists of (serviceSpecRelationship) nor resources (resourceSpecification)"
             )
         for part in parts:
-            self._add_tree(str(part["id"]), level, part, (*path, id))
+            self._add_tree(str(part["id"]), number, part, (*path, id))
+
+    def _specification(self, id: str, path: tuple[str, ...]) -> Mapping[str, Any] | None:
+        """Return a service specification that can be added to the tree; None after an error."""
+        errors = self._tree.errors
+        if id in path:
+            circle = " -> ".join([*path[path.index(id) :], id])
+            errors.append(f"service specification {id} consists of itself: {circle}")
+            return None
+        specification = self._tree.index.services.get(id)
+        if specification is None:
+            by = f"service specification {path[-1]}" if path else "the product specification"
+            errors.append(f"{by} names service specification {id}, which is not there")
+        elif len(self._tree.nodes) >= _MAX_SERVICES:
+            errors.append(f"the product consists of more than {_MAX_SERVICES} services")
+            return None
+        return specification
 
     def _add_node(
         self,
@@ -137,336 +165,155 @@ class _Compiler:
         parent: int,
         relationship: Mapping[str, Any],
     ) -> None:
-        where, level = f"service specification {_label(specification)}", len(self.nodes) + 1
-        self.characteristics.append(
-            self._parse_characteristics(specification, "specCharacteristic", where)
-        )
-        refers = [
-            one for one in json_objects(specification.get("resourceSpecification")) if one.get("id")
-        ]
-        takes = self._resource_references(where, refers)
-        self.nodes.append(
-            ServiceNode(
-                level,
-                parent,
-                id,
-                str(specification.get("name") or id),
-                "resource" if refers else "customer",
+        tree = self._tree
+        label = f"service specification {_label(specification)}"
+        tree.characteristics.append(
+            self._parse_characteristics(
+                specification, "specCharacteristic", label, rate_unit=_RATE_UNIT
             )
         )
-        slots = {str(spec.get("id")): name for name, _, spec in reversed(takes)}
-        feeds = self._mappings(level, specification, "specCharacteristic", slots)
+        references = [
+            reference
+            for reference in json_objects(specification.get("resourceSpecification"))
+            if reference.get("id")
+        ]
         node = ServiceNode(
-            number=level,
+            number=len(tree.nodes) + 1,
             parent=parent,
             specification=id,
             name=str(specification.get("name") or id),
-            facing="resource" if refers else "customer",
-            quantity=self._quantity(where, relationship, parent),
-            mappings=self._sorted_mappings(where, level, feeds),
-            slots=self._slots(
-                level, takes, {feed.characteristic.name for feed in feeds if feed.source_slot}
-            ),
+            facing="resource" if references else "customer",
         )
-        self.nodes[-1] = node
+        tree.nodes.append(node)
+        resources = list(self._required_resources(label, references))
+        slots = {
+            str(resource.specification.get("id")): resource.slot for resource in reversed(resources)
+        }
+        mappings = self._mappings.service_mappings(specification, node.number, slots)
+        tree.nodes[-1] = replace(
+            node,
+            quantity=self._quantity(label, relationship, parent),
+            mappings=self._mappings.sorted_mappings(mappings, node.number, label),
+            slots=self._slots(node.number, resources, mappings),
+        )
 
     def _quantity(self, owner_label: str, relationship: Mapping[str, Any], parent: int) -> Quantity:
         low, usual, high = (
             relationship.get(f"{name}Quantity") for name in ("minimum", "default", "maximum")
         )
-        least = low if isinstance(low, int) else 1
-        normal = usual if isinstance(usual, int) else max(least, 1) if low != 0 else 0
-        most, of = high if isinstance(high, int) else 0, str(relationship.get("quantityFrom") or "")
-        if least < 0 or normal < least or (most and normal > most):
-            self.errors.append(
-                f"{owner_label}: there are from {least} to {most or 'any number'} of it,"
-                f" but usually {normal}"
+        minimum = low if isinstance(low, int) else 1
+        default = 0 if low == 0 else max(minimum, 1)
+        if isinstance(usual, int):
+            default = usual
+        maximum = high if isinstance(high, int) else 0
+        source_name = str(relationship.get("quantityFrom") or "")
+        if minimum < 0 or default < minimum or (maximum and default > maximum):
+            self._tree.errors.append(
+                f"{owner_label}: there are from {minimum} to {maximum or 'any number'} of it,"
+                f" but usually {default}"
             )
-        if of and of not in self.characteristics[parent]:
-            self.errors.append(
-                f"{owner_label}: quantityFrom names {of}, which is not a characteristic above"
+        if source_name and source_name not in self._tree.characteristics[parent]:
+            self._tree.errors.append(
+                f"{owner_label}: quantityFrom names {source_name}, which is not a characteristic"
+                " above"
             )
-        return Quantity(least, normal, most, of)
+        return Quantity(minimum, default, maximum, source_name)
 
-    def _mappings(
-        self, number: int, specification: Mapping[str, Any], member: str, slots: Mapping[str, str]
-    ) -> list[CharacteristicMapping]:
-        """Return where each characteristic of a service has its value from."""
-        return [
-            feed
-            for one in json_objects(specification.get(member))
-            if (choice := self.characteristics[number].get(str(one.get("name"))))
-            and (feed := self._mapping(choice, one, number, slots))
-        ]
-
-    def _mapping(
-        self,
-        characteristic: CharacteristicSpecification,
-        described_by: Mapping[str, Any],
-        number: int,
-        slots: Mapping[str, str],
-    ) -> CharacteristicMapping | None:
-        relation = _maps_from_relationship(described_by)
-        above = self.nodes[number - 1].parent
-        if relation is None:
-            number, of = above, characteristic.name
-            if of not in self.characteristics[above]:
-                return CharacteristicMapping(characteristic)
-        else:
-            of = str(relation.get("name") or characteristic.name)
-            parent = _source_specification(relation)
-            if parent in slots:
-                return CharacteristicMapping(
-                    characteristic, source_name=of, source_slot=slots[parent]
-                )
-            found = self._source_node(characteristic, parent, of, number)
-            if found is None:
-                return None
-            number = found
-        source = self.characteristics[number][of]
-        table = (relation or {}).get("valueMap") or {}
-        return self._valid_mapping(
-            CharacteristicMapping(characteristic, number, of, source.unit, table), source
-        )
-
-    def _source_node(
-        self,
-        characteristic: CharacteristicSpecification,
-        specification: str,
-        name: str,
-        number: int,
-    ) -> int | None:
-        """Return the number of the level that a characteristic maps from."""
-        chain = self._node_and_ancestors(number)
-        if not specification:
-            usual = [one for one in chain if name in self.characteristics[one] and one != number]
-            if usual:
-                return usual[0]
-        for one in chain if specification else ():
-            spec = self.nodes[one - 1].specification if one else str(self.product.get("id"))
-            if spec == specification:
-                if name in self.characteristics[one]:
-                    return one
-                self.errors.append(
-                    f"{characteristic.owner_label}: {characteristic.name} maps from {name}, which specification {specification}"
-                    " does not have"
-                )
-                return None
-        above = (
-            f"specification {specification}, which is not above it"
-            if specification
-            else f"{name}, which is nowhere above it"
-        )
-        self.errors.append(f"{characteristic.owner_label}: {characteristic.name} maps from {above}")
-        return None
-
-    def _node_and_ancestors(self, number: int) -> list[int]:
-        chain = [number]
-        while chain[-1]:
-            chain.append(self.nodes[chain[-1] - 1].parent)
-        return chain
-
-    def _valid_mapping(
-        self, mapping: CharacteristicMapping, source: CharacteristicSpecification
-    ) -> CharacteristicMapping | None:
-        """Return a feed if what its source says can become one of its own values at all."""
-        choice = mapping.characteristic
-        with self._collecting_errors():
-            for value in mapping.value_map.values():
-                choice.normalized_value(value)
-            if not mapping.value_map and choice.type in {"integer", "number"}:
-                try:
-                    conversion_factor(mapping.source_unit, choice.unit)
-                except Unfulfillable as error:
-                    raise Unfulfillable(
-                        f"{choice.owner_label}: {choice.name} maps from {mapping.source_name} of {source.owner_label}:"
-                        f" {error}"
-                    ) from None
-            return mapping
-        return None
-
-    def _sorted_mappings(
-        self, owner_label: str, number: int, mappings: list[CharacteristicMapping]
-    ) -> tuple[CharacteristicMapping, ...]:
-        """Return characteristics, each after those of the same service that it maps from."""
-        within = {
-            f.characteristic.name: [f.source_name]
-            if f.source_node == number and not f.source_slot
-            else []
-            for f in mappings
-        }
-        if circle := cycle(within):
-            self.errors.append(
-                f"{owner_label}: characteristics map in a circle: {' -> '.join(circle)}"
-            )
-            return ()
-
-        def depth(name: str) -> int:
-            return 1 + max((depth(one) for one in within.get(name, ())), default=0)
-
-        return tuple(sorted(mappings, key=lambda feed: depth(feed.characteristic.name)))
-
-    def _resource_references(
+    def _required_resources(
         self, owner_label: str, references: list[dict[str, Any]]
-    ) -> list[tuple[str, dict[str, Any], Mapping[str, Any]]]:
-        """Return name, reference and specification of the resources that a service takes."""
-        made: list[tuple[str, dict[str, Any], Mapping[str, Any]]] = []
-        taken: dict[str, int] = {}
-        for one in references:
-            if (spec := self.index.resources.get(str(one["id"]))) is None:
-                self.errors.append(
-                    f"{owner_label} names resource specification {one['id']}, which is not there"
+    ) -> Iterator[_RequiredResource]:
+        """Yield the resources that a service requires, each as often as it requires it."""
+        counts: dict[str, int] = {}
+        for reference in references:
+            specification = self._tree.index.resources.get(str(reference["id"]))
+            if specification is None:
+                self._tree.errors.append(
+                    f"{owner_label} names resource specification {reference['id']}, which is not"
+                    " there"
                 )
                 continue
-            if not (category := str(spec.get("category") or "")):
-                self.errors.append(
-                    f"resource specification {_label(spec)} has no category: nothing in the"
-                    " inventory can be found by it"
+            if not (category := str(specification.get("category") or "")):
+                self._tree.errors.append(
+                    f"resource specification {_label(specification)} has no category: nothing in"
+                    " the inventory can be found by it"
                 )
                 continue
-            count = one.get("defaultQuantity")
-            for _ in range(count if isinstance(count, int) and 0 < count <= _MAX_SERVICES else 1):
-                number = taken[category] = taken.get(category, 0) + 1
-                made.append((category if number == 1 else f"{category}.{number}", one, spec))
-        return made
+            quantity = reference.get("defaultQuantity")
+            if not isinstance(quantity, int) or not 0 < quantity <= _MAX_SERVICES:
+                quantity = 1
+            for _ in range(quantity):
+                count = counts[category] = counts.get(category, 0) + 1
+                slot = category if count == 1 else f"{category}.{count}"
+                yield _RequiredResource(slot, reference, specification)
 
     def _slots(
         self,
         number: int,
-        references: list[tuple[str, dict[str, Any], Mapping[str, Any]]],
-        resource_derived: set[str],
+        resources: list[_RequiredResource],
+        service_mappings: list[CharacteristicMapping],
     ) -> tuple[ResourceSlot, ...]:
+        """Return the resource slots of a service.
+
+        Args:
+            number: Number of the node.
+            resources: The resources that the service requires.
+            service_mappings: The mappings of the service's characteristics.
+        """
+        resource_derived = {
+            mapping.characteristic.name for mapping in service_mappings if mapping.source_slot
+        }
         slots = []
-        for name, reference, spec in references:
-            where = f"resource specification {_label(spec)}"
-            self.characteristics.append(
-                self._parse_characteristics(spec, "resourceSpecCharacteristic", where)
-            )
-            feeds = [
-                feed
-                for one in json_objects(spec.get("resourceSpecCharacteristic"))
-                if (choice := self.characteristics[-1].get(str(one.get("name"))))
-                and (feed := self._resource_mapping(choice, one, number))
-            ]
-            self.characteristics.pop()
-            for feed in feeds:
-                if feed.source_node == number and feed.source_name in resource_derived:
-                    self.errors.append(
-                        f"{where}: {feed.characteristic.name} maps from {feed.source_name}, which is read from a"
-                        " resource itself: that is a circle"
+        for resource in resources:
+            mappings = self._resource_mappings(resource, number)
+            for mapping in mappings:
+                if mapping.source_node == number and mapping.source_name in resource_derived:
+                    self._tree.errors.append(
+                        f"{resource.label}: {mapping.characteristic.name} maps from"
+                        f" {mapping.source_name}, which is read from a resource itself: that is a"
+                        " circle"
                     )
-            slots.append(
-                ResourceSlot(
-                    name,
-                    str(spec.get("id")),
-                    str(spec.get("category")),
-                    tuple(
-                        f for f in feeds if f.characteristic.name != _AMOUNT_NAME and _has_value(f)
-                    ),
-                    next((f for f in feeds if f.characteristic.name == _AMOUNT_NAME), None),
-                    reference.get("role") == "carrier",
-                    self._element_category(where, spec),
-                    reference.get("minimumQuantity") == 0,
-                )
-            )
+            slots.append(self._slot(resource, mappings))
         return _with_carrier(slots)
 
-    def _resource_mapping(
-        self,
-        characteristic: CharacteristicSpecification,
-        described_by: Mapping[str, Any],
-        number: int,
-    ) -> CharacteristicMapping | None:
-        """Return where a resource's characteristic has its value from: only what it says itself."""
-        if (relation := _maps_from_relationship(described_by)) is None:
-            return CharacteristicMapping(characteristic)
-        of = str(relation.get("name") or characteristic.name)
-        parent = _source_specification(relation)
-        if not parent and of in self.characteristics[number]:
-            found: int | None = number
-        else:
-            found = self._source_node(characteristic, parent, of, number)
-        if found is None:
-            return None
-        source, table = self.characteristics[found][of], relation.get("valueMap") or {}
-        return self._valid_mapping(
-            CharacteristicMapping(characteristic, found, of, source.unit, table), source
+    def _resource_mappings(
+        self, resource: _RequiredResource, number: int
+    ) -> list[CharacteristicMapping]:
+        characteristics = self._parse_characteristics(
+            resource.specification,
+            "resourceSpecCharacteristic",
+            resource.label,
+            rate_unit=_RATE_UNIT,
+        )
+        return self._mappings.resource_mappings(resource.specification, characteristics, number)
+
+    def _slot(
+        self, resource: _RequiredResource, mappings: list[CharacteristicMapping]
+    ) -> ResourceSlot:
+        amounts = [m for m in mappings if m.characteristic.name == _AMOUNT_NAME]
+        return ResourceSlot(
+            name=resource.slot,
+            specification=str(resource.specification.get("id")),
+            category=str(resource.specification.get("category")),
+            mappings=tuple(m for m in mappings if m not in amounts and _has_value(m)),
+            amount=next(iter(amounts), None),
+            is_carrier=resource.reference.get("role") == "carrier",
+            element_category=self._element_category(resource),
+            optional=resource.reference.get("minimumQuantity") == 0,
         )
 
-    def _element_category(self, owner_label: str, spec: Mapping[str, Any]) -> str:
-        for relation in relationships(spec, CONTAINMENT_TYPES, "resourceSpecRelationship"):
-            element = self.index.resources.get(str(relation["id"]))
-            if element is None or not element.get("category"):
-                self.errors.append(
-                    f"{owner_label} is on {relation['id']}, which is not there or has no category"
-                )
-                continue
-            return str(element["category"])
+    def _element_category(self, resource: _RequiredResource) -> str:
+        """Return the category of the element that a resource is on; empty: none is named."""
+        for relationship in relationships(
+            resource.specification, CONTAINMENT_TYPES, "resourceSpecRelationship"
+        ):
+            element = self._tree.index.resources.get(str(relationship["id"]))
+            if element and element.get("category"):
+                return str(element["category"])
+            self._tree.errors.append(
+                f"{resource.label} is on {relationship['id']}, which is not there or has no"
+                " category"
+            )
         return ""
-
-    def _provisioning_order(self) -> tuple[int, ...]:
-        """Return the resource facing services, each after those that have to be there before."""
-        facing = [node.number for node in self.nodes if node.facing == "resource"]
-        leads: dict[str, list[str]] = {str(level): [] for level in facing}
-        for place, node in enumerate(self.nodes):
-            before, outside = self._dependencies(node)
-            for level in self._resource_facing_below(node.number, facing):
-                leads[str(level)] += [str(one) for one in sorted(before)]
-            if outside:
-                self.nodes[place] = replace(node, external_dependencies=tuple(outside))
-        if circle := cycle(leads):
-            names = " -> ".join(self.nodes[int(one) - 1].name for one in circle)
-            self.errors.append(f"services require each other in a circle: {names}")
-            return ()
-        for level in facing:
-            before_it = tuple(sorted({int(one) for one in leads[str(level)]}))
-            self.nodes[level - 1] = replace(self.nodes[level - 1], depends_on=before_it)
-        return _topological_order(facing, {int(k): {int(v) for v in vs} for k, vs in leads.items()})
-
-    def _dependencies(self, node: ServiceNode) -> tuple[set[int], list[str]]:
-        facing = [one.number for one in self.nodes if one.facing == "resource"]
-        before: set[int] = set()
-        outside = []
-        for relation in relationships(self.index.services[node.specification], DEPENDENCY_TYPES):
-            inside = [one for one in self.nodes if one.specification == relation["id"]]
-            before |= {
-                low for one in inside for low in self._resource_facing_below(one.number, facing)
-            }
-            if not inside:
-                outside.append(str(relation["id"]))
-        return before, outside
-
-    def _resource_facing_below(self, number: int, facing: list[int]) -> list[int]:
-        return [one for one in facing if number in self._node_and_ancestors(one)]
-
-
-_PRODUCT_CHARACTERISTICS = "productSpecCharacteristic"
-
-
-def _topological_order(numbers: list[int], dependencies: Mapping[int, set[int]]) -> tuple[int, ...]:
-    made: dict[int, None] = {}
-    while len(made) < len(numbers):
-        for level in numbers:
-            if level not in made and dependencies[level] <= made.keys():
-                made[level] = None
-                break
-    return tuple(made)
-
-
-def _maps_from_relationship(characteristic: Mapping[str, Any]) -> dict[str, Any] | None:
-    for member in ("charSpecRelationship", "resourceSpecCharRelationship"):
-        for one in json_objects(characteristic.get(member)):
-            if one.get("relationshipType") == MAPS_FROM:
-                return one
-    return None
-
-
-def _source_specification(relationship: Mapping[str, Any]) -> str:
-    return str(
-        relationship.get("parentSpecificationId")
-        or relationship.get("resourceSpecificationId")
-        or ""
-    )
 
 
 def _has_value(mapping: CharacteristicMapping) -> bool:
@@ -474,12 +321,12 @@ def _has_value(mapping: CharacteristicMapping) -> bool:
 
 
 def _with_carrier(slots: list[ResourceSlot]) -> tuple[ResourceSlot, ...]:
-    """Return slots of which one carries the service: the named one, or the first on an element."""
+    """Return slots of which one is the carrier: the declared one, or the first on an element."""
     if any(slot.is_carrier for slot in slots):
         return tuple(slots)
-    for place, slot in enumerate(slots):
+    for index, slot in enumerate(slots):
         if slot.amount is None and (slot.element_category or slot.category == "accessPort"):
-            slots[place] = replace(slot, is_carrier=True)
+            slots[index] = replace(slot, is_carrier=True)
             break
     return tuple(slots)
 

@@ -1,9 +1,10 @@
-"""What a product takes: a product specification and all below it, compiled into a recipe; pure.
+"""Decomposition of a product into services and resource requirements; pure.
 
-A product specification names customer facing services (TMF633), these consist of others, and those
-that face resources name what they take (TMF634). ``docs/fulfilment.md`` describes the data.
+A product specification names customer facing services (TMF633). These consist of further services,
+and resource facing services name the resources that they require (TMF634). The module ``compiler``
+turns the specifications into a ``Decomposition``; ``docs/fulfilment.md`` describes the data.
 
-Source: TMF633 v4, ServiceSpecification; TMF634 v4, ResourceSpecification; GB922 for the words
+Source: TMF633 v4, ServiceSpecification; TMF634 v4, ResourceSpecification; GB922 for the terms
 customer facing and resource facing.
 """
 
@@ -14,19 +15,16 @@ from typing import Any
 from tmf_apis.errors import Unfulfillable
 from tmf_apis.fulfilment.design.mapping import CharacteristicMapping, CharacteristicSpecification
 from tmf_apis.fulfilment.values import ResourceRequirement
-from tmf_apis.rest.pipeline.json_values import json_objects
 
-#: ``relationshipType`` of a resource to the element that it is on.
-CONTAINMENT_TYPES = frozenset({"isContainedIn", "isProvisionedOn", "isManagedBy"})
-#: ``relationshipType`` of a characteristic to the one that it has its value from.
-MAPS_FROM = "mapsFrom"
+#: Number of combinations of values whose derived values a decomposition caches.
+_MAX_CACHED = 1000
 
 
 class DecompositionFailed(Unfulfillable):
-    """Catalogue data from which nothing can be fulfilled.
+    """A product cannot be decomposed: its catalogue data or the chosen values are invalid.
 
     Attributes:
-        reasons: Everything that is wrong, for whoever looks after the catalogue.
+        reasons: Everything that is wrong, for the maintainers of the catalogue.
     """
 
     def __init__(self, reasons: Iterable[str]) -> None:
@@ -44,17 +42,17 @@ class SpecificationIndex:
 
 @dataclass(frozen=True, slots=True)
 class ResourceSlot:
-    """A resource that a service takes.
+    """A resource that a service requires.
 
     Attributes:
         name: Its name within the service.
         specification: Id of the ResourceSpecification.
         category: Category of the TMF639 resource.
-        mappings: What it must have.
-        amount: How much is drawn of it; None: it is taken whole.
-        is_carrier: The service is set up on it.
-        element_category: Category of the element that it is on; empty: it does not matter.
-        optional: It is taken only where there is one.
+        mappings: The characteristics that the resource must have.
+        amount: The part of the resource's capacity that the service uses; None: all of it.
+        is_carrier: The service is set up on this resource.
+        element_category: Category of the element that the resource is on; empty: any.
+        optional: The service can be provided without it if the inventory has no such resource.
     """
 
     name: str
@@ -69,13 +67,14 @@ class ResourceSlot:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """How many there are of a service.
+    """Number of instances of a service within its parent.
 
     Attributes:
-        minimum: Least.
-        default: Where nobody says.
-        maximum: Most; 0: no limit.
-        source_name: Name of the characteristic above that says how many; empty: always ``default``.
+        minimum: Smallest number.
+        default: Number if the order does not choose one.
+        maximum: Largest number; 0: no limit.
+        source_name: Name of the parent's characteristic with the number; empty: the number is
+            always ``default``.
     """
 
     minimum: int = 1
@@ -84,41 +83,44 @@ class Quantity:
     source_name: str = ""
 
     def count(self, name: str, characteristics: Mapping[str, Any]) -> int:
-        """Return how many of a service there are.
+        """Return the number of instances of a service.
+
+        Args:
+            name: Name of the service, for messages.
+            characteristics: Characteristics of the parent.
 
         Raises:
-            Refused: That is too few, too many or no number.
+            Unfulfillable: The chosen number is out of range or not an integer.
         """
-        wanted = (
-            characteristics.get(self.source_name, self.default)
-            if self.source_name
-            else self.default
-        )
-        if not isinstance(wanted, int) or isinstance(wanted, bool):
-            raise Unfulfillable(f"{name}: {self.source_name} {wanted} is no number of services")
-        if wanted < self.minimum or (self.maximum and wanted > self.maximum):
+        number = self.default
+        if self.source_name:
+            number = characteristics.get(self.source_name, self.default)
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise Unfulfillable(f"{name}: {self.source_name} {number} is no number of services")
+        if number < self.minimum or (self.maximum and number > self.maximum):
             most = self.maximum or "any number"
             raise Unfulfillable(
-                f"{name}: {wanted} of it, but there are from {self.minimum} to {most}"
+                f"{name}: {number} of it, but there are from {self.minimum} to {most}"
             )
-        return wanted
+        return number
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceNode:
-    """A service of the recipe.
+    """A service of a decomposition.
 
     Attributes:
-        number: Its number; 0 is the product.
-        parent: Number of what it is a part of.
+        number: Its number, from 1; 0 is the product.
+        parent: Number of the node that it is a part of.
         specification: Id of its ServiceSpecification.
-        name: What that is called.
+        name: Name of the specification.
         facing: ``customer`` or ``resource``.
-        quantity: How many there are of it.
-        mappings: Its characteristics, each after those that it has its value from.
-        slots: The resources that each takes.
+        quantity: Number of instances within the parent.
+        mappings: Its characteristics, each after those that it gets its value from.
+        slots: The resources that each instance requires.
         depends_on: Numbers of the resource facing services that are provided before it.
-        external_dependencies: Ids of ServiceSpecifications that have to be there and are in other products.
+        external_dependencies: Ids of ServiceSpecifications that it requires and that are part of
+            other products.
     """
 
     number: int
@@ -134,16 +136,30 @@ class ServiceNode:
 
 
 @dataclass(frozen=True, slots=True)
+class DerivedValues:
+    """The values that follow from the characteristics of a product; shared, so read only.
+
+    Attributes:
+        characteristics: Characteristics of the product and its services, by node number.
+        requirements: Resource requirements of an instance of each service, by node number.
+    """
+
+    characteristics: tuple[Mapping[str, Any], ...]
+    requirements: tuple[tuple[ResourceRequirement, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Decomposition:
-    """What a product takes.
+    """The services and resources that a product consists of.
 
     Attributes:
         specification: Id of the ProductSpecification.
-        characteristics: What the product's characteristics may be.
-        nodes: Its services; each after the one that it is a part of.
-        provisioning_order: Numbers of the resource facing ones, each after those that come before it.
+        characteristics: Specifications of the product's characteristics, by name.
+        nodes: Its services, each after its parent.
+        provisioning_order: Numbers of the resource facing services, each after those that are
+            provided before it.
         provided_specifications: Ids of the service specifications in it.
-        required_specifications: Ids of those that have to be there and are in other products.
+        required_specifications: Ids of those that it requires and that are part of other products.
     """
 
     specification: str
@@ -152,108 +168,86 @@ class Decomposition:
     provisioning_order: tuple[int, ...] = ()
     provided_specifications: frozenset[str] = frozenset()
     required_specifications: frozenset[str] = frozenset()
-    _cache: dict[Any, "DerivedValues"] = field(default_factory=dict, repr=False, compare=False)
+    _cache: dict[Any, DerivedValues] = field(default_factory=dict, repr=False, compare=False)
 
-    def derived_values(self, product: dict[str, Any]) -> "DerivedValues":
-        """Return what follows from the characteristics of a product.
+    def derived_values(self, characteristics: dict[str, Any]) -> DerivedValues:
+        """Return the values that follow from the characteristics of a product.
 
         Raises:
-            Faulty: Some do not follow; all reasons.
+            DecompositionFailed: Some values cannot be derived; the error has all reasons.
         """
-        key = tuple(product.items())
+        key = tuple(characteristics.items())
         try:
-            if (known := self._cache.get(key)) is not None:
-                return known
-        except TypeError:  # a value that is an object or an array
-            return self._derive_values(product)
-        if len(self._cache) >= _MAX_CACHED:
-            self._cache.clear()
-        found = self._cache[key] = self._derive_values(product)
-        return found
+            values = self._cache.get(key)
+        except TypeError:  # not hashable: a value is an object or an array
+            return self._derive_values(characteristics)
+        if values is None:
+            values = self._derive_values(characteristics)
+            if len(self._cache) >= _MAX_CACHED:
+                self._cache.clear()
+            self._cache[key] = values
+        return values
 
-    def _derive_values(self, product: dict[str, Any]) -> "DerivedValues":
-        levels: list[dict[str, Any]] = [product]
-        failed: dict[tuple[int, str], str] = {}
-        needs: list[tuple[ResourceRequirement, ...]] = [()]
-        for node in self.nodes:
-            levels.append({})
-            for feed in node.mappings:
-                self._put_value(feed, levels, levels[-1], failed, node.number)
-            needs.append(tuple(self._requirement(slot, levels, failed) for slot in node.slots))
-        if reasons := [reason for reason in failed.values() if reason]:
-            raise DecompositionFailed(reasons)
-        return DerivedValues(tuple(levels), tuple(needs))
+    def _derive_values(self, characteristics: dict[str, Any]) -> DerivedValues:
+        derivation = _Derivation(characteristics)
+        requirements = [(), *map(derivation.add_node, self.nodes)]
+        if derivation.reasons:
+            raise DecompositionFailed(derivation.reasons)
+        return DerivedValues(tuple(derivation.characteristics), tuple(requirements))
 
-    def _requirement(
-        self,
-        slot: ResourceSlot,
-        characteristics: list[dict[str, Any]],
-        failures: dict[tuple[int, str], str],
-    ) -> ResourceRequirement:
-        wanted: dict[str, Any] = {}
-        for feed in (*slot.mappings, *((slot.amount,) if slot.amount else ())):
-            self._put_value(feed, characteristics, wanted, failures, -len(failures) - 1)
-        amount = wanted.pop(slot.amount.characteristic.name, 0) if slot.amount else 0
+
+class _Derivation:
+    """Derives the values of one service after the other.
+
+    Attributes:
+        characteristics: Characteristics of the product and of the services so far, by node number.
+        reasons: Reasons why values could not be derived.
+    """
+
+    def __init__(self, product: dict[str, Any]) -> None:
+        self.characteristics: list[dict[str, Any]] = [product]
+        self.reasons: list[str] = []
+        self._failed: set[tuple[int, str]] = set()
+
+    def add_node(self, node: ServiceNode) -> tuple[ResourceRequirement, ...]:
+        """Derive the characteristics of a service; return its resource requirements."""
+        characteristics: dict[str, Any] = {}
+        self.characteristics.append(characteristics)
+        for mapping in node.mappings:
+            if not self._derive(mapping, characteristics):
+                self._failed.add((node.number, mapping.characteristic.name))
+        return tuple(map(self._requirement, node.slots))
+
+    def _requirement(self, slot: ResourceSlot) -> ResourceRequirement:
+        characteristics: dict[str, Any] = {}
+        for mapping in slot.mappings:
+            self._derive(mapping, characteristics)
+        amounts: dict[str, Any] = {}
+        if slot.amount:
+            self._derive(slot.amount, amounts)
         return ResourceRequirement(
             slot.name,
             slot.specification,
             slot.category,
-            wanted,
-            amount=int(amount),
+            characteristics,
+            amount=int(next(iter(amounts.values()), 0)),
             is_carrier=slot.is_carrier,
             element_category=slot.element_category,
             optional=slot.optional,
         )
 
-    @staticmethod
-    def _put_value(
-        mapping: CharacteristicMapping,
-        characteristics: list[dict[str, Any]],
-        target: dict[str, Any],
-        failures: dict[tuple[int, str], str],
-        node_number: int,
-    ) -> None:
-        """Put a value where it belongs; what hangs on one that failed fails without a word."""
-        if mapping.source_node >= 0 and (mapping.source_node, mapping.source_name) in failures:
-            failures[node_number, mapping.characteristic.name] = ""
-            return
+    def _derive(self, mapping: CharacteristicMapping, target: dict[str, Any]) -> bool:
+        """Derive one value into ``target``; return False if it cannot be derived.
+
+        A value that depends on a failed one fails without a further reason.
+        """
+        if mapping.source_node >= 0 and (mapping.source_node, mapping.source_name) in self._failed:
+            return False
         try:
-            value = mapping.value(characteristics)
+            value = mapping.value(self.characteristics)
         except Unfulfillable as error:
-            failures[node_number, mapping.characteristic.name] = str(error)
-            return
+            self.reasons.append(str(error))
+            return False
         if value is not None:
             target[mapping.characteristic.name] = value
-
-
-@dataclass(frozen=True, slots=True)
-class DerivedValues:
-    """What follows from the characteristics of a product; nobody may change it.
-
-    Attributes:
-        characteristics: Characteristics of product and services, by the numbers of the services.
-        requirements: What each of the services takes, by the same numbers.
-    """
-
-    characteristics: tuple[Mapping[str, Any], ...]
-    requirements: tuple[tuple[ResourceRequirement, ...], ...]
-
-
-#: Most combinations of values of which a recipe remembers what they lead to.
-_MAX_CACHED = 1000
-
-
-def relationships(
-    specification: Mapping[str, Any], types: frozenset[str], member: str = "serviceSpecRelationship"
-) -> list[dict[str, Any]]:
-    """Return a specification's relationships of some types."""
-    return [
-        one
-        for one in json_objects(specification.get(member))
-        if one.get("relationshipType") in types and one.get("id")
-    ]
-
-
-def referenced_ids(specification: Mapping[str, Any], member: str) -> list[str]:
-    """Return the ids that a specification names in a list of references."""
-    return [str(one["id"]) for one in json_objects(specification.get(member)) if one.get("id")]
+        return True

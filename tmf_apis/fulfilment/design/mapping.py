@@ -1,10 +1,10 @@
-"""Values of characteristics: what is allowed, in which unit, and what becomes of it a level below.
+"""Values of characteristics: allowed values, units, and mapping from one to another; pure.
 
-Pure. Numbers are computed with as fractions, so that no bit is lost between two units.
+Numbers are computed as fractions, so that no bit is lost in a conversion of units.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
@@ -12,20 +12,13 @@ from typing import Any
 from tmf_apis.errors import Unfulfillable
 from tmf_apis.rest.pipeline.json_values import json_objects
 
-#: A rate that names no unit is in this one.
+#: Unit of a rate that names none.
 DEFAULT_RATE_UNIT = "Mbit/s"
-#: From the unit in lower case to its dimension and how much of the dimension's base it is.
+#: From a unit in lower case to its dimension and its size in the base unit of the dimension.
 UNITS: Mapping[str, tuple[str, Fraction]] = {
-    f"{prefix}{unit}": (dimension, Fraction(10) ** power * base)
-    for unit, dimension, base in (
-        ("bit/s", "rate", 1),
-        ("bps", "rate", 1),
-        ("byte", "volume", 1),
-        ("b", "volume", 1),
-        ("s", "time", 1),
-    )
+    f"{prefix}{unit}": (dimension, Fraction(10) ** power)
+    for unit, dimension in (("bit/s", "rate"), ("bps", "rate"), ("byte", "volume"), ("b", "volume"))
     for prefix, power in {"": 0, "k": 3, "m": 6, "g": 9, "t": 12}.items()
-    if dimension != "time"
 } | {
     "ms": ("time", Fraction(1, 1000)),
     "s": ("time", Fraction(1)),
@@ -33,27 +26,27 @@ UNITS: Mapping[str, tuple[str, Fraction]] = {
     "h": ("time", Fraction(3600)),
     "d": ("time", Fraction(86400)),
 }
-#: Types of which the values are numbers.
+#: Values of ``valueType`` for numbers.
 _NUMERIC_TYPES = frozenset({"integer", "number", "decimal", "float", "double", "long", "numeric"})
 _BOOLEANS: Mapping[str, bool] = {"true": True, "false": False}
-#: No number of a catalogue is as large as this.
+#: Numbers must be smaller than this.
 _MAX_NUMBER = 10**30
 
 
 @dataclass(frozen=True, slots=True)
 class CharacteristicSpecification:
-    """What a characteristic may be.
+    """The values that a characteristic can have.
 
     Attributes:
         name: Its name.
-        owner_label: Whose it is, for messages.
-        type: ``as_fraction``, ``integer``, ``boolean``, ``text`` or empty (taken as it comes).
-        unit: Of its values; empty: of none.
-        allowed_values: The values that are allowed, in ``source_unit``; empty: any in the range.
-        default: The one that is taken when nobody chooses; None: none.
-        minimum: Least value; None: no limit.
-        maximum: Greatest value; None: no limit.
-        required: There has to be a value.
+        owner_label: Name of its owner, for messages.
+        type: ``number``, ``integer``, ``boolean``, ``text`` or empty (values are not converted).
+        unit: Unit of its values; empty: none.
+        allowed_values: The allowed values, in ``unit``; empty: all values in the range.
+        default: The value if none is chosen; None: no value.
+        minimum: Smallest value; None: no limit.
+        maximum: Largest value; None: no limit.
+        required: There must be a value.
     """
 
     name: str
@@ -67,75 +60,75 @@ class CharacteristicSpecification:
     required: bool = False
 
     def normalized_value(self, value: Any, unit: str = "") -> Any:  # noqa: ANN401
-        """Return a value as the characteristic has it: of its type, in its unit.
+        """Return a value converted to the type and unit of the characteristic.
 
         Raises:
-            Refused: It is of another type or not allowed.
+            Unfulfillable: The value is of another type or not allowed.
         """
-        made = self._typed_value(value, unit)
-        if self.allowed_values and made not in self.allowed_values:
+        normalized = self._typed_value(value, unit)
+        if self.allowed_values and normalized not in self.allowed_values:
+            allowed = ", ".join(map(_display_text, self.allowed_values))
             raise Unfulfillable(
                 f"{self.owner_label} has no {self.name} {_display_text(value)}{_unit_suffix(unit)};"
-                f" allowed: {', '.join(map(_display_text, self.allowed_values))}{_unit_suffix(self.unit)}"
+                f" allowed: {allowed}{_unit_suffix(self.unit)}"
             )
-        if isinstance(made, int | float) and not self._is_within_range(made):
+        if isinstance(normalized, int | float) and not self._is_within_range(normalized):
             raise Unfulfillable(
-                f"{self.owner_label}: {self.name} {_display_text(made)}{_unit_suffix(self.unit)} is not"
-                f" between {_limit_text(self.minimum)} and {_limit_text(self.maximum)}"
+                f"{self._label(normalized, self.unit)} is not between {_limit_text(self.minimum)}"
+                f" and {_limit_text(self.maximum)}"
             )
-        return made
+        return normalized
+
+    def _label(self, value: object, unit: str = "") -> str:
+        return f"{self.owner_label}: {self.name} {_display_text(value)}{_unit_suffix(unit)}"
 
     def _is_within_range(self, number: float) -> bool:
-        above = self.minimum is None or number >= self.minimum
-        return above and (self.maximum is None or number <= self.maximum)
+        return (self.minimum is None or number >= self.minimum) and (
+            self.maximum is None or number <= self.maximum
+        )
 
     def _typed_value(self, value: Any, unit: str) -> Any:  # noqa: ANN401
         if self.type in {"integer", "number"}:
             return self._number(value, unit)
         if self.type == "boolean":
-            made = value if isinstance(value, bool) else _BOOLEANS.get(str(value).lower())
-            if made is None:
-                raise Unfulfillable(
-                    f"{self.owner_label}: {self.name} {_display_text(value)} is not true or false"
-                )
-            return made
+            boolean = value if isinstance(value, bool) else _BOOLEANS.get(str(value).lower())
+            if boolean is None:
+                raise Unfulfillable(f"{self._label(value)} is not true or false")
+            return boolean
         return str(value) if self.type == "text" and not isinstance(value, dict | list) else value
 
     def _number(self, value: Any, unit: str) -> float:  # noqa: ANN401
         if type(value) is int and unit == self.unit:
             return value
-        found = as_fraction(value)
-        if found is None:
-            raise Unfulfillable(
-                f"{self.owner_label}: {self.name} {_display_text(value)}{_unit_suffix(unit)} is no number"
-            )
+        exact = as_fraction(value)
+        if exact is None:
+            raise Unfulfillable(f"{self._label(value, unit)} is no number")
         try:
-            made = found * conversion_factor(unit, self.unit)
+            converted = exact * conversion_factor(unit, self.unit)
         except Unfulfillable as error:
-            raise Unfulfillable(
-                f"{self.owner_label}: {self.name} {_display_text(value)}: {error}"
-            ) from None
-        if made.denominator == 1:
-            return int(made)
+            raise Unfulfillable(f"{self._label(value)}: {error}") from None
+        if converted.denominator == 1:
+            return int(converted)
         if self.type == "integer":
             raise Unfulfillable(
-                f"{self.owner_label}: {self.name} {_display_text(value)}{_unit_suffix(unit)} is no whole number"
+                f"{self._label(value, unit)} is no whole number"
                 f"{' of ' + self.unit if self.unit else ''}"
             )
-        return float(made)
+        return float(converted)
 
 
 @dataclass(frozen=True, slots=True)
 class CharacteristicMapping:
-    """Where a characteristic has its value from.
+    """The source of the value of a characteristic.
 
     Attributes:
-        characteristic: What it may be.
-        source_node: Number of the level above that it maps from; -1: none.
-        source_name: The characteristic's name there.
-        source_unit: The unit there.
-        value_map: What the values there become; empty: what they are.
-        source_slot: Instead of a level: the resource that it is read from, once there is one.
+        characteristic: The characteristic.
+        source_node: Number of the node whose characteristic is the source; -1: there is none.
+        source_name: Name of the source characteristic.
+        source_unit: Unit of the source characteristic.
+        value_map: From source values to values; empty: the values are the same.
+        source_slot: Instead of a node, the slot of the resource whose characteristic is the source,
+            once the resource is allocated.
     """
 
     characteristic: CharacteristicSpecification
@@ -145,31 +138,25 @@ class CharacteristicMapping:
     value_map: Mapping[str, Any] = field(default_factory=dict)
     source_slot: str = ""
 
-    def value(self, characteristics: list[dict[str, Any]]) -> Any:  # noqa: ANN401
-        """Return the value that follows from the levels above; None: there is none.
+    def value(self, characteristics: Sequence[Mapping[str, Any]]) -> Any:  # noqa: ANN401
+        """Return the value; None if there is none.
+
+        Args:
+            characteristics: Values by name, by node number.
 
         Raises:
-            Refused: What is above cannot be turned into it, or there is nothing where there has
-                to be.
+            Unfulfillable: The source value cannot be converted, or a required value is missing.
         """
-        above = (
-            characteristics[self.source_node].get(self.source_name)
-            if self.source_node >= 0
-            else None
-        )
-        if above is not None:
-            return self.characteristic.normalized_value(
-                self._mapped_value(above), "" if self.value_map else self.source_unit
+        target, source_value = self.characteristic, None
+        if self.source_node >= 0:
+            source_value = characteristics[self.source_node].get(self.source_name)
+        if source_value is not None:
+            return target.normalized_value(
+                self._mapped_value(source_value), "" if self.value_map else self.source_unit
             )
-        if (
-            self.characteristic.default is None
-            and self.characteristic.required
-            and not self.source_slot
-        ):
-            raise Unfulfillable(
-                f"{self.characteristic.owner_label}: there is no value for {self.characteristic.name}"
-            )
-        return self.characteristic.default
+        if target.default is None and target.required and not self.source_slot:
+            raise Unfulfillable(f"{target.owner_label}: there is no value for {target.name}")
+        return target.default
 
     def _mapped_value(self, source_value: Any) -> Any:  # noqa: ANN401
         if not self.value_map:
@@ -177,14 +164,14 @@ class CharacteristicMapping:
         key = _display_text(source_value)
         if key not in self.value_map:
             raise Unfulfillable(
-                f"{self.characteristic.owner_label}: the valueMap of {self.characteristic.name} has no {key};"
-                f" it has {', '.join(self.value_map)}"
+                f"{self.characteristic.owner_label}: the valueMap of {self.characteristic.name} has"
+                f" no {key}; it has {', '.join(self.value_map)}"
             )
         return self.value_map[key]
 
 
 def as_fraction(value: Any) -> Fraction | None:  # noqa: ANN401
-    """Return a number exactly; None where the value is none.
+    """Return the exact value of a number; None if ``value`` is no number.
 
     >>> as_fraction("2.5"), as_fraction("fast"), as_fraction(True), as_fraction("NaN")
     (Fraction(5, 2), None, None, None)
@@ -192,35 +179,39 @@ def as_fraction(value: Any) -> Fraction | None:  # noqa: ANN401
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        found = Decimal(str(value))
+        number = Decimal(str(value))
     except InvalidOperation:
         return None
-    plain = found.is_finite() and abs(found.adjusted()) < len(str(_MAX_NUMBER))
-    return Fraction(found) if plain else None
+    is_valid = number.is_finite() and abs(number.adjusted()) < len(str(_MAX_NUMBER))
+    return Fraction(number) if is_valid else None
 
 
 def conversion_factor(source: str, target: str) -> Fraction:
-    """Return what a number in one unit is multiplied by to be in another.
+    """Return the factor that converts numbers from one unit to another.
 
-    One that names no unit is in the unit that is wanted; a rate is in Mbit/s then.
+    A missing source unit is Mbit/s if the target is a rate, and otherwise the target unit.
 
     Raises:
-        Refused: The units are not of the same kind.
+        Unfulfillable: A unit is unknown, or the units have different dimensions.
 
-    >>> conversion_factor("Mbit/s", "bit/s"), conversion_factor("", "kbit/s"), conversion_factor("month", "month")
-    (Fraction(1000000, 1), Fraction(1000, 1), Fraction(1, 1))
+    >>> conversion_factor("Mbit/s", "bit/s"), conversion_factor("", "kbit/s")
+    (Fraction(1000000, 1), Fraction(1000, 1))
+    >>> conversion_factor("month", "month")
+    Fraction(1, 1)
     """
-    one, other = source.lower(), target.lower()
-    if other in UNITS and UNITS[other][0] == "rate":
-        one = one or DEFAULT_RATE_UNIT.lower()
-    if one == other or not one or not other:
+    source_unit, target_unit = source.lower(), target.lower()
+    if target_unit in UNITS and UNITS[target_unit][0] == "rate":
+        source_unit = source_unit or DEFAULT_RATE_UNIT.lower()
+    if source_unit == target_unit or not source_unit or not target_unit:
         return Fraction(1)
-    if one not in UNITS or other not in UNITS:
-        unknown = source if one not in UNITS else target
+    if source_unit not in UNITS or target_unit not in UNITS:
+        unknown = source if source_unit not in UNITS else target
         raise Unfulfillable(f"the unit {unknown} is not known")
-    if UNITS[one][0] != UNITS[other][0]:
+    source_dimension, source_size = UNITS[source_unit]
+    target_dimension, target_size = UNITS[target_unit]
+    if source_dimension != target_dimension:
         raise Unfulfillable(f"{source} cannot be turned into {target}")
-    return UNITS[one][1] / UNITS[other][1]
+    return source_size / target_size
 
 
 def parse_characteristic(
@@ -229,82 +220,94 @@ def parse_characteristic(
     owner_label: str,
     unit: str,
 ) -> CharacteristicSpecification:
-    """Return what a characteristic of a specification may be.
+    """Return a characteristic of a specification.
 
     Args:
-        characteristic: Its name, ``valueType`` and ``minCardinality``.
-        values: Its values: ``value``, ``unitOfMeasure``, ``isDefault``, ``valueFrom``,
-            ``valueTo``.
-        owner_label: Whose it is, for messages.
-        unit: Its unit where the values name none.
+        characteristic: Has ``name``, ``valueType`` and ``minCardinality``.
+        values: Have ``value``, ``unitOfMeasure``, ``isDefault``, ``valueFrom`` and ``valueTo``.
+        owner_label: Name of the owner, for messages.
+        unit: Unit of the characteristic if the values name none.
 
     Raises:
-        Refused: A value is of another type, or its unit is of another kind.
+        Unfulfillable: A value is of another type, or its unit has another dimension.
     """
-    listed = list(values)
-    found = [one for one in listed if one.get("value") is not None]
-    units = [str(one.get("unitOfMeasure") or "") for one in listed]
-    unit = next(filter(None, units), unit) if "" not in units else unit or _default_unit(units)
-    choice = CharacteristicSpecification(
+    all_values = list(values)
+    listed = [value for value in all_values if value.get("value") is not None]
+    unit = _unit(all_values, unit)
+    free = CharacteristicSpecification(
         name=str(characteristic.get("name")),
         owner_label=owner_label,
-        type=_value_type(str(characteristic.get("valueType") or ""), found, unit),
+        type=_value_type(str(characteristic.get("valueType") or ""), listed, unit),
         unit=unit,
-        minimum=_bound(listed, "valueFrom", min),
-        maximum=_bound(listed, "valueTo", max),
+        minimum=_bound(all_values, "valueFrom", min),
+        maximum=_bound(all_values, "valueTo", max),
         required=(characteristic.get("minCardinality") or 0) > 0,
     )
-    options = tuple(
-        choice.normalized_value(o["value"], str(o.get("unitOfMeasure") or unit)) for o in found
+    allowed_values = tuple(
+        free.normalized_value(value["value"], str(value.get("unitOfMeasure") or unit))
+        for value in listed
     )
-    preferred = [value for value, one in zip(options, found, strict=True) if one.get("isDefault")]
-    return CharacteristicSpecification(
-        **{name: getattr(choice, name) for name in _COPIED_FIELDS},
-        allowed_values=options,
-        default=next(iter(preferred or options), None),
+    defaults = [
+        normalized
+        for normalized, value in zip(allowed_values, listed, strict=True)
+        if value.get("isDefault")
+    ]
+    return replace(
+        free,
+        allowed_values=allowed_values,
+        default=next(iter(defaults or allowed_values), None),
     )
-
-
-_COPIED_FIELDS = ("name", "owner_label", "type", "unit", "minimum", "maximum", "required")
 
 
 def value_specifications(characteristic: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the values that a specification gives a characteristic, in any of TM Forum's forms."""
+    """Return the values that a specification gives a characteristic, in any form of TM Forum."""
     for name in (
         "characteristicValueSpecification",
         "resourceSpecCharacteristicValue",
         "productSpecCharacteristicValue",
     ):
-        if found := list(json_objects(characteristic.get(name))):
-            return found
+        if values := list(json_objects(characteristic.get(name))):
+            return values
     return []
 
 
+def _unit(values: list[Mapping[str, Any]], unit: str) -> str:
+    """Return the unit of a characteristic with some values; ``unit`` if the values name none.
+
+    If only some values name a unit and ``unit`` is empty, a rate is in the default unit.
+    """
+    units = [str(value.get("unitOfMeasure") or "") for value in values]
+    named = list(filter(None, units))
+    if len(named) == len(units):
+        return (named or [unit])[0]
+    if unit:
+        return unit
+    is_rate = any(UNITS.get(name.lower(), ("",))[0] == "rate" for name in named)
+    return DEFAULT_RATE_UNIT if is_rate else (named or [""])[0]
+
+
 def _value_type(type_name: str, values: list[Mapping[str, Any]], unit: str) -> str:
+    """Return the type of a characteristic, from its ``valueType`` or from its values and unit."""
     kind = type_name.lower()
     if kind in _NUMERIC_TYPES:
         return "integer" if kind in {"integer", "long"} else "number"
     if kind in {"boolean", "bool"}:
         return "boolean"
-    if kind in {"string", "text"} and unit.lower() not in UNITS:
+    has_known_unit = unit.lower() in UNITS
+    if kind in {"string", "text"} and not has_known_unit:
         return "text"
-    numbers = [one["value"] for one in values]
-    plain = bool(numbers) and all(
-        isinstance(one, int | float) and not isinstance(one, bool) for one in numbers
+    all_numbers = bool(values) and all(
+        isinstance(value["value"], int | float) and not isinstance(value["value"], bool)
+        for value in values
     )
-    return "number" if plain or unit.lower() in UNITS else ""
+    return "number" if all_numbers or has_known_unit else ""
 
 
-def _default_unit(units: list[str]) -> str:
-    """Return the unit of values of which some name none."""
-    named = [one for one in units if one]
-    rates = [one for one in named if UNITS.get(one.lower(), ("",))[0] == "rate"]
-    return DEFAULT_RATE_UNIT if rates else (named or [""])[0]
-
-
-def _bound(values: list[Mapping[str, Any]], name: str, select: Any) -> Fraction | None:  # noqa: ANN401
-    found = [made for one in values if (made := as_fraction(one.get(name))) is not None]
-    return select(found) if found else None
+def _bound(
+    values: list[Mapping[str, Any]], name: str, select: Callable[[list[Fraction]], Fraction]
+) -> Fraction | None:
+    bounds = [bound for value in values if (bound := as_fraction(value.get(name))) is not None]
+    return select(bounds) if bounds else None
 
 
 def _display_text(value: object) -> str:

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 from tmf_apis.fulfilment.design import (
     catalog_reader,
+    installed_base,
+    order_items,
     order_planner,
     service_order_planner,
 )
@@ -29,7 +31,7 @@ class OrderDesigner:
         self._catalogs = CatalogCache(catalog_reader.read_offerings)
 
     def design(self, repository: Repository, key: OrderKey, order: Resource) -> OrderDesign:
-        """Return the design of an order for the catalogue and the inventory at this moment.
+        """Return the design of an order for the current catalogue and inventory.
 
         Args:
             repository: Sees the whole tenant.
@@ -43,25 +45,23 @@ class OrderDesigner:
     def _design_product_order(
         self, repository: Repository, key: OrderKey, order: Resource
     ) -> OrderDesign:
-        installed_base = catalog_reader.read_installed_products(
-            repository, order_planner.product_ids(order)
+        products = installed_base.read_installed_products(
+            repository, order_items.product_ids(order)
         )
-        offerings = order_planner.offering_ids(order)
-        offerings |= {product.offering for product in installed_base.values()} - {""}
+        offerings = order_items.offering_ids(order)
+        offerings |= {product.offering for product in products.values()} - {""}
         catalog = self._catalogs.get(repository, frozenset(offerings))
         return order_planner.order_design(
-            key, order, replace(catalog, installed_base=installed_base), self.offers
+            key, order, replace(catalog, installed_base=products), self.offers
         )
 
     def _design_service_order(
         self, repository: Repository, key: OrderKey, order: Resource
     ) -> OrderDesign:
-        installed_base = catalog_reader.read_installed_services(
+        services = installed_base.read_installed_services(
             repository, service_order_planner.service_ids(order)
         )
         specifications = service_order_planner.specification_ids(order)
-        specifications |= {service.offering for service in installed_base.values()} - {""}
-        catalog = catalog_reader.read_service_specifications(
-            repository, specifications, installed_base
-        )
+        specifications |= {service.offering for service in services.values()} - {""}
+        catalog = catalog_reader.read_service_specifications(repository, specifications, services)
         return service_order_planner.service_order_design(key, order, catalog, self.offers)

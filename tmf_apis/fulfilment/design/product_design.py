@@ -1,4 +1,4 @@
-"""One product as it shall be: its services and what is done for them, with stable ids; pure."""
+"""Design of one product: its services with stable ids, and the tasks that lead to them; pure."""
 
 import re
 import uuid
@@ -8,31 +8,31 @@ from typing import Any
 
 from adapters.values import Setting
 from tmf_apis.errors import Unfulfillable
+from tmf_apis.fulfilment.design.catalog import InstalledProduct, InstalledService
 from tmf_apis.fulfilment.design.decomposition import (
     Decomposition,
     DecompositionFailed,
     DerivedValues,
     ServiceNode,
 )
-from tmf_apis.fulfilment.design.offers import InstalledProduct, InstalledService
 from tmf_apis.fulfilment.values import OrderKey, ResourceRequirement, ServicePlan, Task
 
-#: What a service id may be made of: it is written on the port of an element.
+#: Form of an id that can be written on the port of an element.
 _ELEMENT_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,60}")
-#: Most services of one product.
+#: Largest number of services of one product.
 _MAX_SERVICES = 500
 
 
 @dataclass(frozen=True, slots=True)
 class ItemContext:
-    """What the tasks of one item have in common.
+    """Attributes of an item that all its tasks depend on.
 
     Attributes:
-        key: The order.
+        key: Identifies the order.
         item: Id of the item.
-        identifiers: From category to what the order calls the resource that it wants.
-        places: Ids of the places where resources may be.
-        enabled: Whether the services are to be switched on; None: as they are.
+        identifiers: From categories to the resources that the order requests, by id or name.
+        places: Ids of the places where the resources may be.
+        enabled: The services are to be enabled or disabled; None: neither.
     """
 
     key: OrderKey
@@ -44,13 +44,13 @@ class ItemContext:
 
 @dataclass(frozen=True, slots=True)
 class ProductDesign:
-    """A product's services and tasks.
+    """The services and tasks of a product.
 
     Attributes:
-        services: As they shall be, of both facings.
-        tasks: Each after those that come before it.
-        setting_changes: Pairs of settings, before and after, of services that are changed.
-        is_move: A service goes to another carrier.
+        services: Its services after the tasks, of both facings.
+        tasks: Its tasks, each after its dependencies.
+        setting_changes: Settings before and after, of the services that are changed.
+        is_move: A service moves to another carrier.
     """
 
     services: tuple[ServicePlan, ...] = ()
@@ -60,14 +60,15 @@ class ProductDesign:
 
 
 def new_product_id(key: OrderKey, item: str) -> str:
-    """Return the id of a new product: the same whenever the order is planned."""
+    """Return the id of a new product, which is the same each time the order is planned."""
     return element_safe_id(key, f"{key.order}-{item}")
 
 
 def element_safe_id(key: OrderKey, name: str) -> str:
-    """Return an id that can be written on an element.
+    """Return ``name``, or a UUID derived from it if ``name`` cannot be written on an element.
 
-    >>> element_safe_id(OrderKey("t", "o"), "o-1.2"), len(element_safe_id(OrderKey("t", "o"), "o-ä"))
+    >>> key = OrderKey("t", "o")
+    >>> element_safe_id(key, "o-1.2"), len(element_safe_id(key, "o-ä"))
     ('o-1.2', 36)
     """
     if _ELEMENT_SAFE_ID.fullmatch(name):
@@ -77,7 +78,7 @@ def element_safe_id(key: OrderKey, name: str) -> str:
 
 @dataclass(slots=True)
 class _ServiceInstance:
-    """One service; ``installed_service`` where it is in operation already."""
+    """An instance of a service; ``installed_service`` is set if it is in operation."""
 
     node: ServiceNode
     id: str
@@ -93,140 +94,153 @@ def decompose_product(
     characteristics: dict[str, Any],
     installed_product: InstalledProduct | None,
 ) -> ProductDesign:
-    """Return a product's services and what has to be done so that they are as they shall be.
+    """Return the services of a product and the tasks that lead to them.
 
     Args:
-        context: What orders it.
+        context: The item that orders the product.
         product: Id of the product.
-        decomposition: What it takes.
-        characteristics: Its characteristics.
-        installed_product: What is in operation of it; None: nothing.
+        decomposition: The services and resources that the product consists of.
+        characteristics: The characteristics of the product.
+        installed_product: The product as it is in operation; None: it is new.
 
     Raises:
-        Faulty: It cannot be fulfilled; all reasons.
+        DecompositionFailed: The product cannot be fulfilled; the error has all reasons.
     """
-    figures = decomposition.derived_values(characteristics)
-    instances, left = _service_instances(
-        context.key, product, decomposition, figures, installed_product
-    )
-    draw = _TaskBuilder(context, product, figures)
-    by_level: dict[int, list[str]] = {}
-    for level in decomposition.provisioning_order:
-        after = tuple(
-            t for one in decomposition.nodes[level - 1].depends_on for t in by_level.get(one, ())
+    derived_values = decomposition.derived_values(characteristics)
+    instances, surplus_services = _Instantiation(
+        context.key, product, derived_values, installed_product
+    ).instances(decomposition)
+    builder = _TaskBuilder(context, product, derived_values)
+    tasks_by_node: dict[int, list[str]] = {}
+    for number in decomposition.provisioning_order:
+        depends_on = tuple(
+            task
+            for required in decomposition.nodes[number - 1].depends_on
+            for task in tasks_by_node.get(required, ())
         )
-        for instance in instances[level]:
-            task = draw.add_service(instance, after)
-            if task:
-                by_level.setdefault(level, []).append(task)
-    for service in left:
-        draw.add_cease(service.id, service.specification, tuple(draw.task_ids()))
+        for instance in instances[number]:
+            if task := builder.add_service(instance, depends_on):
+                tasks_by_node.setdefault(number, []).append(task)
+    for service in surplus_services:
+        builder.add_cease(service.id, service.specification, builder.task_ids())
     services = tuple(
-        _service_plan(one, figures.characteristics[level])
-        for level in range(1, len(figures.characteristics))
-        for one in instances[level]
+        _service_plan(instance, derived_values.characteristics[node.number])
+        for node in decomposition.nodes
+        for instance in instances[node.number]
     )
-    return ProductDesign(services, tuple(draw.tasks), tuple(draw.setting_changes), draw.is_move)
+    return ProductDesign(
+        services, tuple(builder.tasks), tuple(builder.setting_changes), builder.is_move
+    )
 
 
 def cease_tasks(
     context: ItemContext, product: str, services: Sequence[InstalledService]
 ) -> tuple[Task, ...]:
-    """Return what ends services; the last of them first."""
-    draw = _TaskBuilder(context, product, DerivedValues((), ()))
+    """Return the tasks that end services, in reverse order of the services."""
+    builder = _TaskBuilder(context, product, DerivedValues((), ()))
     for service in reversed(services):
-        draw.add_cease(service.id, service.specification, ())
-    return tuple(draw.tasks)
+        builder.add_cease(service.id, service.specification, ())
+    return tuple(builder.tasks)
 
 
 def suspend_or_resume_tasks(
     context: ItemContext, product: str, services: Sequence[InstalledService]
 ) -> tuple[Task, ...]:
-    """Return what suspends or resumes services, whatever else is set on them."""
-    draw = _TaskBuilder(context, product, DerivedValues((), ()))
+    """Return the tasks that suspend or resume services without changing other settings."""
+    builder = _TaskBuilder(context, product, DerivedValues((), ()))
     for service in services:
-        draw.add_suspend_or_resume(service)
-    return tuple(draw.tasks)
+        builder.add_suspend_or_resume(service)
+    return tuple(builder.tasks)
 
 
-def _service_instances(
-    key: OrderKey,
-    product: str,
-    decomposition: Decomposition,
-    derived_values: DerivedValues,
-    installed_product: InstalledProduct | None,
-) -> tuple[dict[int, list[_ServiceInstance]], list[InstalledService]]:
-    """Return the services by level, and those in operation that are not wanted any more."""
-    left = list(installed_product.services) if installed_product else []
-    customers = dict(installed_product.customer_facing_services) if installed_product else {}
-    taken = {service.id for service in left} | customers.keys()
-    facing = {
-        "resource": _candidate_ids(key, product, "."),
-        "customer": _candidate_ids(key, f"{product}-cfs", "."),
-    }
-    made: dict[int, list[_ServiceInstance]] = {}
-    reasons = []
-    for node in decomposition.nodes:
-        made[node.number] = []
-        try:
-            count = node.quantity.count(node.name, derived_values.characteristics[node.parent])
-        except Unfulfillable as error:
-            reasons.append(str(error))
-            continue
-        above = made[node.parent] if node.parent else [None]
-        for parent in [one for one in above for _ in range(count)]:
-            old = _pop_matching_service(left, node) if node.facing == "resource" else None
-            id = (old.id if old else "") or _pop_cfs_id(customers, node, product)
-            id = id or next(one for one in facing[node.facing] if one not in taken)
-            one = _ServiceInstance(node, id, cfs=_cfs_id(node, id, parent), installed_service=old)
-            made[node.number].append(one)
-            if parent:
-                parent.supporting_services.append(id)
-            if sum(map(len, made.values())) > _MAX_SERVICES:
-                raise DecompositionFailed([f"the product has more than {_MAX_SERVICES} services"])
-    if reasons:
-        raise DecompositionFailed(reasons)
-    return made, left
+class _Instantiation:
+    """Assigns ids to the service instances of a product; services in operation keep theirs."""
 
+    def __init__(
+        self,
+        key: OrderKey,
+        product: str,
+        derived_values: DerivedValues,
+        installed_product: InstalledProduct | None,
+    ) -> None:
+        installed = installed_product or InstalledProduct()
+        self._product = product
+        self._derived_values = derived_values
+        self._unmatched_services = list(installed.services)
+        self._unmatched_cfs = dict(installed.customer_facing_services)
+        self._used_ids = {service.id for service in installed.services} | self._unmatched_cfs.keys()
+        self._candidate_ids = {
+            "resource": _candidate_ids(key, product),
+            "customer": _candidate_ids(key, f"{product}-cfs"),
+        }
+        self._instances: dict[int, list[_ServiceInstance]] = {}
 
-def _cfs_id(node: ServiceNode, id: str, parent: _ServiceInstance | None) -> str:
-    if node.facing == "customer":
+    def instances(
+        self, decomposition: Decomposition
+    ) -> tuple[dict[int, list[_ServiceInstance]], list[InstalledService]]:
+        """Return the instances by node number, and the services in operation to be ended.
+
+        Raises:
+            DecompositionFailed: There are too many or too few services; the error has all reasons.
+        """
+        reasons = []
+        for node in decomposition.nodes:
+            self._instances[node.number] = []
+            parent_characteristics = self._derived_values.characteristics[node.parent]
+            try:
+                count = node.quantity.count(node.name, parent_characteristics)
+            except Unfulfillable as error:
+                reasons.append(str(error))
+                continue
+            parents = self._instances[node.parent] if node.parent else [None]
+            for parent in parents:
+                for _ in range(count):
+                    self._add(node, parent)
+        if reasons:
+            raise DecompositionFailed(reasons)
+        return self._instances, self._unmatched_services
+
+    def _add(self, node: ServiceNode, parent: _ServiceInstance | None) -> None:
+        installed = self._pop_installed(node) if node.facing == "resource" else None
+        id = installed.id if installed else self._pop_cfs_id(node)
+        id = id or next(id for id in self._candidate_ids[node.facing] if id not in self._used_ids)
+        cfs = id if node.facing == "customer" else parent.cfs if parent else ""
+        instance = _ServiceInstance(node, id, cfs=cfs, installed_service=installed)
+        self._instances[node.number].append(instance)
+        if parent:
+            parent.supporting_services.append(id)
+        if sum(map(len, self._instances.values())) > _MAX_SERVICES:
+            raise DecompositionFailed([f"the product has more than {_MAX_SERVICES} services"])
+
+    def _pop_installed(self, node: ServiceNode) -> InstalledService | None:
+        for index, service in enumerate(self._unmatched_services):
+            if service.specification in {"", node.specification}:
+                return self._unmatched_services.pop(index)
+        return None
+
+    def _pop_cfs_id(self, node: ServiceNode) -> str:
+        """Return the id of an existing customer facing service; empty if there is none.
+
+        A service that was ordered by itself is the top node.
+        """
+        if node.facing != "customer":
+            return ""
+        if not node.parent and self._unmatched_cfs.pop(self._product, None) is not None:
+            return self._product
+        ids = (
+            id
+            for id, specification in self._unmatched_cfs.items()
+            if specification == node.specification and id != self._product
+        )
+        if id := next(ids, ""):
+            self._unmatched_cfs.pop(id)
         return id
-    return parent.cfs if parent else ""
 
 
-def _pop_matching_service(
-    unmatched_services: list[InstalledService], node: ServiceNode
-) -> InstalledService | None:
-    for place, one in enumerate(unmatched_services):
-        if one.specification in {"", node.specification}:
-            return unmatched_services.pop(place)
-    return None
-
-
-def _pop_cfs_id(customer_facing_services: dict[str, str], node: ServiceNode, product: str) -> str:
-    """Return the id of a customer facing service that is there already; empty: there is none.
-
-    A service that was ordered by itself is the one at the top.
-    """
-    if node.facing != "customer":
-        return ""
-    if not node.parent and customer_facing_services.pop(product, None) is not None:
-        return product
-    inner = (
-        id
-        for id, of in customer_facing_services.items()
-        if of == node.specification and id != product
-    )
-    if id := next(inner, ""):
-        customer_facing_services.pop(id)
-    return id
-
-
-def _candidate_ids(key: OrderKey, name: str, separator: str) -> Iterator[str]:
+def _candidate_ids(key: OrderKey, name: str) -> Iterator[str]:
     yield element_safe_id(key, name)
     for number in range(2, _MAX_SERVICES * 4):
-        yield element_safe_id(key, f"{name}{separator}{number}")
+        yield element_safe_id(key, f"{name}.{number}")
 
 
 def _service_plan(instance: _ServiceInstance, characteristics: Mapping[str, Any]) -> ServicePlan:
@@ -242,110 +256,121 @@ def _service_plan(instance: _ServiceInstance, characteristics: Mapping[str, Any]
 
 
 class _TaskBuilder:
-    """Makes the tasks of one product, numbered within their item later."""
+    """Builds the tasks of one product, numbered from 1.
+
+    Attributes:
+        tasks: The tasks so far.
+        setting_changes: Settings before and after, of the services that are changed.
+        is_move: A service moves to another carrier.
+    """
 
     def __init__(self, context: ItemContext, product: str, derived_values: DerivedValues) -> None:
-        self.context, self.product, self.derived_values = context, product, derived_values
+        self._context, self._product, self._derived_values = context, product, derived_values
         self.tasks: list[Task] = []
         self.setting_changes: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
         self.is_move = False
 
-    def task_ids(self) -> Iterator[str]:
-        return (task.id for task in self.tasks)
+    def task_ids(self) -> tuple[str, ...]:
+        return tuple(task.id for task in self.tasks)
 
     def add_service(self, instance: _ServiceInstance, depends_on: tuple[str, ...]) -> str:
-        """Add what a service needs done; return the id of the task, empty without one."""
-        node, running = instance.node, instance.installed_service
+        """Add the task that provides or changes a service; return its id, empty if none is due."""
+        node, installed = instance.node, instance.installed_service
         settings = self._settings(node)
-        needs = tuple(map(self._requirement, self.derived_values.requirements[node.number]))
-        derived = {
-            feed.characteristic.name: (feed.source_slot, feed.source_name)
-            for feed in node.mappings
-            if feed.source_slot
-        }
-        task = Task(
-            self._next_id(), self.context.item, "provide", self.product, instance.cfs, instance.id,
-            node.specification, settings, needs, derived, depends_on,
-        )  # fmt: skip
-        if running is None:
+        requirements = tuple(map(self._requirement, self._derived_values.requirements[node.number]))
+        task = self._task(
+            "provide",
+            instance.id,
+            node.specification,
+            cfs=instance.cfs,
+            settings=settings,
+            requirements=requirements,
+            derived_settings={
+                mapping.characteristic.name: (mapping.source_slot, mapping.source_name)
+                for mapping in node.mappings
+                if mapping.source_slot
+            },
+            depends_on=depends_on,
+        )
+        if installed is None:
             return self._add(task)
-        if self._is_move(running, needs):
+        if _is_move(installed, requirements):
             self.is_move = True
-            made = self._add(replace(task, is_move=True))
-            self.add_cease(instance.id, node.specification, (made,))
-            return made
-        if running.settings and all(running.settings.get(k) == v for k, v in settings.items()):
+            task_id = self._add(replace(task, is_move=True))
+            self.add_cease(instance.id, node.specification, (task_id,))
+            return task_id
+        is_unchanged = all(installed.settings.get(k) == v for k, v in settings.items())
+        if installed.settings and is_unchanged:
             return ""
-        self.setting_changes.append((running.settings, settings))
+        self.setting_changes.append((installed.settings, settings))
         return self._add(replace(task, action="change"))
 
     def add_cease(self, service: str, specification: str, depends_on: tuple[str, ...]) -> None:
-        """Add the end of a service."""
-        self._add(
-            Task(
-                self._next_id(),
-                self.context.item,
-                "cease",
-                self.product,
-                "",
-                service,
-                specification,
-                depends_on=depends_on,
-            )
-        )
+        """Add the task that ends a service."""
+        self._add(self._task("cease", service, specification, depends_on=depends_on))
 
     def add_suspend_or_resume(self, service: InstalledService) -> None:
-        """Add the change of a service that only switches it on or off."""
-        enabled = bool(self.context.enabled)
+        """Add the task that enables or disables a service, unless it already is."""
+        enabled = bool(self._context.enabled)
         if service.settings and service.settings.get("enabled", True) is enabled:
             return
-        self._add(
-            Task(
-                self._next_id(),
-                self.context.item,
-                "change",
-                self.product,
-                "",
-                service.id,
-                service.specification,
-                {"enabled": enabled},
-            )
-        )
+        settings = {"enabled": enabled}
+        self._add(self._task("change", service.id, service.specification, settings=settings))
 
     def _settings(self, node: ServiceNode) -> Mapping[str, Setting]:
-        settings: Mapping[str, Setting] = self.derived_values.characteristics[node.number]
-        if self.context.enabled is not None:
-            return {**settings, "enabled": self.context.enabled}
+        settings: Mapping[str, Setting] = self._derived_values.characteristics[node.number]
+        if self._context.enabled is not None:
+            return {**settings, "enabled": self._context.enabled}
         return settings
 
     def _requirement(self, requirement: ResourceRequirement) -> ResourceRequirement:
-        order = self.context
-        named = order.identifiers.get(requirement.category)
-        if named is None and not (order.places and not requirement.amount):
-            return requirement
-        places = () if requirement.amount else order.places
-        return replace(requirement, identifier="" if named is None else str(named), places=places)
+        """Return a requirement with the resource and the places that the order requests.
 
-    def _is_move(
-        self, installed_service: InstalledService, requirements: tuple[ResourceRequirement, ...]
-    ) -> bool:
-        carrier = next((need for need in requirements if need.is_carrier), None)
-        if carrier is None:
-            return False
-        if carrier.identifier:
-            return (
-                bool(installed_service.carrier_names)
-                and carrier.identifier not in installed_service.carrier_names
-            )
-        return bool(
-            carrier.places
-            and installed_service.places
-            and not installed_service.places & set(carrier.places)
+        A resource that many services share may be anywhere.
+        """
+        identifier = self._context.identifiers.get(requirement.category)
+        places = () if requirement.amount else self._context.places
+        if identifier is None and not places:
+            return requirement
+        return replace(
+            requirement, identifier="" if identifier is None else str(identifier), places=places
         )
 
-    def _next_id(self) -> str:
-        return f"{self.context.item}#{len(self.tasks) + 1}"
+    def _task(
+        self,
+        action: str,
+        service: str,
+        specification: str,
+        *,
+        cfs: str = "",
+        **attributes: Any,  # noqa: ANN401
+    ) -> Task:
+        id = f"{self._context.item}#{len(self.tasks) + 1}"
+        return Task(
+            id,
+            self._context.item,
+            action,
+            self._product,
+            cfs,
+            service,
+            specification,
+            **attributes,
+        )
 
     def _add(self, task: Task) -> str:
         self.tasks.append(task)
         return task.id
+
+
+def _is_move(
+    installed_service: InstalledService, requirements: tuple[ResourceRequirement, ...]
+) -> bool:
+    """Return whether an order requests another carrier or place for a service in operation."""
+    carrier = next((need for need in requirements if need.is_carrier), None)
+    if carrier is None:
+        return False
+    if carrier.identifier:
+        names = installed_service.carrier_names
+        return bool(names) and carrier.identifier not in names
+    places = installed_service.places
+    return bool(carrier.places and places and not places & set(carrier.places))

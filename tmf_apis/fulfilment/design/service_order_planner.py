@@ -1,7 +1,7 @@
-"""Orders for services, planned as orders for products that are the service and nothing else; pure.
+"""Planning service orders: each is planned as a product order for its services; pure.
 
-A service order's item becomes the item of a product order whose offering is the specification of
-the service. In the design ``ItemPlan.product_id`` is then the service that was ordered.
+An item of a service order becomes an item of a product order whose offering is the specification
+of the service. In the design, the product of an ``ItemPlan`` is then the ordered service.
 
 Source: TMF641 v4.1.0, ServiceOrderItem; TMF638 v4.0.0, Service.
 """
@@ -11,74 +11,65 @@ from dataclasses import replace
 from typing import Any
 
 from tmf_apis.fulfilment.design import order_planner
-from tmf_apis.fulfilment.design.offers import Catalog, InstalledProduct, OfferCache
+from tmf_apis.fulfilment.design.catalog import Catalog, InstalledProduct
+from tmf_apis.fulfilment.design.offers import OfferCache
+from tmf_apis.fulfilment.design.references import reference_id
 from tmf_apis.fulfilment.values import ItemPlan, OrderDesign, OrderKey
 from tmf_apis.ordering.items import SERVICE_ORDER_ITEMS
+from tmf_apis.ordering.order_schema import SERVICE_ORDER_SCHEMA
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource
 
-#: From the state of a service to the status of a product; the other states are none of a modify.
+#: From a service state that a modify can request to the status of a product.
 PRODUCT_STATUS_BY_STATE: Mapping[str, str] = {"active": "active", "inactive": "suspended"}
+_ITEMS = SERVICE_ORDER_ITEMS.items_attribute
+#: Attributes that items of service orders and of product orders have in common.
+_COMMON_ITEM_ATTRIBUTES = ("id", "action", "state", "quantity", "allOrNothing")
 
 
 def specification_ids(order: Mapping[str, Any]) -> set[str]:
-    """Return the ids of the service specifications that an order's items name."""
-    return {
-        id
-        for _, item in SERVICE_ORDER_ITEMS.items_with_pointers(order)
-        if (id := specification_id(item))
-    }
+    """Return the ids of the service specifications that the items of an order name."""
+    return set(filter(None, map(_specification_id, SERVICE_ORDER_SCHEMA.all_items(order))))
 
 
 def service_ids(order: Mapping[str, Any]) -> set[str]:
-    """Return the ids of the services that an order's items name, or rely on."""
-    named = {
-        id
-        for _, item in SERVICE_ORDER_ITEMS.items_with_pointers(order)
-        if (id := _reference_id(item.get("service")))
-    }
-    return named | {
-        id
-        for _, item in SERVICE_ORDER_ITEMS.items_with_pointers(order)
-        for id in _related_service_ids(_service(item))
-    }
+    """Return the ids of the services that the items of an order change or are related to."""
+    ids: set[str] = set()
+    for item in SERVICE_ORDER_SCHEMA.all_items(order):
+        service = _service(item)
+        ids |= {reference_id(service), *_related_service_ids(service)}
+    return ids - {""}
 
 
-def specification_id(item: Mapping[str, Any]) -> str:
-    """Return the id of the specification that an item names; empty: none."""
-    return _reference_id(_service(item).get("serviceSpecification"))
+def _specification_id(item: Mapping[str, Any]) -> str:
+    """Return the id of the specification that an item names; empty if it names none."""
+    return reference_id(_service(item).get("serviceSpecification"))
 
 
 def as_product_order(order: Mapping[str, Any]) -> Resource:
-    """Return an order for services as the order for products that are these services.
+    """Return the product order as which a service order is planned.
 
     >>> item = {"id": "1", "action": "modify", "service": {"id": "s", "state": "inactive"}}
     >>> as_product_order({"id": "o", "serviceOrderItem": [item]})["productOrderItem"][0]["product"]
     {'id': 's', 'productCharacteristic': [], 'place': [], 'status': 'suspended'}
     """
-    rest = {
-        name: value for name, value in order.items() if name != SERVICE_ORDER_ITEMS.items_attribute
-    }
-    return {
-        **rest,
-        "productOrderItem": list(
-            map(_product_order_item, json_objects(order.get(SERVICE_ORDER_ITEMS.items_attribute)))
-        ),
-    }
+    other_attributes = {name: value for name, value in order.items() if name != _ITEMS}
+    items = map(_product_order_item, json_objects(order.get(_ITEMS)))
+    return {**other_attributes, "productOrderItem": list(items)}
 
 
 def _product_order_item(item: Mapping[str, Any]) -> Resource:
-    service = _service(item)
-    taken = ("id", "action", "state", "quantity", "allOrNothing")
-    made: Resource = {name: item[name] for name in taken if name in item}
-    if inner := json_objects(item.get(SERVICE_ORDER_ITEMS.items_attribute)):
-        return {
-            **made,
-            "productOrderItem": list(map(_product_order_item, inner)),
-            **_item_relationships(item),
-        }
-    if named := specification_id(item):
-        made["productOffering"] = {"id": named}
+    common = {name: item[name] for name in _COMMON_ITEM_ATTRIBUTES if name in item}
+    common |= _item_relationships(item)
+    if parts := json_objects(item.get(_ITEMS)):
+        return {**common, "productOrderItem": list(map(_product_order_item, parts))}
+    if specification := _specification_id(item):
+        common["productOffering"] = {"id": specification}
+    return {**common, "product": _product(_service(item))}
+
+
+def _product(service: Mapping[str, Any]) -> Resource:
+    """Return the product as which a service is planned."""
     product: Resource = {
         **({"id": service["id"]} if service.get("id") else {}),
         "productCharacteristic": list(json_objects(service.get("serviceCharacteristic"))),
@@ -86,30 +77,30 @@ def _product_order_item(item: Mapping[str, Any]) -> Resource:
     }
     if status := _product_status(service):
         product["status"] = status
-    if relied := [{"product": {"id": id}} for id in _related_service_ids(service)]:
-        product["productRelationship"] = relied
-    return {**made, "product": product, **_item_relationships(item)}
+    if related := [{"product": {"id": id}} for id in _related_service_ids(service)]:
+        product["productRelationship"] = related
+    return product
 
 
 def _item_relationships(item: Mapping[str, Any]) -> Resource:
-    found = [
+    relationships = [
         {
-            "relationshipType": one.get("relationshipType"),
-            "id": SERVICE_ORDER_ITEMS.related_item(one)[0],
+            "relationshipType": relationship.get("relationshipType"),
+            "id": SERVICE_ORDER_ITEMS.related_item(relationship)[0],
         }
-        for one in json_objects(item.get(SERVICE_ORDER_ITEMS.relationship_attribute))
+        for relationship in json_objects(item.get(SERVICE_ORDER_ITEMS.relationship_attribute))
     ]
-    return {"productOrderItemRelationship": found} if found else {}
+    return {"productOrderItemRelationship": relationships} if relationships else {}
 
 
 def _related_service_ids(service: Mapping[str, Any]) -> Iterator[str]:
-    for one in json_objects(service.get("serviceRelationship")):
-        if id := _reference_id(one.get("service")):
+    for relationship in json_objects(service.get("serviceRelationship")):
+        if id := reference_id(relationship.get("service")):
             yield id
 
 
 def _product_status(service: Mapping[str, Any]) -> str:
-    """Return whether a service shall be on or off, as a product's status; empty: as it is."""
+    """Return the requested status of a service, as that of a product; empty if there is none."""
     if status := PRODUCT_STATUS_BY_STATE.get(str(service.get("state"))):
         return status
     enabled = service.get("isServiceEnabled")
@@ -119,81 +110,75 @@ def _product_status(service: Mapping[str, Any]) -> str:
 def service_order_design(
     key: OrderKey, order: Mapping[str, Any], catalog: Catalog, offers: OfferCache
 ) -> OrderDesign:
-    """Return what a service order wants done.
+    """Return the design of a service order.
 
     Args:
-        key: Which order.
+        key: Identifies the order.
         order: The order.
-        catalog: Specifications as offerings of their own, and services in operation as
-            ``running``.
+        catalog: Specifications as offerings, and services in operation as ``installed_base``.
         offers: The compiled offers.
     """
-    refused = {
+    rejections = {
         item["id"]: reason
-        for _, item in SERVICE_ORDER_ITEMS.items_with_pointers(order)
-        if not item.get(SERVICE_ORDER_ITEMS.items_attribute)
-        and (reason := _obstacle(item, catalog.installed_base))
+        for item in SERVICE_ORDER_SCHEMA.all_items(order)
+        if not item.get(_ITEMS) and (reason := _obstacle(item, catalog.installed_base))
     }
-    design = order_planner.order_design(key, as_product_order(order), catalog, offers, refused)
+    design = order_planner.order_design(key, as_product_order(order), catalog, offers, rejections)
     return replace(
         design,
-        items=tuple(_service_item_plan(one, catalog.installed_base) for one in design.items),
-        tasks=tuple(replace(one, product="") for one in design.tasks),
+        items=tuple(_service_item_plan(plan, catalog.installed_base) for plan in design.items),
+        tasks=tuple(replace(task, product="") for task in design.tasks),
     )
 
 
 def _obstacle(item: Mapping[str, Any], installed_base: Mapping[str, InstalledProduct]) -> str:
-    """Return why an item cannot be fulfilled, whatever the catalogue says; empty: it can."""
-    action, service = item.get("action"), _service(item)
-    id, state, enabled = (
-        _reference_id(service),
-        service.get("state"),
-        service.get("isServiceEnabled"),
-    )
-    if action == "add":
+    """Return why an item cannot be fulfilled, independent of the catalogue; empty if it can."""
+    service = _service(item)
+    if item.get("action") == "add":
+        id = reference_id(service)
         return f"service.id {id}: a new service gets its id from the server" if id else ""
-    if action != "modify":
-        return ""
+    if item.get("action") == "modify":
+        return _modify_obstacle(service, installed_base)
+    return ""
+
+
+def _modify_obstacle(
+    service: Mapping[str, Any], installed_base: Mapping[str, InstalledProduct]
+) -> str:
+    state, enabled = service.get("state"), service.get("isServiceEnabled")
     if state == "terminated":
         return "service.state terminated: a service is ended by the action delete"
-    if (
-        state in PRODUCT_STATUS_BY_STATE
-        and isinstance(enabled, bool)
-        and enabled != (state == "active")
-    ):
+    is_switched = state in PRODUCT_STATUS_BY_STATE and isinstance(enabled, bool)
+    if is_switched and enabled != (state == "active"):
         return f"service.state {state} and isServiceEnabled contradict each other"
-    now = installed_base.get(id)
-    named = specification_id(item)
-    if now and named and now.offering not in {"", named}:
+    id, specification = reference_id(service), reference_id(service.get("serviceSpecification"))
+    installed = installed_base.get(id)
+    if installed and specification and installed.offering not in {"", specification}:
         return (
             f"service {id} is of another specification, and a modify does not change that: end it,"
-            f" and add one of {named}"
+            f" and add one of {specification}"
         )
     return ""
 
 
-def _service_item_plan(item: ItemPlan, installed_base: Mapping[str, InstalledProduct]) -> ItemPlan:
-    """Return an item whose product is the service that was ordered."""
-    if (product := item.product) is None:
-        return item
-    if not item.services:
-        now = installed_base.get(product.id, InstalledProduct())
-        every = (product.id, *now.customer_facing_services, *(one.id for one in now.services))
-        return replace(item, product=replace(product, services=tuple(dict.fromkeys(every))))
-    top, *parts = item.services
-    chosen = {**product.characteristics, **top.characteristics}
+def _service_item_plan(plan: ItemPlan, installed_base: Mapping[str, InstalledProduct]) -> ItemPlan:
+    """Return the plan of an item with the ordered service in the place of the product."""
+    if (product := plan.product) is None:
+        return plan
+    if not plan.services:
+        installed = installed_base.get(product.id, InstalledProduct())
+        resource_facing = (service.id for service in installed.services)
+        ids = dict.fromkeys((product.id, *installed.customer_facing_services, *resource_facing))
+        return replace(plan, product=replace(product, services=tuple(ids)))
+    service, *parts = plan.services
+    characteristics = {**product.characteristics, **service.characteristics}
     return replace(
-        item,
-        product=replace(product, id=top.id, offering="", parent=""),
-        services=(replace(top, characteristics=chosen), *parts),
+        plan,
+        product=replace(product, id=service.id, offering="", parent=""),
+        services=(replace(service, characteristics=characteristics), *parts),
     )
 
 
 def _service(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = item.get("service")
-    return found if isinstance(found, dict) else {}
-
-
-def _reference_id(reference: object) -> str:
-    id = reference.get("id") if isinstance(reference, Mapping) else None
-    return id if isinstance(id, str) else ""
+    service = item.get("service")
+    return service if isinstance(service, dict) else {}

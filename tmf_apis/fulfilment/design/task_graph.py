@@ -1,197 +1,186 @@
-"""The items of an order put together: what waits for what, and what excludes each other; pure."""
+"""Combining the items of an order: dependencies, conflicts and the order of all tasks; pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
-from typing import Any, Protocol
 
-from tmf_apis.fulfilment.values import ItemPlan, OrderDesign, Task
+from tmf_apis.fulfilment.design.item_planner import ItemDesign
+from tmf_apis.fulfilment.design.order_items import ItemsWithParents, is_leaf
+from tmf_apis.fulfilment.values import OrderDesign, Task
 from tmf_apis.rest.pipeline.cycles import cycle
 from tmf_apis.rest.pipeline.json_values import json_objects
-from tmf_apis.rest.pipeline.policy import Resource
 
-#: ``relationshipType`` of an item to one that is done before it.
+#: ``relationshipType`` from an item to one that is done before it.
 ITEM_DEPENDENCY_TYPES = frozenset({"reliesOn", "requires", "dependsOn", "dependency"})
 
-
-class PlannedItem(Protocol):
-    """An item as it was planned by itself; see ``planning.ItemDesign``."""
-
-    plan: ItemPlan
-    tasks: tuple[Task, ...]
-    provided_specifications: frozenset[str]
-    required_specifications: frozenset[str]
-    is_leaf: bool
-
-
-ItemsWithParents = list[tuple[Resource, Resource | None]]
+_Dependencies = dict[str, list[str]]
 
 
 def combined_design(
-    planned_items: Mapping[str, PlannedItem], rejections: dict[str, str], items: ItemsWithParents
+    designs: Mapping[str, ItemDesign], rejections: dict[str, str], items: ItemsWithParents
 ) -> OrderDesign:
     """Return the design of an order.
 
     Args:
-        planned_items: Items that can be fulfilled by themselves, in order.
-        rejections: The others; those that cannot be fulfilled beside each other are added.
-        items: Every item with the one that it is in.
+        designs: Designs of the items that can be fulfilled by themselves, by item id, in order.
+        rejections: From the ids of the other items to the reasons; extended by the items that
+            cannot be fulfilled together.
+        items: Every item with the bundle item that it is part of.
     """
-    planned = dict(planned_items)
-    leads = _dependencies(items, planned)
-    _reject_duplicate_requests(planned, rejections)
-    _resolve_required_specifications(planned, rejections, leads, items)
-    if leads:
-        _reject_cycles(planned, rejections, leads)
-        _reject_dependents(planned, rejections, leads)
-    tasks = _sorted_tasks(planned, leads)
+    accepted = dict(designs)
+    dependencies = _dependencies(items, accepted)
+    _reject_duplicate_requests(accepted, rejections)
+    _resolve_required_specifications(accepted, rejections, dependencies, items)
+    if dependencies:
+        _reject_cycles(accepted, rejections, dependencies)
+        _reject_dependents(accepted, rejections, dependencies)
     return OrderDesign(
-        tuple(one.plan for one in planned.values()),
-        tuple(tasks),
-        tuple(id for id, one in planned.items() if one.is_leaf and not one.tasks),
-        rejections,
+        items=tuple(design.plan for design in accepted.values()),
+        tasks=tuple(_sorted_tasks(accepted, dependencies)),
+        rejections=rejections,
     )
 
 
-def _dependencies(
-    items: ItemsWithParents, planned: Mapping[str, PlannedItem]
-) -> dict[str, list[str]]:
-    """Return from each innermost item to those that it waits for."""
+def _dependencies(items: ItemsWithParents, designs: Mapping[str, ItemDesign]) -> _Dependencies:
+    """Return from each item without parts to the items that are done before it."""
     if not any(item.get("productOrderItemRelationship") for item, _ in items):
         return {}
-    below: dict[str, list[str]] = {}
+    parents = {item["id"]: parent["id"] if parent else "" for item, parent in items}
+    leaves: dict[str, list[str]] = {}
     for item, _ in items:
-        if not item.get("productOrderItem"):
-            for id in _id_and_ancestors(item["id"], items):
-                below.setdefault(id, []).append(item["id"])
-    leads: dict[str, list[str]] = {}
-    for id, target in _dependency_pairs(items):
-        for one, other in product(below[id], below.get(target, ())):
-            first, second = _directed_dependency(one, other, planned)
-            leads.setdefault(first, []).append(second)
-    return leads
+        if is_leaf(item):
+            for id in _id_and_ancestors(item["id"], parents):
+                leaves.setdefault(id, []).append(item["id"])
+    dependencies: _Dependencies = {}
+    for id, other_id in _related_items(items):
+        for leaf, other_leaf in product(leaves[id], leaves.get(other_id, ())):
+            dependent, required = _directed(leaf, other_leaf, designs)
+            dependencies.setdefault(dependent, []).append(required)
+    return dependencies
 
 
-def _dependency_pairs(items: ItemsWithParents) -> Iterator[tuple[str, str]]:
-    for item, _ in items:
-        for relation in json_objects(item.get("productOrderItemRelationship")):
-            if relation.get("relationshipType") in ITEM_DEPENDENCY_TYPES:
-                yield item["id"], str(relation.get("id"))
-
-
-def _directed_dependency(
-    item: str, related_item: str, planned: Mapping[str, PlannedItem]
-) -> tuple[str, str]:
-    """Return a relation of two items; what ends goes before what it has relied on."""
-    both = [planned.get(item), planned.get(related_item)]
-    return (
-        (related_item, item)
-        if all(m and m.plan.action == "delete" for m in both)
-        else (item, related_item)
-    )
-
-
-def _id_and_ancestors(id: str, items: ItemsWithParents) -> Iterable[str]:
-    above = {item["id"]: held["id"] if held else "" for item, held in items}
+def _id_and_ancestors(id: str, parents: Mapping[str, str]) -> Iterator[str]:
     while id:
         yield id
-        id = above[id]
+        id = parents[id]
 
 
-def _reject_duplicate_requests(planned: dict[str, PlannedItem], rejections: dict[str, str]) -> None:
-    """Refuse items that want a resource which another one of the order names already."""
-    takers: dict[tuple[str, str], str] = {}
-    for id, one in list(planned.items()):
-        for task in one.tasks:
-            for need in task.requirements:
-                if not need.identifier or need.amount:
+def _related_items(items: ItemsWithParents) -> Iterator[tuple[str, str]]:
+    """Yield the ids of items with the ids of those that they depend on."""
+    for item, _ in items:
+        for relationship in json_objects(item.get("productOrderItemRelationship")):
+            if relationship.get("relationshipType") in ITEM_DEPENDENCY_TYPES:
+                yield item["id"], str(relationship.get("id"))
+
+
+def _directed(item: str, required: str, designs: Mapping[str, ItemDesign]) -> tuple[str, str]:
+    """Return a dependent item and the required one; reversed if both end their products."""
+    both_end = all(id in designs and designs[id].plan.action == "delete" for id in (item, required))
+    return (required, item) if both_end else (item, required)
+
+
+def _reject_duplicate_requests(designs: dict[str, ItemDesign], rejections: dict[str, str]) -> None:
+    """Reject items that request a resource by name that another item requests as well."""
+    requests: dict[tuple[str, str], str] = {}
+    for id, design in list(designs.items()):
+        for task in design.tasks:
+            for requirement in task.requirements:
+                if not requirement.identifier or requirement.amount:
                     continue
-                key = (need.category, need.identifier)
-                if (other := takers.setdefault(key, task.id)) != task.id:
+                key = (requirement.category, requirement.identifier)
+                if (other := requests.setdefault(key, task.id)) != task.id:
                     rejections[id] = (
-                        f"{need.category} {need.identifier} is wanted by item {other.partition('#')[0]}"
-                        " already"
+                        f"{requirement.category} {requirement.identifier} is wanted by item"
+                        f" {other.partition('#')[0]} already"
                     )
-                    planned.pop(id, None)
+                    designs.pop(id, None)
 
 
 def _resolve_required_specifications(
-    planned: dict[str, PlannedItem],
+    designs: dict[str, ItemDesign],
     rejections: dict[str, str],
-    dependencies: dict[str, list[str]],
-    items_with_parents: ItemsWithParents,
+    dependencies: _Dependencies,
+    items: ItemsWithParents,
 ) -> None:
-    """Have items wait for those that bring what they require, or refuse them."""
-    if not any(one.required_specifications for one in planned.values()):
+    """Make items depend on those that provide the services they require; reject the others.
+
+    A required service may also belong to a product in operation that the item is related to.
+    """
+    if not any(design.required_specifications for design in designs.values()):
         return
-    items: dict[str, Mapping[str, Any]] = {item["id"]: item for item, _ in items_with_parents}
-    for id, one in list(planned.items()):
-        for wanted in sorted(one.required_specifications):
-            others = [
-                o for o, p in planned.items() if o != id and wanted in p.provided_specifications
+    has_related_product = {
+        item["id"]: bool((item.get("product") or {}).get("productRelationship"))
+        for item, _ in items
+    }
+    for id, design in list(designs.items()):
+        for required in sorted(design.required_specifications):
+            providers = [
+                other_id
+                for other_id, other in designs.items()
+                if other_id != id and required in other.provided_specifications
             ]
-            if others:
-                dependencies.setdefault(id, []).extend(others)
-            elif not (items[id].get("product") or {}).get("productRelationship"):
+            if providers:
+                dependencies.setdefault(id, []).extend(providers)
+            elif not has_related_product[id]:
                 rejections[id] = (
-                    f"it requires service specification {wanted}: order it too, or name the product"
-                    " that has it in product.productRelationship"
+                    f"it requires service specification {required}: order it too, or name the"
+                    " product that has it in product.productRelationship"
                 )
-                planned.pop(id, None)
+                designs.pop(id, None)
 
 
 def _reject_cycles(
-    planned: dict[str, PlannedItem],
-    rejections: dict[str, str],
-    dependencies: Mapping[str, list[str]],
+    designs: dict[str, ItemDesign], rejections: dict[str, str], dependencies: _Dependencies
 ) -> None:
-    while circle := cycle(
-        {id: [o for o in dependencies.get(id, ()) if o in planned] for id in planned}
+    while path := cycle(
+        {id: [o for o in dependencies.get(id, ()) if o in designs] for id in designs}
     ):
-        for id in circle:
-            if planned.pop(id, None):
-                rejections[id] = f"items wait for each other in a circle: {' -> '.join(circle)}"
+        for id in path:
+            if designs.pop(id, None):
+                rejections[id] = f"items wait for each other in a circle: {' -> '.join(path)}"
 
 
 def _reject_dependents(
-    planned: dict[str, PlannedItem],
-    rejections: dict[str, str],
-    dependencies: Mapping[str, list[str]],
+    designs: dict[str, ItemDesign], rejections: dict[str, str], dependencies: _Dependencies
 ) -> None:
+    """Reject items that depend on rejected ones, directly or through others."""
     changed = True
     while changed:
         changed = False
-        for id in list(planned):
-            if lost := next((o for o in dependencies.get(id, ()) if o in rejections), None):
-                planned.pop(id)
-                rejections[id] = f"it relies on item {lost}, which cannot be fulfilled"
+        for id in list(designs):
+            rejected = next((o for o in dependencies.get(id, ()) if o in rejections), None)
+            if rejected:
+                designs.pop(id)
+                rejections[id] = f"it relies on item {rejected}, which cannot be fulfilled"
                 changed = True
 
 
-def _sorted_tasks(
-    planned: Mapping[str, PlannedItem], dependencies: Mapping[str, list[str]]
-) -> list[Task]:
-    """Return the tasks of all items, each after those that it waits for."""
+def _sorted_tasks(designs: Mapping[str, ItemDesign], dependencies: _Dependencies) -> list[Task]:
+    """Return the tasks of all items, each after its dependencies."""
     if not dependencies:
-        return [task for one in planned.values() for task in one.tasks]
-    done: dict[str, None] = {}
+        return [task for design in designs.values() for task in design.tasks]
+    visited: dict[str, None] = {}
 
     def visit(id: str) -> None:
-        if id in done or id not in planned:
+        if id in visited or id not in designs:
             return
-        for other in dependencies.get(id, ()):
-            visit(other)
-        done[id] = None
+        for required in dependencies.get(id, ()):
+            visit(required)
+        visited[id] = None
 
-    for id in planned:
+    for id in designs:
         visit(id)
-    return [
-        _with_dependencies(task, [t.id for o in dict.fromkeys(dependencies.get(id, ())) if o in planned
-                      for t in planned[o].tasks])
-        for id in done
-        for task in planned[id].tasks
-    ]  # fmt: skip
+    tasks: list[Task] = []
+    for id in visited:
+        required_tasks = tuple(
+            task.id
+            for required in dict.fromkeys(dependencies.get(id, ()))
+            if required in designs
+            for task in designs[required].tasks
+        )
+        tasks += [_with_dependencies(task, required_tasks) for task in designs[id].tasks]
+    return tasks
 
 
-def _with_dependencies(task: Task, task_ids: list[str]) -> Task:
+def _with_dependencies(task: Task, task_ids: tuple[str, ...]) -> Task:
     return replace(task, depends_on=(*task.depends_on, *task_ids)) if task_ids else task

@@ -1,0 +1,75 @@
+"""Catalogue entries and installed products that the design of an order depends on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tmf_apis.rest.pipeline.policy import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledService:
+    """A resource facing service that is set up on a resource.
+
+    Attributes:
+        id: Its id.
+        specification: Id of its ServiceSpecification; empty: unknown.
+        settings: Its settings on the element; empty: unknown.
+        carrier_names: Ids, names and natural keys of its carrier.
+        places: Ids of the places of its carrier.
+    """
+
+    id: str
+    specification: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    carrier_names: frozenset[str] = frozenset()
+    places: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledProduct:
+    """A product in operation, or a service in operation that was ordered by itself.
+
+    Attributes:
+        services: Its resource facing services.
+        offering: Id of its offering; of a service, id of its specification. Empty: unknown.
+        characteristics: The chosen values by name; empty: unknown.
+        status: ``active`` or ``suspended``; empty: unknown.
+        bundled_products: Ids of the products within it that have services.
+        customer_facing_services: From the ids of its customer facing services to the ids of their
+            specifications, if these services keep their ids.
+        change_obstacle: Reason why an order cannot change it directly; empty: an order can.
+    """
+
+    services: tuple[InstalledService, ...] = ()
+    offering: str = ""
+    characteristics: Mapping[str, Any] = field(default_factory=dict)
+    status: str = ""
+    bundled_products: tuple[str, ...] = ()
+    customer_facing_services: Mapping[str, str] = field(default_factory=dict)
+    change_obstacle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Everything that the design of an order depends on besides the order.
+
+    Attributes:
+        offerings: ProductOfferings by id.
+        product_specifications: ProductSpecifications by id.
+        service_specifications: ServiceSpecifications by id.
+        resource_specifications: ResourceSpecifications by id.
+        specification_by_service_type: From a ``serviceType`` to the id of the tenant's own service
+            specification of that name.
+        installed_base: Products in operation by id.
+        standalone_specifications: By id, the service specifications that are ordered by themselves,
+            in the form that applies then; ``offerings`` has an offering for each.
+    """
+
+    offerings: Mapping[str, Resource] = field(default_factory=dict)
+    product_specifications: Mapping[str, Resource] = field(default_factory=dict)
+    service_specifications: Mapping[str, Resource] = field(default_factory=dict)
+    resource_specifications: Mapping[str, Resource] = field(default_factory=dict)
+    specification_by_service_type: Mapping[str, str] = field(default_factory=dict)
+    installed_base: Mapping[str, InstalledProduct] = field(default_factory=dict)
+    standalone_specifications: Mapping[str, Resource] = field(default_factory=dict)

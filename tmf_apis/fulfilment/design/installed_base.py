@@ -1,0 +1,213 @@
+"""Reading the products and services in operation, with the resources that they are on."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tmf_apis.fulfilment.design import service_order_planner
+from tmf_apis.fulfilment.design.catalog import InstalledProduct, InstalledService
+from tmf_apis.fulfilment.design.catalog_reader import read_by_id
+from tmf_apis.fulfilment.design.references import reference_id, referenced_ids
+from tmf_apis.fulfilment.reservation import resource_queries
+from tmf_apis.inventory import resource_state
+from tmf_apis.inventory.characteristics import values_by_name
+from tmf_apis.inventory.elements import carrier_key
+from tmf_apis.inventory.ports import SERVICE_IDENTIFIER, element_id_of, service_of
+from tmf_apis.ordering import service_orders
+from tmf_apis.rest.pipeline.json_values import json_objects
+from tmf_apis.rest.pipeline.policy import Repository, Resource
+
+#: Number of levels of supporting services that are read at most.
+_MAX_DEPTH = 20
+_PRODUCT, _SERVICE = "Product", "Service"
+_ResourcesByOwner = dict[str, list[Resource]]
+
+
+def read_installed_products(
+    repository: Repository, ids: Iterable[str]
+) -> dict[str, InstalledProduct]:
+    """Return the products among some ids that have a service on a resource, by id.
+
+    An id may also be that of a service that belongs to no product.
+    """
+    wanted_ids = sorted(set(ids))
+    if not wanted_ids:
+        return {}
+    products = read_by_id(repository, _PRODUCT, set(wanted_ids))
+    parts = _read_part_ids(repository, wanted_ids) if products else {}
+    product_ids = [*wanted_ids, *(id for part_ids in parts.values() for id in part_ids)]
+    resources = _resources_by_product(repository, product_ids)
+    ids_without_resources = [id for id in wanted_ids if id not in resources]
+    for service, carriers in _resources_by_service(repository, ids_without_resources).items():
+        resources.setdefault(service, []).extend(carriers)
+    service_ids = {service_of(resource) for owned in resources.values() for resource in owned} - {
+        ""
+    }
+    services = read_by_id(repository, _SERVICE, service_ids)
+    resources = _with_places(repository, resources)
+    return {
+        id: _installed_product(resources, services, products.get(id, {}), id, parts.get(id, []))
+        for id in wanted_ids
+        if id in resources or any(part in resources for part in parts.get(id, ()))
+    }
+
+
+def read_installed_services(
+    repository: Repository, ids: Iterable[str]
+) -> dict[str, InstalledProduct]:
+    """Return the services among some ids that are on a resource, directly or by a part, by id."""
+    ordered_services = read_by_id(repository, _SERVICE, set(ids))
+    services, level = dict(ordered_services), ordered_services
+    for _ in range(_MAX_DEPTH):
+        part_ids = {
+            id for service in level.values() for id in referenced_ids(service, "supportingService")
+        }
+        if not (level := read_by_id(repository, _SERVICE, part_ids - services.keys())):
+            break
+        services |= level
+    resources = _with_places(repository, _resources_by_service(repository, sorted(services)))
+    change_obstacles = {
+        id: f"service {id} belongs to a {owner_type}; order a change of that one"
+        for id, (owner_type, _) in service_orders.service_owners(
+            repository, ordered_services.values()
+        ).items()
+    }
+    installed_base = {
+        id: _standalone_service(id, services, resources, change_obstacles.get(id, ""))
+        for id in ordered_services
+    }
+    return {id: service for id, service in installed_base.items() if service.services}
+
+
+def _resources_by_product(repository: Repository, ids: list[str]) -> _ResourcesByOwner:
+    resources: _ResourcesByOwner = {}
+    for resource in resource_queries.find_by_identifier(
+        repository, resource_state.PRODUCT_IDENTIFIER, ids
+    ):
+        product = resource_state.external_id(resource, resource_state.PRODUCT_IDENTIFIER)
+        resources.setdefault(product, []).append(resource)
+    return resources
+
+
+def _resources_by_service(repository: Repository, ids: list[str]) -> _ResourcesByOwner:
+    resources: _ResourcesByOwner = {}
+    for resource in resource_queries.find_by_identifier(repository, SERVICE_IDENTIFIER, ids):
+        resources.setdefault(service_of(resource), []).append(resource)
+    return resources
+
+
+def _with_places(repository: Repository, resources: _ResourcesByOwner) -> _ResourcesByOwner:
+    """Return resources with the places of their elements if they have no place themselves."""
+    element_ids = {element_id_of(resource) for owned in resources.values() for resource in owned}
+    elements = read_by_id(repository, "Resource", element_ids)
+
+    def with_place(resource: Resource) -> Resource:
+        place = elements.get(element_id_of(resource), {}).get("place")
+        return {"place": place, **resource} if place and not resource.get("place") else resource
+
+    return {owner: list(map(with_place, owned)) for owner, owned in resources.items()}
+
+
+def _read_part_ids(repository: Repository, ids: list[str]) -> dict[str, list[str]]:
+    """Return the ids of the products that are part of others, by the ids of the latter."""
+    query = {"productRelationship.product.id": {"$in": ids}}
+    part_ids: dict[str, list[str]] = {}
+    for product in repository.find(_PRODUCT, query):
+        for relationship in json_objects(product.get("productRelationship")):
+            parent = (relationship.get("product") or {}).get("id")
+            if relationship.get("relationshipType") == "isPartOf" and parent in ids:
+                part_ids.setdefault(parent, []).append(product["id"])
+    return part_ids
+
+
+def _installed_product(
+    resources: Mapping[str, list[Resource]],
+    services: Mapping[str, Resource],
+    product: Mapping[str, Any],
+    id: str,
+    part_ids: list[str],
+) -> InstalledProduct:
+    """Return an installed product.
+
+    Args:
+        resources: Resources by the id of their product or service.
+        services: Services by id.
+        product: The product; empty if ``id`` is that of a service.
+        id: Its id.
+        part_ids: Ids of the products that are part of it.
+    """
+    bundled_products = [part for part in part_ids if part in resources]
+    is_standalone_service = not product and bool(services.get(id, {}).get("serviceOrderItem"))
+    by_service: _ResourcesByOwner = {}
+    for owner in (id, *bundled_products):
+        for resource in resources.get(owner, ()):
+            by_service.setdefault(service_of(resource), []).append(resource)
+    return InstalledProduct(
+        services=tuple(
+            _installed_service(service, owned, services.get(service, {}))
+            for service, owned in by_service.items()
+            if service
+        ),
+        offering=str((product.get("productOffering") or {}).get("id") or ""),
+        characteristics=values_by_name(product.get("productCharacteristic")),
+        status=str(product.get("status") or ""),
+        bundled_products=tuple(bundled_products),
+        change_obstacle=(
+            f"{id} is a service that was ordered by itself (TMF641)"
+            if is_standalone_service
+            else ""
+        ),
+    )
+
+
+def _standalone_service(
+    id: str,
+    services: Mapping[str, Resource],
+    resources: Mapping[str, list[Resource]],
+    change_obstacle: str,
+) -> InstalledProduct:
+    """Return a service that was ordered by itself, with the services that it consists of."""
+    specifications = {
+        part: reference_id(services[part].get("serviceSpecification"))
+        for part in _service_tree(id, services)
+    }
+    service = services[id]
+    return InstalledProduct(
+        services=tuple(
+            _installed_service(part, resources[part], services[part])
+            for part in specifications
+            if part in resources
+        ),
+        offering=specifications[id],
+        characteristics=values_by_name(service.get("serviceCharacteristic")),
+        status=service_order_planner.PRODUCT_STATUS_BY_STATE.get(str(service.get("state")), ""),
+        customer_facing_services={
+            part: specification
+            for part, specification in specifications.items()
+            if part not in resources
+        },
+        change_obstacle=change_obstacle,
+    )
+
+
+def _service_tree(id: str, services: Mapping[str, Resource]) -> list[str]:
+    """Return the ids of a service and of the services that it consists of, level by level."""
+    tree: dict[str, None] = {}
+    pending = [id]
+    while pending:
+        if (service := pending.pop(0)) not in tree and service in services:
+            tree[service] = None
+            pending += referenced_ids(services[service], "supportingService")
+    return list(tree)
+
+
+def _installed_service(
+    id: str, resources: list[Resource], service: Mapping[str, Any]
+) -> InstalledService:
+    carrier = resource_queries.carrier_of(resources)
+    return InstalledService(
+        id,
+        reference_id(service.get("serviceSpecification")),
+        resource_state.service_use(carrier).usage.settings,
+        frozenset({carrier["id"], str(carrier.get("name")), carrier_key(carrier)}),
+        resource_queries.places_of(carrier),
+    )
