@@ -1,4 +1,4 @@
-"""A package of somebody else's: built, installed, found, and held to the contract."""
+"""An adapter in a separate package: built, installed, found, and tested by the contract."""
 
 import json
 import os
@@ -28,15 +28,15 @@ def anyio_backend():
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """The example package in a folder of its own, as an installer puts it there; no network."""
+    """A folder with the example package, installed from its wheel without network access."""
     source = tmp_path_factory.mktemp("source") / "example_adapter"
     shutil.copytree(ROOT / "tests" / "packages" / "example_adapter", source)
-    built = tmp_path_factory.mktemp("built")
-    build = f"from setuptools.build_meta import build_wheel; build_wheel({str(built)!r})"
+    wheels = tmp_path_factory.mktemp("wheels")
+    build = f"from setuptools.build_meta import build_wheel; build_wheel({str(wheels)!r})"
     subprocess.run(  # noqa: S603
         (sys.executable, "-W", "ignore", "-c", build), cwd=source, check=True, capture_output=True
     )
-    (wheel,) = built.glob("*.whl")
+    (wheel,) = wheels.glob("*.whl")
     target = tmp_path_factory.mktemp("installed")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(target)
@@ -72,7 +72,7 @@ class TestExampleAdapter(AdapterContract):
         return ("1/1", "1/2")
 
 
-async def test_its_errors_are_those_of_the_house(on_path, tmp_path):
+async def test_the_example_adapter_raises_element_errors(on_path, tmp_path):
     with pytest.raises(Misconfigured, match="file"):
         registry.create_adapter(Target("xc", "h", NAME), Credentials())
     missing = Target("xc", "h", NAME, options={"file": str(tmp_path / "none.json")})
@@ -81,24 +81,24 @@ async def test_its_errors_are_those_of_the_house(on_path, tmp_path):
             await adapter.probe()
 
 
-def test_the_command_line_finds_it_and_works_with_it(installed, tmp_path):
+def test_the_command_line_finds_and_uses_the_example_adapter(installed, tmp_path):
     target = target_in(tmp_path)
     environment = {**os.environ, "PYTHONPATH": f"{installed}{os.pathsep}{ROOT}"}
     environment["TMF_DATA_DIR"] = str(tmp_path / "data")
 
     def tmf(*arguments):
-        done = subprocess.run(  # noqa: S603
+        finished = subprocess.run(  # noqa: S603
             (sys.executable, "-m", "tmf_apis", *arguments),
             env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        return done.returncode, done.stdout + done.stderr
+        return finished.returncode, finished.stdout + finished.stderr
 
-    code, listed = tmf("adapters")
-    assert (code, NAME in listed) == (0, True), listed
-    where = ("--address", target.address, "--adapter", NAME, "--option",
+    code, output = tmf("adapters")
+    assert (code, NAME in output) == (0, True), output
+    element = ("--address", target.address, "--adapter", NAME, "--option",
              f"file={target.options['file']}")  # fmt: skip
     change = ("--service", "s-1", "--port", "1/2", "--set", "vlan=100", "--yes")
-    code, done = tmf("element", "apply", *where, *change)
-    assert code == 0, done
-    assert "+ vlan = 100" in done
+    code, output = tmf("element", "apply", *element, *change)
+    assert code == 0, output
+    assert "+ vlan = 100" in output
     assert json.loads(Path(target.options["file"]).read_text())["1/2"]["tag"] == "s-1"

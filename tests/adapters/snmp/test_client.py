@@ -1,4 +1,4 @@
-"""The SNMP client against agents that answer badly: nothing but an answer counts as one."""
+"""The SNMP client against agents that misbehave: only a valid response is accepted."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ from adapters.snmp.wire.usm import NotAuthentic, User
 
 pytestmark = pytest.mark.anyio
 NAME = mib.SYS_NAME
-GOOD = {"community": "c"}
+COMMUNITY_SECRET = {"community": "c"}
 SECRET = {
     "user": "tmf",
     "auth": "SHA-256",
@@ -26,6 +26,8 @@ SECRET = {
     "priv": "AES",
     "priv_password": "pancakes",
 }
+#: For requests with a response, and for requests that must fail.
+PATIENT, IMPATIENT = RetryPolicy(30.0, 0), RetryPolicy(0.15, 0)
 
 
 @pytest.fixture(scope="module")
@@ -34,214 +36,225 @@ def anyio_backend():
 
 
 class Agent(asyncio.DatagramProtocol):
-    """Answers a request with whatever ``reply`` makes of it."""
+    """Answers each request with the datagrams that ``reply`` returns for it."""
 
     def __init__(self, reply):
-        self.reply, self.asked = reply, 0
+        self.reply, self.requests = reply, asyncio.Queue()
 
     def connection_made(self, transport):
         self.transport = transport
 
     def datagram_received(self, octets, source):
-        self.asked += 1
-        for answer in self.reply(octets):
-            self.transport.sendto(answer, source)
+        self.requests.put_nowait(octets)
+        for datagram in self.reply(octets):
+            self.transport.sendto(datagram, source)
 
 
 @asynccontextmanager
-async def agent(reply, secret=GOOD, wait=0.15, retries=0):
+async def session_with(reply, secret=COMMUNITY_SECRET, *, retry_policy=PATIENT):
+    """Yield a session and the agent that it talks to."""
     loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_datagram_endpoint(
+    transport, agent = await loop.create_datagram_endpoint(
         lambda: Agent(reply), local_addr=("127.0.0.1", 0)
     )
     endpoint = transport.get_extra_info("sockname")[:2]
     try:
-        async with Session("gw", endpoint, Secret(secret), RetryPolicy(wait, retries)) as session:
-            yield session, protocol
+        async with Session("gw", endpoint, Secret(secret), retry_policy) as session:
+            yield session, agent
     finally:
         transport.close()
         await asyncio.sleep(0)
 
 
-def answer(octets, value=1, community=b"c", shift=0, **changes):
+def response_to(octets, value=1, community=b"c", shift=0, **changes):
     _, _, request = message.decode_community_message(octets)
-    content = replace(
+    pdu = replace(
         request,
         tag=message.RESPONSE,
         request_id=request.request_id + shift,
         error_status=0,
         error_index=0,
-        variables=tuple(Variable(one.oid, ber.INTEGER, value) for one in request.variables),
+        variables=tuple(
+            Variable(variable.oid, ber.INTEGER, value) for variable in request.variables
+        ),
     )
-    return message.encode_community_message(message.V2C, community, replace(content, **changes))
+    return message.encode_community_message(message.V2C, community, replace(pdu, **changes))
 
 
 @pytest.mark.parametrize(
     "reply",
     [
         lambda octets: [b"", b"\x30", b"noise" * 300],
-        lambda octets: [answer(octets, community=b"other")],
-        lambda octets: [answer(octets, shift=1)],
-        lambda octets: [answer(octets, tag=message.GET)],
+        lambda octets: [response_to(octets, community=b"other")],
+        lambda octets: [response_to(octets, shift=1)],
+        lambda octets: [response_to(octets, tag=message.GET)],
         lambda octets: [octets],
     ],
     ids=["noise", "community", "number", "kind", "echo"],
 )
-async def test_what_is_no_answer_does_not_count(reply):
-    async with agent(reply) as (session, _):
+async def test_a_datagram_that_is_no_valid_response_is_dropped(reply):
+    async with session_with(reply, retry_policy=IMPATIENT) as (session, _):
         with pytest.raises(Unreachable, match="no answer"):
             await session.get([NAME])
-    async with agent(lambda octets: [*reply(octets), answer(octets, 7)]) as (session, _):
+    async with session_with(lambda octets: [*reply(octets), response_to(octets, 7)]) as (
+        session,
+        _,
+    ):
         assert await session.get([NAME]) == {NAME: 7}
 
 
-async def test_an_answer_that_comes_late_is_not_taken_for_that_of_the_next_request():
-    late = []
+async def test_a_late_response_is_not_accepted_for_the_next_request():
+    responses = []
 
     def reply(octets):
-        late.append(answer(octets, len(late)))
-        return late[-2:-1]
+        responses.append(response_to(octets, len(responses)))
+        return responses[-2:-1]
 
-    async with agent(reply) as (session, _):
+    async with session_with(reply, retry_policy=IMPATIENT) as (session, _):
         with pytest.raises(Unreachable):
             await session.get([NAME])
         with pytest.raises(Unreachable):
             await session.get([NAME])
 
 
-async def test_a_request_without_an_answer_is_sent_again():
-    async with agent(lambda octets: [], retries=2) as (session, protocol):
+async def test_a_request_without_a_response_is_sent_again():
+    async with session_with(lambda _: [], retry_policy=RetryPolicy(0.15, 2)) as (session, agent):
         with pytest.raises(Unreachable):
             await session.get([NAME])
-        assert protocol.asked == 3
+        async with asyncio.timeout(10):
+            requests = {await agent.requests.get() for _ in range(3)}
+        assert len(requests) == 1
+        assert agent.requests.empty()
 
 
-async def test_an_answer_about_something_else_is_no_value():
-    other = (Variable("1.3.6.9.9", ber.INTEGER, 1),)
-    async with agent(lambda octets: [answer(octets, variables=other)]) as (session, _):
+async def test_a_response_about_another_variable_has_no_value():
+    def reply(octets):
+        return [response_to(octets, variables=(Variable("1.3.6.9.9", ber.INTEGER, 1),))]
+
+    async with session_with(reply) as (session, _):
         assert await session.get([NAME]) == {NAME: None}
-    async with agent(lambda octets: [answer(octets, variables=())]) as (session, _):
+    async with session_with(lambda octets: [response_to(octets, variables=())]) as (session, _):
         with pytest.raises(Rejected, match="does not end"):
             await session.table([mib.IF_NAME])
 
 
 @pytest.mark.parametrize(("status", "reason"), [(16, "authorizationError"), (99, "error 99")])
-async def test_a_refusal_has_the_word_of_the_standard(status, reason):
+async def test_a_rejection_has_the_reason_of_the_standard(status, reason):
     def reply(octets):
-        return [answer(octets, error_status=status, error_index=1)]
+        return [response_to(octets, error_status=status, error_index=1)]
 
-    async with agent(reply) as (session, _):
+    async with session_with(reply) as (session, _):
         with pytest.raises(Rejected) as caught:
             await session.get([NAME])
     assert (caught.value.reason, caught.value.path) == (reason, NAME)
 
 
 @pytest.mark.parametrize("order", [(1, 1, 1), (5, 3, 5, 3), (1, 2, 3)])
-async def test_a_table_that_goes_in_circles_ends(order):
+async def test_reading_a_table_that_loops_ends_with_an_error(order):
     rows = tuple(Variable(f"{mib.IF_NAME}.{index}", ber.INTEGER, 1) for index in order)
-    async with agent(lambda octets: [answer(octets, variables=rows)]) as (session, _):
+    async with session_with(lambda octets: [response_to(octets, variables=rows)]) as (session, _):
         with pytest.raises(Rejected, match="does not end"):
             await session.table([mib.IF_NAME])
 
 
-async def test_no_octets_whatever_do_harm():
+async def test_damaged_responses_raise_nothing_but_element_errors():
     chance = random.Random(1)  # noqa: S311 - not for secrets
 
     def reply(octets):
-        changed = bytearray(answer(octets, 2))
+        damaged = bytearray(response_to(octets, 2))
         for _ in range(chance.randint(1, 3)):
-            changed[chance.randrange(len(changed))] = chance.randrange(256)
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
         if chance.random() < 0.3:
-            del changed[chance.randrange(1, len(changed)) :]
-        return [bytes(changed)]
+            del damaged[chance.randrange(1, len(damaged)) :]
+        return [bytes(damaged), response_to(octets, 2)]
 
-    async with agent(reply, wait=0.002) as (session, _):
+    async with session_with(reply) as (session, _):
         for _ in range(500):
             try:
-                found = await session.get([NAME])
+                values = await session.get([NAME])
             except ElementError:
                 continue
-            assert set(found) == {NAME}
+            assert set(values) == {NAME}
 
 
 class Engine:
-    """An agent of version 3 whose clock, identity and user can be changed."""
+    """An SNMPv3 agent whose clock, identity and user can be changed."""
 
     def __init__(self, secret=SECRET):
-        self.user, self.engine, self.boots, self.seconds = (
-            User.from_secret(secret),
-            b"engine-1",
-            5,
-            100,
-        )
-        self.openly = False
+        self.user, self.engine_id = User.from_secret(secret), b"engine-1"
+        self.boots, self.time = 5, 100
+        self.encrypts = True
 
     def __call__(self, octets):
-        found = usm.decode_header(octets)
-        if found.engine_id != self.engine:
-            return [self.report(found, 4)]
-        if found.user_name != self.user.name:
-            return [self.report(found, 3)]
+        header = usm.decode_header(octets)
+        if header.engine_id != self.engine_id:
+            return [self.report(header, 4)]
+        if header.user_name != self.user.name:
+            return [self.report(header, 3)]
+        self.user.forget_times()
         try:
-            request = usm.authenticate_message(octets, found, replace(self.user, _newest_times={}))
+            request = usm.authenticate_message(octets, header, self.user)
         except NotAuthentic:
-            return [self.report(found, 5)]
-        if found.boots != self.boots or abs(found.engine_time - self.seconds) > usm.TIME_WINDOW:
-            return [self.report(found, 2, proved=True)]
-        variables = tuple(Variable(one.oid, ber.INTEGER, 7) for one in request.variables)
-        content = replace(request, tag=message.RESPONSE, variables=variables)
-        user = self.user.without_privacy() if self.openly else self.user
-        return [self.sealed(user, found.message_id, content)]
+            return [self.report(header, 5)]
+        if header.boots != self.boots or abs(header.engine_time - self.time) > usm.TIME_WINDOW:
+            return [self.report(header, 2, authenticated=True)]
+        variables = tuple(Variable(variable.oid, ber.INTEGER, 7) for variable in request.variables)
+        response = replace(request, tag=message.RESPONSE, variables=variables)
+        user = self.user if self.encrypts else self.user.without_privacy()
+        return [self.encode(user, header.message_id, response)]
 
-    def sealed(self, user, number, content):
-        clock = usm_request.EngineClock(self.engine, self.boots, self.seconds)
-        return usm_request.encode_request(user, clock, number, content)
+    def encode(self, user, message_id, pdu):
+        clock = usm_request.EngineClock(self.engine_id, self.boots, self.time)
+        return usm_request.encode_request(user, clock, message_id, pdu)
 
-    def report(self, found, statistic, *, proved=False):
+    def report(self, header, statistic, *, authenticated=False):
         oid = f"{usm_request.USM_STATS}.{statistic}.0"
-        content = message.Pdu(message.REPORT, 0, variables=(Variable(oid, ber.COUNTER32, 1),))
-        user = self.user.without_privacy()
-        whole = self.sealed(user, found.message_id, content)
-        if proved:
-            return whole
-        start, stop = usm.decode_header(whole).auth_code_span
-        flags = whole.index(bytes((ber.OCTETS, 1, usm_request.REPORTABLE_FLAG | usm.AUTH_FLAG))) + 2
-        open_ = whole[:flags] + bytes((usm_request.REPORTABLE_FLAG,)) + whole[flags + 1 : start]
-        return open_ + bytes(stop - start) + whole[stop:]
+        pdu = message.Pdu(message.REPORT, 0, variables=(Variable(oid, ber.COUNTER32, 1),))
+        octets = self.encode(self.user.without_privacy(), header.message_id, pdu)
+        if authenticated:
+            return octets
+        start, stop = usm.decode_header(octets).auth_code_span
+        auth_flags = bytes((ber.OCTETS, 1, usm_request.REPORTABLE_FLAG | usm.AUTH_FLAG))
+        flags = octets.index(auth_flags) + 2
+        without_flag = (
+            octets[:flags] + bytes((usm_request.REPORTABLE_FLAG,)) + octets[flags + 1 : start]
+        )
+        return without_flag + bytes(stop - start) + octets[stop:]
 
 
-async def test_a_secured_agent_is_discovered_and_believed():
-    async with agent(Engine(), SECRET) as (session, protocol):
+async def test_a_v3_agent_is_discovered_once():
+    async with session_with(Engine(), SECRET) as (session, agent):
         assert await session.get([NAME]) == {NAME: 7}
         await session.get([NAME])
-        assert protocol.asked == 3
+        assert agent.requests.qsize() == 3
 
 
-async def test_a_secured_agent_is_found_again_after_a_restart():
+async def test_a_v3_agent_is_discovered_again_after_a_restart():
     engine = Engine()
-    async with agent(engine, SECRET) as (session, _):
+    async with session_with(engine, SECRET) as (session, _):
         await session.get([NAME])
-        engine.boots, engine.seconds = 6, 0
+        engine.boots, engine.time = 6, 0
         assert await session.get([NAME]) == {NAME: 7}
-        engine.seconds = 5000
+        engine.time = 5000
         assert await session.get([NAME]) == {NAME: 7}
-        engine.engine, engine.boots = b"engine-2", 1
+        engine.engine_id, engine.boots = b"engine-2", 1
         assert await session.get([NAME]) == {NAME: 7}
 
 
-async def test_a_secured_agent_that_forgot_how_often_it_started_is_found_again():
+async def test_a_v3_agent_that_lost_its_boot_counter_is_discovered_again():
     engine = Engine()
-    async with agent(engine, SECRET) as (session, _):
+    async with session_with(engine, SECRET, retry_policy=RetryPolicy(1, 0)) as (session, _):
         await session.get([NAME])
-        engine.boots, engine.seconds = 1, 0
+        engine.boots, engine.time = 1, 0
         assert await session.get([NAME]) == {NAME: 7}
 
 
-async def test_an_answer_that_is_not_encrypted_as_it_should_be_does_not_count():
+async def test_a_response_that_is_not_encrypted_is_dropped():
     engine = Engine()
-    async with agent(engine, SECRET) as (session, _):
+    async with session_with(engine, SECRET) as (session, _):
         await session.get([NAME])
-        engine.openly = True
+        engine.encrypts = False
+        session._client._timeouts = (IMPATIENT.timeout,)
         with pytest.raises(Unreachable):
             await session.get([NAME])
 
@@ -250,46 +263,42 @@ async def test_an_answer_that_is_not_encrypted_as_it_should_be_does_not_count():
     ("change", "reason"),
     [({"user": "stranger"}, "unknownUserName"), ({"auth_password": "wrong pass"}, "wrongDigest")],
 )
-async def test_a_user_that_the_agent_does_not_know_is_told_so(change, reason):
-    async with agent(Engine(), SECRET | change) as (session, _):
+async def test_an_unknown_user_or_password_is_rejected_with_the_reason(change, reason):
+    async with session_with(Engine(), SECRET | change) as (session, _):
         with pytest.raises(Rejected, match="does not know our SNMP user") as caught:
             await session.get([NAME])
     assert caught.value.reason == reason
     assert "wrong pass" not in str(caught.value)
 
 
-async def test_a_clock_that_is_never_right_is_given_up():
+async def test_an_agent_whose_clock_is_never_right_is_unreachable():
     engine = Engine()
 
     def reply(octets):
         engine.boots += 1
         return engine(octets)
 
-    async with agent(reply, SECRET) as (session, _):
+    async with session_with(reply, SECRET) as (session, _):
         with pytest.raises(Unreachable):
             await session.get([NAME])
 
 
 @pytest.mark.parametrize("change", [{"priv": "DES"}, {"auth": "MD5"}, {"auth_password": ""}])
-def test_a_secret_of_another_kind_is_misconfigured(change):
+def test_a_secret_with_unsupported_protocols_or_no_password_is_misconfigured(change):
     with pytest.raises(Misconfigured) as caught:
         Session("gw", ("127.0.0.1", 161), Secret(SECRET | change), RetryPolicy())
     assert "pancakes" not in str(caught.value)
 
 
-def test_a_sealed_request_opens_only_with_its_key():
-    user, other = (
-        User.from_secret(SECRET),
-        User.from_secret(SECRET | {"auth_password": "other word"}),
-    )
-    content = message.Pdu(message.GET, 1, variables=(Variable(NAME),))
-    whole = usm_request.encode_request(user, usm_request.EngineClock(b"engine-1", 1, 1), 1, content)
-    assert NAME.encode() not in whole
-    assert (
-        usm.authenticate_message(whole, usm.decode_header(whole), User.from_secret(SECRET))
-        .variables[0]
-        .oid
-        == NAME
-    )
+def test_an_encrypted_request_is_decrypted_with_its_key_only():
+    user = User.from_secret(SECRET)
+    clock = usm_request.EngineClock(b"engine-1", 1, 1)
+    pdu = message.Pdu(message.GET, 1, variables=(Variable(NAME),))
+    octets = usm_request.encode_request(user, clock, 1, pdu)
+    assert ber.encode_object_id(NAME) not in octets
+    header = usm.decode_header(octets)
+    decoded = usm.authenticate_message(octets, header, User.from_secret(SECRET))
+    assert decoded.variables[0].oid == NAME
+    stranger = User.from_secret(SECRET | {"auth_password": "other word"})
     with pytest.raises((NotAuthentic, Malformed)):
-        usm.authenticate_message(whole, usm.decode_header(whole), other)
+        usm.authenticate_message(octets, header, stranger)

@@ -1,4 +1,4 @@
-"""Types of element that are described by data alone."""
+"""Profiles in files: types of SNMP element that need no code."""
 
 import json
 import re
@@ -8,10 +8,11 @@ import pytest
 from adapters.credentials import Secret
 from adapters.errors import Misconfigured, Rejected
 from adapters.lab import SnmpLab, lab_unavailable_reason
+from adapters.profile_folder import FOLDER_VARIABLE
 from adapters.snmp import mib
 from adapters.snmp.element import SnmpElement
 from adapters.snmp.profile import BROADBAND_GATEWAY
-from adapters.snmp.profile_files import FOLDER_VARIABLE, find_profile, load_profile
+from adapters.snmp.profile_files import find_profile, load_profile
 from adapters.snmp.simulator import SimulatedGateway
 from adapters.testing import AdapterContract, provide
 from adapters.values import Intent, Target
@@ -19,8 +20,8 @@ from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.anyio
 DOCUMENT = ROOT / "docs" / "adapters.md"
-#: The simulated gateway as another vendor might see it: speeds have names.
-NAMED = {
+#: Another profile of the simulated gateway, in which speeds have names.
+NAMED_SPEEDS = {
     "name": "named-speeds",
     "vendor": "example",
     "access": "^sub[12]$",
@@ -52,7 +53,7 @@ def anyio_backend():
     return "asyncio"
 
 
-def written(folder, content, name="named-speeds"):
+def write_profile(folder, content, name="named-speeds"):
     file = folder / f"{name}.json"
     file.write_text(json.dumps(content))
     return file
@@ -60,8 +61,8 @@ def written(folder, content, name="named-speeds"):
 
 @pytest.fixture
 async def element(tmp_path, monkeypatch, anyio_backend):
-    """The simulated gateway through a description in the operator's folder."""
-    written(tmp_path, NAMED)
+    """An adapter for the simulated gateway, with a profile of the operator's folder."""
+    write_profile(tmp_path, NAMED_SPEEDS)
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     async with SimulatedGateway(ports=3) as gateway:
         host, port = gateway.address
@@ -70,7 +71,7 @@ async def element(tmp_path, monkeypatch, anyio_backend):
             yield element
 
 
-class TestElementOfAFile(AdapterContract):
+class TestElementWithProfileFile(AdapterContract):
     settings = {"speed": "gold"}  # noqa: RUF012 - as AdapterContract has it
     changed = {"speed": "silver"}  # noqa: RUF012
     wrong = {"speed": "lead"}  # noqa: RUF012
@@ -94,7 +95,7 @@ class TestElementOfAFile(AdapterContract):
         assert await adapter.active_conditions() == []
 
 
-async def test_ports_for_services_go_by_their_names(element):
+async def test_the_names_of_ports_decide_which_can_carry_services(element):
     access = [port.name for port in (await element.inventory()).ports if port.access]
     assert access == ["sub1", "sub2"]
 
@@ -110,7 +111,7 @@ async def test_ports_for_services_go_by_their_names(element):
         ("a name with more than twenty octets", {}, "more than 20 octets"),
     ],
 )
-async def test_what_the_element_cannot_hold_is_refused_before_it_is_asked(
+async def test_a_value_that_the_element_cannot_store_is_refused_in_the_plan(
     element, service, settings, message
 ):
     with pytest.raises(Rejected, match=message):
@@ -118,11 +119,9 @@ async def test_what_the_element_cannot_hold_is_refused_before_it_is_asked(
 
 
 @pytest.mark.skipif(lab_unavailable_reason() is not None, reason=str(lab_unavailable_reason()))
-async def test_a_real_agent_without_a_table_of_its_own_is_described_by_a_file(
-    tmp_path, monkeypatch
-):
+async def test_a_profile_file_describes_a_real_agent_without_a_private_table(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
-    written(tmp_path, {
+    write_profile(tmp_path, {
         "name": "plain-ports",
         "access": "^sub",
         "attributes": [
@@ -139,18 +138,18 @@ async def test_a_real_agent_without_a_table_of_its_own_is_described_by_a_file(
             assert await element.services() == []
 
 
-def test_the_description_in_the_documents_is_one(tmp_path):
+def test_the_example_in_the_documentation_is_a_valid_profile(tmp_path):
     text = DOCUMENT.read_text("utf-8")
-    found = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
-    (example,) = (one for one in found if "example-dslam" in one)
-    profile = load_profile(written(tmp_path, json.loads(example)))
+    blocks = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    (example,) = (block for block in blocks if "example-dslam" in block)
+    profile = load_profile(write_profile(tmp_path, json.loads(example)))
     assert profile.name == "example-dslam"
     assert profile.attribute("downstream").encode(640_000) == 10
 
 
-def test_a_description_may_leave_out_tag_and_counters(tmp_path):
-    profile = load_profile(written(tmp_path, {"name": "bare", "attributes": []}))
-    assert [one.name for one in profile.attributes] == ["tag"]
+def test_tag_and_counters_of_a_profile_have_defaults(tmp_path):
+    profile = load_profile(write_profile(tmp_path, {"name": "bare", "attributes": []}))
+    assert [attribute.name for attribute in profile.attributes] == ["tag"]
     assert profile.counters == BROADBAND_GATEWAY.counters
 
 
@@ -176,20 +175,20 @@ def test_a_description_may_leave_out_tag_and_counters(tmp_path):
         ({"attributes": ["tag"]}, "expected an object with absent"),
     ],
 )  # fmt: skip
-def test_a_slip_of_the_pen_is_told_and_where(tmp_path, change, message):
-    content = {**NAMED, **change} if isinstance(change, dict) else change
+def test_a_mistake_in_a_profile_is_reported_with_its_place(tmp_path, change, message):
+    content = {**NAMED_SPEEDS, **change} if isinstance(change, dict) else change
     with pytest.raises(ValueError, match=r"named-speeds\.json is not a profile: .*" + message):
-        load_profile(written(tmp_path, content))
+        load_profile(write_profile(tmp_path, content))
 
 
-def test_a_file_that_is_not_json_is_told(tmp_path):
+def test_a_profile_that_is_not_json_is_reported(tmp_path):
     (tmp_path / "x.json").write_text("{" * 100_000)
     with pytest.raises(ValueError, match="is not a profile"):
         load_profile(tmp_path / "x.json")
 
 
-def test_an_unknown_type_names_those_that_there_are(tmp_path):
-    written(tmp_path, NAMED)
+def test_an_unknown_profile_name_is_reported_with_the_known_ones(tmp_path):
+    write_profile(tmp_path, NAMED_SPEEDS)
     with pytest.raises(ValueError, match="there are broadband-gateway, named-speeds"):
         find_profile("nameless", {FOLDER_VARIABLE: str(tmp_path)})
     with pytest.raises(ValueError, match=r"no profile '\.\./named-speeds'"):

@@ -1,7 +1,7 @@
-"""An adapter in a package of its own: a cross-connect that keeps its ports in a JSON file.
+"""An adapter in a separate package, for a cross-connect whose ports are in a JSON file.
 
-The file stands for whatever the element speaks: ``_read`` and ``_write`` are the only functions
-that touch it. Planning, preconditions and the order of steps are those of ``adapters.planning``.
+The file represents the management protocol of an element. Only ``_read`` and ``_write`` access it.
+``adapters.planning`` implements plans, preconditions and the order of steps.
 """
 
 import asyncio
@@ -15,9 +15,10 @@ from typing import Any, ClassVar, Self
 
 from adapters import base, planning
 from adapters.credentials import Secret
-from adapters.errors import Misconfigured, NotVerified, Rejected, Unreachable, Unsupported
+from adapters.errors import Misconfigured, Rejected, Unreachable, Unsupported
 from adapters.locks import endpoint_lock
-from adapters.observations import RawFault, Sample, UsageRecord
+from adapters.mixins import NoUsageRecords, TaggedServices
+from adapters.observations import RawFault, Sample
 from adapters.values import (
     Component,
     Facts,
@@ -39,18 +40,18 @@ DEFAULT_SETTINGS: dict[str, Setting] = {"tag": "", "vlan": 0, "enabled": True}
 
 @dataclass(frozen=True)
 class Attribute:
-    """One thing that can be set on a port."""
+    """One attribute that can be set on a port."""
 
     name: str
     value_type: type
     absent: Setting
 
     def is_valid_type(self, setting: Setting) -> bool:
-        """Whether a value is of its kind."""
+        """Return whether a value has the type of the attribute."""
         return type(setting) is self.value_type
 
     def problem(self, setting: Setting) -> str:
-        """Return why the element cannot hold a value; empty if it can."""
+        """Return the reason why the element cannot store a value; empty if it can."""
         if not self.is_valid_type(setting):
             return f"expected {self.value_type.__name__}"
         if self.name == "vlan" and setting != 0 and setting not in VLANS:
@@ -59,19 +60,19 @@ class Attribute:
 
 
 class Profile:
-    """What can be set, in the order in which it is set."""
+    """The attributes of a port, in the order in which they are set."""
 
     attributes = tuple(
         Attribute(name, type(value), value) for name, value in DEFAULT_SETTINGS.items()
     )
 
     def attribute(self, name: str) -> Attribute:
-        """Return the attribute of a name."""
-        return next(one for one in self.attributes if one.name == name)
+        """Return an attribute by name."""
+        return next(attribute for attribute in self.attributes if attribute.name == name)
 
 
-class CrossConnect:
-    """One cross-connect; the option ``file`` of the target says where its ports are."""
+class CrossConnect(TaggedServices, NoUsageRecords):
+    """One cross-connect; the option ``file`` of the target is the path of its file."""
 
     capabilities: ClassVar = frozenset({base.ADMIN, base.ATOMIC})
 
@@ -80,7 +81,7 @@ class CrossConnect:
             raise Misconfigured(target.name, "the option file is missing")
         self.target = target
         self._file = Path(target.options["file"])
-        self._secret = secret  # this element wants none
+        self._secret = secret  # this element needs none
         self._start_time = time.monotonic()
 
     async def __aenter__(self) -> Self:
@@ -94,16 +95,16 @@ class CrossConnect:
 
     def _read(self) -> dict[str, dict[str, Setting]]:
         try:
-            found: dict[str, Any] = json.loads(self._file.read_text("utf-8"))
+            ports: dict[str, Any] = json.loads(self._file.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise Unreachable(self.target.name, f"no usable answer: {error}") from error
-        return {name: {**DEFAULT_SETTINGS, **settings} for name, settings in found.items()}
+        return {name: {**DEFAULT_SETTINGS, **settings} for name, settings in ports.items()}
 
     def _write(self, ports: dict[str, dict[str, Setting]]) -> None:
-        fresh = self._file.with_suffix(".new")
+        new_file = self._file.with_suffix(".new")
         try:
-            fresh.write_text(json.dumps(ports), "utf-8")
-            fresh.replace(self._file)
+            new_file.write_text(json.dumps(ports), "utf-8")
+            new_file.replace(self._file)
         except OSError as error:
             raise Unreachable(self.target.name, f"cannot be changed: {error}") from error
 
@@ -115,55 +116,51 @@ class CrossConnect:
         return ports[name]
 
     async def probe(self) -> Facts:
-        """Return what the element is."""
+        """Return the facts of the element."""
         self._read()
         uptime = time.monotonic() - self._start_time
         return Facts(self.target.name, "example", "XC-1", "1.0", "", uptime, 0)
 
     async def inventory(self) -> Inventory:
-        """Return facts, ports and the one chassis."""
+        """Return the facts, the ports and the chassis."""
         ports = tuple(
             Port(
                 name=name,
                 index=name,
-                tag=str(one["tag"]),
-                enabled=bool(one["enabled"]),
+                tag=str(settings["tag"]),
+                enabled=bool(settings["enabled"]),
                 up=True,
                 speed=0,
                 mac="",
                 access=True,
             )
-            for name, one in sorted(self._read().items())
+            for name, settings in sorted(self._read().items())
         )
         chassis = Component("chassis", "chassis", model="XC-1")
         return Inventory(await self.probe(), ports, datetime.now(UTC), (chassis,))
 
     async def services(self) -> list[Observed]:
-        """Return every port with a tag on it, ordered by name."""
+        """Return the services on all ports with a tag, ordered by port."""
         return [
             Observed(
-                str(one["tag"]),
+                str(settings["tag"]),
                 name,
-                {key: value for key, value in one.items() if key != "tag"},
-                bool(one["enabled"]),
+                {key: value for key, value in settings.items() if key != "tag"},
+                bool(settings["enabled"]),
             )
-            for name, one in sorted(self._read().items())
-            if one["tag"]
+            for name, settings in sorted(self._read().items())
+            if settings["tag"]
         ]
 
-    async def read(self, service_id: str) -> Observed | None:
-        """Return the service whose id is the tag of a port."""
-        return next((one for one in await self.services() if one.service_id == service_id), None)
-
     async def plan(self, intent: Intent) -> Plan:
-        """Return the steps to what is asked."""
+        """Return the steps to the desired state."""
         ports = self._read()
         current = self._port_settings(ports, intent.port)
-        tags = {name: str(one["tag"]) for name, one in ports.items()}
+        tags = {name: str(settings["tag"]) for name, settings in ports.items()}
         return planning.plan(self.target.name, intent, Profile(), current, tags)
 
     async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:
-        """Do all steps of a plan at once."""
+        """Apply all steps of a plan in one write."""
         if confirm_within is not None:
             raise Unsupported(self.target.name, "it has no confirmed commit")
         async with self._lock():
@@ -178,17 +175,16 @@ class CrossConnect:
         self._write(ports)
 
     async def verify(self, intent: Intent) -> Verdict:
-        """Return whether the port is as asked, from a fresh read."""
+        """Read the port and compare it with an intent."""
         current = self._read().get(intent.port, {})
         expected = planning.desired_state(intent, Profile(), current)
-        observed = {name: current[name] for name in expected if name in current}
-        return Verdict(self.target.name, expected, observed, datetime.now(UTC))
+        return planning.compare(self.target.name, expected, current)
 
     async def confirm(self, transaction: Transaction) -> None:
-        """Do nothing: what is set lasts at once."""
+        """Do nothing: a change needs no confirmation."""
 
     async def rollback(self, transaction: Transaction) -> None:
-        """Set back what a transaction set."""
+        """Revert the steps of a transaction."""
         steps = transaction.inverse
         if not steps:
             return
@@ -198,31 +194,17 @@ class CrossConnect:
             planning.check_unchanged(transaction, self._port_settings(ports, port))
             self._apply_steps(ports, steps)
             observed = self._read()[port]
-        expected = {step.attribute: step.after for step in steps}
-        verdict = Verdict(self.target.name, expected, observed, datetime.now(UTC))
-        if not verdict.good:
-            raise NotVerified(verdict)
-
-    async def remove(self, service_id: str) -> Transaction:
-        """Take a service off the port that has it."""
-        gone = Intent(service_id, "", present=False)
-        if (found := await self.read(service_id)) is None:
-            return Transaction(self.target.name, gone)
-        return await self.apply(await self.plan(Intent(service_id, found.port, present=False)))
+        planning.verify_steps(self.target.name, steps, observed)
 
     async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
-        """Refuse: it counts nothing."""
+        """Refuse: the element has no counters."""
         raise Unsupported(self.target.name, f"no counters of {', '.join(ports) or 'its ports'}")
 
-    async def usage(self, service_id: str, since: datetime) -> list[UsageRecord]:
-        """Refuse: it keeps no records."""
-        raise Unsupported(self.target.name, f"no usage of {service_id} since {since:%F}")
-
     async def active_conditions(self) -> list[RawFault]:
-        """Refuse: it does not know whether its ports work."""
+        """Refuse: the element does not report the state of its ports."""
         raise Unsupported(self.target.name, "no conditions")
 
     async def faults(self) -> AsyncIterator[RawFault]:
-        """Refuse: it does not know whether its ports work."""
+        """Refuse: the element does not report the state of its ports."""
         raise Unsupported(self.target.name, "no faults")
         yield  # an asynchronous iterator
