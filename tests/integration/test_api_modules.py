@@ -1,4 +1,4 @@
-"""The deeds of customers, bills, resources and alarms through the engine, on a real database."""
+"""Customers, bills, resources and alarms, written through the engine to a real database."""
 
 import pytest
 
@@ -16,54 +16,65 @@ from tmf_apis.store.indexes import ensure_indexes
 from tmf_apis.store.resources import ResourceStore
 
 STAFF = Identity("tester", "t1")
-ROOMS = [one.api_module(Settings()) for one in (customer, billing, inventory, alarms)]
+API_MODULES = [package.api_module(Settings()) for package in (customer, billing, inventory, alarms)]
 
 
-class Door:
-    """What a client does: creates and changes as itself; and a desk to look."""
+class Client:
+    """A client that writes as itself, with a repository to read and to delete.
+
+    Attributes:
+        database: The database behind the repository.
+        policies: The policy of each kind.
+        repository: The repository of the client.
+    """
 
     def __init__(self, database):
-        ensure_indexes(database, [model for room in ROOMS for model in room.models])
-        laws = {kind: law for room in ROOMS for kind, law in room.policies.items()}
-        self.laws = laws
+        models = [model for module in API_MODULES for model in module.models]
+        ensure_indexes(database, models)
+        self.policies = {
+            kind: policy for module in API_MODULES for kind, policy in module.policies.items()
+        }
         self.database = database
         resources = ResourceStore(database, CountCache(database), query_time=5000)
-        builder = DocumentBuilder(laws, {}, KindRegistry())
-        self.writes = ResourceWriter(resources, builder, {}, ScopedRepository)
-        self.desk = self.writes.repository_for(STAFF, self.writes.request_context(STAFF))
+        builder = DocumentBuilder(self.policies, {}, KindRegistry())
+        self._writer = ResourceWriter(resources, builder, {}, ScopedRepository)
+        self.repository = self._writer.repository_for(STAFF, self._context())
+
+    def _context(self):
+        return self._writer.request_context(STAFF)
 
     def post(self, kind, id=None, **resource):
         new = {"@type": kind, **resource, **({"id": id} if id else {})}
-        made = self.writes.create(STAFF, kind, new, self.writes.request_context(STAFF))
-        return {"id": made.id, **made.body}
+        document = self._writer.create(STAFF, kind, new, self._context())
+        return {"id": document.id, **document.body}
 
 
 @pytest.fixture
-def door(database):
-    return Door(database)
+def client(database):
+    return Client(database)
 
 
 def edge(type_, target):
     return [{"relationshipType": type_, "resource": {"id": target}}]
 
 
-def test_both_sides_of_a_relationship_follow_each_other(door):
-    door.post("Resource", "card", name="Card")
-    door.post("Resource", "port", name="Port", resourceRelationship=edge("isContainedIn", "card"))
-    (other,) = door.desk.get("Resource", "card")["resourceRelationship"]
+def test_both_sides_of_a_relationship_agree(client):
+    client.post("Resource", "card", name="Card")
+    client.post("Resource", "port", name="Port", resourceRelationship=edge("isContainedIn", "card"))
+    (other,) = client.repository.get("Resource", "card")["resourceRelationship"]
     assert (other["relationshipType"], other["resource"]["id"]) == ("contains", "port")
     with pytest.raises(Conflict, match=r"needed by Port \(port\)"):
-        door.desk.delete("Resource", "card")
-    door.desk.delete("Resource", "port")
-    assert "resourceRelationship" not in door.desk.get("Resource", "card")
-    door.desk.delete("Resource", "card")
+        client.repository.delete("Resource", "card")
+    client.repository.delete("Resource", "port")
+    assert "resourceRelationship" not in client.repository.get("Resource", "card")
+    client.repository.delete("Resource", "card")
 
 
-def test_nothing_is_inside_itself(door):
-    door.post("Resource", "a", name="A")
-    door.post("Resource", "b", name="B", resourceRelationship=edge("isContainedIn", "a"))
+def test_a_resource_cannot_contain_itself(client):
+    client.post("Resource", "a", name="A")
+    client.post("Resource", "b", name="B", resourceRelationship=edge("isContainedIn", "a"))
     with pytest.raises(Conflict, match="inside itself"):
-        door.desk.change(
+        client.repository.change(
             "Resource",
             "a",
             lambda old: {
@@ -76,59 +87,62 @@ def test_nothing_is_inside_itself(door):
         )
 
 
-def an_alarm(door, id, **more):
+def raise_alarm(client, id, **more):
     alarm = {"state": "raised", "perceivedSeverity": "major", "sourceSystemId": "gw"}
-    return door.post("Alarm", id, externalAlarmId=f"link/{id}", **alarm, **more)
+    return client.post("Alarm", id, externalAlarmId=f"link/{id}", **alarm, **more)
 
 
-def test_tasks_find_alarms_by_id_and_by_pattern(door):
-    for one in "abc":
-        an_alarm(door, one, alarmedObject={"id": "port1" if one < "c" else "port2"})
+def test_tasks_find_alarms_by_id_and_by_pattern(client):
+    for id in "abc":
+        raise_alarm(client, id, alarmedObject={"id": "port1" if id < "c" else "port2"})
     pattern = [{"alarmedObject": {"id": "port1"}, "sourceSystemId": "gw"}]
-    task = door.post("ClearAlarm", alarmPattern=pattern, clearUserId="ada")
-    assert (task["state"], [one["id"] for one in task["clearedAlarm"]]) == ("done", ["a", "b"])
-    assert door.desk.get("Alarm", "a")["perceivedSeverity"] == "cleared"
-    assert find_open(door.desk, AlarmKey("gw", "link/a")) is None
-    assert find_open(door.desk, AlarmKey("gw", "link/c"))["id"] == "c"
+    task = client.post("ClearAlarm", alarmPattern=pattern, clearUserId="ada")
+    assert (task["state"], [alarm["id"] for alarm in task["clearedAlarm"]]) == ("done", ["a", "b"])
+    assert client.repository.get("Alarm", "a")["perceivedSeverity"] == "cleared"
+    assert find_open(client.repository, AlarmKey("gw", "link/a")) is None
+    assert find_open(client.repository, AlarmKey("gw", "link/c"))["id"] == "c"
     comment = {"comment": "hm"}
-    task = door.post("CommentAlarm", alarmPattern=[{"id": "c"}, {"id": "x"}], comment=comment)
+    task = client.post("CommentAlarm", alarmPattern=[{"id": "c"}, {"id": "x"}], comment=comment)
     assert task["state"] == "terminatedWithError"
-    assert [one["alarm"]["id"] for one in task["failure"]] == ["x"]
-    assert door.desk.get("Alarm", "c")["comment"][0]["userId"] == "tester"
+    assert [failure["alarm"]["id"] for failure in task["failure"]] == ["x"]
+    assert client.repository.get("Alarm", "c")["comment"][0]["userId"] == "tester"
 
 
-def test_a_group_knows_its_alarms_and_they_know_it(door):
-    for one in "pab":
-        an_alarm(door, one)
+def test_a_parent_and_its_correlated_alarms_refer_to_each_other(client):
+    for id in "pab":
+        raise_alarm(client, id)
     links = {"parentAlarm": {"id": "p"}, "correlatedAlarm": [{"id": "a"}, {"id": "b"}]}
-    assert door.post("GroupAlarm", **links)["state"] == "done"
-    assert [one["id"] for one in door.desk.get("Alarm", "p")["correlatedAlarm"]] == ["a", "b"]
-    assert [one["id"] for one in door.desk.get("Alarm", "a")["parentAlarm"]] == ["p"]
-    door.desk.delete("Alarm", "p")
-    assert "parentAlarm" not in door.desk.get("Alarm", "a")
+    assert client.post("GroupAlarm", **links)["state"] == "done"
+    parent, child = (client.repository.get("Alarm", id) for id in "pa")
+    assert [alarm["id"] for alarm in parent["correlatedAlarm"]] == ["a", "b"]
+    assert [alarm["id"] for alarm in child["parentAlarm"]] == ["p"]
+    client.repository.delete("Alarm", "p")
+    assert "parentAlarm" not in client.repository.get("Alarm", "a")
 
 
-def test_a_bill_on_demand_adds_up(door):
+def test_a_bill_on_demand_adds_up(client):
     engaged = {"id": "p1", "name": "Ada"}
-    door.post("Customer", name="Ada", engagedParty=engaged, account=[{"id": "acc"}])
+    client.post("Customer", name="Ada", engagedParty=engaged, account=[{"id": "acc"}])
     for number in range(3):
-        door.post(
+        client.post(
             "AppliedCustomerBillingRate",
             f"r{number}",
             billingAccount={"id": "acc"},
             taxExcludedAmount={"unit": "EUR", "value": 10.1},
             appliedTax=[{"taxCategory": "VAT", "taxRate": 20}],
         )
-    task = door.post("CustomerBillOnDemand", billingAccount={"id": "acc"})
+    task = client.post("CustomerBillOnDemand", billingAccount={"id": "acc"})
     for _ in range(2):
-        door.laws["CustomerBillOnDemand"].begin(door.desk, task)
-    ended = door.desk.get("CustomerBillOnDemand", task["id"])
+        client.policies["CustomerBillOnDemand"].run_in_background(client.repository, task)
+    ended = client.repository.get("CustomerBillOnDemand", task["id"])
     assert ended["state"] == "done"
-    bill = door.desk.get("CustomerBill", ended["customerBill"]["id"])
+    bill = client.repository.get("CustomerBill", ended["customerBill"]["id"])
     assert bill["taxIncludedAmount"] == {"unit": "EUR", "value": 36.36}
-    stored = door.database.CustomerBill.find_one({"id": bill["id"]})
+    stored = client.database.CustomerBill.find_one({"id": bill["id"]})
     assert stored["parties"] == ["acc", "p1"]
-    assert all(rate["isBilled"] for rate in door.desk.find("AppliedCustomerBillingRate", {}))
+    assert all(
+        rate["isBilled"] for rate in client.repository.find("AppliedCustomerBillingRate", {})
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,12 +166,12 @@ def test_a_bill_on_demand_adds_up(door):
         ("AppliedCustomerBillingRate", {"body.billingAccount.id": "acc"}),
     ],
 )
-def test_what_the_law_looks_up_it_looks_up_by_index(door, kind, query):
+def test_queries_of_policies_use_an_index(client, kind, query):
     path = next(iter(query)).removesuffix("resourceRelationship")
-    door.database[kind].insert_many(
+    client.database[kind].insert_many(
         {"_id": f"t1:{number}", "tenant": "t1", "id": str(number), "body": {}}
         for number in range(200)
     )
-    found = door.database[kind].find({"tenant": "t1", **query}).explain()
-    assert found["executionStats"]["totalDocsExamined"] == 0
-    assert path in str(found["queryPlanner"]["winningPlan"])
+    plan = client.database[kind].find({"tenant": "t1", **query}).explain()
+    assert plan["executionStats"]["totalDocsExamined"] == 0
+    assert path in str(plan["queryPlanner"]["winningPlan"])

@@ -1,4 +1,4 @@
-"""TMF642 Alarm Management: what is wrong in the network, who looks after it, when it is over."""
+"""TMF642 Alarm Management: alarms, and tasks that act on many alarms at once."""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ __all__ = ["AlarmKey", "api_module", "find_open"]
 
 
 def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
-    """Return the room: alarms, and the six tasks that act on many of them at once."""
+    """Return the API module: alarms, and the six kinds of tasks."""
     alarm = ResourcePolicy(
         lifecycle=rules.ALARM_LIFECYCLE,
         on_create=rules.on_create,
@@ -24,14 +24,14 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
         state_attributes=frozenset({"state", "ackState"}),
     )
     tasks = {
-        deed.kind: ResourcePolicy(
+        task_type.kind: ResourcePolicy(
             lifecycle=rules.TASK_LIFECYCLE,
-            server_owned=frozenset({deed.result_attribute, "failure"}),
+            server_owned=frozenset({task_type.result_attribute, "failure"}),
             on_create=rules.on_create_task,
-            handle=partial(actions.start_task, deed),
-            run_in_background=partial(actions.complete_task, deed),
+            handle=partial(actions.start_task, task_type),
+            run_in_background=partial(actions.complete_task, task_type),
             parties=party_ids,
         )
-        for deed in actions.ALARM_TASKS
+        for task_type in actions.ALARM_TASKS
     }
     return ApiModule(number="TMF642", policies={"Alarm": alarm, **tasks}, models=model.MODELS)

@@ -1,7 +1,8 @@
-"""Tasks on alarms: acknowledge, clear, comment and group, many at once; safe to repeat.
+"""Tasks that acknowledge, clear, comment or group many alarms; safe to repeat.
 
-The alarms are found at once, as the client may see them, and stand in the task's result; few are
-changed in the request, many by the worker. What could not be done stands in ``failure``.
+The request selects the alarms that the client may read and lists them in the result of the task.
+A few alarms are changed in the request itself, many by the worker. Alarms that could not be
+changed are listed in ``failure``.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,12 +21,13 @@ from tmf_apis.alarms.links import (
 from tmf_apis.alarms.queries import find_matching
 from tmf_apis.alarms.rules import is_cleared
 from tmf_apis.errors import BadRequest, Conflict, Forbidden, NotFound
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
-#: Most alarms that are changed in the request itself; more are left to the worker.
+#: Most alarms that a request changes itself; the worker changes larger numbers.
 MAX_SYNCHRONOUS_ALARMS = 200
 
-#: What stands in the way of one alarm only; anything else ends the attempt, to be made again.
+#: Errors that concern a single alarm; any other error ends the attempt, and it is repeated.
 PER_ALARM_ERRORS = (BadRequest, Conflict, Forbidden, NotFound)
 
 AlarmEdit = Callable[[Resource, Resource], Resource]
@@ -33,15 +35,16 @@ AlarmEdit = Callable[[Resource, Resource], Resource]
 
 @dataclass(frozen=True, slots=True)
 class AlarmTask:
-    """What one kind of task does.
+    """A kind of task on alarms.
 
     Attributes:
-        kind: The task's kind.
-        result_attribute: Its attribute that lists the alarms it was done to.
-        edit_alarm: From task and alarm to the alarm as it should be; an alarm that is so already is
-            returned as it is.
-        pattern_attribute: Its attribute that says which alarms.
-        edit_parent: From parent and children to the parent as it should be, where there is one.
+        kind: The kind of the task resource.
+        result_attribute: The attribute that lists the changed alarms.
+        edit_alarm: Returns the changed alarm for a task and an alarm; an alarm that needs no
+            change is returned unchanged.
+        pattern_attribute: The attribute with the patterns that select the alarms.
+        edit_parent: Returns the changed parent alarm for the parent, an attribute and the ids of
+            its children; None for tasks without a parent.
     """
 
     kind: str
@@ -52,18 +55,15 @@ class AlarmTask:
 
 
 def start_task(task_type: AlarmTask, repository: Repository, task: Resource) -> Resource:
-    """Do a task, or find what is to be done and leave it to the worker where that is much.
+    """Select the alarms of a task, and change them unless there are too many for a request.
 
     Raises:
-        Conflict: Grouping would close a circle (HTTP 409).
+        Conflict: Grouping would create a cycle (HTTP 409).
         InvalidBody: A pattern has no attribute (HTTP 400).
         Unprocessable: The patterns match too many alarms (HTTP 422).
     """
-    found, missing = find_matching(
-        repository,
-        _objects(task.get(task_type.pattern_attribute)),
-        f"/{task_type.pattern_attribute}",
-    )
+    patterns = json_objects(task.get(task_type.pattern_attribute))
+    alarm_ids, missing = find_matching(repository, patterns, f"/{task_type.pattern_attribute}")
     failures = [_failure(id, "there is no such alarm") for id in missing]
     if task_type.edit_parent:
         parents, problem = _find_parent(repository, task)
@@ -71,23 +71,21 @@ def start_task(task_type: AlarmTask, repository: Repository, task: Resource) -> 
             return _final_task(task_type, task, [], [*failures, problem])
         task = {**task, PARENTS: {**task[PARENTS], "id": parents[0]}}
         if task_type.edit_parent is with_references:
-            refuse_cycle(repository, set(parents), set(found))
+            refuse_cycle(repository, set(parents), set(alarm_ids))
     planned = {
         **task,
-        task_type.result_attribute: [reference(id) for id in found],
+        task_type.result_attribute: [reference(id) for id in alarm_ids],
         "state": "inProgress",
     }
     if failures:
         planned["failure"] = failures
-    return (
-        _apply_task(task_type, repository, planned)
-        if len(found) <= MAX_SYNCHRONOUS_ALARMS
-        else planned
-    )
+    if len(alarm_ids) > MAX_SYNCHRONOUS_ALARMS:
+        return planned
+    return _apply_task(task_type, repository, planned)
 
 
 def complete_task(task_type: AlarmTask, repository: Repository, task: Resource) -> None:
-    """Do what a stored task has planned; once it is done, nothing happens any more."""
+    """Change the selected alarms of a stored task, unless the task has ended already."""
     current = repository.get(task_type.kind, task["id"])
     if current.get("state") != "inProgress":
         return
@@ -96,25 +94,27 @@ def complete_task(task_type: AlarmTask, repository: Repository, task: Resource) 
 
 
 def _apply_task(task_type: AlarmTask, repository: Repository, task: Resource) -> Resource:
-    planned = sorted(str(one["id"]) for one in _objects(task.get(task_type.result_attribute)))
-    failures = _objects(task.get("failure"))
-    if (make := task_type.edit_parent) and planned:
-        parent = task[PARENTS]["id"]
+    references = json_objects(task.get(task_type.result_attribute))
+    alarm_ids = sorted(str(alarm["id"]) for alarm in references)
+    failures = json_objects(task.get("failure"))
+    if (edit_parent := task_type.edit_parent) and alarm_ids:
+        parent_id = task[PARENTS]["id"]
         try:
-            repository.change("Alarm", parent, lambda alarm: make(alarm, CHILDREN, planned))
-        except NotFound:
-            return _final_task(
-                task_type, task, [], [*failures, _failure(parent, "there is no such alarm")]
+            repository.change(
+                "Alarm", parent_id, lambda parent: edit_parent(parent, CHILDREN, alarm_ids)
             )
-    done = []
-    for id in planned:
+        except NotFound:
+            failures.append(_failure(parent_id, "there is no such alarm"))
+            return _final_task(task_type, task, [], failures)
+    changed = []
+    for id in alarm_ids:
         try:
             repository.change("Alarm", id, lambda alarm: task_type.edit_alarm(task, alarm))
         except PER_ALARM_ERRORS as error:
             failures.append(_failure(id, error.message))
         else:
-            done.append(id)
-    return _final_task(task_type, task, done, failures)
+            changed.append(id)
+    return _final_task(task_type, task, changed, failures)
 
 
 def _final_task(
@@ -134,17 +134,13 @@ def _failure(id: str, reason: str) -> dict[str, Any]:
 
 
 def _find_parent(repository: Repository, task: Resource) -> tuple[list[str], dict[str, Any] | None]:
-    """Return the one alarm that the task calls the parent, or what is wrong with it."""
-    wanted = _objects([task.get(PARENTS)])
-    found, missing = find_matching(repository, wanted, f"/{PARENTS}")
-    if len(found) == 1:
-        return found, None
-    name = missing[0] if missing else ""
-    return [], _failure(name, f"parentAlarm matches {len(found)} alarms; expected one")
-
-
-def _objects(value: object) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    """Return the parent alarm of a task, or the failure if the pattern does not match just one."""
+    patterns = json_objects([task.get(PARENTS)])
+    parents, missing = find_matching(repository, patterns, f"/{PARENTS}")
+    if len(parents) == 1:
+        return parents, None
+    id = missing[0] if missing else ""
+    return [], _failure(id, f"parentAlarm matches {len(parents)} alarms; expected one")
 
 
 def _task_attributes(task: Resource, *names: str) -> Resource:
@@ -174,28 +170,30 @@ def _unacknowledged_alarm(task: Resource, alarm: Resource) -> Resource:
 def _cleared_alarm(task: Resource, alarm: Resource) -> Resource:
     if is_cleared(alarm):
         return alarm
-    said = _task_attributes(task, "alarmClearedTime", "clearUserId", "clearSystemId")
-    return {**alarm, "state": "cleared", **said}
+    attributes = _task_attributes(task, "alarmClearedTime", "clearUserId", "clearSystemId")
+    return {**alarm, "state": "cleared", **attributes}
 
 
 def _commented_alarm(task: Resource, alarm: Resource) -> Resource:
     comment = task.get("comment")
-    before = _objects(alarm.get("comment"))
-    if not isinstance(comment, dict) or comment in before:
+    comments = json_objects(alarm.get("comment"))
+    if not isinstance(comment, dict) or comment in comments:
         return alarm
-    return {**alarm, "comment": [*before, comment]}
+    return {**alarm, "comment": [*comments, comment]}
 
 
 def _grouped_alarm(task: Resource, alarm: Resource) -> Resource:
-    made = with_references(alarm, PARENTS, {task[PARENTS]["id"]})
-    return made if made is alarm else {**made, **_task_attributes(task, "alarmChangedTime")}
+    grouped = with_references(alarm, PARENTS, {task[PARENTS]["id"]})
+    if grouped is alarm:
+        return alarm
+    return {**grouped, **_task_attributes(task, "alarmChangedTime")}
 
 
 def _ungrouped_alarm(task: Resource, alarm: Resource) -> Resource:
     if task[PARENTS]["id"] not in referenced_ids(alarm, PARENTS):
         return alarm
-    made = without_references(alarm, PARENTS, {task[PARENTS]["id"]})
-    return {**made, **_task_attributes(task, "alarmChangedTime")}
+    ungrouped = without_references(alarm, PARENTS, {task[PARENTS]["id"]})
+    return {**ungrouped, **_task_attributes(task, "alarmChangedTime")}
 
 
 ALARM_TASKS = (

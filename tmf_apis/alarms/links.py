@@ -1,10 +1,13 @@
-"""Groups of alarms: a child names its parents, a parent the alarms correlated under it."""
+"""Groups of alarms: a child refers to its parents, a parent to its correlated alarms."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from tmf_apis.errors import Conflict, NotFound
 from tmf_apis.rest.pipeline.cycles import is_reachable
+from tmf_apis.rest.pipeline.json_values import json_objects
+from tmf_apis.rest.pipeline.lookups import get_or_none
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 PARENTS, CHILDREN = "parentAlarm", "correlatedAlarm"
@@ -12,27 +15,32 @@ _KIND = "Alarm"
 
 
 def referenced_ids(alarm: Resource | None, attribute: str) -> set[str]:
-    """Return the ids that an attribute of an alarm refers to."""
-    return {str(one["id"]) for one in _references(alarm, attribute) if one.get("id")}
+    """Return the ids of the alarms that an attribute refers to."""
+    references = _references(alarm, attribute)
+    return {str(reference["id"]) for reference in references if reference.get("id")}
 
 
 def with_references(alarm: Resource, attribute: str, alarm_ids: Iterable[str]) -> Resource:
-    """Return the alarm with references to others that it does not have yet."""
+    """Return the alarm with references to the given alarms; unchanged if it has them all."""
     missing = sorted(set(alarm_ids) - referenced_ids(alarm, attribute))
     if not missing:
         return alarm
-    added = [reference(other) for other in missing]
+    added = [reference(id) for id in missing]
     return {**alarm, attribute: [*_references(alarm, attribute), *added]}
 
 
 def without_references(alarm: Resource, attribute: str, alarm_ids: Iterable[str]) -> Resource:
-    """Return the alarm without references to others."""
-    gone = set(alarm_ids)
-    if not gone & referenced_ids(alarm, attribute):
+    """Return the alarm without references to the given alarms; unchanged if it has none."""
+    removed_ids = set(alarm_ids)
+    if not removed_ids & referenced_ids(alarm, attribute):
         return alarm
-    kept = [one for one in _references(alarm, attribute) if str(one.get("id")) not in gone]
+    remaining = [
+        reference
+        for reference in _references(alarm, attribute)
+        if str(reference.get("id")) not in removed_ids
+    ]
     rest = {key: value for key, value in alarm.items() if key != attribute}
-    return {**rest, attribute: kept} if kept else rest
+    return {**rest, attribute: remaining} if remaining else rest
 
 
 def reference(id: str) -> dict[str, Any]:
@@ -41,66 +49,61 @@ def reference(id: str) -> dict[str, Any]:
 
 
 def check_parents(repository: Repository, old: Resource | None, new: Resource | None) -> None:
-    """Let a change pass that does not make an alarm a consequence of itself.
+    """Check that an alarm does not become its own ancestor.
 
     Raises:
-        Conflict: It would (HTTP 409).
+        Conflict: A new parent is a descendant of the alarm (HTTP 409).
     """
     if new and referenced_ids(new, PARENTS) - referenced_ids(old, PARENTS):
         refuse_cycle(repository, referenced_ids(new, PARENTS), {new["id"]})
 
 
 def refuse_cycle(repository: Repository, parents: set[str], children: set[str]) -> None:
-    """Walk upwards from the parents; meeting a child closes a circle.
+    """Check that no parent, nor an ancestor of one, is among the children.
 
     Raises:
-        Conflict: There is one (HTTP 409).
+        Conflict: The group would have a cycle (HTTP 409).
     """
 
     def fetch(level: set[str]) -> Mapping[str, Iterable[str]]:
-        found = repository.find(_KIND, {"id": {"$in": sorted(level)}}, limit=len(level))
-        upwards = {one["id"]: referenced_ids(one, PARENTS) for one in found}
-        return upwards | {child: {circle} for child in level & children}
+        alarms = repository.find(_KIND, {"id": {"$in": sorted(level)}}, limit=len(level))
+        parents_by_id = {alarm["id"]: referenced_ids(alarm, PARENTS) for alarm in alarms}
+        # Lead from every child to the goal, so that one walk finds any of them.
+        return parents_by_id | {child: {goal} for child in level & children}
 
-    circle = min(children, default="")
-    if children and is_reachable(circle, parents, fetch):
-        raise Conflict(f"alarm {circle} or one grouped with it would be its own parent")
+    goal = min(children, default="")
+    if children and is_reachable(goal, parents, fetch):
+        raise Conflict(f"alarm {goal} or one grouped with it would be its own parent")
 
 
 def update_inverse_references(
     repository: Repository, old: Resource | None, new: Resource | None
 ) -> None:
-    """Let the parents list their children, and nobody an alarm that is gone.
+    """Make the parents list their children, and remove references to a deleted alarm.
 
-    A correlated alarm that a client lists by itself is not made a child: it may be a sibling.
+    A correlated alarm that only the parent lists does not become a child: it may be a sibling.
     """
     id = (new or old or {})["id"]
     touched = referenced_ids(old, PARENTS) ^ referenced_ids(new, PARENTS)
-    now = referenced_ids(_current_alarm(repository, id), PARENTS) if touched else set()
+    current = referenced_ids(get_or_none(repository, _KIND, id), PARENTS) if touched else set()
     for parent in sorted(touched - {id}):
-        link = with_references if parent in now else without_references
-        _edit_references(repository, parent, CHILDREN, id, link)
+        edit = with_references if parent in current else without_references
+        _edit_references(repository, parent, CHILDREN, id, edit)
     if new is None:
         for child in sorted(referenced_ids(old, CHILDREN) - {id}):
             _edit_references(repository, child, PARENTS, id, without_references)
 
 
 def _edit_references(
-    repository: Repository, id: str, attribute: str, other_id: str, edit: Any
-) -> None:  # noqa: ANN401
-    try:
+    repository: Repository,
+    id: str,
+    attribute: str,
+    other_id: str,
+    edit: Callable[[Resource, str, Iterable[str]], Resource],
+) -> None:
+    with suppress(NotFound):
         repository.change(_KIND, id, lambda alarm: edit(alarm, attribute, {other_id}))
-    except NotFound:
-        return
-
-
-def _current_alarm(repository: Repository, id: str) -> Resource | None:
-    try:
-        return repository.get(_KIND, id)
-    except NotFound:
-        return None
 
 
 def _references(alarm: Resource | None, attribute: str) -> list[dict[str, Any]]:
-    value = (alarm or {}).get(attribute)
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return json_objects((alarm or {}).get(attribute))

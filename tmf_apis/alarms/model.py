@@ -1,4 +1,4 @@
-"""How alarms and the tasks on them lie in the database."""
+"""The collections of alarms and of their tasks, with their indexes."""
 
 from typing import Any, ClassVar
 
@@ -7,7 +7,7 @@ from tmf_apis.store.model import StoredResource
 
 
 class Alarm(StoredResource):
-    """One problem, from its raise to its clear."""
+    """An alarm, from its raise to its clear."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "Alarm",

@@ -1,9 +1,10 @@
-"""What an alarm may be, and which of its attributes the server keeps true.
+"""Lifecycles of alarms and of their tasks, and the alarm attributes that the server maintains.
 
 Source: TMF642 v4.0.0 and v5.0.0, Alarm; ITU-T X.733; 3GPP TS 32.111-2 (acknowledgement, clearing).
 """
 
 from tmf_apis.errors import InvalidBody
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.periods import canonical_timestamp
 from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 
@@ -39,57 +40,38 @@ TASK_LIFECYCLE = Lifecycle(
     server_sets_initial=True,
 )
 
-#: Source: ITU-T X.733 clause 8.1.1 and X.736, as TMF642 v5 spells them.
-ALARM_TYPES = frozenset(
-    {
-        "communicationsAlarm",
-        "processingErrorAlarm",
-        "environmentalAlarm",
-        "qualityOfServiceAlarm",
-        "equipmentAlarm",
-        "integrityViolation",
-        "operationalViolation",
-        "physicalViolation",
-        "securityService",
-        "mechanismViolation",
-        "timeDomainViolation",
-    }
-)
-#: From the worst to none. Source: ITU-T X.733 clause 8.1.2.3.
-SEVERITIES = ("critical", "major", "minor", "warning", "indeterminate", "cleared")
-ACKNOWLEDGEMENTS = ("unacknowledged", "acknowledged")
 
-#: What a raise that says no severity gets. Source: ITU-T X.733 clause 8.1.2.3.
+#: Severity of an alarm that is raised without one. Source: ITU-T X.733 clause 8.1.2.3.
 DEFAULT_SEVERITY = "indeterminate"
 _CLEAR_ATTRIBUTES = ("alarmClearedTime", "clearUserId", "clearSystemId")
 
 
 def on_create(alarm: Resource, context: RequestContext) -> Resource:
-    """Return a new alarm with its times, its acknowledgement and its comments complete.
+    """Return a new alarm with its times, acknowledgement and comments complete.
 
     Raises:
-        InvalidBody: It is cleared before it was raised (HTTP 400).
+        InvalidBody: The alarm is cleared before it is raised (HTTP 400).
     """
-    made = {
+    new = {
         "alarmRaisedTime": context.timestamp,
         "alarmReportingTime": context.timestamp,
         "ackState": "unacknowledged",
         **alarm,
     }
-    if is_cleared(made) or _is_cleared_text(made.get("perceivedSeverity")):
-        made = _cleared_alarm(made, context)
+    if is_cleared(new) or _is_cleared_text(new.get("perceivedSeverity")):
+        new = _cleared_alarm(new, context)
     else:
-        made = _without(made, _CLEAR_ATTRIBUTES)
-    if made["ackState"] == "acknowledged":
-        made.setdefault("ackUserId", context.subject)
-    return _with_comments({}, made, context)
+        new = _without(new, _CLEAR_ATTRIBUTES)
+    if new["ackState"] == "acknowledged":
+        new.setdefault("ackUserId", context.subject)
+    return _with_comments({}, new, context)
 
 
 def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource:
-    """Return what an alarm becomes: cleared or raised altogether, acknowledged by somebody.
+    """Return the changed alarm, with consistent state and severity, acknowledger and comments.
 
     Raises:
-        InvalidBody: It is cleared before it was raised (HTTP 400).
+        InvalidBody: The alarm is cleared before it is raised (HTTP 400).
     """
     new = _with_consistent_severity(old, new, context)
     if new.get("ackState") != old.get("ackState"):
@@ -101,24 +83,24 @@ def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource
 
 
 def on_create_task(task: Resource, context: RequestContext) -> Resource:
-    """Return a new task; a comment that it brings says who and when."""
+    """Return a new task; a comment in it gets its author and time."""
     if isinstance(comment := task.get("comment"), dict):
         return {**task, "comment": _comment(comment, context)}
     return task
 
 
 def is_cleared(alarm: Resource) -> bool:
-    """Return whether an alarm is over."""
+    """Return whether an alarm is cleared."""
     return _is_cleared_text(alarm.get("state"))
 
 
 def _is_cleared_text(text: object) -> bool:
-    """Return whether a state or severity, free text in v4, means cleared."""
+    """Return whether a state or severity means cleared; both are free text in v4."""
     return isinstance(text, str) and text.lower() == "cleared"
 
 
 def _with_consistent_severity(old: Resource, new: Resource, context: RequestContext) -> Resource:
-    """Let state and severity agree; where only one of them was changed, it decides."""
+    """Return the alarm with state and severity in agreement; the one that changed decides."""
     severity = new.get("perceivedSeverity")
     by_state = new.get("state") != old.get("state")
     by_severity = severity != old.get("perceivedSeverity")
@@ -130,8 +112,8 @@ def _with_consistent_severity(old: Resource, new: Resource, context: RequestCont
         return _raised_alarm(old, new, context)
     if by_severity and not by_state and not _is_cleared_text(severity):
         return _raised_alarm(old, {**new, "state": "raised"}, context)
-    kept = new.get("alarmClearedTime") or old.get("alarmClearedTime") or context.timestamp
-    new = {**new, "perceivedSeverity": "cleared", "alarmClearedTime": kept}
+    time = new.get("alarmClearedTime") or old.get("alarmClearedTime") or context.timestamp
+    new = {**new, "perceivedSeverity": "cleared", "alarmClearedTime": time}
     _check_time_order(new)
     return new
 
@@ -139,23 +121,22 @@ def _with_consistent_severity(old: Resource, new: Resource, context: RequestCont
 def _cleared_alarm(
     alarm: Resource, context: RequestContext, old: Resource | None = None
 ) -> Resource:
-    before = (old or {}).get("alarmClearedTime")
-    said = alarm.get("alarmClearedTime")
-    if not said or said == before:
+    time = alarm.get("alarmClearedTime")
+    if not time or time == (old or {}).get("alarmClearedTime"):
         # An element whose clock is fast raises in our future; a clear is never before its raise.
-        said = max(context.timestamp, canonical_timestamp(alarm.get("alarmRaisedTime")) or "")
+        time = max(context.timestamp, canonical_timestamp(alarm.get("alarmRaisedTime")) or "")
     cleared = {
         **alarm,
         "state": "cleared",
         "perceivedSeverity": "cleared",
-        "alarmClearedTime": said,
+        "alarmClearedTime": time,
     }
     _check_time_order(cleared)
     return cleared
 
 
 def _raised_alarm(old: Resource, new: Resource, context: RequestContext) -> Resource:
-    """Begin the alarm anew: another raise, nobody has acknowledged it yet."""
+    """Return a cleared alarm as raised again: with a new time, and not acknowledged."""
     raised = _without(new, _CLEAR_ATTRIBUTES)
     if raised.get("alarmRaisedTime") == old.get("alarmRaisedTime"):
         raised["alarmRaisedTime"] = context.timestamp
@@ -167,7 +148,7 @@ def _raised_alarm(old: Resource, new: Resource, context: RequestContext) -> Reso
 
 
 def _with_acknowledger(old: Resource, new: Resource, context: RequestContext) -> Resource:
-    """Note who changed the acknowledgement: who the client names, or else the client."""
+    """Return the alarm with the user that changed the acknowledgement; by default, the client."""
     if new.get("ackUserId") == old.get("ackUserId"):
         new = {**new, "ackUserId": context.subject}
     if new.get("ackSystemId") == old.get("ackSystemId"):
@@ -176,32 +157,28 @@ def _with_acknowledger(old: Resource, new: Resource, context: RequestContext) ->
 
 
 def _check_time_order(alarm: Resource) -> None:
-    raised, cleared = (
-        canonical_timestamp(alarm.get("alarmRaisedTime")),
-        canonical_timestamp(alarm.get("alarmClearedTime")),
-    )
+    raised = canonical_timestamp(alarm.get("alarmRaisedTime"))
+    cleared = canonical_timestamp(alarm.get("alarmClearedTime"))
     if raised and cleared and cleared < raised:
         raise InvalidBody(f"/alarmClearedTime: {cleared} is before alarmRaisedTime {raised}")
 
 
 def _with_comments(old: Resource, new: Resource, context: RequestContext) -> Resource:
-    """Return the alarm with every comment it ever had, and who and when with each new one."""
-    before, after = _comments(old), _comments(new)
+    """Return the alarm with all old comments, and with author and time for each new one."""
+    before, after = json_objects(old.get("comment")), json_objects(new.get("comment"))
     if before == after:
         return new
-    added = [_comment(one, context) for one in after if one not in before]
+    added = [_comment(comment, context) for comment in after if comment not in before]
     return {**new, "comment": [*before, *added]}
 
 
-def _comments(alarm: Resource) -> list[Resource]:
-    value = alarm.get("comment")
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
 def _comment(comment: Resource, context: RequestContext) -> Resource:
-    made = {"@type": "Comment", "time": context.timestamp, **comment}
-    made.setdefault("userId", context.subject)
-    return made
+    return {
+        "@type": "Comment",
+        "time": context.timestamp,
+        "userId": context.subject,
+        **comment,
+    }
 
 
 def _without(resource: Resource, names: tuple[str, ...]) -> Resource:

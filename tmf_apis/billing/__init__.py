@@ -1,7 +1,8 @@
-"""TMF678 Customer Bill Management: what a customer owes, and what it is made of.
+"""TMF678 Customer Bill Management: bills, the rates on them, and requests for a bill.
 
-A bill belongs to its related parties and to its billing account: a token whose ``party`` claim
-has the account's id sees the account's bills and rates, which the contract gives no related party.
+A bill belongs to its related parties and to its billing account. A token whose ``party`` claim has
+the id of the account gives access to the bills of the account, and to its rates, which have no
+related party in the contract.
 """
 
 from tmf_apis.billing import actions, model, rules
@@ -13,8 +14,8 @@ __all__ = ["api_module"]
 
 
 def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
-    """Return the room; bills and rates are made by the server, clients ask for a bill."""
-    laws = {
+    """Return the API module; the server creates bills, clients request them."""
+    policies = {
         "CustomerBill": ResourcePolicy(
             lifecycle=rules.BILL_LIFECYCLE,
             server_owned=rules.SERVER_OWNED,
@@ -37,4 +38,4 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
             parties=rules.parties,
         ),
     }
-    return ApiModule(number="TMF678", policies=laws, models=model.MODELS)
+    return ApiModule(number="TMF678", policies=policies, models=model.MODELS)

@@ -1,8 +1,9 @@
-"""A bill on demand: gathers an account's unbilled rates, at least once and never twice.
+"""Produce a bill on demand from the unbilled rates of an account; each rate is billed once.
 
-Each rate is claimed first by naming the bill on it, then the bill is computed from all that name
-it, then the rates are marked billed. A run that is cut off anywhere, or runs twice at once,
-is made good by the next: the bill's id follows from the task's, and what counts is who is named.
+A run first claims each rate by writing a reference to the bill on it. It then computes the bill
+from all rates that refer to it, and marks these rates as billed. A run that was interrupted, or
+that ran twice at the same time, is completed by the next run: the id of the bill follows from the
+id of the task, and the references on the rates decide what is on the bill.
 """
 
 from collections.abc import Iterable
@@ -14,15 +15,14 @@ from tmf_apis.errors import Conflict, InvalidBody, NotFound
 from tmf_apis.rest.pipeline.batch_reader import iter_resources
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
-TASK_KIND, BILL_KIND, RATE_KIND = (
-    "CustomerBillOnDemand",
-    "CustomerBill",
-    "AppliedCustomerBillingRate",
-)
+TASK_KIND = "CustomerBillOnDemand"
+BILL_KIND = "CustomerBill"
+RATE_KIND = "AppliedCustomerBillingRate"
+_ACCOUNT_ID_PATH = "billingAccount.id"
 
 
 class Unbillable(Exception):
-    """There can be no bill; the task ends in ``state``."""
+    """No bill can be produced; the task ends in ``state``."""
 
     def __init__(self, state: str, reason: str) -> None:
         super().__init__(reason)
@@ -30,10 +30,10 @@ class Unbillable(Exception):
 
 
 def refuse_foreign_account(repository: Repository, task: Resource) -> Resource:
-    """Refuse a party's request for a bill of an account that it has nothing to do with.
+    """Refuse the request of a party for a bill of an account that does not belong to it.
 
     Raises:
-        NotFound: The client sees neither a customer, a rate nor a bill of the account (HTTP 404).
+        NotFound: The client can read no customer, rate or bill of the account (HTTP 404).
     """
     account, parties = account_id(task), repository.context.parties
     if account is None or parties is None or account in parties:
@@ -49,19 +49,16 @@ def refuse_foreign_account(repository: Repository, task: Resource) -> Resource:
 
 
 def produce_bill(repository: Repository, task: Resource) -> None:
-    """Make the bill that a task asks for; once the task has ended, nothing happens any more."""
+    """Produce the bill that a task requests, unless the task has ended already."""
     current = repository.get(TASK_KIND, task["id"])
     if current.get("state") != "inProgress":
         return
     try:
-        ended: Resource = {"state": "done", "customerBill": _create_bill(repository, current)}
+        outcome: Resource = {"state": "done", "customerBill": _create_bill(repository, current)}
     except Unbillable as error:
         failure = {"@type": "TaskFailure", "reason": str(error)}
-        ended = {"state": error.state, "failure": [failure]}
-    repository.change(TASK_KIND, task["id"], lambda stored: {**stored, **ended})
-
-
-_ACCOUNT_ID_PATH = "billingAccount.id"
+        outcome = {"state": error.state, "failure": [failure]}
+    repository.change(TASK_KIND, task["id"], lambda stored: {**stored, **outcome})
 
 
 def _create_bill(repository: Repository, task: Resource) -> dict[str, str]:
@@ -83,7 +80,7 @@ def _create_bill(repository: Repository, task: Resource) -> dict[str, str]:
 
 
 def _claim_rates(repository: Repository, id: str, account: str) -> list[Resource]:
-    """Put the bill's id on every unbilled rate of the account; return all that bear it."""
+    """Write the reference to the bill on every unbilled rate; return all rates that have it."""
     query = {_ACCOUNT_ID_PATH: account, "isBilled": {"$ne": True}, "bill.id": {"$exists": False}}
     unbilled = list(iter_resources(repository, RATE_KIND, query))
     claimed = _claimed_rates(repository, id)
@@ -91,16 +88,16 @@ def _claim_rates(repository: Repository, id: str, account: str) -> list[Resource
     reference = {"@type": "CustomerBillRef", "id": id, "@referredType": BILL_KIND}
 
     def claim(rate: Resource) -> Resource:
-        free = not rate.get("bill") and not rate.get("isBilled")
-        return {**rate, "bill": reference} if free else rate
+        is_free = not rate.get("bill") and not rate.get("isBilled")
+        return {**rate, "bill": reference} if is_free else rate
 
     for rate in unbilled:
         if _has_currency(rate, currency):
             repository.change(RATE_KIND, rate["id"], claim)
-    found = _claimed_rates(repository, id)
-    if not found:
+    claimed = _claimed_rates(repository, id)
+    if not claimed:
         raise Unbillable("rejected", f"account {account} has no unbilled rates")
-    return found
+    return claimed
 
 
 def _claimed_rates(repository: Repository, id: str) -> list[Resource]:
@@ -108,21 +105,21 @@ def _claimed_rates(repository: Repository, id: str) -> list[Resource]:
 
 
 def _currency(rates: Iterable[Resource], account: str) -> str:
-    """Return the one currency of the rates."""
-    found = {_billable_charge(rate).currency for rate in rates}
-    if not found:
+    """Return the common currency of the rates."""
+    currencies = {_billable_charge(rate).currency for rate in rates}
+    if not currencies:
         raise Unbillable("rejected", f"account {account} has no unbilled rates")
-    if len(found) > 1:
-        names = ", ".join(sorted(name or "none" for name in found))
+    if len(currencies) > 1:
+        names = ", ".join(sorted(name or "none" for name in currencies))
         reason = f"account {account} has unbilled rates in several currencies: {names}"
         raise Unbillable("terminatedWithError", reason)
-    return found.pop()
+    return currencies.pop()
 
 
 def _has_currency(rate: Resource, currency: str) -> bool:
     try:
         return charge_of(rate).currency == currency
-    except InvalidBody:  # it came after others were claimed; they are billed without it
+    except InvalidBody:  # added after others were claimed; those are billed without it
         return False
 
 

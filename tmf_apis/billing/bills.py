@@ -1,4 +1,4 @@
-"""A bill as it is made of the rates of one account; pure."""
+"""Compute a bill from the rates of one account."""
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,24 +12,24 @@ from tmf_apis.rest.pipeline.periods import canonical_timestamp
 from tmf_apis.rest.pipeline.policy import Resource, rfc3339
 from tmf_apis.rest.pipeline.tmf_schema import json_number
 
-#: From the date of a bill to the day it is due.
+#: Time from the date of a bill to its due date.
 PAYMENT_TERM = timedelta(days=14)
 
 
 def bill_id(task_id: str) -> str:
-    """Return the id of the bill that a task makes: one task, one bill, however often it runs."""
+    """Return the id of the bill of a task, so that repeated runs produce the same bill."""
     return f"{task_id}-bill"
 
 
 def bill_of(
     task: Resource, rates: Sequence[Resource], owners: Iterable[Resource], now: datetime
 ) -> Resource:
-    """Return the bill for an account's rates.
+    """Return the bill for the rates of an account.
 
     Args:
-        task: The request for it.
-        rates: What it bills, at least one, all in one currency.
-        owners: Customers whose account it is.
+        task: The request for the bill.
+        rates: The rates on the bill; at least one, all in the same currency.
+        owners: The customers that have the account.
         now: The date of the bill, in UTC.
     """
     id = bill_id(task["id"])
@@ -50,10 +50,10 @@ def bill_of(
 
 
 def computed_attributes(bill: Resource, rates: Sequence[Resource]) -> Resource:
-    """Return the attributes of a bill that follow from its rates."""
+    """Return the attributes of a bill that are computed from its rates."""
     sums = total(charge_of(rate) for rate in rates)
     due = _money(sums.tax_included, sums.currency)
-    made: Resource = {
+    computed: Resource = {
         "category": "creditNote" if sums.tax_included < 0 else "normal",
         "billingPeriod": billing_period(rates, bill["billDate"]),
         "taxExcludedAmount": _money(sums.tax_excluded, sums.currency),
@@ -62,50 +62,53 @@ def computed_attributes(bill: Resource, rates: Sequence[Resource]) -> Resource:
         "amountDue": due,
         "remainingAmount": due,
     }
-    return {**made, "billDocument": [_bill_document({**bill, **made}, sums, len(rates))]}
+    document = _bill_document({**bill, **computed}, sums, len(rates))
+    return {**computed, "billDocument": [document]}
 
 
 def with_current_totals(bill: Resource, rates: Sequence[Resource]) -> Resource:
-    """Return a bill that adds up to its rates; as it is where it does already."""
-    made = computed_attributes(bill, rates)
-    sums = ("taxExcludedAmount", "taxIncludedAmount", "taxItem")
-    return bill if all(bill.get(name) == made[name] for name in sums) else {**bill, **made}
+    """Return a bill with the totals of its rates; unchanged if it has them already."""
+    computed = computed_attributes(bill, rates)
+    totals = ("taxExcludedAmount", "taxIncludedAmount", "taxItem")
+    if all(bill.get(name) == computed[name] for name in totals):
+        return bill
+    return {**bill, **computed}
 
 
 def billing_period(rates: Iterable[Resource], bill_date: str) -> dict[str, str]:
-    """Return the time that rates cover: from the first start to the last end."""
+    """Return the period that rates cover: from the earliest start to the latest end."""
     starts: list[str] = []
     ends: list[str] = []
     for rate in rates:
-        covered = rate.get("periodCoverage")
-        covered = covered if isinstance(covered, Mapping) else {}
+        period = rate.get("periodCoverage")
+        period = period if isinstance(period, Mapping) else {}
         date = canonical_timestamp(rate.get("date"))
-        starts += filter(None, [canonical_timestamp(covered.get("startDateTime")) or date])
-        ends += filter(None, [canonical_timestamp(covered.get("endDateTime")) or date])
+        starts += filter(None, [canonical_timestamp(period.get("startDateTime")) or date])
+        ends += filter(None, [canonical_timestamp(period.get("endDateTime")) or date])
     start = min(starts, default=bill_date)
     return {"startDateTime": start, "endDateTime": max([*ends, start])}
 
 
 def related_parties(task: Resource, owners: Iterable[Resource]) -> list[dict[str, Any]]:
-    """Return the parties of a bill: the owners of the account, then whom the request names."""
-    found: dict[str, dict[str, Any]] = {}
+    """Return the parties of a bill: the owners of the account, then the parties of the request."""
+    parties: dict[str, dict[str, Any]] = {}
     for owner in owners:
         if isinstance(engaged := owner.get("engagedParty"), Mapping) and engaged.get("id"):
-            found[str(engaged["id"])] = {
+            parties[str(engaged["id"])] = {
                 "@type": "RelatedPartyRefOrPartyRoleRef",
                 "role": "customer",
                 "partyOrPartyRole": _reference(engaged, "PartyRef"),
             }
-    wanted = task.get("relatedParty")
-    if isinstance(wanted, dict):
+    related = task.get("relatedParty")
+    if isinstance(related, dict):
         for party in party_ids(task):
-            found.setdefault(party, wanted)
-    return list(found.values())
+            parties.setdefault(party, related)
+    return list(parties.values())
 
 
 def _reference(resource: Mapping[str, Any], type_: str) -> dict[str, Any]:
-    kept = {name: resource[name] for name in ("id", "name", "@referredType") if name in resource}
-    return {"@type": type_, **kept}
+    names = ("id", "name", "@referredType")
+    return {"@type": type_} | {name: resource[name] for name in names if name in resource}
 
 
 def _money(amount: Decimal, currency: str) -> dict[str, Any]:
@@ -124,18 +127,18 @@ def _tax_item(key: tuple[str, Decimal | None], amount: Decimal, currency: str) -
 
 
 def _bill_document(bill: Resource, totals: Total, count: int) -> dict[str, Any]:
-    """Return the bill as a page of plain text, attached to itself."""
+    """Return the attachment of a bill with its plain-text document."""
     rows = [("Net", totals.tax_excluded)]
     rows += [
         (f"{category or 'Tax'} {'' if rate is None else f'{rate} %'}".strip(), amount)
         for (category, rate), amount in totals.taxes
     ]
     rows.append(("To pay", totals.tax_included))
-    covered = bill["billingPeriod"]
+    period = bill["billingPeriod"]
     lines = [
         f"Bill {bill['billNo']} of {bill['billDate'][:10]}",
         f"Account {bill['billingAccount'].get('id', '')}",
-        f"{covered['startDateTime'][:10]} to {covered['endDateTime'][:10]}, {count} charges",
+        f"{period['startDateTime'][:10]} to {period['endDateTime'][:10]}, {count} charges",
         "",
         *(f"{label:<24}{amount:>16} {totals.currency}".rstrip() for label, amount in rows),
         "",

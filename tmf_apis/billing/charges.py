@@ -1,4 +1,4 @@
-"""What rates add up to: exact decimals, rounded once, at the end.
+"""Sums of rates: exact decimals, rounded once, at the end.
 
 Source: TMF678 v5.0.0, AppliedCustomerBillingRate and TaxItem (``taxRate`` in percent); ISO 4217
 (decimals of a currency).
@@ -25,23 +25,23 @@ CURRENCY_DECIMALS = {
     code: digits for digits, codes in _MINOR_UNITS.items() for code in codes.split()
 }
 
-#: Enough digits for the exact sum of any numbers that JSON readers have (IEEE 754 doubles).
+#: Enough digits for the exact sum of any numbers in JSON (IEEE 754 doubles).
 _EXACT_CONTEXT = Context(prec=800)
 _PERCENT = Decimal(100)
 
-#: What a tax is called: its category and its rate in percent; "" and None where not said.
+#: Key of a tax: its category ("" if absent) and its rate in percent (None if absent).
 TaxKey = tuple[str, Decimal | None]
 
 
 class Money(TmfSchema):
-    """An amount."""
+    """An amount of money."""
 
     unit = fields.String(load_default="")
     value = JsonDecimal(required=True)
 
 
 class Tax(TmfSchema):
-    """A tax that a rate bears."""
+    """A tax on a rate."""
 
     category = fields.String(data_key="taxCategory", load_default="")
     rate = JsonDecimal(data_key="taxRate", load_default=None, allow_none=True)
@@ -49,7 +49,7 @@ class Tax(TmfSchema):
 
 
 class Rate(TmfSchema):
-    """What billing computes with."""
+    """The attributes of a rate that billing computes with."""
 
     subject: ClassVar[str] = "the rate"
 
@@ -63,11 +63,11 @@ RATE_SCHEMA = Rate()
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """A rate as numbers, exact.
+    """The exact amounts of a rate.
 
     Attributes:
-        currency: ISO 4217 code; "" where no amount says one.
-        tax_excluded: Without tax.
+        currency: ISO 4217 code; "" if no amount has one.
+        tax_excluded: The amount without tax.
         taxes: The amount of each tax.
     """
 
@@ -78,7 +78,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """What charges add up to, in the decimals of the currency; included = excluded + taxes."""
+    """The sum of charges, rounded to the decimals of the currency; included = excluded + taxes."""
 
     currency: str
     tax_excluded: Decimal
@@ -87,13 +87,13 @@ class Total:
 
 
 def charge_of(rate: Resource) -> Charge:
-    """Return a rate as numbers.
+    """Return the amounts of a rate.
 
-    Where an amount is missing it follows from the others. The amount without tax and the taxes
-    count; an amount with tax that disagrees with them does not.
+    A missing amount follows from the others. If the amount with tax disagrees with the amount
+    without tax and the taxes, it is ignored.
 
     Raises:
-        InvalidBody: There is no amount, or they are in several currencies (HTTP 400).
+        InvalidBody: There is no amount, or the amounts are in several currencies (HTTP 400).
     """
     loaded = RATE_SCHEMA.load({key: value for key, value in rate.items() if value is not None})
     excluded, included = _amount_of(loaded["tax_excluded"]), _amount_of(loaded["tax_included"])
@@ -109,7 +109,7 @@ def charge_of(rate: Resource) -> Charge:
 
 
 def total(charges: Iterable[Charge]) -> Total:
-    """Return what charges of one currency add up to, rounded once, halves away from zero.
+    """Return the sum of charges in one currency, rounded once, with halves away from zero.
 
     >>> tax = (("VAT", Decimal(20)), Decimal("0.201"))
     >>> total([Charge("EUR", Decimal("1.005"), (tax,))] * 2).tax_included
@@ -123,7 +123,7 @@ def total(charges: Iterable[Charge]) -> Total:
             excluded += charge.tax_excluded
             for name, amount in charge.taxes:
                 taxes[name] = taxes.get(name, Decimal(0)) + amount
-        ordered = sorted(taxes.items(), key=lambda one: (one[0][0], one[0][1] or Decimal(-1)))
+        ordered = sorted(taxes.items(), key=lambda tax: (tax[0][0], tax[0][1] or Decimal(-1)))
         rounded = tuple((name, _rounded_amount(amount, currency)) for name, amount in ordered)
         net = _rounded_amount(excluded, currency)
         return Total(currency, net, rounded, net + sum((tax for _, tax in rounded), Decimal(0)))
@@ -149,15 +149,15 @@ def _tax_amount(tax: Mapping[str, Any], tax_excluded: Decimal) -> Decimal:
 
 
 def _net_amount(tax_included: Decimal, taxes: Iterable[Mapping[str, Any]]) -> Decimal:
-    known, rates = Decimal(0), Decimal(0)
+    amounts, rates = Decimal(0), Decimal(0)
     for tax in taxes:
         if (amount := _amount_of(tax["amount"])) is not None:
-            known += amount
+            amounts += amount
         else:
             rates += tax["rate"] or Decimal(0)
     if rates <= -_PERCENT:
         raise InvalidBody("/appliedTax: a tax of -100 percent or less leaves nothing to bill")
-    return (tax_included - known) / (1 + rates / _PERCENT)
+    return (tax_included - amounts) / (1 + rates / _PERCENT)
 
 
 def _currency(rate: Mapping[str, Any]) -> str:
@@ -166,7 +166,7 @@ def _currency(rate: Mapping[str, Any]) -> str:
         rate["tax_included"],
         *(tax["amount"] for tax in rate["taxes"]),
     ]
-    found = sorted({money["unit"] for money in amounts if money and money["unit"]})
-    if len(found) > 1:
-        raise InvalidBody(f"/taxExcludedAmount: one rate in several currencies: {', '.join(found)}")
-    return found[0] if found else ""
+    units = sorted({money["unit"] for money in amounts if money and money["unit"]})
+    if len(units) > 1:
+        raise InvalidBody(f"/taxExcludedAmount: one rate in several currencies: {', '.join(units)}")
+    return units[0] if units else ""

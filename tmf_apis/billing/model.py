@@ -1,4 +1,4 @@
-"""How bills, rates, cycles and requests for a bill lie in the database."""
+"""The collections of bills, rates, bill cycles and requests for a bill, with their indexes."""
 
 from typing import Any, ClassVar
 
@@ -7,7 +7,7 @@ from tmf_apis.store.model import StoredResource
 
 
 class CustomerBill(StoredResource):
-    """A bill."""
+    """A bill of a customer."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "CustomerBill",
@@ -25,7 +25,7 @@ class CustomerBill(StoredResource):
 
 
 class AppliedCustomerBillingRate(StoredResource):
-    """A charge, rated and waiting for its bill, or on it."""
+    """A rated charge, not yet billed or on a bill."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "AppliedCustomerBillingRate",
@@ -41,13 +41,13 @@ class AppliedCustomerBillingRate(StoredResource):
 
 
 class BillCycle(StoredResource):
-    """When bills are made, sent and due."""
+    """The dates on which bills are produced, sent and due."""
 
     meta: ClassVar[dict[str, Any]] = {"collection": "BillCycle", "indexes": [body_index("name")]}
 
 
 class CustomerBillOnDemand(StoredResource):
-    """A request for a bill now."""
+    """A request for a bill outside the cycle."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "CustomerBillOnDemand",

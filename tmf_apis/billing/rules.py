@@ -1,4 +1,4 @@
-"""What a bill, a rate and a request for a bill may be.
+"""Lifecycle and validation rules of bills, rates and requests for a bill.
 
 Source: TMF678 v4.0.0 and v5.0.0: CustomerBillStateType (new: ready to be validated or sent;
 validated: checked; sent: on its way to the customer; partiallyPaid and settled: payments have
@@ -40,9 +40,8 @@ TASK_LIFECYCLE = Lifecycle(
     server_sets_initial=True,
 )
 
-RUN_TYPES = ("onCycle", "offCycle")
 
-#: What a client cannot change on a bill: all of it but its state and its cycle.
+#: Attributes of a bill that a client cannot set: all but its state and its cycle.
 SERVER_OWNED = frozenset(
     {
         "amountDue",
@@ -76,7 +75,7 @@ def on_create_bill(bill: Resource, context: RequestContext) -> Resource:
 
 
 def on_change_bill(old: Resource, new: Resource, context: RequestContext) -> Resource:
-    """Return what a bill becomes; once it is settled, nothing remains to be paid.
+    """Return the changed bill; a bill that becomes settled has no remaining amount.
 
     Raises:
         InvalidBody: A client changes more than state and cycle (HTTP 400).
@@ -85,42 +84,42 @@ def on_change_bill(old: Resource, new: Resource, context: RequestContext) -> Res
         changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
         for name in sorted(changed - _CLIENT_ATTRIBUTES):
             raise InvalidBody(f"/{name}: a bill cannot be changed; allowed: state, billCycle")
-    settled = new.get("state") == "settled" != old.get("state")
+    becomes_settled = new.get("state") == "settled" != old.get("state")
     remaining = new.get("remainingAmount")
-    if settled and isinstance(remaining, Mapping):
+    if becomes_settled and isinstance(remaining, Mapping):
         new = {**new, "remainingAmount": {**remaining, "value": 0}}
     return {**new, "lastUpdate": context.timestamp}
 
 
 def on_create_rate(rate: Resource, context: RequestContext) -> Resource:
-    """Return a new rate, not yet billed unless it names its bill.
+    """Return a new rate; it counts as billed if it refers to a bill.
 
     Raises:
-        InvalidBody: It has no amount, or amounts in several currencies (HTTP 400).
+        InvalidBody: The rate has no amount, or amounts in several currencies (HTTP 400).
     """
     charge_of(rate)
     return {"date": context.timestamp, "isBilled": "bill" in rate, **rate}
 
 
 def on_create_task(task: Resource, context: RequestContext) -> Resource:
-    """Return a new request for a bill."""
+    """Return a new request for a bill with its date."""
     return {**task, "lastUpdate": context.timestamp}
 
 
 def on_change_task(old: Resource, new: Resource, context: RequestContext) -> Resource:  # noqa: ARG001
-    """Return what a request becomes."""
+    """Return the changed request with the date of the change."""
     return {**new, "lastUpdate": context.timestamp}
 
 
 def parties(resource: Resource) -> Iterable[str]:
-    """Return whose it is: the related parties, and whoever acts for the billing account."""
+    """Yield the parties of a resource: the related parties and the billing account."""
     yield from party_ids(resource)
     if account := account_id(resource):
         yield account
 
 
 def account_id(resource: Mapping[str, object]) -> str | None:
-    """Return the id of the billing account, or None where there is none."""
+    """Return the id of the billing account, or None if there is no account."""
     account = resource.get("billingAccount")
-    found = account.get("id") if isinstance(account, Mapping) else None
-    return found if isinstance(found, str) and found else None
+    id = account.get("id") if isinstance(account, Mapping) else None
+    return id if isinstance(id, str) and id else None

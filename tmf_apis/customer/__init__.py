@@ -1,6 +1,6 @@
-"""TMF629 Customer Management: who buys, how to reach them, and whether they still are customers."""
+"""TMF629 Customer Management: customers, their contact data and their status."""
 
-from tmf_apis.customer import actions, model, rules
+from tmf_apis.customer import checks, model, rules
 from tmf_apis.rest.pipeline.policy import ApiModule, ResourcePolicy
 from tmf_apis.settings import Settings
 
@@ -8,12 +8,12 @@ __all__ = ["api_module"]
 
 
 def api_module(settings: Settings) -> ApiModule:
-    """Return the room; a second customer of one party is refused where the settings say so."""
-    law = ResourcePolicy(
+    """Return the API module; a setting refuses a second customer of the same party."""
+    policy = ResourcePolicy(
         lifecycle=rules.LIFECYCLE,
         on_create=rules.on_create,
         on_change=rules.on_change,
-        check=actions.refuse_duplicate if settings.unique_customers else None,
+        check=checks.refuse_duplicate if settings.unique_customers else None,
         parties=rules.parties,
     )
-    return ApiModule(number="TMF629", policies={"Customer": law}, models=(model.Customer,))
+    return ApiModule(number="TMF629", policies={"Customer": policy}, models=(model.Customer,))

@@ -1,4 +1,4 @@
-"""How customers lie in the database."""
+"""The collection of customers and its indexes."""
 
 from typing import Any, ClassVar
 
@@ -7,7 +7,7 @@ from tmf_apis.store.model import StoredResource
 
 
 class Customer(StoredResource):
-    """A party in its role as a customer."""
+    """A party in the role of a customer."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "Customer",

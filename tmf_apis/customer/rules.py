@@ -1,8 +1,8 @@
-"""What a customer may be.
+"""Lifecycle and validation rules of customers.
 
-Source: TMF629 v4.0.0 and v5.0.1, Customer. The contract types ``status`` as free text and names
-its steps nowhere; the machine below is the usual one of the SID's party roles, and a status that
-it does not know is let in.
+Source: TMF629 v4.0.0 and v5.0.1, Customer. The contract types ``status`` as free text and does
+not define transitions. The lifecycle below is the usual one of party roles in the SID; other
+statuses are accepted.
 """
 
 import re
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tmf_apis.errors import InvalidBody
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.owners import party_ids
 from tmf_apis.rest.pipeline.periods import check_valid_for
 from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
@@ -31,7 +32,7 @@ LIFECYCLE = Lifecycle(
 
 #: RFC 5321: a local part of at most 64 and a path of at most 254 characters.
 _EMAIL = re.compile(r'(?=.{3,254}$)[^\s@<>(),;"]{1,64}@[^\s@<>(),;"_]{1,253}')
-#: RFC 3966 and what people write: digits, the usual punctuation and an extension.
+#: RFC 3966 and common notations: digits, the usual punctuation and an extension.
 _PHONE = re.compile(
     r"(?=.*\d)(?:tel:)?[+\d(][\d\s().,/#*;=+-]*(?:ext\.?|x)?[\d\s=]*", re.IGNORECASE
 )
@@ -46,38 +47,38 @@ def _is_phone_number(text: str) -> bool:
     return len(text) <= _MAX_PHONE_LENGTH and bool(_PHONE.fullmatch(text))
 
 
-#: For each typed contact medium, the attribute that is checked, how, and what it should be.
+#: For each typed contact medium: the attribute to check, the check, and the expected value.
 CONTACT_MEDIUM_CHECKS: Mapping[str, tuple[str, Callable[[str], bool], str]] = {
     "EmailContactMedium": ("emailAddress", _is_email, "an e-mail address"),
     "PhoneContactMedium": ("phoneNumber", _is_phone_number, "a telephone number"),
     "FaxContactMedium": ("faxNumber", _is_phone_number, "a telephone number"),
 }
 
-#: Attributes of a credit profile that are counts.
+#: Attributes of a credit profile that cannot be negative.
 CREDIT_SCORE_ATTRIBUTES = ("creditRiskRating", "creditScore", "ratingScore")
 
 
 def on_create(customer: Resource, context: RequestContext) -> Resource:
-    """Check a new customer and date its credit profiles.
+    """Return a new customer whose credit profiles are dated.
 
     Raises:
-        InvalidBody: A contact medium, credit profile or period contradicts itself (HTTP 400).
+        InvalidBody: A contact medium, credit profile or period is invalid (HTTP 400).
     """
     profiles = [
         {"creditProfileDate": context.timestamp, **profile}
         if _is_credit_profile(profile)
         else profile
-        for profile in _objects(customer, "creditProfile")
+        for profile in json_objects(customer.get("creditProfile"))
     ]
     _check(customer)
     return {**customer, "creditProfile": profiles} if profiles else customer
 
 
 def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource:  # noqa: ARG001
-    """Check what a customer becomes; what was stored already is not checked again.
+    """Check the changed attributes of a customer; unchanged ones are not checked again.
 
     Raises:
-        InvalidBody: A contact medium, credit profile or period contradicts itself (HTTP 400).
+        InvalidBody: A contact medium, credit profile or period is invalid (HTTP 400).
     """
     names = ("contactMedium", "creditProfile", "validFor")
     _check({name: new[name] for name in names if name in new and new[name] != old.get(name)})
@@ -85,7 +86,7 @@ def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource
 
 
 def parties(customer: Resource) -> Iterable[str]:
-    """Return whose customer it is: the engaged party, the customer itself, related parties."""
+    """Yield the parties of a customer: engaged party, the customer itself, related parties."""
     engaged = customer.get("engagedParty")
     if isinstance(engaged, Mapping) and engaged.get("id"):
         yield str(engaged["id"])
@@ -98,26 +99,21 @@ def _is_credit_profile(profile: Mapping[str, Any]) -> bool:
     return profile.get("@type") in {None, "CreditProfile"}
 
 
-def _objects(resource: Resource, name: str) -> list[dict[str, Any]]:
-    value = resource.get(name)
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
 def _check(customer: Resource) -> None:
     check_valid_for(customer)
-    for place, medium in enumerate(_objects(customer, "contactMedium")):
-        _check_medium(medium, f"/contactMedium/{place}")
-    for place, profile in enumerate(_objects(customer, "creditProfile")):
-        check_valid_for(profile, pointer=f"/creditProfile/{place}")
-        _check_scores(profile, f"/creditProfile/{place}")
+    for index, medium in enumerate(json_objects(customer.get("contactMedium"))):
+        _check_medium(medium, f"/contactMedium/{index}")
+    for index, profile in enumerate(json_objects(customer.get("creditProfile"))):
+        check_valid_for(profile, pointer=f"/creditProfile/{index}")
+        _check_scores(profile, f"/creditProfile/{index}")
 
 
 def _check_medium(medium: Mapping[str, Any], pointer: str) -> None:
     check_valid_for(medium, pointer=pointer)
-    if known := CONTACT_MEDIUM_CHECKS.get(str(medium.get("@type"))):
-        name, is_good, expected = known
+    if check := CONTACT_MEDIUM_CHECKS.get(str(medium.get("@type"))):
+        name, is_valid, expected = check
         value = medium.get(name)
-        if isinstance(value, str) and not is_good(value.strip()):
+        if isinstance(value, str) and not is_valid(value.strip()):
             raise InvalidBody(f"{pointer}/{name}: expected {expected}")
 
 

@@ -1,4 +1,4 @@
-"""TMF639 Resource Inventory: what the network is made of, its states, and what hangs on what."""
+"""TMF639 Resource Inventory: the resources of the network, their states and relationships."""
 
 from tmf_apis.inventory import actions, model, rules
 from tmf_apis.rest.pipeline.owners import party_ids
@@ -9,8 +9,8 @@ __all__ = ["api_module"]
 
 
 def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
-    """Return the room; physical and logical resources are one kind, told apart by ``@type``."""
-    law = ResourcePolicy(
+    """Return the API module; physical and logical resources are one kind, with other ``@type``."""
+    policy = ResourcePolicy(
         lifecycle=rules.ADMINISTRATIVE_LIFECYCLE,
         on_create=rules.on_create,
         on_change=rules.on_change,
@@ -20,9 +20,9 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
         parties=party_ids,
         state_attributes=rules.STATE_ATTRIBUTES,
     )
-    return ApiModule(number="TMF639", policies={"Resource": law}, models=(model.Resource,))
+    return ApiModule(number="TMF639", policies={"Resource": policy}, models=(model.Resource,))
 
 
 def _affects_relationships(old: Resource | None, new: Resource | None) -> bool:
-    """Return whether others have to follow: a new resource may be named by one there already."""
+    """Return whether relationships change; stored resources may refer to a new one already."""
     return old is None or has_changed("resourceRelationship")(old, new)

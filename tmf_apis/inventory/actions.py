@@ -1,4 +1,4 @@
-"""What a resource's law looks up, and how the other side of a relationship is kept right."""
+"""Check the relationships of a resource, and maintain their inverses on the other resources."""
 
 from collections.abc import Iterable, Mapping
 
@@ -14,35 +14,38 @@ from tmf_apis.inventory.relationships import (
     without_edge,
 )
 from tmf_apis.rest.pipeline.cycles import is_reachable
+from tmf_apis.rest.pipeline.lookups import (
+    MAX_NAMED_DEPENDENTS,
+    get_or_none,
+    refuse_while_needed,
+)
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
-#: Most dependents that a refusal names.
-MAX_NAMED_DEPENDENTS = 5
 _KIND = "Resource"
 
 
 def check_relationships(repository: Repository, old: Resource | None, new: Resource | None) -> None:
-    """Let a change pass that leaves no resource inside itself and nothing without what it needs.
+    """Check that a resource does not contain itself, and is not deleted while it is needed.
 
     Raises:
-        Conflict: It would (HTTP 409).
+        Conflict: The resource would contain itself, or is still needed (HTTP 409).
     """
     if new is None:
         if old is not None:
-            _refuse_while_needed(repository, old)
+            _refuse_delete_while_needed(repository, old)
         return
-    contained = CONTAINED_IN_TYPES | CONTAINS_TYPES
-    if {one for one in edges(new) - edges(old) if one[0] in contained}:
+    containment_types = CONTAINED_IN_TYPES | CONTAINS_TYPES
+    if any(type_ in containment_types for type_, _ in edges(new) - edges(old)):
         _refuse_cycle(repository, new)
 
 
 def update_inverse_relationships(
     repository: Repository, old: Resource | None, new: Resource | None
 ) -> None:
-    """Give the other side of each relationship its inverse, and take away what is gone.
+    """Add and remove the inverses of changed relationships on the other resources.
 
-    What counts is what the resource says now, so that a repetition, however late, is harmless.
-    An id that is not there is left alone: references are not resolved.
+    The current relationships of the resource decide, so that a late repetition does no harm.
+    Ids that do not exist are ignored.
     """
     resource = new or old or {}
     id = resource["id"]
@@ -51,23 +54,21 @@ def update_inverse_relationships(
         _add_missing_inverses(repository, new)
     if not any(type_ in INVERSE_TYPES for type_, _ in touched):
         return
-    now = _current_resource(repository, id)
+    current = get_or_none(repository, _KIND, id)
     for target in sorted({target for _, target in touched} - {id}):
-        of_target = {
-            type_ for type_, other in touched if other == target and type_ in INVERSE_TYPES
-        }
-        kept = {type_ for type_, other in edges(now) if other == target}
+        changed = {type_ for type_, other in touched if other == target and type_ in INVERSE_TYPES}
+        present = {type_ for type_, other in edges(current) if other == target}
         _update_edges(
             repository,
             target,
             id,
-            now,
-            types_to_remove=of_target - kept,
-            types_to_add=of_target & kept,
+            current,
+            types_to_remove=changed - present,
+            types_to_add=changed & present,
         )
 
 
-def _update_edges(  # noqa: PLR0913 - one call a pair of resources
+def _update_edges(  # noqa: PLR0913 - one call for each pair of resources
     repository: Repository,
     target_id: str,
     id: str,
@@ -76,7 +77,7 @@ def _update_edges(  # noqa: PLR0913 - one call a pair of resources
     types_to_remove: Iterable[str],
     types_to_add: Iterable[str],
 ) -> None:
-    """Take from a resource the inverses of what is gone, and give it those of what is wanted."""
+    """Remove inverse relationships from the target, and add others to it."""
 
     def edit(other: Resource) -> Resource:
         for type_ in sorted(types_to_remove):
@@ -90,49 +91,43 @@ def _update_edges(  # noqa: PLR0913 - one call a pair of resources
     except Stale:
         raise
     except (NotFound, Conflict):
-        # It is not there, or two clients have closed a circle at the same moment: what each of
-        # them said about its own resource stays.
+        # The target does not exist, or two clients created a cycle at the same moment: keep the
+        # relationships that each client wrote on its own resource.
         return
 
 
 def _add_missing_inverses(repository: Repository, new: Resource) -> None:
-    """Give a new resource the inverses of those that named it before it was there."""
+    """Add to a new resource the inverses of the relationships that others have to it already."""
     for other in repository.find(_KIND, {"resourceRelationship.resource.id": new["id"]}):
-        wanted = {type_ for type_, target in edges(other) if target == new["id"]} & set(
-            INVERSE_TYPES
-        )
+        types = {type_ for type_, target in edges(other) if target == new["id"]}
         _update_edges(
-            repository, new["id"], other["id"], other, types_to_remove=(), types_to_add=wanted
+            repository,
+            new["id"],
+            other["id"],
+            other,
+            types_to_remove=(),
+            types_to_add=types & set(INVERSE_TYPES),
         )
 
 
-def _current_resource(repository: Repository, id: str) -> Resource | None:
-    try:
-        return repository.get(_KIND, id)
-    except NotFound:
-        return None
-
-
-def _refuse_while_needed(repository: Repository, old: Resource) -> None:
-    says_so = {"relationshipType": {"$in": sorted(DEPENDENCY_TYPES)}, "resource.id": old["id"]}
-    query = {"id": {"$ne": old["id"]}, "resourceRelationship": {"$elemMatch": says_so}}
+def _refuse_delete_while_needed(repository: Repository, old: Resource) -> None:
+    dependency = {"relationshipType": {"$in": sorted(DEPENDENCY_TYPES)}, "resource.id": old["id"]}
+    query = {"id": {"$ne": old["id"]}, "resourceRelationship": {"$elemMatch": dependency}}
     dependents = repository.find(_KIND, query, limit=MAX_NAMED_DEPENDENTS + 1)
-    if dependents:
-        names = ", ".join(
-            f"{one.get('name', '')} ({one['id']})" for one in dependents[:MAX_NAMED_DEPENDENTS]
-        )
-        more = " and more" if len(dependents) > MAX_NAMED_DEPENDENTS else ""
-        raise Conflict(f"{_KIND} {old['id']} is needed by {names}{more}")
+    refuse_while_needed(f"{_KIND} {old['id']}", dependents)
 
 
 def _refuse_cycle(repository: Repository, new: Resource) -> None:
-    """Walk outwards from the resource; meeting it or anything inside it closes a circle."""
+    """Check that neither the resource nor its content is among its containers."""
     id, content = new["id"], target_ids(new, CONTAINS_TYPES)
 
     def fetch(level: set[str]) -> Mapping[str, Iterable[str]]:
-        found = repository.find(_KIND, {"id": {"$in": sorted(level)}}, limit=len(level))
-        outwards = {one["id"]: target_ids(one, CONTAINED_IN_TYPES) for one in found}
-        return outwards | {inner: {id} for inner in level & content}
+        resources = repository.find(_KIND, {"id": {"$in": sorted(level)}}, limit=len(level))
+        containers = {
+            resource["id"]: target_ids(resource, CONTAINED_IN_TYPES) for resource in resources
+        }
+        # Lead from the content to the resource, so that one walk finds either of them.
+        return containers | {inner: {id} for inner in level & content}
 
     if is_reachable(id, target_ids(new, CONTAINED_IN_TYPES), fetch):
         raise Conflict(f"{_KIND} {id} would be inside itself")

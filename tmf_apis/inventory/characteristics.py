@@ -1,4 +1,4 @@
-"""Characteristics of resources and products: read and set by name.
+"""Read and set characteristics of resources and products by name.
 
 Source: TMF639 v5.0.0, Characteristic and the types that extend it.
 """
@@ -25,9 +25,9 @@ def values_by_name(characteristics: object) -> dict[str, Any]:
     {'adapter': 'snmp'}
     """
     return {
-        str(one["name"]): one["value"]
-        for one in json_objects(characteristics)
-        if "name" in one and one.get("value") is not None
+        str(characteristic["name"]): characteristic["value"]
+        for characteristic in json_objects(characteristics)
+        if "name" in characteristic and characteristic.get("value") is not None
     }
 
 
@@ -37,13 +37,20 @@ def resource_characteristics(resource: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_characteristics(resource: Resource, changes: Mapping[str, Any]) -> Resource:
-    """Return a resource with characteristics set; those whose value is None are taken away."""
+    """Return a resource with characteristics set by name; a value of None removes one."""
     before = json_objects(resource.get("resourceCharacteristic"))
-    known = {one.get("name") for one in before}
-    gone = {name for name, value in changes.items() if value is None}
-    after = [_with_new_value(one, changes) for one in before if one.get("name") not in gone]
-    new = {name: value for name, value in changes.items() if name not in known}
-    after += [_new_characteristic(name, value) for name, value in new.items() if value is not None]
+    old_names = {characteristic.get("name") for characteristic in before}
+    removed = {name for name, value in changes.items() if value is None}
+    after = [
+        _with_new_value(characteristic, changes)
+        for characteristic in before
+        if characteristic.get("name") not in removed
+    ]
+    after += [
+        _new_characteristic(name, value)
+        for name, value in changes.items()
+        if name not in old_names and value is not None
+    ]
     rest = {key: value for key, value in resource.items() if key != "resourceCharacteristic"}
     return {**rest, "resourceCharacteristic": after} if after else rest
 

@@ -1,6 +1,6 @@
-"""Elements in the inventory: how one is reached, and which ports it has.
+"""Network elements in the inventory: their management addresses and their ports.
 
-How one gets there is ``reconciliation.encode_discovery``.
+Discovery (``reconciliation``) writes them.
 """
 
 from collections.abc import Mapping
@@ -12,42 +12,45 @@ from tmf_apis.inventory.characteristics import resource_characteristics
 from tmf_apis.inventory.ports import MANAGEMENT_ADDRESS, PORT_CATEGORIES, element_id_of
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
-#: Most elements, and most ports of one.
+#: Most elements of a tenant, and most ports of an element.
 MAX_RESULTS = 10_000
 _KIND = "Resource"
 
 
 def target_of(element: Mapping[str, Any]) -> Target:
-    """Return how an element is reached.
+    """Return the management target of an element.
 
     Raises:
-        Misconfigured: Its resource does not say (characteristic ``managementAddress``).
+        Misconfigured: The element has no characteristic ``managementAddress``.
     """
-    found, name = resource_characteristics(element), str(element.get("name") or element["id"])
-    if not (address := found.get(MANAGEMENT_ADDRESS)):
+    values, name = resource_characteristics(element), str(element.get("name") or element["id"])
+    if not (address := values.get(MANAGEMENT_ADDRESS)):
         raise Misconfigured(name, "the inventory has no managementAddress for it")
-    options = found.get("adapterOptions")
+    options = values.get("adapterOptions")
+    if not isinstance(options, dict):
+        options = {}
     return Target(
         name,
         str(address),
-        str(found.get("adapter") or "snmp"),
-        str(found.get("credentials") or ""),
-        {str(key): str(value) for key, value in options.items()}
-        if isinstance(options, dict)
-        else {},
+        str(values.get("adapter") or "snmp"),
+        str(values.get("credentials") or ""),
+        {str(key): str(value) for key, value in options.items()},
     )
 
 
 def managed_elements(repository: Repository) -> list[Resource]:
-    """Return the elements of a tenant that can be reached, of whichever category."""
-    found = repository.find(
-        _KIND, {"resourceCharacteristic.name": MANAGEMENT_ADDRESS}, limit=MAX_RESULTS
-    )
-    return [one for one in found if resource_characteristics(one).get(MANAGEMENT_ADDRESS)]
+    """Return the elements of a tenant that have a management address, of any category."""
+    query = {"resourceCharacteristic.name": MANAGEMENT_ADDRESS}
+    resources = repository.find(_KIND, query, limit=MAX_RESULTS)
+    return [
+        resource
+        for resource in resources
+        if resource_characteristics(resource).get(MANAGEMENT_ADDRESS)
+    ]
 
 
 def ports_by_key(repository: Repository, element_id: str) -> dict[str, Resource]:
-    """Return the ports of an element by their natural keys."""
+    """Return the ports of an element by natural key."""
     query = {
         "resourceRelationship.resource.id": element_id,
         "$or": [
@@ -55,26 +58,25 @@ def ports_by_key(repository: Repository, element_id: str) -> dict[str, Resource]
             {"resourceCharacteristic.name": "portName"},
         ],
     }
-    found = [
-        one
-        for one in repository.find(_KIND, query, limit=MAX_RESULTS)
-        if element_id_of(one) == element_id
+    ports = [
+        resource
+        for resource in repository.find(_KIND, query, limit=MAX_RESULTS)
+        if element_id_of(resource) == element_id
     ]
-    found.sort(
-        key=lambda one: one.get("category") in PORT_CATEGORIES
-    )  # an uplink may have a port's name
-    return {carrier_key(one): one for one in found}
+    # An uplink may have the name of a port: the port comes last and takes precedence.
+    ports.sort(key=lambda port: port.get("category") in PORT_CATEGORIES)
+    return {carrier_key(port): port for port in ports}
 
 
 def carrier_key(carrier: Mapping[str, Any]) -> str:
-    """Return the natural key of a port, or what else carries a service, on its element."""
+    """Return the key of a service carrier (port, SIM card ...) on its element."""
     return natural_key(carrier) or str(carrier.get("name") or "")
 
 
 def natural_key(carrier: Mapping[str, Any]) -> str:
-    """Return what a carrier says that it is called on its element; empty: it says nothing.
+    """Return the name of a carrier on its element from its characteristics; empty: it has none.
 
-    A SIM card goes by its IMSI.
+    The natural key of a SIM card is its IMSI.
     """
-    found = resource_characteristics(carrier)
-    return str(found.get("portName") or found.get("naturalKey") or found.get("imsi") or "")
+    values = resource_characteristics(carrier)
+    return str(values.get("portName") or values.get("naturalKey") or values.get("imsi") or "")

@@ -1,4 +1,4 @@
-"""How resources lie in the database."""
+"""The collection of resources and its indexes."""
 
 from typing import Any, ClassVar
 
@@ -28,7 +28,7 @@ class Resource(StoredResource):
             body_index("category", "usageState"),
             body_index("category", "place.place.id", "usageState"),
             body_index("category", "resourceRelationship.resource.id", "usageState"),
-            {  # the elements among all that is in the network
+            {  # only elements, to find them among all resources
                 **body_index("resourceCharacteristic.name"),
                 "partialFilterExpression": {
                     "body.resourceCharacteristic.name": "managementAddress"

@@ -1,4 +1,4 @@
-"""A port in the inventory: what it is called, whose it is and where; pure reads of the resource."""
+"""Read the service, reservation, element and usage of a port from its resource."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,38 +6,48 @@ from typing import Any
 from tmf_apis.inventory.rules import out_of_service_reason
 from tmf_apis.rest.pipeline.json_values import json_objects
 
-#: ``category`` of a port that a customer's service can be put on, of another port, of an element,
-#: where the adapter knows no better.
+#: Default ``category`` of a port for customer services, of another port, and of an element.
 ACCESS_PORT, PORT, ACCESS_GATEWAY = "accessPort", "port", "accessGateway"
-#: ``category`` of a switch's port that a customer's service can be put on.
+#: ``category`` of a port of a switch for customer services.
 SWITCH_PORT = "switchPort"
-#: What is a port by its category; anything else is one if it has the characteristic ``portName``.
+#: Categories of ports; other resources are ports if they have the characteristic ``portName``.
 PORT_CATEGORIES = (ACCESS_PORT, PORT, SWITCH_PORT)
-#: The characteristic by which a resource is an element.
+#: The characteristic that makes a resource an element.
 MANAGEMENT_ADDRESS = "managementAddress"
+#: ``externalIdentifierType`` of the service on a resource, and of the order item that holds it.
 SERVICE_IDENTIFIER, HOLDER_IDENTIFIER = "service", "orderItem"
-#: Who owns the identifiers that fulfilment writes.
+#: ``owner`` of the external identifiers that fulfilment writes.
 OWNER = "tmf-apis"
-#: ``allocationStatus`` and ``resourceStatus``.
+#: ``allocationStatus`` and ``resourceStatus`` of each state of a resource.
 FREE, RESERVED = ("free", "available"), ("reserved", "reserved")
 ALLOCATED, UNKNOWN = ("allocated", "reserved"), ("unknown", "unknown")
 
 
 def service_of(port: Mapping[str, Any]) -> str:
     """Return the id of the service on a port; empty: none."""
-    return _external_id(port, SERVICE_IDENTIFIER)
+    return external_id(port, SERVICE_IDENTIFIER)
 
 
 def holder_of(port: Mapping[str, Any]) -> str:
     """Return the order item that a port is reserved for; empty: none."""
-    return _external_id(port, HOLDER_IDENTIFIER)
+    return external_id(port, HOLDER_IDENTIFIER)
+
+
+def external_id(resource: Mapping[str, Any], type_: str) -> str:
+    """Return an external identifier that fulfilment has written on a resource; empty: none."""
+    for identifier in json_objects(resource.get("externalIdentifier")):
+        is_own = identifier.get("owner") == OWNER
+        if is_own and identifier.get("externalIdentifierType") == type_:
+            return str(identifier.get("id", ""))
+    return ""
 
 
 def element_id_of(port: Mapping[str, Any]) -> str:
     """Return the id of the element that a port is contained in; empty: none."""
-    for one in json_objects(port.get("resourceRelationship")):
-        if one.get("relationshipType") == "isContainedIn" and isinstance(one.get("resource"), dict):
-            return str(one["resource"].get("id", ""))
+    for relationship in json_objects(port.get("resourceRelationship")):
+        element = relationship.get("resource")
+        if relationship.get("relationshipType") == "isContainedIn" and isinstance(element, dict):
+            return str(element.get("id", ""))
     return ""
 
 
@@ -51,12 +61,5 @@ def megabits(bits: int) -> float:
 
 
 def usage_state(port: Mapping[str, Any]) -> str:
-    """Return the usage state that goes with the service on a port."""
-    return "active" if service_of(port) and not out_of_service_reason(dict(port)) else "idle"
-
-
-def _external_id(port: Mapping[str, Any], type_: str) -> str:
-    for one in json_objects(port.get("externalIdentifier")):
-        if one.get("externalIdentifierType") == type_ and one.get("owner") == OWNER:
-            return str(one.get("id", ""))
-    return ""
+    """Return the usage state of a port: active if it has a service and is not out of service."""
+    return "active" if service_of(port) and not out_of_service_reason(port) else "idle"

@@ -1,17 +1,18 @@
-"""Relationship types, each with the name that it has when read from the other side.
+"""Relationships between resources, and the inverse of each relationship type.
 
-The contract types ``relationshipType`` as free text; a type that is not here is left alone.
+The contract types ``relationshipType`` as free text; types that are not listed have no inverse.
 
 Source: TMF639 v5.0.0, ResourceRelationship; SID, ResourceRelationship (containment, dependency,
 connection).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource
 
-#: A relationship of one resource: its type and the id of the other.
+#: A relationship: its type and the id of the other resource.
 Edge = tuple[str, str]
 
 _INVERSE_PAIRS = (
@@ -32,18 +33,18 @@ _INVERSE_PAIRS = (
     ("adjacentTo", "adjacentTo"),
 )
 
-#: From each type to its inverse; the inverse of the inverse is the type itself.
+#: The inverse of each type; the inverse of an inverse is the type itself.
 INVERSE_TYPES: Mapping[str, str] = dict(_INVERSE_PAIRS) | {
     second: first for first, second in _INVERSE_PAIRS
 }
 
-#: Types that say: I am inside the other one. ``parent`` names what the other one is.
+#: Types of a resource that is inside the other one; ``parent`` is the role of the other one.
 CONTAINED_IN_TYPES = frozenset({"isContainedIn", "parent", "hasParent", "childOf", "isHostedOn"})
 
-#: Types that say: the other one is inside me.
-CONTAINS_TYPES = frozenset(INVERSE_TYPES[one] for one in CONTAINED_IN_TYPES)
+#: Types of a resource that contains the other one.
+CONTAINS_TYPES = frozenset(INVERSE_TYPES[type_] for type_ in CONTAINED_IN_TYPES)
 
-#: Types that say: I do not work without the other one, so it may not go before me.
+#: Types of a resource that does not work without the other one, which cannot be deleted first.
 DEPENDENCY_TYPES = CONTAINED_IN_TYPES | {
     "reliesOn",
     "dependsOn",
@@ -54,21 +55,22 @@ DEPENDENCY_TYPES = CONTAINED_IN_TYPES | {
 
 
 def edges(resource: Resource | None) -> set[Edge]:
-    """Return the relationships of a resource that name a type and an id."""
+    """Return the relationships of a resource that have a type and an id."""
     return {
-        (one["relationshipType"], target)
-        for one in _relationships(resource)
-        if isinstance(one.get("relationshipType"), str) and (target := target_id(one))
+        (type_, target)
+        for relationship in _relationships(resource)
+        if isinstance(type_ := relationship.get("relationshipType"), str)
+        and (target := target_id(relationship))
     }
 
 
 def target_ids(resource: Resource | None, types: frozenset[str]) -> set[str]:
-    """Return the ids that a resource is related to by one of these types."""
+    """Return the ids of the resources that a resource is related to by one of some types."""
     return {target for type_, target in edges(resource) if type_ in types}
 
 
 def with_edge(resource: Resource, edge: Edge, other: Resource) -> Resource:
-    """Return the resource with a relationship to ``other``; as it is where it has it already."""
+    """Return the resource with a relationship to ``other``; unchanged if it has it already."""
     if edge in edges(resource):
         return resource
     reference = {"@type": "ResourceRef", "id": edge[1]}
@@ -76,30 +78,29 @@ def with_edge(resource: Resource, edge: Edge, other: Resource) -> Resource:
         reference["name"] = other["name"]
     if isinstance(other.get("@type"), str):
         reference["@referredType"] = other["@type"]
-    made = {"@type": "ResourceRelationship", "relationshipType": edge[0], "resource": reference}
-    return {**resource, "resourceRelationship": [*_relationships(resource), made]}
+    added = {"@type": "ResourceRelationship", "relationshipType": edge[0], "resource": reference}
+    return {**resource, "resourceRelationship": [*_relationships(resource), added]}
 
 
 def without_edge(resource: Resource, edge: Edge) -> Resource:
-    """Return the resource without a relationship; as it is where it has none like it."""
+    """Return the resource without a relationship; unchanged if it does not have it."""
     if edge not in edges(resource):
         return resource
-    kept = [
-        one
-        for one in _relationships(resource)
-        if (one.get("relationshipType"), target_id(one)) != edge
+    remaining = [
+        relationship
+        for relationship in _relationships(resource)
+        if (relationship.get("relationshipType"), target_id(relationship)) != edge
     ]
     rest = {key: value for key, value in resource.items() if key != "resourceRelationship"}
-    return {**rest, "resourceRelationship": kept} if kept else rest
+    return {**rest, "resourceRelationship": remaining} if remaining else rest
 
 
 def target_id(relationship: Mapping[str, Any]) -> str | None:
-    """Return the id of the other resource, or None where the relationship names none."""
+    """Return the id of the other resource, or None if the relationship has no id."""
     other = relationship.get("resource")
-    found = other.get("id") if isinstance(other, Mapping) else None
-    return found if isinstance(found, str) and found else None
+    id = other.get("id") if isinstance(other, Mapping) else None
+    return id if isinstance(id, str) and id else None
 
 
-def _relationships(resource: Resource | None) -> Iterator[dict[str, Any]]:
-    value = (resource or {}).get("resourceRelationship")
-    return (one for one in (value if isinstance(value, list) else ()) if isinstance(one, dict))
+def _relationships(resource: Resource | None) -> list[dict[str, Any]]:
+    return json_objects((resource or {}).get("resourceRelationship"))

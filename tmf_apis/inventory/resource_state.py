@@ -1,8 +1,8 @@
-"""A resource in the inventory: free, reserved for an order, in use; pure edits of the resource.
+"""States of a resource (free, reserved for an order, in use, quarantined), and their changes.
 
-Who holds it stands in ``externalIdentifier``, where it can be looked for: the product, the service
-(types ``product`` and ``expected_service``) and the task that reserves it (type ``orderItem``). For people
-the same stands in characteristics, and in ``allocationStatus`` (v5) and ``resourceStatus`` (v4).
+``externalIdentifier`` holds the product and the service (types ``product`` and ``service``) and
+the task that reserves the resource (type ``orderItem``), so that queries find them. For people,
+characteristics show the same, and so do ``allocationStatus`` (v5) and ``resourceStatus`` (v4).
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,6 +21,7 @@ from tmf_apis.inventory.ports import (
     RESERVED,
     SERVICE_IDENTIFIER,
     UNKNOWN,
+    external_id,
     holder_of,
     megabits,
     service_of,
@@ -33,24 +34,20 @@ from tmf_apis.serialization import stored_as
 
 PRODUCT_IDENTIFIER = "product"
 #: Characteristics that fulfilment writes on a resource.
-SERVICE_SETTINGS, RESERVED_UNTIL, DRAWS_FROM, PROVISIONED_ON = (
-    "serviceSettings",
-    "reservedUntil",
-    "drawsFrom",
-    "provisionedOn",
-)
+SERVICE_SETTINGS, RESERVED_UNTIL = "serviceSettings", "reservedUntil"
+DRAWS_FROM, PROVISIONED_ON = "drawsFrom", "provisionedOn"
 _RATES = ("downstream", "upstream")
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceUsage:
-    """What a service has of a resource.
+    """The use of a resource by a service.
 
     Attributes:
-        service: Id of the service; empty: nobody has it.
-        settings: How it is set up, by the names of the adapters' vocabulary.
-        ordered_by: The order and task that put it there.
-        amount: How much of a shared resource the service draws.
+        service: Id of the service; empty: no service uses the resource.
+        settings: Settings of the service, by the names of the adapters' vocabulary.
+        ordered_by: The order and task that put the service on the resource.
+        amount: The share of a shared resource that the service uses, in its unit.
     """
 
     service: str = ""
@@ -61,13 +58,13 @@ class ResourceUsage:
 
 @dataclass(frozen=True, slots=True)
 class ReservationMark:
-    """What a task writes on a resource that it reserves.
+    """A reservation that a task writes on a resource.
 
     Attributes:
-        holder: Order and task.
-        now: The time, in UTC.
-        expires_at: When others may take it.
-        expected_service: The service that must be on it already; empty: none may be.
+        holder: The order and task that reserve the resource.
+        now: The current time, in UTC.
+        expires_at: The time from which other tasks may take the resource, in UTC.
+        expected_service: The service that must be on the resource already; empty: none may be.
     """
 
     holder: str
@@ -79,19 +76,20 @@ class ReservationMark:
     def for_duration(
         cls, holder: str, now: datetime, duration: timedelta, expected_service: str = ""
     ) -> "ReservationMark":
-        """Return a claim for some time from now."""
+        """Return a reservation that expires after a duration."""
         return cls(holder, now, now + duration, expected_service)
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceUse:
-    """What is written on a resource that is in use.
+    """The data that is written on a resource in use.
 
     Attributes:
-        usage: What is on it.
+        usage: The use of the resource.
         product: Id of the product.
-        shared_resources: Ids of resources that the service draws a part of.
-        element: Id of the element that it was brought to; empty: it is contained in one.
+        shared_resources: Ids of the resources that the service uses a share of.
+        element: Id of the element that the resource is provisioned on; empty: it is contained in
+            the element.
     """
 
     usage: ResourceUsage = field(default_factory=ResourceUsage)
@@ -101,7 +99,7 @@ class ServiceUse:
 
 
 def holder_description(holder: str) -> str:
-    """Return for people who holds something.
+    """Return a text for people about the order and item of a holder.
 
     >>> holder_description("o-1/2#1")
     'order o-1, item 2'
@@ -111,31 +109,29 @@ def holder_description(holder: str) -> str:
 
 
 def reservation_conflict(label: str, holder: str) -> Unfulfillable:
-    """Return the refusal of something that is reserved for another task."""
+    """Return the error for a resource that is reserved for another task."""
     message = f"{label} is reserved for {holder_description(holder)}"
     return Unfulfillable(message, f"{label} is not free", order=holder.partition("/")[0])
 
 
 def display_name(resource: Mapping[str, Any]) -> str:
-    """Return what people call a resource: its kind and its name."""
+    """Return the name of a resource for people: its category and its name."""
     category = str(resource.get("category") or "resource")
     kind = "port" if category in {"accessPort", "port"} else category
     return f"{kind} {resource.get('name') or resource.get('id')}"
 
 
 def is_reservation_expired(resource: Mapping[str, Any], now: datetime) -> bool:
-    """Return whether a reservation is over, whoever made it."""
+    """Return whether the reservation of a resource has expired."""
     until = resource_characteristics(resource).get(RESERVED_UNTIL)
     return bool(isinstance(until, str) and until <= rfc3339(now))
 
 
 def is_free(resource: Mapping[str, Any], now: datetime) -> bool:
     """Return whether any order may take a resource."""
-    if (
-        service_of(resource)
-        or resource.get("unknownStatus")
-        or out_of_service_reason(dict(resource))
-    ):
+    if service_of(resource) or resource.get("unknownStatus"):
+        return False
+    if out_of_service_reason(resource):
         return False
     if holder_of(resource):
         return is_reservation_expired(resource, now)
@@ -143,67 +139,65 @@ def is_free(resource: Mapping[str, Any], now: datetime) -> bool:
 
 
 def reserve(resource: Resource, mark: ReservationMark) -> Resource:
-    """Return a resource reserved for a task; for one that has it already for longer.
+    """Return a resource reserved for a task; an existing reservation of the task is renewed.
 
     Raises:
-        Refused: It is not to be had.
+        Unfulfillable: The resource is not available.
     """
-    other, what = holder_of(resource), display_name(resource)
-    if other and other != mark.holder and not is_reservation_expired(resource, mark.now):
-        raise reservation_conflict(what, other)
+    holder, label = holder_of(resource), display_name(resource)
+    if holder and holder != mark.holder and not is_reservation_expired(resource, mark.now):
+        raise reservation_conflict(label, holder)
     if resource.get("unknownStatus"):
-        raise Unfulfillable(f"{what} is in doubt and kept out of use")
+        raise Unfulfillable(f"{label} is in doubt and kept out of use")
     if resource.get("administrativeState", "unlocked") != "unlocked":
-        raise Unfulfillable(f"{what} is {resource['administrativeState']}")
-    if (there := service_of(resource)) != mark.expected_service:
-        message = f"{what} has service {there or 'none'}, not {mark.expected_service or 'none'}"
-        neutral = f"{what} is not free" if there else ""
-        ordered = service_use(resource).usage.ordered_by
-        raise Unfulfillable(message, neutral, order=ordered.partition("/")[0])
-    if not mark.expected_service and not other and resource.get("usageState", "idle") != "idle":
-        raise Unfulfillable(f"{what} is {resource['usageState']}")
-    if other == mark.holder and not _is_renewal_due(resource, mark):
+        raise Unfulfillable(f"{label} is {resource['administrativeState']}")
+    if (service := service_of(resource)) != mark.expected_service:
+        message = f"{label} has service {service or 'none'}, not {mark.expected_service or 'none'}"
+        neutral = f"{label} is not free" if service else ""
+        ordered_by = service_use(resource).usage.ordered_by
+        raise Unfulfillable(message, neutral, order=ordered_by.partition("/")[0])
+    if not mark.expected_service and not holder and resource.get("usageState", "idle") != "idle":
+        raise Unfulfillable(f"{label} is {resource['usageState']}")
+    if holder == mark.holder and not _is_renewal_due(resource, mark):
         return resource
     return _with_assignment(resource, mark.holder, mark.expected_service, rfc3339(mark.expires_at))
 
 
 def _is_renewal_due(resource: Mapping[str, Any], mark: ReservationMark) -> bool:
-    """Return whether a repeated reservation is worth a write: half of its time is over."""
+    """Return whether a repeated reservation has to be written: half of its time has passed."""
     half = mark.now + (mark.expires_at - mark.now) / 2
     return bool(str(resource_characteristics(resource).get(RESERVED_UNTIL, "")) < rfc3339(half))
 
 
 def set_use(resource: Resource, use: ServiceUse) -> Resource:
-    """Return a resource with a service on it, or without, reserved for nobody."""
-    found = use.usage
-    held = _with_assignment(resource, "", found.service, None, use.product if found.service else "")
-    settings = dict(found.settings)
-    shown = {f"{name}Speed": _megabits_or_none(settings.get(name)) for name in _RATES}
-    on_it = bool(found.service)
+    """Return a resource with the given use and without a reservation; without a service, free."""
+    usage = use.usage
+    if not usage.service:
+        use = ServiceUse(usage)
+    settings = dict(usage.settings)
+    speeds = {f"{name}Speed": _megabits_or_none(settings.get(name)) for name in _RATES}
     return with_characteristics(
-        held,
+        _with_assignment(resource, "", usage.service, None, use.product),
         {
-            **shown,
+            **speeds,
             SERVICE_SETTINGS: settings or None,
-            "orderedBy": found.ordered_by or None,
-            DRAWS_FROM: {"resource": list(use.shared_resources)}
-            if use.shared_resources and on_it
-            else None,
-            PROVISIONED_ON: use.element or None if on_it else None,
+            "orderedBy": usage.ordered_by or None,
+            DRAWS_FROM: {"resource": list(use.shared_resources)} if use.shared_resources else None,
+            PROVISIONED_ON: use.element or None,
         },
     )
 
 
 def release(resource: Resource, holder: str) -> Resource:
-    """Return a resource that a task has reserved for nothing, as it was before."""
+    """Return a resource without the reservation of a task; unchanged if another task holds it."""
     return set_use(resource, service_use(resource)) if holder_of(resource) == holder else resource
 
 
 def quarantine(resource: Resource, holder: str, reason: str) -> Resource:
-    """Return a resource that is kept out of use until a person has looked at it."""
+    """Return a resource that is kept out of use until a person has checked it."""
     text = f"{holder_description(holder)}: {reason}"
     notes = json_objects(resource.get("note"))
-    if not any(one.get("text") == text for one in notes):
+    if not any(note.get("text") == text for note in notes):
         notes.append({"@type": "Note", "author": OWNER, "text": text})
     allocation, status = UNKNOWN
     return {
@@ -216,30 +210,22 @@ def quarantine(resource: Resource, holder: str, reason: str) -> Resource:
 
 
 def service_use(resource: Mapping[str, Any]) -> ServiceUse:
-    """Return what is on a resource."""
-    found = resource_characteristics(resource)
-    settings = found.get(SERVICE_SETTINGS)
+    """Return the use that is written on a resource."""
+    values = resource_characteristics(resource)
+    settings = values.get(SERVICE_SETTINGS)
     if not isinstance(settings, dict):
         settings = {
             name: round(speed * 10**6)
             for name in _RATES
-            if isinstance(speed := found.get(f"{name}Speed"), int | float)
+            if isinstance(speed := values.get(f"{name}Speed"), int | float)
         }
-    draws = found.get(DRAWS_FROM)
+    shared = values.get(DRAWS_FROM)
     return ServiceUse(
-        ResourceUsage(service_of(resource), settings, str(found.get("orderedBy", ""))),
+        ResourceUsage(service_of(resource), settings, str(values.get("orderedBy", ""))),
         external_id(resource, PRODUCT_IDENTIFIER),
-        tuple(draws.get("resource", ())) if isinstance(draws, dict) else (),
-        str(found.get(PROVISIONED_ON, "")),
+        tuple(shared.get("resource", ())) if isinstance(shared, dict) else (),
+        str(values.get(PROVISIONED_ON, "")),
     )
-
-
-def external_id(resource: Mapping[str, Any], type_: str) -> str:
-    """Return an id that fulfilment has written on a resource; empty: none."""
-    for one in json_objects(resource.get("externalIdentifier")):
-        if one.get("externalIdentifierType") == type_ and one.get("owner") == OWNER:
-            return str(one.get("id", ""))
-    return ""
 
 
 def _megabits_or_none(bits: object) -> float | None:
@@ -249,17 +235,16 @@ def _megabits_or_none(bits: object) -> float | None:
 def _with_assignment(
     resource: Resource, holder: str, service: str, until: str | None, product: str | None = None
 ) -> Resource:
-    types = {
-        SERVICE_IDENTIFIER,
-        HOLDER_IDENTIFIER,
-        *(() if product is None else (PRODUCT_IDENTIFIER,)),
-    }
+    """Return a resource with service and holder set; a product of None keeps the product."""
+    types = {SERVICE_IDENTIFIER, HOLDER_IDENTIFIER}
+    if product is not None:
+        types.add(PRODUCT_IDENTIFIER)
     others = [
-        one
-        for one in json_objects(resource.get("externalIdentifier"))
-        if one.get("owner") != OWNER or one.get("externalIdentifierType") not in types
+        identifier
+        for identifier in json_objects(resource.get("externalIdentifier"))
+        if identifier.get("owner") != OWNER or identifier.get("externalIdentifierType") not in types
     ]
-    made = _external_identifiers(
+    assigned = _external_identifiers(
         {
             PRODUCT_IDENTIFIER: product or "",
             SERVICE_IDENTIFIER: service,
@@ -271,13 +256,13 @@ def _with_assignment(
     new = with_characteristics(
         rest, {"serviceId": service or None, "reservedFor": holder or None, RESERVED_UNTIL: until}
     )
-    if identifiers := [*others, *made]:
+    if identifiers := [*others, *assigned]:
         new["externalIdentifier"] = identifiers
     new |= {"allocationStatus": allocation, "resourceStatus": status}
     return {**new, "usageState": usage_state(new)}
 
 
-def _external_identifiers(named: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+def _external_identifiers(ids_by_type: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
     return [
         {
             "@type": "ExternalIdentifier",
@@ -285,6 +270,6 @@ def _external_identifiers(named: Iterable[tuple[str, str]]) -> list[dict[str, st
             "id": id,
             "owner": OWNER,
         }
-        for type_, id in named
+        for type_, id in ids_by_type
         if id
     ]

@@ -1,7 +1,7 @@
-"""What a resource may be: its states, its characteristics, its dates.
+"""States and validation rules of resources.
 
-Source: ITU-T X.731, clause 8.1 (operational, usage and administrative state, and how they go
-together); TMF639 v5.0.0, Resource.
+Source: ITU-T X.731, clause 8.1 (operational, usage and administrative state, and their valid
+combinations); TMF639 v5.0.0, Resource.
 """
 
 from collections import Counter
@@ -10,6 +10,7 @@ from typing import Any
 
 from tmf_apis.errors import Conflict, InvalidBody
 from tmf_apis.inventory.relationships import edges
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.periods import check_order, check_valid_for
 from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 
@@ -24,12 +25,11 @@ ADMINISTRATIVE_LIFECYCLE = Lifecycle(
     source="ITU-T X.731, clause 8.1.3",
 )
 
-OPERATIONAL_STATES = ("enabled", "disabled")
-USAGE_STATES = ("idle", "active", "busy")
-_OPERATING_DATES = ("startOperatingDate", "endOperatingDate")
+#: Usage states of a resource that is in use.
 IN_USE_STATES = frozenset({"active", "busy"})
+_OPERATING_DATES = ("startOperatingDate", "endOperatingDate")
 
-#: Attributes whose change is a change of state.
+#: Attributes whose change is a state change.
 STATE_ATTRIBUTES = frozenset(
     {"administrativeState", "operationalState", "usageState", "resourceStatus", "lifecycleState"}
 )
@@ -39,27 +39,27 @@ def on_create(resource: Resource, context: RequestContext) -> Resource:  # noqa:
     """Return a new resource with its states and a name.
 
     Raises:
-        InvalidBody: Its states, dates or characteristics contradict each other (HTTP 400).
+        InvalidBody: The states, dates or characteristics contradict each other (HTTP 400).
     """
     _check(resource)
     check_order(resource, *_OPERATING_DATES)
-    made = {"operationalState": "enabled", **resource}
-    if reason := out_of_service_reason(made):
-        if made.get("usageState") in IN_USE_STATES:
-            raise InvalidBody(f"/usageState: {_contradiction(made, reason)}")
-        made["usageState"] = "idle"
-    made.setdefault("usageState", "idle")
-    if not str(made.get("name") or "").strip():
-        made["name"] = _default_name(made)
-    return made
+    new = {"operationalState": "enabled", **resource}
+    if reason := out_of_service_reason(new):
+        if new.get("usageState") in IN_USE_STATES:
+            raise InvalidBody(f"/usageState: {_contradiction(new, reason)}")
+        new["usageState"] = "idle"
+    new.setdefault("usageState", "idle")
+    if not str(new.get("name") or "").strip():
+        new["name"] = _default_name(new)
+    return new
 
 
 def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource:  # noqa: ARG001
-    """Return what a resource becomes; taking it out of service ends its use.
+    """Return the changed resource; one that goes out of service is no longer in use.
 
     Raises:
-        Conflict: Something out of service is to be in use (HTTP 409).
-        InvalidBody: Its dates or characteristics contradict each other (HTTP 400).
+        Conflict: A resource that is out of service would be in use (HTTP 409).
+        InvalidBody: The dates or characteristics contradict each other (HTTP 400).
     """
     _check({name: value for name, value in new.items() if value != old.get(name) or name == "id"})
     if any(new.get(name) != old.get(name) for name in _OPERATING_DATES):
@@ -72,8 +72,8 @@ def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource
     raise Conflict(_contradiction(new, reason))
 
 
-def out_of_service_reason(resource: Resource) -> str | None:
-    """Return the state that keeps a resource from being used, or None."""
+def out_of_service_reason(resource: Mapping[str, Any]) -> str | None:
+    """Return the state that puts a resource out of service, or None if it is in service."""
     if resource.get("operationalState") == "disabled":
         return "operationalState disabled"
     if resource.get("administrativeState") == "locked":
@@ -87,19 +87,14 @@ def _contradiction(resource: Resource, reason: str) -> str:
 
 def _check(resource: Resource) -> None:
     check_valid_for(resource)
-    repeated = Counter(_characteristic_names(resource.get("resourceCharacteristic")))
-    for name, count in repeated.items():
+    characteristics = json_objects(resource.get("resourceCharacteristic"))
+    names = Counter(str(item["name"]) for item in characteristics if "name" in item)
+    for name, count in names.items():
         if count > 1:
             raise InvalidBody(f"/resourceCharacteristic: {count} characteristics named {name}")
     for type_, target in edges(resource):
         if target == resource.get("id"):
             raise InvalidBody(f"/resourceRelationship: a resource cannot be its own {type_}")
-
-
-def _characteristic_names(characteristics: object) -> list[str]:
-    if not isinstance(characteristics, list):
-        return []
-    return [str(one["name"]) for one in characteristics if isinstance(one, dict) and "name" in one]
 
 
 def _default_name(resource: Resource) -> str:

@@ -1,7 +1,7 @@
-"""Network operations: discovery, audits and their remedies, fallout, capacity.
+"""Network operations: task resources for discovery, audits, remedies and fallout.
 
-The work itself is done by the worker (``reconciliation``, ``fulfilment``, ``capacity``); here is
-what its resources may be.
+This package defines the rules of the resources; the worker executes the tasks
+(``reconciliation``, ``fulfilment``).
 """
 
 from functools import partial
@@ -15,8 +15,8 @@ __all__ = ["api_module"]
 
 
 def api_module(settings: Settings) -> ApiModule:
-    """Return the room; all of it is for the operator's own people."""
-    laws = {
+    """Return the API module; only the operator's own staff may use it."""
+    policies = {
         "FalloutTask": fallout.POLICY,
         "NetworkDiscovery": ResourcePolicy(
             lifecycle=rules.TASK_LIFECYCLE,
@@ -38,4 +38,4 @@ def api_module(settings: Settings) -> ApiModule:
             handle=rules.require_operator,
         ),
     }
-    return ApiModule(number="NETWORK", policies=laws, models=(fallout.FalloutTask,))
+    return ApiModule(number="NETWORK", policies=policies, models=(fallout.FalloutTask,))

@@ -1,6 +1,6 @@
-"""Which networks a discovery that somebody asks for over the API may look at.
+"""Networks that a discovery requested over the API may scan.
 
-The command line is the operator's own and asks nobody.
+The command line is not restricted, because only the operator has it.
 """
 
 from collections.abc import Iterable
@@ -17,67 +17,71 @@ SETTING_NAME = "TMF_DISCOVERY_NETWORKS"
 
 
 class TargetNotPermitted(ValueError):
-    """Some targets are where discovery must not look."""
+    """Some targets are outside the permitted networks."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryScope:
-    """Where discovery may look.
+    """The networks that discovery may scan.
 
     Attributes:
-        networks: The networks; None: everywhere.
+        networks: The permitted networks; None: all networks.
     """
 
     networks: tuple[Network, ...] | None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Return what the operator permits; where everybody may do everything, everything."""
-        named = settings.discovery_networks
-        return cls(named if named or settings.is_authentication_required else None)
+        """Return the scope of the settings; without authentication and networks, everything."""
+        networks = settings.discovery_networks
+        return cls(networks if networks or settings.is_authentication_required else None)
 
     def permitted_targets(self, targets: Iterable[str]) -> list[DiscoveryTarget]:
-        """Return every place that is meant; a name becomes the address that was checked.
+        """Return all places that the targets stand for; a host name becomes the checked address.
 
         Raises:
-            Outside: One of them must not be looked at; the message names them all.
-            ValueError: One is none of address, name, range and block, or they are too many.
+            TargetNotPermitted: A target is outside the permitted networks; the message names all
+                such targets.
+            ValueError: A target is not an address, name, range or block, or there are too many.
         """
-        wanted = list(targets)
-        found = parse_targets(wanted)
+        targets = list(targets)
+        places = parse_targets(targets)
         if self.networks is None:
-            return found
-        checked = {one.address: self._permitted_target(one) for one in found}
+            return places
+        permitted = {place.address: self._permitted_target(place) for place in places}
         outside = [
-            target for target in wanted
-            if any(checked[one.address] is None for one in parse_targets([target]))
-        ]  # fmt: skip
+            target
+            for target in targets
+            if any(permitted[place.address] is None for place in parse_targets([target]))
+        ]
         if outside:
-            shown = ", ".join(one.strip()[:80] for one in outside[:10])
+            names = ", ".join(target.strip()[:80] for target in outside[:10])
             more = f" and {len(outside) - 10} more" if len(outside) > 10 else ""  # noqa: PLR2004
             raise TargetNotPermitted(
-                f"{shown}{more}: not in the networks that the operator permits ({SETTING_NAME})"
+                f"{names}{more}: not in the networks that the operator permits ({SETTING_NAME})"
             )
-        unique = {one.address: one for one in checked.values() if one}
+        unique = {place.address: place for place in permitted.values() if place}
         return list(unique.values())
 
     def _permitted_target(self, target: DiscoveryTarget) -> DiscoveryTarget | None:
-        """Return a place by an address that may be looked at; None: it may not."""
+        """Return the target with its host name resolved, or None if it is not permitted."""
         host, port = host_and_port(target.address)
         try:
-            found, name = [ip_address(host)], False
+            addresses, is_name = [ip_address(host)], False
         except ValueError:
-            found, name = resolve_host(host), True
-        if not found or not all(map(self._is_permitted, found)):
+            addresses, is_name = resolve_host(host), True
+        if not addresses or not all(map(self._is_permitted, addresses)):
             return None
-        if not name:
+        if not is_name:
             return target
-        shown = f"[{found[0]}]" if port and found[0].version == 6 else str(found[0])  # noqa: PLR2004
-        return DiscoveryTarget(f"{shown}:{port}" if port else shown, target.is_explicit)
+        address = addresses[0]
+        text = f"[{address}]" if port and address.version == 6 else str(address)  # noqa: PLR2004
+        return DiscoveryTarget(f"{text}:{port}" if port else text, target.is_explicit)
 
     def _is_permitted(self, address: Address) -> bool:
-        """Return whether an address is permitted: one that carries others, as those are."""
-        inner = embedded_ipv4(address) if isinstance(address, IPv6Address) else ()
+        """Return whether an address, or every IPv4 address embedded in it, is permitted."""
+        embedded = embedded_ipv4(address) if isinstance(address, IPv6Address) else ()
         return all(
-            any(one in network for network in self.networks or ()) for one in inner or (address,)
+            any(effective in network for network in self.networks or ())
+            for effective in embedded or (address,)
         )

@@ -1,6 +1,6 @@
-"""What a fallout task may be, and what a person decides with it; pure.
+"""Lifecycle and rules of fallout tasks, on which a person decides.
 
-The order that waits for the decision goes on when it hears of it (``fulfilment``).
+An event of the decision resumes the order that waits for it (``fulfilment``).
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ LIFECYCLE = Lifecycle(
     system_transitions={STATE_OPEN: frozenset({STATE_RESOLVED, STATE_CANCELLED})},
     source="openapi/NETWORK-v5.yaml, FalloutTask.state",
 )
-#: All that the server says; a person says the rest.
+#: Attributes that only the server sets.
 SERVER_OWNED = frozenset({
     *("creationDate", "order", "orderItemId", "task", "element", "reason", "attempts"),
     *("decidedBy", "decisionDate"),
@@ -32,7 +32,7 @@ SERVER_OWNED = frozenset({
 
 
 class FalloutTask(StoredResource):
-    """Something that a person has to decide."""
+    """A failure that a person has to decide on."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "FalloutTask",
@@ -46,16 +46,16 @@ class FalloutTask(StoredResource):
 
 
 def on_create(task: Resource, context: RequestContext) -> Resource:
-    """Return a new task with its date."""
+    """Return a new fallout task with its date."""
     return {"creationDate": context.timestamp, **task}
 
 
 def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource:
-    """Return a task that is resolved as soon as it has a decision.
+    """Return the changed fallout task; a decision resolves it.
 
     Raises:
-        Conflict: It was decided before, or there is nothing to try again (HTTP 409).
-        InvalidBody: Something is skipped without a reason (HTTP 400).
+        Conflict: The task is closed, or there is nothing to try again (HTTP 409).
+        InvalidBody: A skip has no reason (HTTP 400).
     """
     if old.get("decision") == new.get("decision"):
         return new
@@ -77,7 +77,7 @@ def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource
 
 
 def no_parties(task: Mapping[str, Any]) -> list[str]:  # noqa: ARG001
-    """Return the parties that a task belongs to: none, it is the operator's own."""
+    """Return no parties: fallout tasks belong to the operator."""
     return []
 
 

@@ -1,6 +1,6 @@
-"""What a task of network operations may be, and which of its attributes the server keeps.
+"""Lifecycle and rules of the task resources of network operations.
 
-Source: TaskStateType of TMF630 part 7 ("Task resource"); the resources are of this project's own.
+Source: TaskStateType of TMF630 part 7 ("Task resource"); this project defines the resources.
 """
 
 from tmf_apis.errors import Forbidden, InvalidBody, NotFound, Unprocessable
@@ -47,8 +47,8 @@ def on_create_discovery(
     """Return a new discovery with its date.
 
     Raises:
-        Forbidden: It names where discovery must not look (HTTP 403).
-        InvalidBody: It names what is no address, or too many (HTTP 400).
+        Forbidden: A target is outside the permitted networks (HTTP 403).
+        InvalidBody: A target is malformed, or there are too many addresses (HTTP 400).
     """
     try:
         scope.permitted_targets(resource.get("target", ()))
@@ -60,10 +60,10 @@ def on_create_discovery(
 
 
 def require_operator(repository: Repository, resource: Resource) -> Resource:
-    """Return a task as it is.
+    """Return the task unchanged if the client is the operator.
 
     Raises:
-        Forbidden: Whoever asks acts for a party; the network is the operator's (HTTP 403).
+        Forbidden: The client acts for a party (HTTP 403).
     """
     if repository.context.parties is not None:
         raise Forbidden("the network is the operator's own: the token must not be a party's")
@@ -73,10 +73,10 @@ def require_operator(repository: Repository, resource: Resource) -> Resource:
 def validate_audit_reference(
     repository: Repository, old: Resource | None, new: Resource | None
 ) -> None:
-    """Let a remedy be asked for where there is such an audit.
+    """Check that the audit of a new remedy exists.
 
     Raises:
-        Unprocessable: There is none (HTTP 422).
+        Unprocessable: There is no such audit (HTTP 422).
     """
     if old is not None or new is None:
         return

@@ -1,9 +1,11 @@
-"""Where a discovery looks: addresses, names, ranges and blocks, written as people write them."""
+"""Targets of a discovery: addresses, host names, ranges and blocks in the usual notation."""
 
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+from tmf_apis.security.addresses import Address
 
 #: Most addresses of one discovery.
 MAX_ADDRESSES = 4096
@@ -11,16 +13,15 @@ MAX_ADDRESSES = 4096
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _DIGITS_AND_DOTS = re.compile(r"[\d.]+")
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryTarget:
-    """One place to look at.
+    """An address to discover.
 
     Attributes:
-        address: As ``adapters.values.Target`` has it: host, with ":port" where one was given.
-        is_explicit: It was named itself; one of a range or block that is silent is no error.
+        address: Host as in ``adapters.values.Target``, with ":port" if a port was given.
+        is_explicit: The client named the address itself. If an address of a range or block does
+            not answer, that is not an error.
     """
 
     address: str
@@ -28,24 +29,25 @@ class DiscoveryTarget:
 
 
 def parse_targets(targets: Iterable[str]) -> list[DiscoveryTarget]:
-    """Return every place that is meant, each once, in the order given.
+    """Return the addresses that the targets stand for, each once, in the order given.
 
     Raises:
-        ValueError: One is none of address, name, range and block, or they are more than 4096.
+        ValueError: A target is not an address, name, range or block, or there are more than
+            ``MAX_ADDRESSES`` addresses.
 
-    >>> [one.address for one in parse_targets(["198.18.0.1:1161", "198.18.0.8/31", "gw.example"])]
-    ['198.18.0.1:1161', '198.18.0.8', '198.18.0.9', 'gw.example']
-    >>> [one.address for one in parse_targets(["198.18.0.1-198.18.0.3", "[2001:db8::1]:161"])]
+    >>> [place.address for place in parse_targets(["198.18.0.1:1161", "198.18.0.8/31", "gw.lab"])]
+    ['198.18.0.1:1161', '198.18.0.8', '198.18.0.9', 'gw.lab']
+    >>> [place.address for place in parse_targets(["198.18.0.1-198.18.0.3", "[2001:db8::1]:161"])]
     ['198.18.0.1', '198.18.0.2', '198.18.0.3', '[2001:db8::1]:161']
     """
-    found: dict[str, DiscoveryTarget] = {}
+    places: dict[str, DiscoveryTarget] = {}
     for target in targets:
-        for one in _parse_target(target.strip()):
-            if one.address not in found or one.is_explicit:
-                found[one.address] = one
-        if len(found) > MAX_ADDRESSES:
+        for place in _parse_target(target.strip()):
+            if place.address not in places or place.is_explicit:
+                places[place.address] = place
+        if len(places) > MAX_ADDRESSES:
             raise ValueError(f"these are more than {MAX_ADDRESSES} addresses")
-    return list(found.values())
+    return list(places.values())
 
 
 def _parse_target(target: str) -> Iterator[DiscoveryTarget]:
@@ -72,7 +74,7 @@ def _block_targets(target: str) -> Iterator[DiscoveryTarget]:
         raise ValueError(f"{target[:80]!r} is no block of addresses: {error}") from None
     if block.num_addresses > MAX_ADDRESSES:
         raise ValueError(f"{target} has {block.num_addresses} addresses; at most {MAX_ADDRESSES}")
-    yield from (DiscoveryTarget(_address_text(one), is_explicit=False) for one in block.hosts())
+    yield from (DiscoveryTarget(str(address), is_explicit=False) for address in block.hosts())
 
 
 def _range_targets(target: str, first: str, last: str) -> Iterator[DiscoveryTarget]:
@@ -80,13 +82,11 @@ def _range_targets(target: str, first: str, last: str) -> Iterator[DiscoveryTarg
     count = int(high) - int(low) + 1
     if low.version != high.version or not 0 < count <= MAX_ADDRESSES:
         raise ValueError(f"{target} is no range of 1 to {MAX_ADDRESSES} addresses")
-    yield from (
-        DiscoveryTarget(_address_text(low + step), is_explicit=False) for step in range(count)
-    )
+    yield from (DiscoveryTarget(str(low + step), is_explicit=False) for step in range(count))
 
 
 def host_and_port(target: str) -> tuple[str, int]:
-    """Return host and port of an address; port 0 where there is none, -1 where it is no number."""
+    """Return host and port of an address; port 0 if there is none, -1 if it is malformed."""
     if target.startswith("["):
         host, _, rest = target[1:].partition("]")
         return host, _parse_port(rest[1:]) if rest.startswith(":") else (-1 if rest else 0)
@@ -105,7 +105,3 @@ def _parse_address(text: str) -> Address | None:
         return ipaddress.ip_address(text)
     except ValueError:
         return None
-
-
-def _address_text(address: Address) -> str:
-    return str(address)

@@ -1,6 +1,6 @@
-"""TMF637 Product Inventory: what a customer has, in which state, and what makes it work."""
+"""TMF637 Product Inventory: the products of customers, their states, and what provides them."""
 
-from tmf_apis.products import actions, rules
+from tmf_apis.products import checks, rules
 from tmf_apis.products.model import Product
 from tmf_apis.rest.pipeline.owners import party_ids
 from tmf_apis.rest.pipeline.policy import ApiModule, ResourcePolicy
@@ -10,13 +10,13 @@ __all__ = ["api_module"]
 
 
 def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
-    """Return the room."""
-    law = ResourcePolicy(
+    """Return the API module."""
+    policy = ResourcePolicy(
         lifecycle=rules.LIFECYCLE,
         on_create=rules.on_create,
         on_change=rules.on_change,
-        on_delete=rules.on_delete,
-        check=actions.check_references,
+        on_delete=rules.PROVISIONED_PRODUCT.check_delete,
+        check=checks.check_references,
         parties=party_ids,
     )
-    return ApiModule(number="TMF637", policies={"Product": law}, models=(Product,))
+    return ApiModule(number="TMF637", policies={"Product": policy}, models=(Product,))

@@ -1,4 +1,4 @@
-"""How products lie in the database, and what clients look for them by."""
+"""The collection of products and its indexes."""
 
 from typing import Any, ClassVar
 
@@ -23,7 +23,7 @@ _INDEXED_ATTRIBUTES = (
 
 
 class Product(StoredResource):
-    """What a customer has."""
+    """A product that a customer has."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "Product",

@@ -1,4 +1,4 @@
-"""TMF645 Service Qualification: can a service be had, and where?"""
+"""TMF645 Service Qualification: which services are available, and where."""
 
 from functools import partial
 
@@ -13,14 +13,14 @@ __all__ = ["api_module"]
 
 
 def api_module(settings: Settings, *, find_obstacles: ObstacleFinder | None = None) -> ApiModule:  # noqa: ARG001
-    """Return the room; a question is answered by what is there at that moment.
+    """Return the API module; a qualification is answered from the state at that moment.
 
     Args:
         settings: The operator's settings.
-        find_obstacles: Says why a service cannot be had, as fulfilment sees it; default: whether a
-            resource of each category is free.
+        find_obstacles: Returns the reasons why fulfilment cannot provide a service. By default, a
+            service is available if a resource of each required category is free.
     """
-    laws = {
+    policies = {
         kind: ResourcePolicy(
             lifecycle=rules.TASK_LIFECYCLE,
             server_owned=rules.SERVER_OWNED[kind],
@@ -32,4 +32,4 @@ def api_module(settings: Settings, *, find_obstacles: ObstacleFinder | None = No
         for kind in rules.SERVER_OWNED
     }
     models = (CheckServiceQualification, QueryServiceQualification)
-    return ApiModule(number="TMF645", policies=laws, models=models)
+    return ApiModule(number="TMF645", policies=policies, models=models)

@@ -1,6 +1,6 @@
-"""Answers from the catalogues of services and resources, and from what is free in the inventory.
+"""Answer qualifications from the catalogs and from the free resources of the inventory.
 
-Nothing is reserved: an answer says what could be had at that moment.
+Nothing is reserved: an answer is valid at the moment of the request only.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,22 +12,21 @@ from tmf_apis.rest.pipeline.catalog_terms import COMPOSITION_TYPES, ON_SALE_STAT
 from tmf_apis.rest.pipeline.cycles import MAX_DEPTH
 from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
 
-#: Most services that one query answers with, and most that one service consists of.
+#: Most services in the answer to a query, and most components of a service.
 MAX_SERVICES = 100
-#: Says why a service cannot be had as things are.
+#: Returns the reasons why a service cannot be provided at the moment.
 ObstacleFinder = Callable[[Repository, Mapping[str, Any]], Iterable[str]]
 
 
 def qualify(
     kind: str, find_obstacles: ObstacleFinder | None, repository: Repository, task: Resource
 ) -> Resource:
-    """Answer a question; what POST /checkServiceQualification does."""
-    work = _check_result if kind == "CheckServiceQualification" else _query_result
-    now = rfc3339(repository.now)
+    """Answer a qualification: the action of POST /checkServiceQualification and its sibling."""
+    answer = _check_result if kind == "CheckServiceQualification" else _query_result
     return {
         **task,
-        **work(repository, task, find_obstacles),
-        "effectiveQualificationDate": now,
+        **answer(repository, task, find_obstacles),
+        "effectiveQualificationDate": rfc3339(repository.now),
         "state": "done",
     }
 
@@ -50,108 +49,110 @@ def _check_result(
 def _query_result(
     repository: Repository, task: Resource, find_obstacles: ObstacleFinder | None
 ) -> Resource:
-    wanted = (task.get("searchCriteria") or {}).get("service") or {}
-    id = (wanted.get("serviceSpecification") or {}).get("id")
+    criteria = (task.get("searchCriteria") or {}).get("service") or {}
+    id = (criteria.get("serviceSpecification") or {}).get("id")
     query: dict[str, Any] = {"lifecycleStatus": {"$in": [*sorted(ON_SALE_STATES), "active"]}}
     if id:
         query["id"] = id
-    found = repository.find("ServiceSpecification", query, limit=MAX_SERVICES)
-    parts = {
-        part for one in found for part in _component_ids(one) if not id
-    }  # what others consist of is not ordered by itself
+    specifications = repository.find("ServiceSpecification", query, limit=MAX_SERVICES)
+    if not id:  # components of other services are not ordered by themselves
+        components = {
+            component
+            for specification in specifications
+            for component in _component_ids(specification)
+        }
+        specifications = [
+            specification
+            for specification in specifications
+            if specification["id"] not in components
+        ]
     items: list[Resource] = []
-    for one in found:
-        reference = {"id": one["id"], "name": one.get("name", one["id"])}
-        reference["@referredType"] = "ServiceSpecification"
-        service = {**wanted, "serviceSpecification": reference}
-        if one["id"] not in parts and not list(
-            unavailability_reasons(repository, service, find_obstacles)
-        ):
+    for specification in specifications:
+        reference = {
+            "id": specification["id"],
+            "name": specification.get("name", specification["id"]),
+            "@referredType": "ServiceSpecification",
+        }
+        service = {**criteria, "serviceSpecification": reference}
+        if not list(unavailability_reasons(repository, service, find_obstacles)):
             items.append({"id": str(len(items) + 1), "service": service})
     return {"serviceQualificationItem": items}
 
 
 def _component_ids(specification: Mapping[str, Any]) -> list[str]:
     return [
-        one["id"]
-        for one in specification.get("serviceSpecRelationship") or ()
-        if one.get("relationshipType") in COMPOSITION_TYPES and isinstance(one.get("id"), str)
+        relationship["id"]
+        for relationship in specification.get("serviceSpecRelationship") or ()
+        if relationship.get("relationshipType") in COMPOSITION_TYPES
+        and isinstance(relationship.get("id"), str)
     ]
 
 
 def unavailability_reasons(
     repository: Repository, service: Mapping[str, Any], find_obstacles: ObstacleFinder | None = None
 ) -> Iterator[UnavailabilityReason]:
-    """Yield why a service cannot be had; nothing where it can."""
+    """Yield the reasons why a service is not available; nothing if it is available."""
     id = (service.get("serviceSpecification") or {}).get("id")
     if not isinstance(id, str):
         yield UnavailabilityReason("noSpecification", "the service names no specification")
         return
-    places = rules.place_ids(service)
-    whole = list(_read_specifications(repository, id))
-    if find_obstacles and not any(isinstance(one, UnavailabilityReason) for one in whole):
-        yield from (
-            UnavailabilityReason("notFeasible", one) for one in find_obstacles(repository, service)
-        )
+    specifications, reasons = _read_specifications(repository, id)
+    if find_obstacles and not reasons:
+        for obstacle in find_obstacles(repository, service):
+            yield UnavailabilityReason("notFeasible", obstacle)
         return
-    for category in sorted(_required_categories(whole, repository)):
+    places = rules.place_ids(service)
+    for category in sorted(_required_categories(repository, specifications)):
         if not _has_free_resource(repository, category, places):
-            where = f" at {', '.join(places)}" if places else ""
-            yield UnavailabilityReason("noResource", f"no {category} is free{where}")
-    yield from (one for one in whole if isinstance(one, UnavailabilityReason))
+            location = f" at {', '.join(places)}" if places else ""
+            yield UnavailabilityReason("noResource", f"no {category} is free{location}")
+    yield from reasons
 
 
 def _read_specifications(
     repository: Repository, id: str
-) -> Iterator[Resource | UnavailabilityReason]:
-    """Yield a service specification and all that it consists of; what is not there is a reason."""
+) -> tuple[list[Resource], list[UnavailabilityReason]]:
+    """Return a service specification with all components, and what makes it unavailable."""
+    specifications: list[Resource] = []
+    reasons: list[UnavailabilityReason] = []
     level, seen = [id], set[str]()
     for depth in range(MAX_DEPTH):
-        found = {
-            one["id"]: one
-            for one in repository.find(
-                "ServiceSpecification", {"id": {"$in": level}}, limit=MAX_SERVICES
-            )
-        }
+        query = {"id": {"$in": level}}
+        resources = repository.find("ServiceSpecification", query, limit=MAX_SERVICES)
+        by_id = {specification["id"]: specification for specification in resources}
         for name in level:
-            if name not in found:
-                yield UnavailabilityReason(
-                    "unknownSpecification", f"there is no service specification {name}"
-                )
-            elif depth == 0 and not rules.is_on_sale(found[name]):
-                status = found[name].get("lifecycleStatus")
-                yield UnavailabilityReason("notOnSale", f"service specification {name} is {status}")
+            if name not in by_id:
+                label = f"there is no service specification {name}"
+                reasons.append(UnavailabilityReason("unknownSpecification", label))
+            elif depth == 0 and not rules.is_on_sale(by_id[name]):
+                label = f"service specification {name} is {by_id[name].get('lifecycleStatus')}"
+                reasons.append(UnavailabilityReason("notOnSale", label))
             else:
-                yield found[name]
+                specifications.append(by_id[name])
         seen |= set(level)
-        level = sorted({part for one in found.values() for part in _component_ids(one)} - seen)
+        level = sorted({part for resource in resources for part in _component_ids(resource)} - seen)
         if not level or len(seen) > MAX_SERVICES:
-            return
+            break
+    return specifications, reasons
 
 
-def _required_categories(
-    specifications: list[Resource | UnavailabilityReason], repository: Repository
-) -> set[str]:
-    """Return the categories of the resources that services of some specifications must have."""
-    ids = sorted(
-        {
-            one["id"]
-            for specification in specifications
-            if not isinstance(specification, UnavailabilityReason)
-            for one in specification.get("resourceSpecification") or ()
-            if one.get("minimumQuantity") != 0 and isinstance(one.get("id"), str)
-        }
-    )
-    found = (
-        repository.find("ResourceSpecification", {"id": {"$in": ids}}, limit=MAX_SERVICES)
-        if ids
-        else []
-    )
-    return {str(one["category"]) for one in found if one.get("category")}
+def _required_categories(repository: Repository, specifications: Iterable[Resource]) -> set[str]:
+    """Return the categories of the resources that services of the specifications require."""
+    ids = {
+        reference["id"]
+        for specification in specifications
+        for reference in specification.get("resourceSpecification") or ()
+        if reference.get("minimumQuantity") != 0 and isinstance(reference.get("id"), str)
+    }
+    if not ids:
+        return set()
+    query = {"id": {"$in": sorted(ids)}}
+    resources = repository.find("ResourceSpecification", query, limit=MAX_SERVICES)
+    return {str(resource["category"]) for resource in resources if resource.get("category")}
 
 
 def _has_free_resource(repository: Repository, category: str, place_ids: list[str]) -> bool:
-    """Return whether a resource of a category is free, or a pool has some."""
+    """Return whether a resource of a category is free, or there is a pool of the category."""
     query: dict[str, Any] = {
         "category": category,
         "usageState": "idle",
@@ -164,7 +165,6 @@ def _has_free_resource(repository: Repository, category: str, place_ids: list[st
         query["place.place.id"] = {"$in": place_ids}
     if repository.find("Resource", query, limit=1):
         return True
-    of_it = {"$elemMatch": {"name": "poolOf", "value": category}}
-    return bool(
-        repository.find("Resource", {"category": "pool", "resourceCharacteristic": of_it}, limit=1)
-    )
+    characteristic = {"$elemMatch": {"name": "poolOf", "value": category}}
+    query = {"category": "pool", "resourceCharacteristic": characteristic}
+    return bool(repository.find("Resource", query, limit=1))

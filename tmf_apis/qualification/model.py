@@ -1,4 +1,4 @@
-"""How questions and their answers lie in the database."""
+"""The collections of qualifications and their indexes."""
 
 from typing import Any, ClassVar
 
@@ -7,7 +7,7 @@ from tmf_apis.store.model import StoredResource
 
 
 class CheckServiceQualification(StoredResource):
-    """Whether certain services can be had."""
+    """A check of the availability of given services."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "CheckServiceQualification",
@@ -20,7 +20,7 @@ class CheckServiceQualification(StoredResource):
 
 
 class QueryServiceQualification(StoredResource):
-    """Which services can be had."""
+    """A query for the services that are available."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "QueryServiceQualification",

@@ -1,4 +1,4 @@
-"""What a qualification may be, and what an answer looks like; pure.
+"""Lifecycle of qualifications, and the shape of their results.
 
 Source: TMF645 v4.0.0, CheckServiceQualification, QueryServiceQualification.
 """
@@ -12,7 +12,7 @@ from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 
 _NO_STATES: frozenset[str] = frozenset()
 
-#: What becomes of a question; every step is the server's.
+#: Only the server changes the state.
 TASK_LIFECYCLE = Lifecycle(
     attribute="state",
     initial_states=("accepted",),
@@ -27,12 +27,12 @@ TASK_LIFECYCLE = Lifecycle(
     source="TMF645 Service Qualification Management, TaskStateType",
 )
 
-#: When each kind of question was asked.
+#: The attribute with the time of the request, for each kind of qualification.
 REQUEST_DATE_ATTRIBUTES = {
     "CheckServiceQualification": "checkServiceQualificationDate",
     "QueryServiceQualification": "queryServiceQualificationDate",
 }
-#: What only the server sets.
+#: Attributes that only the server sets.
 SERVER_OWNED: Mapping[str, frozenset[str]] = {
     "CheckServiceQualification": frozenset(
         {
@@ -57,11 +57,11 @@ SERVER_OWNED: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class UnavailabilityReason:
-    """Why a service cannot be had.
+    """A reason why a service is not available.
 
     Attributes:
-        code: For programs.
-        label: For people.
+        code: Stable code for programs.
+        label: Text for people.
     """
 
     code: str
@@ -69,49 +69,46 @@ class UnavailabilityReason:
 
 
 def on_create(kind: str, task: Resource, context: RequestContext) -> Resource:
-    """Return a new question with its date, and its items numbered."""
+    """Return a new qualification with its date and with ids for its items."""
     new = {REQUEST_DATE_ATTRIBUTES[kind]: context.timestamp, **task}
     items = new.get("serviceQualificationItem")
     if not items:
         return new
-    taken = {item["id"] for item in items if item.get("id")}
-    free = (str(n) for n in range(1, 2 * len(items) + 1) if str(n) not in taken)
-    return {
-        **new,
-        "serviceQualificationItem": [
-            {**item, "id": item.get("id") or next(free)} for item in items
-        ],
-    }
+    used_ids = {item["id"] for item in items if item.get("id")}
+    free_ids = (str(n) for n in range(1, 2 * len(items) + 1) if str(n) not in used_ids)
+    numbered = [{**item, "id": item.get("id") or next(free_ids)} for item in items]
+    return {**new, "serviceQualificationItem": numbered}
 
 
 def is_on_sale(specification: Mapping[str, Any]) -> bool:
-    """Return whether services of a specification can be ordered."""
+    """Return whether customers can order services of a specification."""
     return str(specification.get("lifecycleStatus", "")).capitalize() in ON_SALE_STATES
 
 
 def place_ids(service: Mapping[str, Any]) -> list[str]:
-    """Return the ids of the places where a service is wanted."""
-    return [one["id"] for one in service.get("place") or () if isinstance(one.get("id"), str)]
+    """Return the ids of the places of a requested service."""
+    places = service.get("place") or ()
+    return [place["id"] for place in places if isinstance(place.get("id"), str)]
 
 
 def answered_item(
     item: Resource, reasons: Iterable[UnavailabilityReason], *, explain: bool
 ) -> Resource:
-    """Return an item with the answer to it."""
-    found = list(reasons)
+    """Return an item with its result, and with the reasons if ``explain`` is set."""
+    reasons = list(reasons)
     new = {
         **item,
         "state": "done",
-        "qualificationResult": "unqualified" if found else "qualified",
+        "qualificationResult": "unqualified" if reasons else "qualified",
     }
-    if found and explain:
+    if reasons and explain:
         new["eligibilityUnavailabilityReason"] = [
-            {"code": one.code, "label": one.label} for one in found
+            {"code": reason.code, "label": reason.label} for reason in reasons
         ]
     return new
 
 
 def overall_result(items: Iterable[Mapping[str, Any]]) -> str:
-    """Return what the answers to all items are together."""
-    good = all(item["qualificationResult"] == "qualified" for item in items)
-    return "qualified" if good else "unqualified"
+    """Return the result of all items together."""
+    is_qualified = all(item["qualificationResult"] == "qualified" for item in items)
+    return "qualified" if is_qualified else "unqualified"

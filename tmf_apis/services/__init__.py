@@ -1,8 +1,8 @@
-"""TMF638 Service Inventory: which services run, in which state, and what they rest on."""
+"""TMF638 Service Inventory: the services, their states, and what supports them."""
 
 from tmf_apis.rest.pipeline.owners import party_ids
 from tmf_apis.rest.pipeline.policy import ApiModule, ResourcePolicy
-from tmf_apis.services import actions, rules
+from tmf_apis.services import checks, rules
 from tmf_apis.services.model import Service
 from tmf_apis.settings import Settings
 
@@ -10,13 +10,13 @@ __all__ = ["api_module"]
 
 
 def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
-    """Return the room; customer-facing and resource-facing services are one kind."""
-    law = ResourcePolicy(
+    """Return the API module; customer-facing and resource-facing services are one kind."""
+    policy = ResourcePolicy(
         lifecycle=rules.LIFECYCLE,
         on_create=rules.on_create,
         on_change=rules.on_change,
-        on_delete=rules.on_delete,
-        check=actions.check_dependencies,
+        on_delete=rules.PROVISIONED_SERVICE.check_delete,
+        check=checks.check_dependencies,
         parties=party_ids,
     )
-    return ApiModule(number="TMF638", policies={"Service": law}, models=(Service,))
+    return ApiModule(number="TMF638", policies={"Service": policy}, models=(Service,))

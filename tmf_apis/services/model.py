@@ -1,4 +1,4 @@
-"""How services lie in the database, and what clients look for them by."""
+"""The collection of services and its indexes."""
 
 from typing import Any, ClassVar
 
@@ -23,7 +23,7 @@ _INDEXED_ATTRIBUTES = (
 
 
 class Service(StoredResource):
-    """A service that runs, customer-facing or resource-facing."""
+    """A customer-facing or resource-facing service."""
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "Service",

@@ -1,4 +1,4 @@
-"""What a service may be and become; pure.
+"""Lifecycle and validation rules of services.
 
 Source: TMF638 v4.0.0, Service, ServiceStateType and the state diagram of the user guide.
 """
@@ -6,14 +6,13 @@ Source: TMF638 v4.0.0, Service, ServiceStateType and the state diagram of the us
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tmf_apis.errors import Conflict, Forbidden, InvalidBody
+from tmf_apis.errors import InvalidBody
 from tmf_apis.rest.pipeline.periods import check_order, check_valid_for
 from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
+from tmf_apis.rest.pipeline.provisioned import ProvisionedKind
 
-_NO_STATES: frozenset[str] = frozenset()
-
-#: What becomes of a service. Steps may be left out on the way to ``active``; a suspended service
-#: is ``inactive``. A new one may be in any state but the last.
+#: States may be skipped on the way to ``active``; a suspended service is ``inactive``. A new
+#: service may be in any state but ``terminated``.
 LIFECYCLE = Lifecycle(
     attribute="state",
     initial_states=("feasibilityChecked", "designed", "reserved", "inactive", "active"),
@@ -27,20 +26,24 @@ LIFECYCLE = Lifecycle(
         "reserved": frozenset({"designed", "inactive", "active", "terminated"}),
         "inactive": frozenset({"reserved", "active", "terminated"}),
         "active": frozenset({"inactive", "terminated"}),
-        "terminated": _NO_STATES,
+        "terminated": frozenset(),
     },
     source="TMF638 Service Inventory Management, ServiceStateType",
 )
 
-#: States in which the service holds resources.
-IN_SERVICE_STATES = frozenset({"reserved", "inactive", "active"})
-
-#: What fulfilment keeps of a service that it made.
-FULFILMENT_ATTRIBUTES = (
-    "state",
-    "supportingResource",
-    "supportingService",
-    "serviceCharacteristic",
+PROVISIONED_SERVICE = ProvisionedKind(
+    kind="Service",
+    state_attribute="state",
+    in_service_states=frozenset({"reserved", "inactive", "active"}),
+    supporting_attributes=("supportingResource", "supportingService"),
+    ordered_attributes=(
+        "state",
+        "supportingResource",
+        "supportingService",
+        "serviceCharacteristic",
+    ),
+    modifying_order="TMF622 or TMF641, action modify",
+    deleting_order="TMF622 productOrder or TMF641 serviceOrder with action delete",
 )
 
 
@@ -48,76 +51,53 @@ def on_create(service: Resource, context: RequestContext) -> Resource:
     """Return a new service with its dates.
 
     Raises:
-        InvalidBody: Its dates or relationships contradict each other (HTTP 400).
+        InvalidBody: The dates or relationships contradict each other (HTTP 400).
     """
     _check(service)
     return _with_dates({"serviceDate": context.timestamp, **service}, context)
 
 
 def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource:
-    """Return what a service becomes, with its dates.
+    """Return the changed service with its dates.
 
     Raises:
-        InvalidBody: Its dates or relationships contradict each other (HTTP 400).
-        Forbidden: A party changes by itself what has to be ordered (HTTP 403).
+        InvalidBody: The dates or relationships contradict each other (HTTP 400).
+        Forbidden: A party changes an attribute that has to be ordered (HTTP 403).
     """
-    if context.parties is not None and not context.system and is_provisioned(old):
-        changed = next(
-            (name for name in FULFILMENT_ATTRIBUTES if old.get(name) != new.get(name)), None
-        )
-        if changed:
-            raise Forbidden(f"/{changed}: changed by an order (TMF622 or TMF641, action modify)")
+    PROVISIONED_SERVICE.check_change(old, new, context)
     _check(new)
     return _with_dates(new, context)
 
 
-def on_delete(service: Resource, context: RequestContext) -> None:
-    """Let a service go that holds nothing on the network.
-
-    Raises:
-        Conflict: It is in service (HTTP 409).
-    """
-    state = service.get("state")
-    if context.system or state not in IN_SERVICE_STATES or not is_provisioned(service):
-        return
-    raise Conflict(
-        f"Service is {state} and was provisioned; order its end first (TMF622 productOrder or"
-        f" TMF641 serviceOrder with action delete), then it can be deleted"
-    )
-
-
-def is_provisioned(service: Mapping[str, Any]) -> bool:
-    """Return whether the service rests on something of the network."""
-    return bool(service.get("supportingResource") or service.get("supportingService"))
-
-
 def supporting_service_ids(service: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the ids of the services that a service rests on."""
-    for one in service.get("supportingService") or ():
-        if isinstance(one.get("id"), str):
-            yield one["id"]
+    """Yield the ids of the services that support a service."""
+    for reference in service.get("supportingService") or ():
+        if isinstance(reference.get("id"), str):
+            yield reference["id"]
 
 
 def _check(service: Resource) -> None:
     check_order(service, "startDate", "endDate")
-    for place, feature in enumerate(service.get("feature") or ()):
-        for number, one in enumerate(feature.get("featureRelationship") or ()):
-            check_valid_for(one, pointer=f"/feature/{place}/featureRelationship/{number}")
-    for place, one in enumerate(service.get("serviceRelationship") or ()):
-        if (one.get("service") or {}).get("id") == service["id"]:
-            raise InvalidBody(f"/serviceRelationship/{place}: a service is not related to itself")
-    names = [one.get("id") for one in service.get("feature") or () if one.get("id")]
-    if len(names) != len(set(names)):
+    features = service.get("feature") or ()
+    for index, feature in enumerate(features):
+        for inner, relationship in enumerate(feature.get("featureRelationship") or ()):
+            pointer = f"/feature/{index}/featureRelationship/{inner}"
+            check_valid_for(relationship, pointer=pointer)
+    for index, relationship in enumerate(service.get("serviceRelationship") or ()):
+        if (relationship.get("service") or {}).get("id") == service["id"]:
+            raise InvalidBody(f"/serviceRelationship/{index}: a service is not related to itself")
+    ids = [feature.get("id") for feature in features if feature.get("id")]
+    if len(ids) != len(set(ids)):
         raise InvalidBody("/feature: two features have the same id")
 
 
 def _with_dates(service: Resource, context: RequestContext) -> Resource:
     state = service.get("state")
-    made: dict[str, Any] = {}
+    derived: dict[str, Any] = {}
     if state == "active":
-        made["hasStarted"] = True
+        derived["hasStarted"] = True
         if not service.get("startDate"):
-            made["startDate"] = context.timestamp
+            derived["startDate"] = context.timestamp
     if state == "terminated" and not service.get("endDate"):
-        made["endDate"] = context.timestamp
-    return {"hasStarted": False, **service, **made}
+        derived["endDate"] = context.timestamp
+    return {"hasStarted": False, **service, **derived}

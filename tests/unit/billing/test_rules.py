@@ -1,3 +1,5 @@
+"""Charges, bills, and bills on demand."""
+
 import base64
 from contextlib import suppress
 from decimal import ROUND_HALF_UP, Decimal, localcontext
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.contract_enums import enum_values, schemas
 from tests.support.memory_repository import NOW, MemoryRepository, request_context
 from tmf_apis.billing import actions, api_module, bills, charges, rules
-from tmf_apis.customer import api_module as customer_room
+from tmf_apis.customer import api_module as customer_module
 from tmf_apis.errors import IllegalTransition, InvalidBody, NotFound
 from tmf_apis.settings import Settings
 
@@ -20,9 +22,9 @@ def money(value, unit="EUR"):
     return {"unit": unit, "value": value}
 
 
-def a_rate(one, net=10, *, account="acc", tax=20, unit="EUR", **more):
+def a_rate(id, net=10, *, account="acc", tax=20, unit="EUR", **more):
     rate = {
-        "id": one,
+        "id": id,
         "@type": RATE,
         "billingAccount": {"@type": "BillingAccountRef", "id": account},
         "taxExcludedAmount": money(net, unit),
@@ -31,52 +33,51 @@ def a_rate(one, net=10, *, account="acc", tax=20, unit="EUR", **more):
     return {**rate, **more}
 
 
-def a_desk(*rates, **changes):
-    laws = {**api_module(Settings()).policies, **customer_room(Settings()).policies}
-    desk = MemoryRepository(laws, **changes)
+def repository_with(*rates, **context):
+    policies = {**api_module(Settings()).policies, **customer_module(Settings()).policies}
+    repository = MemoryRepository(policies, **context)
     for rate in rates:
-        desk.create(RATE, rate)
-    return desk
+        repository.create(RATE, rate)
+    return repository
 
 
-def ask(desk, account="acc", **more):
+def request_bill(repository, account="acc", **more):
     task = {"@type": TASK, **more}
     if account:
         task["billingAccount"] = {"@type": "BillingAccountRef", "id": account}
-    return desk.create(TASK, task, system=False)
+    return repository.create(TASK, task, system=False)
 
 
-def run(desk, task):
-    desk.policies[TASK].run_in_background(desk, task)
-    return desk.get(TASK, task["id"])
+def run(repository, task):
+    repository.policies[TASK].run_in_background(repository, task)
+    return repository.get(TASK, task["id"])
 
 
 @pytest.mark.parametrize(
-    ("words", "name"),
+    ("states", "name"),
     [
         (rules.BILL_LIFECYCLE.states, "CustomerBillStateType"),
         (rules.TASK_LIFECYCLE.states, "CustomerBillOnDemandStateType"),
-        (rules.RUN_TYPES, "CustomerBillRunType"),
     ],
 )
-def test_the_words_are_exactly_those_of_the_contract(words, name):
-    assert set(words) == enum_values("TMF678-v5", name)
+def test_the_states_are_exactly_those_of_the_contract(states, name):
+    assert states == enum_values("TMF678-v5", name)
 
 
-def test_all_of_a_bill_but_state_and_cycle_is_the_servers():
+def test_the_server_owns_all_of_a_bill_but_state_and_cycle():
     names = set()
     pending = [schemas("TMF678-v5")["CustomerBill"]]
     while pending:
         schema = pending.pop()
         names |= set(schema.get("properties", {}))
-        references = [one for one in schema.get("allOf", []) if "$ref" in one]
-        pending += [one for one in schema.get("allOf", []) if "$ref" not in one]
-        pending += [schemas("TMF678-v5")[one["$ref"].split("/")[-1]] for one in references]
+        for part in schema.get("allOf", []):
+            reference = part.get("$ref", "").rpartition("/")[-1]
+            pending.append(schemas("TMF678-v5")[reference] if reference else part)
     own = {name for name in names if not name.startswith("@")} - {"id", "href"}
     assert own - {"state", "billCycle"} == rules.SERVER_OWNED
 
 
-# What charges add up to
+# Sums of charges
 
 
 AMOUNTS = st.decimals(min_value=-10_000, max_value=10_000, places=4)
@@ -92,63 +93,63 @@ def charge_lists(amounts):
 
 
 @given(charge_lists(AMOUNTS), st.randoms())
-def test_the_order_of_the_charges_does_not_matter(listed, random):
-    shuffled = list(listed)
+def test_the_order_of_charges_does_not_matter(drawn, random):
+    shuffled = list(drawn)
     random.shuffle(shuffled)
-    assert charges.total(shuffled) == charges.total(listed)
+    assert charges.total(shuffled) == charges.total(drawn)
 
 
 @given(charge_lists(AMOUNTS))
-def test_with_tax_is_without_tax_and_the_taxes(listed):
-    found = charges.total(listed)
-    assert found.tax_included == found.tax_excluded + sum(amount for _, amount in found.taxes)
+def test_the_total_with_tax_is_the_total_without_tax_plus_taxes(drawn):
+    total = charges.total(drawn)
+    assert total.tax_included == total.tax_excluded + sum(amount for _, amount in total.taxes)
 
 
 @given(charge_lists(CENTS))
-def test_charges_in_cents_add_up_to_the_cent(listed):
-    found = charges.total(listed)
-    assert found.tax_excluded == sum(one.tax_excluded for one in listed)
-    everything = sum(one.tax_excluded + sum(tax for _, tax in one.taxes) for one in listed)
-    assert found.tax_included == everything
+def test_charges_in_cents_add_up_to_the_cent(drawn):
+    total = charges.total(drawn)
+    assert total.tax_excluded == sum(charge.tax_excluded for charge in drawn)
+    taxes = sum(tax for charge in drawn for _, tax in charge.taxes)
+    assert total.tax_included == total.tax_excluded + taxes
 
 
 @given(charge_lists(AMOUNTS))
-def test_it_is_rounded_once_at_the_end(listed):
-    exact = sum((one.tax_excluded for one in listed), Decimal(0))
-    found = charges.total(listed)
-    assert found.tax_excluded == exact.quantize(Decimal("0.01"), ROUND_HALF_UP)
-    assert abs(found.tax_excluded - exact) <= Decimal("0.005")
+def test_totals_are_rounded_once_at_the_end(drawn):
+    exact = sum((charge.tax_excluded for charge in drawn), Decimal(0))
+    total = charges.total(drawn)
+    assert total.tax_excluded == exact.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    assert abs(total.tax_excluded - exact) <= Decimal("0.005")
 
 
 @given(charge_lists(AMOUNTS))
-def test_each_tax_stands_there_once(listed):
-    names = [name for name, _ in charges.total(listed).taxes]
+def test_a_total_has_each_tax_once(drawn):
+    names = [name for name, _ in charges.total(drawn).taxes]
     assert sorted(names, key=str) == sorted(
-        {name for one in listed for name, _ in one.taxes}, key=str
+        {name for charge in drawn for name, _ in charge.taxes}, key=str
     )
 
 
 @given(st.lists(FLOATS, min_size=1, max_size=6), st.randoms())
-def test_any_numbers_that_json_has_add_up_the_same_in_any_order(values, random):
-    rates = [a_rate(str(place), value) for place, value in enumerate(values)]
-    once = charges.total(map(charges.charge_of, rates))
+def test_any_json_numbers_have_the_same_total_in_any_order(values, random):
+    rates = [a_rate(str(index), value) for index, value in enumerate(values)]
+    total = charges.total(map(charges.charge_of, rates))
     random.shuffle(rates)
-    assert charges.total(map(charges.charge_of, rates)) == once
+    assert charges.total(map(charges.charge_of, rates)) == total
 
 
 @pytest.mark.parametrize(
     ("unit", "rounded"),
     [("EUR", "1.01"), ("JPY", "1"), ("KWD", "1.005"), ("CLF", "1.0050"), ("", "1.01")],
 )
-def test_a_currency_has_its_own_decimals(unit, rounded):
-    found = charges.total([charges.Charge(unit, Decimal("1.005"), ())])
-    assert str(found.tax_excluded) == rounded
+def test_each_currency_has_its_decimals(unit, rounded):
+    total = charges.total([charges.Charge(unit, Decimal("1.005"), ())])
+    assert str(total.tax_excluded) == rounded
 
 
 @pytest.mark.parametrize(("amount", "rounded"), [("0.005", "0.01"), ("-0.005", "-0.01")])
-def test_halves_go_away_from_zero(amount, rounded):
-    found = charges.total([charges.Charge("EUR", Decimal(amount), ())])
-    assert found.tax_excluded == Decimal(rounded)
+def test_halves_are_rounded_away_from_zero(amount, rounded):
+    total = charges.total([charges.Charge("EUR", Decimal(amount), ())])
+    assert total.tax_excluded == Decimal(rounded)
 
 
 @pytest.mark.parametrize(
@@ -162,10 +163,10 @@ def test_halves_go_away_from_zero(amount, rounded):
         ({"taxIncludedAmount": money(12)}, "12", []),
     ],
 )
-def test_what_is_missing_follows_from_the_rest(amounts, net, tax):
-    found = charges.charge_of(amounts)
-    assert found.tax_excluded == Decimal(net)
-    assert [amount for _, amount in found.taxes] == [Decimal(one) for one in tax]
+def test_a_missing_amount_follows_from_the_others(amounts, net, tax):
+    charge = charges.charge_of(amounts)
+    assert charge.tax_excluded == Decimal(net)
+    assert [amount for _, amount in charge.taxes] == [Decimal(amount) for amount in tax]
 
 
 @pytest.mark.parametrize(
@@ -179,70 +180,70 @@ def test_what_is_missing_follows_from_the_rest(amounts, net, tax):
         {"taxExcludedAmount": 5},
     ],
 )
-def test_a_rate_that_says_no_amount_is_refused(rate):
+def test_a_rate_without_a_valid_amount_is_refused(rate):
     with pytest.raises(InvalidBody):
         rules.on_create_rate({"id": "r", **rate}, request_context())
 
 
-# A bill's way
+# Lifecycle of a bill
 
 
 def a_bill():
-    desk = a_desk(a_rate("r1"))
-    return desk, run(desk, ask(desk))["customerBill"]["id"]
+    repository = repository_with(a_rate("r1"))
+    return repository, run(repository, request_bill(repository))["customerBill"]["id"]
 
 
-def move(desk, bill, state):
-    return desk.change(BILL, bill, lambda old: {**old, "state": state}, system=False)
+def move(repository, bill, state):
+    return repository.change(BILL, bill, lambda old: {**old, "state": state}, system=False)
 
 
-def test_a_settled_bill_leaves_nothing_to_pay_and_stays_settled():
-    desk, bill = a_bill()
+def test_a_settled_bill_has_nothing_to_pay_and_stays_settled():
+    repository, bill = a_bill()
     for state in ("validated", "sent", "partiallyPaid", "settled"):
-        assert move(desk, bill, state)["state"] == state
-    assert desk.get(BILL, bill)["remainingAmount"] == money(0)
+        assert move(repository, bill, state)["state"] == state
+    assert repository.get(BILL, bill)["remainingAmount"] == money(0)
     with pytest.raises(IllegalTransition, match="final"):
-        move(desk, bill, "new")
+        move(repository, bill, "new")
 
 
-def test_a_new_bill_is_not_settled_before_it_was_sent():
-    desk, bill = a_bill()
+def test_a_new_bill_cannot_be_settled_before_it_is_sent():
+    repository, bill = a_bill()
     with pytest.raises(IllegalTransition, match="onHold, sent, validated"):
-        move(desk, bill, "settled")
+        move(repository, bill, "settled")
 
 
-@pytest.mark.parametrize("name", ["amountDue", "billNo", "somethingOfTheirs"])
-def test_a_client_changes_nothing_of_a_bill_but_its_state(name):
-    desk, bill = a_bill()
+@pytest.mark.parametrize("name", ["amountDue", "billNo", "unknownAttribute"])
+def test_a_client_can_change_no_other_attribute_of_a_bill(name):
+    repository, bill = a_bill()
     with pytest.raises(InvalidBody, match=name):
-        desk.change(BILL, bill, lambda old: {**old, name: "x"}, system=False)
+        repository.change(BILL, bill, lambda old: {**old, name: "x"}, system=False)
 
 
-def test_a_client_may_put_a_bill_into_another_cycle():
-    desk, bill = a_bill()
+def test_a_client_can_change_the_cycle_of_a_bill():
+    repository, bill = a_bill()
     cycle = {"@type": "BillCycleRef", "id": "c"}
-    changed = desk.change(BILL, bill, lambda old: {**old, "billCycle": cycle}, system=False)
+    changed = repository.change(BILL, bill, lambda old: {**old, "billCycle": cycle}, system=False)
     assert changed["billCycle"] == cycle
 
 
 # A bill on demand
 
 
-def test_a_bill_on_demand_gathers_what_is_not_billed_yet():
-    desk = a_desk(
+def test_a_bill_on_demand_has_all_unbilled_rates():
+    repository = repository_with(
         a_rate("r1", 10.10),
         a_rate("r2", 20.05, tax=7),
         a_rate("r3", 0.1, periodCoverage={"startDateTime": "2026-02-01T00:00:00.000Z"}),
         a_rate("other", 99, account="another"),
         a_rate("old", 99, isBilled=True, bill={"id": "old"}),
     )
-    task = ask(desk, state="done", customerBill={"id": "forged"}, lastUpdate="never")
+    task = request_bill(repository, state="done", customerBill={"id": "forged"}, lastUpdate="never")
     assert (task["state"], "customerBill" in task) == ("inProgress", False)
-    ended = run(desk, task)
+    ended = run(repository, task)
     assert ended["state"] == "done"
-    bill = desk.get(BILL, ended["customerBill"]["id"])
+    bill = repository.get(BILL, ended["customerBill"]["id"])
     assert bill["taxExcludedAmount"] == money(30.25)
-    assert [(one["taxRate"], one["taxAmount"]) for one in bill["taxItem"]] == [
+    assert [(item["taxRate"], item["taxAmount"]) for item in bill["taxItem"]] == [
         (7, money(1.40)),
         (20, money(2.04)),
     ]
@@ -254,67 +255,70 @@ def test_a_bill_on_demand_gathers_what_is_not_billed_yet():
         "startDateTime": "2026-02-01T00:00:00.000Z",
         "endDateTime": "2026-03-01T12:00:00.000Z",
     }
-    for one in ("r1", "r2", "r3"):
-        rate = desk.get(RATE, one)
+    for id in ("r1", "r2", "r3"):
+        rate = repository.get(RATE, id)
         assert (rate["isBilled"], rate["bill"]["id"]) == (True, bill["id"])
-    assert desk.get(RATE, "other")["isBilled"] is False
+    assert repository.get(RATE, "other")["isBilled"] is False
     (document,) = bill["billDocument"]
     assert "33.69 EUR" in base64.b64decode(document["content"]).decode()
 
 
-def test_what_is_billed_is_not_billed_again():
-    desk, _ = a_bill()
-    again = run(desk, ask(desk))
+def test_a_rate_is_not_billed_twice():
+    repository, _ = a_bill()
+    again = run(repository, request_bill(repository))
     assert again["state"] == "rejected"
     assert "no unbilled rates" in again["failure"][0]["reason"]
-    assert len(desk.find(BILL, {})) == 1
+    assert len(repository.find(BILL, {})) == 1
 
 
 def test_without_an_account_there_is_no_bill():
-    desk = a_desk(a_rate("r1"))
-    assert run(desk, ask(desk, account=None))["state"] == "rejected"
+    repository = repository_with(a_rate("r1"))
+    assert run(repository, request_bill(repository, account=None))["state"] == "rejected"
 
 
-def test_two_currencies_are_not_one_bill_and_nothing_is_touched():
-    desk = a_desk(a_rate("r1"), a_rate("r2", unit="USD"))
-    ended = run(desk, ask(desk))
+def test_rates_in_two_currencies_fail_and_stay_unchanged():
+    repository = repository_with(a_rate("r1"), a_rate("r2", unit="USD"))
+    ended = run(repository, request_bill(repository))
     assert ended["state"] == "terminatedWithError"
     assert "EUR, USD" in ended["failure"][0]["reason"]
-    assert not desk.find(BILL, {})
-    assert not any("bill" in rate for rate in desk.find(RATE, {}))
+    assert not repository.find(BILL, {})
+    assert not any("bill" in rate for rate in repository.find(RATE, {}))
 
 
-def test_more_credit_than_charge_is_a_credit_note():
-    desk = a_desk(a_rate("r1", -10))
-    bill = desk.get(BILL, run(desk, ask(desk))["customerBill"]["id"])
+def test_a_negative_total_is_a_credit_note():
+    repository = repository_with(a_rate("r1", -10))
+    bill = repository.get(BILL, run(repository, request_bill(repository))["customerBill"]["id"])
     assert (bill["category"], bill["amountDue"]) == ("creditNote", money(-12))
 
 
-def test_the_bill_belongs_to_whose_account_it_is_and_to_whom_the_request_names():
-    desk = a_desk(a_rate("r1"))
-    desk.create(
+def test_a_bill_belongs_to_account_owners_and_requested_parties():
+    repository = repository_with(a_rate("r1"))
+    repository.create(
         "Customer",
         {"id": "c", "engagedParty": {"id": "p1", "name": "A"}, "account": [{"id": "acc"}]},
     )
-    named = {"role": "payer", "partyOrPartyRole": {"@type": "PartyRef", "id": "p2"}}
-    bill = desk.get(BILL, run(desk, ask(desk, relatedParty=named))["customerBill"]["id"])
+    payer = {"role": "payer", "partyOrPartyRole": {"@type": "PartyRef", "id": "p2"}}
+    bill = repository.get(
+        BILL, run(repository, request_bill(repository, relatedParty=payer))["customerBill"]["id"]
+    )
     assert list(rules.parties(bill)) == ["p1", "p2", "acc"]
 
 
-def test_a_party_asks_for_bills_of_its_own_accounts_only():
-    stranger = a_desk(parties=frozenset({"p1"}))
+def test_a_party_can_request_bills_of_its_own_accounts_only():
+    stranger = repository_with(parties=frozenset({"p1"}))
     with pytest.raises(NotFound, match="acc"):
-        ask(stranger)
-    known = a_desk(a_rate("r1"), parties=frozenset({"p1"}))
-    assert ask(known)["state"] == "inProgress"
-    assert ask(a_desk(parties=frozenset({"acc"})))["state"] == "inProgress"
+        request_bill(stranger)
+    customer = repository_with(a_rate("r1"), parties=frozenset({"p1"}))
+    assert request_bill(customer)["state"] == "inProgress"
+    assert request_bill(repository_with(parties=frozenset({"acc"})))["state"] == "inProgress"
 
 
-def adds_up(desk, bill):
+def check_totals(repository, bill):
+    """Check that a bill adds up to its rates, and that they are billed."""
     with localcontext(prec=60):
-        rates = desk.find(RATE, {"bill.id": bill["id"]})
-        found = charges.total(map(charges.charge_of, rates))
-    assert bill["taxIncludedAmount"]["value"] == float(found.tax_included)
+        rates = repository.find(RATE, {"bill.id": bill["id"]})
+        total = charges.total(map(charges.charge_of, rates))
+    assert bill["taxIncludedAmount"]["value"] == float(total.tax_included)
     assert all(rate["isBilled"] for rate in rates)
 
 
@@ -323,47 +327,47 @@ RATES = st.lists(st.integers(-500, 500).map(lambda cents: cents / 100), min_size
 
 @settings(max_examples=100, deadline=None)
 @given(RATES, st.lists(st.integers(0, 14), max_size=3), RATES)
-def test_wherever_it_is_cut_off_each_rate_is_on_one_bill_that_adds_up(first, crashes, later):
-    desk = a_desk(*(a_rate(f"a{place}", value) for place, value in enumerate(first)))
-    task = ask(desk)
+def test_after_any_crashes_each_rate_is_on_one_bill_with_the_right_total(first, crashes, later):
+    repository = repository_with(*(a_rate(f"a{index}", value) for index, value in enumerate(first)))
+    task = request_bill(repository)
     for number, writes in enumerate(crashes):
-        desk.writes_until_crash = writes
+        repository.writes_until_crash = writes
         with suppress(RuntimeError):
-            run(desk, task)
-        desk.writes_until_crash = None
-        desk.create(RATE, a_rate(f"b{number}", later[number % len(later)]))
-    run(desk, task)
-    ended = run(desk, task)
+            run(repository, task)
+        repository.writes_until_crash = None
+        repository.create(RATE, a_rate(f"b{number}", later[number % len(later)]))
+    run(repository, task)
+    ended = run(repository, task)
     assert ended["state"] == "done"
-    (bill,) = desk.find(BILL, {})
-    adds_up(desk, bill)
-    assert {f"a{place}" for place in range(len(first))} <= {
-        rate["id"] for rate in desk.find(RATE, {"bill.id": bill["id"]})
+    (bill,) = repository.find(BILL, {})
+    check_totals(repository, bill)
+    assert {f"a{index}" for index in range(len(first))} <= {
+        rate["id"] for rate in repository.find(RATE, {"bill.id": bill["id"]})
     }
-    second = run(desk, ask(desk))
-    for one in desk.find(BILL, {}):
-        adds_up(desk, one)
+    second = run(repository, request_bill(repository))
+    for bill in repository.find(BILL, {}):
+        check_totals(repository, bill)
     assert second["state"] in {"done", "rejected"}
-    assert all(rate["isBilled"] for rate in desk.find(RATE, {}))
+    assert all(rate["isBilled"] for rate in repository.find(RATE, {}))
 
 
 def test_a_late_repetition_does_not_undo_a_payment():
-    desk, bill = a_bill()
+    repository, bill = a_bill()
     for state in ("sent", "settled"):
-        move(desk, bill, state)
-    (task,) = desk.find(TASK, {})
-    desk.resources[TASK][task["id"]]["state"] = "inProgress"
-    assert run(desk, task)["state"] == "done"
-    assert desk.get(BILL, bill)["remainingAmount"] == money(0)
+        move(repository, bill, state)
+    (task,) = repository.find(TASK, {})
+    repository.resources[TASK][task["id"]]["state"] = "inProgress"
+    assert run(repository, task)["state"] == "done"
+    assert repository.get(BILL, bill)["remainingAmount"] == money(0)
 
 
-def test_the_bill_of_a_task_has_one_id():
+def test_the_bill_id_follows_from_the_task_id():
     bill = bills.bill_of({"id": "t-1", "billingAccount": {"id": "acc"}}, [a_rate("r1")], [], NOW)
     assert bill["id"] == bills.bill_id("t-1")
     assert "relatedParty" not in bill
 
 
-def test_bill_cycles_are_for_everyone_to_read():
+def test_everyone_can_read_bill_cycles():
     assert list(api_module(Settings()).policies["BillCycle"].parties({})) == ["*"]
 
 
@@ -372,21 +376,21 @@ def test_a_request_without_account_or_party_belongs_to_nobody():
 
 
 def test_a_stored_rate_that_cannot_be_billed_is_named():
-    desk = a_desk(a_rate("r1"))
-    del desk.resources[RATE]["r1"]["taxExcludedAmount"]
-    ended = run(desk, ask(desk))
+    repository = repository_with(a_rate("r1"))
+    del repository.resources[RATE]["r1"]["taxExcludedAmount"]
+    ended = run(repository, request_bill(repository))
     assert ended["state"] == "terminatedWithError"
     assert "rate r1" in ended["failure"][0]["reason"]
 
 
-def test_a_spoiled_rate_that_comes_after_the_claim_waits_for_another_bill():
-    desk = a_desk(a_rate("r1"), a_rate("r2"))
-    task = ask(desk)
-    desk.writes_until_crash = 1
+def test_an_invalid_rate_after_the_claim_is_left_out_of_the_bill():
+    repository = repository_with(a_rate("r1"), a_rate("r2"))
+    task = request_bill(repository)
+    repository.writes_until_crash = 1
     with suppress(RuntimeError):
-        run(desk, task)
-    desk.writes_until_crash = None
-    del desk.resources[RATE]["r2"]["taxExcludedAmount"]
-    assert run(desk, task)["state"] == "done"
-    (bill,) = desk.find(BILL, {})
+        run(repository, task)
+    repository.writes_until_crash = None
+    del repository.resources[RATE]["r2"]["taxExcludedAmount"]
+    assert run(repository, task)["state"] == "done"
+    (bill,) = repository.find(BILL, {})
     assert bill["taxExcludedAmount"] == money(10)

@@ -1,3 +1,5 @@
+"""Rules of customers."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,52 +18,52 @@ CUSTOMER = {
 }
 
 
-def desk(**settings):
+def repository_with(**settings):
     return MemoryRepository(api_module(Settings(**settings)).policies)
 
 
 def test_a_new_customer_is_initialized():
-    assert desk().create("Customer", CUSTOMER, system=False)["status"] == "Initialized"
+    assert repository_with().create("Customer", CUSTOMER, system=False)["status"] == "Initialized"
 
 
-@pytest.mark.parametrize("status", ["Approved", "Active", "anything a kit sends", "ACTIVE"])
-def test_a_new_customer_keeps_the_status_it_came_with(status):
-    made = desk().create("Customer", {**CUSTOMER, "status": status}, system=False)
-    assert made["status"] == status
+@pytest.mark.parametrize("status", ["Approved", "Active", "anything else", "ACTIVE"])
+def test_a_new_customer_keeps_its_status(status):
+    customer = repository_with().create("Customer", {**CUSTOMER, "status": status}, system=False)
+    assert customer["status"] == status
 
 
 def test_a_new_customer_cannot_be_closed_already():
     with pytest.raises(IllegalTransition, match="Initialized"):
-        desk().create("Customer", {**CUSTOMER, "status": "Closed"}, system=False)
+        repository_with().create("Customer", {**CUSTOMER, "status": "Closed"}, system=False)
 
 
 def test_a_closed_customer_stays_closed():
-    at = desk()
-    at.create("Customer", {**CUSTOMER, "status": "Active"})
-    at.change("Customer", "c1", lambda one: {**one, "status": "Closed"}, system=False)
+    repository = repository_with()
+    repository.create("Customer", {**CUSTOMER, "status": "Active"})
+    repository.change("Customer", "c1", lambda old: {**old, "status": "Closed"}, system=False)
     with pytest.raises(IllegalTransition, match="final"):
-        at.change("Customer", "c1", lambda one: {**one, "status": "Active"}, system=False)
+        repository.change("Customer", "c1", lambda old: {**old, "status": "Active"}, system=False)
 
 
 @given(st.lists(st.sampled_from([*sorted(rules.LIFECYCLE.states), "Dormant"]), max_size=8))
-def test_every_status_on_a_customers_way_was_an_allowed_step(wanted):
-    status = "Initialized"
-    for one in wanted:
+def test_every_reached_status_is_an_allowed_transition(statuses):
+    current = "Initialized"
+    for status in statuses:
         try:
-            moved = rules.LIFECYCLE.transition("Customer", status, one)
+            reached = rules.LIFECYCLE.transition("Customer", current, status)
         except IllegalTransition:
-            assert one not in rules.LIFECYCLE.transitions[status]
+            assert status not in rules.LIFECYCLE.transitions[current]
             continue
-        assert moved == one
-        status = one
-        if status == "Closed":
+        assert reached == status
+        current = status
+        if current == "Closed":
             break
 
 
 @pytest.mark.parametrize(
     "address", ["a", "a@", "@b", "a@b@c", "a b@c.d", "a..b@c.d", "x" * 65 + "@c.d", "a@c..d"]
 )
-def test_a_malformed_address_is_refused_and_its_place_named(address):
+def test_a_malformed_address_is_refused_with_its_pointer(address):
     medium = [{"@type": "EmailContactMedium", "emailAddress": address}]
     with pytest.raises(InvalidBody, match="/contactMedium/0/emailAddress"):
         rules.on_create({**CUSTOMER, "contactMedium": medium}, request_context())
@@ -92,7 +94,7 @@ def test_a_telephone_number_without_digits_or_end_is_refused(number):
         rules.on_create({**CUSTOMER, "contactMedium": medium}, request_context())
 
 
-def test_what_v4_wrote_untyped_is_not_checked_as_if_typed():
+def test_an_untyped_contact_medium_of_v4_is_not_checked():
     medium = [{"mediumType": "email", "characteristic": {"emailAddress": "a"}}]
     customer = {**CUSTOMER, "contactMedium": medium}
     assert rules.on_create(customer, request_context()) == customer
@@ -117,43 +119,43 @@ def test_a_period_the_wrong_way_round_is_refused():
         rules.on_create({**CUSTOMER, "validFor": period}, request_context())
 
 
-def test_what_was_stored_once_does_not_hinder_another_change():
+def test_an_invalid_stored_attribute_does_not_block_other_changes():
     old = {**CUSTOMER, "contactMedium": [{"@type": "EmailContactMedium", "emailAddress": "a"}]}
     new = {**old, "name": "Grace"}
     assert rules.on_change(old, new, request_context()) == new
 
 
-def test_two_customers_of_one_party_are_allowed_unless_the_setting_says_otherwise():
-    at = desk()
-    at.create("Customer", CUSTOMER)
-    assert at.create("Customer", {**CUSTOMER, "id": "c2"}, system=False)["id"] == "c2"
+def test_two_customers_of_one_party_are_allowed_by_default():
+    repository = repository_with()
+    repository.create("Customer", CUSTOMER)
+    assert repository.create("Customer", {**CUSTOMER, "id": "c2"}, system=False)["id"] == "c2"
 
 
-def test_a_second_customer_of_a_party_is_refused_and_the_first_named():
-    at = desk(unique_customers=True)
-    at.create("Customer", CUSTOMER)
+def test_a_setting_refuses_a_second_customer_of_a_party():
+    repository = repository_with(unique_customers=True)
+    repository.create("Customer", CUSTOMER)
     with pytest.raises(Conflict, match="c1"):
-        at.create("Customer", {**CUSTOMER, "id": "c2"}, system=False)
+        repository.create("Customer", {**CUSTOMER, "id": "c2"}, system=False)
 
 
-def test_a_customer_is_no_duplicate_of_itself():
-    at = desk(unique_customers=True)
-    at.create("Customer", CUSTOMER)
-    assert at.change("Customer", "c1", lambda one: {**one, "name": "B"})["name"] == "B"
+def test_a_customer_is_not_a_duplicate_of_itself():
+    repository = repository_with(unique_customers=True)
+    repository.create("Customer", CUSTOMER)
+    assert repository.change("Customer", "c1", lambda old: {**old, "name": "B"})["name"] == "B"
 
 
-def test_a_customer_belongs_to_its_party_itself_and_related_parties():
+def test_a_customer_belongs_to_its_party_to_itself_and_to_related_parties():
     related = [{"partyOrPartyRole": {"id": "p2"}}, {"id": "p3"}, {}, "odd"]
-    found = rules.parties({**CUSTOMER, "relatedParty": related})
-    assert list(found) == ["p1", "c1", "p2", "p3"]
+    parties = rules.parties({**CUSTOMER, "relatedParty": related})
+    assert list(parties) == ["p1", "c1", "p2", "p3"]
 
 
 ODD = st.sampled_from([None, True, -1, "x", [], [None], [{}], [["x"]], {}, {"id": 7}, {"id": {}}])
 NAMES = ["contactMedium", "creditProfile", "validFor", "engagedParty", "relatedParty"]
 
 
-@given(st.dictionaries(st.sampled_from(NAMES), ODD).map(lambda odd: {**odd, "id": "c1"}))
-def test_odd_shapes_are_refused_or_let_through_but_never_an_accident(customer):
+@given(st.dictionaries(st.sampled_from(NAMES), ODD).map(lambda members: {**members, "id": "c1"}))
+def test_odd_shapes_are_accepted_or_refused_as_invalid(customer):
     try:
         rules.on_create(customer, request_context())
     except InvalidBody:
@@ -161,7 +163,7 @@ def test_odd_shapes_are_refused_or_let_through_but_never_an_accident(customer):
     assert {"c1"} <= set(rules.parties(customer))
 
 
-def test_the_room_has_a_law_for_its_kind():
+def test_the_api_module_has_a_policy_for_customers():
     assert isinstance(api_module(Settings()).policies["Customer"], ResourcePolicy)
 
 

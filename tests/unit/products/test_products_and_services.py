@@ -1,4 +1,4 @@
-"""The law of the inventories of products and services."""
+"""Rules of the inventories of products and services."""
 
 import pytest
 
@@ -10,33 +10,32 @@ from tmf_apis.products import rules as product_rules
 from tmf_apis.services import rules as service_rules
 from tmf_apis.settings import Settings
 
-ON = [{"id": "port", "@referredType": "Resource"}]
+PORTS = [{"id": "port", "@referredType": "Resource"}]
 
-
-LAWS = {**products.api_module(Settings()).policies, **services.api_module(Settings()).policies}
+POLICIES = {**products.api_module(Settings()).policies, **services.api_module(Settings()).policies}
 
 
 @pytest.fixture
-def desk():
-    return MemoryRepository(LAWS)
+def repository():
+    return MemoryRepository(POLICIES)
 
 
-def a_product(desk, id="p", **more):
-    return desk.create("Product", {"id": id, "name": id, **more}, system=False)
+def create_product(repository, id="p", **more):
+    return repository.create("Product", {"id": id, "name": id, **more}, system=False)
 
 
-def a_service(desk, id="s", **more):
-    return desk.create("Service", {"id": id, "name": id, **more}, system=False)
+def create_service(repository, id="s", **more):
+    return repository.create("Service", {"id": id, "name": id, **more}, system=False)
 
 
-def set_to(desk, kind, id, **values):
-    return desk.change(kind, id, lambda old: {**old, **values}, system=False)
+def change(repository, kind, id, **values):
+    return repository.change(kind, id, lambda old: {**old, **values}, system=False)
 
 
-def walk(desk, kind, id, attribute, *states):
+def move(repository, kind, id, attribute, *states):
     for state in states:
-        found = set_to(desk, kind, id, **{attribute: state})
-    return found
+        resource = change(repository, kind, id, **{attribute: state})
+    return resource
 
 
 def test_the_states_are_exactly_those_of_the_contracts():
@@ -44,15 +43,15 @@ def test_the_states_are_exactly_those_of_the_contracts():
     assert service_rules.LIFECYCLE.states == enum_values("TMF638-v4", "ServiceStateType")
 
 
-def test_a_product_lives_from_created_to_terminated(desk):
-    made = a_product(desk)
-    assert (made["status"], made["isBundle"]) == ("created", False)
-    assert "startDate" not in made
+def test_a_product_goes_from_created_to_terminated(repository):
+    product = create_product(repository)
+    assert (product["status"], product["isBundle"]) == ("created", False)
+    assert "startDate" not in product
     states = ("pendingActive", "active", "suspended", "active", "pendingTerminate", "terminated")
-    gone = walk(desk, "Product", "p", "status", *states)
-    assert gone["startDate"] <= gone["terminationDate"]
+    ended = move(repository, "Product", "p", "status", *states)
+    assert ended["startDate"] <= ended["terminationDate"]
     with pytest.raises(IllegalTransition, match="none, the state is final"):
-        set_to(desk, "Product", "p", status="active")
+        change(repository, "Product", "p", status="active")
 
 
 @pytest.mark.parametrize(
@@ -65,120 +64,123 @@ def test_a_product_lives_from_created_to_terminated(desk):
         (("active", "terminated"), "suspended"),
     ],
 )
-def test_a_product_does_not_go_where_its_life_does_not_lead(desk, states, forbidden):
-    a_product(desk)
-    walk(desk, "Product", "p", "status", *states)
+def test_a_product_takes_no_step_that_its_lifecycle_does_not_have(repository, states, forbidden):
+    create_product(repository)
+    move(repository, "Product", "p", "status", *states)
     with pytest.raises(IllegalTransition):
-        set_to(desk, "Product", "p", status=forbidden)
+        change(repository, "Product", "p", status=forbidden)
 
 
-def test_a_product_does_not_begin_at_its_end(desk):
+def test_a_new_product_cannot_be_terminated(repository):
     with pytest.raises(IllegalTransition, match="terminated"):
-        a_product(desk, status="terminated")
-    assert desk.create("Product", {"id": "old", "status": "terminated"})["status"] == "terminated"
+        create_product(repository, status="terminated")
+    assert (
+        repository.create("Product", {"id": "old", "status": "terminated"})["status"]
+        == "terminated"
+    )
 
 
-def test_a_product_does_not_end_before_it_starts(desk):
+def test_a_product_cannot_end_before_it_starts(repository):
     dates = {"startDate": "2026-02-01T00:00:00.000Z", "terminationDate": "2026-01-01T00:00:00.000Z"}
     with pytest.raises(InvalidBody, match="terminationDate"):
-        a_product(desk, **dates)
+        create_product(repository, **dates)
 
 
-def test_nothing_is_a_part_of_itself_or_related_to_itself(desk):
+def test_a_product_or_service_cannot_be_related_to_itself(repository):
     with pytest.raises(InvalidBody, match="/product/0"):
-        a_product(desk, product=[{"id": "p"}])
-    itself = {"relationshipType": "reliesOn", "product": {"id": "p"}, "service": {"id": "s"}}
+        create_product(repository, product=[{"id": "p"}])
+    relationship = {"relationshipType": "reliesOn", "product": {"id": "p"}, "service": {"id": "s"}}
     with pytest.raises(InvalidBody, match="/productRelationship/0"):
-        a_product(desk, productRelationship=[itself])
+        create_product(repository, productRelationship=[relationship])
     with pytest.raises(InvalidBody, match="/serviceRelationship/0"):
-        a_service(desk, serviceRelationship=[itself])
+        create_service(repository, serviceRelationship=[relationship])
 
 
-def test_a_product_on_the_network_is_ended_by_an_order_before_it_is_deleted(desk):
-    a_product(desk, status="active", realizingResource=ON)
+def test_a_provisioned_product_has_to_end_by_an_order_before_deletion(repository):
+    create_product(repository, status="active", realizingResource=PORTS)
     with pytest.raises(Conflict, match=r"TMF622 productOrder with action delete and product\.id p"):
-        desk.delete("Product", "p", system=False)
-    set_to(desk, "Product", "p", status="terminated")
-    desk.delete("Product", "p", system=False)
+        repository.delete("Product", "p", system=False)
+    change(repository, "Product", "p", status="terminated")
+    repository.delete("Product", "p", system=False)
 
 
-def test_a_record_of_a_product_is_deleted_like_any_other(desk):
-    a_product(desk, status="active")
-    desk.delete("Product", "p", system=False)
+def test_a_product_that_is_not_provisioned_can_be_deleted(repository):
+    create_product(repository, status="active")
+    repository.delete("Product", "p", system=False)
 
 
-def test_a_service_lives_from_feasibility_to_termination(desk):
-    made = a_service(desk)
-    assert (made["state"], made["hasStarted"]) == ("feasibilityChecked", False)
+def test_a_service_goes_from_feasibility_to_termination(repository):
+    service = create_service(repository)
+    assert (service["state"], service["hasStarted"]) == ("feasibilityChecked", False)
     states = ("designed", "reserved", "inactive", "active", "inactive", "active")
-    running = walk(desk, "Service", "s", "state", *states)
+    running = move(repository, "Service", "s", "state", *states)
     assert running["hasStarted"] is True
     assert "endDate" not in running
-    gone = set_to(desk, "Service", "s", state="terminated")
-    assert gone["startDate"] <= gone["endDate"]
+    ended = change(repository, "Service", "s", state="terminated")
+    assert ended["startDate"] <= ended["endDate"]
     with pytest.raises(IllegalTransition):
-        set_to(desk, "Service", "s", state="active")
+        change(repository, "Service", "s", state="active")
 
 
-def test_an_active_service_is_not_designed_again(desk):
-    a_service(desk, state="active")
+def test_an_active_service_cannot_be_designed_again(repository):
+    create_service(repository, state="active")
     with pytest.raises(IllegalTransition, match="inactive, terminated"):
-        set_to(desk, "Service", "s", state="designed")
+        change(repository, "Service", "s", state="designed")
 
 
-def test_a_service_on_the_network_is_ended_by_an_order_before_it_is_deleted(desk):
-    a_service(desk, state="active", supportingResource=ON)
+def test_a_provisioned_service_has_to_end_by_an_order_before_deletion(repository):
+    create_service(repository, state="active", supportingResource=PORTS)
     with pytest.raises(Conflict, match="order its end first"):
-        desk.delete("Service", "s", system=False)
-    set_to(desk, "Service", "s", state="terminated")
-    desk.delete("Service", "s", system=False)
+        repository.delete("Service", "s", system=False)
+    change(repository, "Service", "s", state="terminated")
+    repository.delete("Service", "s", system=False)
 
 
-def test_what_others_rest_on_is_not_deleted(desk):
-    a_service(desk, "rfs")
-    a_service(desk, "cfs", supportingService=[{"id": "rfs"}])
+def test_a_service_that_others_need_cannot_be_deleted(repository):
+    create_service(repository, "rfs")
+    create_service(repository, "cfs", supportingService=[{"id": "rfs"}])
     with pytest.raises(Conflict, match=r"needed by cfs \(cfs\)"):
-        desk.delete("Service", "rfs", system=False)
-    a_product(desk, realizingService=[{"id": "cfs"}])
+        repository.delete("Service", "rfs", system=False)
+    create_product(repository, realizingService=[{"id": "cfs"}])
     with pytest.raises(Conflict, match=r"needed by p \(p\)"):
-        desk.delete("Service", "cfs", system=False)
-    set_to(desk, "Product", "p", status="cancelled")
-    desk.delete("Service", "cfs", system=False)
-    desk.delete("Service", "rfs", system=False)
+        repository.delete("Service", "cfs", system=False)
+    change(repository, "Product", "p", status="cancelled")
+    repository.delete("Service", "cfs", system=False)
+    repository.delete("Service", "rfs", system=False)
 
 
-def test_a_service_does_not_rest_on_itself(desk):
-    a_service(desk, "a")
-    a_service(desk, "b", supportingService=[{"id": "a"}])
-    a_service(desk, "c", supportingService=[{"id": "b"}])
+def test_a_service_cannot_support_itself(repository):
+    create_service(repository, "a")
+    create_service(repository, "b", supportingService=[{"id": "a"}])
+    create_service(repository, "c", supportingService=[{"id": "b"}])
     with pytest.raises(Conflict, match="rest on itself"):
-        set_to(desk, "Service", "a", supportingService=[{"id": "c"}])
+        change(repository, "Service", "a", supportingService=[{"id": "c"}])
     with pytest.raises(Conflict, match="rest on itself"):
-        set_to(desk, "Service", "a", supportingService=[{"id": "a"}])
+        change(repository, "Service", "a", supportingService=[{"id": "a"}])
 
 
 @pytest.mark.parametrize(
     ("rules", "resource", "attribute", "value"),
     [
-        (product_rules, {"status": "active", "realizingResource": ON}, "status", "terminated"),
-        (service_rules, {"state": "active", "supportingResource": ON}, "state", "inactive"),
-        (service_rules, {"state": "active", "supportingResource": ON}, "supportingResource", []),
+        (product_rules, {"status": "active", "realizingResource": PORTS}, "status", "terminated"),
+        (service_rules, {"state": "active", "supportingResource": PORTS}, "state", "inactive"),
+        (service_rules, {"state": "active", "supportingResource": PORTS}, "supportingResource", []),
     ],
 )
-def test_a_partner_orders_changes_of_what_was_provisioned(rules, resource, attribute, value):
+def test_a_party_has_to_order_changes_of_provisioned_resources(rules, resource, attribute, value):
     old = {"id": "1", **resource}
-    partner = request_context(parties=frozenset({"42"}))
+    party = request_context(parties=frozenset({"42"}))
     with pytest.raises(Forbidden, match="order"):
-        rules.on_change(old, {**old, attribute: value}, partner)
-    assert rules.on_change(old, {**old, "description": "mine"}, partner)["description"] == "mine"
+        rules.on_change(old, {**old, attribute: value}, party)
+    assert rules.on_change(old, {**old, "description": "mine"}, party)["description"] == "mine"
     assert rules.on_change(old, {**old, attribute: value}, request_context())[attribute] == value
 
 
-def test_references_are_looked_up_where_the_operator_wants_it():
-    desk = MemoryRepository(LAWS, flags={"check_references": True})
+def test_references_are_checked_if_the_setting_enables_it():
+    repository = MemoryRepository(POLICIES, flags={"check_references": True})
     with pytest.raises(InvalidBody, match="/serviceSpecification/id: there is no ServiceSpec"):
-        a_service(desk, serviceSpecification={"id": "x"})
-    a_service(desk, "s")
+        create_service(repository, serviceSpecification={"id": "x"})
+    create_service(repository, "s")
     with pytest.raises(InvalidBody, match="/realizingService/1/id: there is no Service x"):
-        a_product(desk, realizingService=[{"id": "s"}, {"id": "x"}])
-    assert a_product(desk, realizingService=[{"id": "s"}])["id"] == "p"
+        create_product(repository, realizingService=[{"id": "s"}, {"id": "x"}])
+    assert create_product(repository, realizingService=[{"id": "s"}])["id"] == "p"

@@ -1,4 +1,4 @@
-"""Whether a service can be had: from the catalogues and from what is free."""
+"""Availability of services, from the catalogs and the free resources."""
 
 import pytest
 
@@ -11,8 +11,8 @@ HERE = {"id": "here", "role": "site", "@referredType": "GeographicSite"}
 
 
 @pytest.fixture
-def desk():
-    made = MemoryRepository(api_module(Settings()).policies)
+def repository():
+    repository = MemoryRepository(api_module(Settings()).policies)
     for kind, resource in (
         (
             "ServiceSpecification",
@@ -34,35 +34,35 @@ def desk():
         ("ResourceSpecification", {"id": "port", "category": "accessPort"}),
         ("ResourceSpecification", {"id": "uplink", "category": "uplink"}),
     ):
-        made.create(kind, resource)
-    return made
+        repository.create(kind, resource)
+    return repository
 
 
-def a_port(desk, place="here", **states):
-    usual = {"usageState": "idle", "operationalState": "enabled", "administrativeState": "unlocked"}
-    at = [{"place": {"id": place}}]
-    desk.create("Resource", {"category": "accessPort", "place": at, **usual, **states})
+def create_port(repository, place="here", **states):
+    free = {"usageState": "idle", "operationalState": "enabled", "administrativeState": "unlocked"}
+    places = [{"place": {"id": place}}]
+    repository.create("Resource", {"category": "accessPort", "place": places, **free, **states})
 
 
-def ask(desk, id="internet", *, place=HERE, **more):
+def qualify(repository, id="internet", *, place=HERE, **more):
     service = {"serviceSpecification": {"id": id}, "place": [place] if place else []}
     more.setdefault("provideUnavailabilityReason", True)
     task = {"id": "q", "serviceQualificationItem": [{"service": service}], **more}
-    desk.create("CheckServiceQualification", task, system=False)
-    return desk.get("CheckServiceQualification", "q")
+    repository.create("CheckServiceQualification", task, system=False)
+    return repository.get("CheckServiceQualification", "q")
 
 
 def test_the_states_are_exactly_those_of_the_contract():
     assert rules.TASK_LIFECYCLE.states == enum_values("TMF645-v4", "TaskStateType")
 
 
-def test_a_service_can_be_had_where_a_port_is_free(desk):
-    a_port(desk)
-    done = ask(desk)
-    assert (done["state"], done["qualificationResult"]) == ("done", "qualified")
-    (item,) = done["serviceQualificationItem"]
+def test_a_service_is_available_where_a_port_is_free(repository):
+    create_port(repository)
+    task = qualify(repository)
+    assert (task["state"], task["qualificationResult"]) == ("done", "qualified")
+    (item,) = task["serviceQualificationItem"]
     assert (item["id"], item["state"]) == ("1", "done")
-    assert done["checkServiceQualificationDate"] <= done["effectiveQualificationDate"]
+    assert task["checkServiceQualificationDate"] <= task["effectiveQualificationDate"]
 
 
 @pytest.mark.parametrize(
@@ -75,32 +75,33 @@ def test_a_service_can_be_had_where_a_port_is_free(desk):
         {"place": [{"place": {"id": "there"}}]},
     ],
 )
-def test_a_service_cannot_be_had_where_no_port_is_free(desk, states):
-    a_port(desk, **states)
-    done = ask(desk)
-    assert done["qualificationResult"] == "unqualified"
-    (reason,) = done["serviceQualificationItem"][0]["eligibilityUnavailabilityReason"]
+def test_a_service_is_not_available_where_no_port_is_free(repository, states):
+    create_port(repository, **states)
+    task = qualify(repository)
+    assert task["qualificationResult"] == "unqualified"
+    (reason,) = task["serviceQualificationItem"][0]["eligibilityUnavailabilityReason"]
     assert reason == {"code": "noResource", "label": "no accessPort is free at here"}
 
 
 @pytest.mark.parametrize(("id", "code"), [("old", "notOnSale"), ("none", "unknownSpecification")])
-def test_what_is_not_on_sale_cannot_be_had(desk, id, code):
-    (item,) = ask(desk, id)["serviceQualificationItem"]
-    assert [one["code"] for one in item["eligibilityUnavailabilityReason"]] == [code]
+def test_a_service_that_is_not_on_sale_is_not_available(repository, id, code):
+    (item,) = qualify(repository, id)["serviceQualificationItem"]
+    assert [reason["code"] for reason in item["eligibilityUnavailabilityReason"]] == [code]
 
 
-def test_who_does_not_ask_for_reasons_gets_none(desk):
-    (item,) = ask(desk, provideUnavailabilityReason=False)["serviceQualificationItem"]
+def test_reasons_are_left_out_unless_they_are_requested(repository):
+    (item,) = qualify(repository, provideUnavailabilityReason=False)["serviceQualificationItem"]
     assert item["qualificationResult"] == "unqualified"
     assert "eligibilityUnavailabilityReason" not in item
 
 
-def test_a_query_answers_with_what_can_be_had_and_not_with_its_parts(desk):
+def test_a_query_answers_with_available_services_but_not_with_components(repository):
     def query(id):
         task = {"id": id, "searchCriteria": {"service": {"place": [HERE]}}}
-        desk.create("QueryServiceQualification", task, system=False)
-        return desk.get("QueryServiceQualification", id)["serviceQualificationItem"]
+        repository.create("QueryServiceQualification", task, system=False)
+        return repository.get("QueryServiceQualification", id)["serviceQualificationItem"]
 
     assert query("before") == []
-    a_port(desk)
-    assert [one["service"]["serviceSpecification"]["id"] for one in query("after")] == ["internet"]
+    create_port(repository)
+    (item,) = query("after")
+    assert item["service"]["serviceSpecification"]["id"] == "internet"

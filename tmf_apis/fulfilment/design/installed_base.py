@@ -11,7 +11,12 @@ from tmf_apis.fulfilment.reservation import resource_queries
 from tmf_apis.inventory import resource_state
 from tmf_apis.inventory.characteristics import values_by_name
 from tmf_apis.inventory.elements import carrier_key
-from tmf_apis.inventory.ports import SERVICE_IDENTIFIER, element_id_of, service_of
+from tmf_apis.inventory.ports import (
+    SERVICE_IDENTIFIER,
+    element_id_of,
+    external_id,
+    service_of,
+)
 from tmf_apis.ordering import service_orders
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Repository, Resource
@@ -83,7 +88,7 @@ def _resources_by_product(repository: Repository, ids: list[str]) -> _ResourcesB
     for resource in resource_queries.find_by_identifier(
         repository, resource_state.PRODUCT_IDENTIFIER, ids
     ):
-        product = resource_state.external_id(resource, resource_state.PRODUCT_IDENTIFIER)
+        product = external_id(resource, resource_state.PRODUCT_IDENTIFIER)
         resources.setdefault(product, []).append(resource)
     return resources
 

@@ -11,7 +11,12 @@ from tmf_apis.fulfilment.values import ResourceRequirement
 from tmf_apis.inventory import resource_state
 from tmf_apis.inventory.characteristics import resource_characteristics
 from tmf_apis.inventory.elements import target_of
-from tmf_apis.inventory.ports import HOLDER_IDENTIFIER, SERVICE_IDENTIFIER, element_id_of
+from tmf_apis.inventory.ports import (
+    HOLDER_IDENTIFIER,
+    SERVICE_IDENTIFIER,
+    element_id_of,
+    external_id,
+)
 from tmf_apis.inventory.rules import out_of_service_reason
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.lookups import get_or_none
@@ -36,7 +41,7 @@ def find_by_identifier(repository: Repository, type_: str, ids: list[str]) -> li
     wanted = set(ids)
     query = {"externalIdentifier.id": {"$in": sorted(wanted)}}
     resources = repository.find(RESOURCE_KIND, query, limit=_MAX_RESULTS) if wanted else []
-    return [each for each in resources if resource_state.external_id(each, type_) in wanted]
+    return [each for each in resources if external_id(each, type_) in wanted]
 
 
 def element_of(repository: Repository, resource: Mapping[str, Any]) -> Resource | None:

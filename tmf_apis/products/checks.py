@@ -1,4 +1,4 @@
-"""What a product's law looks up in other resources."""
+"""Checks of a product that read other resources."""
 
 from collections.abc import Iterator
 
@@ -8,12 +8,12 @@ from tmf_apis.rest.pipeline.references import Reference
 
 
 def check_references(repository: Repository, old: Resource | None, new: Resource | None) -> None:
-    """Let a product pass whose offering, specification, services and resources are there.
+    """Check that the offering, specification, services and resources of a product exist.
 
-    Only where the operator's setting says so, and only what a change brings in.
+    Only references that the change adds are checked, and only if the operator enables it.
 
     Raises:
-        InvalidBody: One of them is not (HTTP 400).
+        InvalidBody: A reference leads nowhere (HTTP 400).
     """
     if new is not None:
         references.check_targets_exist(repository, _references(old or {}), _references(new))

@@ -1,28 +1,28 @@
-"""What a service's law looks up in other resources."""
+"""Checks of a service that read other resources."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
 from tmf_apis.errors import Conflict
 from tmf_apis.rest.pipeline import references
 from tmf_apis.rest.pipeline.cycles import is_reachable
+from tmf_apis.rest.pipeline.lookups import MAX_NAMED_DEPENDENTS, refuse_while_needed
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 from tmf_apis.rest.pipeline.references import Reference
 from tmf_apis.services import rules
 
-#: Most dependents that a refusal names.
-MAX_NAMED_DEPENDENTS = 5
-
 
 def check_dependencies(repository: Repository, old: Resource | None, new: Resource | None) -> None:
-    """Let a change pass that leaves no service resting on itself, or on one that is gone.
+    """Check that a service does not support itself, and is not deleted while it is needed.
+
+    If the operator enables it, also check that the references that the change adds lead somewhere.
 
     Raises:
-        Conflict: It would (HTTP 409).
-        InvalidBody: The operator has references checked, and one leads nowhere (HTTP 400).
+        Conflict: The service would support itself, or is still needed (HTTP 409).
+        InvalidBody: A reference leads nowhere (HTTP 400).
     """
     if new is None:
         if old is not None and not repository.context.system:
-            _refuse_while_needed(repository, old)
+            _refuse_delete_while_needed(repository, old)
         return
     added = set(rules.supporting_service_ids(new)) - set(rules.supporting_service_ids(old or {}))
     if added:
@@ -30,8 +30,8 @@ def check_dependencies(repository: Repository, old: Resource | None, new: Resour
     references.check_targets_exist(repository, _references(old or {}), _references(new))
 
 
-def _refuse_while_needed(repository: Repository, old: Resource) -> None:
-    """Refuse to delete what a service or product that is not at its end rests on."""
+def _refuse_delete_while_needed(repository: Repository, old: Resource) -> None:
+    """Refuse to delete a service that supports a service or product that has not ended."""
     services = repository.find(
         "Service",
         {"supportingService.id": old["id"], "state": {"$ne": "terminated"}},
@@ -43,19 +43,13 @@ def _refuse_while_needed(repository: Repository, old: Resource) -> None:
         {"realizingService.id": old["id"], "status": {"$nin": ended}},
         limit=MAX_NAMED_DEPENDENTS + 1,
     )
-    dependents = [*services, *products]
-    if dependents:
-        names = ", ".join(
-            f"{one.get('name', '')} ({one['id']})" for one in dependents[:MAX_NAMED_DEPENDENTS]
-        )
-        more = " and more" if len(dependents) > MAX_NAMED_DEPENDENTS else ""
-        raise Conflict(f"Service {old['id']} is needed by {names}{more}; end these first")
+    refuse_while_needed(f"Service {old['id']}", [*services, *products], "; end these first")
 
 
 def _refuse_cycle(repository: Repository, new: Resource, added_ids: Iterable[str]) -> None:
     def fetch(level: set[str]) -> Mapping[str, Iterable[str]]:
-        found = repository.find("Service", {"id": {"$in": sorted(level)}}, limit=len(level))
-        return {one["id"]: list(rules.supporting_service_ids(one)) for one in found}
+        services = repository.find("Service", {"id": {"$in": sorted(level)}}, limit=len(level))
+        return {service["id"]: list(rules.supporting_service_ids(service)) for service in services}
 
     if is_reachable(new["id"], added_ids, fetch):
         raise Conflict(f"/supportingService: Service {new['id']} would rest on itself")

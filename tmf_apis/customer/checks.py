@@ -1,4 +1,4 @@
-"""What a customer's law looks up."""
+"""Checks of a customer that read other customers."""
 
 from tmf_apis.errors import Conflict
 from tmf_apis.rest.pipeline.policy import Repository, Resource
@@ -8,7 +8,7 @@ def refuse_duplicate(repository: Repository, old: Resource | None, new: Resource
     """Refuse a second customer of the same party.
 
     Raises:
-        Conflict: The message names the customer that there is (HTTP 409).
+        Conflict: The party is a customer already; the message names that customer (HTTP 409).
     """
     party = _engaged_party_id(new)
     if new is None or party is None or party == _engaged_party_id(old):
