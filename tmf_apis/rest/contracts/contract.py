@@ -1,8 +1,9 @@
-"""The contracts in ``openapi/``: what each operation does, to which kind, for which scope.
+"""The contracts in ``openapi/``: the action, kind and scopes of each operation.
 
-The file name has number and version (``TMF620-v5.yaml``; an API of the operator's own has a word
-instead, ``NETWORK-v5.yaml``), the servers in the document say where it is mounted; nothing else
-about an API is known here, so a further file is enough to serve a further API.
+The file name has the number and version of an API (``TMF620-v5.yaml``); an API of the operator's
+own has a word in place of the number (``NETWORK-v5.yaml``). The servers of the document are the
+mount paths. This module knows nothing else about an API, so a further file is enough to serve a
+further API.
 """
 
 import re
@@ -30,10 +31,10 @@ Action = Literal[
     "listen",
 ]
 
-#: Names of files that are contracts.
+#: File names of contracts.
 _FILE_NAME: Final = re.compile(r"[A-Z][A-Z0-9]*-v[0-9]+\.yaml")
 
-#: What a method does, on a path without an id and on one with it.
+#: Action of a method on a path without an id and with an id.
 _RESOURCE_ACTIONS: Final[Mapping[tuple[str, bool], Action]] = {
     ("get", False): "list",
     ("post", False): "create",
@@ -50,7 +51,7 @@ _HUB_ACTIONS: Final[Mapping[tuple[str, bool], Action]] = {
 }
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 
-#: Kinds whose name differs from the schema's, which is the one of version 4 (or of a subtype).
+#: Schema -> kind, where the names differ: schemas of version 4, and of subtypes.
 _KINDS_BY_SCHEMA: Final[Mapping[str, str]] = {
     "Catalog": "ProductCatalog",
     "PhysicalResource": "Resource",
@@ -62,7 +63,7 @@ _KINDS_BY_SCHEMA: Final[Mapping[str, str]] = {
     "GroupAlarms": "GroupAlarm",
     "UnGroupAlarms": "UnGroupAlarm",
 }
-#: Kinds of schemas whose name another API has taken already.
+#: (number, schema) -> kind, where another API has a kind of the same name.
 _KINDS_BY_API_SCHEMA: Final[Mapping[tuple[str, str], str]] = {
     ("TMF633", "ImportJob"): "ServiceImportJob",
     ("TMF633", "ExportJob"): "ServiceExportJob",
@@ -73,20 +74,20 @@ _KINDS_BY_API_SCHEMA: Final[Mapping[tuple[str, str], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method on one path.
+    """A method on a path of a contract.
 
     Attributes:
         operation_id: Its name, unique in the contract.
-        method: In lower case.
-        path: The path template, below the mount: ``/category/{id}``.
-        action: What it does.
-        resource: First segment of the path: ``category``; ``hub`` and ``listener`` too.
-        schema: The schema of the resource in this version: ``Catalog``, ``PhysicalResource``;
-            of the subscription or event for those of the hub and the listeners.
+        method: The HTTP method, in lower case.
+        path: The path template below the mount path: ``/category/{id}``.
+        action: The action of the operation.
+        resource: First segment of the path: ``category``, or ``hub`` and ``listener``.
+        schema: The schema of the resource in this version: ``Catalog``, ``PhysicalResource``. The
+            hub has the schema of a subscription, a listener that of its event.
         kind: The stored kind: ``ProductCatalog``, ``Resource``; empty for hub and listeners.
-        body_schema: The schema of the body where there is one; of PATCH, of its merge patch.
-        event_type: The event's type, for "listen".
-        scopes: Scopes that a token must have, all of them.
+        body_schema: The schema of the body, of PATCH that of a merge patch; None without a body.
+        event_type: The event type of "listen"; None for other actions.
+        scopes: The scopes of which a token must have all.
     """
 
     operation_id: str
@@ -103,17 +104,17 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """One API in one version.
+    """An API in one version.
 
     Attributes:
-        number: As "TMF620", or the word that an API of the operator's own has instead.
+        number: "TMF620", or the word that an API of the operator's own has in its place.
         version: "v4" or "v5".
-        title: What people call it.
-        api_name: Its name in the path: ``productCatalogManagement``.
-        base_path: Where it is mounted: ``/tmf-api/productCatalogManagement/v4``.
-        mounts: All paths that it is mounted under; ``base_path`` is the first.
-        document: The whole OpenAPI document; not to be changed.
-        operations: Its operations, in the order of the document.
+        title: The title of the document.
+        api_name: The name in the path: ``productCatalogManagement``.
+        base_path: The mount path: ``/tmf-api/productCatalogManagement/v4``.
+        mounts: All mount paths; ``base_path`` is the first.
+        document: The whole OpenAPI document, which must not be changed.
+        operations: The operations, in the order of the document.
     """
 
     number: str
@@ -130,20 +131,20 @@ def load_contracts(folder: Path, cache_dir: Path | None = None) -> list[Contract
     """Return the contracts of a folder, ordered by number and version.
 
     Args:
-        folder: Where the ``TMFnnn-vN.yaml`` files are; a word in capitals may stand for the number.
-        cache_dir: Folder that keeps them as JSON from one start to the next.
+        folder: Folder of the files ``TMFnnn-vN.yaml``; a word in capitals may replace the number.
+        cache_dir: Folder of the JSON cache; None to parse the files every time.
 
     Raises:
-        ValueError: There is no contract, or one cannot be understood; the message names the file.
+        ValueError: There is no contract, or one is invalid; the message names the file.
     """
-    files = sorted(one for one in folder.glob("*.yaml") if _FILE_NAME.fullmatch(one.name))
+    files = sorted(file for file in folder.glob("*.yaml") if _FILE_NAME.fullmatch(file.name))
     if not files:
         raise ValueError(f"there is no contract (TMFnnn-vN.yaml) in {folder}")
     return [_load_contract(file, cache_dir) for file in files]
 
 
 def kind_of(schema: str, number: str = "") -> str:
-    """Return the stored kind of the resources of a schema, as an API means it.
+    """Return the stored kind of the resources of a schema in an API.
 
     >>> kind_of("Catalog"), kind_of("ImportJob"), kind_of("ImportJob", "TMF633")
     ('ProductCatalog', 'ImportJob', 'ServiceImportJob')
@@ -152,13 +153,14 @@ def kind_of(schema: str, number: str = "") -> str:
 
 
 def event_types(contract: Contract) -> frozenset[str]:
-    """Return the types of the events that subscribers of a contract can get.
+    """Return the event types that subscribers of a contract can receive.
 
-    They are those of its listeners; a contract without listeners names them beside its hub.
+    They are the event types of its listeners. A contract without listeners lists them in
+    ``x-events`` of its hub.
     """
-    listed = {operation.event_type for operation in contract.operations if operation.event_type}
+    types = {operation.event_type for operation in contract.operations if operation.event_type}
     hub = contract.document["paths"].get("/hub", {}).get("post", {})
-    return frozenset(listed | set(hub.get("x-events", ())))
+    return frozenset(types | set(hub.get("x-events", ())))
 
 
 def _load_contract(file: Path, cache_dir: Path | None) -> Contract:
@@ -189,12 +191,11 @@ def _operations(document: Document, number: str) -> Iterator[Operation]:
 
 def _operation(document: Document, number: str, path: str, method: str) -> Operation:
     operation = document["paths"][path][method]
-    resource, *below = path.strip("/").split("/")
+    resource, *subpath = path.strip("/").split("/")
     action = _action(path, method)
-    body = _body_schema(document, operation)
-    event = below[0][0].upper() + below[0][1:] if action == "listen" else None
-    schema = event or _resource_schema(document, document["paths"][path], operation)
-    stored = resource not in {"hub", "listener"}
+    event_type = subpath[0][0].upper() + subpath[0][1:] if action == "listen" else None
+    schema = event_type or _resource_schema(document, document["paths"][path], operation)
+    is_stored = resource not in {"hub", "listener"}
     return Operation(
         operation_id=operation["operationId"],
         method=method,
@@ -202,19 +203,23 @@ def _operation(document: Document, number: str, path: str, method: str) -> Opera
         action=action,
         resource=resource,
         schema=schema,
-        kind=kind_of(schema, number) if stored else "",
-        body_schema=body,
-        event_type=event,
-        scopes=tuple(scope for one in operation["security"] for scope in one.get("oauth2", ())),
+        kind=kind_of(schema, number) if is_stored else "",
+        body_schema=_body_schema(document, operation),
+        event_type=event_type,
+        scopes=tuple(
+            scope
+            for requirement in operation["security"]
+            for scope in requirement.get("oauth2", ())
+        ),
     )
 
 
 def _action(path: str, method: str) -> Action:
-    resource, *below = path.strip("/").split("/")
-    if resource == "listener" and method == "post" and len(below) == 1:
+    resource, *subpath = path.strip("/").split("/")
+    if resource == "listener" and method == "post" and len(subpath) == 1:
         return "listen"
     table = _HUB_ACTIONS if resource == "hub" else _RESOURCE_ACTIONS
-    action = table.get((method, bool(below))) if below in ([], ["{id}"]) else None
+    action = table.get((method, bool(subpath))) if subpath in ([], ["{id}"]) else None
     if action is None:
         raise KeyError(f"{method.upper()} {path} is not an operation of TMF630")
     return action
@@ -228,22 +233,22 @@ def _body_schema(document: Document, operation: Document) -> str | None:
 
 
 def _resource_schema(document: Document, path_item: Document, operation: Document) -> str:
-    """Return the schema of the resource that an operation answers with, or is about.
+    """Return the schema of the resource of an operation, which is that of its response.
 
-    One that answers nothing (DELETE) is about what GET or POST on the same path answer; the one
-    subscription that can be ended but not read is about what the hub answers.
+    DELETE has no response body, so its schema is that of GET or PATCH on the same path. A
+    subscription that can be deleted but not read has the schema of the hub.
     """
     others = (path_item[method] for method in ("get", "patch") if method in path_item)
     hub = document["paths"].get("/hub", {}).get("post")
     for candidate in (operation, *others, *([hub] if hub else [])):
         for status in ("200", "201"):
             if status in candidate["responses"]:
-                answer = resolve_reference(document, candidate["responses"][status])
-                return _schema_name(answer["content"]["application/json"]["schema"])
-    raise KeyError(f"{operation['operationId']} answers with no resource")
+                response = resolve_reference(document, candidate["responses"][status])
+                return _schema_name(response["content"]["application/json"]["schema"])
+    raise KeyError(f"{operation['operationId']} has no response with a resource")
 
 
 def _schema_name(schema: Document) -> str:
-    """Return the name of a schema, or of the items of a list; without the mark of an answer."""
+    """Return the name of a schema, or of the items of a list, without the suffix ``_RES``."""
     reference: str = schema.get("items", schema)["$ref"]
     return reference.rpartition("/")[2].removesuffix("_RES")

@@ -1,7 +1,7 @@
-"""Times as they are kept: RFC 3339 text in UTC with milliseconds, so that text order is time order.
+"""Stored times: RFC 3339 text in UTC with milliseconds, whose text order is the order of time.
 
-Only attributes that the contract types as ``date-time`` are touched; a text that merely looks
-like a time (a characteristic's value) stays as it came.
+Only attributes of the format ``date-time`` in the contract are converted. Other text that looks
+like a time (the value of a characteristic) is not changed.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any
 from tmf_apis.rest.pipeline.policy import rfc3339
 
 _COMPONENTS = "#/components/schemas/"
-#: RFC 3339, and what published examples use beside it: no seconds, no offset (read as UTC).
+#: RFC 3339, and forms of the published examples: without seconds, without offset (taken as UTC).
 _DATE_TIME = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:?\d\d)?", re.ASCII
 )
@@ -20,7 +20,7 @@ _CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 
 
 def canonical_timestamp(text: str) -> str | None:
-    """Return a time as it is kept, or None where the text is not a time.
+    """Return the stored form of a time, or None if the text is not a time.
 
     >>> canonical_timestamp("2026-03-01T12:00:00+02:00")
     '2026-03-01T10:00:00.000Z'
@@ -40,19 +40,19 @@ def canonical_timestamp(text: str) -> str | None:
 
 
 class DateNormalizer:
-    """Where the times are in the resources of one contract."""
+    """Normalizer of the times in the resources of one contract."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._schemas: Mapping[str, Any] = document["components"]["schemas"]
         self.set_extensions({})
 
     def set_extensions(self, extensions: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        """Take other extensions, by the type they extend, in place of those that were known."""
+        """Replace the extension types, which are given by the type that they extend."""
         trees: dict[str, dict[str, Any]] = {}
         self._extensions_and_trees = (extensions, trees)
 
     def normalise(self, name: str, resource: dict[str, Any]) -> dict[str, Any]:
-        """Return the resource with its times in the kept form; what is not a time stays."""
+        """Return the resource with its times in the stored form; invalid times are not changed."""
         return self._normalised_object(self._date_tree(name), resource)
 
     def _normalised_object(self, tree: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class DateNormalizer:
         return merged
 
     def _date_tree(self, name: str) -> dict[str, Any]:
-        """Return attribute -> None for a time, or the names of the schemas below it."""
+        """Return attribute -> None for a time, or the names of the schemas of its objects."""
         extensions, trees = self._extensions_and_trees
         if (tree := trees.get(name)) is None:
             tree = {}
@@ -102,15 +102,15 @@ class DateNormalizer:
 
     def _collect(self, schema: Mapping[str, Any], tree: dict[str, Any], seen: set[str]) -> None:
         for inner in self._equivalent_schemas(schema, seen):
-            for attribute, below in inner.get("properties", {}).items():
-                node = self._tree_node(below)
+            for attribute, attribute_schema in inner.get("properties", {}).items():
+                node = self._tree_node(attribute_schema)
                 if node is not False:
                     tree[attribute] = node
 
     def _equivalent_schemas(
         self, schema: Mapping[str, Any], seen: set[str]
     ) -> Iterable[Mapping[str, Any]]:
-        """Yield every schema that may describe the same value: bases, subtypes, references."""
+        """Yield all schemas that may describe the same value: bases, subtypes and references."""
         yield schema
         targets = list(schema.get("discriminator", {}).get("mapping", {}).values())
         if reference := schema.get("$ref"):
@@ -125,7 +125,7 @@ class DateNormalizer:
                 yield from self._equivalent_schemas(inner, seen)
 
     def _tree_node(self, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401
-        """Return None for a time, a tuple of schema names for objects, False for the rest."""
+        """Return None for a time, a tuple of schema names for an object, otherwise False."""
         while schema.get("type") == "array":
             schema = schema.get("items", {})
         if schema.get("format") == "date-time":

@@ -1,4 +1,4 @@
-"""OpenAPI documents from YAML, kept as JSON, which parses in a fraction of the time."""
+"""OpenAPI documents in YAML, cached as JSON, which is parsed in a fraction of the time."""
 
 import logging
 import os
@@ -22,51 +22,51 @@ def load_document(file: Path, cache_dir: Path | None) -> Document:
 
     Args:
         file: The YAML file.
-        cache_dir: Folder for the JSON, made where it does not exist. What is kept there is used as
-            long as the YAML is the same, and one that cannot be written to costs time only.
+        cache_dir: Folder of the JSON cache, created if it does not exist. A cached document is
+            used as long as the YAML file is the same. If the folder is not writable, the document
+            is parsed every time.
 
     Raises:
         yaml.YAMLError: The file is not YAML.
     """
     text = file.read_bytes()
     digest = sha256(text).hexdigest()
-    kept = cache_dir / f"{file.stem}.json" if cache_dir else None
-    if kept and (found := _read_cache(kept, digest)):
-        return found
-    read = yaml.load(text, yaml.CSafeLoader)
-    if kept:
-        _write_cache(kept, {"sha256": digest, "document": read})
-    return cast("Document", read)
+    cache_file = cache_dir / f"{file.stem}.json" if cache_dir else None
+    if cache_file and (cached := _read_cache(cache_file, digest)):
+        return cached
+    document = yaml.load(text, yaml.CSafeLoader)
+    if cache_file:
+        _write_cache(cache_file, {"sha256": digest, "document": document})
+    return cast("Document", document)
 
 
 def resolve_reference(document: Document, node: Document) -> Document:
-    """Return a part of a document, followed to where it is written once if it is a reference.
+    """Return a part of a document, or the target of its ``$ref``.
 
-    >>> answer = {"description": "Done."}
-    >>> whole = {"components": {"responses": {"Done": answer}}}
-    >>> resolve_reference(whole, {"$ref": "#/components/responses/Done"})
+    >>> document = {"components": {"responses": {"Done": {"description": "Done."}}}}
+    >>> resolve_reference(document, {"$ref": "#/components/responses/Done"})
     {'description': 'Done.'}
     """
     if "$ref" not in node:
         return node
-    place: Any = document
-    for step in node["$ref"].removeprefix("#/").split("/"):
-        place = place[step]
-    return cast("Document", place)
+    target: Any = document
+    for name in node["$ref"].removeprefix("#/").split("/"):
+        target = target[name]
+    return cast("Document", target)
 
 
 def _read_cache(file: Path, digest: str) -> Document | None:
-    """Return the document that was kept, unless it is of another text or damaged."""
+    """Return the cached document; None if it is missing, outdated or damaged."""
     try:
-        kept = orjson.loads(file.read_bytes())
-        found = kept["document"] if kept["sha256"] == digest else None
+        content = orjson.loads(file.read_bytes())
+        document = content["document"] if content["sha256"] == digest else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if isinstance(found, dict) else None
+    return document if isinstance(document, dict) else None
 
 
 def _write_cache(file: Path, content: Mapping[str, object]) -> None:
-    """Write a file whole or not at all; two servers may do so at the same time."""
+    """Write a cache file atomically, because several servers may write it at the same time."""
     name = ""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def _write_cache(file: Path, content: Mapping[str, object]) -> None:
             part.write(orjson.dumps(content))
         Path(name).replace(file)
     except (OSError, orjson.JSONEncodeError) as error:
-        log.warning("contract is not kept", extra={"file": str(file), "why": str(error)})
+        log.warning("contract cannot be cached", extra={"file": str(file), "why": str(error)})
         if name:
             with suppress(OSError):
                 Path(name).unlink()

@@ -1,8 +1,8 @@
-"""The extension types of a database, and every process that works on it told of a change.
+"""The extension types of a database, kept up to date in every process that uses it.
 
-Collection ``extension``: one document a type, its schema as text (MongoDB has its own use for
-names that begin with ``$``). A counter in ``meta`` says that something changed; each process reads
-it once a second.
+The collection ``extension`` has one document per type, with its schema as text because MongoDB
+reserves names that begin with ``$``. Every change increments a counter in ``meta``, which each
+process reads once a second.
 """
 
 import logging
@@ -24,7 +24,7 @@ from tmf_apis.store.indexes import META_COLLECTION
 log = logging.getLogger(__name__)
 
 COLLECTION = "extension"
-#: Pause between two looks at the counter, in seconds.
+#: Pause between two reads of the counter, in seconds.
 POLL_INTERVAL = 1.0
 #: Most extension types.
 MAX_TYPES = 500
@@ -34,13 +34,13 @@ _REVISION_KEY = {"_id": "extensions"}
 
 @dataclass(frozen=True, slots=True)
 class ExtensionType:
-    """An extension type as it was registered.
+    """A registered extension type.
 
     Attributes:
-        type: Its name, what stands in ``@type``.
+        type: Its name, the value of ``@type``.
         schema: Its JSON Schema, as it was sent.
-        subject: Who registered it.
-        changed_at: When, in UTC.
+        subject: The subject of the token that registered it.
+        changed_at: Time of the last change, in UTC.
     """
 
     type: str
@@ -53,11 +53,11 @@ class ExtensionRegistry:
     """The extension types of one database."""
 
     def __init__(self, database: MongoDatabase, on_change: Callable[[Extensions], None]) -> None:
-        """Take the database.
+        """Create the registry; ``refresh`` reads the types.
 
         Args:
-            database: Where they lie.
-            on_change: Told of all types when they are read first and whenever they changed.
+            database: The database of the types.
+            on_change: Called with all types after the first read and after every change.
         """
         self._database = database
         self._on_change = on_change
@@ -67,40 +67,39 @@ class ExtensionRegistry:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to look for changes of other processes."""
+        """Start to poll for changes of other processes."""
         self._thread = threading.Thread(target=self._poll, name="extensions", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no longer."""
+        """Stop polling."""
         self._stop_event.set()
         if self._thread:
             self._thread.join(POLL_INTERVAL + 5)
 
     def list(self) -> list[ExtensionType]:
-        """Return every type, by name."""
+        """Return all types, sorted by name."""
         with translate_errors():
-            return [
-                _extension_type(one) for one in self._database[COLLECTION].find().sort("_id", 1)
-            ]
+            documents = self._database[COLLECTION].find().sort("_id", 1)
+            return [_extension_type(document) for document in documents]
 
     def get(self, type: str) -> ExtensionType:
-        """Return one type.
+        """Return a type.
 
         Raises:
-            NotFound: There is none of this name (HTTP 404).
+            NotFound: There is no type of this name (HTTP 404).
         """
         with translate_errors():
-            found = self._database[COLLECTION].find_one({"_id": type})
-        if found is None:
+            document = self._database[COLLECTION].find_one({"_id": type})
+        if document is None:
             raise NotFound(f"there is no extension type {type[:80]!r}")
-        return _extension_type(found)
+        return _extension_type(document)
 
     def put(self, type: str, schema: Schema, subject: str) -> bool:
-        """Register a type, in place of what had its name; return whether it is new.
+        """Register or replace a type; return whether it is new.
 
         Raises:
-            TooManyRequests: There are as many as there may be (HTTP 429).
+            TooManyRequests: There are ``MAX_TYPES`` others (HTTP 429).
         """
         collection = self._database[COLLECTION]
         content = {
@@ -117,30 +116,32 @@ class ExtensionRegistry:
         return result.upserted_id is not None
 
     def delete(self, type: str) -> None:
-        """Drop a type; resources of it stay as they are.
+        """Delete a type; its resources are not changed.
 
         Raises:
-            NotFound: There is none of this name (HTTP 404).
+            NotFound: There is no type of this name (HTTP 404).
         """
         with translate_errors():
-            gone = self._database[COLLECTION].delete_one({"_id": type}).deleted_count
-            if gone:
+            result = self._database[COLLECTION].delete_one({"_id": type})
+            if result.deleted_count:
                 self._increment_revision()
-        if not gone:
+        if not result.deleted_count:
             raise NotFound(f"there is no extension type {type[:80]!r}")
         self.refresh()
 
     def refresh(self) -> None:
-        """Tell of the types if they are not those that were told last."""
+        """Call ``on_change`` with all types if they have changed since the last call."""
         with self._lock, translate_errors():
-            note: dict[str, Any] = self._database[META_COLLECTION].find_one(_REVISION_KEY) or {}
-            count = note.get("count", 0)
-            if count == self._revision:
+            counter: dict[str, Any] = self._database[META_COLLECTION].find_one(_REVISION_KEY) or {}
+            revision = counter.get("count", 0)
+            if revision == self._revision:
                 return
-            found = {one["_id"]: one["schema"] for one in self._database[COLLECTION].find()}
-            usable = {type: _schema_or_empty(type, text) for type, text in found.items()}
-            self._on_change({type: schema for type, schema in usable.items() if schema})
-            self._revision = count
+            schemas = {
+                document["_id"]: _schema_or_empty(document["_id"], document["schema"])
+                for document in self._database[COLLECTION].find()
+            }
+            self._on_change({type: schema for type, schema in schemas.items() if schema})
+            self._revision = revision
 
     def _increment_revision(self) -> None:
         self._database[META_COLLECTION].update_one(
@@ -156,6 +157,7 @@ class ExtensionRegistry:
 
 
 def _schema_or_empty(type: str, text: str) -> Schema:
+    """Return a stored schema; empty if this release cannot use it."""
     try:
         return extensions.dereferenced_schema(orjson.loads(text))
     except (TmfError, ValueError, KeyError) as error:  # written by another release

@@ -1,8 +1,8 @@
-"""Extension types: what an administrator may register, and what it means for each contract.
+"""Extension types: validation of their schemas, and the contracts that they apply to.
 
-An extension is a JSON Schema (2020-12) of the attributes that a type of the operator's own has
-beside those of the type it extends, which ``x-baseType`` names. Nothing is ever fetched: a
-``$ref`` leads into the schema's own ``$defs`` and is replaced by what stands there.
+An extension is a JSON Schema (2020-12) of the attributes that a type of the operator adds to the
+type that it extends, which ``x-baseType`` names. Schemas are never fetched: a ``$ref`` must refer
+to the schema's own ``$defs``, and is replaced by the definition.
 
 Source: TMF630 part 2, extension by ``@type``, ``@baseType`` and ``@schemaLocation``.
 """
@@ -19,16 +19,16 @@ from tmf_apis.errors import Conflict, InvalidBody, TooLarge
 from tmf_apis.rest.contracts.contract import Contract, kind_of
 
 Schema = dict[str, Any]
-#: By type: its schema, references replaced, with ``x-baseType``.
+#: Type -> its schema with references replaced, including ``x-baseType``.
 Extensions = Mapping[str, Schema]
 
-#: Largest schema, in bytes; deepest nesting; most objects and arrays, references replaced.
+#: Largest schema, in bytes; deepest nesting; most objects and arrays after dereferencing.
 MAX_BYTES, MAX_DEPTH, MAX_NODES = 65_536, 24, 2_000
 
 BASE_TYPE_KEYWORD = "x-baseType"
 _TYPE_NAME = re.compile(r"[A-Z][A-Za-z0-9_]{0,63}", re.ASCII)
 _DEFS_PREFIX = "#/$defs/"
-#: Keywords that lead out of the schema or change what its words mean.
+#: Keywords that refer to other schemas or change the meaning of keywords.
 _FORBIDDEN_KEYWORDS = frozenset(
     {"$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$vocabulary", "$recursiveRef"}
 )
@@ -37,12 +37,12 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def validated_schema(type: str, text: bytes, contracts: Sequence[Contract]) -> Schema:
-    """Return the schema of a new extension type as it was sent, if it can be one.
+    """Return the schema of a new extension type, parsed and validated.
 
     Raises:
-        TooLarge: It has too many bytes (HTTP 413).
-        InvalidBody: It is not a JSON Schema, or has what an extension cannot (HTTP 400).
-        Conflict: The name is one of a contract's own types (HTTP 409).
+        TooLarge: The schema has too many bytes (HTTP 413).
+        InvalidBody: It is not a JSON Schema, or has a forbidden keyword or value (HTTP 400).
+        Conflict: A contract has a type of the same name (HTTP 409).
     """
     if not _TYPE_NAME.fullmatch(type):
         raise InvalidBody(f"{type[:80]!r} cannot name a type; expected a letter A-Z, then A-z0-9_")
@@ -66,20 +66,21 @@ def validated_schema(type: str, text: bytes, contracts: Sequence[Contract]) -> S
 
 
 def dereferenced_schema(schema: Schema) -> Schema:
-    """Return a schema with its references replaced by what they lead to.
+    """Return a schema with its references replaced by their definitions.
 
     Raises:
-        InvalidBody: A reference leads elsewhere, to nothing or to itself, or it grows too large.
+        InvalidBody: A reference has no definition in ``$defs`` or is recursive, or the result is
+            too large (HTTP 400).
     """
-    made: Schema = _Dereferencer(schema.get("$defs", {})).dereference(schema, ())
-    return made
+    dereferenced: Schema = _Dereferencer(schema.get("$defs", {})).dereference(schema, ())
+    return dereferenced
 
 
 def validator(schema: Schema) -> jsonschema_rs.Validator:
-    """Return the validator of a schema; patterns run in linear time.
+    """Return the validator of a schema; its patterns run in linear time.
 
     Raises:
-        ValueError: It is not a JSON Schema.
+        ValueError: The schema is not a JSON Schema.
     """
     return jsonschema_rs.Draft202012Validator(
         schema, validate_formats=True, pattern_options=jsonschema_rs.RegexOptions()
@@ -87,32 +88,31 @@ def validator(schema: Schema) -> jsonschema_rs.Validator:
 
 
 def base_schemas(contract: Contract, base: str) -> list[str]:
-    """Return the schemas of a contract that a base type means; versions may name it differently.
+    """Return the schemas of a contract for a base type, whose name may differ between versions.
 
-    ``ProductCatalog`` and ``Catalog`` are the same to the contracts of both versions.
+    ``ProductCatalog`` and ``Catalog`` name the same type in the contracts of both versions.
     """
     if base in contract.document["components"]["schemas"]:
         return [base]
     kind = kind_of(base, contract.number)
-    found = {operation.schema for operation in contract.operations if operation.kind == kind}
-    return sorted(found)
+    return sorted({o.schema for o in contract.operations if o.kind == kind})
 
 
 def contract_extensions(extensions: Extensions, contract: Contract) -> dict[str, Schema]:
-    """Return the extensions of a contract's types, ``x-baseType`` as the contract names it."""
-    found: dict[str, Schema] = {}
+    """Return the extensions of a contract's types, with ``x-baseType`` as the contract names it."""
+    applicable: dict[str, Schema] = {}
     for type, schema in extensions.items():
-        for base in base_schemas(contract, schema[BASE_TYPE_KEYWORD])[:1]:
-            found[type] = {**schema, BASE_TYPE_KEYWORD: base}
-    return found
+        if bases := base_schemas(contract, schema[BASE_TYPE_KEYWORD]):
+            applicable[type] = {**schema, BASE_TYPE_KEYWORD: bases[0]}
+    return applicable
 
 
 def extensions_by_base(extensions: Extensions) -> dict[str, list[Schema]]:
-    """Return the schemas that extend a type, by that type."""
-    found: dict[str, list[Schema]] = {}
+    """Return the schemas of the extensions by the type that they extend."""
+    by_base: dict[str, list[Schema]] = {}
     for schema in extensions.values():
-        found.setdefault(schema[BASE_TYPE_KEYWORD], []).append(schema)
-    return found
+        by_base.setdefault(schema[BASE_TYPE_KEYWORD], []).append(schema)
+    return by_base
 
 
 def _parse_schema(text: bytes) -> Schema:
@@ -149,7 +149,7 @@ def _check_depth(value: Any) -> None:  # noqa: ANN401
 
 
 def _check_object_schema(schema: Schema) -> None:
-    """Refuse what would refuse the attributes of the base."""
+    """Refuse a schema that would reject the attributes of the base type."""
     if schema.get("type", "object") != "object":
         raise InvalidBody("/type: an extension describes an object")
     for keyword in ("additionalProperties", "unevaluatedProperties"):
@@ -162,14 +162,19 @@ def _check_object_schema(schema: Schema) -> None:
 
 
 class _Dereferencer:
-    """Puts in the place of each reference what it leads to."""
+    """Replaces the references of a schema by their definitions."""
 
     def __init__(self, definitions: Schema) -> None:
         self._definitions = definitions
         self._nodes_left = MAX_NODES
 
     def dereference(self, value: Any, ancestors: tuple[str, ...]) -> Any:  # noqa: ANN401
-        """Return a value with its references replaced; ``ancestors`` are those it stands below."""
+        """Return a value with its references replaced.
+
+        Args:
+            value: A part of the schema.
+            ancestors: Names of the definitions that contain the value.
+        """
         if not isinstance(value, dict | list):
             return value
         self._nodes_left -= 1
@@ -177,23 +182,23 @@ class _Dereferencer:
             raise InvalidBody(f"the schema has more than {MAX_NODES} parts, references replaced")
         if isinstance(value, list):
             return [self.dereference(item, ancestors) for item in value]
-        if refused := _FORBIDDEN_KEYWORDS & value.keys():
-            raise InvalidBody(f"{min(refused)} is not possible in an extension")
-        made = {
-            name: self.dereference(v, ancestors)
-            for name, v in value.items()
-            if name not in _DROPPED_KEYWORDS
+        if forbidden := _FORBIDDEN_KEYWORDS & value.keys():
+            raise InvalidBody(f"{min(forbidden)} is not possible in an extension")
+        schema = {
+            keyword: self.dereference(inner, ancestors)
+            for keyword, inner in value.items()
+            if keyword not in _DROPPED_KEYWORDS
         }
-        if (reference := made.pop("$ref", None)) is None:
-            return made
+        if (reference := schema.pop("$ref", None)) is None:
+            return schema
         target = self._resolve(reference, ancestors)
-        return {"allOf": [target, made]} if made else target
+        return {"allOf": [target, schema]} if schema else target
 
     def _resolve(self, reference: object, ancestors: tuple[str, ...]) -> Any:  # noqa: ANN401
         name = str(reference).removeprefix(_DEFS_PREFIX)
         if not str(reference).startswith(_DEFS_PREFIX) or name not in self._definitions:
             raise InvalidBody(
-                f"$ref {str(reference)[:200]!r}: only {_DEFS_PREFIX}... of the schema itself is followed"
+                f"$ref {str(reference)[:200]!r}: expected {_DEFS_PREFIX}... of the schema itself"
             )
         if name in ancestors:
             raise InvalidBody(f"$ref {reference!r} leads back to itself")

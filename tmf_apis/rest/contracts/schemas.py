@@ -1,9 +1,9 @@
-"""Bodies against the contract: each object is held to the type that its ``@type`` names.
+"""Validation of bodies against the contract, each object against the type of its ``@type``.
 
-OpenAPI's ``oneOf`` accepts whatever fits; a discriminator says which one is meant. Here a schema
-with a discriminator becomes a chain of if/then/else on ``@type``, so an error names the place and
-the rule of the type that the client meant. Two forms of each schema are needed, because a subtype
-inherits its base: ``Name`` dispatches, ``Name~own`` is the base alone.
+A plain ``oneOf`` accepts any schema that fits; a discriminator selects one. Here a schema with a
+discriminator becomes a chain of if/then/else on ``@type``, so that an error message names the
+place and rule of the type that the client means. Each schema has two forms, because a subtype
+inherits its base: ``Name`` dispatches on the type, ``Name~own`` is the base alone.
 
 Source: TMF630 part 2, polymorphism; OpenAPI 3.0.3, discriminator object.
 """
@@ -23,12 +23,12 @@ Resource = dict[str, Any]
 
 _TYPE_ATTRIBUTES = ("@type", "@baseType")
 _ABSENT = object()
-#: What the name of a schema of a create ends with; before it is that of the resource.
+#: Suffixes of the schemas of POST bodies, after the name of the resource.
 _CREATE_SUFFIX = re.compile(r"_(?:FVO|Create)\Z")
-#: The same for every form of a schema.
+#: Suffixes of the schemas of POST and PATCH bodies.
 _FORM_SUFFIX = re.compile(r"_(?:FVO|MVO|Create|Update)\Z")
 _COMPONENTS = "#/components/schemas/"
-#: Formats that say something a client can get wrong; others (int32, uri) are hints.
+#: Formats that are validated; others (int32, uri) are only hints.
 _CHECKED_FORMATS = frozenset({"date-time", "date", "email"})
 #: Most violations that one error message lists.
 _MAX_VIOLATIONS = 3
@@ -44,7 +44,7 @@ def json_pointer(path: Iterable[str | int]) -> str:
 
 
 class Schemas:
-    """Validators of one contract, each built when it is first needed and kept."""
+    """The validators of one contract, each built on first use."""
 
     def __init__(
         self,
@@ -52,13 +52,13 @@ class Schemas:
         version: str,
         extensions: Mapping[str, Schema] | None = None,
     ) -> None:
-        """Take a contract and the operator's extension types.
+        """Create the validators of a contract.
 
         Args:
             document: The OpenAPI document.
             version: "v4" or "v5"; in v4 ``@type`` is optional and unknown types are accepted.
-            extensions: Registered extension types by name: JSON Schemas of their own attributes,
-                with the type that they extend under ``x-baseType``.
+            extensions: The registered extension types by name: JSON Schemas of their additional
+                attributes, with the type that they extend in ``x-baseType``.
         """
         self._schemas: Mapping[str, Schema] = document["components"]["schemas"]
         self._strict = version != "v4"
@@ -69,58 +69,60 @@ class Schemas:
         self._lock = Lock()
 
     def set_extensions(self, extensions: Mapping[str, Schema]) -> None:
-        """Take other extension types in place of those that were known."""
+        """Replace the extension types."""
         with self._lock:
             self._extensions = dict(extensions)
             self._validators = {}
 
     def check(self, name: str, resource: object) -> None:
-        """Hold a body to a schema.
+        """Validate a body against a schema.
 
         Raises:
-            InvalidBody: It breaks the contract; the message has JSON pointer and rule.
+            InvalidBody: It violates the contract; the message has JSON pointers and rules
+                (HTTP 400).
         """
         validator = self.validator(name)
         if not validator.is_valid(resource):
             raise InvalidBody(_violation_message(list(validator.iter_errors(resource))))
 
     def check_resource_type(self, name: str, resource: Mapping[str, Any]) -> None:
-        """Refuse a resource whose ``@type`` is neither the operation's nor an extension of it.
+        """Check that the ``@type`` of a resource is a type of the operation or an extension of it.
 
         Raises:
-            InvalidBody: The message names the types that the operation takes.
+            InvalidBody: It is another type; the message lists the types of the operation
+                (HTTP 400).
         """
         base = name.removesuffix("_FVO")
         types = {base, *self._type_mapping(name)}
         known = types | self._extension_types(types)
-        given = (resource.get("@type", base), resource.get("@baseType"))
-        if self._strict and known.isdisjoint(given):
+        type, base_type = resource.get("@type", base), resource.get("@baseType")
+        if self._strict and known.isdisjoint((type, base_type)):
             allowed = ", ".join(sorted(known))
             raise InvalidBody(
-                f"/@type: {given[0]!r} is not one of {allowed}; an extension names its @baseType"
+                f"/@type: {type!r} is not one of {allowed}; an extension names its @baseType"
             )
 
     def check_change(
         self, name: str, old: Resource, new: Resource, *, create_schema: str | None = None
     ) -> None:
-        """Hold a changed resource to a schema, without blaming the change for what it found.
+        """Validate a changed resource against a schema, ignoring violations that it had before.
 
-        A mandatory attribute that the resource did not have before (it was written through the
-        other version) is not missed now. Where nothing was taken away, what changed is looked at
-        alone, for it costs less.
+        For example, a resource that was written through the other version may lack a mandatory
+        attribute of this version. If no attribute was removed, only the changed attributes are
+        validated, which is faster.
 
         Args:
             name: The schema of the resource.
-            old: As it was, in the client's form.
-            new: As it would be.
-            create_schema: The schema of its create, whose mandatory attributes are not taken away either.
+            old: The resource before the change, in the client's form.
+            new: The resource after the change.
+            create_schema: The schema of POST, whose mandatory attributes cannot be removed.
 
         Raises:
-            InvalidBody: The change broke the contract.
+            InvalidBody: The change violates the contract (HTTP 400).
         """
-        taken = old.keys() - new.keys()
-        if create_schema and (missed := sorted(taken & self._required_attributes(create_schema))):
-            raise InvalidBody(f"/{missed[0]}: is mandatory and cannot be removed")
+        removed = old.keys() - new.keys()
+        if create_schema and (names := sorted(removed & self._required_attributes(create_schema))):
+            raise InvalidBody(f"/{names[0]}: is mandatory and cannot be removed")
         if old.keys() <= new.keys() and all(old.get(t) == new.get(t) for t in _TYPE_ATTRIBUTES):
             changed = {
                 k: v for k, v in new.items() if k in _TYPE_ATTRIBUTES or old.get(k, _ABSENT) != v
@@ -129,47 +131,47 @@ class Schemas:
                 return
         before = {_violation_key(error) for error in self.validator(name).iter_errors(old)}
         errors = self.validator(name).iter_errors(new)
-        if broken := [error for error in errors if _violation_key(error) not in before]:
-            raise InvalidBody(_violation_message(broken))
+        if violations := [error for error in errors if _violation_key(error) not in before]:
+            raise InvalidBody(_violation_message(violations))
 
     def check_additions(
         self, name: str, create_schema: str, resource: Resource, stored: Resource
     ) -> None:
-        """Hold what the server adds or changes, and what ``create_schema`` does not know, to a schema.
+        """Validate the attributes of a new resource that ``create_schema`` has not covered.
 
-        The schema of a create does not have what the server sets (states, dates); here it counts.
+        These are the attributes that the server has added or changed (states, dates), and those
+        that the schema of POST does not declare.
 
         Args:
             name: The schema of the resource.
-            create_schema: The schema of the create, which ``resource`` has passed.
-            resource: What the client sent.
-            stored: What would be stored, in the client's form.
+            create_schema: The schema of POST, against which ``resource`` has been validated.
+            resource: The body of the request.
+            stored: The resource to be stored, in the client's form.
 
         Raises:
-            InvalidBody: An attribute is not of its type.
+            InvalidBody: An attribute has a wrong type (HTTP 400).
         """
-        known = self._declared_attributes(create_schema)
-        rest = {
+        declared = self._declared_attributes(create_schema)
+        additions = {
             attribute: value
             for attribute, value in stored.items()
             if attribute in _TYPE_ATTRIBUTES
-            or attribute not in known
+            or attribute not in declared
             or value is not resource.get(attribute)
         }
-        if wrong := self._violations(name, rest):
-            raise InvalidBody(_violation_message(wrong))
+        self.check_partial(name, additions)
 
     def check_partial(self, name: str, resource: Resource) -> None:
-        """Hold a resource to a schema, first-level attributes that are missing apart.
+        """Validate a resource against a schema, allowing missing first-level attributes.
 
         Raises:
-            InvalidBody: An attribute is not of its type.
+            InvalidBody: An attribute has a wrong type (HTTP 400).
         """
-        if wrong := self._violations(name, resource):
-            raise InvalidBody(_violation_message(wrong))
+        if violations := self._violations(name, resource):
+            raise InvalidBody(_violation_message(violations))
 
     def _violations(self, name: str, resource: Resource) -> list[jsonschema_rs.ValidationError]:
-        """Return the violations of a part of a resource: what it lacks itself is none."""
+        """Return the violations of a resource, except missing first-level attributes."""
         validator = self.validator(name)
         if validator.is_valid(resource):
             return []
@@ -181,34 +183,34 @@ class Schemas:
         ]
 
     def _required_attributes(self, name: str) -> frozenset[str]:
-        """Return the first-level attributes that a schema requires, inherited ones included."""
+        """Return the first-level attributes that a schema requires, including inherited ones."""
         return self._collected_names(name, "required")
 
     def _declared_attributes(self, name: str) -> frozenset[str]:
-        """Return the first-level attributes that a schema declares, those it inherits included."""
+        """Return the first-level attributes that a schema declares, including inherited ones."""
         return self._collected_names(name, "properties")
 
     def _collected_names(self, name: str, keyword: str) -> frozenset[str]:
-        if (found := self._names_by_keyword.get((name, keyword))) is None:
-            names = _inherited_names(self._schemas, self._schemas[name], keyword)
-            found = self._names_by_keyword[name, keyword] = frozenset(names)
-        return found
+        if (names := self._names_by_keyword.get((name, keyword))) is None:
+            names = frozenset(_inherited_names(self._schemas, self._schemas[name], keyword))
+            self._names_by_keyword[name, keyword] = names
+        return names
 
     def validator(self, name: str) -> jsonschema_rs.Validator:
         """Return the validator of a schema of the contract."""
-        if (found := self._validators.get(name)) is None:
+        if (validator := self._validators.get(name)) is None:
             with self._lock:
-                found = self._validators.get(name)
-                if found is None:
-                    found = self._validators[name] = jsonschema_rs.Draft202012Validator(
+                validator = self._validators.get(name)
+                if validator is None:
+                    validator = self._validators[name] = jsonschema_rs.Draft202012Validator(
                         self.json_schema(name),
                         validate_formats=True,
                         pattern_options=jsonschema_rs.RegexOptions(),  # linear time
                     )
-        return found
+        return validator
 
     def json_schema(self, name: str) -> Schema:
-        """Return a JSON Schema (2020-12) of one schema with all that it refers to."""
+        """Return a schema as JSON Schema (2020-12), including all schemas that it refers to."""
         definitions: dict[str, Schema] = {}
         waiting = [name]
         while waiting:
@@ -230,8 +232,8 @@ class Schemas:
         return self._dispatch_schema(name, schema, mapping)
 
     def _type_mapping(self, name: str) -> dict[str, str]:
-        """Return type name -> schema name, types of mapped types included."""
-        found: dict[str, str] = {}
+        """Return type name -> schema name, including the types of mapped types."""
+        schemas_by_type: dict[str, str] = {}
         waiting = [name]
         seen = set()
         while waiting:
@@ -241,7 +243,7 @@ class Schemas:
             seen.add(current)
             mapping = self._schemas[current].get("discriminator", {}).get("mapping", {})
             targets = {type: target.removeprefix(_COMPONENTS) for type, target in mapping.items()}
-            if len(targets) > 1:  # else the contract has one type here, whatever extends it
+            if len(targets) > 1:  # with a single type the contract allows no subtypes here
                 mapped = set(targets.values())
                 targets |= {
                     _FORM_SUFFIX.sub("", child): child
@@ -249,31 +251,32 @@ class Schemas:
                 }
             for type_name, schema in targets.items():
                 if schema in self._schemas:
-                    found.setdefault(type_name, schema)
+                    schemas_by_type.setdefault(type_name, schema)
                     waiting.append(schema)
-        return found
+        return schemas_by_type
 
     def _subschemas(self, name: str) -> set[str]:
-        """Return the schemas that say ``allOf`` a schema, in the same form (create, merge).
+        """Return the schemas that inherit a schema by ``allOf``, in the same form (POST, PATCH).
 
-        A discriminator names them without a mapping, by OpenAPI; TMF622's Characteristic maps
-        every type of value but boolean, TMF620's CharacteristicValueSpecification four others.
+        By OpenAPI a discriminator knows them without a mapping. TMF622 maps all subtypes of
+        Characteristic but the boolean one, TMF620 only four of CharacteristicValueSpecification.
         """
         if self._subschemas_by_base is None:
             self._subschemas_by_base = _find_subschemas(self._schemas)
         form = name.partition("_")[2]
-        return {
-            one for one in self._subschemas_by_base.get(name, ()) if one.partition("_")[2] == form
-        }
+        subschemas = self._subschemas_by_base.get(name, ())
+        return {subschema for subschema in subschemas if subschema.partition("_")[2] == form}
 
     def _extension_types(self, types: Collection[str]) -> set[str]:
         """Return the extension types of some types."""
-        return {name for name, one in self._extensions.items() if one.get("x-baseType") in types}
+        return {
+            name for name, schema in self._extensions.items() if schema.get("x-baseType") in types
+        }
 
     def _extension_mapping(self, name: str) -> dict[str, str]:
-        """Return a mapping for a schema whose contract has no discriminator, if it is extended.
+        """Return a type mapping for a schema without a discriminator that has extensions.
 
-        The contracts of version 4 have none at most places.
+        Most schemas of version 4 have no discriminator.
         """
         base = _CREATE_SUFFIX.sub("", name)
         return {base: name} if self._extension_types([base]) else {}
@@ -297,7 +300,7 @@ class Schemas:
         return chain
 
     def _fallback_schema(self, schema: Schema, mapping: dict[str, str], own: Schema) -> Schema:
-        """Return what an object must be whose ``@type`` the contract does not have."""
+        """Return the schema of objects with a ``@type`` that the contract does not have."""
         if not self._strict:
             return own
         if len(mapping) == 1 and "oneOf" not in schema:
@@ -314,31 +317,32 @@ class Schemas:
         return chain
 
     def _own_schema(self, schema: Schema) -> Schema:
-        """Translate one schema; what it inherits is taken in its own form."""
-        made: Schema = {}
+        """Return the JSON Schema of a schema alone; inherited schemas have the form ``~own``."""
+        result: Schema = {}
         for keyword, value in schema.items():
             if keyword == "properties":
-                made[keyword] = {name: self._value_schema(inner) for name, inner in value.items()}
+                result[keyword] = {name: self._value_schema(inner) for name, inner in value.items()}
             elif keyword == "allOf":
-                made[keyword] = [self._base_schema(inner) for inner in value]
+                result[keyword] = [self._base_schema(inner) for inner in value]
             elif keyword in {"oneOf", "anyOf"}:
-                self._add_alternatives(made, schema, value)
+                self._add_alternatives(result, schema, value)
             elif keyword in {"items", "additionalProperties"}:
-                made[keyword] = self._value_schema(value) if isinstance(value, dict) else value
+                result[keyword] = self._value_schema(value) if isinstance(value, dict) else value
             elif keyword == "format" and value not in _CHECKED_FORMATS:
                 continue
             elif keyword in _COPIED_KEYWORDS:
-                made[keyword] = value
-        return made
+                result[keyword] = value
+        return result
 
     def _add_alternatives(self, target: Schema, schema: Schema, alternatives: list[Schema]) -> None:
         if "discriminator" not in schema:
             target["anyOf"] = [self._value_schema(inner) for inner in alternatives]
 
     def _value_schema(self, schema: Schema) -> Schema:
-        """Translate a schema where a value stands: references dispatch on ``@type``.
+        """Return the JSON Schema of a value; references dispatch on ``@type``.
 
-        OpenAPI 3.0 takes no description beside ``$ref``, so it may stand in an ``allOf`` alone.
+        An ``allOf`` with a single ``$ref`` is a reference with a description, which OpenAPI 3.0
+        does not allow beside ``$ref``.
         """
         if "properties" not in schema and len(schema.get("allOf", ())) == 1:
             schema = schema["allOf"][0]
@@ -364,7 +368,7 @@ _COPIED_KEYWORDS = frozenset(
 
 
 def _inherited_names(schemas: Mapping[str, Schema], schema: Schema, keyword: str) -> Iterable[str]:
-    """Yield what a keyword lists in a schema and in all that it inherits."""
+    """Yield the names that a keyword lists in a schema and in the schemas that it inherits."""
     yield from schema.get(keyword, ())
     for part in (schema, *schema.get("allOf", ())):
         if reference := part.get("$ref"):
@@ -376,13 +380,13 @@ def _inherited_names(schemas: Mapping[str, Schema], schema: Schema, keyword: str
 
 
 def _find_subschemas(schemas: Mapping[str, Schema]) -> Mapping[str, set[str]]:
-    """Return the schemas that inherit from each schema directly."""
-    found: dict[str, set[str]] = {}
+    """Return base schema -> the schemas that inherit it directly."""
+    subschemas: dict[str, set[str]] = {}
     for name, schema in schemas.items():
         for part in schema.get("allOf", ()):
             if reference := part.get("$ref"):
-                found.setdefault(reference.removeprefix(_COMPONENTS), set()).add(name)
-    return found
+                subschemas.setdefault(reference.removeprefix(_COMPONENTS), set()).add(name)
+    return subschemas
 
 
 def _conditional_schema(attribute: str, value: str, then: Schema, otherwise: Schema) -> Schema:

@@ -1,8 +1,8 @@
-"""The ``@type`` of nested objects that v5 must have and v4 may leave out.
+"""Default ``@type`` of nested objects, which v5 requires and v4 does not.
 
-v4 clients seldom name the type of a reference, and v5 asks for it in every object. What v4 wrote
-is stored as it came; seen from v5, each nested object without a type gets the one that the
-contract says it is. A document that v5 wrote has them all, so it stays as it is.
+v4 clients seldom send the type of a reference; v5 requires it in every object. Resources of v4
+clients are stored without added types. In responses of v5 each nested object without a type gets
+the type that the contract declares. Resources of v5 clients have all types and are not changed.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,12 +12,12 @@ from typing import Any
 Json = dict[str, Any]
 Transform = Callable[[Json], Json]
 Schema = Mapping[str, Any]
-#: What is inside an object: its attributes' schemas, and whether it must have a type.
+#: The schemas of an object's attributes, and whether ``@type`` is required.
 ObjectShape = tuple[dict[str, Schema], bool]
 
 
 class TypeDefaults:
-    """The types of one contract."""
+    """The default types of one contract."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._schemas: Mapping[str, Schema] = document["components"]["schemas"]
@@ -26,19 +26,19 @@ class TypeDefaults:
         self._cached_members = cache(self._read_members)
 
     def transform_for(self, schema: str) -> Transform:
-        """Return what completes the nested objects of a resource of a schema.
+        """Return the transform that adds the types of nested objects to a resource of a schema.
 
-        The resource itself keeps its type, or none; where nothing is missing it is returned as
-        the same object.
+        The type of the resource itself is not changed. If no type is missing, the transform
+        returns the same object.
         """
         return lambda resource: self._with_nested_types(schema, resource)
 
     def _with_nested_types(self, schema: str, value: Json) -> Json:
-        """Return an object of a type with what it holds completed."""
+        """Return an object of a schema with the types of its nested objects."""
         result = value
         type = value.get("@type")
-        named = isinstance(type, str) and type in self._schemas
-        members = self._cached_members(type if named else schema)
+        is_known = isinstance(type, str) and type in self._schemas
+        members = self._cached_members(type if is_known else schema)
         for name, old in value.items():
             if name in members and isinstance(old, (dict, list)):
                 new = self._with_types(members[name], old)
@@ -57,13 +57,16 @@ class TypeDefaults:
         if not isinstance(value, dict):
             return value
         schema = candidates[0] if len(candidates) == 1 else self._best_candidate(candidates, value)
-        inside = self._with_nested_types(schema, value)
+        typed = self._with_nested_types(schema, value)
         if "@type" in value or not self._cached_shape(schema)[1]:
-            return inside
-        return {"@type": schema, **inside}
+            return typed
+        return {"@type": schema, **typed}
 
     def _best_candidate(self, candidates: tuple[str, ...], value: Json) -> str:
-        """Return a reference for what has an id and nothing but attributes of the reference."""
+        """Return the type of an object without ``@type``.
+
+        An object with an id and only attributes of a reference type is such a reference.
+        """
         for name in candidates:
             if (
                 name.endswith("Ref")
@@ -74,14 +77,13 @@ class TypeDefaults:
         return next((name for name in candidates if not name.endswith("Ref")), candidates[0])
 
     def _read_members(self, schema: str) -> dict[str, tuple[str, ...]]:
-        """Return the attributes of a type that hold objects, with the types these may have."""
-        found = {
-            name: self._named_types(node) for name, node in self._cached_shape(schema)[0].items()
-        }
-        return {name: types for name, types in found.items() if types}
+        """Return the attributes of a type whose values are objects, with their possible types."""
+        attributes = self._cached_shape(schema)[0]
+        members = {name: self._named_types(node) for name, node in attributes.items()}
+        return {name: types for name, types in members.items() if types}
 
     def _named_types(self, node: Schema) -> tuple[str, ...]:
-        """Return the named types that a value of a schema may have."""
+        """Return the named types of the values of a schema."""
         if "$ref" in node:
             return self._cached_candidates(_reference_name(node))
         if "items" in node:
@@ -100,16 +102,16 @@ class TypeDefaults:
 
     def _merged_shape(self, node: Schema) -> ObjectShape:
         attributes: dict[str, Schema] = {}
-        typed = "@type" in node.get("required", ())
+        is_type_required = "@type" in node.get("required", ())
         for part in node.get("allOf", ()):
-            inherited, part_typed = (
+            inherited, is_required_in_part = (
                 self._cached_shape(_reference_name(part))
                 if "$ref" in part
                 else self._merged_shape(part)
             )
             attributes |= inherited
-            typed = typed or part_typed
-        return attributes | node.get("properties", {}), typed
+            is_type_required = is_type_required or is_required_in_part
+        return attributes | node.get("properties", {}), is_type_required
 
 
 def _reference_name(node: Schema) -> str:
