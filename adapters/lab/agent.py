@@ -1,7 +1,7 @@
-"""The bandwidth profiles of a gateway's ports, for snmpd's pass_persist; real shaping by tc.
+"""A pass_persist agent of snmpd with the rates of the gateway's ports, which it shapes with tc.
 
-Runs with nothing but the standard library. The table .1.3.6.1.4.1.64999.1.1.1.COLUMN.IFINDEX has
-one row a port that is called sub...:
+It needs nothing but the standard library. The table .1.3.6.1.4.1.64999.1.1.1.COLUMN.IFINDEX has one
+row for each port whose name begins with "sub":
 
     1  svcIfName    OCTET STRING  read-only
     2  svcDownKbps  Gauge32       read-write  rate towards the customer, 0 = no limit
@@ -9,9 +9,9 @@ one row a port that is called sub...:
     4  svcTxBytes   Counter64     read-only   octets sent to the customer under a limit
     5  svcTxDrops   Counter32     read-only   packets dropped by the limit
 
-A file that is named on the command line makes it misbehave: "refuse COLUMN" refuses to set that
-column; "hang COLUMN" says nothing any more from then on until the file says something else, and
-does then what it was asked.
+The file named on the command line injects a fault. "refuse COLUMN" refuses to set the column. "hang
+COLUMN" makes the agent hang when the column is set, until the content of the file changes; it then
+sets the column.
 
 Source: snmpd.conf(5), MIB-Specific Extension Commands.
 """
@@ -40,29 +40,29 @@ TC_CLASS_PATTERN = re.compile(
     r"class htb 1:10 .*?rate (\d+)([KMG]?)bit.*?Sent (\d+) bytes \d+ pkt \(dropped (\d+)", re.DOTALL
 )
 
-#: How often a hanging agent looks whether it still shall, in seconds.
+#: Pause between two checks of a hanging agent for the end of the fault, in seconds.
 POLL_INTERVAL = 0.05
 
 Oid = tuple[int, ...]
 
 
 def run(*command: str, check: bool = True) -> str:
-    """Run a command and return what it prints."""
+    """Run a command and return its output."""
     done = subprocess.run(command, capture_output=True, text=True, check=check)  # noqa: S603
     return done.stdout
 
 
 def access_ports() -> dict[int, str]:
-    """Return ifIndex -> name of the ports with a profile; others come and go (ifb, ...)."""
+    """Return the names of the access ports by ifIndex."""
     return {index: name for index, name in socket.if_nameindex() if name.startswith("sub")}
 
 
 def shaper_statistics(device: str) -> tuple[int, int, int]:
-    """Return rate in bit/s, octets and drops of a device's limit; zeros if it has none."""
-    found = TC_CLASS_PATTERN.search(run("tc", "-s", "class", "show", "dev", device, check=False))
-    if found is None:
+    """Return rate in bit/s, octets and drops of the shaper of a device; zeros if it has none."""
+    match = TC_CLASS_PATTERN.search(run("tc", "-s", "class", "show", "dev", device, check=False))
+    if match is None:
         return 0, 0, 0
-    rate, unit, octets, drops = found.groups()
+    rate, unit, octets, drops = match.groups()
     return int(rate) * RATE_UNITS[unit], int(octets), int(drops)
 
 
@@ -77,12 +77,12 @@ def read_column(column: int, name: str) -> object:
 
 
 def ifb_device(name: str) -> str:
-    """Return the device through which what a port receives is shaped."""
+    """Return the name of the ifb device that shapes the received traffic of a port."""
     return f"i{name}"
 
 
 def limit_rate(device: str, kbps: int) -> None:
-    """Limit what a device sends; 0 lifts the limit."""
+    """Limit the rate at which a device sends; 0 removes the limit."""
     if kbps == 0:
         run("tc", "qdisc", "del", "dev", device, "root", check=False)
         return
@@ -96,9 +96,9 @@ def limit_rate(device: str, kbps: int) -> None:
 
 
 def redirect_ingress(name: str) -> str:
-    """Lead what a port receives through a device of its own and return that device."""
+    """Redirect the received traffic of a port to its ifb device and return that device."""
     device = ifb_device(name)
-    if device not in {known for _, known in socket.if_nameindex()}:
+    if device not in {existing for _, existing in socket.if_nameindex()}:
         run("ip", "link", "add", device, "type", "ifb")
         run("ip", "link", "set", device, "up")
         run("tc", "qdisc", "add", "dev", name, "handle", "ffff:", "ingress")
@@ -111,13 +111,13 @@ def redirect_ingress(name: str) -> str:
 
 
 def is_fault_injected(fault: str, column: int) -> bool:
-    """Return whether the file that the command line names wants this misbehaviour."""
+    """Return whether the file named on the command line injects a fault into a column."""
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     return file is not None and file.exists() and file.read_text("utf-8") == f"{fault} {column}"
 
 
 def set_error(column: int, type_name: str) -> str:
-    """Return why a column is not set, in snmpd's word; empty: it may be."""
+    """Return the error of snmpd for setting a column; empty if the column can be set."""
     if column not in {DOWN_KBPS, UP_KBPS}:
         return "not-writable"
     if type_name not in {"gauge", "unsigned"}:
@@ -128,25 +128,21 @@ def set_error(column: int, type_name: str) -> str:
 
 
 def write_variable(oid: Oid, type_name: str, text: str) -> str:
-    """Set a variable and return snmpd's word for how it went."""
+    """Set a variable and return the answer for snmpd: "DONE" or an error."""
     column, index = oid[len(TABLE_OID) :] if len(oid) == len(TABLE_OID) + 2 else (0, 0)
     name = access_ports().get(index)
     if name is None or column not in COLUMNS:
         return "no-creation"
-    if why := set_error(column, type_name):
-        return why
+    if error_name := set_error(column, type_name):
+        return error_name
     kbps = int(text)
     if not 0 <= kbps <= MAX_KBPS:
         return "wrong-value"
     try:
-        limit_rate(
-            redirect_ingress(name)
-            if column == UP_KBPS and kbps
-            else name
-            if column == DOWN_KBPS
-            else ifb_device(name),
-            kbps,
-        )
+        if column == DOWN_KBPS:
+            limit_rate(name, kbps)
+        else:
+            limit_rate(redirect_ingress(name) if kbps else ifb_device(name), kbps)
     except (subprocess.CalledProcessError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return "inconsistent-value"
@@ -154,38 +150,37 @@ def write_variable(oid: Oid, type_name: str, text: str) -> str:
 
 
 def find_instance(oid: Oid, *, after: bool) -> tuple[Oid, int, str] | None:
-    """Return the instance at an object identifier, or the first one after it."""
+    """Return the instance with an object identifier, or the first one after it."""
     rows = sorted(access_ports().items())
     for column in COLUMNS:
         for index, name in rows:
-            full = (*TABLE_OID, column, index)
-            if full > oid if after else full == oid:
-                return full, column, name
+            instance = (*TABLE_OID, column, index)
+            if instance > oid if after else instance == oid:
+                return instance, column, name
     return None
 
 
 def respond(command: str, source: TextIO) -> str:
-    """Return the answer to one command, whose further lines are read from ``source``."""
+    """Return the answer to a command, whose arguments are read from ``source``."""
     if command == "PING":
         return "PONG"
     oid = tuple(int(arc) for arc in source.readline().strip().strip(".").split("."))
     if command == "set":
-        kind, _, text = source.readline().strip().partition(" ")
-        return write_variable(oid, kind, text.strip('"'))
-    found = find_instance(oid, after=command == "getnext")
-    if found is None:
+        type_name, _, text = source.readline().strip().partition(" ")
+        return write_variable(oid, type_name, text.strip('"'))
+    match = find_instance(oid, after=command == "getnext")
+    if match is None:
         return "NONE"
-    full, column, name = found
-    return "\n".join(
-        ("." + ".".join(map(str, full)), COLUMN_TYPES[column], str(read_column(column, name)))
-    )
+    instance, column, name = match
+    dotted = "." + ".".join(map(str, instance))
+    return "\n".join((dotted, COLUMN_TYPES[column], str(read_column(column, name))))
 
 
 def main() -> None:
-    """Answer snmpd until it closes the pipe.
+    """Answer the commands of snmpd until it closes the pipe.
 
-    An empty line should end the agent, but snmpd 5.9 sends one after each SET: an agent that obeys
-    is started anew for each SET, and now and then one is refused that fell into the gap.
+    An empty line should end the agent, but snmpd 5.9 sends one after each SET. It would then start
+    the agent again after each SET, and refuse a SET that arrives in between.
     """
     while line := sys.stdin.readline():
         if command := line.strip():

@@ -1,4 +1,4 @@
-"""A gateway to show things on: the lab's where the machine can have it, or else a simulated one."""
+"""The gateway of the demo: a real one if this machine supports it, otherwise a simulated one."""
 
 import asyncio
 import shutil
@@ -18,88 +18,87 @@ INCONSISTENT_VALUE = 12  # error-status, RFC 3416 section 3
 
 
 class DemoGateway(Protocol):
-    """A gateway that runs; a context manager."""
+    """A gateway with fault injection; a context manager."""
 
     @property
     def server_address(self) -> str:
-        """Address at which the server hears the gateway's notifications."""
+        """Address of the server to which the gateway sends notifications."""
 
     @property
     def target(self) -> Target:
-        """How to reach it."""
+        """The target of the gateway."""
 
     @property
     def credentials(self) -> Mapping[str, Mapping[str, str]]:
-        """What belongs into the credentials file."""
+        """The content of the credentials file."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
 
     def up(self) -> Self:
-        """Start it."""
+        """Start the gateway."""
 
     def down(self) -> None:
-        """End it; may be called twice."""
+        """Stop the gateway; safe to repeat."""
 
     def cut_link(self, port: str) -> None:
-        """Cut the cable of a port."""
+        """Take the link of a port down."""
 
     def restore_link(self, port: str) -> None:
-        """Mend the cable of a port."""
+        """Bring the link of a port up again."""
 
     def reject_setting(self, setting: str) -> None:
-        """Refuse to change a setting ("downstream", "upstream") from now on."""
+        """Make the gateway refuse to change a setting ("downstream", "upstream")."""
 
     def hang_on_setting(self, setting: str) -> None:
-        """Fall silent as soon as a setting is to be changed."""
+        """Make the gateway hang when a setting is changed."""
 
     def clear_faults(self) -> None:
-        """Do what is asked again."""
+        """End all injected faults."""
 
     def rate_limits(self, port: str) -> tuple[int, int]:
-        """Return what a port is limited to down and up, in bit/s, looked at from inside."""
+        """Return the downstream and upstream limits that are in effect on a port, in bit/s."""
 
     def test_head(self, port: str) -> str:
         """Return "host:port" of a test head at the customer's side; empty: there is none."""
 
 
 class LabDemoGateway(SnmpLab):
-    """The lab's gateway, which can be made to misbehave."""
+    """The gateway of the lab with fault injection."""
 
     def reject_setting(self, setting: str) -> None:
-        """Refuse to change a setting from now on."""
+        """Make the agent refuse to change a setting."""
         self._inject_fault(f"refuse {_column_oid(setting).rpartition('.')[2]}")
 
     def hang_on_setting(self, setting: str) -> None:
-        """Fall silent as soon as a setting is to be changed; it is changed when all is well."""
+        """Make the agent hang when a setting is changed; it does so once the fault is cleared."""
         self._inject_fault(f"hang {_column_oid(setting).rpartition('.')[2]}")
 
     def clear_faults(self) -> None:
-        """Do what is asked again."""
+        """End all injected faults."""
         self._inject_fault("")
 
     def rate_limits(self, port: str) -> tuple[int, int]:
-        """Return what the kernel limits a port to, in bit/s; 0: to nothing."""
+        """Return the limits of the kernel for a port, in bit/s; 0: no limit."""
         return self._rate_limit(port), self._rate_limit(ifb_device(port))
 
     def test_head(self, port: str) -> str:
-        """Return where the iperf3 server behind a port is; empty: there is no iperf3 here."""
+        """Return "host:port" of the iperf3 server behind a port; empty without iperf3."""
         return self.network.start_test_head(port) if shutil.which("iperf3", path=PATH) else ""
 
     def _inject_fault(self, fault: str) -> None:
-        new = self.network.files / f"{FAULT_FILE}.new"
-        new.write_text(fault, "utf-8")
-        new.rename(self.network.files / FAULT_FILE)
+        file = self.network.files / f"{FAULT_FILE}.new"
+        file.write_text(fault, "utf-8")
+        file.rename(self.network.files / FAULT_FILE)
 
     def _rate_limit(self, device: str) -> int:
+        command = ("tc", "-s", "class", "show", "dev", device)
         try:
-            said = self.network.run(
-                self.network.gateway, "tc", "-s", "class", "show", "dev", device
-            )
-        except LabError:  # no such device: nothing was ever limited there
+            output = self.network.run(self.network.gateway, *command)
+        except LabError:  # without an ifb device there is no limit
             return 0
-        found = TC_CLASS_PATTERN.search(said)
-        return int(found[1]) * RATE_UNITS[found[2]] if found else 0
+        match = TC_CLASS_PATTERN.search(output)
+        return int(match[1]) * RATE_UNITS[match[2]] if match else 0
 
 
 def _column_oid(setting: str) -> str:
@@ -107,12 +106,12 @@ def _column_oid(setting: str) -> str:
 
 
 class SimulatedDemoGateway:
-    """A simulated gateway in a thread of its own.
+    """A simulated gateway that runs in a thread of its own.
 
     Args:
-        name: What the element is called.
+        name: Name of the element.
         ports: Number of access ports.
-        trap_port: UDP port on loopback that notifications go to; 0: it sends none.
+        trap_port: UDP port on loopback for notifications; 0: do not send any.
     """
 
     server_address = "127.0.0.1"
@@ -132,19 +131,19 @@ class SimulatedDemoGateway:
 
     @property
     def target(self) -> Target:
-        """How to reach it."""
+        """The target of the gateway."""
         return self._gateway.target
 
     @property
     def credentials(self) -> Mapping[str, Mapping[str, str]]:
-        """What belongs into the credentials file."""
+        """The content of the credentials file."""
         return self._gateway.credentials
 
     def up(self) -> Self:
-        """Start it.
+        """Start the gateway.
 
         Raises:
-            RuntimeError: It does not start.
+            RuntimeError: The gateway does not start in time.
         """
         self._started_event, self._stop_event = threading.Event(), asyncio.Event()
         self._thread = threading.Thread(target=asyncio.run, args=(self._run(),), daemon=True)
@@ -154,51 +153,52 @@ class SimulatedDemoGateway:
         return self
 
     def down(self) -> None:
-        """End it."""
+        """Stop the gateway; safe to repeat."""
         if self._thread is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._stop_event.set)
             self._thread.join(START_TIMEOUT)
             self._loop = None
 
     def cut_link(self, port: str) -> None:
-        """Cut the cable of a port."""
+        """Take the link of a port down."""
         self._run_in_loop(lambda: self._gateway.cut_link(port))
 
     def restore_link(self, port: str) -> None:
-        """Mend the cable of a port."""
+        """Bring the link of a port up again."""
         self._run_in_loop(lambda: self._gateway.restore_link(port))
 
     def reject_setting(self, setting: str) -> None:
-        """Refuse to change a setting from now on."""
-        refused = FaultInjection(rejected_sets={_column_oid(setting): INCONSISTENT_VALUE})
-        self._run_in_loop(lambda: setattr(self._gateway, "fault_injection", refused))
+        """Make the gateway refuse to change a setting."""
+        self._inject_fault(FaultInjection(rejected_sets={_column_oid(setting): INCONSISTENT_VALUE}))
 
     def hang_on_setting(self, setting: str) -> None:
-        """Fall silent as soon as a setting is to be changed."""
-        hanging = FaultInjection(hang_column=_column_oid(setting))
-        self._run_in_loop(lambda: setattr(self._gateway, "fault_injection", hanging))
+        """Make the gateway hang when a setting is changed."""
+        self._inject_fault(FaultInjection(hang_column=_column_oid(setting)))
 
     def clear_faults(self) -> None:
-        """Do what is asked again."""
-        self._run_in_loop(lambda: setattr(self._gateway, "fault_injection", FaultInjection()))
+        """End all injected faults."""
+        self._inject_fault(FaultInjection())
 
     def rate_limits(self, port: str) -> tuple[int, int]:
-        """Return what a port is said to be limited to, in bit/s."""
-        one = self._gateway.port(port)
-        return one.downstream_kbps * KBIT, one.upstream_kbps * KBIT
+        """Return the limits that are set on a port, in bit/s."""
+        simulated = self._gateway.port(port)
+        return simulated.downstream_kbps * KBIT, simulated.upstream_kbps * KBIT
 
     def test_head(self, port: str) -> str:  # noqa: ARG002
-        """Return nothing: no traffic goes through a simulated gateway."""
+        """Return an empty text: a simulated gateway carries no traffic."""
         return ""
+
+    def _inject_fault(self, fault: FaultInjection) -> None:
+        self._run_in_loop(lambda: setattr(self._gateway, "fault_injection", fault))
 
     def _run_in_loop(self, action: Callable[[], None]) -> None:
         if self._loop is None:
             raise RuntimeError("the simulated gateway is not up")
 
-        async def do() -> None:
+        async def run() -> None:
             action()
 
-        asyncio.run_coroutine_threadsafe(do(), self._loop).result(START_TIMEOUT)
+        asyncio.run_coroutine_threadsafe(run(), self._loop).result(START_TIMEOUT)
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -208,7 +208,7 @@ class SimulatedDemoGateway:
 
 
 def create_demo_gateway(name: str, *, ports: int = 4, trap_port: int) -> tuple[DemoGateway, str]:
-    """Return a gateway that is not up yet, and why it is not a real one; empty if it is."""
+    """Create a gateway; return it and the reason why it is not a real one, empty if it is."""
     if (reason := lab_unavailable_reason()) is None:
         return LabDemoGateway(name, ports=ports, trap_port=trap_port), ""
     return SimulatedDemoGateway(name, ports=ports, trap_port=trap_port), reason

@@ -1,4 +1,4 @@
-"""What the lab's elements have in common that stand in a network of their own."""
+"""Base class of the lab elements that have a network of their own."""
 
 import shutil
 import tempfile
@@ -15,7 +15,7 @@ class LabElement(ABC, Generic[NetworkT]):
     """An element in a network of its own; a context manager.
 
     Attributes:
-        name: What the element is called.
+        name: Name of the element.
     """
 
     def __init__(self, name: str) -> None:
@@ -24,15 +24,15 @@ class LabElement(ABC, Generic[NetworkT]):
 
     @abstractmethod
     def _create_network(self, files: Path) -> NetworkT:
-        """Make the network."""
+        """Create the network."""
 
     @abstractmethod
     def _start_element(self) -> None:
-        """Configure the element and start it."""
+        """Configure and start the element."""
 
     @abstractmethod
     def _stop_element(self) -> None:
-        """Stop the element, whether it runs or not."""
+        """Stop the element; safe to repeat."""
 
     def __enter__(self) -> Self:
         return self.up()
@@ -42,20 +42,20 @@ class LabElement(ABC, Generic[NetworkT]):
 
     @property
     def network(self) -> NetworkT:
-        """The network, while the lab is up.
+        """The network of the element.
 
         Raises:
-            LabError: It is not.
+            LabError: The lab is not up.
         """
         if self._network is None:
             raise LabError("the lab is not up")
         return self._network
 
     def up(self) -> Self:
-        """Make the network and start the element; about a second.
+        """Create the network and start the element; this takes about a second.
 
         Raises:
-            LabError: The machine does not do what the lab needs; nothing is left behind.
+            LabError: The machine lacks something; everything is removed again.
         """
         remove_stale_namespaces()
         files = Path(tempfile.mkdtemp(prefix="tmflab-"))
@@ -69,16 +69,16 @@ class LabElement(ABC, Generic[NetworkT]):
         return self
 
     def down(self) -> None:
-        """Stop the element and remove everything; may be called twice."""
+        """Stop the element and remove its network and files; safe to repeat."""
         if self._network is not None:
             self._stop_element()
             self._network.remove()
             self._network = None
 
     def cut_link(self, port: str) -> None:
-        """Cut the cable of a port."""
+        """Take the link of a port down."""
         self.network.cut_link(port)
 
     def restore_link(self, port: str) -> None:
-        """Mend the cable of a port."""
+        """Bring the link of a port up again."""
         self.network.restore_link(port)

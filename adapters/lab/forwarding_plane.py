@@ -1,9 +1,9 @@
-"""The forwarding plane of the NETCONF gateway: makes of its running configuration what tc does.
+"""The forwarding plane of the NETCONF gateway: applies the running configuration with tc.
 
-netconfd keeps configuration and does nothing with it. This process asks for notifications, reads
-the services whenever something has happened or a second has passed, and shapes the ports. It
-speaks NETCONF 1.0 to the server's own subsystem through a pipe and needs nothing but the standard
-library. A file beside the server's socket, ``followed()``, says that it has begun.
+netconfd stores configuration, but does not apply it. This process subscribes to notifications,
+reads the services after each notification and at least once a second, and shapes the ports. It
+speaks NETCONF 1.0 to the subsystem of the server through a pipe, and needs nothing but the standard
+library. It creates ``ready_file`` beside the socket of the server once it has read the services.
 
 Source: RFC 6242, section 4.3 (end-of-message framing).
 """
@@ -31,19 +31,18 @@ GET_CONFIG = (
     '<get-config><source><running/></source><filter type="subtree">'
     f'<services xmlns="{ACCESS_NAMESPACE}"/></filter></get-config>'
 )
-
 EMPTY_GET = (
     f'<rpc xmlns="{BASE_NAMESPACE}" message-id="0"><get><filter type="subtree"/></get></rpc>'
 )
-#: Seconds until it looks without having been told.
+#: Longest pause between two reads of the services, in seconds.
 POLL_INTERVAL = 1.0
 
-PortSettings = tuple[int, int, bool]  # downstream and upstream in kbit/s, switched on
+PortSettings = tuple[int, int, bool]  # downstream and upstream in kbit/s, enabled
 DEFAULT_SETTINGS: PortSettings = (0, 0, True)
 
 
 def ready_file(socket: str) -> Path:
-    """Return the file that says that the server behind a socket is followed."""
+    """Return the file whose existence shows that the configuration is being applied."""
     return Path(f"{socket}.followed")
 
 
@@ -51,7 +50,7 @@ class NetconfSession:
     """A session with the server in the same namespace.
 
     Raises:
-        EOFError: The server has gone; so does every method that talks to it.
+        EOFError: The server has ended; its methods raise this error, too.
     """
 
     def __init__(self, socket: str, user: str) -> None:
@@ -70,22 +69,23 @@ class NetconfSession:
         self._receive()
 
     def wait_for_message(self) -> bool:
-        """Wait until the server has something to say, for LOOK seconds; return whether it has."""
+        """Wait ``POLL_INTERVAL`` seconds for a message; return whether there is one."""
         return END_OF_MESSAGE in self._received or bool(
             select.select([self._output], [], [], POLL_INTERVAL)[0]
         )
 
     def call(self, body: str) -> tuple[ET.Element, bool]:
-        """Return the reply to a request, and whether notifications came before it."""
+        """Return the reply to a request, and whether notifications arrived before it."""
         self._send(f'<rpc xmlns="{BASE_NAMESPACE}" message-id="1">{body}</rpc>')
-        news = False
+        is_notified = False
         while True:
             while not self.wait_for_message():
-                self._send(EMPTY_GET)  # netconfd leaves a request that came with the hello lying
+                # netconfd does not process a request that it reads together with the hello
+                self._send(EMPTY_GET)
             message = self._receive()
             if message.get("message-id") == "1":
-                return message, news
-            news = news or message.tag != f"{{{BASE_NAMESPACE}}}rpc-reply"
+                return message, is_notified
+            is_notified = is_notified or message.tag != f"{{{BASE_NAMESPACE}}}rpc-reply"
 
     def _send(self, text: str) -> None:
         try:
@@ -95,16 +95,16 @@ class NetconfSession:
 
     def _receive(self) -> ET.Element:
         while END_OF_MESSAGE not in self._received:
-            piece = os.read(self._output, 65536)
-            if not piece:
+            chunk = os.read(self._output, 65536)
+            if not chunk:
                 raise EOFError
-            self._received += piece
+            self._received += chunk
         message, _, self._received = self._received.partition(END_OF_MESSAGE)
         return ET.fromstring(message)  # noqa: S314 - our own server
 
 
 def desired_settings(reply: ET.Element) -> dict[str, PortSettings]:
-    """Return port -> how it shall be."""
+    """Return the settings of the configured services, by port."""
     return {
         service.findtext(f"{{{ACCESS_NAMESPACE}}}port", ""): (
             int(service.findtext(f"{{{ACCESS_NAMESPACE}}}downstream", "0")),
@@ -116,7 +116,7 @@ def desired_settings(reply: ET.Element) -> dict[str, PortSettings]:
 
 
 def apply_settings(port: str, before: PortSettings, after: PortSettings) -> None:
-    """Change a port from how it was to how it shall be."""
+    """Apply the settings of a port that differ from those before."""
     if before[0] != after[0]:
         limit_rate(port, after[0])
     if before[1] != after[1]:
@@ -126,7 +126,7 @@ def apply_settings(port: str, before: PortSettings, after: PortSettings) -> None
 
 
 def reset_port(port: str) -> None:
-    """Set a port free, however somebody who was killed at work has left it."""
+    """Remove all limits of a port, in whatever state a killed process has left it."""
     run("tc", "qdisc", "del", "dev", port, "root", check=False)
     run("tc", "qdisc", "del", "dev", port, "ingress", check=False)
     run("ip", "link", "del", ifb_device(port), check=False)
@@ -134,30 +134,31 @@ def reset_port(port: str) -> None:
 
 
 def main(socket: str) -> None:
-    """Follow the server until it ends.
+    """Apply the configuration of the server until the server ends.
 
     Raises:
-        EOFError: It has.
+        EOFError: The server has ended.
     """
     for port in access_ports().values():
         reset_port(port)
     server = NetconfSession(socket, "agent")
     server.call(CREATE_SUBSCRIPTION)
-    done: dict[str, PortSettings] = {}
+    applied: dict[str, PortSettings] = {}
     while True:
-        reply, news = server.call(GET_CONFIG)
+        reply, is_notified = server.call(GET_CONFIG)
         target = desired_settings(reply)
         for port in access_ports().values():
-            before, after = done.get(port, DEFAULT_SETTINGS), target.get(port, DEFAULT_SETTINGS)
+            before = applied.get(port, DEFAULT_SETTINGS)
+            after = target.get(port, DEFAULT_SETTINGS)
             try:
                 apply_settings(port, before, after)
-                done[port] = after
+                applied[port] = after
             except (subprocess.CalledProcessError, OSError) as error:
                 sys.stderr.write(f"{error}\n")
                 reset_port(port)
-                done[port] = DEFAULT_SETTINGS
+                applied[port] = DEFAULT_SETTINGS
         ready_file(socket).touch()
-        if not news:
+        if not is_notified:
             server.wait_for_message()
 
 

@@ -1,4 +1,4 @@
-"""The lab's gateway: an snmpd that shapes real traffic and reports real faults."""
+"""The broadband gateway of the lab: an snmpd that shapes real traffic and reports real faults."""
 
 import os
 import secrets
@@ -11,21 +11,22 @@ from pathlib import Path
 
 from adapters.lab.element import LabElement
 from adapters.lab.network import PATH, LabError, LabNetwork
+from adapters.lab.processes import log_tail, stop_process
 from adapters.snmp import mib
 from adapters.snmp.wire import message
 from adapters.snmp.wire.message import Pdu, Variable
 from adapters.values import Target
 
 AGENT_SCRIPT = Path(__file__).with_name("agent.py")
-#: Name of the file, in the folder of the site's files, that makes the agent misbehave.
-FAULT_FILE = "misbehaviour"
-#: Seconds that snmpd has to answer its first question.
+#: Name of the file, among those of the network, that injects faults into the agent.
+FAULT_FILE = "fault"
+#: Time for snmpd to answer its first request, in seconds.
 START_TIMEOUT = 10.0
 LINK_OBJECTS = " ".join(
-    f".{one}" for one in (mib.IF_INDEX, mib.IF_ADMIN_STATUS, mib.IF_OPER_STATUS, mib.IF_DESCR)
+    f".{oid}" for oid in (mib.IF_INDEX, mib.IF_ADMIN_STATUS, mib.IF_OPER_STATUS, mib.IF_DESCR)
 )
-#: Names would need MIB files, which Debian does not ship: object identifiers only. Monitors look
-#: each second; -S spares us a linkUp for each port at the start.
+#: Object identifiers instead of names, because Debian does not ship the MIB files. The monitors
+#: poll once a second; -S suppresses a linkUp for each port at the start.
 CONFIGURATION = """\
 agentAddress udp:{address}:161
 sysServices 72
@@ -52,10 +53,10 @@ class SnmpLab(LabElement[LabNetwork]):
     """A broadband gateway with customers behind it; a context manager.
 
     Args:
-        name: What the element is called.
+        name: Name of the element.
         ports: Number of access ports: "sub1", ...; "up0" is the uplink.
-        trap_port: UDP port, at ``server_address``, that notifications go to; 0: it sends none.
-        version: "3" or "2c": the credentials of target and traps.
+        trap_port: UDP port at ``server_address`` for notifications; 0: do not send any.
+        version: SNMP version of the target and of the notifications: "3" or "2c".
         inform: Send informs instead of traps (v2c only).
     """
 
@@ -71,23 +72,23 @@ class SnmpLab(LabElement[LabNetwork]):
         super().__init__(name)
         self.version = version
         self._ports, self._trap_port, self._inform = ports, trap_port, inform
-        self._secrets = {word: secrets.token_hex(8) for word in ("auth", "priv", "write", "read")}
-        self._secrets["internal"] = secrets.token_hex(8)
+        names = ("auth", "priv", "write", "read", "internal")
+        self._secrets = {name: secrets.token_hex(8) for name in names}
         self._snmpd: subprocess.Popen[bytes] | None = None
 
     @property
     def server_address(self) -> str:
-        """The server's address towards the gateway: notifications arrive there."""
+        """Address of the server to which the gateway sends notifications."""
         return self.network.server_address
 
     @property
     def target(self) -> Target:
-        """How to reach the gateway."""
+        """The target of the gateway."""
         return Target(self.name, self.network.gateway_address, "snmp", self.name)
 
     @property
     def credentials(self) -> dict[str, dict[str, str]]:
-        """What belongs into the credentials file: the target's, and "<name>-read"."""
+        """The content of the credentials file: those of the target, and "<name>-read"."""
         community = {"community": self._secrets["write"]}
         user = {
             "user": "tmf",
@@ -112,7 +113,7 @@ class SnmpLab(LabElement[LabNetwork]):
         self.stop()
 
     def restart(self) -> None:
-        """Restart the gateway's management software; it sends a coldStart."""
+        """Restart snmpd, which then sends a coldStart."""
         self.stop()
         self.start()
 
@@ -120,7 +121,7 @@ class SnmpLab(LabElement[LabNetwork]):
         """Start snmpd and wait until it answers.
 
         Raises:
-            LabError: It does not.
+            LabError: snmpd does not answer in time.
         """
         files = self.network.files
         log = files / "snmpd.log"
@@ -130,7 +131,7 @@ class SnmpLab(LabElement[LabNetwork]):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # Not -C -c: with them it does not read its own state, and is a new agent each time.
+            # not -C -c: with these options snmpd does not read its state, and so loses its engine
             env={
                 "PATH": PATH,
                 "MIBS": "",
@@ -142,23 +143,16 @@ class SnmpLab(LabElement[LabNetwork]):
         end = time.monotonic() + START_TIMEOUT
         while not self._is_answering():
             if time.monotonic() > end or self._snmpd.poll() is not None:
-                said = log.read_text("utf-8", "replace")[-500:] if log.exists() else "nothing"
-                raise LabError(f"snmpd does not answer; it said: {said}")
+                raise LabError(f"snmpd does not answer: {log_tail(log)}")
 
     def stop(self) -> None:
         """Stop snmpd."""
         if self._snmpd is not None:
-            with suppress(ProcessLookupError):
-                self._snmpd.terminate()
-            try:
-                self._snmpd.wait(5)
-            except subprocess.TimeoutExpired:
-                self._snmpd.kill()
-                self._snmpd.wait(5)
+            stop_process(self._snmpd)
             self._snmpd = None
 
     def _write_configuration(self) -> None:
-        files, site = self.network.files, self.network
+        network, files = self.network, self.network.files
         wrapper = files / "agent"
         script = f"'{AGENT_SCRIPT}' '{files / FAULT_FILE}'"
         command = f"exec '{sys.executable}' -IS {script} 2>>'{files}/agent.log'"
@@ -166,8 +160,8 @@ class SnmpLab(LabElement[LabNetwork]):
         wrapper.chmod(0o700)
         text = CONFIGURATION.format(
             name=self.name,
-            address=site.gateway_address,
-            server=site.server_address,
+            address=network.gateway_address,
+            server=network.server_address,
             traps=self._trap_directive(),
             link_up=mib.LINK_UP,
             link_down=mib.LINK_DOWN,
@@ -177,8 +171,8 @@ class SnmpLab(LabElement[LabNetwork]):
             agent=wrapper,
             **self._secrets,
         )
-        place = os.open(files / "snmpd.conf", os.O_WRONLY | os.O_CREAT, 0o600)
-        with os.fdopen(place, "w", encoding="utf-8") as file:
+        descriptor = os.open(files / "snmpd.conf", os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
 
     def _trap_directive(self) -> str:
@@ -188,18 +182,18 @@ class SnmpLab(LabElement[LabNetwork]):
         if self.version == "3":
             auth, priv = self._secrets["auth"], self._secrets["priv"]
             return f"trapsess -v3 -u tmf -l authPriv -a SHA -A {auth} -x AES -X {priv} {sink}"
-        kind = "-Ci " if self._inform else ""
-        return f"trapsess {kind}-v2c -c {self._secrets['write']} {sink}"
+        inform = "-Ci " if self._inform else ""
+        return f"trapsess {inform}-v2c -c {self._secrets['write']} {sink}"
 
     def _is_answering(self) -> bool:
-        question = Pdu(message.GET, 1, variables=(Variable(mib.SYS_UP_TIME),))
+        request = Pdu(message.GET, 1, variables=(Variable(mib.SYS_UP_TIME),))
         datagram = message.encode_community_message(
-            message.V2C, self._secrets["read"].encode(), question
+            message.V2C, self._secrets["read"].encode(), request
         )
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-            link.settimeout(0.05)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.settimeout(0.05)
             with suppress(OSError):
-                link.sendto(datagram, (self.network.gateway_address, 161))
-                return bool(link.recv(4096))
+                udp.sendto(datagram, (self.network.gateway_address, 161))
+                return bool(udp.recv(4096))
         time.sleep(0.02)
         return False

@@ -1,10 +1,8 @@
-"""A real mobile subscriber register on loopback: osmo-hlr with a database of its own.
+"""The home location register of the lab: osmo-hlr on loopback with a database of its own.
 
-Needs the Debian package osmo-hlr and no root. ``missing()`` says what is not there.
+It needs the Debian package osmo-hlr, but not root; see ``hlr_unavailable_reason``.
 """
 
-import contextlib
-import os
 import secrets
 import shutil
 import signal
@@ -17,13 +15,14 @@ from pathlib import Path
 from typing import Self
 
 from adapters.lab.network import PATH, LabError
+from adapters.lab.processes import log_tail, stop_process
 from adapters.osmo_hlr.register import CTRL_PORT, GSUP_PORT, VTY_PORT
 from adapters.values import Target
 
 COMMAND = ("osmo-hlr", "-c", "osmo-hlr.cfg", "-l", "hlr.db")
-#: Seconds that it has to answer.
+#: Time to open its ports, in seconds.
 START_TIMEOUT = 10.0
-#: The interface of serving nodes has a fixed port, so each HLR has an address of its own.
+#: The port of GSUP cannot be configured, so each HLR has an address of its own.
 CONFIGURATION = """\
 log stderr
  logging color 0
@@ -39,7 +38,7 @@ hlr
 
 
 def hlr_unavailable_reason() -> str | None:
-    """Return what is missing for an HLR on this machine, in one line; None if nothing is."""
+    """Return in one line why this machine cannot run an HLR; None if it can."""
     if shutil.which("osmo-hlr", path=PATH) is None:
         return "the HLR needs a package: apt-get install osmo-hlr"
     return None
@@ -49,9 +48,13 @@ class HlrLab:
     """An HLR without subscribers; a context manager.
 
     Args:
-        name: What the element is called.
-        imsis: The SIM cards whose keys are in its credentials; the keys are random.
-        password: Of its command line; empty: none.
+        name: Name of the element.
+        imsis: The SIM cards in its credentials; their keys are random.
+        password: Password of the command line; empty: none.
+
+    Attributes:
+        sim_keys: The keys of the SIM cards by IMSI.
+        address: IP address of the HLR.
     """
 
     def __init__(
@@ -75,19 +78,19 @@ class HlrLab:
 
     @property
     def target(self) -> Target:
-        """How to reach it."""
+        """The target of the HLR."""
         return Target(self.name, f"{self.address}:{CTRL_PORT}", "osmo-hlr", self.name)
 
     @property
     def credentials(self) -> dict[str, dict[str, str]]:
-        """What belongs into the credentials file."""
+        """The content of the credentials file."""
         return {self.name: {**self.sim_keys, "vty": self._password}}
 
     def up(self) -> Self:
-        """Start it with an empty database.
+        """Start the HLR with an empty database.
 
         Raises:
-            LabError: It does not start; nothing is left behind.
+            LabError: The HLR does not start; its files are removed again.
         """
         self._directory = Path(tempfile.mkdtemp(prefix="tmfhlr-"))
         self.address = free_address()
@@ -102,26 +105,26 @@ class HlrLab:
         return self
 
     def down(self) -> None:
-        """Stop it and remove its files; may be called twice."""
+        """Stop the HLR and remove its files; safe to repeat."""
         self.stop()
         if self._directory.name.startswith("tmfhlr-"):
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def start(self) -> None:
-        """Start it with the database that is there, and wait until it answers.
+        """Start the HLR with its existing database and wait until its ports are open.
 
         Raises:
-            LabError: It does not.
+            LabError: The HLR does not start in time.
         """
         log = self._directory / "log"
-        with log.open("ab") as said:
+        with log.open("ab") as log_file:
             self._process = subprocess.Popen(  # noqa: S603
-                # However we end, it ends with the thread that started it.
+                # the HLR is killed when the thread that started it ends
                 ("setpriv", "--pdeathsig", "KILL", *COMMAND),  # noqa: S607
                 cwd=self._directory,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=said,
+                stderr=log_file,
                 env={"PATH": PATH},
                 start_new_session=True,
             )
@@ -130,39 +133,32 @@ class HlrLab:
             is_listening(self.address, port) for port in (CTRL_PORT, VTY_PORT, GSUP_PORT)
         ):
             if time.monotonic() > end or self._process.poll() is not None:
-                raise LabError(f"osmo-hlr: {log.read_text('utf-8', 'replace')[-500:]}")
+                raise LabError(f"osmo-hlr: {log_tail(log)}")
             time.sleep(0.02)
 
     def stop(self, stop_signal: signal.Signals = signal.SIGTERM) -> None:
-        """Stop it; with SIGKILL it cannot tidy up."""
-        if self._process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._process.pid, stop_signal)
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(5)
-        self._process = None
+        """Stop the HLR with a signal; SIGKILL simulates a crash."""
+        if self._process is not None:
+            stop_process(self._process, stop_signal)
+            self._process = None
 
     @property
     def log(self) -> str:
-        """What it has logged."""
+        """The log of the HLR."""
         return (self._directory / "log").read_text("utf-8", "replace")
 
 
 def is_listening(address: str, port: int) -> bool:
-    """Whether somebody listens."""
-    with socket.socket() as link:
-        link.settimeout(0.5)
-        return link.connect_ex((address, port)) == 0
+    """Return whether a TCP port is open."""
+    with socket.socket() as tcp:
+        tcp.settimeout(0.5)
+        return tcp.connect_ex((address, port)) == 0
 
 
 def free_address() -> str:
-    """Return an address of loopback at which nobody has an HLR's port."""
+    """Return a loopback address at which the ports of an HLR are free."""
     while True:
-        one, other = secrets.token_bytes(2)
-        address = f"127.72.{one}.{max(1, other % 255)}"
+        third, fourth = secrets.token_bytes(2)
+        address = f"127.72.{third}.{max(1, fourth % 255)}"
         if not any(is_listening(address, port) for port in (CTRL_PORT, VTY_PORT, GSUP_PORT)):
             return address

@@ -1,7 +1,7 @@
-"""The lab's NETCONF gateway: netconfd behind an SSH server, shaping real traffic.
+"""The NETCONF gateway of the lab: netconfd behind an SSH server, shaping real traffic.
 
-Needs root, and the Debian packages netconfd, netconfd-module-ietf-interfaces, openssh-server and
-iproute2. ``missing()`` says what is not there.
+It needs root and the Debian packages netconfd, netconfd-module-ietf-interfaces, openssh-server and
+iproute2; see ``netconf_unavailable_reason``.
 """
 
 import shutil
@@ -16,6 +16,7 @@ from pathlib import Path
 from adapters.lab.element import LabElement
 from adapters.lab.forwarding_plane import ready_file
 from adapters.lab.network import PATH, LabError, LabNetwork, lab_unavailable_reason, run
+from adapters.lab.processes import log_tail
 from adapters.values import Target
 
 HERE = Path(__file__).parent
@@ -25,7 +26,7 @@ TOOL_PACKAGES = {
     "sshd": "openssh-server",
     "ssh-keygen": "openssh-client",
 }
-#: Seconds that a server has to get ready.
+#: Time for each server to get ready, in seconds.
 START_TIMEOUT = 10.0
 SSHD_CONFIGURATION = """\
 Port 830
@@ -40,10 +41,10 @@ PermitRootLogin prohibit-password
 MaxSessions 20
 Subsystem netconf "/usr/sbin/netconf-subsystem --ncxserver-sockname=830@{files}/ncx.sock"
 """
-#: Debian's module calls both and brings neither; without the first, which it calls for each
-#: interface it shows, the server ends itself.
+#: Programs that the ietf-interfaces module of Debian calls, but does not bring along. netconfd
+#: exits when it reads an interface and the first program is missing.
 HELPER_SCRIPTS = {
-    "get-interface-ipv4": 'read -r said 2>/dev/null <"$0.d/$1" && echo "$said"\nexit 0\n',
+    "get-interface-ipv4": 'read -r xml 2>/dev/null <"$0.d/$1" && echo "$xml"\nexit 0\n',
     "ifconfig": 'exec ip link set dev "$1" "$2"\n',
 }
 IPV4_ADDRESS_XML = (
@@ -53,7 +54,7 @@ IPV4_ADDRESS_XML = (
 
 
 def netconf_unavailable_reason() -> str | None:
-    """Return what is missing for this gateway on this machine, in one line; None if nothing is."""
+    """Return in one line why this machine cannot run the gateway; None if it can."""
     if reason := lab_unavailable_reason():
         return reason
     packages = {
@@ -69,10 +70,10 @@ def netconf_unavailable_reason() -> str | None:
 class NetconfLab(LabElement[LabNetwork]):
     """A broadband gateway that speaks NETCONF, with customers behind it; a context manager.
 
-    What it is told lasts as long as the lab, restarts of its software included.
+    Its configuration survives restarts of its software.
 
     Args:
-        name: What the element is called.
+        name: Name of the element.
         ports: Number of access ports: "sub1", ...; "up0" is the uplink.
     """
 
@@ -83,19 +84,19 @@ class NetconfLab(LabElement[LabNetwork]):
 
     @property
     def server_socket(self) -> Path:
-        """The server's socket for sessions from this machine."""
+        """The Unix socket of netconfd."""
         return self.network.files / "ncx.sock"
 
     @property
     def target(self) -> Target:
-        """How to reach the gateway."""
+        """The target of the gateway."""
         key = (self.network.files / "hostkey.pub").read_text("utf-8").strip()
         options = {"profile": "tmf-lab-access", "hostKey": " ".join(key.split()[:2])}
         return Target(self.name, self.network.gateway_address, "netconf", self.name, options)
 
     @property
     def credentials(self) -> dict[str, dict[str, str]]:
-        """What belongs into the credentials file."""
+        """The content of the credentials file."""
         key = (self.network.files / "user").read_text("utf-8")
         return {self.name: {"user": "root", "private_key": key}}
 
@@ -110,7 +111,7 @@ class NetconfLab(LabElement[LabNetwork]):
         self.stop()
 
     def restart(self) -> None:
-        """Restart the gateway's management software."""
+        """Restart the servers."""
         self.stop()
         self.start()
 
@@ -118,7 +119,7 @@ class NetconfLab(LabElement[LabNetwork]):
         """Start the servers and wait until they are ready.
 
         Raises:
-            LabError: They do not get ready.
+            LabError: A server does not get ready in time.
         """
         files = self.network.files
         ready_file(str(self.server_socket)).unlink(missing_ok=True)
@@ -132,16 +133,17 @@ class NetconfLab(LabElement[LabNetwork]):
             "--log-level=info",
         )  # fmt: skip
         self._wait_until(self._is_listening, "netconfd.log")
-        root = str(HERE.parent.parent)
-        self._spawn(sys.executable, "-S", "-m", "adapters.lab.forwarding_plane", str(self.server_socket),
-                    PYTHONPATH=root)  # fmt: skip
+        self._spawn(
+            sys.executable, "-S", "-m", "adapters.lab.forwarding_plane", str(self.server_socket),
+            PYTHONPATH=str(HERE.parent.parent),
+        )  # fmt: skip
         self._wait_until(ready_file(str(self.server_socket)).exists, "errors.log")
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         self._spawn("/usr/sbin/sshd", "-D", "-f", f"{files}/sshd_config", "-E", f"{files}/sshd.log")
         self._wait_until(self._is_answering, "sshd.log")
 
     def stop(self) -> None:
-        """Stop the servers, as a power failure does."""
+        """Kill the servers, as a power failure does."""
         for process in reversed(self._processes):
             with suppress(ProcessLookupError):
                 process.kill()
@@ -150,7 +152,7 @@ class NetconfLab(LabElement[LabNetwork]):
 
     def _spawn(self, *command: str, **environment: str) -> None:
         files = self.network.files
-        # netconfd prints for each request; what it has to say is in its log.
+        # netconfd prints each request, and has a log besides
         with (files / "errors.log").open("ab") as errors:
             process = subprocess.Popen(  # noqa: S603
                 ("ip", "netns", "exec", self.network.gateway, *command),  # noqa: S607
@@ -167,9 +169,8 @@ class NetconfLab(LabElement[LabNetwork]):
         while not is_ready():
             ended = self._processes[-1].poll() is not None
             if ended or time.monotonic() > end:
-                file = self.network.files / log
-                said = file.read_text("utf-8", "replace")[-500:] if file.exists() else "nothing"
-                raise LabError(f"{log.removesuffix('.log')} does not get ready; it said: {said}")
+                output = log_tail(self.network.files / log)
+                raise LabError(f"{log.removesuffix('.log')} does not get ready: {output}")
             time.sleep(0.02)
 
     def _is_listening(self) -> bool:
@@ -192,8 +193,8 @@ class NetconfLab(LabElement[LabNetwork]):
             program.write_text(f"#!/bin/sh\n{script}", "utf-8")
             program.chmod(0o755)
         (files / "bin" / "get-interface-ipv4.d").mkdir()
-        listed = self.network.run(self.network.gateway, "ip", "-4", "-o", "address", "show")
-        for line in reversed(listed.splitlines()):  # the first one of an interface stays
+        output = self.network.run(self.network.gateway, "ip", "-4", "-o", "address", "show")
+        for line in reversed(output.splitlines()):  # the first address of an interface wins
             words = line.split()
             address = IPV4_ADDRESS_XML.format(*words[3].split("/"))
             (files / "bin" / "get-interface-ipv4.d" / words[1]).write_text(f"{address}\n", "utf-8")

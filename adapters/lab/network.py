@@ -1,8 +1,8 @@
-"""Network namespaces that belong to this process and go with it.
+"""Network namespaces that belong to this process and are removed with it.
 
-Names carry the process that made them, so that parallel runs do not meet and what a crash left
-behind is found. A caretaker process holds the other end of a pipe: when its owner is gone, however
-it went, the caretaker removes everything.
+Their names contain the process that created them, so that parallel runs do not collide and the
+leftovers of a crash are recognized. A reaper process reads a pipe from its owner: when the owner
+ends, for whatever reason, the reaper removes everything.
 """
 
 import functools
@@ -18,15 +18,15 @@ from pathlib import Path
 NETNS_DIRECTORY = Path("/run/netns")
 NAMESPACE_PATTERN = re.compile(r"tmflab-(\d+)-(\d+)-")
 TOOL_PACKAGES = {"ip": "iproute2", "tc": "iproute2", "snmpd": "snmpd"}
-#: Where the tools are, also for a shell whose PATH lacks them.
+#: Search path of the tools, also for a shell whose PATH lacks /usr/sbin.
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin"
-#: Management networks: one /30 of the benchmarking range (RFC 2544) for each lab.
+#: Management networks: a /30 of the benchmarking range (RFC 2544) for each lab.
 MANAGEMENT_PREFIX = "198.18.254"
 MANAGEMENT_NETWORKS = 63
-#: One /24 for the test heads of each lab, and in it one /30 for each port.
+#: Networks of test heads: a /24 for each lab, and in it a /30 for each port.
 TEST_HEAD_PREFIX = "198.19"
 IPERF3_PORT = 5201
-#: Seconds until a test head listens.
+#: Time for a test head to open its port, in seconds.
 START_TIMEOUT = 5.0
 REAPER_SCRIPT = """
 cat >/dev/null
@@ -38,36 +38,35 @@ rm -rf "$TMFLAB_FILES"
 
 
 class LabError(RuntimeError):
-    """The machine does not do what the lab needs; the message has its own words."""
+    """The machine cannot do what the lab needs; the message has the output of the command."""
 
 
 def run(*command: str, batch: str = "") -> str:
-    """Run a command and return what it prints.
+    """Run a command, with ``batch`` as its input, and return its output.
 
     Raises:
-        LabError: It fails.
+        LabError: The command fails.
     """
     environment = os.environ | {"PATH": PATH}
     try:
-        done = subprocess.run(  # noqa: S603 - fixed commands with names of our own making
+        result = subprocess.run(  # noqa: S603 - fixed commands, generated names
             command, input=batch, capture_output=True, text=True, env=environment, check=False
         )
     except OSError as error:
         raise LabError(f"{command[0]}: {error}") from error
-    if done.returncode:
-        raise LabError(f"{' '.join(command)}: {done.stderr.strip() or done.returncode}")
-    return done.stdout
+    if result.returncode:
+        raise LabError(f"{' '.join(command)}: {result.stderr.strip() or result.returncode}")
+    return result.stdout
 
 
 def ip(*arguments: str, namespace: str = "", batch: Sequence[str] = ()) -> str:
-    """Run iproute2, inside a namespace and with several commands at once if so asked."""
-    inside = ("-n", namespace) if namespace else ()
-    many = ("-batch", "-") if batch else ()
-    return run("ip", *inside, *many, *arguments, batch="\n".join(batch))
+    """Run iproute2 with arguments, or with a batch of commands, optionally in a namespace."""
+    options = (*(("-n", namespace) if namespace else ()), *(("-batch", "-") if batch else ()))
+    return run("ip", *options, *arguments, batch="\n".join(batch))
 
 
 def process_start_time(process: int) -> str:
-    """Return when a process started, in the kernel's ticks; empty if there is none."""
+    """Return the start time of a process in clock ticks; empty if the process does not exist."""
     with suppress(OSError):
         stat = Path(f"/proc/{process}/stat").read_text("utf-8")
         return stat.rpartition(")")[2].split()[19]
@@ -75,21 +74,21 @@ def process_start_time(process: int) -> str:
 
 
 def namespace_prefix() -> str:
-    """Return how the names of this process's namespaces begin."""
+    """Return the prefix of the names of the namespaces of this process."""
     return f"tmflab-{os.getpid()}-{process_start_time(os.getpid())}-"
 
 
 def stale_namespaces() -> Iterator[str]:
-    """Yield namespaces of ours whose process is gone."""
+    """Yield the namespaces of labs whose process has ended."""
     with suppress(OSError):
-        for one in NETNS_DIRECTORY.iterdir():
-            owner = NAMESPACE_PATTERN.match(one.name)
+        for path in NETNS_DIRECTORY.iterdir():
+            owner = NAMESPACE_PATTERN.match(path.name)
             if owner and process_start_time(int(owner[1])) != owner[2]:
-                yield one.name
+                yield path.name
 
 
 def remove_stale_namespaces() -> None:
-    """Remove what dead processes have left behind."""
+    """Remove the namespaces of labs whose process has ended."""
     for name in stale_namespaces():
         with suppress(LabError):
             for process in ip("netns", "pids", name).split():
@@ -100,7 +99,7 @@ def remove_stale_namespaces() -> None:
 
 @functools.cache
 def lab_unavailable_reason() -> str | None:
-    """Return what is missing for a lab on this machine, in one line; None if nothing is."""
+    """Return in one line why this machine cannot run a lab; None if it can."""
     if not Path("/proc/self/ns/net").exists():
         return "the lab needs Linux with network namespaces"
     if os.geteuid() != 0:
@@ -123,26 +122,27 @@ def lab_unavailable_reason() -> str | None:
 
 
 class LabNetwork:
-    """A gateway's network: its namespace, one behind it, and one for each customer.
+    """The network of a gateway: namespaces of the gateway, the core, and each customer.
 
         server --(management, 198.18.254.x/30)-- gateway -- core
                                                    +-- cpe1, cpe2, ...
 
     Attributes:
-        gateway, core: Names of namespaces.
-        customers: Port of the gateway -> name of the customer's namespace.
-        server_address: The server's end of the management link.
-        gateway_address: The gateway's end.
-        head_addresses: Port of the gateway -> address of the test head at the customer's, to which the
-            server gets through the port.
-        files: Directory for files, removed with the rest.
+        gateway: Name of the gateway's namespace.
+        core: Name of the core's namespace.
+        customers: Names of the customers' namespaces, by port of the gateway.
+        server_address: Address of the server in the management network.
+        gateway_address: Address of the gateway in the management network.
+        head_addresses: Addresses of the customers' test heads, by port of the gateway. The server
+            reaches a test head through the port.
+        files: Directory for files, which is removed with the network.
     """
 
     def __init__(self, ports: int, files: Path) -> None:
         number = self._claim_number()
-        begin = f"{namespace_prefix()}{number}-"
-        self.gateway, self.core = f"{begin}gw", f"{begin}core"
-        self.customers = {f"sub{one}": f"{begin}cpe{one}" for one in range(1, ports + 1)}
+        prefix = f"{namespace_prefix()}{number}-"
+        self.gateway, self.core = f"{prefix}gw", f"{prefix}core"
+        self.customers = {f"sub{index}": f"{prefix}cpe{index}" for index in range(1, ports + 1)}
         self.files = files
         self._link = f"tmflab{number}"
         self.server_address = f"{MANAGEMENT_PREFIX}.{4 * number + 1}"
@@ -161,7 +161,7 @@ class LabNetwork:
 
     @staticmethod
     def _claim_number() -> int:
-        """Claim a management network: whoever makes its link has it."""
+        """Claim a management network by creating its link; return its number."""
         for number in range(MANAGEMENT_NETWORKS):
             link = f"tmflab{number}"
             try:
@@ -176,7 +176,7 @@ class LabNetwork:
     def _start_reaper(self) -> subprocess.Popen[bytes]:
         names = (self.gateway, self.core, *self.customers.values())
         return subprocess.Popen(  # noqa: S603
-            ("/bin/sh", "-c", REAPER_SCRIPT, "caretaker", *names),
+            ("/bin/sh", "-c", REAPER_SCRIPT, "reaper", *names),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -206,32 +206,33 @@ class LabNetwork:
             "address add 198.18.0.1/30 dev up0",
             "link set up0 up",
         ]
-        for place, port in enumerate(self.customers, 1):
-            gateway += [f"address add 198.18.{place}.1/24 dev {port}", f"link set {port} up"]
-            gateway += [f"address add {self._head_network}.{4 * place + 1}/30 dev {port}"]
+        for index, port in enumerate(self.customers, 1):
+            gateway += [f"address add 198.18.{index}.1/24 dev {port}", f"link set {port} up"]
+            gateway += [f"address add {self._head_network}.{4 * index + 1}/30 dev {port}"]
         ip(namespace=self.gateway, batch=gateway)
         core = ["address add 198.18.0.2/30 dev gw0", "link set gw0 up"]
         ip(namespace=self.core, batch=[*core, "route add 198.18.0.0/16 via 198.18.0.1"])
-        for place, (port, customer) in enumerate(self.customers.items(), 1):
-            addresses = (f"198.18.{place}.2/24", f"{self.head_addresses[port]}/30")
-            ip(namespace=customer, batch=[f"address add {one} dev wan0" for one in addresses])
+        for index, (port, customer) in enumerate(self.customers.items(), 1):
+            addresses = (f"198.18.{index}.2/24", f"{self.head_addresses[port]}/30")
+            commands = [f"address add {address} dev wan0" for address in addresses]
+            ip(namespace=customer, batch=commands)
             self.restore_link(port)
         self.run(self.gateway, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 
     def run(self, namespace: str, *command: str) -> str:
-        """Run a command inside a namespace and return what it prints."""
+        """Run a command in a namespace and return its output."""
         return run("ip", "netns", "exec", namespace, *command)
 
     def start_test_head(self, port: str) -> str:
-        """Return "host:port" of the test head behind a port, an iperf3 server that is started.
+        """Start the test head behind a port, an iperf3 server, and return its "host:port".
 
         Raises:
-            LabError: There is no iperf3.
+            LabError: iperf3 does not start in time.
         """
         if port not in self._head_processes:
-            inside = ("ip", "netns", "exec", self.customers[port])
+            enter = ("ip", "netns", "exec", self.customers[port])
             self._head_processes[port] = subprocess.Popen(  # noqa: S603
-                (*inside, "iperf3", "--server", "--port", str(IPERF3_PORT)),
+                (*enter, "iperf3", "--server", "--port", str(IPERF3_PORT)),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -246,19 +247,19 @@ class LabNetwork:
         return f"{self.head_addresses[port]}:{IPERF3_PORT}"
 
     def restore_link(self, port: str) -> None:
-        """Switch on the far end of a port."""
-        place = list(self.customers).index(port) + 1
+        """Bring the link of a port up, at the customer's side."""
+        index = list(self.customers).index(port) + 1
         ip(
             namespace=self.customers[port],
-            batch=["link set wan0 up", f"route replace default via 198.18.{place}.1"],
+            batch=["link set wan0 up", f"route replace default via 198.18.{index}.1"],
         )
 
     def cut_link(self, port: str) -> None:
-        """Switch off the far end of a port: at the gateway that is a cut cable."""
+        """Take the link of a port down, at the customer's side."""
         ip("link", "set", "wan0", "down", namespace=self.customers[port])
 
     def remove(self) -> None:
-        """Remove namespaces, links and files; may be called twice."""
+        """Remove namespaces, links and files; safe to repeat."""
         for process in self._head_processes.values():
             process.kill()
             process.wait(5)
@@ -267,4 +268,4 @@ class LabNetwork:
             self._reaper.stdin.close()
         self._reaper.wait(10)
         with suppress(LabError):
-            ip("link", "del", self._link)  # left where the namespaces were never made
+            ip("link", "del", self._link)  # exists only if the namespaces were never created

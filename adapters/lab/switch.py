@@ -1,8 +1,8 @@
-"""A real carrier-Ethernet switch: Open vSwitch in userspace, in a network namespace, with hosts.
+"""The Ethernet switch of the lab: Open vSwitch in userspace, in a network namespace, with hosts.
 
-Needs root, and the Debian packages openvswitch-switch and iproute2. ``missing()`` says what is
-not there. No kernel module is needed; what the kernel cannot do (police what a port receives, for
-one) the switch leaves out without a word.
+It needs root and the Debian packages openvswitch-switch and iproute2, but no kernel module; see
+``switch_unavailable_reason``. The switch silently ignores what the kernel does not support, such as
+policing of received traffic.
 """
 
 import os
@@ -23,8 +23,8 @@ from adapters.values import Target
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 OVSDB_PORT = 6640
 STOP_TIMEOUT = 15.0  # seconds
-#: Userspace switching sees packets before the kernel would fill in their checksums: off with it.
-#: SIOCETHTOOL, ETHTOOL_STXCSUM (linux/ethtool.h).
+#: Disables checksum offloading, because userspace switching forwards packets before the kernel
+#: fills in their checksums. SIOCETHTOOL, ETHTOOL_STXCSUM (linux/ethtool.h).
 DISABLE_CHECKSUMS_SCRIPT = """
 import array, fcntl, socket, struct
 value = array.array("B", struct.pack("II", 0x17, 0))
@@ -35,33 +35,33 @@ RECEIVER_SCRIPT = """
 import socket, sys, time
 server = socket.create_server(("0.0.0.0", 5201))
 print("ready", flush=True)
-link, _ = server.accept()
-link.settimeout(5)
-end, began, octets = time.monotonic() + float(sys.argv[1]), time.monotonic(), 0
-while time.monotonic() < end and (piece := link.recv(65536)):
-    octets += len(piece)
-print(octets * 8 / (time.monotonic() - began))
+connection, _ = server.accept()
+connection.settimeout(5)
+start, octets = time.monotonic(), 0
+while time.monotonic() < start + float(sys.argv[1]) and (chunk := connection.recv(65536)):
+    octets += len(chunk)
+print(octets * 8 / (time.monotonic() - start))
 """
 SENDER_SCRIPT = """
 import socket, sys
-link = socket.create_connection((sys.argv[1], 5201), 5)
+connection = socket.create_connection((sys.argv[1], 5201), 5)
 try:
     while True:
-        link.sendall(bytes(65536))
+        connection.sendall(bytes(65536))
 except OSError:
     pass
 """
-#: A refused connection is an answer.
+#: Exits with 0 if a host is reachable: ECONNREFUSED (111) is an answer of the host, too.
 CONNECT_SCRIPT = """
 import socket, sys
-link = socket.socket()
-link.settimeout(0.5)
-sys.exit(link.connect_ex((sys.argv[1], 1)) not in (0, 111))
+tcp = socket.socket()
+tcp.settimeout(0.5)
+sys.exit(tcp.connect_ex((sys.argv[1], 1)) not in (0, 111))
 """
 
 
 def switch_unavailable_reason() -> str | None:
-    """Return what is missing for a switch on this machine, in one line; None if nothing is."""
+    """Return in one line why this machine cannot run a switch; None if it can."""
     if shutil.which("ovs-vswitchd", path=PATH) is None or not SCHEMA.exists():
         return "the switch needs a package: apt-get install openvswitch-switch"
     if os.geteuid() != 0:
@@ -70,7 +70,7 @@ def switch_unavailable_reason() -> str | None:
 
 
 class SwitchNetwork(LabNetwork):
-    """A switch's network: all hosts, the core too, in one subnet, each behind a port of its own.
+    """The network of a switch: all hosts and the core in one subnet, each behind its own port.
 
     server --(management, 198.18.254.x/30)-- switch -- sub1 ... hosts, up0 ... core
     """
@@ -98,11 +98,11 @@ class SwitchNetwork(LabNetwork):
             self.run(host, sys.executable, "-IS", "-c", DISABLE_CHECKSUMS_SCRIPT)
 
     def restore_link(self, port: str) -> None:
-        """Switch on the far end of a port."""
+        """Bring the link of a port up, at the host's side."""
         ip("link", "set", "wan0", "up", namespace=self.host(port))
 
     def cut_link(self, port: str) -> None:
-        """Switch off the far end of a port: at the switch that is a cut cable."""
+        """Take the link of a port down, at the host's side."""
         ip("link", "set", "wan0", "down", namespace=self.host(port))
 
     def host(self, port: str) -> str:
@@ -118,7 +118,7 @@ class SwitchLab(LabElement[SwitchNetwork]):
     """A switch with a bridge, and a port for each host; a context manager.
 
     Args:
-        name: What the element is called.
+        name: Name of the element.
         ports: Number of hosts at "sub1", ...; "up0" is the uplink.
     """
 
@@ -128,7 +128,7 @@ class SwitchLab(LabElement[SwitchNetwork]):
 
     @property
     def target(self) -> Target:
-        """How to reach the switch; it needs no credentials."""
+        """The target of the switch, which needs no credentials."""
         options = {"uplinks": "up0"}
         return Target(
             self.name, f"{self.network.gateway_address}:{OVSDB_PORT}", "ovsdb", "", options
@@ -156,7 +156,7 @@ class SwitchLab(LabElement[SwitchNetwork]):
         self.stop("database")
 
     def start_database(self) -> None:
-        """Start the database server with the database that is there."""
+        """Start the database server with its existing database."""
         self._start_daemon(
             "database",
             "ovsdb-server",
@@ -166,16 +166,16 @@ class SwitchLab(LabElement[SwitchNetwork]):
         )
 
     def restart_database(self) -> None:
-        """Start the database server again, and wait until the switch has found it."""
+        """Start the database server again and wait until the switch has connected to it."""
         self.start_database()
         self.run_vsctl("wait-until", "interface", "br0", "link_state!=[]")
 
     def start_switch(self) -> None:
-        """Start what does the switching."""
+        """Start the switch itself."""
         self._start_daemon("switch", "ovs-vswitchd", f"unix:{self._socket}")
 
     def stop(self, daemon: str, stop_signal: signal.Signals = signal.SIGTERM) -> None:
-        """Stop the "database" or the "switch"; with SIGKILL it cannot tidy up."""
+        """Stop the "database" or the "switch" with a signal; SIGKILL simulates a crash."""
         file = self.network.files / f"{daemon}.pid"
         if not file.exists():
             return
@@ -190,11 +190,11 @@ class SwitchLab(LabElement[SwitchNetwork]):
         file.unlink(missing_ok=True)
 
     def run_vsctl(self, *arguments: str) -> str:
-        """Use the switch's own tool, as somebody at its console would."""
+        """Run ovs-vsctl on the switch and return its output."""
         return self._run("ovs-vsctl", f"--db=unix:{self._socket}", "-t", "10", *arguments)
 
     def can_reach(self, port: str, other: str) -> bool:
-        """Whether the host behind a port gets an answer from the one behind another."""
+        """Return whether the host behind a port reaches the host behind another port."""
         target = self.network.address(other)
         with suppress(LabError):
             self.network.run(
@@ -204,16 +204,15 @@ class SwitchLab(LabElement[SwitchNetwork]):
         return False
 
     def measure_throughput(self, port: str, *, source: str, seconds: float = 1) -> float:
-        """Return how much comes out of a port that another one sends to, in bits per second.
+        """Return the throughput from the port ``source`` to a port, in bits per second.
 
         Raises:
-            LabError: Nothing does.
+            LabError: Nothing arrives.
         """
-        command = ("ip", "netns", "exec")
-        python = (sys.executable, "-IS", "-c")
-        to, origin = self.network.host(port), self.network.host(source)
+        enter, python = ("ip", "netns", "exec"), (sys.executable, "-IS", "-c")
+        receiver_host, sender_host = self.network.host(port), self.network.host(source)
         with subprocess.Popen(  # noqa: S603
-            (*command, to, *python, RECEIVER_SCRIPT, str(seconds)),
+            (*enter, receiver_host, *python, RECEIVER_SCRIPT, str(seconds)),
             stdout=subprocess.PIPE,
             text=True,
             env={"PATH": PATH},
@@ -221,18 +220,18 @@ class SwitchLab(LabElement[SwitchNetwork]):
             if receiver.stdout is None or not receiver.stdout.readline():
                 raise LabError("the receiver does not start")
             sender = subprocess.Popen(  # noqa: S603
-                (*command, origin, *python, SENDER_SCRIPT, self.network.address(port)),
+                (*enter, sender_host, *python, SENDER_SCRIPT, self.network.address(port)),
                 env={"PATH": PATH},
             )
             try:
-                said = receiver.stdout.readline()
+                output = receiver.stdout.readline()
             finally:
                 sender.kill()
                 sender.wait()
                 receiver.kill()
-        if not re.fullmatch(r"[\d.]+\n", said):
-            raise LabError("nothing comes through")
-        return float(said)
+        if not re.fullmatch(r"[\d.]+\n", output):
+            raise LabError("nothing arrives")
+        return float(output)
 
     @property
     def _socket(self) -> Path:
@@ -252,5 +251,5 @@ class SwitchLab(LabElement[SwitchNetwork]):
 
     def _run(self, *command: str) -> str:
         files = str(self.network.files)
-        where = (f"OVS_RUNDIR={files}", f"OVS_LOGDIR={files}", f"OVS_DBDIR={files}")
-        return self.network.run(self.network.gateway, "env", *where, *command)
+        variables = (f"OVS_RUNDIR={files}", f"OVS_LOGDIR={files}", f"OVS_DBDIR={files}")
+        return self.network.run(self.network.gateway, "env", *variables, *command)
