@@ -96,10 +96,11 @@ async def test_a_datagram_that_is_no_valid_response_is_dropped(reply):
     async with session_with(reply, retry_policy=IMPATIENT) as (session, _):
         with pytest.raises(Unreachable, match="no answer"):
             await session.get([NAME])
-    async with session_with(lambda octets: [*reply(octets), response_to(octets, 7)]) as (
-        session,
-        _,
-    ):
+
+    def reply_with_response(octets):
+        return [*reply(octets), response_to(octets, 7)]
+
+    async with session_with(reply_with_response) as (session, _):
         assert await session.get([NAME]) == {NAME: 7}
 
 
