@@ -1,4 +1,4 @@
-"""What the catalogue room checks and keeps in step across resources."""
+"""Checks and follow-up writes of catalogue entities that involve other resources."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,36 +11,36 @@ from tmf_apis.rest.pipeline.cycles import is_reachable
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 from tmf_apis.rest.pipeline.references import Reference
 
-#: What the name of a version may be made of, because it becomes a part of a path.
+#: Form of a version number; it becomes part of a path.
 _VERSION_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
-#: Most ids in one query.
+#: Largest number of ids in one query.
 _BATCH_SIZE = 1000
 
-#: Most dependents that a refusal names.
+#: Largest number of dependents that an error message names.
 MAX_NAMED_DEPENDENTS = 5
 
 
 def refuse_bundle_cycle(kind: str, repository: Repository, new: Resource | None) -> None:
-    """Let a bundle pass that is not a part of itself, directly or through others.
+    """Check that a bundle is not a part of itself, directly or through others.
 
     Raises:
-        InvalidBody: It is (HTTP 400).
+        InvalidBody: The bundle is a part of itself (HTTP 400).
     """
-    start = rules.component_ids(kind, new) if new else []
-    if new is None or not start:
+    component_ids = rules.component_ids(kind, new) if new else []
+    if new is None or not component_ids:
         return
 
-    def fetch(wanted: set[str]) -> Mapping[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        names = sorted(wanted)
-        for first in range(0, len(names), _BATCH_SIZE):
-            query = {"id": {"$in": names[first : first + _BATCH_SIZE]}}
-            for one in repository.find(kind, query, limit=_BATCH_SIZE):
-                found[one["id"]] = rules.component_ids(kind, one)
-        return found
+    def fetch(ids: set[str]) -> Mapping[str, list[str]]:
+        sorted_ids = sorted(ids)
+        components: dict[str, list[str]] = {}
+        for start in range(0, len(sorted_ids), _BATCH_SIZE):
+            query = {"id": {"$in": sorted_ids[start : start + _BATCH_SIZE]}}
+            for entity in repository.find(kind, query, limit=_BATCH_SIZE):
+                components[entity["id"]] = rules.component_ids(kind, entity)
+        return components
 
-    if is_reachable(new["id"], start, fetch):
+    if is_reachable(new["id"], component_ids, fetch):
         raise InvalidBody(
             f"/{rules.COMPONENT_ATTRIBUTES[kind]}: {kind} {new['id']} would be a part of itself"
         )
@@ -49,19 +49,17 @@ def refuse_bundle_cycle(kind: str, repository: Repository, new: Resource | None)
 def check_version(
     kind: str, repository: Repository, old: Resource | None, new: Resource | None
 ) -> None:
-    """Let a new version pass whose number was not used before.
+    """Check that the number of a new version is valid and was not used before.
 
     Raises:
-        InvalidBody: The number of a version cannot stand in a path (HTTP 400).
-        Conflict: There was a version of that number (HTTP 409).
+        InvalidBody: A version number contains characters that a path cannot have (HTTP 400).
+        Conflict: The version number was used before (HTTP 409).
     """
     if old is None or new is None or not rules.is_new_version(old, new):
         return
-    for one in (old, new):
-        if not _VERSION_PATTERN.fullmatch(str(one.get("version"))):
-            raise InvalidBody(
-                f"/version: expected letters, digits, '.', '_', '-', not {one['version']}"
-            )
+    for version in (old.get("version"), new.get("version")):
+        if not _VERSION_PATTERN.fullmatch(str(version)):
+            raise InvalidBody(f"/version: expected letters, digits, '.', '_', '-', not {version}")
     with suppress(NotFound):
         repository.get(kind, rules.version_id(new))
         raise Conflict(f"/version: {kind} {new['id']} had a version {new['version']} already")
@@ -70,28 +68,29 @@ def check_version(
 def archive_version(
     kind: str, repository: Repository, old: Resource | None, new: Resource | None
 ) -> None:
-    """Keep the version that was replaced as a resource of its own; safe to repeat."""
+    """Store a superseded version as a resource of its own; safe to repeat."""
     if old is None or new is None or not rules.is_new_version(old, new):
         return
-    with suppress(Conflict):  # kept already
+    with suppress(Conflict):  # stored already
         repository.create(kind, rules.superseded_version({**old, "id": new["id"]}, repository.now))
 
 
 def refuse_while_needed(kind: str, repository: Repository, old: Resource | None) -> None:
-    """Let a specification go that no other consists of or needs.
+    """Check that a specification to be deleted is not a component or dependency of another.
 
     Raises:
-        Conflict: One does (HTTP 409).
+        Conflict: Another specification needs it (HTTP 409).
     """
     if old is None or repository.context.system:
         return
-    name = rules.RELATIONSHIP_ATTRIBUTES[kind]
-    says_so = {"relationshipType": {"$in": sorted(rules.PREREQUISITE_TYPES)}, "id": old["id"]}
-    query = {"id": {"$ne": old["id"]}, name: {"$elemMatch": says_so}}
+    attribute = rules.RELATIONSHIP_ATTRIBUTES[kind]
+    needs_it = {"relationshipType": {"$in": sorted(rules.PREREQUISITE_TYPES)}, "id": old["id"]}
+    query = {"id": {"$ne": old["id"]}, attribute: {"$elemMatch": needs_it}}
     dependents = repository.find(kind, query, limit=MAX_NAMED_DEPENDENTS + 1)
     if dependents:
         names = ", ".join(
-            f"{one.get('name', '')} ({one['id']})" for one in dependents[:MAX_NAMED_DEPENDENTS]
+            f"{dependent.get('name', '')} ({dependent['id']})"
+            for dependent in dependents[:MAX_NAMED_DEPENDENTS]
         )
         more = " and more" if len(dependents) > MAX_NAMED_DEPENDENTS else ""
         raise Conflict(f"{kind} {old['id']} is needed by {names}{more}")
@@ -100,10 +99,12 @@ def refuse_while_needed(kind: str, repository: Repository, old: Resource | None)
 def check_references(
     kind: str, repository: Repository, old: Resource | None, new: Resource | None
 ) -> None:
-    """Let an entity pass whose specifications are there, where the operator has that checked.
+    """Check that the specifications that an entity refers to exist.
+
+    Runs only if the operator asks for it (``TMF_CHECK_REFERENCES``).
 
     Raises:
-        InvalidBody: One is not (HTTP 400).
+        InvalidBody: A specification does not exist (HTTP 400).
     """
     if new is not None:
         references.check_targets_exist(

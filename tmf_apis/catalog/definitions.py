@@ -1,4 +1,4 @@
-"""The catalogues of products, services and resources: what tells them apart, as data."""
+"""Differences between the catalogues of products, services and resources, as data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,15 +12,15 @@ class CatalogDefinition:
     """One catalogue API.
 
     Attributes:
-        number: Its number.
-        base_path: Where the version is mounted whose form is stored.
-        entity_kinds: Its kinds, jobs apart; what is referred to before what refers to it.
-        category_tree: Its categories.
+        number: Number of the API.
+        base_path: Base path of the version in whose form entities are stored.
+        entity_kinds: Kinds of its entities, a kind after those that it refers to.
+        category_tree: The tree of its categories.
         import_job_kind: Kind of its import jobs.
         export_job_kind: Kind of its export jobs.
-        kind_aliases: What else a file may call a kind.
-        subtypes: Types that have a name of their own, and the kind that each is of.
-        has_state_change_event: Whether a change of the life cycle has an event of its own.
+        kind_aliases: From other names of kinds in files to the kinds.
+        subtypes: From subtypes to their kinds.
+        has_state_change_event: A change of the lifecycle status has an event of its own.
     """
 
     number: str
@@ -35,7 +35,7 @@ class CatalogDefinition:
 
     @property
     def server_maintained_attributes(self) -> Mapping[str, tuple[str, ...]]:
-        """What the server keeps in step itself and a file therefore does not have to say."""
+        """Attributes by kind that the server maintains and that a file may leave out."""
         return {
             self.category_tree.kind: (
                 self.category_tree.children_attribute,
@@ -45,21 +45,21 @@ class CatalogDefinition:
         }
 
     def kind_of_type(self, type_name: object) -> str | None:
-        """Return the kind that a type in a file is of; None: of none of these."""
+        """Return the kind of a type in a file; None if it belongs to no kind of this catalogue."""
         if type_name in self.entity_kinds:
             return str(type_name)
         return self.kind_aliases.get(str(type_name)) or self.subtypes.get(str(type_name))
 
     def kind_at_path(self, path: str) -> str | None:
-        """Return the kind whose collection a path ends with.
+        """Return the kind of the collection at a path; None if there is no such collection.
 
         >>> PRODUCT_CATALOG.kind_at_path("/tmf-api/productCatalogManagement/v4/productOffering")
         'ProductOffering'
         """
-        name = path.rstrip("/").rpartition("/")[2].lower()
-        names = {kind.lower(): kind for kind in self.entity_kinds}
-        names |= {other.lower(): kind for other, kind in self.kind_aliases.items()}
-        return names.get(name)
+        segment = path.rstrip("/").rpartition("/")[2].lower()
+        kinds = {kind.lower(): kind for kind in self.entity_kinds}
+        kinds |= {alias.lower(): kind for alias, kind in self.kind_aliases.items()}
+        return kinds.get(segment)
 
 
 PRODUCT_CATALOG = CatalogDefinition(

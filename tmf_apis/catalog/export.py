@@ -1,4 +1,4 @@
-"""Writing a catalogue out: which resources, in which form."""
+"""Selecting the resources of an export job and writing them to a file."""
 
 import gzip
 import re
@@ -12,11 +12,11 @@ from tmf_apis.catalog.definitions import CatalogDefinition
 from tmf_apis.errors import InvalidQuery
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
-#: Turns the attribute filter of a job (``lifecycleStatus=Launched``) for resources of a kind into
-#: a query over the stored form.
+#: Returns the query over the stored form for a kind and the attribute filter of a job
+#: (``lifecycleStatus=Launched``).
 QueryBuilder = Callable[[str, str], Mapping[str, Any]]
 
-#: Resources read at once.
+#: Number of resources that are read at once.
 _PAGE_SIZE = 500
 _ATTRIBUTE_NAME = re.compile(r"[A-Za-z@][A-Za-z0-9@_]*(\.[A-Za-z@][A-Za-z0-9@_]*)*", re.ASCII)
 _MAX_FILTER_LENGTH = 8192
@@ -37,13 +37,13 @@ def attribute_query(kind: str, text: str) -> Mapping[str, Any]:  # noqa: ARG001
     for name, value in parse_qsl(text.removeprefix("?"), keep_blank_values=True):
         if not _ATTRIBUTE_NAME.fullmatch(name):
             raise InvalidQuery(f"/query: {name[:80]} is not the name of an attribute")
-        values = [form for one in value.split(",") for form in _typed_values(one.strip('"'))]
+        values = [typed for text in value.split(",") for typed in _typed_values(text.strip('"'))]
         clauses.append({name: {"$in": values}})
     return {"$and": clauses} if clauses else {}
 
 
 def _typed_values(text: str) -> Iterator[Any]:
-    """Yield a value as the text, boolean or number that it may stand for."""
+    """Yield a text and the boolean or number that it may stand for."""
     yield text
     if text in {"true", "false"}:
         yield text == "true"
@@ -54,8 +54,9 @@ def _typed_values(text: str) -> Iterator[Any]:
 def is_json_array(job: Mapping[str, Any]) -> bool:
     """Return whether a job's file is one JSON array instead of one resource a line."""
     url = str(job["url"]).lower().removesuffix(".gz")
-    said = str(job.get("contentType", "")).partition(";")[0].strip().lower()
-    return url.endswith(".json") or (said == "application/json" and not url.endswith(".ndjson"))
+    content_type = str(job.get("contentType", "")).partition(";")[0].strip().lower()
+    is_json = content_type == "application/json"
+    return url.endswith(".json") or (is_json and not url.endswith(".ndjson"))
 
 
 def is_gzip(job: Mapping[str, Any]) -> bool:
@@ -77,36 +78,37 @@ def write_resources(
     file: BinaryIO,
     build_query: QueryBuilder,
 ) -> Iterator[str]:
-    """Write the resources that a job asks for into a file; yield the kind of each.
+    """Write the resources of an export job to a file; yield the kind of each.
 
     Raises:
-        InvalidQuery: The job's query is not one (HTTP 400).
+        InvalidQuery: The query of the job is invalid (HTTP 400).
     """
-    one = definition.kind_at_path(str(job.get("path") or ""))
+    kind_at_path = definition.kind_at_path(str(job.get("path") or ""))
     text = str(job.get("query") or "")
-    queries = {
-        kind: build_query(kind, text) for kind in ((one,) if one else definition.entity_kinds)
-    }
-    packed = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if is_gzip(job) else None
-    out = cast("IO[bytes]", packed or file)
-    start, between, end = (b"[\n", b",\n", b"\n]\n") if is_json_array(job) else (b"", b"\n", b"\n")
-    before = start
-    for kind, wanted in queries.items():
-        for resource in _read_all(repository, kind, wanted):
-            out.write(before + orjson.dumps({"@type": kind, **resource}))
-            before = between
+    kinds = (kind_at_path,) if kind_at_path else definition.entity_kinds
+    queries = {kind: build_query(kind, text) for kind in kinds}
+    gzip_file = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if is_gzip(job) else None
+    out = cast("IO[bytes]", gzip_file or file)
+    start, separator, end = (
+        (b"[\n", b",\n", b"\n]\n") if is_json_array(job) else (b"", b"\n", b"\n")
+    )
+    prefix = start
+    for kind, query in queries.items():
+        for resource in _read_all(repository, kind, query):
+            out.write(prefix + orjson.dumps({"@type": kind, **resource}))
+            prefix = separator
             yield kind
-    out.write(end if before == between else start + end[1:])
-    if packed:
-        packed.close()
+    out.write(end if prefix == separator else start + end[1:])
+    if gzip_file:
+        gzip_file.close()
 
 
 def _read_all(repository: Repository, kind: str, query: Mapping[str, Any]) -> Iterable[Resource]:
-    last = ""
+    last_id = ""
     while True:
-        clauses = [clause for clause in ({"id": {"$gt": last}}, query) if clause]
+        clauses = [clause for clause in ({"id": {"$gt": last_id}}, query) if clause]
         page = repository.find(kind, {"$and": clauses}, limit=_PAGE_SIZE, sort="id")
         yield from page
         if len(page) < _PAGE_SIZE:
             return
-        last = page[-1]["id"]
+        last_id = page[-1]["id"]

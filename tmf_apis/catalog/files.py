@@ -1,7 +1,7 @@
-"""The server's own file area, a folder for each tenant, and the URLs that lead into it.
+"""The server's file area, with a directory for each tenant, and its ``file:`` URLs.
 
-A ``file:`` URL is a path inside the tenant's folder: ``file:july/catalogue.ndjson``. Nothing
-leads out of it: no ``..``, no absolute path, no symbolic link on any step of the way.
+A ``file:`` URL is a path within the tenant's directory: ``file:july/catalogue.ndjson``. It cannot
+lead out of the directory: ``..``, absolute paths and symbolic links are refused.
 """
 
 import os
@@ -15,18 +15,20 @@ from urllib.parse import quote, unquote, urlsplit
 
 from tmf_apis.errors import InvalidBody
 
-#: Longest path in the area, in steps.
+#: Largest number of segments of a path.
 _MAX_DEPTH = 16
+#: Largest length of a segment, in bytes.
+_MAX_SEGMENT_BYTES = 255
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def path_segments(url: str) -> tuple[str, ...]:
-    """Return the steps of a ``file:`` URL's path inside the area.
+    """Return the path segments of a ``file:`` URL.
 
     Raises:
-        InvalidBody: It is not a path inside (HTTP 400).
+        InvalidBody: The URL is not a path within the file area (HTTP 400).
 
     >>> path_segments("file:july/catalogue.ndjson")
     ('july', 'catalogue.ndjson')
@@ -35,32 +37,34 @@ def path_segments(url: str) -> tuple[str, ...]:
         parts = urlsplit(url)
     except ValueError as error:
         raise InvalidBody(f"/url: not a URL: {error}") from None
-    steps = tuple(unquote(step) for step in parts.path.lstrip("/").split("/"))
-    odd = parts.netloc or parts.query or parts.fragment or len(steps) > _MAX_DEPTH
-    if odd or not all(map(_is_valid_segment, steps)):
+    segments = tuple(map(unquote, parts.path.lstrip("/").split("/")))
+    is_more_than_path = parts.netloc or parts.query or parts.fragment
+    is_valid = len(segments) <= _MAX_DEPTH and all(map(_is_valid_segment, segments))
+    if is_more_than_path or not is_valid:
         raise InvalidBody(
             "/url: expected file:NAME or file:FOLDER/NAME, a path inside the server's file area"
         )
-    return steps
+    return segments
 
 
 def _is_valid_segment(segment: str) -> bool:
-    plain = segment.isprintable() and not set(segment) & {"/", "\\", "\0"}
-    return plain and bool(segment) and not segment.startswith(".") and len(segment.encode()) <= 255  # noqa: PLR2004
+    is_plain = segment.isprintable() and not set(segment) & {"/", "\\", "\0"}
+    is_visible = bool(segment) and not segment.startswith(".")
+    return is_plain and is_visible and len(segment.encode()) <= _MAX_SEGMENT_BYTES
 
 
 class FileArea:
-    """One tenant's files below the data directory."""
+    """The files of one tenant, below the data directory."""
 
     def __init__(self, data_dir: Path, tenant: str) -> None:
         self._root = data_dir / "files" / f"tenant-{quote(tenant, safe='')}"
 
     @contextmanager
     def open_for_reading(self, url: str) -> Iterator[BinaryIO]:
-        """Open a file of the area.
+        """Open a file.
 
         Raises:
-            OSError: There is none, or it is not a plain file.
+            OSError: The file does not exist or is not a regular file.
         """
         *folders, name = path_segments(url)
         with self._open_folder(folders, create=False) as folder:
@@ -72,10 +76,10 @@ class FileArea:
 
     @contextmanager
     def open_for_writing(self, url: str) -> Iterator[BinaryIO]:
-        """Make or replace a file of the area, readable by the server alone; all of it or none.
+        """Create or replace a file atomically; only the server's user can read it.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         *folders, name = path_segments(url)
         with self._open_folder(folders, create=True) as folder:
@@ -92,7 +96,7 @@ class FileArea:
 
     @contextmanager
     def open_temporary(self) -> Iterator[BinaryIO]:
-        """Open a file without a name, gone when it is closed."""
+        """Open a temporary file without a name, which is removed when it is closed."""
         self._make_root()
         with TemporaryFile(dir=self._root) as file:
             yield file
@@ -102,7 +106,7 @@ class FileArea:
 
     @contextmanager
     def _open_folder(self, names: list[str], *, create: bool) -> Iterator[int]:
-        """Open a folder step by step, links refused."""
+        """Open a directory segment by segment; symbolic links are refused."""
         self._make_root()
         folder = os.open(self._root, _DIRECTORY_FLAGS)
         try:

@@ -1,10 +1,12 @@
-"""Import and export jobs: a catalogue carried in from a file, or out to one.
+"""Import and export jobs of a catalogue.
 
-A file has one resource a line (NDJSON) or one JSON array of them, gzip or plain, in the form of
-v5; ``@type`` (or ``@baseType``, or the job's ``path``) says of which kind a resource is. An
-import creates a resource or, where its id exists, replaces it, so it may be repeated as often as
-one likes: what is the same already is not written. A line that is at fault is reported with its
-number and passed over; the job is ``OperationFailed`` then and its other lines stand.
+A file has one resource a line (NDJSON) or is a JSON array of resources. It is in the form of v5 and
+may be compressed by gzip. The kind of a resource follows from its ``@type``, its ``@baseType`` or
+the ``path`` of the job.
+
+An import creates a resource, or replaces the one with the same id. It can be repeated: a resource
+that is the same already is not written. An invalid line is skipped and reported with its number;
+the job is then ``Failed``, but its other lines have been imported.
 """
 
 import hashlib
@@ -34,37 +36,37 @@ from tmf_apis.security import outbound, pinned_http
 from tmf_apis.security.outbound import OutboundPolicy
 from tmf_apis.settings import Settings
 
-#: Faults that stand in the error log; of the others it has the number.
+#: Largest number of errors in the error log; further errors are counted only.
 MAX_LOGGED_ERRORS = 200
 
-#: Pause between two reports of progress, in seconds.
+#: Interval between two updates of the progress, in seconds.
 PROGRESS_INTERVAL = 2.0
 
-#: Longest id in a file, in characters.
+#: Largest length of an id in a file, in characters.
 _MAX_ID_LENGTH = 256
 
-#: Bytes read from a file at once.
+#: Number of bytes that are read at once.
 _CHUNK_SIZE = 1 << 16
 
-#: Puts a resource from a file into the stored form, or raises what is wrong with it.
+#: Returns the stored form of a resource from a file, or raises an error if it is invalid.
 ImportValidator = Callable[[str, Resource], Resource]
 
 
 def skip_validation(kind: str, resource: Resource) -> Resource:  # noqa: ARG001
-    """Return a resource as it came."""
+    """Return a resource unchanged."""
     return resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobContext:
-    """What a job needs beside the desk.
+    """The parts of the server that a job uses besides the repository.
 
     Attributes:
-        settings: Where files are, and the limits.
-        outbound_policy: Where URLs may lead.
-        validate: Checks a resource against the contract.
-        build_query: Turns a job's ``build_query`` into one of the database.
-        definition: The catalogue that is carried in and out.
+        settings: The data directory and the limits.
+        outbound_policy: The hosts that URLs may name.
+        validate: Validates a resource against the contract.
+        build_query: Builds a query of the database from the ``query`` of a job.
+        definition: The catalogue.
     """
 
     settings: Settings
@@ -76,36 +78,36 @@ class JobContext:
 
 @dataclass(slots=True)
 class _JobReport:
-    """What became of a job so far."""
+    """The results of a job so far."""
 
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
 
     def add_error(self, text: str) -> None:
-        """Count a fault and keep its text while there is room."""
+        """Count an error, and keep its text while the log has room."""
         self.counts["failed"] += 1
         if len(self.errors) < MAX_LOGGED_ERRORS:
             self.errors.append(text[:500])
 
     @property
     def error_log(self) -> str:
-        """All faults, a line each."""
+        """The errors, one a line."""
         more = self.counts["failed"] - len(self.errors)
         return "\n".join([*self.errors, *([f"and {more} more"] if more else [])])
 
     def progress_attributes(self) -> Resource:
-        """Return the attributes of the job that say how far it is."""
-        shown: Resource = {"progress": dict(self.counts)}
-        return {**shown, "errorLog": self.error_log} if self.errors else shown
+        """Return the attributes of the job that show its progress."""
+        progress: Resource = {"progress": dict(self.counts)}
+        return {**progress, "errorLog": self.error_log} if self.errors else progress
 
 
 def check_url(context: JobContext, new: Resource | None) -> None:
-    """Let a job pass whose URL may be called or is a path in the file area.
+    """Check that the URL of a job is permitted or is a path in the file area.
 
-    Of other schemes the job itself says that it cannot.
+    A URL with an unknown scheme is accepted; the job itself reports it.
 
     Raises:
-        InvalidBody: The server must not be sent there (HTTP 400).
+        InvalidBody: The server must not send requests to the URL (HTTP 400).
     """
     url = str((new or {}).get("url", ""))
     scheme = url.partition(":")[0].lower()
@@ -119,12 +121,12 @@ def check_url(context: JobContext, new: Resource | None) -> None:
 
 
 def run_import(context: JobContext, repository: Repository, job: Resource) -> None:
-    """Do an import job from the start to the end; safe to repeat."""
+    """Run an import job; safe to repeat."""
     _run_job(context.definition.import_job_kind, repository, job, partial(_import_file, context))
 
 
 def run_export(context: JobContext, repository: Repository, job: Resource) -> None:
-    """Do an export job from the start to the end; safe to repeat."""
+    """Run an export job; safe to repeat."""
     _run_job(context.definition.export_job_kind, repository, job, partial(_export_file, context))
 
 
@@ -132,16 +134,16 @@ def _run_job(
     kind: str,
     repository: Repository,
     job: Resource,
-    work: Callable[[Repository, Resource, _JobReport], None],
+    transfer: Callable[[Repository, Resource, _JobReport], None],
 ) -> None:
     if repository.get(kind, job["id"]).get("status") in JOB_LIFECYCLE.final_states:
         return
     repository.change(kind, job["id"], lambda stored: {**stored, "status": "Running"})
     report, start = _JobReport(), time.monotonic()
     try:
-        work(repository, job, report)
+        transfer(repository, job, report)
     except Unavailable:
-        raise  # the worker tries again
+        raise  # the worker repeats the job
     except (TmfError, OSError, ValueError, httpx.HTTPError) as error:
         report.add_error(_client_message(error))
     now = repository.now + timedelta(seconds=time.monotonic() - start)
@@ -154,7 +156,7 @@ def _run_job(
 
 
 def _client_message(error: Exception) -> str:
-    """Return an error in words that tell nothing about the server's own folders."""
+    """Return the message of an error without the paths of the server."""
     if isinstance(error, TmfError):
         return error.message or error.reason
     if isinstance(error, OSError) and error.strerror:
@@ -166,29 +168,30 @@ def _import_file(
     context: JobContext, repository: Repository, job: Resource, report: _JobReport
 ) -> None:
     settings = context.settings
-    tell = _progress_reporter(
+    report_progress = _progress_reporter(
         context.definition.import_job_kind, repository, job, report, settings.job_seconds
     )
     with _open_source(context, repository, job["url"]) as chunks:
         plain = limited_chunks(decompressed_chunks(chunks), settings.job_bytes)
-        for piece in raw_resources(plain, settings.resource_limit):
+        for raw_resource in raw_resources(plain, settings.resource_limit):
             report.counts["lines"] += 1
             try:
-                report.counts[_import_resource(context, repository, job, piece)] += 1
+                outcome = _import_resource(context, repository, job, raw_resource)
+                report.counts[outcome] += 1
             except Unavailable:
                 raise
             except TmfError as error:
-                report.add_error(f"line {piece.line}: {error.message or error.reason}")
-            tell()
+                report.add_error(f"line {raw_resource.line}: {error.message or error.reason}")
+            report_progress()
 
 
 def _progress_reporter(
     kind: str, repository: Repository, job: Resource, report: _JobReport, max_seconds: float
 ) -> Callable[[], None]:
-    """Return a function that stores the progress now and then, and ends what takes too long."""
+    """Return a function that stores the progress at intervals and ends a job after its time."""
     start = last = time.monotonic()
 
-    def tell() -> None:
+    def report_progress() -> None:
         nonlocal last
         now = time.monotonic()
         if now - start > max_seconds:
@@ -199,13 +202,13 @@ def _progress_reporter(
                 kind, job["id"], lambda stored: {**stored, **report.progress_attributes()}
             )
 
-    return tell
+    return report_progress
 
 
 def _import_resource(
     context: JobContext, repository: Repository, job: Resource, raw_resource: RawResource
 ) -> str:
-    """Bring one resource in; return what was done with it."""
+    """Import one resource; return ``created``, ``replaced`` or ``unchanged``."""
     if raw_resource.error:
         raise InvalidBody(raw_resource.error)
     resource = parse(raw_resource.raw, context.settings)
@@ -215,14 +218,14 @@ def _import_resource(
     resource = {"@type": kind, **{k: v for k, v in resource.items() if v is not None}}
     if resource["@type"] in context.definition.kind_aliases:
         resource["@type"] = kind
-    chosen = resource.get("id") or _content_id(kind, resource)
-    if not isinstance(chosen, str) or len(chosen) > _MAX_ID_LENGTH or not chosen.isprintable():
+    id = resource.get("id") or _content_id(kind, resource)
+    if not isinstance(id, str) or len(id) > _MAX_ID_LENGTH or not id.isprintable():
         raise InvalidBody(f"/id: expected a plain text of at most {_MAX_ID_LENGTH} characters")
     name = resource.get("name")
     if not isinstance(name, str) or not name.strip():
         raise InvalidBody("/name: expected a text that is not blank")
     resource.pop("href", None)
-    new = {**context.validate(kind, resource), "id": chosen}
+    new = {**context.validate(kind, resource), "id": id}
     return _create_or_replace(
         repository, kind, new, context.definition.server_maintained_attributes.get(kind, ())
     )
@@ -238,7 +241,7 @@ def _kind_of(definition: CatalogDefinition, resource: Resource, job: Resource) -
 
 
 def _content_id(kind: str, resource: Resource) -> str:
-    """Return an id that the same resource without one gets each time."""
+    """Return an id for a resource without one, which depends on its content only."""
     text = orjson.dumps([kind, resource], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(text).hexdigest()[:32]
 
@@ -253,9 +256,9 @@ def _create_or_replace(
         return "created"
 
     def replace(stored: Resource) -> Resource:
-        kept = {name: stored[name] for name in maintained_attributes if name in stored}
+        maintained = {name: stored[name] for name in maintained_attributes if name in stored}
         new = rules.with_defaults(
-            kind, {**kept, **resource, "lastUpdate": stored.get("lastUpdate")}
+            kind, {**maintained, **resource, "lastUpdate": stored.get("lastUpdate")}
         )
         return stored if _comparable_attributes(new) == _comparable_attributes(stored) else new
 
@@ -281,11 +284,11 @@ def _open_source(
         pinned_http.pinned_client(
             context.outbound_policy, timeout=settings.callback_timeout
         ) as client,
-        client.stream("GET", url, headers=headers) as answer,
+        client.stream("GET", url, headers=headers) as response,
     ):
-        if not answer.is_success:
-            raise InvalidBody(f"/url: answered {answer.status_code}")
-        yield answer.iter_raw(_CHUNK_SIZE)
+        if not response.is_success:
+            raise InvalidBody(f"/url: answered {response.status_code}")
+        yield response.iter_raw(_CHUNK_SIZE)
 
 
 def _scheme(url: str) -> str:
@@ -299,7 +302,7 @@ def _export_file(
     context: JobContext, repository: Repository, job: Resource, report: _JobReport
 ) -> None:
     settings = context.settings
-    tell = _progress_reporter(
+    report_progress = _progress_reporter(
         context.definition.export_job_kind, repository, job, report, settings.job_seconds
     )
     area = FileArea(settings.data_dir, repository.tenant)
@@ -313,7 +316,7 @@ def _export_file(
             report.counts[kind] += 1
             if file.tell() > settings.job_bytes:
                 raise InvalidBody(f"the file would be larger than {settings.job_bytes} bytes")
-            tell()
+            report_progress()
         if not is_file:
             _upload(context, job["url"], file, media_type(job))
 
@@ -326,6 +329,6 @@ def _upload(context: JobContext, url: str, file: BinaryIO, content_type: str) ->
     with pinned_http.pinned_client(
         context.outbound_policy, timeout=context.settings.callback_timeout
     ) as client:
-        answer = client.put(url, content=chunks, headers=headers)
-    if not answer.is_success:
-        raise InvalidBody(f"/url: answered {answer.status_code}")
+        response = client.put(url, content=chunks, headers=headers)
+    if not response.is_success:
+        raise InvalidBody(f"/url: answered {response.status_code}")

@@ -1,4 +1,4 @@
-"""The collections of the catalogue room and the attributes that clients look for."""
+"""Collections of the catalogues, with the attributes that clients filter by."""
 
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ class ProductCatalog(StoredResource):
 
 
 class Category(StoredResource):
-    """A node of the tree that offerings are sorted into."""
+    """A category of offerings."""
 
     meta: ClassVar[dict[str, Any]] = _meta(
         "Category", "name", "lifecycleStatus", "parent.id", "isRoot", "lastUpdate"
@@ -27,7 +27,7 @@ class Category(StoredResource):
 
 
 class ProductOffering(StoredResource):
-    """What is sold."""
+    """A product as it is offered to customers."""
 
     meta: ClassVar[dict[str, Any]] = _meta(
         "ProductOffering",
@@ -46,7 +46,7 @@ class ProductOffering(StoredResource):
 
 
 class ProductOfferingPrice(StoredResource):
-    """What it costs."""
+    """A price of an offering."""
 
     meta: ClassVar[dict[str, Any]] = _meta(
         "ProductOfferingPrice",
@@ -60,7 +60,7 @@ class ProductOfferingPrice(StoredResource):
 
 
 class ProductSpecification(StoredResource):
-    """What is behind what is sold."""
+    """A description of a product."""
 
     meta: ClassVar[dict[str, Any]] = _meta(
         "ProductSpecification",
@@ -75,7 +75,7 @@ class ProductSpecification(StoredResource):
     )
 
 
-#: What clients look for a catalogue, a category, a candidate and a specification by.
+#: Attributes that clients filter by, by the last part of the kind.
 _INDEXED_ATTRIBUTES = {
     "Catalog": ("name", "lifecycleStatus", "lastUpdate", "category.id"),
     "Category": ("name", "lifecycleStatus", "lastUpdate", "parentId", "isRoot"),
@@ -84,6 +84,7 @@ _INDEXED_ATTRIBUTES = {
     "ImportJob": ("status", "creationDate"),
     "ExportJob": ("status", "creationDate"),
 }
+#: Further attributes that clients filter by, by kind.
 _EXTRA_INDEXED_ATTRIBUTES = {
     "ServiceCandidate": ("serviceSpecification.id",),
     "ServiceSpecification": ("serviceSpecRelationship.id", "resourceSpecification.id"),
@@ -98,11 +99,11 @@ def _model(prefix: str, suffix: str) -> type[StoredResource]:
     return type(kind, (StoredResource,), {"meta": _meta(kind, *names), "__module__": __name__})
 
 
-#: The model of each kind of a catalogue.
+#: Models of the kinds of all catalogues, by kind.
 MODELS: dict[str, type[StoredResource]] = {
     **{
-        one.__name__: one
-        for one in (
+        model.__name__: model
+        for model in (
             ProductCatalog,
             Category,
             ProductOffering,
@@ -111,9 +112,9 @@ MODELS: dict[str, type[StoredResource]] = {
         )
     },
     **{
-        f"{prefix}{ending}": _model(prefix, ending)
+        f"{prefix}{suffix}": _model(prefix, suffix)
         for prefix in ("Service", "Resource")
-        for ending in _INDEXED_ATTRIBUTES
+        for suffix in _INDEXED_ATTRIBUTES
     },
-    **{ending: _model("", ending) for ending in ("ImportJob", "ExportJob")},
+    **{kind: _model("", kind) for kind in ("ImportJob", "ExportJob")},
 }

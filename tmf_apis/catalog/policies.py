@@ -1,4 +1,4 @@
-"""The laws of the catalogue room, put together for one configuration."""
+"""Resource policies of a catalogue."""
 
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,7 @@ from tmf_apis.security.outbound import OutboundPolicy
 from tmf_apis.settings import Settings
 
 
-def api_module(
+def api_module(  # noqa: PLR0913
     settings: Settings,
     *,
     outbound_policy: OutboundPolicy | None = None,
@@ -29,43 +29,44 @@ def api_module(
     definition: CatalogDefinition = PRODUCT_CATALOG,
     check_offering: PolicyCheck | None = None,
 ) -> ApiModule:
-    """Return the room of one catalogue.
+    """Return the API module of one catalogue.
 
     Args:
         settings: The operator's settings.
-        outbound_policy: Where the URLs of jobs may lead; default: as the settings say for callbacks.
-        validate: Checks a resource of an import file against the contract and returns its stored
-            form.
-        build_query: Turns the filter of an export job into a query of the database.
+        outbound_policy: The hosts that the URLs of jobs may name; default: those that the settings
+            allow for callbacks.
+        validate: Validates a resource of an import file against the contract and returns its
+            stored form.
+        build_query: Builds a query of the database from the filter of an export job.
         definition: The catalogue.
         check_offering: A further check of product offerings before a write.
     """
     loopback = settings.callback_loopback or not settings.is_authentication_required
     outbound_policy = outbound_policy or OutboundPolicy(loopback, settings.callback_hosts)
-    around = JobContext(
+    context = JobContext(
         settings=settings,
         outbound_policy=outbound_policy,
         validate=validate,
         build_query=build_query,
         definition=definition,
     )
-    further = {"ProductOffering": check_offering}
-    laws = {
-        kind: _entity_policy(definition, kind, further.get(kind))
+    further_checks = {"ProductOffering": check_offering}
+    policies = {
+        kind: _entity_policy(definition, kind, further_checks.get(kind))
         for kind in definition.entity_kinds
     }
-    laws[definition.import_job_kind] = _job_policy(around, partial(jobs.run_import, around))
-    laws[definition.export_job_kind] = _job_policy(around, partial(jobs.run_export, around))
-    models = tuple(model.MODELS[kind] for kind in laws)
-    return ApiModule(number=definition.number, policies=laws, models=models)
+    policies[definition.import_job_kind] = _job_policy(context, partial(jobs.run_import, context))
+    policies[definition.export_job_kind] = _job_policy(context, partial(jobs.run_export, context))
+    models = tuple(model.MODELS[kind] for kind in policies)
+    return ApiModule(number=definition.number, policies=policies, models=models)
 
 
 def _entity_policy(
-    definition: CatalogDefinition, kind: str, check: PolicyCheck | None
+    definition: CatalogDefinition, kind: str, further_check: PolicyCheck | None
 ) -> ResourcePolicy:
     if kind == definition.category_tree.kind:
-        law = ResourcePolicy(
-            check=lambda desk, old, new: definition.category_tree.check(desk, new),  # noqa: ARG005
+        policy = ResourcePolicy(
+            check=lambda repository, old, new: definition.category_tree.check(repository, new),  # noqa: ARG005
             after_commit=definition.category_tree.update_inverse_references,
             after_commit_if=has_changed(
                 definition.category_tree.parent_attribute,
@@ -75,15 +76,15 @@ def _entity_policy(
             ),
         )
     elif kind in rules.COMPONENT_ATTRIBUTES:
-        law = ResourcePolicy(
-            check=partial(_check_entity, kind, check),
+        policy = ResourcePolicy(
+            check=partial(_check_entity, kind, further_check),
             after_commit=partial(actions.archive_version, kind),
             after_commit_if=_is_new_version,
         )
     else:
-        law = ResourcePolicy(check=partial(actions.check_references, kind))
+        policy = ResourcePolicy(check=partial(actions.check_references, kind))
     return replace(
-        law,
+        policy,
         lifecycle=ENTITY_LIFECYCLE,
         on_create=partial(rules.on_create, kind),
         on_change=partial(rules.on_change, kind),
@@ -94,7 +95,7 @@ def _entity_policy(
 
 def _check_entity(
     kind: str,
-    check: PolicyCheck | None,
+    further_check: PolicyCheck | None,
     repository: Repository,
     old: Resource | None,
     new: Resource | None,
@@ -104,8 +105,8 @@ def _check_entity(
     if kind in rules.RELATIONSHIP_ATTRIBUTES:
         actions.refuse_while_needed(kind, repository, old if new is None else None)
         actions.check_references(kind, repository, old, new)
-    if check:
-        check(repository, old, new)
+    if further_check:
+        further_check(repository, old, new)
 
 
 def _is_new_version(old: Resource | None, new: Resource | None) -> bool:
@@ -117,7 +118,7 @@ def _job_policy(context: JobContext, run_in_background: partial[None]) -> Resour
         lifecycle=JOB_LIFECYCLE,
         server_owned=frozenset({"creationDate", "completionDate", "errorLog", "progress"}),
         on_create=rules.on_create_job,
-        check=lambda desk, old, new: jobs.check_url(context, new if old is None else None),  # noqa: ARG005
+        check=lambda repository, old, new: jobs.check_url(context, new if old is None else None),  # noqa: ARG005
         run_in_background=run_in_background,
         parties=lambda _: (),
     )

@@ -1,4 +1,4 @@
-"""What catalogue entities are allowed to be; pure.
+"""Rules for catalogue entities on creation and change; pure.
 
 Source: TMF620 v4.1 and v5.0.
 """
@@ -13,23 +13,23 @@ from tmf_apis.rest.pipeline.catalog_terms import COMPOSITION_TYPES, DEPENDENCY_T
 from tmf_apis.rest.pipeline.periods import canonical_timestamp, check_valid_for
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource, rfc3339
 
-#: Version of an entity that does not say one.
+#: Version of an entity that names none.
 FIRST_VERSION = "1.0"
 
-#: What a patch cannot remove: it stays as it was.
+#: Attributes that a change cannot remove: they keep their value.
 _UNREMOVABLE_ATTRIBUTES = ("lifecycleStatus", "version")
 
-#: Where a characteristic lists its values, unless said otherwise.
+#: Attribute of a characteristic that lists its values, by default.
 VALUES_ATTRIBUTE = "characteristicValueSpecification"
 
 JsonObject = Mapping[str, Any]
 
 
 def on_create(kind: str, resource: Resource, context: RequestContext) -> Resource:
-    """Return a new catalogue entity with what the server fills in.
+    """Return a new catalogue entity with the attributes that the server sets.
 
     Raises:
-        InvalidBody: It contradicts itself (HTTP 400).
+        InvalidBody: The entity contradicts itself (HTTP 400).
     """
     new = with_defaults(kind, resource)
     check_consistency(kind, new)
@@ -39,19 +39,19 @@ def on_create(kind: str, resource: Resource, context: RequestContext) -> Resourc
 
 
 def on_change(kind: str, old: Resource, new: Resource, context: RequestContext) -> Resource:
-    """Return a changed catalogue entity, or the old one where nothing but the stamp changed.
+    """Return a changed catalogue entity, or the old one if only ``lastUpdate`` changed.
 
     Raises:
-        InvalidBody: It contradicts itself now (HTTP 400).
+        InvalidBody: The entity contradicts itself (HTTP 400).
     """
-    kept = {
+    unremovable = {
         name: old[name] for name in _UNREMOVABLE_ATTRIBUTES if name in old and new.get(name) is None
     }
-    new = with_defaults(kind, {**new, **kept})
+    new = with_defaults(kind, {**new, **unremovable})
     parent = PARENT_ATTRIBUTES.get(kind)
     if parent and bool(old.get(parent)) != bool(new.get(parent)):
-        moved = new.get("isRoot") == old.get("isRoot")
-        new = {**new, "isRoot": not new.get(parent)} if moved else new
+        client_sets_root = new.get("isRoot") != old.get("isRoot")
+        new = new if client_sets_root else {**new, "isRoot": not new.get(parent)}
     check_consistency(kind, new)
     if {**new, "lastUpdate": old.get("lastUpdate")} == {"lastUpdate": None, **old}:
         return old
@@ -59,7 +59,7 @@ def on_change(kind: str, old: Resource, new: Resource, context: RequestContext) 
 
 
 def with_defaults(kind: str, resource: Resource) -> Resource:
-    """Return an entity with a value for everything that has a default."""
+    """Return an entity with the default values of the attributes that it lacks."""
     defaults: dict[str, Any] = {
         "lifecycleStatus": ENTITY_LIFECYCLE.initial_states[0],
         "version": FIRST_VERSION,
@@ -69,7 +69,7 @@ def with_defaults(kind: str, resource: Resource) -> Resource:
     return {**resource, **missing} if missing else resource
 
 
-#: The attribute that names the category above.
+#: Attribute with the parent of a category, by kind.
 PARENT_ATTRIBUTES = {
     "Category": "parent",
     "ServiceCategory": "parentId",
@@ -116,7 +116,7 @@ _DEFAULTS: Mapping[str, Callable[[Resource], dict[str, Any]]] = {
 #: ``relationshipType`` of a specification to those without which it cannot be provided: its
 #: components and its dependencies. A cycle of these can never be provided.
 PREREQUISITE_TYPES = COMPOSITION_TYPES | DEPENDENCY_TYPES
-#: Where each kind of specification has its relationships.
+#: Attribute with the relationships of a specification, by kind.
 RELATIONSHIP_ATTRIBUTES = {
     "ServiceSpecification": "serviceSpecRelationship",
     "ResourceSpecification": "resourceSpecRelationship",
@@ -124,25 +124,29 @@ RELATIONSHIP_ATTRIBUTES = {
 
 
 def related_ids(kind: str, resource: JsonObject, types: frozenset[str]) -> list[str]:
-    """Return the ids of the specifications that one is related to in one of some ways."""
-    relations = resource.get(RELATIONSHIP_ATTRIBUTES[kind]) or ()
-    return _ids(one for one in relations if one.get("relationshipType") in types)
+    """Return the ids of the specifications that one has relationships of some types to."""
+    relationships = resource.get(RELATIONSHIP_ATTRIBUTES[kind]) or ()
+    return _ids(
+        relationship
+        for relationship in relationships
+        if relationship.get("relationshipType") in types
+    )
 
 
 def component_ids(kind: str, resource: JsonObject) -> list[str]:
-    """Return the ids of what a bundle of this kind is made of, groups included.
+    """Return the ids of the components of a bundle, those in groups included.
 
-    Of a specification of services or resources also those that it needs.
+    For a specification of services or resources, the ids of its dependencies are included, too.
     """
     if kind in RELATIONSHIP_ATTRIBUTES:
         return related_ids(kind, resource, PREREQUISITE_TYPES)
-    found = _ids(resource.get(COMPONENT_ATTRIBUTES.get(kind, "")) or ())
+    ids = _ids(resource.get(COMPONENT_ATTRIBUTES.get(kind, "")) or ())
     for group in resource.get("bundledGroupProductOffering") or ():
-        found += component_ids(kind, group)
-    return found
+        ids += component_ids(kind, group)
+    return ids
 
 
-#: Where each kind of bundle lists what it is made of.
+#: Attribute that lists the components of a bundle, by kind.
 COMPONENT_ATTRIBUTES = {
     "ProductOffering": "bundledProductOffering",
     "ProductOfferingPrice": "bundledPopRelationship",
@@ -152,67 +156,68 @@ COMPONENT_ATTRIBUTES = {
 
 
 def _ids(references: Iterable[JsonObject]) -> list[str]:
-    return [one["id"] for one in references if isinstance(one.get("id"), str)]
+    return [reference["id"] for reference in references if isinstance(reference.get("id"), str)]
 
 
 def check_consistency(kind: str, resource: JsonObject) -> None:
-    """Let an entity pass that does not contradict itself.
+    """Check that an entity does not contradict itself.
 
     Raises:
-        InvalidBody: It does; the message has the JSON pointer (HTTP 400).
+        InvalidBody: The entity contradicts itself; the message has the JSON pointer (HTTP 400).
     """
     check_valid_for(resource)
-    for one in _CHECKS.get(kind, ()):
-        one(resource)
+    for check in _CHECKS.get(kind, ()):
+        check(resource)
 
 
 def _check_bundle(kind: str) -> Callable[[JsonObject], None]:
-    def whole(resource: JsonObject) -> None:
-        on_sale = resource.get("lifecycleStatus") in ON_SALE_STATES
-        if resource.get("isBundle") and on_sale and not component_ids(kind, resource):
-            raise InvalidBody(
-                f"/{COMPONENT_ATTRIBUTES[kind]}: a bundle that is {resource['lifecycleStatus']} has parts"
-            )
+    """Return a check that a bundle on sale has components."""
 
-    return whole
+    def check(bundle: JsonObject) -> None:
+        status = bundle.get("lifecycleStatus")
+        is_on_sale = status in ON_SALE_STATES
+        if bundle.get("isBundle") and is_on_sale and not component_ids(kind, bundle):
+            raise InvalidBody(f"/{COMPONENT_ATTRIBUTES[kind]}: a bundle that is {status} has parts")
+
+    return check
 
 
 def _check_bundle_options(offering: JsonObject, pointer: str = "") -> None:
-    """Check how often each part may be in a bundle: lower limit, default, upper limit."""
+    """Check the lower limit, default and upper limit of each part of a bundle."""
     for name, option in (
         ("bundledProductOffering", "bundledProductOfferingOption"),
         ("bundledGroupProductOffering", "bundledGroupProductOfferingOption"),
     ):
-        for place, part in enumerate(offering.get(name) or ()):
-            here = f"{pointer}/{name}/{place}"
+        for index, part in enumerate(offering.get(name) or ()):
+            part_pointer = f"{pointer}/{name}/{index}"
             _check_ascending(
                 part.get(option) or {},
                 ("numberRelOfferLowerLimit", "numberRelOfferDefault", "numberRelOfferUpperLimit"),
-                f"{here}/{option}",
+                f"{part_pointer}/{option}",
             )
-            _check_bundle_options(part, here)
+            _check_bundle_options(part, part_pointer)
 
 
 def _check_ascending(holder: JsonObject, names: Iterable[str], pointer: str) -> None:
-    """Let ``holder`` pass if those of its numbers that are there do not fall, nor start under 0."""
-    last, last_name = 0.0, ""
+    """Check that the existing numbers among some attributes are not negative and do not fall."""
+    previous, previous_name = 0.0, ""
     for name in names:
         value = holder.get(name)
         if not isinstance(value, int | float):
             continue
-        if value < last:
-            bound = f"under {last_name} {last:g}" if last_name else "negative"
+        if value < previous:
+            bound = f"under {previous_name} {previous:g}" if previous_name else "negative"
             raise InvalidBody(f"{pointer}/{name}: {value} is {bound}")
-        last, last_name = value, name
+        previous, previous_name = value, name
 
 
 def _check_prices(offering: JsonObject) -> None:
-    """Check the prices that stand in the offering itself, and their alterations (v4)."""
-    for place, price in enumerate(offering.get("productOfferingPrice") or ()):
-        at = f"/productOfferingPrice/{place}"
-        _check_price(price, at)
-        for number, alteration in enumerate(price.get("priceAlteration") or ()):
-            _check_price(alteration, f"{at}/priceAlteration/{number}")
+    """Check the prices that are embedded in an offering, and their alterations (v4)."""
+    for index, price in enumerate(offering.get("productOfferingPrice") or ()):
+        pointer = f"/productOfferingPrice/{index}"
+        _check_price(price, pointer)
+        for alteration_index, alteration in enumerate(price.get("priceAlteration") or ()):
+            _check_price(alteration, f"{pointer}/priceAlteration/{alteration_index}")
 
 
 def _check_price(price: JsonObject, pointer: str = "") -> None:
@@ -222,66 +227,69 @@ def _check_price(price: JsonObject, pointer: str = "") -> None:
     _check_ascending(
         price.get("applicationDuration") or {}, ("amount",), f"{pointer}/applicationDuration"
     )
-    for holder, here in ((price, pointer), (price.get("price") or {}, f"{pointer}/price")):
+    inner_price = price.get("price") or {}
+    for holder, holder_pointer in ((price, pointer), (inner_price, f"{pointer}/price")):
         percentage = holder.get("percentage")
         if isinstance(percentage, int | float) and not 0 <= percentage <= 100:  # noqa: PLR2004
-            raise InvalidBody(f"{here}/percentage: {percentage} is not from 0 to 100")
+            raise InvalidBody(f"{holder_pointer}/percentage: {percentage} is not from 0 to 100")
 
 
 def _check_characteristics(
     attribute: str, values_attribute: str = VALUES_ATTRIBUTE
 ) -> Callable[[JsonObject], None]:
-    def check_each(resource: JsonObject) -> None:
-        for place, characteristic in enumerate(resource.get(attribute) or ()):
-            _check_characteristic(characteristic, f"/{attribute}/{place}", values_attribute)
+    """Return a check of each characteristic by itself."""
 
-    return check_each
+    def check(resource: JsonObject) -> None:
+        for index, characteristic in enumerate(resource.get(attribute) or ()):
+            _check_characteristic(characteristic, f"/{attribute}/{index}", values_attribute)
+
+    return check
 
 
 def _check_unique_names(attribute: str) -> Callable[[JsonObject], None]:
-    """Check that characteristics can be told apart: values are mapped from one to another."""
+    """Return a check that names are unique, because mappings refer to characteristics by name."""
 
-    def check_each(resource: JsonObject) -> None:
-        seen: set[str] = set()
-        for place, characteristic in enumerate(resource.get(attribute) or ()):
-            own = characteristic.get("name")
-            if own in seen:
+    def check(resource: JsonObject) -> None:
+        names: set[str] = set()
+        for index, characteristic in enumerate(resource.get(attribute) or ()):
+            name = characteristic.get("name")
+            if name in names:
                 raise InvalidBody(
-                    f"/{attribute}/{place}/name: another characteristic is named {own}"
+                    f"/{attribute}/{index}/name: another characteristic is named {name}"
                 )
-            seen |= {own} if own else set()
+            if name:
+                names.add(name)
 
-    return check_each
+    return check
 
 
 def _check_relationships(attribute: str) -> Callable[[JsonObject], None]:
-    """Check how many there are of each related specification, and for how long."""
+    """Return a check of the quantities and validity of each related specification."""
 
-    def check_each(resource: JsonObject) -> None:
-        for place, relation in enumerate(resource.get(attribute) or ()):
-            check_valid_for(relation, pointer=f"/{attribute}/{place}")
+    def check(resource: JsonObject) -> None:
+        for index, relationship in enumerate(resource.get(attribute) or ()):
+            pointer = f"/{attribute}/{index}"
+            check_valid_for(relationship, pointer=pointer)
             _check_ascending(
-                relation,
-                ("minimumQuantity", "defaultQuantity", "maximumQuantity"),
-                f"/{attribute}/{place}",
+                relationship, ("minimumQuantity", "defaultQuantity", "maximumQuantity"), pointer
             )
 
-    return check_each
+    return check
 
 
 def _check_characteristic(characteristic: JsonObject, pointer: str, values_attribute: str) -> None:
     check_valid_for(characteristic, pointer=pointer)
     _check_ascending(characteristic, ("minCardinality", "maxCardinality"), pointer)
     values = characteristic.get(values_attribute) or ()
-    for place, value in enumerate(values):
-        here = f"{pointer}/{values_attribute}/{place}"
-        check_valid_for(value, pointer=here)
+    for index, value in enumerate(values):
+        value_pointer = f"{pointer}/{values_attribute}/{index}"
+        check_valid_for(value, pointer=value_pointer)
         low, high = value.get("valueFrom"), value.get("valueTo")
         if isinstance(low, int | float) and isinstance(high, int | float) and high < low:
-            raise InvalidBody(f"{here}/valueTo: {high} is under valueFrom {low}")
-    defaults = sum(value.get("isDefault") is True for value in values)
-    if defaults > 1 and characteristic.get("maxCardinality") == 1:
-        raise InvalidBody(f"{pointer}: one value at most, but {defaults} of them are defaults")
+            raise InvalidBody(f"{value_pointer}/valueTo: {high} is under valueFrom {low}")
+    default_count = sum(value.get("isDefault") is True for value in values)
+    if default_count > 1 and characteristic.get("maxCardinality") == 1:
+        raise InvalidBody(f"{pointer}: one value at most, but {default_count} of them are defaults")
 
 
 _CHECKS: Mapping[str, tuple[Callable[[JsonObject], None], ...]] = {
@@ -310,7 +318,7 @@ _CHECKS: Mapping[str, tuple[Callable[[JsonObject], None], ...]] = {
 
 
 def version_id(resource: JsonObject) -> str:
-    """Return the id under which an earlier version stays readable.
+    """Return the id under which an earlier version can be read.
 
     Source: TMF630 part 1, versioned entities: ``{id}:(version={version})``.
 
@@ -321,39 +329,37 @@ def version_id(resource: JsonObject) -> str:
 
 
 def superseded_version(old: Resource, now: datetime) -> Resource:
-    """Return the version that a new one takes the place of: retired, valid until now."""
-    stamp = rfc3339(now)
+    """Return the version that a new one replaces: retired, and no longer valid."""
+    timestamp = rfc3339(now)
     period = old.get("validFor") or {}
-    start, end = (
-        canonical_timestamp(period.get("startDateTime")),
-        canonical_timestamp(period.get("endDateTime")),
-    )
-    if (start is None or start <= stamp) and (end is None or end > stamp):
-        period = {**period, "endDateTime": stamp}
+    start = canonical_timestamp(period.get("startDateTime"))
+    end = canonical_timestamp(period.get("endDateTime"))
+    if (start is None or start <= timestamp) and (end is None or end > timestamp):
+        period = {**period, "endDateTime": timestamp}
     return {
         **old,
         "id": version_id(old),
         "lifecycleStatus": "Retired",
         "validFor": period,
-        "lastUpdate": stamp,
+        "lastUpdate": timestamp,
     }
 
 
 def is_new_version(old: JsonObject, new: JsonObject) -> bool:
-    """Return whether a change asks for a new version: another number, while on sale."""
+    """Return whether a change creates a new version: another number, while on sale."""
     return old.get("lifecycleStatus") in ON_SALE_STATES and old.get("version") != new.get("version")
 
 
 def public_parties(resource: Resource) -> tuple[str, ...]:  # noqa: ARG001
-    """Return the parties of a catalogue entity: all may read it, none may change it."""
+    """Return the parties of a catalogue entity: all can read it, none can change it."""
     return ("*",)
 
 
 def on_create_job(job: Resource, context: RequestContext) -> Resource:
-    """Return a new job with its date.
+    """Return a new job with its creation date.
 
     Raises:
-        InvalidBody: It has no URL (HTTP 400).
+        InvalidBody: The job has no URL (HTTP 400).
     """
     if not job.get("url"):
         raise InvalidBody("/url: expected where the file is")

@@ -1,4 +1,4 @@
-"""The life of catalogue entities and of the jobs that carry them in and out, as data.
+"""Lifecycles of catalogue entities and of import and export jobs, as data.
 
 Source: TMF620 v4.1 and v5.0, life cycle of catalogue entities; JobStateType.
 """
@@ -9,7 +9,7 @@ from tmf_apis.rest.pipeline.policy import Lifecycle
 
 _NO_STATES: frozenset[str] = frozenset()
 
-#: The kinds that share the life cycle of catalogue entities.
+#: Kinds of entities of the product catalogue.
 PRODUCT_CATALOG_KINDS = (
     "ProductCatalog",
     "Category",
@@ -18,9 +18,9 @@ PRODUCT_CATALOG_KINDS = (
     "ProductOffering",
 )
 
-#: From the first idea to the last customer. A new entity may be in any state, so that an existing
-#: catalogue can be loaded; the contracts type the status as free text, so a status that is not
-#: published is kept as it is and the machine applies again once it has a published one.
+#: Lifecycle of a catalogue entity. A new entity may be in any state, so that an existing catalogue
+#: can be loaded. The contracts type the status as free text: an entity keeps an unpublished status,
+#: and the lifecycle applies again once it has a published one.
 ENTITY_LIFECYCLE = Lifecycle(
     attribute="lifecycleStatus",
     initial_states=(
@@ -47,8 +47,8 @@ ENTITY_LIFECYCLE = Lifecycle(
     source="TMF620 Product Catalog Management, life cycle of catalogue entities",
 )
 
-#: An import or export; every step is the server's. A job that was interrupted is still
-#: ``InstalledProduct`` and begins again from the start.
+#: Lifecycle of an import or export job; only the server makes transitions. An interrupted job is
+#: still ``Running`` and is repeated from the start.
 JOB_LIFECYCLE = Lifecycle(
     attribute="status",
     initial_states=("Not Started",),
@@ -68,6 +68,6 @@ JOB_LIFECYCLE = Lifecycle(
 
 
 def state_machines() -> list[dict[str, Any]]:
-    """Return the state machines of this room for clients to read."""
+    """Return the state machines of the product catalogue as resources that clients can read."""
     entities = [ENTITY_LIFECYCLE.as_resource(kind) for kind in PRODUCT_CATALOG_KINDS]
     return [*entities, *(JOB_LIFECYCLE.as_resource(kind) for kind in ("ImportJob", "ExportJob"))]

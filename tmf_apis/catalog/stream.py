@@ -1,4 +1,4 @@
-"""Catalogue files, read and written piece by piece: NDJSON or one JSON array, gzip or plain."""
+"""Reading catalogue files in chunks: NDJSON or a JSON array, compressed by gzip or not."""
 
 import re
 import zlib
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from tmf_apis.errors import TooLarge
 
-#: How every gzip member starts (RFC 1952).
+#: First bytes of a gzip member (RFC 1952).
 _GZIP_MAGIC = b"\x1f\x8b"
-#: Most bytes that unpacking gives at once.
+#: Largest number of bytes that decompression returns at once.
 _MAX_OUTPUT = 1 << 16
 _BOM = b"\xef\xbb\xbf"
 _WHITESPACE = b" \t\r\n"
@@ -18,12 +18,12 @@ _JSON_DELIMITERS = re.compile(rb'["\\{}\[\],]')
 
 @dataclass(frozen=True, slots=True)
 class RawResource:
-    """One resource in a file, as it is written there.
+    """The text of one resource in a file.
 
     Attributes:
         line: Line that it starts in; the first is 1.
-        raw: Its JSON; empty where it is at fault.
-        error: What is wrong with it before it is even read; empty if nothing.
+        raw: Its JSON; empty after an error.
+        error: Reason why it cannot be read; empty if it can.
     """
 
     line: int
@@ -32,22 +32,22 @@ class RawResource:
 
 
 def decompressed_chunks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield a file's bytes, unpacked where they turn out to be gzip, in small pieces.
+    """Yield the bytes of a file in small chunks, decompressed if the file is gzip.
 
     Raises:
-        ValueError: The gzip is damaged or ends too early.
+        ValueError: The gzip is damaged or truncated.
     """
-    waiting = iter(chunks)
+    remaining = iter(chunks)
     head = b""
-    for chunk in waiting:
+    for chunk in remaining:
         head += chunk
         if len(head) >= len(_GZIP_MAGIC):
             break
     if head.startswith(_GZIP_MAGIC):
-        yield from _gunzip(head, waiting)
+        yield from _gunzip(head, remaining)
     else:
         yield head
-        yield from waiting
+        yield from remaining
 
 
 def _gunzip(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
@@ -71,10 +71,10 @@ def _gunzip(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def limited_chunks(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
-    """Yield the chunks as long as they are ``max_bytes`` bytes together.
+    """Yield the chunks of a file up to ``max_bytes`` bytes in total.
 
     Raises:
-        TooLarge: They are more.
+        TooLarge: The file has more bytes (HTTP 413).
     """
     total = 0
     for chunk in chunks:
@@ -88,12 +88,12 @@ def raw_resources(chunks: Iterable[bytes], max_bytes: int) -> Iterator[RawResour
     """Yield the resources of a file: one a line, or the elements of an array.
 
     Args:
-        chunks: The file, unpacked.
-        max_bytes: Most bytes of one resource; a longer one is passed over and reported.
+        chunks: The decompressed file.
+        max_bytes: Largest size of one resource; a larger one is skipped and reported.
     """
-    waiting = iter(chunks)
+    remaining = iter(chunks)
     head, blank_lines = b"", 0
-    for chunk in waiting:
+    for chunk in remaining:
         head += chunk
         head = head.removeprefix(_BOM) if blank_lines == 0 else head
         rest = head.lstrip(_WHITESPACE)
@@ -105,19 +105,19 @@ def raw_resources(chunks: Iterable[bytes], max_bytes: int) -> Iterator[RawResour
     reader = _ArrayReader(max_bytes) if is_array else _LineReader(max_bytes)
     reader.line += blank_lines
     yield from reader.feed(head[1:] if is_array else head)
-    for chunk in waiting:
+    for chunk in remaining:
         yield from reader.feed(chunk)
     yield from reader.close()
 
 
 class _Reader:
-    """Collects the bytes of one piece, up to the longest that is taken."""
+    """Collects the bytes of one resource, up to the largest size."""
 
     def __init__(self, max_bytes: int) -> None:
         self.line = 1
         self._max_bytes = max_bytes
         self._buffer = bytearray()
-        self._start_line = 0  # line of the piece's first byte that is not blank; 0: none yet
+        self._start_line = 0  # line of the first byte that is not blank; 0: none yet
         self._size = 0
 
     def _add(self, data: bytes) -> None:
@@ -135,65 +135,64 @@ class _Reader:
             self._buffer.clear()
 
     def _finish(self) -> RawResource | None:
-        piece = None
+        resource = None
         if self._size > self._max_bytes:
-            piece = RawResource(self._start_line, b"", f"longer than {self._max_bytes} bytes")
+            resource = RawResource(self._start_line, b"", f"longer than {self._max_bytes} bytes")
         elif self._start_line:
-            piece = RawResource(self._start_line, bytes(self._buffer).rstrip(_WHITESPACE))
+            resource = RawResource(self._start_line, bytes(self._buffer).rstrip(_WHITESPACE))
         self._buffer.clear()
         self._start_line = self._size = 0
-        return piece
+        return resource
 
 
 class _LineReader(_Reader):
-    """NDJSON: one resource a line, empty lines ignored."""
+    """Reads NDJSON: one resource a line, empty lines are ignored."""
 
     def feed(self, data: bytes) -> Iterator[RawResource]:
-        """Take the next bytes; yield the pieces that they complete."""
-        *ended, last = data.split(b"\n")
-        for line in ended:
+        """Add bytes; yield the resources that they complete."""
+        *lines, last = data.split(b"\n")
+        for line in lines:
             self._add(line)
-            if piece := self._finish():
-                yield piece
+            if resource := self._finish():
+                yield resource
             self.line += 1
         self._add(last)
 
     def close(self) -> Iterator[RawResource]:
-        """Yield the last line, where nothing ends it."""
-        if piece := self._finish():
-            yield piece
+        """Yield the last line if no line feed ends it."""
+        if resource := self._finish():
+            yield resource
 
 
 class _ArrayReader(_Reader):
-    """The rest of a JSON array after its opening bracket: what is between its commas."""
+    """Reads the elements of a JSON array, after its opening bracket."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(max_bytes)
         self._depth = 1
         self._in_string = False
-        self._skip = 0  # bytes at the start of the next chunk that belong to an escape
+        self._skip = 0  # number of bytes of an escape sequence at the start of the next chunk
         self._element_count = 0
 
     def feed(self, data: bytes) -> Iterator[RawResource]:
-        """Take the next bytes; yield the pieces that they complete."""
+        """Add bytes; yield the resources that they complete."""
         begin, skip = 0, self._skip
-        for found in _JSON_DELIMITERS.finditer(data):
-            at = found.start()
-            if at < skip or not self._depth:
+        for match in _JSON_DELIMITERS.finditer(data):
+            position, delimiter = match.start(), match[0]
+            if position < skip or not self._depth:
                 continue
-            mark = found[0]
             if self._in_string:
-                skip = at + 2 if mark == b"\\" else skip
-                self._in_string = mark != b'"'
-            elif self._ends_element(mark):
-                self._add(data[begin:at])
-                begin = at + 1
+                skip = position + 2 if delimiter == b"\\" else skip
+                self._in_string = delimiter != b'"'
+            elif self._ends_element(delimiter):
+                self._add(data[begin:position])
+                begin = position + 1
                 yield from self._finish_element()
         self._skip = max(0, skip - len(data))
         self._add(data[begin:])
 
     def _ends_element(self, delimiter: bytes) -> bool:
-        """Take a mark outside of a text; return whether it ends an element."""
+        """Process a delimiter outside of a string; return whether it ends an element."""
         if delimiter == b'"':
             self._in_string = True
         elif delimiter in b"{[":
@@ -204,16 +203,16 @@ class _ArrayReader(_Reader):
         return delimiter == b"," and self._depth == 1
 
     def _finish_element(self) -> Iterator[RawResource]:
-        if piece := self._finish():
+        if resource := self._finish():
             self._element_count += 1
-            yield piece
+            yield resource
         elif self._element_count or self._depth:
             yield RawResource(self.line, b"", "nothing between two commas")
 
     def close(self) -> Iterator[RawResource]:
-        """Yield what is wrong with the end of the file."""
-        piece = self._finish()
+        """Yield an error if the file does not end with the array."""
+        rest = self._finish()
         if self._depth:
-            yield RawResource(piece.line if piece else self.line, b"", "the array is not closed")
-        elif piece:
-            yield RawResource(piece.line, b"", "something follows the array")
+            yield RawResource(rest.line if rest else self.line, b"", "the array is not closed")
+        elif rest:
+            yield RawResource(rest.line, b"", "something follows the array")

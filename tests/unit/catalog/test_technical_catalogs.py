@@ -1,4 +1,4 @@
-"""The catalogues of services and resources: their law, and their jobs."""
+"""The catalogues of services and resources: their rules and their jobs."""
 
 import json
 
@@ -11,98 +11,102 @@ from tmf_apis.events.outbox import change_events
 from tmf_apis.settings import Settings
 
 BOTH = pytest.mark.parametrize(
-    "family", [SERVICE_CATALOG, RESOURCE_CATALOG], ids=lambda one: one.number
+    "definition", [SERVICE_CATALOG, RESOURCE_CATALOG], ids=lambda definition: definition.number
 )
 
 
-def a_desk(settings=None, **flags):
+def new_repository(settings=None, **flags):
     settings = settings or Settings()
-    laws = {}
-    for family in CATALOG_DEFINITIONS:
-        laws |= api_module(settings, definition=family).policies
-    return MemoryRepository(laws, flags=flags)
+    policies = {}
+    for definition in CATALOG_DEFINITIONS:
+        policies |= api_module(settings, definition=definition).policies
+    return MemoryRepository(policies, flags=flags)
 
 
-def names(family):
-    """Kind of specification, its relationships and its characteristics."""
-    if family is SERVICE_CATALOG:
+def names(definition):
+    """Return the kind of specification and its relationship and characteristic attributes."""
+    if definition is SERVICE_CATALOG:
         return "ServiceSpecification", "serviceSpecRelationship", "specCharacteristic"
     return "ResourceSpecification", "resourceSpecRelationship", "resourceSpecCharacteristic"
 
 
-def specify(desk, family, id, *parts, type="consistsOf", **more):
-    kind, relations, _ = names(family)
+def specify(repository, definition, id, *parts, type="consistsOf", **more):
+    kind, relations, _ = names(definition)
     links = [{"id": part, "relationshipType": type} for part in parts]
-    return desk.create(kind, {"id": id, "name": id, relations: links, **more}, system=False)
+    return repository.create(kind, {"id": id, "name": id, relations: links, **more}, system=False)
 
 
-def change(desk, family, id, **values):
-    return desk.change(names(family)[0], id, lambda old: {**old, **values}, system=False)
+def change(repository, definition, id, **values):
+    return repository.change(names(definition)[0], id, lambda old: {**old, **values}, system=False)
 
 
 @BOTH
-def test_a_new_specification_has_a_status_a_version_and_a_date(family):
-    made = specify(a_desk(), family, "a")
-    assert (made["lifecycleStatus"], made["version"], made["isBundle"]) == (
+def test_a_new_specification_has_a_status_a_version_and_a_date(definition):
+    specification = specify(new_repository(), definition, "a")
+    assert (
+        specification["lifecycleStatus"],
+        specification["version"],
+        specification["isBundle"],
+    ) == (
         "In study",
         "1.0",
         False,
     )
-    assert made["lastUpdate"]
+    assert specification["lastUpdate"]
 
 
 @BOTH
-def test_a_specification_that_consists_of_others_is_a_bundle(family):
-    assert specify(a_desk(), family, "a", "b")["isBundle"] is True
-    assert specify(a_desk(), family, "a", "b", type="reliesOn")["isBundle"] is False
+def test_a_specification_that_consists_of_others_is_a_bundle(definition):
+    assert specify(new_repository(), definition, "a", "b")["isBundle"] is True
+    assert specify(new_repository(), definition, "a", "b", type="reliesOn")["isBundle"] is False
 
 
 @BOTH
-def test_a_specification_lives_like_an_offering(family):
-    desk = a_desk()
-    specify(desk, family, "a")
+def test_a_specification_has_the_lifecycle_of_an_offering(definition):
+    repository = new_repository()
+    specify(repository, definition, "a")
     for status in ("In design", "In test", "Active", "Launched", "Retired", "Obsolete"):
-        change(desk, family, "a", lifecycleStatus=status)
+        change(repository, definition, "a", lifecycleStatus=status)
     with pytest.raises(IllegalTransition):
-        change(desk, family, "a", lifecycleStatus="Active")
+        change(repository, definition, "a", lifecycleStatus="Active")
 
 
 @BOTH
 @pytest.mark.parametrize("type", ["consistsOf", "composedOf", "bundled", "requires", "reliesOn"])
-def test_a_specification_is_not_a_part_of_itself(family, type):
-    desk = a_desk()
-    specify(desk, family, "a")
-    specify(desk, family, "b", "a", type=type)
-    specify(desk, family, "c", "b")
+def test_a_specification_is_not_a_part_of_itself(definition, type):
+    repository = new_repository()
+    specify(repository, definition, "a")
+    specify(repository, definition, "b", "a", type=type)
+    specify(repository, definition, "c", "b")
     again = [{"id": "c", "relationshipType": type}]
     with pytest.raises(InvalidBody, match="would be a part of itself"):
-        change(desk, family, "a", **{names(family)[1]: again})
+        change(repository, definition, "a", **{names(definition)[1]: again})
     with pytest.raises(InvalidBody, match="would be a part of itself"):
-        specify(desk, family, "d", "d", type=type)
+        specify(repository, definition, "d", "d", type=type)
 
 
 @BOTH
-def test_two_specifications_may_name_each_other_where_neither_is_built_of_the_other(family):
-    desk = a_desk()
-    specify(desk, family, "old", "new", type="isReplacedBy")
-    specify(desk, family, "new", "old", type="replaces")
+def test_two_specifications_may_replace_each_other(definition):
+    repository = new_repository()
+    specify(repository, definition, "old", "new", type="isReplacedBy")
+    specify(repository, definition, "new", "old", type="replaces")
 
 
 @BOTH
-def test_a_specification_that_another_needs_stays(family):
-    desk = a_desk()
-    kind = names(family)[0]
-    specify(desk, family, "a")
-    specify(desk, family, "b", "a")
+def test_a_specification_that_another_needs_cannot_be_deleted(definition):
+    repository = new_repository()
+    kind = names(definition)[0]
+    specify(repository, definition, "a")
+    specify(repository, definition, "b", "a")
     with pytest.raises(Conflict, match=r"needed by b \(b\)"):
-        desk.delete(kind, "a", system=False)
-    desk.delete(kind, "b", system=False)
-    desk.delete(kind, "a", system=False)
+        repository.delete(kind, "a", system=False)
+    repository.delete(kind, "b", system=False)
+    repository.delete(kind, "a", system=False)
 
 
 @BOTH
-def test_quantities_and_characteristics_do_not_contradict_themselves(family):
-    kind, relations, characteristics = names(family)
+def test_contradictory_quantities_and_characteristics_are_refused(definition):
+    kind, relations, characteristics = names(definition)
     few = {"id": "x", "relationshipType": "consistsOf", "minimumQuantity": 3, "maximumQuantity": 2}
     twice = [{"name": "speed"}, {"name": "speed"}]
     bounds = [{"name": "speed", "minCardinality": 2, "maxCardinality": 1}]
@@ -112,63 +116,63 @@ def test_quantities_and_characteristics_do_not_contradict_themselves(family):
         ({characteristics: bounds}, "maxCardinality: 1 is under"),
     ):
         with pytest.raises(InvalidBody, match=words):
-            a_desk().create(kind, {"id": "a", "name": "a", **wrong}, system=False)
+            new_repository().create(kind, {"id": "a", "name": "a", **wrong}, system=False)
 
 
 @BOTH
-def test_a_specification_that_was_sold_keeps_its_earlier_versions(family):
-    desk = a_desk()
-    specify(desk, family, "a", lifecycleStatus="Active")
-    change(desk, family, "a", version="2.0", description="better")
-    kept = desk.get(names(family)[0], "a:(version=1.0)")
-    assert (kept["lifecycleStatus"], "description" in kept) == ("Retired", False)
+def test_a_specification_on_sale_keeps_its_earlier_versions(definition):
+    repository = new_repository()
+    specify(repository, definition, "a", lifecycleStatus="Active")
+    change(repository, definition, "a", version="2.0", description="better")
+    earlier = repository.get(names(definition)[0], "a:(version=1.0)")
+    assert (earlier["lifecycleStatus"], "description" in earlier) == ("Retired", False)
 
 
 @BOTH
-def test_both_directions_of_the_tree_of_categories_say_the_same(family):
-    desk, kind = a_desk(), family.category_tree.kind
-    desk.create(kind, {"id": "top", "name": "Top"}, system=False)
-    low = desk.create(kind, {"id": "low", "name": "Low", "parentId": "top"}, system=False)
+def test_both_directions_of_the_category_tree_agree(definition):
+    repository, kind = new_repository(), definition.category_tree.kind
+    repository.create(kind, {"id": "top", "name": "Top"}, system=False)
+    low = repository.create(kind, {"id": "low", "name": "Low", "parentId": "top"}, system=False)
     assert low["isRoot"] is False
-    (child,) = desk.get(kind, "top")["category"]
+    (child,) = repository.get(kind, "top")["category"]
     assert (child["id"], child["name"], child["@referredType"]) == ("low", "Low", kind)
     with pytest.raises(InvalidBody, match="/parentId: category top would be above itself"):
-        desk.change(kind, "top", lambda old: {**old, "parentId": "low"}, system=False)
-    desk.change(kind, "top", lambda old: {**old, "category": []}, system=False)
-    assert "parentId" not in desk.get(kind, "low")
+        repository.change(kind, "top", lambda old: {**old, "parentId": "low"}, system=False)
+    repository.change(kind, "top", lambda old: {**old, "category": []}, system=False)
+    assert "parentId" not in repository.get(kind, "low")
 
 
 @BOTH
-def test_references_are_looked_up_where_the_operator_wants_it(family):
-    desk = a_desk(check_references=True)
+def test_references_are_checked_if_the_operator_wants_it(definition):
+    repository = new_repository(check_references=True)
     with pytest.raises(InvalidBody, match="/0/id: there is no"):
-        specify(desk, family, "a", "b")
-    specify(desk, family, "b")
-    specify(desk, family, "a", "b")
+        specify(repository, definition, "a", "b")
+    specify(repository, definition, "b")
+    specify(repository, definition, "a", "b")
 
 
 @BOTH
-def test_every_change_is_one_event(family):
-    law = api_module(Settings(), definition=family).policies[names(family)[0]]
+def test_every_change_is_one_event(definition):
+    policy = api_module(Settings(), definition=definition).policies[names(definition)[0]]
     old = {"name": "a", "lifecycleStatus": "In study"}
     new = {"name": "b", "lifecycleStatus": "In design"}
-    origin = {"tenant": "t", "id": "1", "rev": 2, "parties": ["*"], "now": a_desk().now}
+    origin = {"tenant": "t", "id": "1", "rev": 2, "parties": ["*"], "now": new_repository().now}
     (event,) = change_events(
-        names(family)[0], old, new, state_attributes=law.state_event_attributes, **origin
+        names(definition)[0], old, new, state_attributes=policy.state_event_attributes, **origin
     )
     assert event["what"] == "AttributeValueChange"
 
 
 @BOTH
-def test_what_is_carried_out_can_be_carried_in(family, tmp_path):
+def test_an_exported_catalogue_can_be_imported(definition, tmp_path):
     settings = Settings(data_dir=tmp_path)
-    desk = a_desk(settings)
-    subtype = next(iter(family.subtypes))
-    specify(desk, family, "low", **{"@type": subtype, "@baseType": names(family)[0]})
-    specify(desk, family, "high", "low")
-    desk.create(family.category_tree.kind, {"id": "top", "name": "Top"}, system=False)
-    desk.create(
-        family.category_tree.kind, {"id": "sub", "name": "Sub", "parentId": "top"}, system=False
+    repository = new_repository(settings)
+    subtype = next(iter(definition.subtypes))
+    specify(repository, definition, "low", **{"@type": subtype, "@baseType": names(definition)[0]})
+    specify(repository, definition, "high", "low")
+    repository.create(definition.category_tree.kind, {"id": "top", "name": "Top"}, system=False)
+    repository.create(
+        definition.category_tree.kind, {"id": "sub", "name": "Sub", "parentId": "top"}, system=False
     )
 
     def run(where, kind):
@@ -176,14 +180,14 @@ def test_what_is_carried_out_can_be_carried_in(family, tmp_path):
         where.policies[kind].run_in_background(where, job)
         return where.get(kind, kind)
 
-    written = run(desk, family.export_job_kind)
+    written = run(repository, definition.export_job_kind)
     assert written["status"] == "Succeeded", written
-    (file,) = (one for one in tmp_path.rglob("out") if one.is_file())
+    (file,) = (path for path in tmp_path.rglob("out") if path.is_file())
     assert {json.loads(line)["@type"] for line in file.read_text().splitlines()} >= {subtype}
-    other = a_desk(settings)
-    read = run(other, family.import_job_kind)
+    other = new_repository(settings)
+    read = run(other, definition.import_job_kind)
     assert (read["status"], read["progress"]) == ("Succeeded", {"lines": 4, "created": 4})
-    kind = names(family)[0]
-    assert other.get(kind, "high") == {"@type": kind, **desk.get(kind, "high")}
-    assert other.get(family.category_tree.kind, "sub")["parentId"] == "top"
+    kind = names(definition)[0]
+    assert other.get(kind, "high") == {"@type": kind, **repository.get(kind, "high")}
+    assert other.get(definition.category_tree.kind, "sub")["parentId"] == "top"
     assert "ProductOffering" not in other.resources
