@@ -23,7 +23,7 @@ from tmf_apis import (
 )
 from tmf_apis.fulfilment import dry_run, feasibility, launch_check
 from tmf_apis.fulfilment.design.order_designer import OrderDesigner
-from tmf_apis.rest.http.handlers import Api
+from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.http.messages import Request
 from tmf_apis.rest.pipeline.policy import ApiModule, Resource
 from tmf_apis.rest.query.filtering import filter_query

@@ -21,8 +21,9 @@ from tmf_apis.fault_management.collector import OpenCircuitsCollector
 from tmf_apis.metrics import Metrics
 from tmf_apis.rest.contracts.contract import Contract, Operation
 from tmf_apis.rest.http import monitors
+from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.http.bulk import BulkHandler
-from tmf_apis.rest.http.handlers import Api, ResourceHandlers
+from tmf_apis.rest.http.handlers import ResourceHandlers
 from tmf_apis.rest.http.hub import HubHandlers
 from tmf_apis.rest.http.messages import Request, Response, error_response, json_response
 from tmf_apis.rest.http.routing import (

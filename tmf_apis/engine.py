@@ -18,7 +18,7 @@ from tmf_apis.rest.contracts.extension_registry import ExtensionRegistry
 from tmf_apis.rest.contracts.extensions import Extensions, contract_extensions, extensions_by_base
 from tmf_apis.rest.contracts.schemas import Schemas
 from tmf_apis.rest.contracts.type_defaults import TypeDefaults
-from tmf_apis.rest.http.handlers import Api
+from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.http.messages import Request
 from tmf_apis.rest.pipeline.documents import DocumentBuilder
 from tmf_apis.rest.pipeline.policy import ResourcePolicy

@@ -12,7 +12,7 @@ from tmf_apis.rest.views.kind_names import SUBTYPES
 if TYPE_CHECKING:
     from tmf_apis.app import Engine
     from tmf_apis.rest.contracts.contract import Operation
-    from tmf_apis.rest.http.handlers import Api
+    from tmf_apis.rest.http.api import Api
 
 TypeEntry = tuple["Api", "Operation"]
 

@@ -21,7 +21,8 @@ import orjson
 from tmf_apis.errors import InvalidBody, MethodNotAllowed, TmfError
 from tmf_apis.rest.contracts.contract import Action, Operation
 from tmf_apis.rest.http import bodies
-from tmf_apis.rest.http.handlers import Api, ResourceHandlers
+from tmf_apis.rest.http.api import Api
+from tmf_apis.rest.http.handlers import ResourceHandlers
 from tmf_apis.rest.http.messages import Request, Response, json_response
 from tmf_apis.rest.pipeline import patching
 from tmf_apis.settings import Settings

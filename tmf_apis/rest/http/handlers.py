@@ -1,8 +1,6 @@
 """The operations of resources, the same for every resource of every contract."""
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
@@ -12,62 +10,26 @@ from tmf_apis.errors import (
     InvalidBody,
     InvalidQuery,
     NotFound,
-    Unprocessable,
     UnsupportedMediaType,
 )
-from tmf_apis.rest.contracts.contract import Contract, Operation
-from tmf_apis.rest.contracts.dates import DateNormalizer
-from tmf_apis.rest.contracts.schemas import Schemas
+from tmf_apis.rest.contracts.contract import Operation
 from tmf_apis.rest.http import bodies, monitors, preconditions
+from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.http.idempotency import IdempotencyKey
 from tmf_apis.rest.http.locks import KeyedLock
 from tmf_apis.rest.http.messages import Request, Response, json_response
+from tmf_apis.rest.http.rendering import ResourceRenderer, requested_fields
+from tmf_apis.rest.http.replay import find_first_result, request_key
 from tmf_apis.rest.pipeline import patching
 from tmf_apis.rest.pipeline.policy import Resource
-from tmf_apis.rest.pipeline.representation import (
-    array_json,
-    client_view,
-    etag,
-    resource_json,
-)
+from tmf_apis.rest.pipeline.representation import array_json, etag, resource_json
 from tmf_apis.rest.pipeline.write_access import WriteResult
 from tmf_apis.rest.pipeline.writer import ResourceWriter
 from tmf_apis.rest.query import list_query
-from tmf_apis.rest.query.fields import FieldSelection, selected_resource
 from tmf_apis.rest.views import versions
 from tmf_apis.rest.views.kind_names import subtypes_of
 from tmf_apis.settings import Settings
-from tmf_apis.store.connection import translate_errors
-from tmf_apis.store.resources import Document, is_same_json
-
-#: Longest Idempotency-Key, in characters.
-_MAX_KEY_LENGTH = 255
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """A contract with the objects that are built from it once.
-
-    Attributes:
-        contract: The contract.
-        schemas: Its validators.
-        dates: The normalizer of its times.
-        queries: Its query compiler.
-    """
-
-    contract: Contract
-    schemas: Schemas
-    dates: DateNormalizer
-    queries: list_query.ListQueryCompiler
-
-    def create_schema(self, operation: Operation) -> str | None:
-        """Return the body schema of POST on an operation's path; None if there is no POST."""
-        schemas = (
-            candidate.body_schema
-            for candidate in self.contract.operations
-            if candidate.action == "create" and candidate.resource == operation.resource
-        )
-        return next(schemas, None)
+from tmf_apis.store.resources import is_same_json
 
 
 class ResourceHandlers:
@@ -75,7 +37,7 @@ class ResourceHandlers:
 
     def __init__(self, writer: ResourceWriter, settings: Settings) -> None:
         self._writer = writer
-        self._kinds = writer.kinds
+        self._renderer = ResourceRenderer(writer.kinds, writer.type_defaults)
         self._resources = writer.resources
         self._settings = settings
         self._key_locks = KeyedLock()
@@ -83,7 +45,7 @@ class ResourceHandlers:
     def retrieve(self, api: Api, operation: Operation, request: Request) -> Response:
         """Handle GET of a resource: 200, or 304 if the client has this version."""
         kind, version = operation.kind, api.contract.version
-        fields = _requested_fields(request)
+        fields = requested_fields(request)
         members = ("body", "loose") if fields.tree is not None else (f"text.{version}",)
         projection = dict.fromkeys(("id", "rev", *members), 1)
         access = {**request.identity.read_filter(), **path_filter(operation)}
@@ -94,8 +56,8 @@ class ResourceHandlers:
         if preconditions.is_not_modified(request.headers, document["rev"]):
             return Response(304, headers=headers)
         if fields.tree is not None:
-            resource = self._client_view(kind, version, request, document)
-            return json_response(200, _selected_fields(resource, fields, version), headers)
+            resource = self._renderer.resource(kind, version, request.base_url, document, fields)
+            return json_response(200, resource, headers)
         fragment = document["text"][version]
         return Response(200, resource_json(document["id"], request.base_url, fragment), headers)
 
@@ -110,15 +72,9 @@ class ResourceHandlers:
         if query.fields.tree is None:
             items = ((document["id"], document["text"][version]) for document in page.documents)
             return Response(status, array_json(items, request.base_url), headers)
-        names = query.fields.top_level_names(version)
-        resources = [
-            self._first_level_attributes(kind, version, request, document, names)
-            if names and "loose" not in document
-            else _selected_fields(
-                self._client_view(kind, version, request, document), query.fields, version
-            )
-            for document in page.documents
-        ]
+        resources = self._renderer.resources(
+            kind, version, request.base_url, page.documents, query.fields
+        )
         return json_response(status, resources, headers)
 
     def create(self, api: Api, operation: Operation, request: Request) -> Response:
@@ -127,13 +83,14 @@ class ResourceHandlers:
         resource = self._parse_resource(api, operation, request)
         if _is_dry_run(request):
             return self._dry_run_response(api, operation, request, resource)
-        if (idempotency := self._idempotency_key(operation, request)) is None:
+        idempotency = request_key(operation, request, self._settings)
+        if idempotency is None:
             result = self._create_or_replay(api, operation, request, resource)
             return self._created_response(api, operation, request, result)
         with self._key_locks.hold(idempotency.key):
-            result = self._find_first_result(kind, idempotency) or self._create_or_replay(
-                api, operation, request, resource, idempotency
-            )
+            result = find_first_result(
+                self._resources, kind, idempotency
+            ) or self._create_or_replay(api, operation, request, resource, idempotency)
         return self._created_response(api, operation, request, result)
 
     def _dry_run_response(
@@ -146,7 +103,8 @@ class ResourceHandlers:
         validate = self._stored_form_check(api, operation, resource)
         body, plan = self._writer.dry_run(request.identity, kind, stored, context, validate)
         document = {"id": body["id"], "body": body, "loose": True}
-        return json_response(200, {**self._client_view(kind, version, request, document), **plan})
+        new = self._renderer.resource(kind, version, request.base_url, document)
+        return json_response(200, {**new, **plan})
 
     def _stored_form_check(
         self, api: Api, operation: Operation, resource: Resource
@@ -180,7 +138,9 @@ class ResourceHandlers:
             )  # fmt: skip
         except (DuplicateKeyError, Conflict) as error:
             # The same request may have succeeded in the meantime: both get the same response.
-            first_result = self._find_first_result(kind, idempotency) if idempotency else None
+            first_result = (
+                find_first_result(self._resources, kind, idempotency) if idempotency else None
+            )
             if first_result is not None:
                 return first_result
             if isinstance(error, Conflict):
@@ -234,7 +194,8 @@ class ResourceHandlers:
             document = self._resources.find_one(kind, access, id, projection)
         if document is None:
             raise NotFound(f"there is no monitor {request.id[:100]}")
-        task = self._client_view(kind, api.contract.version, request, document)
+        version = api.contract.version
+        task = self._renderer.resource(kind, version, request.base_url, document)
         monitor = monitors.monitor_resource(api.contract, policy, task, request)
         return json_response(200, monitor, {"ETag": etag(document["rev"])})
 
@@ -258,14 +219,10 @@ class ResourceHandlers:
                 that only v5 shows, and its result may exceed the limits of a body.
         """
         kind, version = operation.kind, api.contract.version
-        with_types = (
-            self._writer.type_defaults.get(kind) if is_json_patch and version != "v4" else None
-        )
+        with_types = self._renderer.type_defaults(kind, version) if is_json_patch else None
 
         def edit_stored(stored: Resource) -> Resource:
-            id = stored["id"]
-            body = {k: v for k, v in stored.items() if k != "id"}
-            before = client_view(self._kinds, kind, version, id, request.base_url, body)
+            before = self._renderer.client_form(kind, version, request.base_url, stored)
             if with_types:
                 typed = with_types(before)
                 after = _with_untouched_members(edit(typed), typed, before)
@@ -278,7 +235,7 @@ class ResourceHandlers:
                 return stored
             if is_json_patch:
                 bodies.check_limits(after, self._settings)
-            return {**self._checked_change(api, operation, before, after), "id": id}
+            return {**self._checked_change(api, operation, before, after), "id": stored["id"]}
 
         result = self._writer.change(
             request.identity,
@@ -289,7 +246,7 @@ class ResourceHandlers:
             precondition=preconditions.if_match(request.headers),
             extra_filter=path_filter(operation),
         )
-        return self._resource_response(api, operation, request, result, 200, {})
+        return self._renderer.response(kind, version, request, result)
 
     def _checked_change(
         self, api: Api, operation: Operation, before: Resource, after: Resource
@@ -303,34 +260,6 @@ class ResourceHandlers:
         )
         after = {k: v for k, v in after.items() if k != "href"}
         return versions.to_stored(operation.kind, api.contract.version, after)
-
-    def _client_view(
-        self, kind: str, version: str, request: Request, document: Document
-    ) -> Resource:
-        """Return a stored document as a resource in the client's form."""
-        id, body = document["id"], document.get("body", {})
-        resource = client_view(self._kinds, kind, version, id, request.base_url, body)
-        if version == "v4" or "loose" not in document:
-            return resource
-        with_types = self._writer.type_defaults.get(kind)
-        return with_types(resource) if with_types else resource
-
-    def _first_level_attributes(
-        self,
-        kind: str,
-        version: str,
-        request: Request,
-        document: Document,
-        names: frozenset[str],
-    ) -> Resource:
-        """Return selected first-level attributes of a document whose stored form is the client's.
-
-        It is a fast path of ``_client_view`` with ``_selected_fields``.
-        """
-        id, body = document["id"], document.get("body", {})
-        href = request.base_url + self._kinds.resource_path(kind, version, id, body)
-        attributes = {name: value for name, value in body.items() if name in names}
-        return {"id": id, "href": href, **attributes}
 
     def _parse_resource(
         self, api: Api, operation: Operation, request: Request, *, is_replacement: bool = False
@@ -354,46 +283,6 @@ class ResourceHandlers:
         resource.setdefault("@type", operation.schema)
         return resource
 
-    def _idempotency_key(self, operation: Operation, request: Request) -> IdempotencyKey | None:
-        key = request.headers.get("idempotency-key")
-        if key is None:
-            return None
-        if not 0 < len(key) <= _MAX_KEY_LENGTH:
-            raise InvalidQuery(f"an Idempotency-Key has 1 to {_MAX_KEY_LENGTH} characters")
-        identity = request.identity
-        return IdempotencyKey.from_request(
-            (
-                identity.tenant,
-                identity.subject,
-                ",".join(sorted(identity.parties or ())),
-                request.path,
-                operation.operation_id,
-                key,
-            ),
-            request.body,
-            hours=self._settings.idempotency_hours,
-        )
-
-    def _find_first_result(self, kind: str, idempotency: IdempotencyKey) -> WriteResult | None:
-        """Return the result of the first request with a key; None if there was none.
-
-        Raises:
-            Unprocessable: The first request had another body (HTTP 422).
-        """
-        collection = self._resources.collection(kind)
-        query = {"tenant": idempotency.tenant, "idem.key": idempotency.key}
-        with translate_errors():
-            document = collection.find_one(query, {"id": 1, "idem": 1, "body": 1})
-            if document is None:
-                return None
-            first = document["idem"]
-            if first["until"] < time.time():
-                collection.update_one({"_id": document["_id"], **query}, {"$unset": {"idem": ""}})
-                return None
-        if first["hash"] != idempotency.body_hash:
-            raise Unprocessable("the Idempotency-Key was used before with another body")
-        return WriteResult(document["id"], 1, document["body"], first["text"], is_changed=False)
-
     def _created_response(
         self, api: Api, operation: Operation, request: Request, result: WriteResult
     ) -> Response:
@@ -401,28 +290,7 @@ class ResourceHandlers:
         if monitors.is_requested(request.headers, self._writer.policy_of(kind)):
             path = monitors.monitor_path(api.contract.base_path, kind, result.id)
             return monitors.accepted_response(request.base_url + path)
-        path = self._kinds.resource_path(kind, api.contract.version, result.id, result.body)
-        headers = {"Location": request.base_url + path}
-        return self._resource_response(api, operation, request, result, 201, headers)
-
-    def _resource_response(  # noqa: PLR0913, PLR0917
-        self,
-        api: Api,
-        operation: Operation,
-        request: Request,
-        result: WriteResult,
-        status: int,
-        headers: Mapping[str, str],
-    ) -> Response:
-        version = api.contract.version
-        fields = _requested_fields(request)
-        headers = {**headers, "ETag": etag(result.rev)}
-        if fields.tree is not None or version not in result.json_fragments:
-            document = {"id": result.id, "body": result.body, "loose": True}
-            resource = self._client_view(operation.kind, version, request, document)
-            return json_response(status, _selected_fields(resource, fields, version), headers)
-        body = resource_json(result.id, request.base_url, result.json_fragments[version])
-        return Response(status, body, headers)
+        return self._renderer.response(kind, api.contract.version, request, result, status=201)
 
 
 def _require_same_resource(after: Any, before: Resource) -> Resource:  # noqa: ANN401
@@ -453,14 +321,6 @@ def _with_untouched_members(after: Any, typed: Resource, before: Resource) -> An
         name: before[name] if name in before and value == typed.get(name) else value
         for name, value in after.items()
     }
-
-
-def _requested_fields(request: Request) -> FieldSelection:
-    return FieldSelection.parse(value for name, value in request.parameters() if name == "fields")
-
-
-def _selected_fields(resource: Resource, fields: FieldSelection, version: str) -> Resource:
-    return selected_resource(resource, fields, with_type=version != "v4")
 
 
 def path_filter(operation: Operation) -> dict[str, Any]:

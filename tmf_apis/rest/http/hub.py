@@ -16,7 +16,7 @@ from tmf_apis.events.signatures import subscription_key
 from tmf_apis.events.subscriptions import SubscriptionRepository, SubscriptionRequest, split_query
 from tmf_apis.rest.contracts.contract import Operation
 from tmf_apis.rest.http import bodies
-from tmf_apis.rest.http.handlers import Api
+from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.http.messages import Request, Response, json_response
 from tmf_apis.rest.query.fields import FieldSelection
 from tmf_apis.settings import Settings

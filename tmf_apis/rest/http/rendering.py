@@ -1,0 +1,97 @@
+"""Resources in the client's version, whole or with the attributes that ``fields`` selects."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+
+from tmf_apis.rest.http.messages import Request, Response, json_response
+from tmf_apis.rest.pipeline.policy import Resource
+from tmf_apis.rest.pipeline.representation import client_view, etag, resource_json
+from tmf_apis.rest.pipeline.write_access import WriteResult
+from tmf_apis.rest.query.fields import FieldSelection, selected_resource
+from tmf_apis.rest.views.kind_registry import KindRegistry
+from tmf_apis.rest.views.transforms import Transform
+from tmf_apis.store.resources import Document
+
+_ALL_FIELDS = FieldSelection()
+
+
+class ResourceRenderer:
+    """Renders stored documents as resources of a version."""
+
+    def __init__(self, kinds: KindRegistry, type_defaults: Mapping[str, Transform]) -> None:
+        self._kinds = kinds
+        self._type_defaults = type_defaults
+
+    def type_defaults(self, kind: str, version: str) -> Transform | None:
+        """Return the transform that adds the types of nested objects; None if there is none."""
+        return None if version == "v4" else self._type_defaults.get(kind)
+
+    def client_form(self, kind: str, version: str, base_url: str, stored: Resource) -> Resource:
+        """Return a resource's stored form, which has its id, in the form of a version.
+
+        Types of nested objects are not added, so ``versions.to_stored`` is the inverse.
+        """
+        body = {name: value for name, value in stored.items() if name != "id"}
+        return client_view(self._kinds, kind, version, stored["id"], base_url, body)
+
+    def resource(
+        self,
+        kind: str,
+        version: str,
+        base_url: str,
+        document: Document,
+        fields: FieldSelection = _ALL_FIELDS,
+    ) -> Resource:
+        """Return a stored document as a resource with the selected attributes."""
+        body = document.get("body", {})
+        resource = client_view(self._kinds, kind, version, document["id"], base_url, body)
+        if "loose" in document and (with_types := self.type_defaults(kind, version)):
+            resource = with_types(resource)
+        return selected_resource(resource, fields, with_type=version != "v4")
+
+    def resources(
+        self,
+        kind: str,
+        version: str,
+        base_url: str,
+        documents: Iterable[Document],
+        fields: FieldSelection,
+    ) -> list[Resource]:
+        """Return stored documents as resources with the selected attributes."""
+        names = fields.top_level_names(version)
+        return [
+            self._top_level_attributes(kind, version, base_url, document, names)
+            if names and "loose" not in document
+            else self.resource(kind, version, base_url, document, fields)
+            for document in documents
+        ]
+
+    def _top_level_attributes(
+        self, kind: str, version: str, base_url: str, document: Document, names: frozenset[str]
+    ) -> Resource:
+        """Return selected top-level attributes of a document that needs no conversion."""
+        id, body = document["id"], document.get("body", {})
+        href = base_url + self._kinds.resource_path(kind, version, id, body)
+        attributes = {name: value for name, value in body.items() if name in names}
+        return {"id": id, "href": href, **attributes}
+
+    def response(
+        self, kind: str, version: str, request: Request, result: WriteResult, *, status: int = 200
+    ) -> Response:
+        """Return the response to a write: the resource, with its path in ``Location`` after 201."""
+        headers = {"ETag": etag(result.rev)}
+        if status == HTTPStatus.CREATED:
+            path = self._kinds.resource_path(kind, version, result.id, result.body)
+            headers = {"Location": request.base_url + path, **headers}
+        fields = requested_fields(request)
+        if fields.tree is None and version in result.json_fragments:
+            fragment = result.json_fragments[version]
+            return Response(status, resource_json(result.id, request.base_url, fragment), headers)
+        document = {"id": result.id, "body": result.body, "loose": True}
+        resource = self.resource(kind, version, request.base_url, document, fields)
+        return json_response(status, resource, headers)
+
+
+def requested_fields(request: Request) -> FieldSelection:
+    """Return the selection of the ``fields`` parameters of a request."""
+    return FieldSelection.parse(value for name, value in request.parameters() if name == "fields")

@@ -1,0 +1,59 @@
+"""Repetitions of a POST with the same ``Idempotency-Key``, which get the first response again."""
+
+import time
+
+from tmf_apis.errors import InvalidQuery, Unprocessable
+from tmf_apis.rest.contracts.contract import Operation
+from tmf_apis.rest.http.idempotency import IdempotencyKey
+from tmf_apis.rest.http.messages import Request
+from tmf_apis.rest.pipeline.write_access import WriteResult
+from tmf_apis.settings import Settings
+from tmf_apis.store.connection import translate_errors
+from tmf_apis.store.resources import ResourceStore
+
+#: Longest Idempotency-Key, in characters.
+_MAX_KEY_LENGTH = 255
+
+
+def request_key(
+    operation: Operation, request: Request, settings: Settings
+) -> IdempotencyKey | None:
+    """Return the idempotency key of a request; None if it has none.
+
+    Raises:
+        InvalidQuery: The key is empty or too long (HTTP 400).
+    """
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 0 < len(key) <= _MAX_KEY_LENGTH:
+        raise InvalidQuery(f"an Idempotency-Key has 1 to {_MAX_KEY_LENGTH} characters")
+    identity = request.identity
+    parties = ",".join(sorted(identity.parties or ()))
+    scope = (identity.tenant, identity.subject, parties, request.path, operation.operation_id)
+    return IdempotencyKey.from_request(
+        (*scope, key), request.body, hours=settings.idempotency_hours
+    )
+
+
+def find_first_result(
+    resources: ResourceStore, kind: str, idempotency: IdempotencyKey
+) -> WriteResult | None:
+    """Return the result of the first request with a key; None if there was none.
+
+    Raises:
+        Unprocessable: The first request had another body (HTTP 422).
+    """
+    collection = resources.collection(kind)
+    query = {"tenant": idempotency.tenant, "idem.key": idempotency.key}
+    with translate_errors():
+        document = collection.find_one(query, {"id": 1, "idem": 1, "body": 1})
+        if document is None:
+            return None
+        first = document["idem"]
+        if first["until"] < time.time():
+            collection.update_one({"_id": document["_id"], **query}, {"$unset": {"idem": ""}})
+            return None
+    if first["hash"] != idempotency.body_hash:
+        raise Unprocessable("the Idempotency-Key was used before with another body")
+    return WriteResult(document["id"], 1, document["body"], first["text"], is_changed=False)
