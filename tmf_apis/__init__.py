@@ -1,1 +1,1 @@
-"""TM Forum Open APIs over MongoDB, joined to the network elements that fulfil them."""
+"""TM Forum Open APIs on MongoDB, connected to the network elements that fulfil orders."""

@@ -1,4 +1,4 @@
-"""``python -m tmf_apis`` is ``tmf``."""
+"""Runs the command ``tmf`` as ``python -m tmf_apis``."""
 
 from tmf_apis.cli import main
 

@@ -1,4 +1,4 @@
-"""The errors a client can meet, each with its HTTP status and its TMF630 code.
+"""The exceptions of the system: API errors with HTTP status and TMF630 code, and business errors.
 
 Source: TMF630 REST API Design Guidelines part 1, "Error representation".
 
@@ -20,8 +20,12 @@ Source: TMF630 REST API Design Guidelines part 1, "Error representation".
       UnsupportedMediaType        415  25   Unsupported media type
       Unprocessable               422  26   Unprocessable request
       TooManyRequests             429  27   Limit reached
-      NotImplementedHere          501  2    Not implemented
+      FeatureNotImplemented       501  2    Not implemented
       Unavailable                 503  5    Service unavailable
+
+Not an API error, without a status:
+
+    Unfulfillable                           Ends the fulfilment of an order item
 """
 
 from collections.abc import Iterable, Mapping
@@ -48,11 +52,11 @@ class TmfError(Exception):
 
     @property
     def message(self) -> str:
-        """What happened, to which attribute or resource, and what would have been allowed."""
+        """Return the details: the attribute or resource concerned, and what is allowed."""
         return str(self.args[0]) if self.args else ""
 
     def body(self) -> dict[str, str]:
-        """Return the TMF630 error representation; ``status`` is text, as the contracts say."""
+        """Return the TMF630 error representation; ``status`` is text, as the contracts require."""
         return {
             "@type": "Error",
             "code": self.code,
@@ -69,55 +73,55 @@ class BadRequest(TmfError):
 
 
 class InvalidBody(BadRequest):
-    """The body breaks the contract; the message names the place (JSON pointer) and the rule."""
+    """The body violates the contract; the message has the JSON pointer and the rule."""
 
     code, reason = "21", "Invalid body"
 
 
 class InvalidQuery(BadRequest):
-    """A query parameter is not one that the contract knows, or its value is not of its type."""
+    """A query parameter is not in the contract, or its value has the wrong type."""
 
     code, reason = "22", "Invalid query parameter"
 
 
 class Unauthorized(TmfError):
-    """There is no token, or not one that this server accepts."""
+    """The token is missing or invalid."""
 
     status, code, reason = 401, "40", "Missing or invalid credentials"
 
 
 class Forbidden(TmfError):
-    """The token is good, but lacks the scope for this."""
+    """The token is valid but lacks a scope."""
 
     status, code, reason = 403, "50", "Forbidden"
 
 
 class NotFound(TmfError):
-    """There is no such resource for this client."""
+    """The resource does not exist, or the client cannot see it."""
 
     status, code, reason = 404, "60", "Resource not found"
 
 
 class MethodNotAllowed(TmfError):
-    """The path exists, the method does not; ``Allow`` lists those that do."""
+    """The path exists but does not support the method; ``Allow`` lists the supported methods."""
 
     status, code, reason = 405, "61", "Method not allowed"
 
 
 class NotAcceptable(TmfError):
-    """The client accepts none of the media types that this server can send."""
+    """The client accepts none of the media types of the response."""
 
     status, code, reason = 406, "62", "Not acceptable"
 
 
 class Conflict(TmfError):
-    """The request contradicts what the resource or another one is now."""
+    """The request conflicts with the state of this or another resource."""
 
     status, code, reason = 409, "70", "Conflict"
 
 
 class IllegalTransition(Conflict):
-    """The lifecycle of the resource has no such step."""
+    """The lifecycle of the resource has no such transition."""
 
     code, reason = "71", "Illegal state change"
 
@@ -127,66 +131,67 @@ class IllegalTransition(Conflict):
 
 
 class Stale(Conflict):
-    """Somebody changed the resource at the same moment; the client may try again."""
+    """A concurrent request changed the resource; the client can try again."""
 
     code, reason = "72", "Changed at the same moment"
 
 
 class PreconditionFailed(TmfError):
-    """The resource is not at the version that ``If-Match`` names."""
+    """The resource does not have the version in ``If-Match``."""
 
     status, code, reason = 412, "73", "Precondition failed"
 
 
 class TooLarge(TmfError):
-    """The body, or what a patch would make of the resource, is over the limit."""
+    """The body, or the resource after a patch, exceeds the size limit."""
 
     status, code, reason = 413, "23", "Payload too large"
 
 
 class UriTooLong(TmfError):
-    """The path and query are longer than this server reads."""
+    """The path and query exceed the length limit."""
 
     status, code, reason = 414, "24", "URI too long"
 
 
 class UnsupportedMediaType(TmfError):
-    """The body's media type or encoding is not one that the operation takes."""
+    """The operation does not support the media type or encoding of the body."""
 
     status, code, reason = 415, "25", "Unsupported media type"
 
 
 class Unprocessable(TmfError):
-    """The request is well formed but asks for what the operator does not allow."""
+    """The request is valid, but the operator does not permit it."""
 
     status, code, reason = 422, "26", "Unprocessable request"
 
 
 class TooManyRequests(TmfError):
-    """A limit of this client or tenant is reached."""
+    """The client or tenant has reached a limit."""
 
     status, code, reason = 429, "27", "Limit reached"
 
 
 class FeatureNotImplemented(TmfError):
-    """The standard has it, this server does not."""
+    """This server does not implement a feature of the standard."""
 
     status, code, reason = 501, "2", "Not implemented"
 
 
 class Unavailable(TmfError):
-    """The server cannot answer now, mostly because its database does not; try again later."""
+    """The server cannot answer now, usually because of its database; try again later."""
 
     status, code, reason = 503, "5", "Service unavailable"
 
 
 class Unfulfillable(Exception):
-    """An item cannot be fulfilled as it was ordered; the message says why.
+    """An order item cannot be fulfilled as ordered; the message has the reason.
 
     Attributes:
-        public_message: Why, for a customer: without what is another's, or the operator's own.
-        order: Id of the order that the message is about; empty: none. Whoever may read that order
-            may read the message.
+        public_message: The reason for customers, without facts about other customers or about the
+            operator's network.
+        order: Id of another order that the message is about; empty: none. A client that can read
+            that order can read the message.
     """
 
     def __init__(self, message: str, public_message: str = "", *, order: str = "") -> None:

@@ -1,7 +1,7 @@
-"""Dataclasses as plain JSON documents and back: what MongoDB stores and Temporal carries (cattrs).
+"""Converts dataclasses to JSON documents for MongoDB and Temporal, and back (cattrs).
 
-A field may be stored under another name than it has in Python, so that a rename in the code leaves
-stored documents and running workflows as they are: ``field(metadata=stored_as("before"))``.
+A field can have a different name in the document: ``field(metadata=stored_as("name"))``. A rename
+in the code then changes neither stored documents nor running workflows.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,10 +34,10 @@ def to_document(value: object) -> Any:  # noqa: ANN401
 
 
 def from_document(type_: type[T], document: object) -> T:
-    """Return the value that ``to_document`` has made a document of.
+    """Return the value of a document that ``to_document`` has created.
 
-    Members that the document lacks have their default and members that the type lacks are ignored,
-    so what another release has stored can be read.
+    Missing members have their defaults and unknown members are ignored, so documents of another
+    release can be read.
 
     Raises:
         KeyError: A member without a default is missing.
@@ -46,7 +46,7 @@ def from_document(type_: type[T], document: object) -> T:
 
 
 def stored_names(type_: type) -> Mapping[str, str]:
-    """Return the names under which the fields of a dataclass are stored, by their names in Python.
+    """Return the names of a dataclass's fields in documents, by their names in Python.
 
     >>> from dataclasses import dataclass, field
     >>> @dataclass
@@ -75,7 +75,7 @@ def _converter() -> Converter:
 
     converter.register_unstructure_hook_factory(_is_dataclass, unstructure_dataclass)
     converter.register_structure_hook_factory(_is_dataclass, structure_dataclass)
-    # JSON has these types already: they are neither converted nor checked
+    # JSON has these types: they are neither converted nor checked
     converter.register_structure_hook_func(_is_plain, lambda value, _: value)
     return converter
 
@@ -85,7 +85,7 @@ def _is_dataclass(type_: object) -> bool:
 
 
 def _is_plain(type_: object) -> bool:
-    """Return whether a type holds nothing but what JSON and BSON have."""
+    """Return whether JSON and BSON have a type."""
     if get_origin(type_) in {Union, UnionType}:
         return all(_is_plain(part) for part in get_args(type_))
     return type_ in {Any, object, str, int, float, bool, datetime, NoneType}

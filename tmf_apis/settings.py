@@ -1,4 +1,4 @@
-"""The whole configuration: one frozen value, read from ``TMF_*`` environment variables."""
+"""The configuration: one immutable value, read from ``TMF_*`` environment variables."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -61,9 +61,9 @@ def _setting(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The whole configuration, fixed once the application has started."""
+    """The configuration of a process; it does not change after startup."""
 
-    # Where things are
+    # Locations
     data_dir: Path = _setting(Path("data"), "Directory of the embedded database and of files")
     public_url: str = _setting("", "URL that clients use for this server; empty: the Host header")
     mongodb_uri: str = _setting(
@@ -71,8 +71,8 @@ class Settings:
     )
     mongodb_database: str = _setting("tmf", "Database name")
     mongodb_cache: int = _setting(256, "Cache of the embedded mongod", "MiB")
-    mongodb_timeout: float = _setting(5.0, "Longest wait for a database to answer", "seconds")
-    query_time: int = _setting(5000, "Longest time of one query in the database", "milliseconds")
+    mongodb_timeout: float = _setting(5.0, "Time limit for the database to answer", "seconds")
+    query_time: int = _setting(5000, "Time limit of one query in the database", "milliseconds")
     temporal_address: str = _setting("", "The operator's Temporal; empty: the embedded server")
     temporal_namespace: str = _setting("default", "Temporal namespace")
 
@@ -89,8 +89,8 @@ class Settings:
     depth_limit: int = _setting(32, "Deepest nesting of a body", "levels")
     array_limit: int = _setting(1000, "Longest array in a body", "items")
     uri_limit: int = _setting(8192, "Longest path and query", "bytes")
-    page_limit: int = _setting(1000, "Most resources in one answer", "resources")
-    page_size: int = _setting(100, "Resources in one answer when the client does not say")
+    page_limit: int = _setting(1000, "Most resources in one response", "resources")
+    page_size: int = _setting(100, "Resources in one response by default")
     offset_limit: int = _setting(100_000, "Largest offset; deeper pages go by cursor")
     filter_values: int = _setting(100, "Most values in one filter", "values")
     regex_limit: int = _setting(256, "Longest regular expression", "characters")
@@ -100,11 +100,11 @@ class Settings:
     resource_limit: int = _setting(4_194_304, "Largest stored resource", "bytes")
     hub_limit: int = _setting(100, "Most hub subscriptions of one tenant", "subscriptions")
     job_bytes: int = _setting(1_073_741_824, "Largest file of an import or export job", "bytes")
-    job_seconds: float = _setting(3600.0, "Longest time of an import or export job", "seconds")
-    threads: int = _setting(16, "Requests worked on at once in one process", "threads")
+    job_seconds: float = _setting(3600.0, "Time limit of an import or export job", "seconds")
+    threads: int = _setting(16, "Most concurrent requests of one process", "threads")
 
     # Behaviour
-    partial_status: int = _setting(206, "Status of a page that the client asked for: 206 or 200")
+    partial_status: int = _setting(206, "Status of a partial list: 206 or 200")
     unknown_filters: bool = _setting(
         default=False, help="Accept filters on attributes that the contract does not have"
     )
@@ -123,71 +123,73 @@ class Settings:
     callback_hosts: tuple[str, ...] = _setting(
         (), "Hosts that callbacks and job URLs may name; empty: any public one"
     )
-    callback_timeout: float = _setting(10.0, "Longest wait for a subscriber", "seconds")
+    callback_timeout: float = _setting(
+        10.0, "Time limit of one delivery to a subscriber", "seconds"
+    )
     callback_loopback: bool = _setting(
         default=False, help="Allow loopback callbacks and job URLs (always so without auth)"
     )
     retry_first: float = _setting(1.0, "Pause before the first retry of an event", "seconds")
     retry_longest: float = _setting(3600.0, "Longest pause between two retries", "seconds")
-    retry_days: float = _setting(3.0, "After this an event is parked", "days")
+    retry_days: float = _setting(3.0, "Age at which an undelivered event is parked", "days")
     delivery_hours: float = _setting(24.0, "How long a delivered event can be replayed", "hours")
     parked_days: float = _setting(30.0, "How long a parked event can be replayed", "days")
-    relay_interval: float = _setting(1.0, "Pause between two looks at the outbox", "seconds")
-    hub_secret: str = _setting("", "Key of the signature header; empty: made once", secret=True)
+    relay_interval: float = _setting(1.0, "Poll interval of the outbox", "seconds")
+    hub_secret: str = _setting("", "Key of event signatures; empty: generated once", secret=True)
 
     # Network
-    trap_host: str = _setting("127.0.0.1", "Address that SNMP notifications arrive at")
-    trap_port: int = _setting(0, "UDP port of SNMP notifications; 0: a free one")
+    trap_host: str = _setting("127.0.0.1", "Address to listen on for SNMP notifications")
+    trap_port: int = _setting(0, "UDP port for SNMP notifications; 0: a free one")
     credentials_file: str = _setting("", "JSON file of named element credentials", secret=False)
-    profiles_dir: str = _setting("", "Folder of descriptions of types of SNMP element (JSON)")
+    profiles_dir: str = _setting("", "Folder of profiles of SNMP elements (JSON)")
     fulfilment_patience: float = _setting(
-        900.0, "How long an element that cannot be reached is tried for an order", "seconds"
+        900.0, "How long fulfilment retries an element that is unreachable", "seconds"
     )
     fulfilment_fallout: tuple[str, ...] = _setting(
         ("unreachable", "misconfigured", "undo"),
-        "What a person decides instead of failing the item: unreachable, misconfigured, rejected,"
-        " conflict, notVerified, undo (what cannot be taken back)",
+        "Failures that a person resolves instead of failing the item: unreachable, misconfigured,"
+        " rejected, conflict, notVerified, undo (failed compensation)",
     )
     fulfilment_confirm: float = _setting(
-        60.0, "After this an element takes back by itself what was not confirmed", "seconds"
+        60.0, "Time after which an element rolls back an unconfirmed change", "seconds"
     )
     reservation_time: float = _setting(
-        3600.0, "How long a reservation holds that nobody renews", "seconds"
+        3600.0, "Lifetime of a reservation that is not renewed", "seconds"
     )
     capacity_interval: float = _setting(
         300.0, "Pause between two readings of the counters of all elements; 0: none", "seconds"
     )
     capacity_threshold: float = _setting(
-        0.8, "Utilisation from which a capacity alarm is raised; 1 is full, 0: none is raised"
+        0.8, "Utilisation at which a capacity alarm is raised; 1 is full, 0: no alarms"
     )
     capacity_notice: float = _setting(
         30.0, "How long before exhaustion a capacity alarm is raised", "days"
     )
     discovery_networks: tuple[IPv4Network | IPv6Network, ...] = _setting(
         (),
-        "Networks (CIDR) that discovery over the API may look at; empty: none, and any without"
+        "Networks (CIDR) that discovery through the API can scan; empty: none, but any without"
         " authentication",
         parse=_networks,
     )
     discovery_interval: float = _setting(
-        0.0, "Pause between two looks at all elements for the inventory; 0: none", "seconds"
+        0.0, "Pause between two discoveries of all known elements; 0: none", "seconds"
     )
     audit_interval: float = _setting(
         0.0, "Pause between two audits of all elements; 0: none", "seconds"
     )
     audit_remedy: str = _setting(
         "none",
-        "What audits at intervals do about differences: none, correctNetwork,"
-        " acceptIntoInventory or openTask",
+        "Remedy of periodic audits for differences: none, correctNetwork, acceptIntoInventory or"
+        " openTask",
     )
-    log_level: str = _setting("INFO", "Least severe level that is logged")
+    log_level: str = _setting("INFO", "Lowest level of logged messages")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the settings; one that is absent keeps its default.
+        """Read the settings; those that are not set have their defaults.
 
         Raises:
-            ValueError: A value is not of the type of its default; the message names the variable.
+            ValueError: A value is invalid; the message names the variable.
         """
         values = {}
         for setting in fields(cls):
@@ -197,17 +199,17 @@ class Settings:
             try:
                 values[setting.name] = setting.metadata["parse"](text)
             except ValueError as error:
-                shown = "(secret)" if setting.metadata["secret"] else repr(text)
-                raise ValueError(f"{variable}={shown}: {error}") from None
+                displayed = "(secret)" if setting.metadata["secret"] else repr(text)
+                raise ValueError(f"{variable}={displayed}: {error}") from None
         return cls(**values)
 
     @property
     def is_authentication_required(self) -> bool:
-        """Whether requests need a token; "auto" counts as yes until the address is known."""
+        """Return whether requests need a token; with ``auto``, assume so until listening."""
         return self.auth != "off"
 
     def table(self) -> list[tuple[str, str, str]]:
-        """Return variable, value with unit (secrets masked) and purpose of every setting."""
+        """Return variable, value with unit (secrets masked) and description of each setting."""
         rows = []
         for setting in fields(self):
             value = getattr(self, setting.name)

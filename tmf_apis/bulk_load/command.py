@@ -1,4 +1,4 @@
-"""``tmf load``: files from the command line, with progress, and what was wrong kept beside them."""
+"""``tmf load``: loads files with a progress display and writes rejected lines to a file."""
 
 import sys
 from collections.abc import Iterator
@@ -16,21 +16,23 @@ from tmf_apis.app import CONTRACTS_DIR, Engine
 from tmf_apis.bulk_load.loader import Loader, LoadResult
 from tmf_apis.bulk_load.resource_types import TypeResolver
 from tmf_apis.errors import TmfError
-from tmf_apis.rest.contracts.contract import load_contracts as contracts
+from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import connect
 from tmf_apis.store.embedded_mongod import EmbeddedMongod
 
+#: Number of bytes that are read at a time.
 _CHUNK_SIZE = 1 << 18
+#: File name that means standard input.
 STDIN = "-"
 
 
 @contextmanager
 def open_engine(settings: Settings) -> Iterator[Engine]:
-    """Give an engine on the database of the settings: the one that runs there, or a new one.
+    """Open an engine on the configured database; start the embedded one if need be.
 
     Raises:
-        CannotStart: There is no database to be had.
+        CannotStart: The database cannot be reached or started.
     """
     mongod = None if settings.mongodb_uri else EmbeddedMongod(settings)
     if mongod:
@@ -38,10 +40,11 @@ def open_engine(settings: Settings) -> Iterator[Engine]:
         mongod.start()
     try:
         database = connect(settings, mongod.uri if mongod else settings.mongodb_uri)
-        made = Engine(settings, contracts(CONTRACTS_DIR, settings.data_dir / "cache"), database)
-        made.prepare()
+        contracts = load_contracts(CONTRACTS_DIR, settings.data_dir / "cache")
+        engine = Engine(settings, contracts, database)
+        engine.prepare()
         try:
-            yield made
+            yield engine
         finally:
             database.client.close()
     finally:
@@ -50,7 +53,7 @@ def open_engine(settings: Settings) -> Iterator[Engine]:
 
 
 class RejectFile:
-    """The lines of one file that were at fault: told at once, and kept to be mended."""
+    """Reports the rejected lines of a file and writes them to ``<name>.rejected.ndjson``."""
 
     def __init__(self, name: str, console: Console) -> None:
         self._name, self._console = name, console
@@ -60,7 +63,7 @@ class RejectFile:
         self.path.unlink(missing_ok=True)
 
     def __call__(self, line: int, reason: str, raw: bytes) -> None:
-        """Take a line."""
+        """Report and store a rejected line."""
         self._console.print(
             f"{self._name}:{line}: {reason}", style="red", markup=False, highlight=False,
             soft_wrap=True,
@@ -70,12 +73,13 @@ class RejectFile:
         self._file.write(_single_line(raw) + b"\n")
 
     def close(self) -> None:
-        """Close the file, if there is one."""
+        """Close the file if it was opened."""
         if self._file is not None:
             self._file.close()
 
 
 def _single_line(raw: bytes) -> bytes:
+    """Return a resource in one line; a resource of a JSON array can have several."""
     if b"\n" not in raw:
         return raw
     try:
@@ -93,25 +97,25 @@ def run(  # noqa: PLR0913 - the options of the command
     tenant: str = "",
     overwrite: bool = False,
 ) -> int:
-    """Load files; return how many lines were at fault.
+    """Load files; return the number of rejected lines.
 
     Raises:
-        ClickException: No type has the name ``kind``, or the database went away.
-        CannotStart: There is no database to be had.
+        ClickException: There is no kind ``kind``, or the database does not answer any more.
+        CannotStart: The database cannot be reached or started.
     """
     console = Console(stderr=True)
-    with open_engine(replace(settings, auth="off")) as made:
-        types = TypeResolver(made, version)
-        forced = types.kind_for_name(kind) if kind else ""
-        if kind and not forced:
+    rejected_count = 0
+    with open_engine(replace(settings, auth="off")) as engine:
+        types = TypeResolver(engine, version)
+        named_kind = types.kind_for_name(kind) if kind else ""
+        if kind and not named_kind:
             raise click.ClickException(f"no kind {kind}; there are {', '.join(types.kinds())}")
-        loader = Loader(made, types, tenant=tenant, replace=overwrite)
-        faults = 0
+        loader = Loader(engine, types, tenant=tenant, replace=overwrite)
         with _progress(console) as progress:
             for name in files:
-                otherwise = forced or types.kind_for_file(name)
-                faults += _load_file(loader, name, otherwise, progress).rejected_count
-    return faults
+                default_kind = named_kind or types.kind_for_file(name)
+                rejected_count += _load_file(loader, name, default_kind, progress).rejected_count
+    return rejected_count
 
 
 def _progress(console: Console) -> Progress:
@@ -121,46 +125,46 @@ def _progress(console: Console) -> Progress:
         MofNCompleteColumn(),
         TextColumn("kB"),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[summary]}"),
         console=console,
     )
 
 
 def _load_file(loader: Loader, name: str, default_kind: str, progress: Progress) -> LoadResult:
     size = None if name == STDIN else Path(name).stat().st_size // 1024
-    task = progress.add_task(name, total=size, said="")
-    rejected = RejectFile(name, progress.console)
-    read = 0
+    task = progress.add_task(name, total=size, summary="")
+    reject_file = RejectFile(name, progress.console)
+    bytes_read = 0
 
     def chunks(file: BinaryIO) -> Iterator[bytes]:
-        nonlocal read
+        nonlocal bytes_read
         while chunk := file.read(_CHUNK_SIZE):
-            read += len(chunk)
+            bytes_read += len(chunk)
             yield chunk
 
-    outcome = LoadResult()
+    result = LoadResult()
     try:
         with sys.stdin.buffer if name == STDIN else Path(name).open("rb") as file:
-            for outcome in loader.load(chunks(file), default_kind, rejected):
-                progress.update(task, completed=read // 1024, said=_summary(outcome))
+            for result in loader.load(chunks(file), default_kind, reject_file):
+                progress.update(task, completed=bytes_read // 1024, summary=_summary(result))
     except TmfError as error:
         raise click.ClickException(
-            f"{name}: {error.message or error.reason}; repeat the command to go on"
+            f"{name}: {error.message or error.reason}; repeat the command to continue"
         ) from None
     finally:
-        rejected.close()
-    if outcome.rejected_count:
+        reject_file.close()
+    if result.rejected_count:
         progress.console.print(
-            f"{name}: {outcome.rejected_count} lines at fault are in {rejected.path}",
+            f"{name}: {result.rejected_count} rejected lines are in {reject_file.path}",
             soft_wrap=True,
         )
-    return outcome
+    return result
 
 
-def _summary(outcome: LoadResult) -> str:
-    parts = [f"{outcome.loaded_count:,} loaded"]
-    if outcome.skipped_count:
-        parts.append(f"{outcome.skipped_count:,} there already")
-    if outcome.rejected_count:
-        parts.append(f"{outcome.rejected_count:,} at fault")
+def _summary(result: LoadResult) -> str:
+    parts = [f"{result.loaded_count:,} loaded"]
+    if result.skipped_count:
+        parts.append(f"{result.skipped_count:,} existing")
+    if result.rejected_count:
+        parts.append(f"{result.rejected_count:,} rejected")
     return ", ".join(parts)

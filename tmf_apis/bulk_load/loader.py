@@ -1,8 +1,8 @@
-"""Files into the database, batch by batch, in constant memory; safe to repeat.
+"""Loads files into the database, batch by batch, in constant memory; safe to repeat.
 
-A resource that is there already is passed over, so a load that was cut off goes on where it
-stopped when it is repeated. A line without id gets one that follows from its content. Loading
-tells no subscriber: what is loaded was there before anybody could subscribe.
+Existing resources are skipped, so repeating an interrupted load continues it. A resource without an
+id gets one that is derived from its content. Loading causes no events, because it establishes the
+initial state.
 """
 
 import hashlib
@@ -26,24 +26,25 @@ from tmf_apis.store.resources import Document
 if TYPE_CHECKING:
     from tmf_apis.app import Engine
 
+#: Longest id of a resource, in characters.
 _MAX_ID_LENGTH = 200
 
 
 class RejectHandler(Protocol):
-    """Hears of lines that are at fault."""
+    """Receives rejected lines."""
 
     def __call__(self, line: int, reason: str, raw: bytes) -> None:
-        """Take a line number, what is wrong, and the line itself."""
+        """Receive the number of a line, the reason of its rejection, and the line itself."""
 
 
 @dataclass(slots=True)
 class LoadResult:
-    """What became of a file's lines.
+    """The progress and result of loading a file.
 
     Attributes:
-        loaded_count: New resources, or replaced ones.
-        skipped_count: Resources that were there already.
-        rejected_count: Lines at fault.
+        loaded_count: New or replaced resources.
+        skipped_count: Resources that existed already.
+        rejected_count: Rejected lines.
     """
 
     loaded_count: int = 0
@@ -52,7 +53,7 @@ class LoadResult:
 
     @property
     def line_count(self) -> int:
-        """How many resources were read."""
+        """Return the number of resources that were read."""
         return self.loaded_count + self.skipped_count + self.rejected_count
 
 
@@ -76,13 +77,13 @@ class Loader:
     def __init__(
         self, engine: "Engine", types: TypeResolver, *, tenant: str = "", replace: bool = False
     ) -> None:
-        """Take the engine.
+        """Create a loader.
 
         Args:
-            engine: What makes documents; its indexes are there.
-            types: The types of the version that the files are in.
-            tenant: Whose the resources become; default: the default tenant.
-            replace: Write over what is there instead of passing it over.
+            engine: The engine that creates the documents; its indexes exist.
+            types: The types of the API version of the files.
+            tenant: Tenant of the resources; empty: the default tenant.
+            replace: Overwrite existing resources instead of skipping them.
         """
         self._engine, self._types, self._replace = engine, types, replace
         self._identity = Identity("loader", tenant or engine.settings.default_tenant)
@@ -90,47 +91,47 @@ class Loader:
     def load(
         self, chunks: Iterable[bytes], default_kind: str, on_reject: RejectHandler
     ) -> Iterator[LoadResult]:
-        """Load one file, plain or gzip, NDJSON or one array; yield how far it is.
+        """Load a file: NDJSON or a JSON array, plain or gzip; yield the result after each batch.
 
         Args:
-            chunks: The file's bytes.
-            default_kind: The kind of resources that name none; empty: such a line is at fault.
-            on_reject: Hears of lines that are at fault.
+            chunks: The content of the file.
+            default_kind: Kind of resources without a type; empty: they are rejected.
+            on_reject: Receives rejected lines.
 
         Raises:
-            Unavailable: The database does not answer; repeat the load to go on.
+            Unavailable: The database does not answer; repeat the load to continue.
         """
-        outcome = LoadResult()
+        result = LoadResult()
         batches: dict[str, _Batch] = {}
-        with ThreadPoolExecutor(1, "loading") as pool:
+        with ThreadPoolExecutor(1, "loading") as executor:
             writing: Future[None] | None = None
-            for kind, batch in self._batches(chunks, default_kind, on_reject, outcome, batches):
-                documents = self._documents(kind, batch, on_reject, outcome)
+            for kind, batch in self._batches(chunks, default_kind, on_reject, result, batches):
+                documents = self._documents(kind, batch, on_reject, result)
                 if writing:
                     writing.result()
-                writing = pool.submit(self._write, kind, documents, outcome)
-                yield outcome
+                writing = executor.submit(self._write, kind, documents, result)
+                yield result
             if writing:
                 writing.result()
-        yield outcome
+        yield result
 
     def _batches(
         self,
         chunks: Iterable[bytes],
         default_kind: str,
         on_reject: RejectHandler,
-        outcome: LoadResult,
+        result: LoadResult,
         batches: dict[str, _Batch],
     ) -> Iterator[tuple[str, _Batch]]:
-        for piece in self._pieces(chunks):
+        for raw_resource in self._raw_resources(chunks):
             try:
-                kind, line = self._line(piece, default_kind)
+                kind, line = self._line(raw_resource, default_kind)
             except TmfError as error:
-                outcome.rejected_count += 1
-                on_reject(piece.line, error.message or error.reason, piece.raw)
+                result.rejected_count += 1
+                on_reject(raw_resource.line, error.message or error.reason, raw_resource.raw)
                 continue
             batch = batches.setdefault(kind, _Batch())
-            if line.key in batch.keys:  # the same id again: only in the order of the file
+            if line.key in batch.keys:  # resources of one id are written in the file's order
                 yield kind, batches.pop(kind)
                 batch = batches.setdefault(kind, _Batch())
             batch.lines.append(line)
@@ -139,80 +140,79 @@ class Loader:
                 yield kind, batches.pop(kind)
         yield from batches.items()
 
-    def _pieces(self, chunks: Iterable[bytes]) -> Iterator[RawResource]:
+    def _raw_resources(self, chunks: Iterable[bytes]) -> Iterator[RawResource]:
         number = 1
+        limit = self._engine.settings.resource_limit
         try:
-            for piece in raw_resources(
-                decompressed_chunks(chunks), self._engine.settings.resource_limit
-            ):
-                number = piece.line
-                yield piece
-        except ValueError as error:  # damaged gzip: what came before it stands
+            for raw_resource in raw_resources(decompressed_chunks(chunks), limit):
+                number = raw_resource.line
+                yield raw_resource
+        except ValueError as error:  # damaged gzip: the resources before the damage are loaded
             yield RawResource(number, b"", str(error))
 
-    def _line(self, piece: RawResource, default_kind: str) -> tuple[str, _Line]:
-        if piece.error:
-            raise InvalidBody(piece.error)
-        resource = bodies.parse(piece.raw, self._engine.settings)
+    def _line(self, raw_resource: RawResource, default_kind: str) -> tuple[str, _Line]:
+        if raw_resource.error:
+            raise InvalidBody(raw_resource.error)
+        resource = bodies.parse(raw_resource.raw, self._engine.settings)
         if not isinstance(resource, dict):
             raise InvalidBody("/: expected an object")
-        if b"null" in piece.raw:
+        if b"null" in raw_resource.raw:
             resource = bodies.without_nulls(resource)
         kind = self._types.kind_for_resource(resource, default_kind)
         id = resource.get("id", None) or _content_id(kind, resource)
         if not isinstance(id, str) or len(id) > _MAX_ID_LENGTH or not id.isprintable():
             raise InvalidBody(f"/id: expected a plain text of at most {_MAX_ID_LENGTH} characters")
         key = f"{self._identity.tenant}:{id}"
-        return kind, _Line(piece.line, piece.raw, {**resource, "id": id}, key)
+        return kind, _Line(raw_resource.line, raw_resource.raw, {**resource, "id": id}, key)
 
     def _documents(
-        self, kind: str, batch: _Batch, on_reject: RejectHandler, outcome: LoadResult
+        self, kind: str, batch: _Batch, on_reject: RejectHandler, result: LoadResult
     ) -> list[Document]:
-        """Return what is to be stored of a batch; lines that are there already are passed over."""
-        there = set() if self._replace else self._existing_keys(kind, batch.keys)
-        made = []
+        """Return the documents of a batch; skip existing resources and report rejected ones."""
+        existing_keys = set() if self._replace else self._existing_keys(kind, batch.keys)
+        documents = []
         for line in batch.lines:
-            if line.key in there:
-                outcome.skipped_count += 1
+            if line.key in existing_keys:
+                result.skipped_count += 1
                 continue
             try:
-                made.append(self._document(kind, line.resource))
+                documents.append(self._document(kind, line.resource))
             except Unavailable:
                 raise
             except TmfError as error:
-                outcome.rejected_count += 1
+                result.rejected_count += 1
                 on_reject(line.number, error.message or error.reason, line.raw)
-        return made
+        return documents
 
     def _existing_keys(self, kind: str, keys: Iterable[str]) -> set[str]:
         collection = self._engine.resources.collection(kind)
         with translate_errors():
-            found = collection.find({"_id": {"$in": sorted(keys)}}, {"_id": 1})
-            return {one["_id"] for one in found}
+            rows = collection.find({"_id": {"$in": sorted(keys)}}, {"_id": 1})
+            return {row["_id"] for row in rows}
 
     def _document(self, kind: str, resource: Resource) -> Document:
-        writes, identity = self._engine.writer, self._identity
+        writer, identity = self._engine.writer, self._identity
         stored = {**self._types.to_stored(kind, resource), "id": resource["id"]}
-        circumstances = writes.request_context(identity, self._types.version, system=True)
-        return writes.new_document(
+        context = writer.request_context(identity, self._types.version, system=True)
+        return writer.new_document(
             identity,
             kind,
             stored,
-            circumstances,
+            context,
             lambda body: self._types.check_types(kind, resource, body),
         )
 
-    def _write(self, kind: str, documents: list[Document], outcome: LoadResult) -> None:
+    def _write(self, kind: str, documents: list[Document], result: LoadResult) -> None:
         if self._replace:
             bulk.replace(self._engine.resources, kind, documents)
-            outcome.loaded_count += len(documents)
+            result.loaded_count += len(documents)
             return
-        there = bulk.insert(self._engine.resources, kind, documents)
-        outcome.loaded_count += len(documents) - len(there)
-        outcome.skipped_count += len(there)
+        existing_keys = bulk.insert(self._engine.resources, kind, documents)
+        result.loaded_count += len(documents) - len(existing_keys)
+        result.skipped_count += len(existing_keys)
 
 
 def _content_id(kind: str, resource: Resource) -> str:
-    """Return an id that the same resource without one gets each time."""
+    """Return an id that is derived from the content of a resource."""
     text = orjson.dumps([kind, resource], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(text).hexdigest()[:32]

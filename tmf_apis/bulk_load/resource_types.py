@@ -1,4 +1,4 @@
-"""What a line of a file is: its kind, and the contract that it is held to."""
+"""Determines the kind of a resource in a file and validates it with the API contract."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from tmf_apis.rest.contracts.contract import Operation
     from tmf_apis.rest.http.api import Api
 
+#: The API and the operation whose contract describes a type.
 TypeEntry = tuple["Api", "Operation"]
 
 
 class TypeResolver:
-    """The types of one version, by every name that files give them."""
+    """The types of one API version, by all names that files can use for them."""
 
     def __init__(self, engine: "Engine", version: str) -> None:
-        """Take the contracts of a version; of an API that has another one alone, that one."""
+        """Register the types of a version, and of APIs that have another version only."""
         self.version = version
         self._kinds: dict[str, str] = {}
         self._entries: dict[str, TypeEntry] = {}
@@ -39,45 +40,45 @@ class TypeResolver:
         self._lowercase_kinds = {name.lower(): kind for name, kind in self._kinds.items()}
 
     def _register(self, api: "Api") -> None:
-        operations = [one for one in api.contract.operations if one.kind]
+        operations = [operation for operation in api.contract.operations if operation.kind]
         for action in ("create", "list", "retrieve"):
-            for one in operations:
-                if one.action == action:
-                    self._kinds.setdefault(one.schema, one.kind)
-                    self._kinds.setdefault(one.kind, one.kind)
-                    for name in (one.schema, one.kind):
-                        self._entries.setdefault(name, (api, one))
+            for operation in operations:
+                if operation.action == action:
+                    for name in (operation.schema, operation.kind):
+                        self._kinds.setdefault(name, operation.kind)
+                        self._entries.setdefault(name, (api, operation))
 
     def kind_for_name(self, name: str) -> str:
-        """Return the kind that a name means, whatever its case and number; empty: none."""
+        """Return the kind of a name in any case, singular or plural; empty: there is none."""
         lowered = name.lower()
-        found = self._lowercase_kinds.get(lowered) or self._lowercase_kinds.get(
-            lowered.removesuffix("s")
-        )
-        return found or self._lowercase_kinds.get(lowered.removesuffix("ies") + "y", "")
+        for spelling in (lowered, lowered.removesuffix("s"), lowered.removesuffix("ies") + "y"):
+            if kind := self._lowercase_kinds.get(spelling):
+                return kind
+        return ""
 
     def kind_for_file(self, path: str) -> str:
-        """Return the kind that a file's name means: ``productOffering.ndjson.gz``; empty: none."""
+        """Return the kind for a file name such as ``productOffering.ndjson.gz``; empty: none."""
         return self.kind_for_name(Path(path).name.partition(".")[0])
 
     def kind_for_resource(self, resource: Mapping[str, Any], default_kind: str) -> str:
-        """Return the kind of a resource: what it says, or else what is said of the file.
+        """Return the kind that ``@type`` or ``@baseType`` names, else ``default_kind``.
 
         Raises:
-            InvalidBody: Neither says one.
+            InvalidBody: The resource has no known type and there is no default (HTTP 400).
         """
         for name in (resource.get("@type"), resource.get("@baseType")):
             if isinstance(name, str) and name in self._kinds:
                 return self._kinds[name]
         if default_kind:
             return default_kind
-        raise InvalidBody("/@type: names no type of these APIs; say it with --kind")
+        raise InvalidBody("/@type: not a type of these APIs; name the kind with --kind")
 
     def to_stored(self, kind: str, resource: Resource) -> Resource:
-        """Return the stored form of a resource after it was held to the contract.
+        """Validate a resource and return its stored form.
 
         Raises:
-            InvalidBody: It breaks the contract; the message has JSON pointer and rule.
+            InvalidBody: The resource violates the contract (HTTP 400); the message has the JSON
+                pointer and the rule.
         """
         api, operation = self._entry(kind, resource)
         resource = api.dates.normalise(operation.schema, {"@type": operation.schema, **resource})
@@ -87,10 +88,10 @@ class TypeResolver:
         return versions.to_stored(kind, api.contract.version, members)
 
     def check_types(self, kind: str, resource: Resource, body: Resource) -> None:
-        """Hold what would be stored to the types of the contract.
+        """Validate the types of a stored form.
 
         Raises:
-            InvalidBody: An attribute is not of its type.
+            InvalidBody: An attribute has the wrong type (HTTP 400).
         """
         api, operation = self._entry(kind, resource)
         members = versions.from_stored(kind, api.contract.version, body)
@@ -104,9 +105,10 @@ class TypeResolver:
 
     @staticmethod
     def _body_schema(operation: "Operation") -> str:
-        made = operation.action == "create" and operation.body_schema
-        return made or operation.schema
+        if operation.action == "create" and operation.body_schema:
+            return operation.body_schema
+        return operation.schema
 
     def kinds(self) -> Iterable[str]:
-        """Return the kinds, in order."""
+        """Return the kinds in alphabetical order."""
         return sorted(set(self._kinds.values()))

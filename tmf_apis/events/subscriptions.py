@@ -110,11 +110,7 @@ class SubscriptionRepository:
             TooManyRequests: The tenant has reached the limit of subscriptions (HTTP 429).
         """
         try:
-            target = check_url(
-                request.callback,
-                allow_loopback=self._policy.allow_loopback,
-                allowed_hosts=self._policy.allowed_hosts,
-            )
+            target = check_url(request.callback, self._policy)
         except InvalidBody as error:
             raise InvalidBody(f"/callback: {error.message}") from None
         document = _document(request, identity) | {"url": target.url}

@@ -1,1 +1,1 @@
-"""Who may do what, to whose data."""
+"""Security: authentication, authorization, and limits for outbound connections."""

@@ -1,7 +1,7 @@
-"""Which internet addresses a stranger's URL may lead to.
+"""IP addresses that a URL from a client may lead to.
 
-Python's ``is_global`` is not used: it is wrong for several ranges (RFC 6890 has been amended, and
-it does not look inside IPv6 forms that carry an IPv4 address).
+Python's ``is_global`` is not used. It is wrong for several ranges, because RFC 6890 was amended,
+and it ignores IPv4 addresses that are embedded in IPv6 addresses.
 
 Source: IANA IPv4 and IPv6 special-purpose address registries; RFC 3056, 4291, 4380, 5214, 6052.
 """
@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-#: Never, whatever the operator lists: they name no host, or the cloud's own services.
+#: Always denied, even if the operator lists them: they are no hosts, or services of the cloud.
 FORBIDDEN_NETWORKS: tuple[tuple[Network, str], ...] = (
     (IPv4Network("0.0.0.0/8"), "this host"),
     (IPv4Network("169.254.0.0/16"), "link-local"),
@@ -29,7 +29,7 @@ FORBIDDEN_NETWORKS: tuple[tuple[Network, str], ...] = (
 
 LOOPBACK_NETWORKS: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
-#: Networks of somebody's own: only to hosts that the operator lists.
+#: Private and special networks: permitted for hosts that the operator lists.
 INTERNAL_NETWORKS: tuple[tuple[Network, str], ...] = (
     (IPv4Network("10.0.0.0/8"), "private"),
     (IPv4Network("172.16.0.0/12"), "private"),
@@ -55,7 +55,7 @@ ISATAP_IDENTIFIERS = (0x00005EFE, 0x02005EFE)
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host, as it stands in a URL, is this machine and nobody else's.
+    """Return whether the host of a URL is this machine.
 
     >>> is_loopback("localhost"), is_loopback("::1"), is_loopback("10.0.0.1")
     (True, True, False)
@@ -69,32 +69,32 @@ def is_loopback(host: str) -> bool:
 
 
 def embedded_ipv4(address: IPv6Address) -> tuple[IPv4Address, ...]:
-    """Return the IPv4 addresses that an IPv6 address stands for; none for a native one.
+    """Return the IPv4 addresses that are embedded in an IPv6 address; empty if there are none.
 
     >>> embedded_ipv4(IPv6Address("2002:7f00:1::"))
     (IPv4Address('127.0.0.1'),)
     """
-    low = IPv4Address(int(address) & 0xFFFFFFFF)
+    last_32_bits = IPv4Address(int(address) & 0xFFFFFFFF)
     if address.ipv4_mapped:
         return (address.ipv4_mapped,)
     if address.sixtofour:
         return (address.sixtofour,)
     if address.teredo:
         return address.teredo
-    in_front = address in NAT64 or address in IPV4_TRANSLATED
-    compatible = address in IPV4_COMPATIBLE and int(address) > 1
-    isatap = (int(address) >> 32) & 0xFFFFFFFF in ISATAP_IDENTIFIERS
-    return (low,) if in_front or compatible or isatap else ()
+    is_translated = address in NAT64 or address in IPV4_TRANSLATED
+    is_compatible = address in IPV4_COMPATIBLE and int(address) > 1
+    is_isatap = (int(address) >> 32) & 0xFFFFFFFF in ISATAP_IDENTIFIERS
+    return (last_32_bits,) if is_translated or is_compatible or is_isatap else ()
 
 
 def denial_reason(
     address: Address, *, allow_loopback: bool = False, allow_internal: bool = False
 ) -> str:
-    """Return why an address must not be connected to; empty when it may be.
+    """Return the reason why connections to an address are denied; empty if they are permitted.
 
     Args:
-        address: The address, IPv4 or IPv6.
-        allow_loopback: This machine itself is permitted.
+        address: The address.
+        allow_loopback: This machine is permitted.
         allow_internal: Private networks are permitted.
 
     >>> denial_reason(IPv4Address("10.1.2.3"))
@@ -104,12 +104,12 @@ def denial_reason(
     >>> denial_reason(IPv4Address("9.9.9.9"))
     ''
     """
-    if isinstance(address, IPv6Address) and (inner := embedded_ipv4(address)):
-        answers = (
-            denial_reason(one, allow_loopback=allow_loopback, allow_internal=allow_internal)
-            for one in inner
+    if isinstance(address, IPv6Address) and (embedded := embedded_ipv4(address)):
+        reasons = (
+            denial_reason(ipv4, allow_loopback=allow_loopback, allow_internal=allow_internal)
+            for ipv4 in embedded
         )
-        return next((answer for answer in answers if answer), "")
+        return next((reason for reason in reasons if reason), "")
     for network, name in FORBIDDEN_NETWORKS:
         if address in network:
             return name

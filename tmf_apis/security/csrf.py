@@ -1,7 +1,8 @@
-"""Pages of other sites in a browser on this machine: what they send is not the operator's wish.
+"""CSRF and DNS-rebinding protection while authentication is off.
 
-With authentication a stranger's page has no token. Without it nothing else would stop one from
-writing to this server, or, by giving its own name the address 127.0.0.1, from reading it.
+With authentication, a page of another site has no token. Without it, such a page in a browser on
+this machine could write to the server (CSRF), or read from it by resolving its own name to
+127.0.0.1 (DNS rebinding).
 
 Source: Fetch Metadata Request Headers (W3C); RFC 6454 (Origin); DNS rebinding.
 """
@@ -18,15 +19,15 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def reject_cross_site(method: str, headers: Mapping[str, str], public_url: str) -> None:
-    """Refuse what a page of another site has sent.
+    """Refuse a request that a page of another site has sent.
 
     Args:
-        method: In upper case.
-        headers: By lower-case name.
-        public_url: URL that clients use for this server; may be empty.
+        method: HTTP method in upper case.
+        headers: Request headers by lower-case name.
+        public_url: URL that clients use for this server; can be empty.
 
     Raises:
-        Forbidden: It has (HTTP 403).
+        Forbidden: The request is for another host or comes from another site (HTTP 403).
     """
     host = headers.get("host", "localhost")
     if not _is_own_host(host, public_url):
@@ -36,8 +37,9 @@ def reject_cross_site(method: str, headers: Mapping[str, str], public_url: str) 
     if method in _SAFE_METHODS:
         return
     origin = headers.get("origin")
-    ours = origin is None or urlsplit(origin).netloc in {host, urlsplit(public_url).netloc} - {""}
-    if not ours or headers.get("sec-fetch-site", "none") not in _TRUSTED_FETCH_SITES:
+    own_origins = {host, urlsplit(public_url).netloc} - {""}
+    is_own = origin is None or urlsplit(origin).netloc in own_origins
+    if not is_own or headers.get("sec-fetch-site", "none") not in _TRUSTED_FETCH_SITES:
         raise Forbidden("a page of another site may not do this")
 
 

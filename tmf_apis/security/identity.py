@@ -1,4 +1,4 @@
-"""Who asks: one value, made once a request, that every query and write is bound to."""
+"""The identity of a client: created once for each request, and part of each query and write."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from typing import Any
 
 from tmf_apis.errors import Forbidden
 
-#: In ``parties`` of a stored resource: every party of the tenant may read it.
+#: Member of ``parties`` of a resource that every party of the tenant can read.
 EVERYONE = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A client.
+    """An authenticated client.
 
     Attributes:
-        subject: The token's subject; "anonymous" without authentication.
-        tenant: Whose data it works on.
-        parties: Ids of the parties it acts for; None for the operator's own staff and systems,
-            who see all of the tenant.
-        scopes: What it may do; None means everything (authentication is off).
+        subject: Subject of the token; "anonymous" without authentication.
+        tenant: Tenant whose data the client can access.
+        parties: Ids of the parties for which the client acts; None for the operator's own staff
+            and systems, which can access all data of the tenant.
+        scopes: Scopes of the token; None means all (authentication is off).
     """
 
     subject: str
@@ -28,10 +28,10 @@ class Identity:
     scopes: frozenset[str] | None = None
 
     def require_scopes(self, scopes: Iterable[str]) -> None:
-        """Refuse a client that lacks a scope.
+        """Check that the client has all scopes.
 
         Raises:
-            Forbidden: The message names what is missing (HTTP 403).
+            Forbidden: A scope is missing; the message names it (HTTP 403).
         """
         if self.scopes is None:
             return
@@ -39,13 +39,13 @@ class Identity:
             raise Forbidden(f"the token lacks the scope {' '.join(missing)}")
 
     def read_filter(self) -> dict[str, Any]:
-        """Return the part of every query that keeps a client to what it may see."""
+        """Return the query for the resources that the client can read."""
         if self.parties is None:
             return {"tenant": self.tenant}
         return {"tenant": self.tenant, "parties": {"$in": [*sorted(self.parties), EVERYONE]}}
 
     def write_filter(self) -> dict[str, Any]:
-        """Return the part of every query that keeps a client to what it may change."""
+        """Return the query for the resources that the client can change."""
         if self.parties is None:
             return {"tenant": self.tenant}
         return {"tenant": self.tenant, "parties": {"$in": sorted(self.parties)}}

@@ -1,6 +1,6 @@
-"""A signing key of this server's own, for trying: what ``tmf token`` signs with.
+"""The local signing key of ``tmf token``, for evaluation.
 
-In production the operator's identity provider signs; ``TMF_JWKS`` names its keys.
+In production the operator's identity provider signs the tokens; ``TMF_JWKS`` names its keys.
 """
 
 import json
@@ -24,7 +24,7 @@ _KID = "local"
 
 
 def jwks_file(data_dir: Path) -> Path:
-    """Return the file of the local public key; made with its private key if there is none."""
+    """Return the file of the local public key; generate the keys if it does not exist."""
     folder = data_dir / "keys"
     public = folder / "jwks.json"
     if not public.exists():
@@ -52,12 +52,12 @@ def issue_token(  # noqa: PLR0913
     """Return a token signed with the local key.
 
     Args:
-        settings: Data directory, issuer, audience, default tenant.
-        subject: Who it is for.
-        scopes: What it allows.
-        tenant: Whose data; the default tenant when empty.
-        parties: The parties it acts for; None for the operator's staff.
-        hours: How long it is good.
+        settings: Data directory, issuer, audience and default tenant.
+        subject: Subject of the token.
+        scopes: Scopes of the token.
+        tenant: Tenant of the token; empty: the default tenant.
+        parties: Parties for which the client acts; None for the operator's staff.
+        hours: Lifetime of the token, in hours.
     """
     jwks_file(settings.data_dir)
     key = load_pem_private_key((settings.data_dir / "keys" / "signing.pem").read_bytes(), None)
@@ -78,7 +78,7 @@ def issue_token(  # noqa: PLR0913
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file that only its owner reads, whole or not at all."""
+    """Write a file atomically, with access for its owner only."""
     temporary = path.with_suffix(f".{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:

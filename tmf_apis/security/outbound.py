@@ -1,8 +1,8 @@
-"""Where the server may be sent by others: callbacks of subscribers and URLs of jobs.
+"""Checks of URLs that clients register: callbacks of subscriptions and URLs of jobs.
 
-A URL is checked when it is registered and again at each connection; the address that was checked
-is the one connected to (``pinned``). A name that does not resolve at registration is let through:
-nothing can be sent to it until it resolves, and then it is checked.
+A URL is checked at its registration and again at each connection. The connection is made to the
+checked address (``pinned_http``). A name that does not resolve at its registration is accepted: the
+server cannot connect to it until it resolves, and then checks the address.
 """
 
 import asyncio
@@ -10,8 +10,7 @@ import re
 import socket
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as Late
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from urllib.parse import SplitResult, urlsplit
@@ -21,31 +20,31 @@ import idna
 from tmf_apis.errors import InvalidBody
 from tmf_apis.security.addresses import Address, denial_reason
 
-#: Longest URL that is taken, in characters.
+#: Longest permitted URL, in characters.
 MAX_URL_LENGTH = 2048
-#: Longest wait for the name service, in seconds.
+#: Time limit of the name resolution, in seconds.
 RESOLVE_TIMEOUT = 3.0
 DEFAULT_PORTS = {"http": 80, "https": 443}
-#: What an old resolver would read as an IPv4 address: its last label is a number.
+#: Names that some resolvers read as an IPv4 address: the last label is a number.
 NUMERIC_HOST = re.compile(r"(?:.*\.)?(?:0[xX][0-9a-fA-F]*|[0-9]+)\.?\Z")
 HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundPolicy:
-    """Where the operator lets the server be sent.
+    """The hosts to which the operator permits connections.
 
     Attributes:
-        allow_loopback: This machine itself is permitted.
-        allowed_hosts: Names (``host`` or ``*.example.com``) that are permitted; empty: every public one.
-            A listed host may have a private address.
+        allow_loopback: This machine is permitted.
+        allowed_hosts: Permitted hosts (``host`` or ``*.example.com``); empty: every public host. A
+            listed host can have a private address.
     """
 
     allow_loopback: bool = False
     allowed_hosts: tuple[str, ...] = ()
 
     def is_listed(self, host: str) -> bool:
-        """Return whether the operator has listed a host."""
+        """Return whether a host is in the list of permitted hosts."""
         return any(
             host.endswith(entry[1:]) if entry.startswith("*.") else host == entry
             for entry in map(str.lower, self.allowed_hosts)
@@ -54,14 +53,14 @@ class OutboundPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL that may be called.
+    """A permitted URL.
 
     Attributes:
         url: The URL with its host in ASCII.
         scheme: "http" or "https".
-        host: Name or address, ASCII, lower case, IPv6 without brackets.
+        host: Name or address; ASCII, lower case, IPv6 without brackets.
         port: TCP port.
-        addresses: Checked addresses to connect to; empty when the name does not resolve now.
+        addresses: Checked addresses; empty if the name does not resolve.
     """
 
     url: str
@@ -71,41 +70,34 @@ class Target:
     addresses: tuple[str, ...] = ()
 
 
-def check_url(url: str, *, allow_loopback: bool, allowed_hosts: tuple[str, ...]) -> Target:
-    """Return the target of a URL, its name resolved and every address checked.
+def check_url(url: str, policy: OutboundPolicy) -> Target:
+    """Resolve the host of a URL and check all its addresses; return the target.
 
     Raises:
-        InvalidBody: The server must not be sent there (HTTP 400); the message names the rule.
+        InvalidBody: The policy forbids the URL (HTTP 400); the message names the rule.
     """
-    policy = OutboundPolicy(allow_loopback, allowed_hosts)
     target = parse_url(url, policy)
-    addresses = check_addresses(target.host, resolve_host(target.host), policy)
-    return Target(target.url, target.scheme, target.host, target.port, addresses)
-
-
-async def check_url_async(url: str, policy: OutboundPolicy) -> Target:
-    """Do as ``check_url`` does, without blocking the event loop."""
-    target = parse_url(url, policy)
-    addresses = check_addresses(target.host, await resolve_host_async(target.host), policy)
-    return Target(target.url, target.scheme, target.host, target.port, addresses)
+    return replace(
+        target, addresses=check_addresses(target.host, resolve_host(target.host), policy)
+    )
 
 
 def parse_url(url: str, policy: OutboundPolicy) -> Target:
-    """Return the target of a URL, judged by its text alone; nothing is resolved.
+    """Check the text of a URL; return its target without addresses.
 
     Raises:
-        InvalidBody: The URL is not one that may be called.
+        InvalidBody: The URL is invalid, or the policy forbids its host (HTTP 400).
     """
     parts, port = _split_url(url)
     host = _ascii_host(parts.hostname or "")
-    listed = policy.is_listed(host)
-    itself = policy.allow_loopback and (host == "localhost" or _is_loopback(host))
-    if policy.allowed_hosts and not (listed or itself):
+    is_local = policy.allow_loopback and (host == "localhost" or _is_loopback(host))
+    if policy.allowed_hosts and not (policy.is_listed(host) or is_local):
         allowed = ", ".join(policy.allowed_hosts)
         raise InvalidBody(f"the operator permits only these hosts: {allowed}; not {host}")
-    shown = f"[{host}]" if ":" in host else host
-    suffix = "" if parts.port is None else f":{port}"
-    target = parts._replace(netloc=shown + suffix, path=parts.path or "/", fragment="")
+    netloc = f"[{host}]" if ":" in host else host
+    if parts.port is not None:
+        netloc += f":{port}"
+    target = parts._replace(netloc=netloc, path=parts.path or "/", fragment="")
     if literal := _ip_literal(host):
         check_addresses(host, [literal], policy)
     return Target(target.geturl(), parts.scheme, host, port)
@@ -114,46 +106,48 @@ def parse_url(url: str, policy: OutboundPolicy) -> Target:
 def check_addresses(
     host: str, resolved_addresses: Iterable[Address], policy: OutboundPolicy
 ) -> tuple[str, ...]:
-    """Return the addresses as text, when every one of them may be connected to.
+    """Check the addresses of a host; return them as text.
 
     Raises:
-        InvalidBody: One of them must not be.
+        InvalidBody: The policy forbids one of them (HTTP 400).
     """
-    listed = policy.is_listed(host)
-    loopback = policy.allow_loopback or host in policy.allowed_hosts
+    is_listed = policy.is_listed(host)
+    allow_loopback = policy.allow_loopback or host in policy.allowed_hosts
     addresses = tuple(resolved_addresses)
     for address in addresses:
-        if reason := denial_reason(address, allow_loopback=loopback, allow_internal=listed):
+        if reason := denial_reason(
+            address, allow_loopback=allow_loopback, allow_internal=is_listed
+        ):
             raise InvalidBody(f"host {host} leads to {address}, which is refused: {reason}")
     return tuple(map(str, addresses))
 
 
 async def resolve_host_async(host: str) -> list[Address]:
-    """Return what a name resolves to; empty when it does not, or not in time."""
+    """Return the addresses of a host; empty if it does not resolve in time."""
     if literal := _ip_literal(host):
         return [literal]
-    waiting = asyncio.wrap_future(_resolver_threads().submit(_lookup, host))
+    lookup = asyncio.wrap_future(_resolver_executor().submit(_lookup, host))
     try:
-        return await asyncio.wait_for(waiting, RESOLVE_TIMEOUT)
+        return await asyncio.wait_for(lookup, RESOLVE_TIMEOUT)
     except TimeoutError:
         return []
 
 
 def resolve_host(host: str) -> list[Address]:
-    """Do as ``resolve_host_async`` does, in a thread that may wait."""
+    """Like ``resolve_host_async``, but block the calling thread."""
     if literal := _ip_literal(host):
         return [literal]
-    waiting: Future[list[Address]] = _resolver_threads().submit(_lookup, host)
+    lookup: Future[list[Address]] = _resolver_executor().submit(_lookup, host)
     try:
-        return waiting.result(RESOLVE_TIMEOUT)
-    except Late:
-        waiting.cancel()
+        return lookup.result(RESOLVE_TIMEOUT)
+    except TimeoutError:
+        lookup.cancel()
         return []
 
 
 @cache
-def _resolver_threads() -> ThreadPoolExecutor:
-    """Return the threads that wait for the name service, away from all others."""
+def _resolver_executor() -> ThreadPoolExecutor:
+    """Return the executor for name resolution; a slow name service blocks no other threads."""
     return ThreadPoolExecutor(32, "resolver")
 
 
@@ -162,12 +156,12 @@ def _lookup(host: str) -> list[Address]:
         rows = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return []
-    found: dict[str, Address] = {}
-    for family, *_, place in rows:
-        text = str(place[0]).partition("%")[0]
-        kind = IPv4Address if family == socket.AF_INET else IPv6Address
-        found.setdefault(text, kind(text))
-    return list(found.values())
+    addresses: dict[str, Address] = {}
+    for family, *_, socket_address in rows:
+        text = str(socket_address[0]).partition("%")[0]
+        address_class = IPv4Address if family == socket.AF_INET else IPv6Address
+        addresses.setdefault(text, address_class(text))
+    return list(addresses.values())
 
 
 def _split_url(url: str) -> tuple[SplitResult, int]:

@@ -1,7 +1,8 @@
-"""HTTP connections that go only where the guard permits, to the very address it checked.
+"""HTTP connections to permitted hosts, pinned to the addresses that were checked.
 
-The host stays in the URL, so ``Host``, SNI and the certificate check are those of the name; only
-the connection is made to the checked address. No proxy, no cookies, redirects never followed.
+The URL keeps the host name, so ``Host``, SNI and the certificate check use the name; only the
+connection is made to the checked address. There are no proxies and no cookies, and redirects are
+not followed.
 """
 
 import ssl
@@ -23,7 +24,7 @@ from tmf_apis.security.outbound import (
 
 
 class AsyncPinnedBackend(httpcore.AsyncNetworkBackend):
-    """Connects, asynchronously, to addresses that the policy permits."""
+    """An asynchronous network backend that connects to permitted addresses only."""
 
     def __init__(self, policy: OutboundPolicy) -> None:
         self._policy = policy
@@ -37,10 +38,10 @@ class AsyncPinnedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first checked address of a host that answers.
+        """Connect to the first address of a host that accepts the connection.
 
         Raises:
-            httpcore.ConnectError: None answers, or one of them is refused.
+            httpcore.ConnectError: No address accepts it, or the policy forbids one of them.
         """
         failure: Exception = httpcore.ConnectError(f"host {host} does not resolve")
         for address in _permitted_addresses(host, await resolve_host_async(host), self._policy):
@@ -53,12 +54,12 @@ class AsyncPinnedBackend(httpcore.AsyncNetworkBackend):
         raise failure
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep, as httpcore asks between its own tries."""
+        """Sleep between two attempts of httpcore."""
         await self._backend.sleep(seconds)
 
 
 class PinnedBackend(httpcore.NetworkBackend):
-    """Connects to addresses that the policy permits."""
+    """A network backend that connects to permitted addresses only."""
 
     def __init__(self, policy: OutboundPolicy) -> None:
         self._policy = policy
@@ -72,17 +73,14 @@ class PinnedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to the first checked address of a host that answers.
+        """Connect to the first address of a host that accepts the connection.
 
         Raises:
-            httpcore.ConnectError: None answers, or one of them is refused.
+            httpcore.ConnectError: No address accepts it, or the policy forbids one of them.
         """
-        shown = f"[{host}]" if ":" in host else host
         try:
             target = check_url(
-                f"http://{shown}",
-                allow_loopback=self._policy.allow_loopback,
-                allowed_hosts=self._policy.allowed_hosts,
+                f"http://[{host}]" if ":" in host else f"http://{host}", self._policy
             )
         except InvalidBody as error:
             raise httpcore.ConnectError(error.message) from None
@@ -108,24 +106,25 @@ def _permitted_addresses(
 
 @cache
 def trust_store() -> ssl.SSLContext:
-    """Return the trust store, loaded once: it takes tens of milliseconds."""
+    """Return the trust store; it is loaded once, because that takes tens of milliseconds."""
     return httpx.create_ssl_context()
 
 
 def async_connection_pool(
     policy: OutboundPolicy, *, max_connections: int
 ) -> httpcore.AsyncConnectionPool:
-    """Return a pool of kept-alive connections, at most ``max_connections`` at once."""
+    """Return a pool of persistent connections, at most ``max_connections`` at a time."""
     return httpcore.AsyncConnectionPool(
         ssl_context=trust_store(),
         max_connections=max_connections,
-        keepalive_expiry=3.0,  # many servers close after five
+        keepalive_expiry=3.0,  # many servers close idle connections after 5 s
         network_backend=AsyncPinnedBackend(policy),
     )
 
 
 @contextmanager
 def _translate_errors() -> Iterator[None]:
+    """Raise httpx's errors instead of httpcore's."""
     try:
         yield
     except httpcore.TimeoutException as error:
@@ -135,7 +134,7 @@ def _translate_errors() -> Iterator[None]:
 
 
 class _ResponseStream(httpx.SyncByteStream):
-    """A response's body, read in pieces."""
+    """A response body that is read in chunks."""
 
     def __init__(self, response: httpcore.Response) -> None:
         self._response = response
@@ -149,7 +148,7 @@ class _ResponseStream(httpx.SyncByteStream):
 
 
 class PinnedTransport(httpx.BaseTransport):
-    """What ``httpx.Client`` sends through, so that every connection is checked and pinned."""
+    """A transport of ``httpx.Client`` whose connections are checked and pinned."""
 
     def __init__(self, policy: OutboundPolicy) -> None:
         self._pool = httpcore.ConnectionPool(
@@ -157,7 +156,7 @@ class PinnedTransport(httpx.BaseTransport):
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request; httpcore's errors leave as httpx's."""
+        """Send a request; raise httpx's errors instead of httpcore's."""
         content = request.stream
         inner = httpcore.Request(
             request.method,
@@ -172,8 +171,10 @@ class PinnedTransport(httpx.BaseTransport):
             extensions=request.extensions,
         )
         with _translate_errors():
-            answer = self._pool.handle_request(inner)
-        return httpx.Response(answer.status, headers=answer.headers, stream=_ResponseStream(answer))
+            response = self._pool.handle_request(inner)
+        return httpx.Response(
+            response.status, headers=response.headers, stream=_ResponseStream(response)
+        )
 
     def close(self) -> None:
         """Close all connections."""
@@ -181,12 +182,12 @@ class PinnedTransport(httpx.BaseTransport):
 
 
 def pinned_client(policy: OutboundPolicy, *, timeout: float) -> httpx.Client:
-    """Return a client for URLs that others name (job files).
+    """Return a client for URLs from clients (files of jobs).
 
     Args:
-        policy: Where it may go.
-        timeout: Longest wait for each step (connect, read, write), in seconds; the whole time
-            is the caller's to watch while it reads the stream.
+        policy: The permitted hosts.
+        timeout: Time limit of each step (connect, read, write), in seconds. The caller must limit
+            the total time while it reads the stream.
     """
     return httpx.Client(
         transport=PinnedTransport(policy), follow_redirects=False, trust_env=False, timeout=timeout

@@ -1,8 +1,8 @@
-"""Bearer tokens: JWT, signed by keys of a JWKS, to an identity.
+"""Authentication by bearer tokens: JWTs that are signed with a key of a JWKS.
 
-Claims: ``sub``; ``scope`` (text, space separated, or a list under ``scp``); ``tenant`` (else the
-default one); ``party``: id or ids of the parties that the client acts for. A token without
-``party`` is one of the operator's own staff or systems and sees the whole tenant.
+Claims: ``sub``; ``scope`` (text, separated by spaces) or ``scp`` (a list); ``tenant`` (default: the
+default tenant); ``party``: one or more ids of parties for which the client acts. A token without
+``party`` belongs to the operator's own staff or systems and gives access to the whole tenant.
 
 Source: RFC 6750 (bearer tokens), RFC 7519 (JWT), RFC 7517 (JWKS), RFC 9068 (claims).
 """
@@ -25,17 +25,18 @@ from tmf_apis.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Asymmetric only: with a shared secret whoever can check a token could make one.
+#: Asymmetric algorithms only: with a shared secret, each verifier could also sign tokens.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
 _TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+)\s*", re.IGNORECASE | re.ASCII)
-#: Pause between two fetches of a JWKS, in seconds; and the age at which it is fetched anew.
+#: Shortest pause between two fetches of a JWKS, and age at which it is fetched again, in seconds.
 _REFETCH_PAUSE, _MAX_KEY_AGE = 30.0, 600.0
+#: Most tokens whose identities are cached.
 _MAX_CACHED_TOKENS = 10_000
 
 
 class KeySet:
-    """The keys that sign tokens, from a file or an https URL, fetched anew when they rotate."""
+    """The keys that verify tokens, from a file or an https URL; fetched again after a rotation."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -45,17 +46,14 @@ class KeySet:
         self._lock = Lock()
 
     def key(self, kid: str | None) -> jwt.PyJWK | None:
-        """Return the key of a token's header; one without ``kid`` means the only key there is.
+        """Return the key with an id; without an id, the only key of the set. None: there is none.
 
         Raises:
-            Unavailable: There is no key at all and the source does not answer.
+            Unavailable: No key is known and the source cannot be read (HTTP 503).
         """
         now = time.monotonic()
-        if (
-            not self._keys
-            or now - self._fetched_at > _MAX_KEY_AGE
-            or (kid and kid not in self._keys)
-        ):
+        is_old = now - self._fetched_at > _MAX_KEY_AGE
+        if not self._keys or is_old or (kid and kid not in self._keys):
             self._refresh(now)
         if kid is None:
             return next(iter(self._keys.values())) if len(self._keys) == 1 else None
@@ -67,8 +65,8 @@ class KeySet:
                 return
             self._tried_at = now
             try:
-                found = jwt.PyJWKSet.from_json(self._read_source())
-                self._keys = {key.key_id or "": key for key in found.keys}
+                key_set = jwt.PyJWKSet.from_json(self._read_source())
+                self._keys = {key.key_id or "": key for key in key_set.keys}
                 self._fetched_at = now
             except (OSError, httpx.HTTPError, jwt.PyJWTError, ValueError) as error:
                 log.warning(
@@ -81,21 +79,21 @@ class KeySet:
         if self._source.startswith(
             ("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")
         ):
-            answer = httpx.get(self._source, timeout=5.0, follow_redirects=False)
-            answer.raise_for_status()
-            return answer.text
+            response = httpx.get(self._source, timeout=5.0, follow_redirects=False)
+            response.raise_for_status()
+            return response.text
         return Path(self._source.removeprefix("file://")).read_text(encoding="utf-8")
 
 
 class TokenAuthenticator:
-    """From a request's headers to who asks."""
+    """Authenticates requests by their bearer tokens."""
 
     def __init__(self, settings: Settings, *, enabled: bool, jwks: str) -> None:
-        """Take the configuration.
+        """Create the authenticator; the keys are read at the first request.
 
         Args:
-            settings: Issuer, audience, clock skew, default tenant.
-            enabled: Whether tokens are asked for; without it everybody may do everything.
+            settings: Issuer, audience, clock skew and default tenant.
+            enabled: Require a token; if false, every client is permitted everything.
             jwks: File or URL of the keys.
         """
         self.enabled = enabled
@@ -105,10 +103,10 @@ class TokenAuthenticator:
         self._cache: dict[bytes, tuple[float, Identity]] = {}
 
     def authenticate(self, headers: Mapping[str, str]) -> Identity:
-        """Return who asks.
+        """Return the identity of the client that sent a request.
 
         Raises:
-            Unauthorized: There is no bearer token, or not a good one (HTTP 401).
+            Unauthorized: The bearer token is missing or invalid (HTTP 401).
         """
         if not self.enabled:
             return self._anonymous
@@ -116,15 +114,15 @@ class TokenAuthenticator:
         if not match:
             raise _unauthorized("a bearer token is needed")
         token = match[1]
-        mark = hashlib.sha256(token.encode()).digest()
-        known = self._cache.get(mark)
-        if known and time.time() < known[0]:
-            return known[1]
+        digest = hashlib.sha256(token.encode()).digest()
+        expires_at, identity = self._cache.get(digest, (0.0, self._anonymous))
+        if time.time() < expires_at:
+            return identity
         claims = self._claims(token)
         identity = self._identity(claims)
         if len(self._cache) >= _MAX_CACHED_TOKENS:
             self._cache.clear()
-        self._cache[mark] = (float(claims["exp"]) + self._settings.clock_skew, identity)
+        self._cache[digest] = (float(claims["exp"]) + self._settings.clock_skew, identity)
         return identity
 
     def _claims(self, token: str) -> dict[str, Any]:
@@ -150,9 +148,9 @@ class TokenAuthenticator:
         tenant = claims.get("tenant", self._settings.default_tenant)
         if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
             raise _unauthorized("the claim tenant is not a name of letters, digits, dot, dash")
-        scopes = claims.get("scope", claims.get("scp", ""))
-        names = scopes.split() if isinstance(scopes, str) else scopes
-        return Identity(claims["sub"], tenant, _parties(claims), _text_set(names, "scope"))
+        scope = claims.get("scope", claims.get("scp", ""))
+        scopes = scope.split() if isinstance(scope, str) else scope
+        return Identity(claims["sub"], tenant, _parties(claims), _text_set(scopes, "scope"))
 
 
 def _parties(claims: Mapping[str, Any]) -> frozenset[str] | None:
@@ -170,7 +168,7 @@ def _text_set(values: object, claim: str) -> frozenset[str]:
     return frozenset(values)
 
 
-def _unauthorized(why: str) -> Unauthorized:
-    text = re.sub(r"[^ !#-\[\]-~]", " ", why)
-    challenge = f'Bearer error="invalid_token", error_description="{text}"'
-    return Unauthorized(why, headers={"WWW-Authenticate": challenge})
+def _unauthorized(message: str) -> Unauthorized:
+    description = re.sub(r"[^ !#-\[\]-~]", " ", message)
+    challenge = f'Bearer error="invalid_token", error_description="{description}"'
+    return Unauthorized(message, headers={"WWW-Authenticate": challenge})
