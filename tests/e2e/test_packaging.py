@@ -1,4 +1,4 @@
-"""What is handed out: the wheel holds all that it needs, image and composition are sound."""
+"""The distribution: the wheel is complete, the image and the Compose file are valid."""
 
 import os
 import re
@@ -20,14 +20,14 @@ from tmf_apis.settings import Settings
 
 SOURCES = ("tmf_apis", "adapters", "openapi")
 COMPOSE = ROOT / "compose.yaml"
-#: What compose.yaml wants to be told.
+#: The variables that compose.yaml requires.
 SECRETS = {"MONGODB_PASSWORD": "secret-one", "POSTGRES_PASSWORD": "secret-two"}
 
 
 def run(*command, cwd=ROOT, **environment):
-    """Run a command that is installed beside this Python; return status and what it said."""
+    """Run a command of this Python environment; return its status and output."""
     program = Path(sysconfig.get_path("scripts")) / command[0]
-    done = subprocess.run(  # noqa: S603 - our own command
+    process = subprocess.run(  # noqa: S603 - a trusted command
         [program, *command[1:]],
         cwd=cwd,
         env={**os.environ, **environment},
@@ -36,7 +36,7 @@ def run(*command, cwd=ROOT, **environment):
         timeout=120,
         check=False,
     )
-    return done.returncode, done.stdout + done.stderr
+    return process.returncode, process.stdout + process.stderr
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def wheel(tmp_path_factory):
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     build = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
-    done = subprocess.run(  # noqa: S603 - our own command
+    process = subprocess.run(  # noqa: S603 - a trusted command
         [sys.executable, "-c", build, "dist"],
         cwd=source,
         capture_output=True,
@@ -56,14 +56,14 @@ def wheel(tmp_path_factory):
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    (found,) = (source / "dist").glob("*.whl")
-    return found
+    assert process.returncode == 0, process.stderr
+    (wheel,) = (source / "dist").glob("*.whl")
+    return wheel
 
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
-    """A folder with the wheel's content and nothing of the checkout."""
+    """A folder with the content of the wheel."""
     folder = tmp_path_factory.mktemp("installed")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
@@ -71,30 +71,30 @@ def installed(wheel, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_the_wheel_has_every_file_of_the_source(wheel, name):
+def test_the_wheel_contains_every_source_file(wheel, name):
     with zipfile.ZipFile(wheel) as archive:
         packed = set(archive.namelist())
-    kept = {".py", ".yaml", ".json", ".html", ".css", ".js", ".svg", ".typed", ".yang"}
+    packaged_suffixes = {".py", ".yaml", ".json", ".html", ".css", ".js", ".svg", ".typed", ".yang"}
     files = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / name).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and path.name != "README.md"
     }
-    assert {path for path in files if Path(path).suffix not in kept} == set()
+    assert {path for path in files if Path(path).suffix not in packaged_suffixes} == set()
     assert files <= packed
 
 
-def test_the_wheel_has_nothing_else(wheel):
+def test_the_wheel_contains_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
-        tops = {name.split("/")[0] for name in archive.namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == set(SOURCES)
+        folders = {name.split("/")[0] for name in archive.namelist()}
+    assert {folder for folder in folders if not folder.endswith(".dist-info")} == set(SOURCES)
 
 
 def test_an_installed_server_serves_from_an_empty_directory(installed, tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TMF_")}
     environment["PYTHONPATH"] = str(installed)
     code = "import tmf_apis, adapters; print(tmf_apis.__file__, adapters.__file__)"
-    places = subprocess.run(  # noqa: S603 - our own command
+    process = subprocess.run(  # noqa: S603 - a trusted command
         [sys.executable, "-P", "-c", code],
         env=environment,
         cwd=tmp_path,
@@ -102,12 +102,12 @@ def test_an_installed_server_serves_from_an_empty_directory(installed, tmp_path)
         text=True,
         check=True,
     )
-    assert places.stdout.count(str(installed)) == 2
-    served = ServerProcess(tmp_path / "data")
+    assert process.stdout.count(str(installed)) == 2
+    server = ServerProcess(tmp_path / "data")
     port = free_port()
-    served.url = f"http://127.0.0.1:{port}"
+    server.url = f"http://127.0.0.1:{port}"
     with (tmp_path / "data.log").open("wb") as log:
-        served.process = subprocess.Popen(  # noqa: S603 - our own command
+        server.process = subprocess.Popen(  # noqa: S603 - a trusted command
             [sys.executable, "-P", "-m", "tmf_apis", "serve", "--port", str(port)],
             cwd=tmp_path,
             env=environment,
@@ -115,74 +115,76 @@ def test_an_installed_server_serves_from_an_empty_directory(installed, tmp_path)
             stderr=log,
         )
     try:
-        served.await_ready()
-        own = (installed / "openapi" / "TMF642-v5.yaml").read_bytes()
-        url = f"{served.url}/tmf-api/alarmManagement/v5"
+        server.await_ready()
+        contract = (installed / "openapi" / "TMF642-v5.yaml").read_bytes()
+        url = f"{server.url}/tmf-api/alarmManagement/v5"
         assert httpx.get(f"{url}/alarm").json() == []
-        assert httpx.get(f"{url}/openapi.yaml").content == own
-        assert httpx.get(served.url, headers={"Accept": "text/html"}).status_code == 200
+        assert httpx.get(f"{url}/openapi.yaml").content == contract
+        assert httpx.get(server.url, headers={"Accept": "text/html"}).status_code == 200
     finally:
-        assert served.stop() == 0
+        assert server.stop() == 0
 
 
-def test_the_version_is_written_in_one_place():
+def test_the_project_has_a_version_and_unreleased_changes():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert project["version"]
     assert "## [Unreleased]" in changes
 
 
-def test_the_image_is_without_a_fault():
+def test_hadolint_accepts_the_image():
     assert run("hadolint", "Dockerfile") == (0, "")
 
 
-def test_the_image_is_small_runs_without_rights_and_says_whether_it_lives():
+def test_the_image_is_slim_unprivileged_and_has_a_health_check():
     lines = (ROOT / "Dockerfile").read_text("utf-8").splitlines()
-    last = lines[max(n for n, line in enumerate(lines) if line.startswith("FROM ")) :]
-    assert "-slim" in last[0]
-    (user,) = (line for line in last if line.startswith("USER "))
+    stage = lines[max(n for n, line in enumerate(lines) if line.startswith("FROM ")) :]
+    assert "-slim" in stage[0]
+    (user,) = (line for line in stage if line.startswith("USER "))
     assert re.fullmatch(r"USER [1-9]\d*:[1-9]\d*", user)
-    assert any(line.startswith("HEALTHCHECK ") for line in last)
+    assert any(line.startswith("HEALTHCHECK ") for line in stage)
 
 
-def test_what_is_copied_into_the_image_is_not_ignored():
-    kept = {
+def test_dockerignore_includes_exactly_the_files_of_the_image():
+    included = {
         line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")
     }
-    assert kept == {*SOURCES, "pyproject.toml", "requirements.lock", "README.md", "LICENSE"}
+    assert included == {*SOURCES, "pyproject.toml", "requirements.lock", "README.md", "LICENSE"}
 
 
-def test_the_composition_is_what_its_schema_wants():
-    status, said = run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE))
-    assert status == 0, said
+def test_the_compose_file_conforms_to_its_schema():
+    status, output = run(
+        "check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE)
+    )
+    assert status == 0, output
 
 
-def test_the_composition_can_be_resolved():
-    status, said = run("docker-compose", "-f", str(COMPOSE), "config", "--quiet", **SECRETS)
-    assert (status, said) == (0, "")
+def test_the_compose_file_can_be_resolved():
+    status, output = run("docker-compose", "-f", str(COMPOSE), "config", "--quiet", **SECRETS)
+    assert (status, output) == (0, "")
 
 
-def test_the_composition_does_not_start_without_secrets(tmp_path):
+def test_the_compose_file_requires_secrets(tmp_path):
     shutil.copy(COMPOSE, tmp_path)
     blank = dict.fromkeys(SECRETS, "")
-    status, said = run("docker-compose", "config", "--quiet", cwd=tmp_path, **blank)
+    status, output = run("docker-compose", "config", "--quiet", cwd=tmp_path, **blank)
     assert status != 0
-    assert "name it in .env" in said
+    assert "name it in .env" in output
 
 
-def test_the_composition_publishes_nothing_beyond_this_machine():
+def test_the_compose_file_publishes_ports_on_loopback_only():
     services = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"]
     ports = [port for service in services.values() for port in service.get("ports", ())]
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_every_service_of_the_composition_says_whether_it_works():
+def test_every_service_of_the_compose_file_has_a_health_check():
     services = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"]
     assert [name for name, service in services.items() if "healthcheck" not in service] == []
 
 
-def test_the_composition_uses_settings_that_there_are():
+def test_the_compose_file_uses_existing_settings():
     text = COMPOSE.read_text("utf-8") + (ROOT / "Dockerfile").read_text("utf-8")
-    known = {name for name, _, _ in Settings().table()}
-    assert set(re.findall(r"TMF_[A-Z_]+", text)) <= known
+    settings = {name for name, _, _ in Settings().table()}
+    assert set(re.findall(r"TMF_[A-Z_]+", text)) <= settings

@@ -1,4 +1,4 @@
-"""Where the tests find the checkout, the contracts and the captures."""
+"""Paths of the checkout, the contracts and the captures."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Stored documents and workflow payloads: round trips, and names that a rename does not touch."""
+"""Stored documents and workflow payloads: round trips and stable names."""
 
 import dataclasses
 import json
@@ -32,8 +32,8 @@ from tmf_apis.inventory.resource_state import ResourceUsage
 from tmf_apis.serialization import from_document, stored_names, to_document
 from tmf_apis.temporal_payloads import DATA_CONVERTER
 
-#: The members of every stored document and payload, in their order. What stands in databases and
-#: running workflows has these names: a line here changes with a migration only.
+#: The members of every stored document and payload, in order. Databases and running workflows have
+#: these names, so a line here changes with a migration only.
 STORED = {
     Allocation: "task service action resources names before settings element target port holder"
     " product shared carrier head",
@@ -86,18 +86,18 @@ def values(hint):
 
 
 @pytest.mark.parametrize("type_", STORED, ids=lambda type_: type_.__name__)
-def test_stored_names_stay(type_):
+def test_stored_names_are_stable(type_):
     assert " ".join(stored_names(type_).values()) == STORED[type_]
 
 
 @pytest.mark.parametrize("type_", STORED, ids=lambda type_: type_.__name__)
-def test_no_two_fields_are_stored_under_one_name(type_):
+def test_no_two_fields_have_the_same_stored_name(type_):
     names = list(stored_names(type_).values())
     assert len(set(names)) == len(names) == len(dataclasses.fields(type_))
 
 
 @pytest.mark.parametrize("type_", STORED, ids=lambda type_: type_.__name__)
-def test_what_is_stored_is_read_back(type_):
+def test_a_stored_document_is_read_back(type_):
     @given(values(type_))
     def round_trip(value):
         document = to_document(value)
@@ -118,12 +118,12 @@ def test_a_payload_is_read_back(type_):
     round_trip()
 
 
-def test_members_that_a_document_lacks_have_their_default_and_unknown_ones_are_ignored():
+def test_missing_members_have_defaults_and_unknown_members_are_ignored():
     document = {"service": "s-1", "ordered": "o-1/1#1", "of_another_release": True}
     assert from_document(ResourceUsage, document) == ResourceUsage("s-1", ordered_by="o-1/1#1")
 
 
-def test_a_member_without_a_default_is_missed():
+def test_a_missing_member_without_a_default_is_an_error():
     with pytest.raises(KeyError):
         from_document(OrderKey, {"tenant": "default"})
 

@@ -1,4 +1,4 @@
-"""tmf load: files of many kinds, lines at fault, cut off and repeated."""
+"""``tmf load``: files of many kinds, rejected lines, interrupted and repeated loads."""
 
 import gzip
 import os
@@ -14,12 +14,12 @@ from tmf_apis.settings import Settings
 from tmf_apis.store.connection import mongo_client
 
 
-def category(number, **more):
-    return {"@type": "Category", "id": f"c-{number}", "name": f"Category {number}", **more}
+def category(number, **attributes):
+    return {"@type": "Category", "id": f"c-{number}", "name": f"Category {number}", **attributes}
 
 
 def ndjson(path, resources):
-    path.write_bytes(b"".join(orjson.dumps(one) + b"\n" for one in resources))
+    path.write_bytes(b"".join(orjson.dumps(resource) + b"\n" for resource in resources))
     return path
 
 
@@ -30,7 +30,7 @@ def contracts(tmp_path_factory):
 
 @pytest.fixture
 def tmf(mongodb_uri, database, contracts, tmp_path):
-    """Run ``tmf load`` on this test's database; give status and what it said."""
+    """Run ``tmf load`` on this test's database; return its status and output."""
 
     def command(*arguments):
         return [
@@ -41,11 +41,11 @@ def tmf(mongodb_uri, database, contracts, tmp_path):
     environment = {**os.environ, "TMF_MONGODB_DATABASE": database.name, "COLUMNS": "200"}
 
     def run(*arguments, stdin=b""):
-        done = subprocess.run(  # noqa: S603 - our own command
+        process = subprocess.run(  # noqa: S603 - our own command
             command(*arguments), input=stdin, capture_output=True, env=environment, cwd=tmp_path,
             timeout=120, check=False,
         )  # fmt: skip
-        return done.returncode, done.stderr.decode()
+        return process.returncode, process.stderr.decode()
 
     run.begin = lambda *arguments: subprocess.Popen(  # noqa: S603
         command(*arguments), env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL
@@ -53,21 +53,21 @@ def tmf(mongodb_uri, database, contracts, tmp_path):
     return run
 
 
-def test_a_file_is_loaded_with_its_ids_and_the_laws_defaults(tmf, tmp_path, database):
+def test_a_file_is_loaded_with_its_ids_and_the_policys_defaults(tmf, tmp_path, database):
     file = ndjson(tmp_path / "category.ndjson", [category(1), {"name": "by file name"}])
-    status, said = tmf(file)
-    assert status == 0, said
-    assert "2 loaded" in said
-    one = database["Category"].find_one({"id": "c-1"})
-    assert one["tenant"] == "default"
-    assert one["rev"] == 1
-    assert one["body"]["lifecycleStatus"] == "In study"
-    assert one["text"]["v4"].startswith(b"/tmf-api/productCatalogManagement/v4/category/c-1")
-    assert "events" not in one
+    status, output = tmf(file)
+    assert status == 0, output
+    assert "2 loaded" in output
+    document = database["Category"].find_one({"id": "c-1"})
+    assert document["tenant"] == "default"
+    assert document["rev"] == 1
+    assert document["body"]["lifecycleStatus"] == "In study"
+    assert document["text"]["v4"].startswith(b"/tmf-api/productCatalogManagement/v4/category/c-1")
+    assert "events" not in document
     assert database["Category"].count_documents({"body.name": "by file name"}) == 1
 
 
-def test_bad_lines_are_told_and_kept_and_the_good_ones_stand(tmf, tmp_path, database):
+def test_invalid_lines_are_reported_and_stored_and_valid_lines_are_loaded(tmf, tmp_path, database):
     file = tmp_path / "mixed.ndjson"
     lines = [
         orjson.dumps(category(1)),
@@ -79,44 +79,44 @@ def test_bad_lines_are_told_and_kept_and_the_good_ones_stand(tmf, tmp_path, data
         orjson.dumps(category(4)),
     ]
     file.write_bytes(b"\n".join(lines))
-    status, said = tmf(file)
+    status, output = tmf(file)
     assert status == 1
     for number in (2, 4, 5, 6):
-        assert f"mixed.ndjson:{number}: " in said
-    assert "/name" in said
-    assert "4 lines at fault are in" in said
-    kept = (tmp_path / "mixed.ndjson.rejected.ndjson").read_bytes().splitlines()
-    assert kept == [lines[1], lines[3], lines[4], lines[5]]
-    assert {one["id"] for one in database["Category"].find()} == {"c-1", "c-4"}
+        assert f"mixed.ndjson:{number}: " in output
+    assert "/name" in output
+    assert "4 rejected lines are in" in output
+    rejected = (tmp_path / "mixed.ndjson.rejected.ndjson").read_bytes().splitlines()
+    assert rejected == [lines[1], lines[3], lines[4], lines[5]]
+    assert {document["id"] for document in database["Category"].find()} == {"c-1", "c-4"}
 
 
-def test_gzip_standard_input_and_v4_are_read(tmf, tmp_path, database):
+def test_gzip_standard_input_and_v4_are_supported(tmf, tmp_path, database):
     packed = tmp_path / "catalog.ndjson.gz"
     packed.write_bytes(gzip.compress(orjson.dumps({"id": "k", "name": "K", "@type": "Catalog"})))
-    status, said = tmf(packed, "--version", "v4")
-    assert status == 0, said
+    status, output = tmf(packed, "--version", "v4")
+    assert status == 0, output
     assert database["ProductCatalog"].find_one({"id": "k"})["body"]["name"] == "K"
     child = orjson.dumps({"id": "child", "name": "C", "parentId": "c-1"})
-    status, said = tmf("-", "--version", "v4", "--kind", "category", stdin=child)
-    assert status == 0, said
+    status, output = tmf("-", "--version", "v4", "--kind", "category", stdin=child)
+    assert status == 0, output
     assert database["Category"].find_one({"id": "child"})["body"]["parent"]["id"] == "c-1"
 
 
-def test_what_is_there_is_passed_over_unless_it_is_to_be_replaced(tmf, tmp_path, database):
+def test_existing_resources_are_skipped_unless_they_are_replaced(tmf, tmp_path, database):
     file = ndjson(tmp_path / "category.ndjson", [category(1), category(2)])
     assert tmf(file)[0] == 0
     ndjson(file, [category(1, name="New name"), category(3)])
-    status, said = tmf(file)
-    assert status == 0, said
-    assert "1 loaded, 1 there already" in said
+    status, output = tmf(file)
+    assert status == 0, output
+    assert "1 loaded, 1 existing" in output
     assert database["Category"].find_one({"id": "c-1"})["body"]["name"] == "Category 1"
-    status, said = tmf(file, "--replace")
-    assert status == 0, said
+    status, output = tmf(file, "--replace")
+    assert status == 0, output
     changed = database["Category"].find_one({"id": "c-1"})
     assert (changed["body"]["name"], changed["rev"]) == ("New name", 2)
 
 
-def test_a_load_that_was_killed_goes_on_when_it_is_repeated(tmf, tmp_path, database, mongodb_uri):
+def test_repeating_a_killed_load_continues_it(tmf, tmp_path, database, mongodb_uri):
     total = 8_000
     file = ndjson(tmp_path / "category.ndjson", (category(n) for n in range(total)))
     process = tmf.begin(file)
@@ -128,20 +128,20 @@ def test_a_load_that_was_killed_goes_on_when_it_is_repeated(tmf, tmp_path, datab
     process.send_signal(signal.SIGKILL)
     process.wait()
     settings = Settings(mongodb_database=database.name)
-    with mongo_client(settings, mongodb_uri) as fresh:
-        before = fresh[database.name]["Category"].count_documents({})
+    with mongo_client(settings, mongodb_uri) as client:
+        before = client[database.name]["Category"].count_documents({})
         assert 2000 <= before < total
-        status, said = tmf(file)
-        assert status == 0, said
-        assert fresh[database.name]["Category"].count_documents({}) == total
-    assert "there already" in said
+        status, output = tmf(file)
+        assert status == 0, output
+        assert client[database.name]["Category"].count_documents({}) == total
+    assert " existing" in output
 
 
-def test_a_missing_file_and_an_unknown_kind_are_said_in_one_sentence(tmf, tmp_path):
-    status, said = tmf(tmp_path / "nothing.ndjson")
+def test_a_missing_file_and_an_unknown_kind_are_reported_in_one_line(tmf, tmp_path):
+    status, output = tmf(tmp_path / "nothing.ndjson")
     assert status == 1
-    assert said.splitlines()[-1].endswith("there is no such file")
+    assert output.splitlines()[-1].endswith("there is no such file")
     file = ndjson(tmp_path / "x.ndjson", [category(1)])
-    status, said = tmf(file, "--kind", "Elephant")
+    status, output = tmf(file, "--kind", "Elephant")
     assert status == 1
-    assert "no kind Elephant; there are AckAlarm, " in said
+    assert "no kind Elephant; there are AckAlarm, " in output

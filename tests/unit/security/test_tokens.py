@@ -1,4 +1,4 @@
-"""Who asks: tokens that are accepted, and all that are not."""
+"""Authentication: accepted and rejected tokens."""
 
 import json
 import time
@@ -19,7 +19,7 @@ def settings(tmp_path):
 
 
 @pytest.fixture
-def gate(settings):
+def authenticator(settings):
     return TokenAuthenticator(settings, enabled=True, jwks=str(jwks_file(settings.data_dir)))
 
 
@@ -28,29 +28,29 @@ def bearer(text):
 
 
 def signed(settings, key=None, **claims):
-    """Return a token with claims of the test's choice, signed with the local key."""
+    """Return a token with these claims, signed with the local key; None removes a claim."""
     pem = (settings.data_dir / "keys" / "signing.pem").read_text()
-    whole = {"sub": "me", "exp": time.time() + 60, "scope": "tmf620:read", **claims}
-    whole = {name: value for name, value in whole.items() if value is not None}
-    return jwt.encode(whole, key or pem, algorithm="EdDSA", headers={"kid": "local"})
+    claims = {"sub": "me", "exp": time.time() + 60, "scope": "tmf620:read", **claims}
+    claims = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(claims, key or pem, algorithm="EdDSA", headers={"kid": "local"})
 
 
-def test_a_token_names_subject_tenant_parties_and_scopes(settings, gate):
+def test_a_token_names_subject_tenant_parties_and_scopes(settings, authenticator):
     text = issue_token(settings, subject="ann", scopes=["a", "b"], tenant="north", parties=["p1"])
-    identity = gate.authenticate(bearer(text))
+    identity = authenticator.authenticate(bearer(text))
     assert identity.subject == "ann"
     assert identity.tenant == "north"
     assert identity.parties == {"p1"}
     assert identity.scopes == {"a", "b"}
 
 
-def test_a_token_without_party_is_staff_and_sees_the_whole_tenant(settings, gate):
-    identity = gate.authenticate(bearer(issue_token(settings, subject="ann", scopes=[])))
+def test_a_token_without_party_is_staff_and_sees_the_whole_tenant(settings, authenticator):
+    identity = authenticator.authenticate(bearer(issue_token(settings, subject="ann", scopes=[])))
     assert identity.read_filter() == {"tenant": "default"}
 
 
-def test_a_token_with_no_party_at_all_sees_only_what_is_everyones(settings, gate):
-    identity = gate.authenticate(bearer(signed(settings, party=[])))
+def test_a_token_with_an_empty_party_sees_only_what_everyone_sees(settings, authenticator):
+    identity = authenticator.authenticate(bearer(signed(settings, party=[])))
     assert identity.read_filter() == {"tenant": "default", "parties": {"$in": ["*"]}}
     assert identity.write_filter() == {"tenant": "default", "parties": {"$in": []}}
 
@@ -71,54 +71,54 @@ def test_a_token_with_no_party_at_all_sees_only_what_is_everyones(settings, gate
         {"scope": 5},
     ],
 )
-def test_a_token_with_wrong_claims_is_refused(settings, gate, claims):
+def test_a_token_with_wrong_claims_is_refused(settings, authenticator, claims):
     with pytest.raises(Unauthorized):
-        gate.authenticate(bearer(signed(settings, **claims)))
+        authenticator.authenticate(bearer(signed(settings, **claims)))
 
 
 @pytest.mark.parametrize("header", ["", "Basic YTpi", "Bearer", "Bearer a.b.c", "Bearer \x00"])
-def test_what_is_not_a_bearer_token_is_refused_with_a_challenge(gate, header):
+def test_a_missing_or_malformed_bearer_token_is_refused_with_a_challenge(authenticator, header):
     with pytest.raises(Unauthorized) as caught:
-        gate.authenticate({"authorization": header})
+        authenticator.authenticate({"authorization": header})
     assert caught.value.headers["WWW-Authenticate"].startswith("Bearer ")
 
 
-def test_a_token_of_another_key_is_refused(settings, gate):
+def test_a_token_of_another_key_is_refused(settings, authenticator):
     other = ec.generate_private_key(ec.SECP256R1())
     forged = jwt.encode(
         {"sub": "x", "exp": time.time() + 60}, other, algorithm="ES256", headers={"kid": "local"}
     )
     with pytest.raises(Unauthorized):
-        gate.authenticate(bearer(forged))
+        authenticator.authenticate(bearer(forged))
 
 
-def test_an_unsigned_token_is_refused(gate):
+def test_an_unsigned_token_is_refused(authenticator):
     none = jwt.encode({"sub": "x", "exp": time.time() + 60}, None, algorithm="none")
     with pytest.raises(Unauthorized):
-        gate.authenticate(bearer(none))
+        authenticator.authenticate(bearer(none))
 
 
-def test_a_public_key_is_not_taken_as_a_shared_secret(settings, gate):
+def test_a_public_key_is_not_accepted_as_a_shared_secret(settings, authenticator):
     jwks = json.loads((settings.data_dir / "keys" / "jwks.json").read_text())
     public = jwks["keys"][0]["x"]
     forged = jwt.encode(
         {"sub": "x", "exp": time.time() + 60}, public, algorithm="HS256", headers={"kid": "local"}
     )
     with pytest.raises(Unauthorized):
-        gate.authenticate(bearer(forged))
+        authenticator.authenticate(bearer(forged))
 
 
-def test_issuer_and_audience_are_held_to_the_settings(tmp_path):
+def test_issuer_and_audience_must_match_the_settings(tmp_path):
     settings = Settings(data_dir=tmp_path, issuer="https://id", audience="tmf")
-    gate = TokenAuthenticator(settings, enabled=True, jwks=str(jwks_file(tmp_path)))
+    authenticator = TokenAuthenticator(settings, enabled=True, jwks=str(jwks_file(tmp_path)))
     good = {"iss": "https://id", "aud": "tmf"}
-    assert gate.authenticate(bearer(signed(settings, **good))).subject == "me"
+    assert authenticator.authenticate(bearer(signed(settings, **good))).subject == "me"
     for wrong in ({"iss": "https://other"}, {"aud": "else"}, {"aud": None}):
         with pytest.raises(Unauthorized):
-            gate.authenticate(bearer(signed(settings, **{**good, **wrong})))
+            authenticator.authenticate(bearer(signed(settings, **{**good, **wrong})))
 
 
-def test_a_rotated_key_is_found_without_a_restart(tmp_path):
+def test_a_rotated_key_is_loaded_without_a_restart(tmp_path):
     file = tmp_path / "jwks.json"
 
     def publish(kid):
@@ -128,20 +128,22 @@ def test_a_rotated_key_is_found_without_a_restart(tmp_path):
         claims = {"sub": "x", "exp": time.time() + 60}
         return jwt.encode(claims, key, algorithm="RS256", headers={"kid": kid})
 
-    gate = TokenAuthenticator(Settings(), enabled=True, jwks=str(file))
-    assert gate.authenticate(bearer(publish("one"))).subject == "x"
+    authenticator = TokenAuthenticator(Settings(), enabled=True, jwks=str(file))
+    assert authenticator.authenticate(bearer(publish("one"))).subject == "x"
     second = publish("two")
-    gate._keys._tried_at -= 60  # a minute later
-    assert gate.authenticate(bearer(second)).subject == "x"
+    authenticator._keys._tried_at -= 60  # a minute later
+    assert authenticator.authenticate(bearer(second)).subject == "x"
 
 
 def test_without_authentication_any_authorization_header_is_ignored(settings):
-    gate = TokenAuthenticator(settings, enabled=False, jwks="")
-    assert gate.authenticate(bearer("whatever")).scopes is None
+    authenticator = TokenAuthenticator(settings, enabled=False, jwks="")
+    assert authenticator.authenticate(bearer("whatever")).scopes is None
 
 
-def test_a_missing_scope_is_named(settings, gate):
-    identity = gate.authenticate(bearer(issue_token(settings, subject="x", scopes=["tmf620:read"])))
+def test_a_missing_scope_is_named(settings, authenticator):
+    identity = authenticator.authenticate(
+        bearer(issue_token(settings, subject="x", scopes=["tmf620:read"]))
+    )
     identity.require_scopes(["tmf620:read"])
     with pytest.raises(Forbidden, match="tmf620:create"):
         identity.require_scopes(["tmf620:create"])
