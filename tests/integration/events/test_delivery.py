@@ -1,4 +1,4 @@
-"""Delivery to real listeners that fail in every way, with relays that are killed."""
+"""Delivery to real listeners that fail in many ways, with workers that are killed."""
 
 import asyncio
 import contextlib
@@ -8,125 +8,46 @@ import os
 import random
 import signal
 import socket
-import socketserver
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.support.callback_listener import OK, CallbackListener, response
 from tests.support.paths import ROOT
 from tests.support.relay_process import FAST_SETTINGS, run_relay
+from tests.support.waiting import wait_until
 from tmf_apis.errors import Conflict, NotFound
-from tmf_apis.events import delivery_admin, outbox
-from tmf_apis.events.delivery_admin import DeliveryCriteria
+from tmf_apis.events import delivery_admin, dispatcher, outbox
+from tmf_apis.events.backlog import read_backlog
+from tmf_apis.events.delivery_admin import DeliveryCriteria, find_deliveries
 from tmf_apis.events.signatures import server_key, subscription_key
-from tmf_apis.events.subscriptions import SubscriptionRepository, SubscriptionRequest
 from tmf_apis.security.identity import Identity
-from tmf_apis.security.outbound import OutboundPolicy
 
 STAFF = Identity("staff", "acme")
-OK = b"HTTP/1.1 204 No Content\r\n\r\n"
-
-
-def answer(status, *headers, body=b""):
-    lines = [f"HTTP/1.1 {status} X", *headers, f"Content-Length: {len(body)}"]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-class Subscriber(socketserver.ThreadingTCPServer):
-    """A listener; ``behave(body, handler)`` returns the answer, or None to close at once."""
-
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def __init__(self, behave=None, port=0):
-        super().__init__(("127.0.0.1", port), _Talk)
-        self.behave = behave or (lambda _body, _handler: OK)
-        self.received, self.headers = [], []
-        self.connections = 0
-        self.lock = threading.Lock()
-        self.ended = threading.Event()
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
-        self._thread.start()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}/cb"
-
-    def ids(self):
-        return [body["eventId"] for body in list(self.received)]
-
-    def numbers(self, id):
-        bodies = [body["event"]["productOrder"] for body in list(self.received)]
-        return [body["n"] for body in bodies if body["id"] == id]
-
-    def close(self):
-        self.ended.set()
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
-
-class _Talk(socketserver.StreamRequestHandler):
-    def handle(self):
-        self.server.connections += 1
-        with contextlib.suppress(OSError):
-            while self._one():
-                pass
-
-    def _one(self):
-        if not self.rfile.readline():
-            return False
-        headers = {}
-        while (line := self.rfile.readline().strip()) != b"":
-            name, _, value = line.decode().partition(":")
-            headers[name.lower()] = value.strip()
-        raw = self.rfile.read(int(headers.get("content-length", 1 << 20)))
-        if len(raw) != int(headers.get("content-length", -1)):
-            return False  # the sender was killed
-        body = json.loads(raw)
-        reply = self.server.behave(body, self)
-        if reply is not None and reply.startswith(b"HTTP/1.1 2"):
-            with self.server.lock:
-                self.server.received.append(body)
-                self.server.headers.append((headers, raw))
-        if reply is None:
-            return False
-        self.wfile.write(reply)
-        return True
+PAST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
 def listen():
-    open_ones = []
+    """Function that starts a callback listener."""
+    listeners = []
 
     def listen(behave=None, port=0):
-        open_ones.append(Subscriber(behave, port))
-        return open_ones[-1]
+        listeners.append(CallbackListener(behave, port))
+        return listeners[-1]
 
     yield listen
-    for one in open_ones:
-        one.close()
-
-
-@pytest.fixture
-def hub(database):
-    hub = SubscriptionRepository(database, OutboundPolicy(allow_loopback=True), limit=100)
-    hub.prepare()
-
-    def subscribe(url, query=""):
-        wanted = SubscriptionRequest(api="TMF622", version="v4", callback=url, query=query)
-        return hub.create(wanted, STAFF, lambda _, text: dict([text.split("=")]))["_id"]
-
-    return subscribe
+    for listener in listeners:
+        listener.close()
 
 
 class Worker(threading.Thread):
-    """The worker in a thread."""
+    """An event worker in a thread."""
 
     def __init__(self, database, settings=FAST_SETTINGS, listeners=None):
         super().__init__()
@@ -145,32 +66,35 @@ class Worker(threading.Thread):
 
     async def _run(self):
         database, settings, listeners = self._arguments
-        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        self._loop, self._stop_event = asyncio.get_running_loop(), asyncio.Event()
         self._ready.set()
-        await run_relay(database, self._end, settings, listeners)
+        await run_relay(database, self._stop_event, settings, listeners)
 
     def stop(self):
         if self.is_alive():
-            self._loop.call_soon_threadsafe(self._end.set)
+            self._loop.call_soon_threadsafe(self._stop_event.set)
         self.join()
         assert self.failure is None
 
 
 @pytest.fixture
-def worker(database):
-    running = []
+def start_worker(database):
+    """Function that starts a worker; it is stopped at the end."""
+    workers = []
 
-    def start(**more):
-        running.append(Worker(database, replace(FAST_SETTINGS, **more)))
-        return running[-1]
+    def start_worker(**settings):
+        workers.append(Worker(database, replace(FAST_SETTINGS, **settings)))
+        return workers[-1]
 
-    yield start
-    for one in running:
-        one.stop()
+    yield start_worker
+    for worker in workers:
+        worker.stop()
 
 
 @pytest.fixture
 def write(database):
+    """Function that writes revisions of a resource, each with an event."""
+
     def write(id, *numbers, kind="ProductOrder"):
         for n in numbers:
             event = outbox.pending_event(
@@ -186,356 +110,376 @@ def write(database):
     return write
 
 
-def until(holds, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.01)
+def count(database, state):
+    """Return the number of deliveries in a state."""
+    return read_backlog(database, []).deliveries[state]
 
 
-def first_time(numbers):
-    """Return the numbers in the order they were first seen in."""
-    return list(dict.fromkeys(numbers))
+def failures_in_a_row(database):
+    return database.Subscription.find_one()["lane"]["failures"]
 
 
-def test_an_event_arrives_signed_with_the_subscriptions_own_key(
-    database, listen, hub, worker, write
+def make_next_attempt_due(database):
+    """End the pause of the only subscription and of its deliveries."""
+    wait_until(lambda: "owner" not in database.Subscription.find_one()["lease"])
+    database.deliveries.update_many({}, {"$set": {"due": PAST}})
+    database.Subscription.update_one({}, {"$set": {"lane.next": PAST}})
+
+
+def test_a_notification_is_signed_with_the_key_of_the_subscription(
+    database, listen, subscribe, start_worker, write
 ):
-    one = listen()
-    id = hub(one.url)
-    worker()
+    listener = listen()
+    id = subscribe(callback=listener.url)["_id"]
+    start_worker()
+    started = int(time.time())
     write("7", 1)
-    until(lambda: one.received)
-    headers, raw = one.headers[0]
-    moment, _, digest = headers["x-tmf-signature"].removeprefix("t=").partition(",v1=")
+    wait_until(lambda: listener.received)
+    headers, raw = listener.requests[0]
+    timestamp, _, digest = headers["x-tmf-signature"].removeprefix("t=").partition(",v1=")
     key = subscription_key(server_key(database, ""), id).encode()
-    assert hmac.digest(key, moment.encode() + b"." + raw, "sha256").hex() == digest
-    assert abs(int(moment) - time.time()) < 5
-    assert headers["host"] == f"127.0.0.1:{one.server_address[1]}"
+    assert hmac.digest(key, timestamp.encode() + b"." + raw, "sha256").hex() == digest
+    assert started <= int(timestamp) <= time.time()
+    assert headers["host"] == f"127.0.0.1:{listener.server_address[1]}"
     assert headers["content-type"] == "application/json"
-    until(lambda: delivery_admin.delivery_statistics(database)["delivered"] == 1)
-    (row,), total = delivery_admin.find_deliveries(database, DeliveryCriteria(tenant="acme"))
+    wait_until(lambda: count(database, "delivered") == 1)
+    (row,), total = find_deliveries(database, DeliveryCriteria(tenant="acme"))
     assert (total, row["state"], row["tries"], row["log"][0]["status"]) == (1, "delivered", 1, 204)
 
 
-def test_events_of_one_resource_arrive_in_order_and_connections_are_kept(
-    listen, hub, worker, write
+def test_events_of_one_resource_arrive_in_order_over_persistent_connections(
+    listen, subscribe, start_worker, write
 ):
-    one = listen()
-    hub(one.url)
-    worker()
+    listener = listen()
+    subscribe(callback=listener.url)
+    start_worker()
     for n in range(1, 31):
         for id in ("a", "b", "c"):
             write(id, n)
-    until(lambda: len(one.received) == 90)
+    wait_until(lambda: len(listener.received) == 90)
     for id in ("a", "b", "c"):
-        assert one.numbers(id) == list(range(1, 31))
-    assert one.connections <= 10
+        assert listener.numbers(id) == list(range(1, 31))
+    assert listener.connections <= 10
 
 
-def _hang(_body, handler):
-    handler.server.ended.wait(5)
+def hang(_body, handler):
+    handler.server.ended.wait()
 
 
-def _trickle(_body, handler):
+def trickle(_body, handler):
     with contextlib.suppress(OSError):
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
         while not handler.server.ended.wait(0.1):
             handler.wfile.write(b"x")
 
 
-def _endless_header(_body, handler):
+def send_endless_headers(_body, handler):
     with contextlib.suppress(OSError):
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
         while not handler.server.ended.is_set():
             handler.wfile.write(b"X-A: " + b"a" * 1000 + b"\r\n")
 
 
-def _reset(_body, handler):
+def reset_connection(_body, handler):
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
+def redirect(_body, _handler):
+    return response(307, "Location: http://127.0.0.1:1/")
+
+
+#: By failure: the behaviour of the listener, and a part of the logged error.
 FAILURES = {
     "closes": (lambda *_: None, ""),
-    "resets": (_reset, ""),
-    "hangs": (_hang, "1 s"),
-    "trickles": (_trickle, "1 s"),
-    "never ends its headers": (_endless_header, ""),
-    "answers 500": (lambda *_: answer(500), "500"),
-    "answers 404": (lambda *_: answer(404), "404"),
-    "redirects": (lambda *_: answer(307, "Location: http://127.0.0.1:1/"), "not followed"),
-    "talks garbage": (lambda *_: b"\x00\xff garbage \r\n\r\n" * 9, ""),
+    "resets": (reset_connection, ""),
+    "hangs": (hang, "1 s"),
+    "trickles": (trickle, "1 s"),
+    "never ends its headers": (send_endless_headers, ""),
+    "answers 500": (lambda *_: response(500), "500"),
+    "answers 404": (lambda *_: response(404), "404"),
+    "redirects": (redirect, "not followed"),
+    "sends garbage": (lambda *_: b"\x00\xff garbage \r\n\r\n" * 9, ""),
     "closes in the middle": (lambda *_: b"HTTP/1.1 200 O", ""),
 }
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_whatever_a_subscriber_does_its_event_is_tried_again(  # noqa: PLR0913, PLR0917
-    database, listen, hub, worker, write, failure
+def test_a_failed_delivery_is_tried_again(  # noqa: PLR0913, PLR0917
+    database, listen, subscribe, start_worker, write, failure
 ):
     behave, error = FAILURES[failure]
-    calls = []
+    event_ids = []
 
-    def once(body, handler):
-        calls.append(body["eventId"])
-        if len(calls) > 1:
+    def fail_once(body, handler):
+        event_ids.append(body["eventId"])
+        if len(event_ids) > 1:
             return OK
         reply = behave(body, handler)
-        if reply is not None and failure in {"talks garbage", "closes in the middle"}:
+        if reply is not None and failure in {"sends garbage", "closes in the middle"}:
             handler.wfile.write(reply)
             return None
         return reply
 
-    one = listen(once)
-    hub(one.url)
-    worker()
+    listener = listen(fail_once)
+    subscribe(callback=listener.url)
+    start_worker(callback_timeout=1.0)
     write("1", 1)
-    until(lambda: one.received and delivery_admin.delivery_statistics(database)["delivered"] == 1)
-    assert len(set(calls)) == 1
-    (row,), _ = delivery_admin.find_deliveries(database, DeliveryCriteria())
-    assert row["tries"] == 2
+    wait_until(lambda: listener.received and count(database, "delivered") == 1)
+    assert len(set(event_ids)) == 1
+    (row,), _ = find_deliveries(database, DeliveryCriteria())
+    assert row["tries"] == len(event_ids) == 2
     assert error in row["log"][0]["error"]
-    assert row["log"][0]["took"] < 1.5
 
 
-def test_a_huge_answer_is_not_read_and_counts_as_delivered(database, listen, hub, worker, write):
-    sent = []
+def test_a_huge_response_is_not_read_and_counts_as_delivered(
+    database, listen, subscribe, start_worker, write
+):
+    sizes = []
 
     def flood(_body, handler):
         with contextlib.suppress(OSError):
             handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
             while not handler.server.ended.is_set():
                 handler.wfile.write(b"x" * 65536)
-                sent.append(65536)
+                sizes.append(65536)
 
-    one = listen(flood)
-    hub(one.url)
-    worker()
+    subscribe(callback=listen(flood).url)
+    start_worker()
     write("1", 1)
-    until(lambda: delivery_admin.delivery_statistics(database)["delivered"] == 1)
-    assert sum(sent) < 50_000_000
+    wait_until(lambda: count(database, "delivered") == 1)
+    assert sum(sizes) < 50_000_000
 
 
-def test_a_port_that_refuses_is_tried_until_somebody_listens(database, listen, hub, worker, write):
+def test_a_port_that_refuses_connections_is_tried_until_it_accepts_them(
+    database, listen, subscribe, start_worker, write
+):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    hub(f"http://127.0.0.1:{port}/cb")
-    worker()
+    subscribe(callback=f"http://127.0.0.1:{port}/cb")
+    start_worker()
     for n in range(1, 8):
         write("1", n)
         write("2", n)
-    until(lambda: delivery_admin.delivery_statistics(database)["failing"] == 1)
-    assert delivery_admin.delivery_statistics(database)["oldest"] > 0
-    one = listen(port=port)
-    until(lambda: len(one.received) == 14)
-    assert one.numbers("1") == one.numbers("2") == list(range(1, 8))
-    until(lambda: delivery_admin.delivery_statistics(database)["failing"] == 0)
+    wait_until(lambda: failures_in_a_row(database) > 0)
+    assert read_backlog(database, []).oldest_age > 0
+    listener = listen(port=port)
+    wait_until(lambda: len(listener.received) == 14)
+    assert listener.numbers("1") == listener.numbers("2") == list(range(1, 8))
+    wait_until(lambda: failures_in_a_row(database) == 0)
 
 
-def test_the_order_within_a_resource_holds_while_a_subscriber_fails_at_random(
-    listen, hub, worker, write
+def test_events_of_one_resource_stay_in_order_while_deliveries_fail_at_random(
+    listen, subscribe, start_worker, write
 ):
     chance = random.Random(1)  # noqa: S311
-    one = listen(lambda *_: OK if chance.random() < 0.7 else answer(503))
-    hub(one.url)
-    worker(retry_longest=0.1)
+    listener = listen(lambda *_: OK if chance.random() < 0.7 else response(503))
+    subscribe(callback=listener.url)
+    start_worker(retry_longest=0.1)
     for n in range(1, 11):
         for id in "abcd":
             write(id, n)
-    until(lambda: len(one.received) == 40, 15)
+    wait_until(lambda: len(listener.received) == 40, timeout=60)
     for id in "abcd":
-        assert one.numbers(id) == list(range(1, 11))
+        assert listener.numbers(id) == list(range(1, 11))
 
 
-def test_one_resource_that_is_refused_does_not_hold_up_the_others(listen, hub, worker, write):
+def test_a_refused_resource_does_not_delay_the_others(listen, subscribe, start_worker, write):
     def refuse(body, _handler):
-        return answer(422) if body["event"]["productOrder"]["id"] == "bad" else OK
+        return response(422) if body["event"]["productOrder"]["id"] == "bad" else OK
 
-    one = listen(refuse)
-    hub(one.url)
-    worker()
+    listener = listen(refuse)
+    subscribe(callback=listener.url)
+    start_worker()
     write("bad", 1, 2, 3)
     for n in range(20):
         write(f"good{n}", 1)
-    until(lambda: len(one.received) == 20)
-    assert one.numbers("bad") == []
+    wait_until(lambda: len(listener.received) == 20)
+    assert listener.numbers("bad") == []
 
 
-def test_a_dead_and_a_hanging_subscriber_do_not_delay_another(listen, hub, worker, write):
-    hub("http://127.0.0.1:1/cb")
-    for _ in range(3):
-        hub(listen(_hang).url)
-    one = listen()
-    hub(one.url)
-    worker(callback_timeout=2.0)
+def test_dead_and_hanging_subscribers_do_not_delay_another(listen, subscribe, start_worker, write):
+    subscribe(callback="http://127.0.0.1:1/cb")
+    hanging = [listen(hang) for _ in range(3)]
+    listener = listen()
+    for receiver in (*hanging, listener):
+        subscribe(callback=receiver.url)
+    start_worker(callback_timeout=600.0)
     for n in range(40):
         write(str(n), 1)
-    began = time.monotonic()
-    until(lambda: len(one.received) == 40)
-    assert time.monotonic() - began < 1.5
+    wait_until(lambda: len(listener.received) == 40)
+    for receiver in hanging:
+        receiver.ended.set()  # let the worker stop at once
 
 
-def test_a_dead_subscriber_is_probed_and_not_hammered(database, listen, hub, worker, write):
+def test_a_failing_subscriber_receives_single_probes(  # noqa: PLR0913, PLR0917
+    database, listen, subscribe, start_worker, write, monkeypatch
+):
+    monkeypatch.setattr(dispatcher.random, "uniform", lambda _low, high: high)
     calls = []
-    one = listen(lambda body, _: calls.append(body["eventId"]) or answer(500))
-    hub(one.url)
+    listener = listen(lambda body, _: calls.append(body["eventId"]) or response(500))
+    subscribe(callback=listener.url)
     for n in range(100):
         write(str(n), 1)
-    worker(retry_first=0.4, retry_longest=0.4)
-    time.sleep(1.5)
-    assert 8 <= len(calls) <= 30
-    assert delivery_admin.delivery_statistics(database)["pending"] == 100
-    one.behave = lambda *_: OK
-    until(lambda: len(one.received) == 100)
+    start_worker(retry_first=3600.0, retry_longest=3600.0)
+    wait_until(lambda: failures_in_a_row(database) == dispatcher.FAILURE_THRESHOLD)
+    make_next_attempt_due(database)
+    burst = len(calls)
+    assert burst <= dispatcher.MAX_CONCURRENT + dispatcher.FAILURE_THRESHOLD
+    wait_until(lambda: failures_in_a_row(database) == dispatcher.FAILURE_THRESHOLD + 1)
+    assert len(calls) == burst + 1
+    assert count(database, "pending") == 100
+    listener.behave = lambda *_: OK
+    make_next_attempt_due(database)
+    wait_until(lambda: len(listener.received) == 100)
 
 
-def test_retry_after_is_heeded_up_to_the_longest_pause(listen, hub, worker, write):
-    calls = []
-
-    def busy(_body, _handler):
-        calls.append(time.monotonic())
-        return answer(429, "Retry-After: 3600") if len(calls) == 1 else OK
-
-    one = listen(busy)
-    hub(one.url)
-    worker(retry_first=0.01, retry_longest=0.6)
+def test_retry_after_is_respected_up_to_the_longest_pause(
+    database, listen, subscribe, start_worker, write
+):
+    subscribe(callback=listen(lambda *_: response(429, "Retry-After: 3600")).url)
+    start_worker(retry_first=0.01, retry_longest=600.0)
     write("1", 1)
-    until(lambda: one.received)
-    assert 0.5 < calls[1] - calls[0] < 2
+    wait_until(lambda: failures_in_a_row(database))
+    (delivery,), _ = find_deliveries(database, DeliveryCriteria())
+    pause = delivery["due"] - delivery["log"][0]["at"]
+    assert timedelta(seconds=590) < pause < timedelta(seconds=660)
 
 
-def test_410_disables_the_subscription_and_parks_what_waits(database, listen, hub, worker, write):
-    one = listen(lambda *_: answer(410))
-    id = hub(one.url)
-    worker()
+def test_410_disables_the_subscription_and_parks_its_deliveries(
+    database, listen, subscribe, start_worker, write
+):
+    listener = listen(lambda *_: response(410))
+    id = subscribe(callback=listener.url)["_id"]
+    start_worker()
     write("1", 1, 2)
     write("2", 1)
-    until(lambda: delivery_admin.delivery_statistics(database)["disabled"] == 1)
-    until(lambda: delivery_admin.delivery_statistics(database)["parked"] == 3)
+    wait_until(lambda: database.Subscription.find_one()["state"] == "disabled")
+    wait_until(lambda: count(database, "parked") == 3)
     write("3", 1)
-    until(lambda: not database.ProductOrder.count_documents({"events": {"$exists": True}}))
-    assert delivery_admin.delivery_statistics(database)["pending"] == 0
+    wait_until(lambda: not database.ProductOrder.count_documents({"events": {"$exists": True}}))
+    assert count(database, "pending") == 0
     with pytest.raises(Conflict, match="410"):
         delivery_admin.replay_parked(database, id)
-    one.behave = lambda *_: OK
+    listener.behave = lambda *_: OK
     delivery_admin.enable_subscription(database, id)
     assert delivery_admin.replay_parked(database, id) == 3
-    until(lambda: len(one.received) == 3)
-    assert one.numbers("1") == [1, 2]
+    wait_until(lambda: len(listener.received) == 3)
+    assert listener.numbers("1") == [1, 2]
 
 
-def test_what_is_not_delivered_in_time_is_parked_and_can_be_replayed(
-    database, listen, hub, worker, write
+def test_a_delivery_that_fails_for_too_long_is_parked_and_can_be_replayed(
+    database, listen, subscribe, start_worker, write
 ):
-    one = listen(lambda *_: answer(500))
-    hub(one.url)
-    worker(retry_days=0.3 / 86400)
+    listener = listen(lambda *_: response(500))
+    subscribe(callback=listener.url)
+    start_worker()
     write("1", 1)
-    until(lambda: delivery_admin.delivery_statistics(database)["parked"] == 1)
-    (row,), total = delivery_admin.find_deliveries(
+    wait_until(lambda: (row := database.deliveries.find_one()) and row["tries"] > 1)
+    database.deliveries.update_one({}, {"$set": {"created": PAST}})
+    wait_until(lambda: count(database, "parked") == 1)
+    (row,), total = find_deliveries(
         database, DeliveryCriteria(state="parked", type="ProductOrderCreateEvent")
     )
     assert total == 1
     assert "500" in row["reason"]
     assert len(row["log"]) == min(row["tries"], 10) > 1
-    assert (
-        json.loads(delivery_admin.delivery_payload(database, row["id"]))["eventId"] == row["event"]
-    )
+    payload = database.deliveries.find_one({"_id": row["id"]})["payload"]
+    assert json.loads(payload)["eventId"] == row["event"]
     with pytest.raises(NotFound):
         delivery_admin.replay_delivery(database, row["id"], tenant="other")
-    one.behave = lambda *_: OK
+    listener.behave = lambda *_: OK
     assert delivery_admin.replay_delivery(database, row["id"]) == 1
-    until(lambda: one.ids() == [row["event"]])
+    wait_until(lambda: listener.event_ids() == [row["event"]])
 
 
-def test_an_ended_subscription_receives_nothing_more(database, listen, hub, worker, write):
-    one = listen(lambda *_: answer(500))
-    id = hub(one.url)
-    worker()
+def test_an_ended_subscription_receives_no_more_events(  # noqa: PLR0913, PLR0917
+    database, listen, subscriptions, subscribe, start_worker, write
+):
+    id = subscribe(callback=listen(lambda *_: response(500)).url)["_id"]
+    start_worker()
     write("1", 1, 2)
-    until(lambda: delivery_admin.delivery_statistics(database)["pending"] == 2)
-    SubscriptionRepository(database, OutboundPolicy(), limit=1).delete(id, "TMF622", "v4", STAFF)
-    until(lambda: delivery_admin.delivery_statistics(database)["pending"] == 0)
-    assert delivery_admin.find_deliveries(database, DeliveryCriteria()) == ([], 0)
+    wait_until(lambda: count(database, "pending") == 2)
+    subscriptions.delete(id, "TMF622", "v4", STAFF)
+    wait_until(lambda: find_deliveries(database, DeliveryCriteria()) == ([], 0))
 
 
-def test_a_callback_that_leads_inside_by_now_is_not_called(database, listen, hub, worker, write):
-    one = listen()
-    id = hub(one.url)
+def test_a_callback_that_has_become_internal_is_not_called(
+    database, listen, subscribe, start_worker, write
+):
+    id = subscribe(callback=listen().url)["_id"]
     database.Subscription.update_one({"_id": id}, {"$set": {"url": "http://169.254.169.254/"}})
-    worker()
+    start_worker()
     write("1", 1)
-    until(
-        lambda: any(
-            row.get("log")
-            for row in delivery_admin.find_deliveries(database, DeliveryCriteria())[0]
-        )
-    )
-    assert (
-        "link-local"
-        in delivery_admin.find_deliveries(database, DeliveryCriteria())[0][0]["log"][0]["error"]
-    )
+    log = wait_until(lambda: (row := database.deliveries.find_one()) and row.get("log"))
+    assert "link-local" in log[0]["error"]
 
 
-def test_two_workers_deliver_everything_once_and_in_order(listen, hub, worker, write):
-    one, other = listen(), listen()
-    hub(one.url)
-    hub(other.url)
-    worker(callback_timeout=5.0)
-    worker(callback_timeout=5.0)
+def test_two_workers_deliver_each_event_once_and_in_order(
+    database, listen, subscribe, start_worker, write
+):
+    listeners = [listen(), listen()]
+    for listener in listeners:
+        subscribe(callback=listener.url)
+    start_worker()
+    start_worker()
     for n in range(1, 16):
         for id in "abcde":
             write(id, n)
             write(f"c{id}", n, kind="Customer")
-    until(lambda: len(one.received) >= 150 and len(other.received) >= 150)
-    time.sleep(0.2)
-    for subscriber in (one, other):
-        assert len(subscriber.received) == 150
+    for listener in listeners:
+        wait_until(lambda listener=listener: len(listener.received) >= 150, timeout=60)
+    for kind in ("ProductOrder", "Customer"):
+        pending = {"events": {"$exists": True}}
+        wait_until(lambda kind=kind, pending=pending: not database[kind].count_documents(pending))
+    wait_until(lambda: count(database, "pending") == 0)
+    for listener in listeners:
+        assert len(listener.received) == 150
         for id in "abcde":
-            assert subscriber.numbers(id) == list(range(1, 16))
+            assert listener.numbers(id) == list(range(1, 16))
 
 
-def test_stopping_ends_soon_and_another_worker_goes_on_at_once(listen, hub, worker, write):
-    one = listen()
-    hub(one.url)
-    first = worker(relay_interval=0.2)
+def test_a_stopped_worker_releases_its_leases(listen, subscribe, start_worker, write):
+    listener = listen()
+    subscribe(callback=listener.url)
+    first = start_worker(callback_timeout=600.0)
     write("1", 1)
-    until(lambda: one.received)
-    began = time.monotonic()
+    wait_until(lambda: listener.received)
     first.stop()
-    assert time.monotonic() - began < 2
-    worker()
+    start_worker()
     write("1", 2)
-    until(lambda: one.numbers("1") == [1, 2], 3)
+    wait_until(lambda: listener.numbers("1") == [1, 2])
 
 
-def test_a_worker_that_is_killed_again_and_again_loses_nothing(
-    database, mongodb_uri, listen, hub, write
+def test_a_worker_that_is_killed_repeatedly_loses_no_event(
+    database, mongodb_uri, listen, subscribe, write
 ):
     chance = random.Random(2)  # noqa: S311
-    one = listen(lambda *_: OK if chance.random() < 0.9 else answer(500))
-    hub(one.url)
+    listener = listen(lambda *_: OK if chance.random() < 0.9 else response(500))
+    subscribe(callback=listener.url)
     command = [sys.executable, "-m", "tests.support.relay_process", mongodb_uri, database.name]
-    wanted = dict.fromkeys("abcdef", 0)
-    for enough in (0, 48, 96):
-        process = subprocess.Popen(command, cwd=ROOT)
+    revisions = dict.fromkeys("abcdef", 0)
+    for received_before in (0, 48, 96):
+        process = subprocess.Popen(command, cwd=ROOT)  # noqa: S603
         try:
             for _ in range(8):
-                for id in wanted:
-                    wanted[id] += 1
-                    write(id, wanted[id])
-            until(lambda: len(one.received) > enough)  # noqa: B023
+                for id in revisions:
+                    revisions[id] += 1
+                    write(id, revisions[id])
+            wait_until(lambda: len(listener.received) > received_before, timeout=60)  # noqa: B023
             time.sleep(chance.random() * 0.2)
         finally:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
-    last = Worker(database)
+    worker = Worker(database)
     try:
-        until(lambda: all(len(set(one.numbers(id))) == 24 for id in wanted), 15)
+        wait_until(
+            lambda: all(len(set(listener.numbers(id))) == 24 for id in revisions), timeout=60
+        )
     finally:
-        last.stop()
-    for id in wanted:
-        assert first_time(one.numbers(id)) == list(range(1, 25))
-    assert len(set(one.ids())) == 144
-    assert len(one.ids()) < 144 + 3 * 48
+        worker.stop()
+    for id in revisions:
+        in_order_of_first_arrival = list(dict.fromkeys(listener.numbers(id)))
+        assert in_order_of_first_arrival == list(range(1, 25))
+    assert len(set(listener.event_ids())) == 144
+    assert len(listener.event_ids()) < 144 + 3 * 48
