@@ -1,1 +1,1 @@
-"""The engineer at the console: `tmf adapters`, `tmf element ...`."""
+"""Commands for network engineers: ``tmf adapters`` and ``tmf element``."""

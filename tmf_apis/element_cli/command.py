@@ -1,4 +1,4 @@
-"""``tmf adapters`` and ``tmf element``: elements from the command line."""
+"""``tmf adapters`` and ``tmf element``: manage network elements from the command line."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -21,7 +21,9 @@ from tmf_apis.store.process import CannotStart
 Command = Callable[..., Any]
 
 _ELEMENT_OPTIONS = (
-    click.option("--tenant", default="", help="Whose inventory; default: the default tenant."),
+    click.option(
+        "--tenant", default="", help="Tenant of the inventory; default: the default tenant."
+    ),
     click.option("--uri", default="", help="MongoDB of the inventory; default: TMF_MONGODB_URI."),
     click.option(
         "--data-dir",
@@ -35,7 +37,7 @@ _ELEMENT_OPTIONS = (
     click.argument("id", required=False, default=""),
 )
 _INTENT_OPTIONS = (
-    click.option("--gone", is_flag=True, help="The service shall be off the port."),
+    click.option("--gone", is_flag=True, help="Remove the service from the port."),
     click.option("--set", "values", multiple=True, metavar="NAME=VALUE",
                  help="A setting, such as downstream=100M or enabled=off; repeatable."),
     click.option("--port", required=True, help="Port (or subscriber) on the element."),
@@ -65,21 +67,24 @@ def _load_settings(data_dir: Path | None) -> Settings:
 
 @contextmanager
 def _open_session(data_dir: Path | None, **selector: Any) -> Iterator[ElementSession]:  # noqa: ANN401
-    """Give a console before the element that the options name."""
-    from tmf_apis.element_cli.selection import ElementSelector, select_element  # noqa: PLC0415 - slow; help needs none
+    """Open a session with the element that the options select."""
+    from tmf_apis.element_cli.selection import (  # noqa: PLC0415 - slow, and not needed for help
+        ElementSelector,
+        select_element,
+    )
 
     settings = _load_settings(data_dir)
     try:
         with (
             exit_on_error(),
-            select_element(settings, ElementSelector(**selector)) as (target, leasing),
+            select_element(settings, ElementSelector(**selector)) as (target, leases),
         ):
-            console = ElementSession(target, Credentials(settings.credentials_file), leasing)
-            yield console
+            session = ElementSession(target, Credentials(settings.credentials_file), leases)
+            yield session
     except CannotStart as error:
         raise click.ClickException(str(error)) from None
-    if console.exit_code:
-        raise click.exceptions.Exit(console.exit_code)
+    if session.exit_code:
+        raise click.exceptions.Exit(session.exit_code)
 
 
 def _intent(service: str, port: str, values: tuple[str, ...], *, gone: bool) -> Intent:
@@ -97,21 +102,22 @@ def _print_json(value: object) -> None:
 @click.command("adapters")
 @_json_option
 def adapters(*, as_json: bool) -> None:
-    """List the adapters that are installed, what they can do, and what is wrong with them."""
-    found = registry.installed_adapters()
+    """List the installed adapters with their capabilities and problems."""
+    installed = registry.installed_adapters()
     if as_json:
-        _print_json([asdict(one) for one in found])
+        _print_json([asdict(adapter) for adapter in installed])
     else:
-        output.print_adapters(found)
-    if any(one.problem for one in found):
+        output.print_adapters(installed)
+    if any(adapter.problem for adapter in installed):
         raise click.exceptions.Exit(1)
 
 
 @click.group("element")
 def group() -> None:
-    """Look at an element, or change it by hand, with every change shown before and kept after.
+    """Inspect or change an element. Each change is shown before and can be rolled back after.
 
-    ID is the id or the name of the element in the inventory; --address names one that is not there.
+    ID is the id or name of the element in the inventory; --address names an element that is not in
+    the inventory.
 
     Exit status: 0 done, 1 refused or not possible, 2 wrong command line, 3 not as asked or not
     found, 4 no answer, 5 changed by somebody else, 6 done in part.
@@ -122,9 +128,9 @@ def group() -> None:
 @_with_options(_ELEMENT_OPTIONS)
 @_json_option
 def probe(*, as_json: bool, **element_options: Any) -> None:  # noqa: ANN401
-    """Show what the element is."""
-    with _open_session(**element_options) as console:
-        facts = console.query(lambda adapter: adapter.probe())
+    """Show the name, model and software of the element."""
+    with _open_session(**element_options) as session:
+        facts = session.query(lambda adapter: adapter.probe())
         if as_json:
             _print_json(asdict(facts))
         else:
@@ -135,34 +141,34 @@ def probe(*, as_json: bool, **element_options: Any) -> None:  # noqa: ANN401
 @_with_options(_ELEMENT_OPTIONS)
 @_json_option
 def inventory(*, as_json: bool, **element_options: Any) -> None:  # noqa: ANN401
-    """Show what the element consists of: ports, cards, addresses, neighbours."""
-    with _open_session(**element_options) as console:
-        found = console.query(lambda adapter: adapter.inventory())
+    """Show the ports, cards, addresses and neighbours of the element."""
+    with _open_session(**element_options) as session:
+        inventory = session.query(lambda adapter: adapter.inventory())
         if as_json:
-            _print_json(asdict(found))
+            _print_json(asdict(inventory))
         else:
-            output.print_inventory(found)
+            output.print_inventory(inventory)
 
 
 @group.command()
 @_with_options(_ELEMENT_OPTIONS)
-@click.option("--service", default="", help="Only this one.")
+@click.option("--service", default="", help="Show only this service.")
 @_json_option
 def read(service: str, *, as_json: bool, **element_options: Any) -> None:  # noqa: ANN401
-    """Show the services that are on the element."""
-    with _open_session(**element_options) as console:
+    """Show the services of the element."""
+    with _open_session(**element_options) as session:
         if service:
-            one = console.query(lambda adapter: adapter.read(service))
-            found = [one] if one else []
+            observed = session.query(lambda adapter: adapter.read(service))
+            services = [observed] if observed else []
         else:
-            found = console.query(lambda adapter: adapter.services())
+            services = session.query(lambda adapter: adapter.services())
         if as_json:
-            _print_json([asdict(one) for one in found])
+            _print_json([asdict(observed) for observed in services])
         else:
-            output.print_services(found)
-        if service and not found:
-            click.echo(f"no service {service} on {console.target.name}", err=True)
-            console.exit_code = EXIT_WRONG_STATE
+            output.print_services(services)
+        if service and not services:
+            click.echo(f"no service {service} on {session.target.name}", err=True)
+            session.exit_code = EXIT_WRONG_STATE
 
 
 @group.command()
@@ -173,29 +179,29 @@ def plan(
     service: str, port: str, values: tuple[str, ...], *, gone: bool, as_json: bool,
     **element_options: Any,  # noqa: ANN401
 ) -> None:  # fmt: skip
-    """Show what would be changed; nothing is touched."""
+    """Show what would be changed, without changing it."""
     intent = _intent(service, port, values, gone=gone)
-    with _open_session(**element_options) as console:
+    with _open_session(**element_options) as session:
         if as_json:
-            _print_json(asdict(console.query(lambda adapter: adapter.plan(intent))))
+            _print_json(asdict(session.query(lambda adapter: adapter.plan(intent))))
         else:
-            console.plan(intent)
+            session.plan(intent)
 
 
 @group.command()
 @_with_options(_ELEMENT_OPTIONS)
 @_with_options(_INTENT_OPTIONS)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def apply(
     service: str, port: str, values: tuple[str, ...], *, gone: bool, yes: bool,
     **element_options: Any,  # noqa: ANN401
 ) -> None:  # fmt: skip
-    """Show what will be changed, ask, change it, read it back, and keep it for a rollback."""
+    """Show the changes, ask for confirmation, apply and verify them, and record them."""
     intent = _intent(service, port, values, gone=gone)
     records = TransactionStore(_load_settings(element_options["data_dir"]).data_dir)
-    with _open_session(**element_options) as console:
-        console.apply(
-            intent, records, confirm=lambda: yes or click.confirm(f"change {console.target.name}?")
+    with _open_session(**element_options) as session:
+        session.apply(
+            intent, records, confirm=lambda: yes or click.confirm(f"change {session.target.name}?")
         )
 
 
@@ -206,38 +212,42 @@ def verify(
     service: str, port: str, values: tuple[str, ...], *, gone: bool,
     **element_options: Any,  # noqa: ANN401
 ) -> None:  # fmt: skip
-    """Show whether the element is as asked, from a fresh read; exit status 3 if it is not."""
+    """Compare the element with the settings; exit status 3 if they differ."""
     intent = _intent(service, port, values, gone=gone)
-    with _open_session(**element_options) as console:
-        console.verify(intent)
+    with _open_session(**element_options) as session:
+        session.verify(intent)
 
 
 @group.command()
 @click.argument("transaction")
 @click.option(
-    "--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where it was kept."
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Data directory with the transaction; default: TMF_DATA_DIR.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def rollback(transaction: str, data_dir: Path | None, *, yes: bool) -> None:
-    """Take back a transaction of `tmf element apply`, last change first."""
+    """Roll back a transaction of `tmf element apply`, last change first."""
     settings = _load_settings(data_dir)
     records = TransactionStore(settings.data_dir)
     try:
         record = records.get(transaction)
     except TransactionNotFound as error:
         raise click.ClickException(str(error)) from None
-    console = ElementSession(record.target, Credentials(settings.credentials_file), None)
+    session = ElementSession(record.target, Credentials(settings.credentials_file), None)
     output.print_steps(record.transaction.inverse)
     if not yes and not click.confirm(f"change {record.target.name} back?"):
-        click.echo("nothing was touched")
+        click.echo("nothing was changed")
         raise click.exceptions.Exit(1)
     with exit_on_error():
-        console.roll_back(record, records)
+        session.roll_back(record, records)
 
 
 @group.command()
 @click.option(
-    "--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where they are kept."
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Data directory with the transactions; default: TMF_DATA_DIR.",
 )
 def transactions(data_dir: Path | None) -> None:
     """List the transactions of `tmf element apply`, the latest first."""

@@ -1,25 +1,24 @@
-"""What an engineer sees: plans as differences, inventories as tables."""
+"""The output of the commands: plans as differences, inventories as tables."""
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from adapters.registry import InstalledAdapter
-from adapters.values import Facts, Inventory, Observed, Plan, Step, Verdict
+from adapters.values import Facts, Inventory, Observed, Plan, Port, Step, Verdict
 from tmf_apis.element_cli.transaction_store import TransactionRecord
 from tmf_apis.element_cli.units import format_rate, format_setting
 
-#: Columns of a table that goes into a file or another program.
+#: Width of tables that are not printed to a terminal, in characters.
 PIPE_WIDTH = 200
 _DURATION_UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
 
 
 def print_plan(plan: Plan) -> None:
-    """Print what a plan changes, as a difference, with what it leaves around it."""
+    """Print the changes of a plan as a difference, with the unchanged attributes as context."""
     intent = plan.intent
     verb = "on" if intent.present else "off"
     click.echo(f"--- {plan.element} port {intent.port}, as it is")
@@ -34,7 +33,7 @@ def print_plan(plan: Plan) -> None:
 
 
 def print_steps(steps: Iterable[Step]) -> None:
-    """Print changes as lines of a difference."""
+    """Print the steps as lines of a difference."""
     for step in steps:
         name = step.attribute
         click.secho(f"- {name} = {format_setting(name, step.before)}", fg="red")
@@ -42,24 +41,22 @@ def print_steps(steps: Iterable[Step]) -> None:
 
 
 def print_verdict(verdict: Verdict) -> None:
-    """Print whether an element is as asked."""
+    """Print whether an element is as asked, with the differences."""
     if verdict.good:
-        said = ", ".join(
-            f"{name} = {format_setting(name, one)}" for name, one in verdict.expected.items()
+        settings = ", ".join(
+            f"{name} = {format_setting(name, value)}" for name, value in verdict.expected.items()
         )
-        click.secho(
-            f"{verdict.element} is as asked: {said or 'nothing of it is there'}", fg="green"
-        )
+        click.secho(f"{verdict.element} is as asked: {settings or 'no service'}", fg="green")
         return
     click.secho(f"{verdict.element} is not as asked:", fg="red")
-    for name, wanted in verdict.expected.items():
-        if (seen := verdict.observed.get(name)) != wanted:
-            has = format_setting(name, seen) if name in verdict.observed else "not there"
-            click.echo(f"  {name} is {has} instead of {format_setting(name, wanted)}")
+    for name, expected in verdict.expected.items():
+        if (observed := verdict.observed.get(name)) != expected:
+            current = format_setting(name, observed) if name in verdict.observed else "missing"
+            click.echo(f"  {name} is {current} instead of {format_setting(name, expected)}")
 
 
 def print_facts(facts: Facts) -> None:
-    """Print what an element is."""
+    """Print the facts of an element."""
     rows = {
         "name": facts.name,
         "vendor": facts.vendor,
@@ -75,56 +72,60 @@ def print_facts(facts: Facts) -> None:
 
 
 def print_inventory(inventory: Inventory) -> None:
-    """Print what an element consists of."""
+    """Print the facts, ports, components and neighbours of an element."""
     print_facts(inventory.facts)
-    head = ("port", "state", "speed", "service", "addresses", "hardware address")
-    _print_table(head, [_port_row(port) for port in inventory.ports])
+    columns = ("port", "state", "speed", "service", "addresses", "hardware address")
+    _print_table(columns, [_port_row(port) for port in inventory.ports])
     if inventory.components:
-        parts = [
-            (one.name, one.kind, one.parent, one.model, one.serial, one.software)
-            for one in inventory.components
+        rows = [
+            (part.name, part.kind, part.parent, part.model, part.serial, part.software)
+            for part in inventory.components
         ]
-        _print_table(("component", "kind", "in", "model", "serial", "software"), parts)
+        _print_table(("component", "kind", "in", "model", "serial", "software"), rows)
     if inventory.neighbours:
-        far = [(one.port, one.system, one.remote_port, one.chassis) for one in inventory.neighbours]
-        _print_table(("port", "neighbour", "its port", "its identity"), far)
+        links = [
+            (link.port, link.system, link.remote_port, link.chassis)
+            for link in inventory.neighbours
+        ]
+        _print_table(("port", "neighbour", "its port", "its identity"), links)
 
 
-def _port_row(port: Any) -> tuple[str, ...]:  # noqa: ANN401
+def _port_row(port: Port) -> tuple[str, ...]:
     state = "off" if not port.enabled else "up" if port.up else "down"
     speed = format_rate(port.speed) if port.speed else ""
     return (port.name, state, speed, port.tag, " ".join(port.addresses), port.mac)
 
 
 def print_services(services: Sequence[Observed]) -> None:
-    """Print services as they are on an element."""
-    names = list(dict.fromkeys(name for one in services for name in one.settings))
+    """Print the services of an element."""
+    names = list(dict.fromkeys(name for service in services for name in service.settings))
     rows = [
         (
-            one.service_id or "(unknown)",
-            one.port,
-            "up" if one.up else "down",
-            *(format_setting(name, one.settings.get(name)) for name in names),
+            service.service_id or "(unknown)",
+            service.port,
+            "up" if service.up else "down",
+            *(format_setting(name, service.settings.get(name)) for name in names),
         )
-        for one in services
+        for service in services
     ]
     _print_table(("service", "port", "state", *names), rows)
 
 
 def print_transactions(records: Sequence[TransactionRecord]) -> None:
-    """Print transactions."""
+    """Print the recorded transactions."""
     rows = [
-        (one.id, one.target.name, one.transaction.intent.port, one.transaction.intent.service_id,
-         one.state, one.user)
-        for one in records
+        (record.id, record.target.name, record.transaction.intent.port,
+         record.transaction.intent.service_id, record.state, record.user)
+        for record in records
     ]  # fmt: skip
     _print_table(("transaction", "element", "port", "service", "state", "by"), rows)
 
 
 def print_adapters(adapters: Sequence[InstalledAdapter]) -> None:
-    """Print the adapters that there are."""
+    """Print the installed adapters."""
     rows = [
-        (one.name, ", ".join(one.capabilities), one.entry_point, one.problem) for one in adapters
+        (adapter.name, ", ".join(adapter.capabilities), adapter.entry_point, adapter.problem)
+        for adapter in adapters
     ]
     _print_table(("adapter", "can", "from", "problem"), rows)
 
@@ -135,8 +136,8 @@ def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    wide = None if sys.stdout.isatty() else PIPE_WIDTH
-    Console(highlight=False, markup=False, emoji=False, width=wide).print(table)
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    Console(highlight=False, markup=False, emoji=False, width=width).print(table)
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Which element an engineer means: one of the inventory, or one that is described on the spot."""
+"""Selection of an element: from the inventory, or by an address on the command line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,22 +15,22 @@ from tmf_apis.rest.pipeline.policy import Repository, Resource
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 from tmf_apis.settings import Settings
 
-#: Most resources of one name that are told.
+#: Number of resources with the same name that are listed.
 MAX_MATCHES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class ElementSelector:
-    """What the command line says of the element.
+    """The options of the command line that select an element.
 
     Attributes:
-        id: Id or name in the inventory; empty: ``address`` says where it is.
-        address: Host, with ":port" where it is not the usual one.
+        id: Id or name in the inventory; empty: the element is given by ``address``.
+        address: Host, with ":port" if it is not the default port.
         adapter: Name of the adapter.
         credentials: Name of the credentials.
         options: Options of the adapter, each as "name=value".
-        uri: MongoDB of the inventory; empty: that of the settings.
-        tenant: Whose inventory; empty: the default tenant's.
+        uri: MongoDB URI of the inventory; empty: that of the settings.
+        tenant: Tenant of the inventory; empty: the default tenant.
     """
 
     id: str = ""
@@ -46,23 +46,24 @@ class ElementSelector:
 def select_element(
     settings: Settings, selector: ElementSelector
 ) -> Iterator[tuple[Target, ElementLeases | None]]:
-    """Give the element, and what keeps workers away from it while it is changed.
+    """Yield the target, and the leases that exclude workers during a change.
 
     Raises:
-        ClickException: There is none, or more than one, or it cannot be reached by what is known.
-        CannotStart: There is no database to be had.
+        ClickException: There is not exactly one such element, or it has no address.
+        CannotStart: The database cannot be opened.
     """
     if bool(selector.id) == bool(selector.address):
         raise click.UsageError("name the element by its id or name, or by --address")
     if selector.address:
         yield _target_from_options(selector), None
         return
-    where = replace(settings, auth="off", mongodb_uri=selector.uri or settings.mongodb_uri)
-    with open_engine(where) as made:
-        desk = RepositoryFactory(made.writer, "engineer").for_tenant(
+    settings = replace(settings, auth="off", mongodb_uri=selector.uri or settings.mongodb_uri)
+    with open_engine(settings) as engine:
+        repository = RepositoryFactory(engine.writer, "engineer").for_tenant(
             selector.tenant or settings.default_tenant
         )
-        yield target_of(_find_element(desk, selector.id)), ElementLeases(made.database)
+        element = _find_element(repository, selector.id)
+        yield target_of(element), ElementLeases(engine.database)
 
 
 def _target_from_options(selector: ElementSelector) -> Target:
@@ -78,16 +79,19 @@ def _target_from_options(selector: ElementSelector) -> Target:
 
 
 def _find_element(repository: Repository, id: str) -> Resource:
-    found = repository.find("Resource", {"$or": [{"id": id}, {"name": id}]}, limit=MAX_MATCHES)
-    reached = [one for one in found if resource_characteristics(one).get("managementAddress")]
-    if len(reached) == 1:
-        return reached[0]
-    if len(reached) > 1:
-        ids = ", ".join(str(one["id"]) for one in reached)
-        raise click.ClickException(f"{len(reached)} elements are called {id}; say which: {ids}")
-    if found:
+    resources = repository.find("Resource", {"$or": [{"id": id}, {"name": id}]}, limit=MAX_MATCHES)
+    elements = [
+        resource
+        for resource in resources
+        if resource_characteristics(resource).get("managementAddress")
+    ]
+    if len(elements) == 1:
+        return elements[0]
+    if len(elements) > 1:
+        ids = ", ".join(str(element["id"]) for element in elements)
+        raise click.ClickException(f"{len(elements)} elements are called {id}; use an id: {ids}")
+    if resources:
         raise click.ClickException(
-            f"{id} is in the inventory and has no managementAddress: it is no element, or give"
-            " --address"
+            f"{id} is in the inventory, but has no managementAddress; use --address"
         )
-    raise click.ClickException(f"no element {id} in the inventory; or give --address")
+    raise click.ClickException(f"no element {id} in the inventory; use --address for others")

@@ -1,9 +1,9 @@
-"""What an engineer does to an element, each with the exit code that tells how it went."""
+"""A session of an engineer with one element: its operations, and their exit codes."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import TypeVar
 
 import click
 
@@ -31,41 +31,37 @@ from tmf_apis.element_cli.transaction_store import (
     TransactionStore,
 )
 
-EXIT_OK, EXIT_FAILED, EXIT_WRONG_STATE, EXIT_UNREACHABLE, EXIT_CONFLICT, EXIT_PARTIAL = (
-    0,
-    1,
-    3,
-    4,
-    5,
-    6,
-)
-#: Seconds after which an element that can takes back by itself what was not confirmed.
+T = TypeVar("T")
+EXIT_OK, EXIT_FAILED, EXIT_WRONG_STATE = 0, 1, 3
+EXIT_UNREACHABLE, EXIT_CONFLICT, EXIT_PARTIAL = 4, 5, 6
+#: Time after which an element with confirmed commits reverts an unconfirmed change, in seconds.
 CONFIRM_TIMEOUT = 60.0
 
-#: What helps, by the kind of error; the first that fits is said.
+#: Exit code and advice by class of error; the first class that matches is used.
 ADVICE: tuple[tuple[type[ElementError], int, str], ...] = (
     (PartiallyApplied, EXIT_PARTIAL, "part of the change is on the element"),
     (
         NotVerified,
         EXIT_WRONG_STATE,
-        "the element says it did and has not: look at the element itself",
+        "the element confirmed the change without doing it: check the element itself",
     ),
-    (Conflict, EXIT_CONFLICT, "somebody changed it meanwhile: look at it, then plan again"),
+    (Conflict, EXIT_CONFLICT, "it was changed meanwhile: check the element, then plan again"),
     (
         Unreachable,
         EXIT_UNREACHABLE,
         "check that it runs, its address, and the name of its credentials",
     ),
-    (Misconfigured, EXIT_FAILED, "mend the inventory, the credentials or the command line"),
-    (Rejected, EXIT_FAILED, "the element or its adapter refuses this; asking again does not help"),
+    (Misconfigured, EXIT_FAILED, "correct the inventory, the credentials or the command line"),
+    (Rejected, EXIT_FAILED, "the element or its adapter refuses this; do not repeat it"),
 )
 
 
 class ElementSession:
-    """One element and the engineer before it.
+    """A session of an engineer with one element.
 
     Attributes:
-        exit_code: Exit code.
+        target: The element.
+        exit_code: Exit code of the last operation.
     """
 
     def __init__(
@@ -74,34 +70,34 @@ class ElementSession:
         self.target, self._credentials, self._leases = target, credentials, leases
         self.exit_code = EXIT_OK
 
-    def query(self, operation: Callable[[Adapter], Any]) -> Any:  # noqa: ANN401 - what ``look`` returns
-        """Return what the element answers."""
+    def query(self, operation: Callable[[Adapter], Awaitable[T]]) -> T:
+        """Run an operation of the adapter and return its result."""
 
-        async def ask() -> Any:  # noqa: ANN401
+        async def run() -> T:
             async with registry.create_adapter(self.target, self._credentials) as adapter:
                 return await operation(adapter)
 
-        return asyncio.run(ask())
+        return asyncio.run(run())
 
     def plan(self, intent: Intent) -> Plan:
-        """Show what would have to be changed; nothing is touched."""
-        plan: Plan = self.query(lambda adapter: adapter.plan(intent))
+        """Print the plan of an intent and return it."""
+        plan = self.query(lambda adapter: adapter.plan(intent))
         output.print_plan(plan)
         return plan
 
     def apply(
         self, intent: Intent, records: TransactionStore, *, confirm: Callable[[], bool]
     ) -> None:
-        """Show a plan, and where the engineer agrees do it, verify it and keep it."""
+        """Print a plan; if the engineer confirms, apply, verify and record it."""
         plan = self.plan(intent)
         if plan.steps and not confirm():
-            click.echo("nothing was touched")
+            click.echo("nothing was changed")
             self.exit_code = EXIT_FAILED
             return
         if plan.steps:
             self._execute(plan, records)
         else:
-            self._verify(intent)
+            self.verify(intent)
 
     def _execute(self, plan: Plan, records: TransactionStore) -> None:
         record = records.begin(self.target, plan)
@@ -121,32 +117,28 @@ class ElementSession:
             )
             click.echo("nothing was changed", err=True)
             raise
-        good = self._verify(plan.intent)
-        record = records.save(
-            record, transaction=transaction, state=STATE_APPLIED if good else STATE_NOT_AS_INTENDED
-        )
-        if good and transaction.token:
+        is_verified = self.verify(plan.intent)
+        state = STATE_APPLIED if is_verified else STATE_NOT_AS_INTENDED
+        record = records.save(record, transaction=transaction, state=state)
+        if is_verified and transaction.token:
             self.query(lambda adapter: adapter.confirm(transaction))
-        click.echo(f"to take it back: tmf element rollback {record.id}")
+        click.echo(f"to undo the change: tmf element rollback {record.id}")
 
     async def _apply(self, plan: Plan) -> Transaction:
         lease = self._leases.hold(self.target.name) if self._leases else nullcontext()
         async with lease, registry.create_adapter(self.target, self._credentials) as adapter:
-            within = CONFIRM_TIMEOUT if base.CONFIRMED in adapter.capabilities else None
-            return await adapter.apply(plan, confirm_within=within)
+            confirm_within = CONFIRM_TIMEOUT if base.CONFIRMED in adapter.capabilities else None
+            return await adapter.apply(plan, confirm_within=confirm_within)
 
-    def _verify(self, intent: Intent) -> bool:
-        found = self.query(lambda adapter: adapter.verify(intent))
-        output.print_verdict(found)
-        self.exit_code = EXIT_OK if found.good else EXIT_WRONG_STATE
-        return bool(found.good)
-
-    def verify(self, intent: Intent) -> None:
-        """Show whether the element is as asked."""
-        self._verify(intent)
+    def verify(self, intent: Intent) -> bool:
+        """Print whether the element is as asked; return True if it is."""
+        verdict = self.query(lambda adapter: adapter.verify(intent))
+        output.print_verdict(verdict)
+        self.exit_code = EXIT_OK if verdict.good else EXIT_WRONG_STATE
+        return verdict.good
 
     def roll_back(self, record: TransactionRecord, records: TransactionStore) -> None:
-        """Take a transaction back."""
+        """Roll a transaction back and record that."""
         self.query(lambda adapter: adapter.rollback(record.transaction))
         records.save(record, state=STATE_ROLLED_BACK)
         click.echo(f"transaction {record.id} is rolled back")
@@ -154,18 +146,19 @@ class ElementSession:
 
 def _print_rollback_hint(record: TransactionRecord) -> None:
     click.echo(
-        f"what was done of it is kept; to take it back: tmf element rollback {record.id}", err=True
+        f"the steps that were done are recorded; to undo them: tmf element rollback {record.id}",
+        err=True,
     )
 
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Say what failed and what helps, in two lines, and exit with the code of its kind."""
+    """Print an error of the element with advice, and exit with the code of its class."""
     try:
         yield
     except ElementError as error:
         code, advice = next(
-            ((code, advice) for kind, code, advice in ADVICE if isinstance(error, kind)),
+            ((code, advice) for cls, code, advice in ADVICE if isinstance(error, cls)),
             (EXIT_FAILED, ""),
         )
         click.secho(f"Error: {error}", fg="red", err=True)
