@@ -1,4 +1,4 @@
-"""What the tests stand on: one real database for the session, a fresh one inside it per test."""
+"""Shared fixtures: one real database server for the session, a new database for each test."""
 
 import uuid
 
@@ -14,7 +14,7 @@ from tmf_apis.settings import Settings
 from tmf_apis.store.connection import mongo_client as client_of
 from tmf_apis.store.embedded_mongod import EmbeddedMongod
 
-# Machines differ, and so does what else runs on them: no example fails for being slow.
+# The load of the machine varies: no example fails for being slow.
 hypothesis_settings.register_profile("unhurried", deadline=None)
 hypothesis_settings.load_profile("unhurried")
 
@@ -42,7 +42,7 @@ def _mongo_client(mongodb_uri):
 
 @pytest.fixture
 def database(_mongo_client):
-    """A database of this test alone."""
+    """A database of this test only."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     yield _mongo_client[name]
     _mongo_client.drop_database(name)
@@ -52,7 +52,10 @@ def database(_mongo_client):
 def contracts(tmp_path_factory):
     """The contracts by (number, version)."""
     cache = tmp_path_factory.getbasetemp() / "contracts"
-    return {(one.number, one.version): one for one in load_contracts(CONTRACTS_DIR, cache)}
+    return {
+        (contract.number, contract.version): contract
+        for contract in load_contracts(CONTRACTS_DIR, cache)
+    }
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +70,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def authenticated_server(tmp_path_factory):
-    """A running ``tmf serve`` that wants tokens; ``token`` makes them."""
+    """A running ``tmf serve`` with authentication; its ``token`` method issues tokens."""
     served = ServerProcess(
         tmp_path_factory.mktemp("closed") / "data",
         TMF_AUTH="on",
@@ -82,25 +85,26 @@ def authenticated_server(tmp_path_factory):
 
 @pytest.fixture
 def tenant():
-    """The name of a tenant that only this test has."""
+    """The name of a tenant of this test only."""
     return f"t{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture
 def api(authenticated_server, tenant):
-    """A client that may do everything in a tenant of this test alone."""
+    """A client with full access to a tenant of this test only."""
     with authenticated_server.client(authenticated_server.token(tenant=tenant)) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def fulfilment_harness(request, tmp_path_factory, mongodb_uri, contracts):
-    """Fulfilment without Temporal, in a database of this module alone."""
+    """Fulfilment without Temporal, in a database of this module only."""
     name = request.module.__name__.removeprefix("tests.").replace(".", "_")[-60:]
     with client_of(Settings(mongodb_database=name), mongodb_uri) as client:
         client.drop_database(name)
-        with FulfilmentHarness(contracts, client[name], tmp_path_factory.mktemp("execution")) as it:
-            yield it
+        folder = tmp_path_factory.mktemp("execution")
+        with FulfilmentHarness(contracts, client[name], folder) as harness:
+            yield harness
         client.drop_database(name)
 
 

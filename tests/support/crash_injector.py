@@ -1,7 +1,7 @@
-"""A worker that dies at a place of the test's choice: after its n-th write, of whatever sort.
+"""Simulated crashes of a worker after its n-th write, whatever the write is.
 
-A write is a command that changes the database, or a SET at an element. From the death on nothing
-comes through any more, from no thread, until the next worker starts.
+A write is a command that changes the database, or a SET at an element. After the crash no thread
+can write until the test starts the next worker.
 """
 
 from contextlib import contextmanager
@@ -15,28 +15,27 @@ WRITE_COMMANDS = {"insert", "update", "delete", "findAndModify", "findandmodify"
 
 
 class ProcessKilled(BaseException):
-    """The process is gone."""
+    """The worker has crashed."""
 
 
 class CrashInjector:
-    """When the worker dies, and what it did until then.
+    """The writes of a worker, and the crash after one of them.
 
     Attributes:
-        crash_after: It dies after so many writes; 0: it does not.
-        writes: What it has written so far, in words.
+        crash_after: The number of writes before the crash; 0 for no crash.
+        writes: Descriptions of the writes so far.
+        is_crashed: Whether the worker has crashed.
     """
 
     def __init__(self):
         self.arm()
 
     def arm(self, crash_after=0, replacement=None):
-        """Be born, to die after so many writes; or to have something else happen then."""
-        self.crash_after, self.writes, self.is_crashed, self.replacement = (
-            crash_after,
-            [],
-            False,
-            replacement,
-        )
+        """Start counting again; crash, or call ``replacement``, after a number of writes."""
+        self.crash_after = crash_after
+        self.replacement = replacement
+        self.writes = []
+        self.is_crashed = False
 
     def check_alive(self):
         if self.is_crashed:
@@ -55,30 +54,32 @@ class CrashInjector:
 
 @contextmanager
 def inject_crashes():
-    """Let the process die at its writes while the block lasts; give its ``CrashInjector``."""
-    death = CrashInjector()
-    command, bulk, set_ = Connection.command, _Bulk.write_command, Session.set
+    """Yield a ``CrashInjector`` that counts all writes of this process."""
+    injector = CrashInjector()
+    command, write_command, set_ = Connection.command, _Bulk.write_command, Session.set
 
-    def counted(self, dbname, spec, *rest, **more):
-        death.check_alive()
-        found = command(self, dbname, spec, *rest, **more)
+    def counted_command(self, dbname, spec, *rest, **more):
+        injector.check_alive()
+        result = command(self, dbname, spec, *rest, **more)
         if (name := next(iter(spec))) in WRITE_COMMANDS:
-            death.record_write(f"{name} {spec[name]}")
-        return found
+            injector.record_write(f"{name} {spec[name]}")
+        return result
 
-    def counted_bulk(self, bwc, cmd, *rest):
-        death.check_alive()
-        found = bulk(self, bwc, cmd, *rest)
-        death.record_write(" ".join(map(str, next(iter(cmd.items())))))
-        return found
+    def counted_write_command(self, bwc, cmd, *rest):
+        injector.check_alive()
+        result = write_command(self, bwc, cmd, *rest)
+        injector.record_write(" ".join(map(str, next(iter(cmd.items())))))
+        return result
 
-    async def sent(self, oid, syntax, content):
-        death.check_alive()
+    async def counted_set(self, oid, syntax, content):
+        injector.check_alive()
         await set_(self, oid, syntax, content)
-        death.record_write("SET")
+        injector.record_write("SET")
 
-    Connection.command, _Bulk.write_command, Session.set = counted, counted_bulk, sent
+    Connection.command, _Bulk.write_command = counted_command, counted_write_command
+    Session.set = counted_set
     try:
-        yield death
+        yield injector
     finally:
-        Connection.command, _Bulk.write_command, Session.set = command, bulk, set_
+        Connection.command, _Bulk.write_command = command, write_command
+        Session.set = set_

@@ -1,7 +1,7 @@
 """Fulfilment without Temporal, for tests: orders on a real database and simulated elements.
 
-``FulfilmentHarness.run_order`` does what the workflow does, step by step, so that a test may look, break
-something or stop between two steps.
+``FulfilmentHarness.run_order`` takes the steps of the workflow one by one, so that a test can
+inspect, break or stop an order between two steps.
 """
 
 import asyncio
@@ -10,12 +10,14 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 from adapters import registry
 from adapters.credentials import Credentials
 from adapters.snmp.simulator import SimulatedGateway
 from adapters.values import Target
+from tests.support.consistency import check_consistency
 from tmf_apis.element_access.connections import Connections
 from tmf_apis.engine import Engine
 from tmf_apis.errors import NotFound
@@ -23,10 +25,6 @@ from tmf_apis.fulfilment.execution.composition import Fulfilment
 from tmf_apis.fulfilment.execution.journal import TASKS
 from tmf_apis.fulfilment.execution.payloads import BatchRef, Cancellation
 from tmf_apis.fulfilment.values import OrderKey
-from tmf_apis.inventory.characteristics import resource_characteristics
-from tmf_apis.inventory.elements import target_of
-from tmf_apis.inventory.ports import element_id_of, holder_of, service_of
-from tmf_apis.ordering.items import PRODUCT_ORDER_ITEMS, SERVICE_ORDER_ITEMS
 from tmf_apis.ordering.order_schema import ORDER_SCHEMAS
 from tmf_apis.reconciliation.discovery import register
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
@@ -36,6 +34,10 @@ from tmf_apis.settings import Settings
 CATALOG_DEFAULTS = {"lastUpdate": "2026-01-01T00:00:00Z", "lifecycleStatus": "Active"}
 FAST_OPTIONS = {"timeout": "0.2", "retries": "0"}
 FINAL_STATES = {"completed", "failed", "partial", "cancelled"}
+#: One Mbit/s in the gateway's unit, kbit/s.
+MEGABIT = 1000
+#: Longest time until a condition holds on a busy machine, in seconds.
+WAIT_TIMEOUT = 20.0
 
 
 class FulfilmentHarness:
@@ -57,19 +59,19 @@ class FulfilmentHarness:
         self.restart_worker()
 
     def use_new_tenant(self):
-        """Be another tenant, without anything."""
+        """Use an empty tenant from now on."""
         self.tenant = f"t{uuid.uuid4().hex[:8]}"
         self.repository = RepositoryFactory(self.engine.writer, "test").for_tenant(self.tenant)
         self.gateways = {}
 
     def configure(self, **settings):
-        """Work by other settings from now on."""
-        plain = {"fulfilment_patience": 1.0, "fulfilment_fallout": ()}
-        self.settings = replace(self.settings, **{**plain, **settings})
+        """Restart the worker with other settings."""
+        defaults = {"fulfilment_patience": 1.0, "fulfilment_fallout": ()}
+        self.settings = replace(self.settings, **{**defaults, **settings})
         self.restart_worker()
 
     def restart_worker(self):
-        """Be a new worker: nothing is known but what is in the database."""
+        """Replace the worker by a new one, which knows only the database."""
         if self.connections is not None:
             self.run_async(self.connections.close())
         self.connections = Connections(Credentials(self.credentials))
@@ -97,36 +99,36 @@ class FulfilmentHarness:
         self._executor.shutdown()
 
     def stop_gateways(self):
-        """Switch the gateways off."""
-        for one in self.gateways.values():
-            self.run_async(one.__aexit__(None, None, None))
+        """Stop all gateways."""
+        for gateway in self.gateways.values():
+            self.run_async(gateway.__aexit__(None, None, None))
         self.gateways = {}
 
     def run_async(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(150)
 
     def add_gateway(self, name, *, ports=4, place=None):
-        """Put a simulated gateway into the inventory and return it."""
-        made = SimulatedGateway(name, ports=ports)
-        made.community = f"{self.tenant}-{name}"
-        self.run_async(made.__aenter__())
-        self.gateways[name] = made
-        named = f"{self.tenant}-{name}"
-        self.secrets[named] = {"community": made.community}
+        """Start a simulated gateway, register it in the inventory and return it."""
+        gateway = SimulatedGateway(name, ports=ports)
+        credential = f"{self.tenant}-{name}"
+        gateway.community = credential
+        self.run_async(gateway.__aenter__())
+        self.gateways[name] = gateway
+        self.secrets[credential] = {"community": gateway.community}
         self.credentials.write_text(json.dumps(self.secrets))
-        target = Target(name, made.target.address, "snmp", named, FAST_OPTIONS)
+        target = Target(name, gateway.target.address, "snmp", credential, FAST_OPTIONS)
 
-        async def go():
+        async def register_gateway():
             async with registry.create_adapter(target, Credentials(self.credentials)) as adapter:
                 return await register(self.repository, adapter, place=place)
 
-        self.run_async(go())
-        return made
+        self.run_async(register_gateway())
+        return gateway
 
     def create_offering(self, down=100, up=40):
-        """Make an offering of so many Mbit/s and return its id."""
+        """Create a broadband offering with rates in Mbit/s and return its id."""
         characteristics = speed_characteristics(down, up)
-        made = self.repository.create(
+        specification = self.repository.create(
             "ProductSpecification",
             {
                 "name": f"Access {down}",
@@ -138,13 +140,13 @@ class FulfilmentHarness:
             "ProductOffering",
             {
                 "name": f"Fibre {down}",
-                "productSpecification": {"id": made["id"]},
+                "productSpecification": {"id": specification["id"]},
                 **CATALOG_DEFAULTS,
             },
         )["id"]
 
     def place_order(self, *order_items, kind="ProductOrder", parties=None, **more):
-        """Place an order as a client does, or a partner; return its key."""
+        """Place an order as a client does, or as a partner with parties; return its key."""
         body = {
             "@type": kind,
             ORDER_SCHEMAS[kind].item_schema.items_attribute: list(order_items),
@@ -157,7 +159,7 @@ class FulfilmentHarness:
         return OrderKey(self.tenant, written.id, kind)
 
     def change_resource(self, kind, id, **attributes):
-        """Change a resource as a client does."""
+        """Change attributes of a resource as a client does."""
         staff = Identity("client", self.tenant)
         return self.engine.writer.change(
             staff, kind, id, lambda old: {**old, **attributes},
@@ -165,144 +167,77 @@ class FulfilmentHarness:
         ).body  # fmt: skip
 
     def request_cancellation(self, key):
-        """Ask to cancel an order as a client does; return the id of the request."""
+        """Request the cancellation of an order as a client does; return the id of the request."""
         staff = Identity("client", self.tenant)
-        form = ORDER_SCHEMAS[key.kind]
-        task = {form.order_reference: {"@type": f"{key.kind}Ref", "id": key.order}}
+        schema = ORDER_SCHEMAS[key.kind]
+        task = {schema.order_reference: {"@type": f"{key.kind}Ref", "id": key.order}}
         task["cancellationReason"] = "moved away"
         return self.engine.writer.create(
-            staff, form.cancel_task_kind, task, self.engine.writer.request_context(staff)
+            staff, schema.cancel_task_kind, task, self.engine.writer.request_context(staff)
         ).id
 
     def resolve_cancellation(self, key, task):
         return self.fulfilment.cancellation_resolver.resolve(Cancellation(key, task))
 
     def accept(self, key):
-        work, _ = self.intake.accept(key)
-        if work.batches and not work.reserved:
-            for number in range(work.batches):
+        intake_result, _ = self.intake.accept(key)
+        if intake_result.batches and not intake_result.reserved:
+            for number in range(intake_result.batches):
                 self.intake.reserve(BatchRef(key, number))
-        return work
+        return intake_result
 
     def advance(self, key, number=0):
         return self.run_async(self.runner.advance(BatchRef(key, number)))
 
-    def run_order(self, key, *, timeout=20.0):
-        """Work on an order until it is finished or waits for news; return the order."""
-        work = self.accept(key)
-        end = time.monotonic() + timeout
-        for number in range(work.batches):
-            while (
-                (report := self.advance(key, number)).incomplete
-                and report.retry_in
-                and report.retry_in < 60
-            ):
-                assert time.monotonic() < end, self.get_order(key)
-                time.sleep(min(report.retry_in, 0.5))
+    def run_order(self, key, *, timeout=WAIT_TIMEOUT):
+        """Run an order until it is finished or waits for an event; return the order."""
+        intake_result = self.accept(key)
+        deadline = time.monotonic() + timeout
+        for number in range(intake_result.batches):
+            while (progress := self.advance(key, number)).incomplete:
+                if not 0 < progress.retry_in < 60:
+                    break
+                assert time.monotonic() < deadline, self.get_order(key)
+                time.sleep(min(progress.retry_in, 0.5))
         return self.get_order(key)
+
+    def advance_until(self, key, condition, *, timeout=WAIT_TIMEOUT):
+        """Advance an order until a condition holds; return the true value of the condition."""
+        deadline = time.monotonic() + timeout
+        while not (value := condition()):
+            assert time.monotonic() < deadline, self.get_order(key)
+            progress = self.advance(key)
+            time.sleep(min(progress.retry_in, 0.05))
+        return value
+
+    def advance_until_complete(self, key, *, timeout=WAIT_TIMEOUT):
+        """Advance the first batch of an order until it is complete."""
+        deadline = time.monotonic() + timeout
+        while (progress := self.advance(key)).incomplete:
+            assert time.monotonic() < deadline, key
+            time.sleep(min(progress.retry_in, 0.05))
+
+    def open_fallout_tasks(self):
+        return self.repository.find("FalloutTask", {"state": "open"})
 
     def get_order(self, key):
         return self.repository.get(key.kind, key.order)
 
     def task_states(self, key):
-        """Return the states of an order's tasks by id."""
-        found = self.database[TASKS].find({"of": key.name, "what": "task"})
-        return {one["task"]["id"]: one["state"] for one in found}
+        """Return the states of an order's tasks by task id."""
+        documents = self.database[TASKS].find({"of": key.qualified_id, "what": "task"})
+        return {document["task"]["id"]: document["state"] for document in documents}
 
     def find_port(self, gateway, name):
         return self.repository.find("Resource", {"name": f"{gateway} {name}"})[0]
 
     def assert_consistent(self, *, idle=True):
-        """Hold products, services, resources, orders and elements to each other.
-
-        Args:
-            idle: Nothing is under way: no reservation is left.
-        """
+        """See ``check_consistency``."""
         check_consistency(self, idle=idle)
 
 
-def check_consistency(harness, *, idle=True):  # noqa: C901, PLR0912 - one look at everything
-    """See ``FulfilmentHarness.assert_consistent``."""
-    products = {one["id"]: one for one in harness.repository.find("Product", {}, limit=5000)}
-    services = {one["id"]: one for one in harness.repository.find("Service", {}, limit=5000)}
-    resources = {one["id"]: one for one in harness.repository.find("Resource", {}, limit=5000)}
-    on = {service_of(one): one for one in resources.values() if service_of(one)}
-    for order in harness.repository.find("ProductOrder", {}, limit=5000):
-        for _, item in PRODUCT_ORDER_ITEMS.items_with_pointers(order):
-            status = (item.get("product") or {}).get("status", "").strip()
-            product = products.get((item.get("product") or {}).get("id", ""))
-            if (
-                status
-                and product
-                and order["state"] != "failed"
-                and _is_last_order(order, item, product)
-            ):
-                assert product["status"] == status, (order["id"], item, product)
-    for id, product in products.items():
-        realizing = [one["id"] for one in product.get("realizingService", ())]
-        states = {services[one]["state"] for one in realizing if one in services}
-        expected = {
-            "active": {"active"}, "suspended": {"inactive"}, "pendingActive": {"reserved"},
-            "pendingTerminate": {"active", "inactive"},
-        }.get(product["status"], {"terminated"})  # fmt: skip
-        assert states <= expected, (id, product["status"], states)
-        if product["status"] in {"active", "suspended"}:
-            for one in product.get("realizingResource", ()):
-                assert service_of(resources[one["id"]]) in realizing, (id, one)
-    for order in harness.repository.find("ServiceOrder", {}, limit=5000):
-        for _, item in SERVICE_ORDER_ITEMS.items_with_pointers(order):
-            service = services.get((item.get("service") or {}).get("id", ""))
-            if service is None or order["state"] == "failed":
-                continue
-            last = service["serviceOrderItem"][-1]
-            if (last["serviceOrderId"], last["itemId"]) == (order["id"], item["id"]):
-                assert service["state"] == item["service"]["state"], (order, service)
-    for id, service in services.items():
-        if "serviceOrderItem" in service:
-            assert not service.get("relatedEntity"), service
-            below = {services[one["id"]]["state"] for one in service.get("supportingService", ())}
-            assert below <= {service["state"]}, (id, service["state"], below)
-            for one in service.get("supportingResource", ()):
-                if service["state"] != "terminated":
-                    rests = {id, *(part["id"] for part in service.get("supportingService", ()))}
-                    assert service_of(resources[one["id"]]) in rests, (id, one)
-    for id, service in services.items():
-        if service.get("category") == "RFS" and service["state"] in {"active", "inactive"}:
-            assert id in on, f"service {id} is on nothing"
-    for id, resource in on.items():
-        assert services[id]["state"] in {"active", "inactive"}, (id, resource["name"])
-    if idle:
-        held = [one["name"] for one in resources.values() if holder_of(one)]
-        assert not held, f"still reserved: {held}"
-    for name, gateway in harness.gateways.items():
-        for port in gateway.ports.values():
-            if not port.access:
-                continue
-            found = [
-                one
-                for one in resources.values()
-                if resource_characteristics(one).get("portName") == port.name
-                and element_id_of(one)
-                and target_of(resources[element_id_of(one)]).name == name
-            ]
-            if idle and found and not found[0].get("unknownStatus"):
-                assert port.tag == service_of(found[0]), (name, port, found[0])
-                if service := services.get(port.tag):
-                    settings = {
-                        one["name"]: one["value"] for one in service["serviceCharacteristic"]
-                    }
-                    assert port.downstream_kbps * 1000 == settings["downstream"], (port, settings)
-                    assert port.enabled == (service["state"] == "active"), (port, service)
-
-
-def _is_last_order(order, item, product):
-    references = product.get("productOrderItem") or [{}]
-    last = references[-1]
-    return (last.get("productOrderId"), last.get("orderItemId")) == (order["id"], item["id"])
-
-
 def is_missing(harness, kind, id):
-    """Return whether a resource is not there."""
+    """Return whether a resource does not exist."""
     try:
         harness.repository.get(kind, id)
     except NotFound:
@@ -310,8 +245,10 @@ def is_missing(harness, kind, id):
     return False
 
 
-def order_item(action="add", *, id="1", offering=None, port="", product="", place="", **more):
-    """Return an item of an order."""
+def order_item(  # noqa: PLR0913
+    action="add", *, id="1", offering=None, port="", product="", place="", **more
+):
+    """Return an item of a product order."""
     value = {"@type": "Product", **({"id": product} if product else {})}
     if port:
         value["productCharacteristic"] = [
@@ -322,16 +259,16 @@ def order_item(action="add", *, id="1", offering=None, port="", product="", plac
         site = {"@type": "PlaceRef", "id": place}
         value["place"] = [{"@type": "RelatedPlaceRefOrValue", "role": "site", "place": site}]
     value |= more.pop("value", {})
-    made = {"@type": "ProductOrderItem", "id": id, "action": action}
+    item = {"@type": "ProductOrderItem", "id": id, "action": action}
     if offering:
-        made["productOffering"] = {"@type": "ProductOfferingRef", "id": offering}
+        item["productOffering"] = {"@type": "ProductOfferingRef", "id": offering}
     if len(value) > 1:
-        made["product"] = value
-    return {**made, **more}
+        item["product"] = value
+    return {**item, **more}
 
 
 def speed_characteristics(down, up):
-    """Return the characteristics of broadband of so many Mbit/s."""
+    """Return the specification's characteristics of broadband with rates in Mbit/s."""
     values = {"serviceType": "broadband", "downstreamSpeed": down, "upstreamSpeed": up}
     return [
         {
@@ -344,3 +281,45 @@ def speed_characteristics(down, up):
         }
         for name, value in values.items()
     ]
+
+
+def port_state(gateway, name):
+    """Return tag and rates, in kbit/s, of a port."""
+    port = gateway.port(name)
+    return port.tag, port.downstream_kbps, port.upstream_kbps
+
+
+def clear_port(gateway, name):
+    """Remove a service from a port, as if by hand at the gateway's console."""
+    port = gateway.port(name)
+    port.tag, port.downstream_kbps, port.upstream_kbps = "", 0, 0
+
+
+def order_waiting_for_person(operator, offering):
+    """Return the key of an order that waits for a fallout task, and the task."""
+    operator.configure(fulfilment_patience=0.1, fulfilment_fallout=("unreachable", "undo"))
+    operator.gw.fault_injection.silent = True
+    key = operator.place_order(order_item(offering=offering, port="gw sub1"))
+    operator.accept(key)
+    (task,) = operator.advance_until(key, operator.open_fallout_tasks)
+    return key, task
+
+
+@contextmanager
+def silent_after_failure(operator):
+    """Make the gateway "gw" silent after the first failure of a task, so that it is not undone."""
+    provisioner = operator.runner._provisioner
+    execute = provisioner.execute
+
+    async def execute_and_silence(entry):
+        try:
+            await execute(entry)
+        except Exception:
+            operator.gw.fault_injection.silent = True
+            raise
+
+    provisioner.execute = execute_and_silence
+    try:
+        yield
+    finally:
+        provisioner.execute = execute

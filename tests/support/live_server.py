@@ -1,4 +1,4 @@
-"""The whole house for tests: a server with its worker, a simulated gateway, a subscriber."""
+"""The whole system for tests: a server with its worker, a simulated gateway and a subscriber."""
 
 import asyncio
 import json
@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 
 from adapters.snmp.simulator import SimulatedGateway
+from tests.support.fulfilment_harness import FINAL_STATES, port_state
 from tmf_apis.store.embedded_temporal import free_port
 
 ORDERS = "/productOrderingManagement/v5"
@@ -23,17 +24,17 @@ CATALOGUE = "/productCatalogManagement/v5"
 INVENTORY = "/resourceInventoryManagement/v5"
 ALARMS = "/alarmManagement/v5"
 OPERATIONS = "/networkOperations/v5"
-#: How long a fulfilled order may take on a busy machine, in seconds.
+#: Longest time of an order on a busy machine, in seconds.
 ORDER_TIMEOUT = 30.0
 
 
 def wait_until(condition, *, timeout=ORDER_TIMEOUT, pause=0.05):
-    """Return the first true answer to a question."""
-    end = time.monotonic() + timeout
-    while not (answer := condition()):
-        assert time.monotonic() < end, f"not within {timeout} s: {condition}"
+    """Return the first true value of a condition."""
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {timeout} s: {condition}"
         time.sleep(pause)
-    return answer
+    return value
 
 
 class ThreadedGateway:
@@ -61,7 +62,7 @@ class ThreadedGateway:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
 
     def call(self, method, *arguments):
-        """Call one of the gateway's methods where its socket lives."""
+        """Call one of the gateway's methods in the thread of its event loop."""
 
         async def call():
             method(*arguments)
@@ -69,13 +70,12 @@ class ThreadedGateway:
         self.run_async(call())
 
     def port_state(self, port):
-        """Return tag and rates in kbit/s of a port."""
-        found = self.simulator.port(port)
-        return found.tag, found.downstream_kbps, found.upstream_kbps
+        """Return tag and rates, in kbit/s, of a port."""
+        return port_state(self.simulator, port)
 
 
 class Subscriber:
-    """Keeps what a hub delivers."""
+    """Receives and stores the notifications of hubs."""
 
     def __init__(self):
         received = self.notifications = []
@@ -105,17 +105,17 @@ class Subscriber:
         return f"http://127.0.0.1:{self._server.server_port}/listener"
 
     def events_of(self, type_, member, id):
-        """Return what was received of one type about one resource, in order."""
+        """Return the received resources of one event type and id, in order."""
         return [
-            one["event"][member]
-            for one in self.notifications
-            if one["eventType"] == type_ and one["event"][member]["id"] == id
+            notification["event"][member]
+            for notification in self.notifications
+            if notification["eventType"] == type_ and notification["event"][member]["id"] == id
         ]
 
 
 @dataclass
 class LiveServer:
-    """A running server and how to talk to it."""
+    """A running server, and a client of it."""
 
     base_url: str
     process: subprocess.Popen
@@ -139,7 +139,7 @@ class LiveServer:
         return answer.json()
 
     def place_order(self, action="add", *, offering=None, port="", product="", **more):
-        """Place an order of one item."""
+        """Place an order of one item; return its id."""
         item = {"@type": "ProductOrderItem", "id": "1", "action": action}
         if offering:
             item["productOffering"] = {"@type": "ProductOfferingRef", "id": offering}
@@ -162,28 +162,27 @@ class LiveServer:
         """Wait for an order's final state and return the order."""
 
         def final():
-            found = self.get(f"{ORDERS}/productOrder/{order}")
-            ends = {"completed", "failed", "partial", "cancelled"}
-            return found if found["state"] in ends else None
+            body = self.get(f"{ORDERS}/productOrder/{order}")
+            return body if body["state"] in FINAL_STATES else None
 
         return wait_until(final, timeout=timeout)
 
     def children(self):
-        """Return the server's child processes: command line -> pid."""
-        found = {}
-        for one in Path("/proc").iterdir():
-            if one.name.isdigit():
+        """Return the ids of the server's child processes by command line."""
+        pids = {}
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
                 try:
-                    stat = (one / "stat").read_text().rpartition(")")[2].split()
-                    command = (one / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    stat = (folder / "stat").read_text().rpartition(")")[2].split()
+                    command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 except OSError:
                     continue
                 if int(stat[1]) == self.process.pid and stat[0] != "Z":
-                    found[command] = int(one.name)
-        return found
+                    pids[command] = int(folder.name)
+        return pids
 
     def kill(self, pattern):
-        """Kill the child with a word in its command, without warning."""
+        """Kill the child process whose command line contains a text with SIGKILL."""
         pid = next(pid for command, pid in self.children().items() if pattern in command)
         os.kill(pid, signal.SIGKILL)
 
@@ -212,15 +211,15 @@ def live_server(data_dir, mongodb_uri, database, **environment):
                 **environment,
             },
         )
-    one = LiveServer(f"http://127.0.0.1:{port}/tmf-api", process, data_dir, trap_port)
+    server = LiveServer(f"http://127.0.0.1:{port}/tmf-api", process, data_dir, trap_port)
     try:
         wait_until(lambda: _is_ready(port, process), timeout=60)
-        wait_until(lambda: "working for Temporal" in one.worker_log(), timeout=60)
-        yield one
+        wait_until(lambda: "working for Temporal" in server.worker_log(), timeout=60)
+        yield server
     finally:
         process.terminate()
         process.wait(30)
-        one.client.close()
+        server.client.close()
 
 
 def _is_ready(port, process):

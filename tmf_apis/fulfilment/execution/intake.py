@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,16 +27,22 @@ log = logging.getLogger(__name__)
 MIN_BATCH_SIZE, TARGET_BATCH_COUNT = 25, 10
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 class OrderIntake:
     """Plans orders and reserves their resources; every method is safe to repeat."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         repositories: RepositoryFactory,
         journal: Journal,
         claims: Claims,
         committer: BatchCommitter,
         designer: OrderDesigner,
+        *,
+        clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         """Store the collaborators.
 
@@ -46,12 +52,14 @@ class OrderIntake:
             claims: Keep orders for the same product apart.
             committer: Saves the compensation of tasks that cannot be reserved.
             designer: Designs orders.
+            clock: Returns the time, with a zone.
         """
         self._repositories = repositories
         self._journal = journal
         self._claims = claims
         self._committer = committer
         self._designer = designer
+        self._clock = clock
 
     def accept(self, key: OrderKey) -> tuple[IntakeResult, Batch | None]:
         """Plan an order, mark it as in progress and, if it has one batch, reserve for it.
@@ -86,7 +94,7 @@ class OrderIntake:
         result = IntakeResult(
             batches=batch_count,
             reserved=batch_count == 1,
-            due_in=max(_seconds_until(order.get("requestedCompletionDate")), 0.0),
+            due_in=max(self._seconds_until(order.get("requestedCompletionDate")), 0.0),
             priority=order_updates.priority_key(order),
             maybe_running=not is_first,
         )
@@ -109,7 +117,7 @@ class OrderIntake:
         if order.get("state") not in order_updates.OPEN_STATES:
             return self._dismiss(key, products)
         if order["state"] == "acknowledged":
-            start_in = _seconds_until(order.get("requestedStartDate"))
+            start_in = self._seconds_until(order.get("requestedStartDate"))
             if start_in > 0:
                 return IntakeResult(start_in=start_in)
         if holder := self._claims.acquire(key, products, self._is_finished):
@@ -262,7 +270,7 @@ class OrderIntake:
         self._journal.update_head(key, due=canonical_timestamp(requested))
         if order_updates.is_final(str(order.get("state"))) or not requested:
             return 0.0
-        due_in = _seconds_until(requested)
+        due_in = self._seconds_until(requested)
         if due_in > 0:
             return due_in
         schema = order_kinds.kind_of(key).schema
@@ -277,10 +285,9 @@ class OrderIntake:
         repository.change(key.kind, key.order, with_alert)
         return 0.0
 
-
-def _seconds_until(date: object) -> float:
-    """Return the seconds until a date of an order; 0 if there is no date."""
-    timestamp = canonical_timestamp(date) if date else None
-    if not timestamp:
-        return 0.0
-    return (datetime.fromisoformat(timestamp) - datetime.now(UTC)).total_seconds()
+    def _seconds_until(self, date: object) -> float:
+        """Return the seconds until a date of an order; 0 if there is no date."""
+        timestamp = canonical_timestamp(date) if date else None
+        if not timestamp:
+            return 0.0
+        return (datetime.fromisoformat(timestamp) - self._clock()).total_seconds()
