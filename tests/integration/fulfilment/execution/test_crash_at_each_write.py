@@ -1,6 +1,7 @@
-"""A worker that dies after any of its writes is followed by one that ends the order well."""
+"""After a crash at any of its writes, another worker completes the order."""
 
 import asyncio
+import itertools
 import os
 import time
 
@@ -9,210 +10,216 @@ import pytest
 from adapters.snmp import mib
 from adapters.snmp.simulated_port import WRONG_VALUE
 from tests.support.crash_injector import ProcessKilled, inject_crashes
-from tests.support.fulfilment_harness import FINAL_STATES, order_item
+from tests.support.fulfilment_harness import FINAL_STATES, WAIT_TIMEOUT, order_item
 from tmf_apis.fulfilment.execution.payloads import BatchRef
 
-#: A worker dies after every so manieth write, in each test from another one on; 1: after all.
-EVERY = int(os.environ.get("TEST_EACH_WRITE", "5"))
-SORTS = ("add", "upgrade", "suspend", "move", "delete")
+#: The worker crashes after every n-th write, from another first write in each test; 1: after all.
+STRIDE = int(os.environ.get("TEST_EACH_WRITE", "5"))
+CHANGES = ("add", "upgrade", "suspend", "move", "delete")
 
 
 @pytest.fixture
 def operator(fulfilment_harness):
-    """An operator with two gateways "gw" and "far"."""
+    """An operator with long patience."""
     fulfilment_harness.configure(fulfilment_patience=20.0)
     yield fulfilment_harness
     fulfilment_harness.stop_gateways()
 
 
 @pytest.fixture
-def death():
-    with inject_crashes() as found:
-        yield found
+def crash_injector():
+    with inject_crashes() as injector:
+        yield injector
 
 
-class Order:
-    """An order on its way through steps; one that died is done again, as Temporal does."""
+class OrderRun:
+    """The steps of an order; a step that a crash interrupts is repeated, as Temporal does."""
 
     def __init__(self, operator, key):
-        self.it, self.key, self.step = operator, key, self._accept
-        self.todo = []
+        self.operator, self.key = operator, key
+        self._step = self._accept
+        self._remaining = []
 
     def run(self):
-        """Go on until it is finished, or the worker dies."""
-        end = time.monotonic() + 20
-        while self.step is not None:
-            assert time.monotonic() < end, (
-                self.it.get_order(self.key),
-                self.it.task_states(self.key),
+        """Continue until the order is finished, or the worker crashes."""
+        deadline = time.monotonic() + WAIT_TIMEOUT
+        while self._step is not None:
+            assert time.monotonic() < deadline, (
+                self.operator.get_order(self.key),
+                self.operator.task_states(self.key),
             )
-            self.step = self.step()
+            self._step = self._step()
 
     def _accept(self):
-        work, _ = self.it.intake.accept(self.key)
-        parts = [BatchRef(self.key, number) for number in range(work.batches)]
-        self.todo = [("advance", one) for one in parts]
-        if not work.reserved:
-            self.todo = [*(("reserve", one) for one in parts), *self.todo]
+        result, _ = self.operator.intake.accept(self.key)
+        refs = [BatchRef(self.key, number) for number in range(result.batches)]
+        self._remaining = [("advance", ref) for ref in refs]
+        if not result.reserved:
+            self._remaining = [*(("reserve", ref) for ref in refs), *self._remaining]
         return self._next
 
     def _next(self):
-        if not self.todo:
+        if not self._remaining:
             return None
-        what, part = self.todo[0]
-        if what == "reserve":
-            self.it.intake.reserve(part)
+        activity, ref = self._remaining[0]
+        if activity == "reserve":
+            self.operator.intake.reserve(ref)
         else:
-            report = self.it.advance(self.key, part.number)
-            if report.incomplete:
-                time.sleep(min(report.retry_in, 0.5))
+            progress = self.operator.advance(self.key, ref.number)
+            if progress.incomplete:
+                time.sleep(min(progress.retry_in, 0.5))
                 return self._next
-        self.todo.pop(0)
+        self._remaining.pop(0)
         return self._next
 
 
-def settled(operator):
-    """Wait until nothing of a dead worker moves any more."""
+def wait_for_tasks(operator):
+    """Wait until all asyncio tasks of a crashed worker have ended."""
 
-    async def others():
-        mine = asyncio.current_task()
-        return [one for one in asyncio.all_tasks() if one is not mine]
+    async def other_tasks():
+        current = asyncio.current_task()
+        return [task for task in asyncio.all_tasks() if task is not current]
 
-    end = time.monotonic() + 10
-    while operator.run_async(others()):
-        assert time.monotonic() < end
+    deadline = time.monotonic() + WAIT_TIMEOUT
+    while operator.run_async(other_tasks()):
+        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-def deaths(operator, death, first, place, end=lambda _: None):
-    """Die after each write in turn of what ``place`` orders; yield each order when it is over.
+def orders_after_crashes(operator, injector, first, place, finish=lambda _: None):
+    """Place and run one order for each crash; yield each order when it is finished.
 
     Args:
-        it: The operator.
-        death: When the worker dies.
-        first: Another number for each test.
-        place: Called with a port's name, places an order; it does not die.
-        end: Called with the key of the order that is finished.
+        operator: The operator.
+        injector: Injects the crashes.
+        first: A number that differs between tests; selects the writes after which it crashes.
+        place: Called with a port's name, places an order; it does not crash.
+        finish: Called with the key of each order that was run.
     """
-    after, alive = 1 + first % EVERY - EVERY, True
-    while alive:
-        after += EVERY
-        order = Order(operator, place(f"sub{after}"))
-        death.arm(after)
+    for crash_after in itertools.count(1 + first % STRIDE, STRIDE):
+        order_run = OrderRun(operator, place(f"sub{crash_after}"))
+        injector.arm(crash_after)
         try:
-            order.run()
-            alive = False
+            order_run.run()
         except ProcessKilled:
-            settled(operator)
-        last = f"dead after {len(death.writes)} writes, the last: {death.writes[-1]}"
-        death.arm()
-        if alive:
+            wait_for_tasks(operator)
+        has_crashed = injector.is_crashed
+        crash = f"crashed after {len(injector.writes)} writes, the last: {injector.writes[-1]}"
+        injector.arm()
+        if has_crashed:
             operator.restart_worker()
-            order.run()
-        end(order.key)
-        found = operator.get_order(order.key)
-        assert found["state"] in FINAL_STATES, (last, found)
+            order_run.run()
+        finish(order_run.key)
+        order = operator.get_order(order_run.key)
+        assert order["state"] in FINAL_STATES, (crash, order)
         try:
             operator.assert_consistent()
         except AssertionError as error:
-            raise AssertionError(last) from error
-        yield last, found
+            raise AssertionError(crash) from error
+        yield crash, order
+        if not has_crashed:
+            return
 
 
-def added(operator, fibre, port, element="gw"):
-    """Have a service on a port; return its product's id."""
-    order = operator.run_order(
-        operator.place_order(order_item(offering=fibre, port=f"{element} {port}"))
-    )
+def add_service(operator, offering, port):
+    """Order a service on a port of "gw"; return the id of its product."""
+    item = order_item(offering=offering, port=f"gw {port}")
+    order = operator.run_order(operator.place_order(item))
     assert order["state"] == "completed", order
     return order["productOrderItem"][0]["product"]["id"]
 
 
 @pytest.fixture
-def fibre(operator):
+def offering(operator):
+    """An offering of an operator with two gateways, "gw" and "far"."""
     operator.use_new_tenant()
-    operator.gw, operator.far = (
-        operator.add_gateway("gw", ports=30),
-        operator.add_gateway("far", ports=30),
-    )
+    operator.gw = operator.add_gateway("gw", ports=30)
+    operator.far = operator.add_gateway("far", ports=30)
     return operator.create_offering(100, 40)
 
 
-def placing(operator, fibre, what):
-    """Return what places an order of a sort."""
+def order_placer(operator, offering, change):
+    """Return a function that places an order for a change of a service on a port."""
     fast = operator.create_offering(1000, 500)
-    sorts = {
-        "add": lambda _, port: order_item(offering=fibre, port=f"gw {port}"),
+    items = {
+        "add": lambda _, port: order_item(offering=offering, port=f"gw {port}"),
         "upgrade": lambda product, _: order_item("modify", offering=fast, product=product),
         "suspend": lambda product, _: order_item(
             "modify", product=product, value={"status": "suspended"}
         ),
         "move": lambda product, port: order_item(
-            "modify", offering=fibre, product=product, port=f"far {port}"
+            "modify", offering=offering, product=product, port=f"far {port}"
         ),
         "delete": lambda product, _: order_item("delete", product=product),
     }
 
     def place(port):
-        product = "" if what == "add" else added(operator, fibre, port)
-        return operator.place_order(sorts[what](product, port))
+        product = "" if change == "add" else add_service(operator, offering, port)
+        return operator.place_order(items[change](product, port))
 
     return place
 
 
-@pytest.mark.parametrize("what", SORTS)
-def test_what_is_ordered_is_done_once_wherever_a_worker_dies(operator, death, fibre, what):
-    for last, order in deaths(operator, death, SORTS.index(what), placing(operator, fibre, what)):
-        assert order["state"] == "completed", (last, order)
-        assert not order.get("productOrderErrorMessage"), last
-
-
-@pytest.mark.parametrize("what", ["add", "upgrade", "move"])
-def test_what_is_refused_leaves_everything_as_it_was_wherever_a_worker_dies(
-    operator, death, fibre, what
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_order_is_completed_once_wherever_the_worker_crashes(
+    operator, crash_injector, offering, change
 ):
-    place = placing(operator, fibre, what)
+    place = order_placer(operator, offering, change)
+    first = CHANGES.index(change)
+    for crash, order in orders_after_crashes(operator, crash_injector, first, place):
+        assert order["state"] == "completed", (crash, order)
+        assert not order.get("productOrderErrorMessage"), crash
 
-    def refused(port):
+
+@pytest.mark.parametrize("change", ["add", "upgrade", "move"])
+def test_a_rejected_change_is_undone_wherever_the_worker_crashes(
+    operator, crash_injector, offering, change
+):
+    place = order_placer(operator, offering, change)
+
+    def place_rejected(port):
         operator.gw.fault_injection.rejected_sets.clear()
         key = place(port)
-        where = operator.far if what == "move" else operator.gw
-        where.fault_injection.rejected_sets[mib.SVC_UP_KBPS] = WRONG_VALUE
+        gateway = operator.far if change == "move" else operator.gw
+        gateway.fault_injection.rejected_sets[mib.SVC_UP_KBPS] = WRONG_VALUE
         return key
 
-    for last, order in deaths(operator, death, len(what), refused):
-        assert order["state"] == "failed", (last, order)
-        assert len(order["productOrderErrorMessage"]) == 1, last
+    first = len(change)
+    for crash, order in orders_after_crashes(operator, crash_injector, first, place_rejected):
+        assert order["state"] == "failed", (crash, order)
+        assert len(order["productOrderErrorMessage"]) == 1, crash
 
 
-def test_all_or_nothing_holds_wherever_a_worker_dies(operator, death, fibre):
+def test_all_or_nothing_holds_wherever_the_worker_crashes(operator, crash_injector, offering):
     operator.far.fault_injection.rejected_sets[mib.SVC_UP_KBPS] = WRONG_VALUE
 
-    def both(port):
+    def place_two_items(port):
         items = [
-            order_item(id=str(n), offering=fibre, port=f"{element} {port}")
-            for n, element in enumerate(("gw", "far"), 1)
+            order_item(id=str(number), offering=offering, port=f"{element} {port}")
+            for number, element in enumerate(("gw", "far"), 1)
         ]
         return operator.place_order(*items, allOrNothing=True)
 
-    for last, order in deaths(operator, death, 1, both):
-        assert order["state"] == "failed", (last, order)
-        assert len(order["productOrderErrorMessage"]) == 2, last
+    for crash, order in orders_after_crashes(operator, crash_injector, 1, place_two_items):
+        assert order["state"] == "failed", (crash, order)
+        assert len(order["productOrderErrorMessage"]) == 2, crash
 
 
-def test_what_is_cancelled_is_taken_back_wherever_a_worker_dies(operator, death, fibre):
-    tasks = {}
+def test_a_cancelled_order_is_undone_wherever_the_worker_crashes(
+    operator, crash_injector, offering
+):
+    requests = {}
 
-    def cancelled(port):
-        key = operator.place_order(order_item(offering=fibre, port=f"gw {port}"))
+    def place_cancelled(port):
+        key = operator.place_order(order_item(offering=offering, port=f"gw {port}"))
         operator.gw.fault_injection.unanswered_sets[mib.SVC_UP_KBPS] = 1
         operator.accept(key)
         operator.advance(key)
-        tasks[key] = operator.request_cancellation(key)
+        requests[key] = operator.request_cancellation(key)
         return key
 
-    def end(key):
-        operator.resolve_cancellation(key, tasks[key])
+    def resolve(key):
+        operator.resolve_cancellation(key, requests[key])
 
-    for last, order in deaths(operator, death, 2, cancelled, end):
-        assert order["state"] == "cancelled", (last, order)
+    for crash, order in orders_after_crashes(operator, crash_injector, 2, place_cancelled, resolve):
+        assert order["state"] == "cancelled", (crash, order)
