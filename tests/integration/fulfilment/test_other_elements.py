@@ -1,4 +1,4 @@
-"""What is no broadband: a register and a switch are discovered and ordered on, by data alone."""
+"""Orders on a subscriber register and a switch, which the product uses by catalogue data alone."""
 
 import json
 
@@ -31,35 +31,32 @@ needs_switch = pytest.mark.skipif(
 
 
 class Operator(FulfilmentHarness):
-    """An operator whose elements are real and come into the inventory by discovery."""
+    """An operator with real elements that discovery adds to the inventory."""
 
     def discover(self, lab, **options):
-        """Look at an element's address and return its resource."""
+        """Discover an element by its address; return its resource."""
         target = lab.target
         self.secrets.update(getattr(lab, "credentials", {}))
         self.credentials.write_text(json.dumps(self.secrets))
         credentials = (target.credentials,) if target.credentials else ()
         options = {**target.options, **options}
-        place = Candidate(
+        candidate = Candidate(
             DiscoveryTarget(target.address, is_explicit=True), target.adapter, credentials, options
         )
-        found = self.run_async(
-            Discovery(self.repository, Credentials(self.credentials)).run([place])
-        )
-        (outcome,) = found.outcomes
+        discovery = Discovery(self.repository, Credentials(self.credentials))
+        (outcome,) = self.run_async(discovery.run([candidate])).outcomes
         assert outcome.status == "created", outcome
         return outcome.element
 
-    def sell(self, name, services, resources, product):
-        """Put a product into the catalogues and return the id of its offering."""
-        for one in services:
-            self.repository.create(
-                "ServiceSpecification", {"name": one["id"], **one, **CATALOG_DEFAULTS}
-            )
-        for one in resources:
-            self.repository.create(
-                "ResourceSpecification", {"name": one["id"], **one, **CATALOG_DEFAULTS}
-            )
+    def create_offering_of(self, name, services, resources, product):
+        """Create the specifications of a product and its offering; return the offering's id."""
+        for kind, specifications in (
+            ("ServiceSpecification", services),
+            ("ResourceSpecification", resources),
+        ):
+            for specification in specifications:
+                body = {"name": specification["id"], **specification, **CATALOG_DEFAULTS}
+                self.repository.create(kind, body)
         self.repository.create(
             "ProductSpecification", {"name": name, **product, **CATALOG_DEFAULTS}
         )
@@ -69,39 +66,39 @@ class Operator(FulfilmentHarness):
             "ProductOffering", {**offering, "lifecycleStatus": "Launched"}
         )["id"]
 
-    def stock(self, category, name, **characteristics):
-        """Put something that can be taken into the inventory."""
+    def create_resource(self, category, name, **characteristics):
+        """Add a free logical resource to the inventory."""
         values = [{"name": key, "value": value} for key, value in characteristics.items()]
         body = {"@type": "LogicalResource", "category": category, "name": name}
         self.repository.create("Resource", {**body, "resourceCharacteristic": values})
 
-    def of(self, category):
+    def resources_of(self, category):
         return self.repository.find("Resource", {"category": category})
 
-    def completed(self, *items):
-        """Place an order and return its id when it is done."""
+    def complete_order(self, *items):
+        """Place and run an order; return its id."""
         order = self.run_order(self.place_order(*items))
         assert order["state"] == "completed", order.get("productOrderErrorMessage")
         return order["id"]
 
-    def ask(self, question):
-        """Ask the only element something through its adapter."""
+    def ask_element(self, question):
+        """Call a function with the adapter of the only element; return its result."""
         (element,) = managed_elements(self.repository)
 
-        async def go():
+        async def ask():
             secrets = Credentials(self.credentials)
             async with registry.create_adapter(target_of(element), secrets) as adapter:
                 return await question(adapter)
 
-        return self.run_async(go())
+        return self.run_async(ask())
 
-    def differences(self):
-        """Return what an audit of everything finds, and how many services it has compared."""
+    def audit(self):
+        """Audit all elements; return the differences and the number of compared services."""
         result = self.run_async(
             Auditor(self.repository, self.connections).run(managed_elements(self.repository))
         )
         assert not result.unreachable
-        return [one.message for _, one in result.differences], result.services_checked
+        return [difference.message for _, difference in result.differences], result.services_checked
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +117,8 @@ def operator(harness):
     return harness
 
 
-def mobile(operator):
-    """An offering whose subscriber takes a SIM card, brought to a register, and a number."""
+def create_mobile_offering(operator):
+    """Create an offering with a SIM card, which is provisioned on a register, and a number."""
     barred = characteristic("barred", source=("sim-only", "barred"), type="boolean")
     card = service(
         "subscriber",
@@ -130,7 +127,7 @@ def mobile(operator):
         characteristic("packetSwitched", values=[True], type="boolean"),
         resources=["card", "number"],
     )
-    return operator.sell(
+    return operator.create_offering_of(
         "SIM only",
         [service("mobile", barred, parts=["subscriber"]), card],
         [
@@ -143,45 +140,51 @@ def mobile(operator):
 
 
 @needs_hlr
-def test_a_mobile_line_is_ordered_barred_freed_and_ended_on_a_real_register(operator):
+def test_a_mobile_line_is_provided_suspended_resumed_and_ended_on_a_real_register(operator):
     with HlrLab(imsis=(IMSI,)) as lab:
         element = operator.discover(lab)
         assert element["category"] == "hlr"
-        operator.stock("simCard", "8949001", imsi=IMSI)
-        operator.stock("pool", "numbers", poolOf="msisdn", range="491700000100-491700000101")
+        operator.create_resource("simCard", "8949001", imsi=IMSI)
+        operator.create_resource(
+            "pool", "numbers", poolOf="msisdn", range="491700000100-491700000101"
+        )
         settings = {"circuitSwitched": True, "packetSwitched": True}
 
-        def attaches(**more):
+        def attach(**more):
             intent = Intent("", IMSI, {**settings, **more})
-            return operator.ask(lambda adapter: adapter.measure(intent))
+            return operator.ask_element(lambda adapter: adapter.measure(intent))
 
-        product = f"{operator.completed(order_item(offering=mobile(operator)))}-1"
-        assert attaches().good
-        (seen,) = operator.ask(lambda adapter: adapter.services())
-        (number,) = operator.of("msisdn")
-        assert (seen.port, seen.settings["msisdn"]) == (IMSI, number["value"])
-        assert {service_of(one) for one in (*operator.of("simCard"), number)} == {product}
-        assert operator.differences() == ([], 1)
+        product = (
+            f"{operator.complete_order(order_item(offering=create_mobile_offering(operator)))}-1"
+        )
+        assert attach().good
+        (service,) = operator.ask_element(lambda adapter: adapter.services())
+        (number,) = operator.resources_of("msisdn")
+        assert (service.port, service.settings["msisdn"]) == (IMSI, number["value"])
+        (card,) = operator.resources_of("simCard")
+        assert {service_of(card), service_of(number)} == {product}
+        assert operator.audit() == ([], 1)
 
-        operator.completed(order_item("modify", product=product, value={"status": "suspended"}))
-        assert attaches().observed["packetSwitched"] == "notAllowed"
-        assert operator.differences() == ([], 1)
-        operator.completed(order_item("modify", product=product, value={"status": "active"}))
-        assert attaches().good
+        operator.complete_order(
+            order_item("modify", product=product, value={"status": "suspended"})
+        )
+        assert attach().observed["packetSwitched"] == "notAllowed"
+        assert operator.audit() == ([], 1)
+        operator.complete_order(order_item("modify", product=product, value={"status": "active"}))
+        assert attach().good
 
-        operator.completed(order_item("delete", product=product))
-        assert set(attaches().observed.values()) == {"unknownSubscriber"}
-        assert {service_of(one) for one in (*operator.of("simCard"), *operator.of("msisdn"))} == {
-            ""
-        }
+        operator.complete_order(order_item("delete", product=product))
+        assert set(attach().observed.values()) == {"unknownSubscriber"}
+        resources = [*operator.resources_of("simCard"), *operator.resources_of("msisdn")]
+        assert {service_of(resource) for resource in resources} == {""}
         operator.assert_consistent()
 
 
-def ethernet(operator):
-    """An offering of a line whose two ends are in the VLAN that the order names."""
+def create_ethernet_offering(operator):
+    """Create an offering of a line whose two ends are in the VLAN that the order names."""
     ends = {"id": "end", "relationshipType": "consistsOf", "minimumQuantity": 2,
             "defaultQuantity": 2, "maximumQuantity": 8, "quantityFrom": "ends"}  # fmt: skip
-    return operator.sell(
+    return operator.create_offering_of(
         "Ethernet line",
         [
             service(
@@ -201,11 +204,11 @@ def ethernet(operator):
 
 
 @needs_switch
-def test_an_ethernet_line_is_ordered_moved_and_ended_on_a_real_switch(operator):
+def test_an_ethernet_line_is_provided_changed_and_ended_on_a_real_switch(operator):
     with SwitchLab(ports=3) as lab:
         element = operator.discover(lab)
         assert element["category"] == "switch"
-        assert len(operator.of("switchPort")) == 3
+        assert len(operator.resources_of("switchPort")) == 3
 
         def tags():
             return {
@@ -213,25 +216,29 @@ def test_an_ethernet_line_is_ordered_moved_and_ended_on_a_real_switch(operator):
                 if (tag := lab.run_vsctl("get", "port", port, "tag").strip()) != "[]"
             }  # fmt: skip
 
-        product = f"{operator.completed(order_item(offering=ethernet(operator)))}-1"
-        one, other = tags()
-        assert tags() == {one: "100", other: "100"}
-        assert lab.can_reach(one, other)
-        on = {
+        product = (
+            f"{operator.complete_order(order_item(offering=create_ethernet_offering(operator)))}-1"
+        )
+        first, second = tags()
+        assert tags() == {first: "100", second: "100"}
+        assert lab.can_reach(first, second)
+        services = {
             resource_characteristics(port)["portName"]: service_of(port)
-            for port in operator.of("switchPort")
+            for port in operator.resources_of("switchPort")
         }
-        assert {on[one], on[other]} == {product, f"{product}.2"}
-        assert operator.differences() == ([], 2)
+        assert {services[first], services[second]} == {product, f"{product}.2"}
+        assert operator.audit() == ([], 2)
 
         vlan = {"@type": "IntegerCharacteristic", "name": "vlan", "value": 200}
-        operator.completed(
+        operator.complete_order(
             order_item("modify", product=product, value={"productCharacteristic": [vlan]})
         )
         assert set(tags().values()) == {"200"}
-        operator.completed(order_item("modify", product=product, value={"status": "suspended"}))
-        assert not lab.can_reach(one, other)
-        operator.completed(order_item("delete", product=product))
+        operator.complete_order(
+            order_item("modify", product=product, value={"status": "suspended"})
+        )
+        assert not lab.can_reach(first, second)
+        operator.complete_order(order_item("delete", product=product))
         assert tags() == {}
-        assert operator.differences() == ([], 0)
+        assert operator.audit() == ([], 0)
         operator.assert_consistent()

@@ -1,4 +1,4 @@
-"""Orders for services by themselves: on the network, over HTTP, and step by step on bad days."""
+"""Service orders: over HTTP with a simulated network, and step by step with failures."""
 
 import asyncio
 import uuid
@@ -10,6 +10,7 @@ from adapters.credentials import Credentials
 from adapters.snmp import mib
 from adapters.snmp.simulated_port import WRONG_VALUE
 from adapters.values import Target
+from tests.support.fulfilment_harness import FINAL_STATES, MEGABIT, port_state
 from tests.support.fulfilment_harness import order_item as product_item
 from tests.support.live_server import ThreadedGateway, live_server, wait_until
 from tmf_apis.engine import CONTRACTS_DIR, Engine
@@ -27,33 +28,25 @@ SERVICES = "/serviceInventory/v4/service"
 SPECIFICATIONS = "/serviceCatalogManagement/v4/serviceSpecification"
 RESOURCES = "/resourceInventoryManagement/v5/resource"
 INTERNET = "standard-broadband"
-MEGABIT = 1000  # in the gateway's unit, kbit/s
 KIND = "ServiceOrder"
 ADA = {"@type": "RelatedParty", "id": "ada", "role": "customer", "@referredType": "Individual"}
-ENDS = {"completed", "failed", "partial", "cancelled"}
 
 
-def values(**some):
-    return [{"name": name, "value": value} for name, value in some.items()]
+def characteristics(**values):
+    return [{"name": name, "value": value} for name, value in values.items()]
 
 
-def item(action="add", *, id="1", of="", service="", **more):
+def item(action="add", *, id="1", specification=INTERNET, service="", **more):
     """Return an item of a service order; a new service is a broadband access of 100/40 Mbit/s."""
-    made = {"id": service} if service else {}
+    value = {"id": service} if service else {}
     if action == "add":
         chosen = {"downstreamSpeed": 100, "upstreamSpeed": 40, **more.pop("chosen", {})}
-        made["serviceSpecification"] = {"id": of or INTERNET}
-        made["serviceCharacteristic"] = values(**chosen)
+        value["serviceSpecification"] = {"id": specification}
+        value["serviceCharacteristic"] = characteristics(**chosen)
     elif "chosen" in more:
-        made["serviceCharacteristic"] = values(**more.pop("chosen"))
-    made |= more.pop("value", {})
-    return {"id": id, "action": action, "service": made, **more}
-
-
-def on(gateway, port):
-    """Return tag and rates in kbit/s of a port."""
-    found = gateway.port(port)
-    return found.tag, found.downstream_kbps, found.upstream_kbps
+        value["serviceCharacteristic"] = characteristics(**more.pop("chosen"))
+    value |= more.pop("value", {})
+    return {"id": id, "action": action, "service": value, **more}
 
 
 # Over HTTP: one server, its worker and a simulated gateway.
@@ -67,10 +60,16 @@ def web(tmp_path_factory, mongodb_uri):
     settings = Settings(mongodb_database=f"services_{uuid.uuid4().hex[:8]}")
     with client_of(settings, mongodb_uri) as client:
         try:
-            with live_server(
-                folder, mongodb_uri, settings.mongodb_database,
-                TMF_CREDENTIALS_FILE=str(credentials), TMF_FULFILMENT_PATIENCE="20",
-            ) as server, ThreadedGateway("gw-web", "127.0.0.1", server.trap_port) as gateway:  # fmt: skip
+            with (
+                live_server(
+                    folder,
+                    mongodb_uri,
+                    settings.mongodb_database,
+                    TMF_CREDENTIALS_FILE=str(credentials),
+                    TMF_FULFILMENT_PATIENCE="20",
+                ) as server,
+                ThreadedGateway("gw-web", "127.0.0.1", server.trap_port) as gateway,
+            ):
                 gateway.simulator.community = "sim"
                 address = gateway.simulator.target.address
                 target = Target("gw-web", address, "snmp", "SIM", {"timeout": "0.3"})
@@ -79,63 +78,71 @@ def web(tmp_path_factory, mongodb_uri):
                     load_contracts(CONTRACTS_DIR, folder / "cache"),
                     client[settings.mongodb_database],
                 )
-                desk = RepositoryFactory(engine.writer, "test").for_tenant("default")
+                repository = RepositoryFactory(engine.writer, "test").for_tenant("default")
 
-                async def go():
+                async def register_gateway():
                     async with registry.create_adapter(target, Credentials(credentials)) as adapter:
-                        await register(desk, adapter)
+                        await register(repository, adapter)
 
-                asyncio.run(go())
+                asyncio.run(register_gateway())
                 server.gateway = gateway
                 yield server
         finally:
             client.drop_database(settings.mongodb_database)
 
 
-def placed(web, *items, **more):
-    """Place an order and return it as it ends."""
+def run_order_over_http(web, *items, **more):
+    """Place an order and return it in its final state."""
     id = web.post(ORDERS, {"serviceOrderItem": list(items), **more})["id"]
 
     def final():
         order = web.get(f"{ORDERS}/{id}")
-        return order if order["state"] in ENDS else None
+        return order if order["state"] in FINAL_STATES else None
 
     return wait_until(final)
 
 
-def service_of(order, place=0):
-    return order["serviceOrderItem"][place]["service"]
+def service_of(order):
+    return order["serviceOrderItem"][0]["service"]
 
 
-def test_a_service_lives_by_orders_from_its_port_to_its_end(web):
+def test_service_orders_provide_change_move_and_end_a_service(web):
     gateway = web.gateway
     port = {"accessPort": "gw-web sub1"}
-    order = placed(web, item(chosen=port), relatedParty=[ADA], description="line of Ada")
+    order = run_order_over_http(
+        web, item(chosen=port), relatedParty=[ADA], description="line of Ada"
+    )
     assert order["state"] == "completed", order
-    assert {one["status"] for one in order["milestone"]} == {"Completed"}
+    assert {milestone["status"] for milestone in order["milestone"]} == {"Completed"}
     assert order["startDate"] <= order["completionDate"]
     top = service_of(order)
     assert (top["state"], top["supportingResource"][0]["name"]) == ("active", "gw-web sub1")
-    found = web.get(f"{SERVICES}/{top['id']}")
-    assert (found["category"], found["state"], found["isServiceEnabled"]) == ("CFS", "active", True)
-    assert found["relatedParty"][0]["id"] == "ada"
-    assert found["serviceSpecification"]["id"] == INTERNET
-    reference = found["serviceOrderItem"][0]
+    service = web.get(f"{SERVICES}/{top['id']}")
+    assert (service["category"], service["state"], service["isServiceEnabled"]) == (
+        "CFS",
+        "active",
+        True,
+    )
+    assert service["relatedParty"][0]["id"] == "ada"
+    assert service["serviceSpecification"]["id"] == INTERNET
+    reference = service["serviceOrderItem"][0]
     assert (reference["serviceOrderId"], reference["itemAction"]) == (order["id"], "add")
-    line = web.get(f"{SERVICES}/{found['supportingService'][0]['id']}")
+    line = web.get(f"{SERVICES}/{service['supportingService'][0]['id']}")
     assert (line["category"], line["relatedParty"][0]["id"]) == ("RFS", "ada")
     assert line["serviceOrderItem"][0]["serviceOrderId"] == order["id"]
     assert gateway.port_state("sub1") == (line["id"], 100 * MEGABIT, 40 * MEGABIT)
     (resource,) = web.get(RESOURCES, **{"externalIdentifier.id": line["id"]})
     assert (resource["name"], resource["usageState"]) == ("gw-web sub1", "active")
 
-    faster = placed(web, item("modify", service=top["id"], chosen={"downstreamSpeed": 500}))
+    faster = run_order_over_http(
+        web, item("modify", service=top["id"], chosen={"downstreamSpeed": 500})
+    )
     assert faster["state"] == "completed", faster
     assert gateway.port_state("sub1") == (line["id"], 500 * MEGABIT, 40 * MEGABIT)
-    found = web.get(f"{SERVICES}/{top['id']}")
-    speeds = {one["name"]: one["value"] for one in found["serviceCharacteristic"]}
+    service = web.get(f"{SERVICES}/{top['id']}")
+    speeds = {each["name"]: each["value"] for each in service["serviceCharacteristic"]}
     assert speeds["downstreamSpeed"] == 500
-    assert found["serviceOrderItem"][-1]["itemAction"] == "modify"
+    assert service["serviceOrderItem"][-1]["itemAction"] == "modify"
 
     for change, state in (
         ({"state": "inactive"}, "inactive"),
@@ -143,45 +150,45 @@ def test_a_service_lives_by_orders_from_its_port_to_its_end(web):
         ({"isServiceEnabled": False}, "inactive"),
         ({"state": "active"}, "active"),
     ):
-        switched = placed(web, item("modify", service=top["id"], value=change))
+        switched = run_order_over_http(web, item("modify", service=top["id"], value=change))
         assert switched["state"] == "completed", switched
         for id in (top["id"], line["id"]):
-            found = web.get(f"{SERVICES}/{id}")
-            assert (found["state"], found["isServiceEnabled"]) == (state, state == "active")
+            service = web.get(f"{SERVICES}/{id}")
+            assert (service["state"], service["isServiceEnabled"]) == (state, state == "active")
         assert gateway.simulator.port("sub1").enabled == (state == "active")
 
     move = {"accessPort": "gw-web sub2"}
-    moved = placed(web, item("modify", service=top["id"], chosen=move))
+    moved = run_order_over_http(web, item("modify", service=top["id"], chosen=move))
     assert moved["state"] == "completed", moved
     assert gateway.port_state("sub1") == ("", 0, 0)
     assert gateway.port_state("sub2") == (line["id"], 500 * MEGABIT, 40 * MEGABIT)
 
-    ended = placed(web, item("delete", service=top["id"]))
+    ended = run_order_over_http(web, item("delete", service=top["id"]))
     assert (ended["state"], service_of(ended)["state"]) == ("completed", "terminated")
     for id in (top["id"], line["id"]):
         assert web.get(f"{SERVICES}/{id}")["state"] == "terminated"
-    assert gateway.on("sub2") == ("", 0, 0)
+    assert gateway.port_state("sub2") == ("", 0, 0)
 
 
-def test_what_the_network_refuses_is_taken_back_and_said(web):
+def test_a_rejected_item_is_undone_and_has_an_error_message(web):
     gateway = web.gateway
     gateway.simulator.fault_injection.rejected_sets[mib.SVC_UP_KBPS] = WRONG_VALUE
     try:
-        order = placed(
+        order = run_order_over_http(
             web, item(chosen={"accessPort": "gw-web sub3"}), item("noChange", id="2", service="x")
         )
     finally:
         gateway.simulator.fault_injection.rejected_sets.clear()
     assert order["state"] == "partial"
-    assert [one["state"] for one in order["serviceOrderItem"]] == ["failed", "completed"]
+    assert [item["state"] for item in order["serviceOrderItem"]] == ["failed", "completed"]
     message = order["errorMessage"]
     assert "sub3 upstream" in message["message"]
-    assert [one["id"] for one in message["serviceOrderItem"]] == ["1"]
+    assert [item["id"] for item in message["serviceOrderItem"]] == ["1"]
     assert web.get(f"{SERVICES}/{service_of(order)['id']}")["state"] == "terminated"
     assert gateway.port_state("sub3") == ("", 0, 0)
 
 
-def test_an_order_that_waits_for_an_element_says_so_and_is_cancelled(web):
+def test_an_order_that_waits_for_an_element_has_an_alert_and_can_be_cancelled(web):
     gateway = web.gateway
     gateway.simulator.fault_injection.silent = True
     try:
@@ -202,7 +209,7 @@ def test_an_order_that_waits_for_an_element_says_so_and_is_cancelled(web):
     assert port["allocationStatus"] == "free"
 
 
-def test_a_dry_run_says_what_would_be_done_and_makes_nothing(web):
+def test_a_dry_run_returns_the_plan_and_creates_nothing(web):
     before = len(web.get(ORDERS, limit=100))
     body = {"serviceOrderItem": [item(chosen={"accessPort": "gw-web sub5"})]}
     answer = web.client.post(f"{web.base_url}{ORDERS}?dryRun=true", json=body)
@@ -210,19 +217,25 @@ def test_a_dry_run_says_what_would_be_done_and_makes_nothing(web):
     plan = answer.json()["fulfilmentPlan"]
     assert plan["feasible"], plan
     assert plan["task"][0]["element"]["port"] == "sub5"
-    assert [one["facing"] for one in plan["item"][0]["service"]] == ["customer", "resource"]
+    assert [service["facing"] for service in plan["item"][0]["service"]] == ["customer", "resource"]
     assert "product" not in plan["item"][0]
     assert len(web.get(ORDERS, limit=100)) == before
 
 
-def test_what_others_fulfil_stays_as_it_was_placed(web):
-    bare = web.post(SPECIFICATIONS, {"name": "Consulting", "lifecycleStatus": "Active"})["id"]
-    theirs = [
-        web.post(ORDERS, {"serviceOrderItem": [one]})["id"]
-        for one in (item(of="elsewhere"), item(of=bare), item("delete", service="unknown"))
+def test_an_order_of_another_system_stays_acknowledged(web):
+    unmapped = web.post(SPECIFICATIONS, {"name": "Consulting", "lifecycleStatus": "Active"})["id"]
+    order_ids = [
+        web.post(ORDERS, {"serviceOrderItem": [order_item]})["id"]
+        for order_item in (
+            item(specification="elsewhere"),
+            item(specification=unmapped),
+            item("delete", service="unknown"),
+        )
     ]
-    assert placed(web, item(chosen={"accessPort": "gw-web sub6"}))["state"] == "completed"
-    for id in theirs:
+    assert (
+        run_order_over_http(web, item(chosen={"accessPort": "gw-web sub6"}))["state"] == "completed"
+    )
+    for id in order_ids:
         order = web.get(f"{ORDERS}/{id}")
         assert (order["state"], "milestone" in order) == ("acknowledged", False)
 
@@ -230,18 +243,18 @@ def test_what_others_fulfil_stays_as_it_was_placed(web):
 # Step by step, without a workflow.
 
 
-def ordered(operator, *items, **more):
+def run_service_order(operator, *items, **more):
     return operator.run_order(operator.place_order(*items, kind=KIND, **more))
 
 
-def added(operator, port="gw sub1", **more):
-    """Order a service and return the id of the one that was ordered."""
-    order = ordered(operator, item(chosen={"accessPort": port}), **more)
+def add_service(operator, port="gw sub1", **more):
+    """Order a service and return its id."""
+    order = run_service_order(operator, item(chosen={"accessPort": port}), **more)
     assert order["state"] == "completed", order
     return service_of(order)["id"]
 
 
-def test_the_services_of_a_product_are_changed_with_it_only(operator):
+def test_a_service_order_cannot_change_the_services_of_a_product(operator):
     offering = operator.create_offering()
     key = operator.place_order(product_item(offering=offering, port="gw sub1"))
     product = operator.run_order(key)["productOrderItem"][0]["product"]["id"]
@@ -252,8 +265,8 @@ def test_the_services_of_a_product_are_changed_with_it_only(operator):
     operator.assert_consistent()
 
 
-def test_a_service_that_came_to_a_product_after_it_was_ordered_is_left_alone(operator):
-    service = added(operator)
+def test_an_order_fails_if_its_service_was_assigned_to_a_product_meanwhile(operator):
+    service = add_service(operator)
     key = operator.place_order(item("delete", service=service), kind=KIND)
     operator.repository.create("Product", {"id": "p", "name": "p", "status": "active",
                                "realizingService": [{"id": service}]})  # fmt: skip
@@ -261,29 +274,33 @@ def test_a_service_that_came_to_a_product_after_it_was_ordered_is_left_alone(ope
     assert order["state"] == "failed"
     assert "belongs to a product" in order["errorMessage"]["message"]
     assert operator.repository.get("Service", service)["state"] == "active"
-    assert on(operator.gw, "sub1")[1] == 100 * MEGABIT
+    assert port_state(operator.gw, "sub1")[1] == 100 * MEGABIT
 
 
-def test_a_part_of_a_service_is_changed_with_it_only(operator):
-    service = added(operator)
+def test_a_service_order_cannot_change_a_supporting_service(operator):
+    service = add_service(operator)
     (part,) = operator.repository.get("Service", service)["supportingService"]
     with pytest.raises(Conflict, match=f"belongs to service {service}"):
         operator.place_order(item("delete", service=part["id"]), kind=KIND)
 
 
 def test_a_service_belongs_to_the_party_of_its_order(operator):
-    mine = added(operator, parties=["ada"], relatedParty=[ADA])
+    service = add_service(operator, parties=["ada"], relatedParty=[ADA])
     bob = {**ADA, "id": "bob"}
-    order = ordered(operator, item("delete", service=mine), parties=["bob"], relatedParty=[bob])
+    order = run_service_order(
+        operator, item("delete", service=service), parties=["bob"], relatedParty=[bob]
+    )
     assert order["state"] == "failed"
-    assert on(operator.gw, "sub1")[1] == 100 * MEGABIT
-    order = ordered(operator, item("delete", service=mine), parties=["ada"], relatedParty=[ADA])
+    assert port_state(operator.gw, "sub1")[1] == 100 * MEGABIT
+    order = run_service_order(
+        operator, item("delete", service=service), parties=["ada"], relatedParty=[ADA]
+    )
     assert order["state"] == "completed", order
     operator.assert_consistent()
 
 
-def test_a_product_order_does_not_end_a_service_that_was_ordered_by_itself(operator):
-    service = added(operator)
+def test_a_product_order_cannot_end_a_service_of_a_service_order(operator):
+    service = add_service(operator)
     (part,) = operator.repository.get("Service", service)["supportingService"]
     order = operator.run_order(operator.place_order(product_item("delete", product=part["id"])))
     assert order["state"] == "failed"
@@ -297,47 +314,49 @@ def test_a_product_order_does_not_end_a_service_that_was_ordered_by_itself(opera
         ({"serviceSpecification": {"id": "standard-access-line"}}, "does not change that"),
         ({"state": "terminated"}, "action delete"),
         ({"state": "active", "isServiceEnabled": False}, "contradict"),
-        ({"serviceCharacteristic": values(downstreamSpeed="fast")}, "downstreamSpeed"),
+        ({"serviceCharacteristic": characteristics(downstreamSpeed="fast")}, "downstreamSpeed"),
     ],
 )
-def test_a_change_that_makes_no_sense_fails_and_changes_nothing(operator, value, words):
-    service = added(operator)
+def test_an_invalid_change_fails_and_changes_nothing(operator, value, words):
+    service = add_service(operator)
     sets = operator.gw.set_count
-    order = ordered(operator, item("modify", service=service, value=value))
+    order = run_service_order(operator, item("modify", service=service, value=value))
     assert order["state"] == "failed"
     assert words in order["errorMessage"]["message"]
     assert operator.gw.set_count == sets
     operator.assert_consistent()
 
 
-def test_a_resource_facing_service_is_ordered_by_itself_in_its_own_units(operator):
-    line = values(downstream=50_000_000, upstream=10_000_000, accessPort="gw sub2")
-    new = item(of="standard-access-line", value={"serviceCharacteristic": line})
-    order = ordered(operator, new)
+def test_a_resource_facing_service_is_ordered_in_its_own_units(operator):
+    line = characteristics(downstream=50_000_000, upstream=10_000_000, accessPort="gw sub2")
+    new = item(specification="standard-access-line", value={"serviceCharacteristic": line})
+    order = run_service_order(operator, new)
     assert order["state"] == "completed", order
     id = service_of(order)["id"]
-    assert on(operator.gw, "sub2") == (id, 50 * MEGABIT, 10 * MEGABIT)
+    assert port_state(operator.gw, "sub2") == (id, 50 * MEGABIT, 10 * MEGABIT)
     assert operator.repository.get("Service", id)["category"] == "RFS"
     operator.assert_consistent()
-    assert ordered(operator, item("delete", service=id))["state"] == "completed"
-    assert on(operator.gw, "sub2") == ("", 0, 0)
+    assert run_service_order(operator, item("delete", service=id))["state"] == "completed"
+    assert port_state(operator.gw, "sub2") == ("", 0, 0)
     operator.assert_consistent()
 
 
-def test_a_change_that_the_element_refuses_leaves_the_service_as_it_was(operator):
-    service = added(operator)
+def test_a_rejected_change_leaves_the_service_as_it_was(operator):
+    service = add_service(operator)
     operator.gw.fault_injection.rejected_sets[mib.SVC_UP_KBPS] = WRONG_VALUE
-    order = ordered(operator, item("modify", service=service, chosen={"upstreamSpeed": 80}))
+    order = run_service_order(
+        operator, item("modify", service=service, chosen={"upstreamSpeed": 80})
+    )
     assert order["state"] == "failed"
-    assert on(operator.gw, "sub1")[1:] == (100 * MEGABIT, 40 * MEGABIT)
+    assert port_state(operator.gw, "sub1")[1:] == (100 * MEGABIT, 40 * MEGABIT)
     operator.assert_consistent()
 
 
-def test_items_inside_an_item_and_all_or_nothing(operator):
+def test_nested_items_fail_together_with_all_or_nothing(operator):
     inner = [item(id=f"1.{n}", chosen={"accessPort": port}) for n, port in
              ((1, "gw sub1"), (2, "no such port"))]  # fmt: skip
     bundle = {"id": "1", "action": "add", "service": {}, "serviceOrderItem": inner}
-    order = ordered(operator, bundle, allOrNothing=True)
+    order = run_service_order(operator, bundle, allOrNothing=True)
     assert order["state"] == "failed"
     assert "with item 1.2" in order["errorMessage"]["message"]
     assert operator.gw.set_count == 0
@@ -350,7 +369,7 @@ def test_an_order_is_cancelled_before_its_point_of_no_return(operator, step):
     operator.gw.fault_injection.unanswered_sets[mib.SVC_UP_KBPS] = 99
     key = operator.place_order(item(chosen={"accessPort": "gw sub1"}), kind=KIND)
     operator.accept(key)
-    assert {one["state"] for one in operator.repository.find("Service", {})} == {"reserved"}
+    assert {each["state"] for each in operator.repository.find("Service", {})} == {"reserved"}
     assert operator.get_order(key)["serviceOrderItem"][0]["service"]["state"] == "reserved"
     operator.assert_consistent(idle=False)
     if step == "set in part":
@@ -383,8 +402,8 @@ def test_a_service_in_operation_is_past_the_point_of_no_return(operator):
     operator.assert_consistent()
 
 
-def test_two_orders_for_one_service_take_their_turns(operator):
-    service = added(operator)
+def test_a_second_order_for_a_service_waits_for_the_first(operator):
+    service = add_service(operator)
     first = operator.place_order(
         item("modify", service=service, chosen={"upstreamSpeed": 80}), kind=KIND
     )
@@ -397,17 +416,13 @@ def test_two_orders_for_one_service_take_their_turns(operator):
     operator.assert_consistent()
 
 
-def test_what_the_machine_cannot_do_waits_for_a_person(operator):
+def test_an_order_with_a_fallout_task_is_pending_until_a_retry_is_decided(operator):
     operator.configure(fulfilment_patience=0.1, fulfilment_fallout=("unreachable",))
     operator.gw.fault_injection.silent = True
     key = operator.place_order(item(chosen={"accessPort": "gw sub1"}), kind=KIND)
     operator.accept(key)
 
-    def asked():
-        operator.advance(key)
-        return operator.repository.find("FalloutTask", {"state": "open"})
-
-    (task,) = wait_until(asked)
+    (task,) = operator.advance_until(key, operator.open_fallout_tasks)
     assert (task["order"]["id"], task["order"]["@referredType"]) == (key.order, KIND)
     assert task["order"]["href"].endswith(f"{ORDERS}/{key.order}")
     order = operator.get_order(key)
@@ -418,7 +433,7 @@ def test_what_the_machine_cannot_do_waits_for_a_person(operator):
     operator.assert_consistent()
 
 
-def test_an_order_under_way_is_not_rewritten(operator):
+def test_an_order_in_progress_cannot_be_rewritten(operator):
     key = operator.place_order(item(chosen={"accessPort": "gw sub1"}), kind=KIND)
     operator.accept(key)
     for name, value in (
@@ -439,7 +454,7 @@ def test_milestones_and_alerts_are_events(operator):
     key = operator.place_order(item(chosen={"accessPort": "gw sub1"}), kind=KIND)
     operator.run_order(key)
     stored = operator.database[KIND].find_one({"id": key.order, "tenant": operator.tenant})
-    assert [one["what"] for one in stored["events"]].count("Milestone") == 2
+    assert [event["what"] for event in stored["events"]].count("Milestone") == 2
 
 
 def test_a_repeated_failure_is_an_alert_in_the_attribute_of_a_service_order(operator):

@@ -91,9 +91,9 @@ def create_gateway(repository, id="gw", ports=2, uplink=None, site="", **uplinks
         create_resource(repository, f"{id}-up", "uplink", on=id, bandwidth=uplink, **uplinks)
 
 
-def task(order="o-1", action="provide", needs=(PORT,), service=None, **more):
+def task(order="o-1", action="provide", requirements=(PORT,), service=None, **more):
     return Task("1#1", "1", action, f"{order}-1", f"{order}-1-cfs", service or f"{order}-1",
-                requirements=needs, **more)  # fmt: skip
+                requirements=requirements, **more)  # fmt: skip
 
 
 def key(repository, order="o-1"):
@@ -134,18 +134,18 @@ def test_a_port_is_reserved_with_the_target_of_its_element(repository):
 
 def test_a_repeated_reservation_returns_the_same_resources_and_writes_nothing(repository):
     create_gateway(repository, uplink=1000)
-    first, before = reserve(repository, needs=(PORT, UPLINK)), all_resources(repository)
-    assert reserve(repository, needs=(PORT, UPLINK)).resources == first.resources
+    first, before = reserve(repository, requirements=(PORT, UPLINK)), all_resources(repository)
+    assert reserve(repository, requirements=(PORT, UPLINK)).resources == first.resources
     assert all_resources(repository) == before
 
 
 def test_released_resources_are_as_before(repository):
     create_gateway(repository, uplink=1000)
     before = all_resources(repository)
-    allocation = reserve(repository, needs=(PORT, UPLINK))
+    allocation = reserve(repository, requirements=(PORT, UPLINK))
     assert all_resources(repository) != before
-    reservations.release(repository, key(repository), task(needs=(PORT, UPLINK)), allocation)
-    reservations.release(repository, key(repository), task(needs=(PORT, UPLINK)), allocation)
+    reservations.release(repository, key(repository), task(requirements=(PORT, UPLINK)), allocation)
+    reservations.release(repository, key(repository), task(requirements=(PORT, UPLINK)), allocation)
     free = {"allocationStatus": "free", "resourceStatus": "available"}
     after = all_resources(repository)
     assert after == {
@@ -156,18 +156,18 @@ def test_released_resources_are_as_before(repository):
 
 def test_resources_reserved_before_a_crash_are_released_without_the_allocation(repository):
     create_gateway(repository, ports=1, uplink=1000)
-    reserve(repository, needs=(PORT, UPLINK))
-    reservations.release(repository, key(repository), task(needs=(PORT, UPLINK)), None)
+    reserve(repository, requirements=(PORT, UPLINK))
+    reservations.release(repository, key(repository), task(requirements=(PORT, UPLINK)), None)
     assert resource_state.is_free(repository.get("Resource", "gw-p1"), repository.now)
     assert uplink_shares(repository) == (0, 0)
 
 
 def test_a_service_is_provided_changed_and_ceased(repository):
     create_gateway(repository, ports=1, uplink=1000)
-    needs = (PORT, UPLINK)
+    requirements = (PORT, UPLINK)
     create_order(repository)
     allocation = reserve(
-        repository, needs=needs, settings={"downstream": 100_000_000, "upstream": 40}
+        repository, requirements=requirements, settings={"downstream": 100_000_000, "upstream": 40}
     )
     reservations.activate(repository, allocation)
     reservations.activate(repository, allocation)
@@ -184,7 +184,7 @@ def test_a_service_is_provided_changed_and_ceased(repository):
     more = ResourceRequirement(
         "uplink", category="uplink", amount=300_000_000, element_category=GATEWAY, optional=True
     )
-    change = {"action": "change", "service": "o-1-1", "needs": (PORT, more)}
+    change = {"action": "change", "service": "o-1-1", "requirements": (PORT, more)}
     changed = reserve(repository, "o-2", **change, settings={"downstream": 300_000_000})
     assert changed.settings == {"downstream": 300_000_000, "upstream": 40}
     assert uplink_shares(repository) == (
@@ -196,7 +196,7 @@ def test_a_service_is_provided_changed_and_ceased(repository):
         300_000_000,
         0,
     )
-    ended = reserve(repository, "o-3", action="cease", service="o-1-1", needs=())
+    ended = reserve(repository, "o-3", action="cease", service="o-1-1", requirements=())
     assert ended.port == "sub1"
     assert not ended.intent.present
     reservations.activate(repository, ended)
@@ -208,10 +208,10 @@ def test_releasing_a_change_leaves_the_service_as_it_was(repository):
     create_gateway(repository, ports=1, uplink=1000)
     create_order(repository)
     reservations.activate(
-        repository, reserve(repository, needs=(PORT, UPLINK), settings={"downstream": 7})
+        repository, reserve(repository, requirements=(PORT, UPLINK), settings={"downstream": 7})
     )
     before = all_resources(repository)
-    change = {"action": "change", "service": "o-1-1", "needs": (PORT, UPLINK)}
+    change = {"action": "change", "service": "o-1-1", "requirements": (PORT, UPLINK)}
     changed = reserve(repository, "o-2", **change, settings={"downstream": 9})
     reservations.release(repository, key(repository, "o-2"), task("o-2", **change), changed)
     assert all_resources(repository) == before
@@ -235,7 +235,7 @@ def test_the_refusal_of_a_reserved_port_names_the_holder(repository):
     create_gateway(repository, ports=1)
     reserve(repository)
     with pytest.raises(Unfulfillable, match="is reserved for order o-1, item 1"):
-        reserve(repository, "o-2", needs=(NAMED_PORT,))
+        reserve(repository, "o-2", requirements=(NAMED_PORT,))
     with pytest.raises(Unfulfillable, match="no access port is free"):
         reserve(repository, "o-2")
 
@@ -254,9 +254,9 @@ def test_a_refusal_hides_other_parties_orders_and_the_capacity_from_parties(
         "@type": "ProductOrder", "id": "o-1", "productOrderItem": [{"id": "1", "action": "add"}],
         "relatedParty": [{"role": "customer", "partyOrPartyRole": party}],
     })  # fmt: skip
-    reserve(repository, needs=(PORT, UPLINK))
+    reserve(repository, requirements=(PORT, UPLINK))
     uplink = ResourceRequirement("uplink", category="uplink", amount=10**8)
-    tasks = [task("o-2", needs=(requirement,)) for requirement in (NAMED_PORT, uplink)]
+    tasks = [task("o-2", requirements=(requirement,)) for requirement in (NAMED_PORT, uplink)]
 
     def refusals(owner):
         return [
@@ -280,7 +280,7 @@ def test_a_refusal_hides_other_parties_orders_and_the_capacity_from_parties(
 def test_a_refusal_does_not_name_a_service_of_another_party(repositories, repository):
     create_gateway(repository, ports=1)
     reservations.activate(repository, reserve(repository))
-    tasks = [task("o-2", service="o-2-1", needs=(NAMED_PORT,))]
+    tasks = [task("o-2", service="o-2-1", requirements=(NAMED_PORT,))]
     (missing,) = reservations.unmet_requirements(
         repository,
         key(repository, "o-2"),
@@ -311,25 +311,25 @@ def test_a_port_at_the_required_place_is_reserved(repository):
         is_carrier=True,
         element_category=GATEWAY,
     )
-    assert reserve(repository, needs=(requirement,)).resources == {"accessPort": "gw-2-p1"}
+    assert reserve(repository, requirements=(requirement,)).resources == {"accessPort": "gw-2-p1"}
     with pytest.raises(Unfulfillable, match="no access port is free at south"):
-        reserve(repository, "o-2", needs=(requirement,))
+        reserve(repository, "o-2", requirements=(requirement,))
 
 
 def test_an_element_with_a_full_uplink_is_skipped(repository):
     create_gateway(repository, "gw-1", ports=5, uplink=50)
     create_gateway(repository, "gw-2", ports=1, uplink=100)
-    assert reserve(repository, needs=(PORT, UPLINK)).resources["uplink"] == "gw-2-up"
+    assert reserve(repository, requirements=(PORT, UPLINK)).resources["uplink"] == "gw-2-up"
     with pytest.raises(Unfulfillable, match="the gw-1-up has 50 Mbit/s left of 50, 100 are wanted"):
-        reserve(repository, "o-2", needs=(PORT, UPLINK))
+        reserve(repository, "o-2", requirements=(PORT, UPLINK))
     reserved_ids = [id for id, resource in all_resources(repository).items() if holder_of(resource)]
     assert reserved_ids == ["gw-2-p1"]
 
 
 def test_an_uplink_can_be_oversubscribed(repository):
     create_gateway(repository, uplink=100, oversubscription=2)
-    reserve(repository, "o-1", needs=(PORT, UPLINK))
-    reserve(repository, "o-2", needs=(PORT, UPLINK))
+    reserve(repository, "o-1", requirements=(PORT, UPLINK))
+    reserve(repository, "o-2", requirements=(PORT, UPLINK))
     assert uplink_shares(repository) == (
         0,
         200_000_000,
@@ -341,17 +341,17 @@ def test_another_order_can_take_an_expired_reservation(repository):
     first = reservations.reserve(
         repository,
         key(repository),
-        task(needs=(PORT, UPLINK)),
+        task(requirements=(PORT, UPLINK)),
         repository,
         duration=timedelta(seconds=-1),
     )
-    second = reserve(repository, "o-2", needs=(PORT, UPLINK))
+    second = reserve(repository, "o-2", requirements=(PORT, UPLINK))
     assert second.resources == first.resources
     with pytest.raises(Unfulfillable, match="reserved for order o-2, item 1"):
         reservations.activate(repository, first)
     assert not reservations.renew(repository, first)
     assert reservations.renew(repository, second)
-    reservations.release(repository, key(repository), task(needs=(PORT, UPLINK)), first)
+    reservations.release(repository, key(repository), task(requirements=(PORT, UPLINK)), first)
     assert holder_of(repository.get("Resource", "gw-p1")) == "o-2/1#1"
 
 
@@ -384,12 +384,12 @@ def test_a_sim_card_is_provisioned_on_a_register_with_a_number_from_a_pool(repos
         repository, "numbers", "pool", poolOf="msisdn", range="491700000000-491700000001"
     )
     derived = {"msisdn": ("msisdn", "msisdn")}
-    allocation = reserve(repository, needs=(SIM, NUMBER), derived_settings=derived)
+    allocation = reserve(repository, requirements=(SIM, NUMBER), derived_settings=derived)
     assert (allocation.port, allocation.target.name) == ("262420000000002", "the hlr")
     assert allocation.settings["msisdn"] in {"491700000000", "491700000001"}
     reservations.activate(repository, allocation)
     create_order(repository)
-    ended = reserve(repository, "o-2", action="cease", service="o-1-1", needs=())
+    ended = reserve(repository, "o-2", action="cease", service="o-1-1", requirements=())
     assert (ended.port, ended.target.name) == ("262420000000002", "the hlr")
     assert set(ended.resources.values()) == set(allocation.resources.values())
 
@@ -399,29 +399,29 @@ def test_a_pool_provides_every_value_once_until_it_is_released(repository):
     need = (ResourceRequirement("vlan", category="vlan"),)
     derived = {"vlan": ("vlan", "vlan")}
     allocations = [
-        reserve(repository, f"o-{n}", needs=need, derived_settings=derived) for n in range(3)
+        reserve(repository, f"o-{n}", requirements=need, derived_settings=derived) for n in range(3)
     ]
     assert sorted(allocation.settings["vlan"] for allocation in allocations) == [100, 101, 102]
     with pytest.raises(Unfulfillable, match="no vlan is free"):
-        reserve(repository, "o-9", needs=need)
+        reserve(repository, "o-9", requirements=need)
     reservations.release(
-        repository, key(repository, "o-1"), task("o-1", needs=need), allocations[1]
+        repository, key(repository, "o-1"), task("o-1", requirements=need), allocations[1]
     )
-    again = reserve(repository, "o-9", needs=need, derived_settings=derived)
+    again = reserve(repository, "o-9", requirements=need, derived_settings=derived)
     assert again.settings == allocations[1].settings
 
 
 def test_a_value_of_a_pool_can_be_named(repository):
     create_resource(repository, "addresses", "pool", poolOf="ipAddress", range="198.18.1.0/29")
     named = (ResourceRequirement("ipAddress", category="ipAddress", identifier="198.18.1.3"),)
-    assert reserve(repository, needs=named).names == {"ipAddress": "198.18.1.3"}
+    assert reserve(repository, requirements=named).names == {"ipAddress": "198.18.1.3"}
     with pytest.raises(
         Unfulfillable, match=r"ipAddress 198\.18\.1\.3 is reserved for order o-1, item 1"
     ):
-        reserve(repository, "o-2", needs=named)
+        reserve(repository, "o-2", requirements=named)
     outside = (ResourceRequirement("ipAddress", category="ipAddress", identifier="198.18.2.3"),)
     with pytest.raises(Unfulfillable, match=r"no ipAddress called 198\.18\.2\.3"):
-        reserve(repository, "o-2", needs=outside)
+        reserve(repository, "o-2", requirements=outside)
 
 
 def test_a_feasibility_check_reserves_nothing_and_returns_all_unmet_requirements(repository):
@@ -490,7 +490,7 @@ def test_a_service_is_qualified_by_a_dry_run_of_its_order(repository, repositori
 def test_concurrent_orders_never_get_the_same_resource(repositories, repository):
     create_gateway(repository, ports=6, uplink=400)
     create_resource(repository, "vlans", "pool", poolOf="vlan", range="100-120")
-    needs = (PORT, UPLINK, ResourceRequirement("vlan", category="vlan"))
+    requirements = (PORT, UPLINK, ResourceRequirement("vlan", category="vlan"))
     barrier = threading.Barrier(8)
 
     def place_order(number):
@@ -500,7 +500,7 @@ def test_concurrent_orders_never_get_the_same_resource(repositories, repository)
             return reservations.reserve(
                 own_repository,
                 key(repository, f"o-{number}"),
-                task(f"o-{number}", needs=needs),
+                task(f"o-{number}", requirements=requirements),
                 own_repository,
             )
         except Unfulfillable as error:
