@@ -1,7 +1,7 @@
 "use strict";
 
-// Deliveries and subscriptions, through the administration API: what a script can do, this page does.
-const LIMIT = 25;
+// The page of deliveries and subscriptions. It only uses the administration API.
+const PAGE_SIZE = 25;
 const token = document.getElementById("token");
 const message = document.getElementById("message");
 const form = document.getElementById("filter");
@@ -10,150 +10,151 @@ let offset = 0;
 async function call(method, path) {
   const headers = { Accept: "application/json" };
   if (token && token.value.trim()) headers.Authorization = `Bearer ${token.value.trim()}`;
-  const answer = await fetch(path, { method, headers, credentials: "omit" });
-  const body = answer.status === 204 ? null : await answer.json();
-  if (!answer.ok) throw new Error(`${body.reason}: ${body.message}`);
-  return { body, total: Number(answer.headers.get("X-Total-Count")) };
+  const response = await fetch(path, { method, headers, credentials: "omit" });
+  const body = response.status === 204 ? null : await response.json();
+  if (!response.ok) throw new Error(`${body.reason}: ${body.message}`);
+  return { body, total: Number(response.headers.get("X-Total-Count")) };
 }
 
-function element(name, text, kind) {
-  const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
+function createElement(name, text, className) {
+  const element = document.createElement(name);
+  if (text !== undefined) element.textContent = text;
+  if (className) element.className = className;
+  return element;
 }
 
-function cell(content, kind) {
-  const made = element("td", undefined, kind);
-  made.append(content instanceof Node ? content : document.createTextNode(content));
-  return made;
+function createCell(content, className) {
+  const cell = createElement("td", undefined, className);
+  cell.append(content instanceof Node ? content : document.createTextNode(content));
+  return cell;
 }
 
-function mark(state) {
-  const kinds = { delivered: "good", active: "good", parked: "bad", disabled: "bad", pending: "warn" };
-  return element("span", state, `mark ${kinds[state] || ""}`);
+function stateMark(state) {
+  const classes = { delivered: "good", active: "good", parked: "bad", disabled: "bad", pending: "warn" };
+  return createElement("span", state, `mark ${classes[state] || ""}`);
 }
 
-// A name that breaks between its words: CategoryCreateEvent.
-function name(text) {
-  const made = element("span");
-  for (const word of text.split(/(?=[A-Z])/)) made.append(word, element("wbr"));
-  return made;
+// A name with line breaks allowed between its words: CategoryCreateEvent.
+function breakableName(text) {
+  const element = createElement("span");
+  for (const word of text.split(/(?=[A-Z])/)) element.append(word, createElement("wbr"));
+  return element;
 }
 
-function when(text) {
-  const made = element("time", text.replace("T", " ").slice(0, 19));
-  made.dateTime = text;
-  return made;
+function timestamp(text) {
+  const element = createElement("time", text.replace("T", " ").slice(0, 19));
+  element.dateTime = text;
+  return element;
 }
 
-function act(label, path, more) {
-  const made = element("button", label);
-  made.type = "button";
-  made.setAttribute("aria-label", `${label} ${more}`);
-  made.addEventListener("click", async () => {
-    made.disabled = true;
-    await attempt(async () => {
+function actionButton(label, path, target) {
+  const button = createElement("button", label);
+  button.type = "button";
+  button.setAttribute("aria-label", `${label} ${target}`);
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    await showErrors(async () => {
       const { body } = await call("POST", path);
-      await show();
+      await load();
       message.textContent = body ? `${body.replayed} to be sent again.` : "Done.";
     });
-    made.disabled = false;
+    button.disabled = false;
   });
-  return made;
+  return button;
 }
 
-function fill(table, rows) {
-  const body = document.querySelector(`#${table} tbody`);
-  body.replaceChildren(...rows);
-  document.getElementById(table).hidden = rows.length === 0;
-  document.getElementById(table).nextElementSibling.hidden = rows.length > 0;
+function fillTable(id, rows) {
+  const table = document.getElementById(id);
+  table.querySelector("tbody").replaceChildren(...rows);
+  table.hidden = rows.length === 0;
+  table.nextElementSibling.hidden = rows.length > 0;
 }
 
-function subscription(one) {
-  const row = element("tr");
-  const who = element("span", one.callback, "long");
-  if (one.query) who.append(element("br"), element("code", one.query));
-  const state = element("span");
-  state.append(mark(one.state));
-  if (one.reason) state.append(element("div", one.reason, "hint"));
-  else if (one.failures) state.append(element("div", `${one.failures} failures in a row`, "hint"));
-  const counts = ["pending", "delivered", "parked"].map((name) => cell(String(one.deliveries[name]), "count"));
-  const acts = element("span");
-  const path = `/admin/subscriptions/${encodeURIComponent(one.id)}`;
-  if (one.state !== "active") acts.append(act("Enable", `${path}/enable`, one.callback));
-  else if (one.deliveries.parked) acts.append(act("Send parked", `${path}/replay`, one.callback));
-  row.append(cell(who), cell(`${one.api} ${one.version}`), cell(state), ...counts, cell(acts));
+function subscriptionRow(subscription) {
+  const row = createElement("tr");
+  const callback = createElement("span", subscription.callback, "long");
+  if (subscription.query) callback.append(createElement("br"), createElement("code", subscription.query));
+  const state = createElement("span");
+  state.append(stateMark(subscription.state));
+  if (subscription.reason) state.append(createElement("div", subscription.reason, "hint"));
+  else if (subscription.failures) state.append(createElement("div", `${subscription.failures} failures in a row`, "hint"));
+  const counts = ["pending", "delivered", "parked"].map((name) => createCell(String(subscription.deliveries[name]), "count"));
+  const actions = createElement("span");
+  const path = `/admin/subscriptions/${encodeURIComponent(subscription.id)}`;
+  if (subscription.state !== "active") actions.append(actionButton("Enable", `${path}/enable`, subscription.callback));
+  else if (subscription.deliveries.parked) actions.append(actionButton("Send parked", `${path}/replay`, subscription.callback));
+  row.append(createCell(callback), createCell(`${subscription.api} ${subscription.version}`), createCell(state), ...counts, createCell(actions));
   return row;
 }
 
-function attempts(one) {
-  if (!one.log || one.log.length === 0) return document.createTextNode("none yet");
-  const made = element("details");
-  const last = one.log[one.log.length - 1];
-  made.append(element("summary", `${one.tries}, last: ${last.error || last.status}`, "long"));
-  const list = element("ol");
-  for (const entry of one.log) {
-    const line = element("li");
-    line.append(when(entry.at), ` ${entry.error || entry.status}, ${entry.took} s`);
-    list.append(line);
+function attemptList(delivery) {
+  if (!delivery.log || delivery.log.length === 0) return document.createTextNode("none yet");
+  const details = createElement("details");
+  const last = delivery.log[delivery.log.length - 1];
+  details.append(createElement("summary", `${delivery.tries}, last: ${last.error || last.status}`, "long"));
+  const list = createElement("ol");
+  for (const attempt of delivery.log) {
+    const item = createElement("li");
+    item.append(timestamp(attempt.at), ` ${attempt.error || attempt.status}, ${attempt.took} s`);
+    list.append(item);
   }
-  made.append(list);
-  return made;
+  details.append(list);
+  return details;
 }
 
-function delivery(one) {
-  const row = element("tr");
-  const state = element("span");
-  state.append(mark(one.state));
-  if (one.reason) state.append(element("div", one.reason, "hint"));
-  const again = one.state === "pending" ? "" : act("Send again", `/admin/deliveries/${encodeURIComponent(one.id)}/replay`, one.type);
-  row.append(cell(when(one.created)), cell(name(one.type)), cell(element("code", one.resource)), cell(state), cell(attempts(one)), cell(again));
+function deliveryRow(delivery) {
+  const row = createElement("tr");
+  const state = createElement("span");
+  state.append(stateMark(delivery.state));
+  if (delivery.reason) state.append(createElement("div", delivery.reason, "hint"));
+  const path = `/admin/deliveries/${encodeURIComponent(delivery.id)}/replay`;
+  const action = delivery.state === "pending" ? "" : actionButton("Send again", path, delivery.type);
+  row.append(createCell(timestamp(delivery.created)), createCell(breakableName(delivery.type)), createCell(createElement("code", delivery.resource)), createCell(state), createCell(attemptList(delivery)), createCell(action));
   return row;
 }
 
-async function show() {
-  const wanted = new URLSearchParams({ limit: LIMIT, offset });
-  for (const [name, value] of new FormData(form)) if (value.trim()) wanted.set(name, value.trim());
-  const [who, what] = await Promise.all([
+async function load() {
+  const query = new URLSearchParams({ limit: PAGE_SIZE, offset });
+  for (const [name, value] of new FormData(form)) if (value.trim()) query.set(name, value.trim());
+  const [subscriptions, deliveries] = await Promise.all([
     call("GET", "/admin/subscriptions?limit=100"),
-    call("GET", `/admin/deliveries?${wanted}`),
+    call("GET", `/admin/deliveries?${query}`),
   ]);
-  fill("subscriptions", who.body.map(subscription));
-  fill("deliveries", what.body.map(delivery));
-  const end = offset + what.body.length;
-  document.getElementById("range").textContent = what.total ? `${offset + 1} to ${end} of ${what.total}` : "";
-  document.getElementById("earlier").disabled = offset === 0;
-  document.getElementById("later").disabled = end >= what.total;
+  fillTable("subscriptions", subscriptions.body.map(subscriptionRow));
+  fillTable("deliveries", deliveries.body.map(deliveryRow));
+  const end = offset + deliveries.body.length;
+  document.getElementById("range").textContent = deliveries.total ? `${offset + 1} to ${end} of ${deliveries.total}` : "";
+  document.getElementById("newer").disabled = offset === 0;
+  document.getElementById("older").disabled = end >= deliveries.total;
 }
 
-async function attempt(deed) {
+async function showErrors(action) {
   message.textContent = "";
   try {
-    await deed();
+    await action();
   } catch (error) {
     message.textContent = error.message;
   }
 }
 
-function turn(pages) {
-  offset = Math.max(0, offset + pages * LIMIT);
-  attempt(show);
+function movePages(count) {
+  offset = Math.max(0, offset + count * PAGE_SIZE);
+  showErrors(load);
 }
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   offset = 0;
-  attempt(show);
+  showErrors(load);
 });
-document.getElementById("earlier").addEventListener("click", () => turn(-1));
-document.getElementById("later").addEventListener("click", () => turn(1));
+document.getElementById("newer").addEventListener("click", () => movePages(-1));
+document.getElementById("older").addEventListener("click", () => movePages(1));
 if (token) {
   token.value = sessionStorage.getItem("token") || "";
   token.addEventListener("change", () => {
     sessionStorage.setItem("token", token.value.trim());
-    attempt(show);
+    showErrors(load);
   });
   document.getElementById("credentials").addEventListener("submit", (event) => event.preventDefault());
 }
-if (!token || token.value) attempt(show);
+if (!token || token.value) showErrors(load);

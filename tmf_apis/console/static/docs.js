@@ -1,7 +1,7 @@
 "use strict";
 
-// The contract as a page. Requests that are tried out carry the token of the box, where there is one.
-const place = document.getElementById("document");
+// The page of a contract. Requests are sent with the token of the form, if there is one.
+const container = document.getElementById("document");
 const token = document.getElementById("token");
 
 if (token) {
@@ -11,8 +11,8 @@ if (token) {
 }
 
 SwaggerUIBundle({
-  url: place.dataset.url,
-  domNode: place,
+  url: container.dataset.url,
+  domNode: container,
   deepLinking: true,
   docExpansion: "list",
   defaultModelsExpandDepth: 0,
@@ -21,9 +21,9 @@ SwaggerUIBundle({
   validatorUrl: null,
   presets: [SwaggerUIBundle.presets.apis],
   requestInterceptor(request) {
-    const known = token && token.value.trim();
-    if (known && new URL(request.url, location.href).origin === location.origin) {
-      request.headers.Authorization = `Bearer ${known}`;
+    const value = token && token.value.trim();
+    if (value && new URL(request.url, location.href).origin === location.origin) {
+      request.headers.Authorization = `Bearer ${value}`;
     }
     return request;
   },
