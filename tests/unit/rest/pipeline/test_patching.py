@@ -1,4 +1,4 @@
-"""Patches: what each media type does, and what none of them may do."""
+"""Merge patches, JSON patches and JSON patch queries."""
 
 import contextlib
 import copy
@@ -70,10 +70,10 @@ def test_plain_json_is_a_merge_patch():
     ],
 )
 def test_each_operation_does_what_rfc_6902_says(operation, path, expected):
-    found = patched(JSON_PATCH, [operation])
+    value = patched(JSON_PATCH, [operation])
     for segment in path:
-        found = found[segment]
-    assert found == expected
+        value = value[segment]
+    assert value == expected
 
 
 def test_a_moved_value_is_gone_from_where_it_was():
