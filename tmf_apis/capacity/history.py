@@ -51,14 +51,14 @@ class HourlyUsage:
     outgoing: float
 
     @property
-    def used(self) -> float:
+    def busier_direction(self) -> float:
         """Mean of the busier direction."""
         return max(self.incoming, self.outgoing)
 
     @property
     def point(self) -> Point:
         """The usage as a point of a trend."""
-        return Point(self.start, self.used)
+        return Point(self.start, self.busier_direction)
 
 
 class History:
@@ -228,7 +228,7 @@ def _daily_maximum(document: Mapping[str, Any]) -> UpdateOne:
     day: datetime = document["day"]
     tenant, series = document["tenant"], document["series"]
     start = datetime(day.year, 1, 1, tzinfo=UTC)
-    used = max(hour.used for hour in _hourly_usage(document))
+    used = max(hour.busier_direction for hour in _hourly_usage(document))
     return UpdateOne(
         {"_id": f"{tenant}:{series}:{day.year}"},
         {

@@ -252,7 +252,9 @@ def exhaustion_forecast(
 
 def busiest_hour_usage(hours: Iterable[HourlyUsage], now: datetime) -> float:
     """Return the usage in the busiest hour of the last day."""
-    return max((hour.used for hour in hours if hour.start > now - BUSY_WINDOW), default=0.0)
+    return max(
+        (hour.busier_direction for hour in hours if hour.start > now - BUSY_WINDOW), default=0.0
+    )
 
 
 def urgency(record: Mapping[str, Any]) -> float:

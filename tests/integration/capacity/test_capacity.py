@@ -248,7 +248,7 @@ def test_hours_are_kept_and_days_are_summarised_once(history):
                 traffic = Traffic("up0", start, start + HOUR / 2, bits * 1800, bits * 900)
                 history.add_traffic("default", {"port:1": traffic})
     (hours,) = history.hours("default", ["port:1"], NOW - 7 * DAY).values()
-    assert [(each.start.hour, each.used) for each in hours] == [(3, 1.0), (20, 5.0)] * 3
+    assert [(each.start.hour, each.busier_direction) for each in hours] == [(3, 1.0), (20, 5.0)] * 3
     assert history.summarise_days(NOW) == 3
     assert history.summarise_days(NOW) == 0
     (days,) = history.days("default", ["port:1"], NOW - 7 * DAY).values()
