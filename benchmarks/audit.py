@@ -38,15 +38,15 @@ def main() -> None:
     count = max(1, services // options.each)
     with (
         elements.run_elements(count, options.each, options.each) as _,
-        empty_system() as (desk, credentials, _),
+        empty_system() as (repository, credentials, _),
     ):
-        discover_elements(desk, credentials, count)
-        for element in managed_elements(desk):
-            for port in desk.find("Resource", {"resourceRelationship.resource.id": element["id"]}):
-                _put_service(desk, element, port)
+        discover_elements(repository, credentials, count)
+        for element in managed_elements(repository):
+            for port in repository.find("Resource", {"resourceRelationship.resource.id": element["id"]}):
+                _put_service(repository, element, port)
         print(f"\nAudit of {count * options.each} services on {count} elements")
-        _measure_inventory(desk)
-        _measure_audit(desk, credentials)
+        _measure_inventory(repository)
+        _measure_audit(repository, credentials)
 
 
 def _put_service(repository: Repository, element: Resource, port: Resource) -> None:
@@ -59,15 +59,15 @@ def _put_service(repository: Repository, element: Resource, port: Resource) -> N
 
 def _measure_inventory(repository: Repository) -> None:
     started, busy = time.perf_counter(), time.process_time()
-    seen = expected_states(
-        repository, [one["id"] for one in managed_elements(repository)], datetime.now(UTC)
+    states = expected_states(
+        repository, [element["id"] for element in managed_elements(repository)], datetime.now(UTC)
     )
-    found = 0
-    for view in seen.values():
-        there = [Observed(one.service, one.port, SETTINGS, up=True) for one in view.services]
-        found += len(compare(view, there))
-    count = sum(len(view.services) for view in seen.values())
-    _print_result("inventory alone", count, started, busy, found)
+    difference_count = 0
+    for state in states.values():
+        observations = [Observed(expected.service, expected.port, SETTINGS, up=True) for expected in state.services]
+        difference_count += len(compare(state, observations))
+    count = sum(len(state.services) for state in states.values())
+    _print_result("inventory alone", count, started, busy, difference_count)
 
 
 def _measure_audit(repository: Repository, credentials: Credentials) -> None:

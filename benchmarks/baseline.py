@@ -27,8 +27,8 @@ def application(uri: str, name: str) -> Starlette:
         return Response(orjson.dumps(value), status, media_type="application/json")
 
     def one(request: Request) -> Response:
-        found = collection.find_one({"_id": f"default:{request.path_params['id']}"}, {"body": 1})
-        return answer(found["body"])
+        document = collection.find_one({"_id": f"default:{request.path_params['id']}"}, {"body": 1})
+        return answer(document["body"])
 
     def many(request: Request) -> Response:
         query = {"tenant": "default"}
@@ -38,8 +38,8 @@ def application(uri: str, name: str) -> Starlette:
         if fields := request.query_params.get("fields"):
             view = {f"body.{field}": 1 for field in fields.split(",")}
         limit = int(request.query_params.get("limit", "20"))
-        found = collection.find(query, view).sort("_id", 1).limit(limit)
-        return answer([document["body"] for document in found])
+        documents = collection.find(query, view).sort("_id", 1).limit(limit)
+        return answer([document["body"] for document in documents])
 
     async def create(request: Request) -> Response:
         body = orjson.loads(await request.body())
@@ -51,12 +51,12 @@ def application(uri: str, name: str) -> Starlette:
     async def patch(request: Request) -> Response:
         body = orjson.loads(await request.body())
         id = request.path_params["id"]
-        found = await run(
+        document = await run(
             collection.find_one_and_update,
             {"_id": f"default:{id}"},
             {"$set": {f"body.{name}": value for name, value in body.items()}},
         )
-        return answer(found["body"])
+        return answer(document["body"])
 
     from starlette.concurrency import run_in_threadpool as run  # noqa: PLC0415
 

@@ -37,10 +37,10 @@ def main() -> None:
     parser.add_argument("--ports", type=int, default=24, help="access ports of each")
     options = parser.parse_args()
     count = options.elements or (50 if options.quick else 500)
-    with elements.run_elements(count, options.ports), empty_system() as (desk, credentials, _):
+    with elements.run_elements(count, options.ports), empty_system() as (repository, credentials, _):
         print(f"\nDiscovery of {count} elements with {options.ports + 1} ports each, over SNMP")
         for what in ("new", "again"):
-            _measure(what, desk, credentials, count, options.ports + 1)
+            _measure(what, repository, credentials, count, options.ports + 1)
 
 
 @contextmanager
@@ -88,13 +88,13 @@ def _measure(
     label: str, repository: Repository, credentials: Credentials, count: int, ports: int
 ) -> None:
     started, busy = time.perf_counter(), time.process_time()
-    found = discover_elements(repository, credentials, count)
+    result = discover_elements(repository, credentials, count)
     took, busy = time.perf_counter() - started, time.process_time() - busy
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"  {label:6} {took:6.1f} s  {count / took:6.1f} elements/s  {count * ports / took:7.0f} "
         f"ports/s  {1000 * busy / count:6.1f} ms of ours an element  {memory:5.0f} MB  "
-        f"{found.counts}"
+        f"{result.counts}"
     )
 
 

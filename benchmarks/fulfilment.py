@@ -51,8 +51,8 @@ def main() -> None:
     parser.add_argument("--real", type=int, help="orders one after another on each real element")
     parser.add_argument("--profile", default="", help="file for a profile of the worker (py-spy)")
     options = parser.parse_args()
-    usual = (20, 500, 1000, 10) if options.quick else (100, 10_000, 1000, 100)
-    for name, value in zip(("single", "queued", "items", "real"), usual, strict=True):
+    defaults = (20, 500, 1000, 10) if options.quick else (100, 10_000, 1000, 100)
+    for name, value in zip(("single", "queued", "items", "real"), defaults, strict=True):
         if getattr(options, name) is None:
             setattr(options, name, value)
     with tempfile.TemporaryDirectory(prefix="tmf-bench-") as folder:
@@ -63,25 +63,25 @@ def measure_all(options: argparse.Namespace, folder: Path) -> None:
     """Run every part on one server."""
     needed = options.single + options.queued + options.items + 1
     elements = max(4, min(20, needed // 100))
-    with run_operator(folder) as it:
-        places = it.add_instant_elements(elements, needed // elements + 20)
-        offering = it.create_offering()
+    with run_operator(folder) as operator:
+        places = operator.add_instant_elements(elements, needed // elements + 20)
+        offering = operator.create_offering()
         wait_for_order(
-            it, it.post(ORDERS_PATH, order_body(offering, place=places[0]))["id"]
+            operator, operator.post(ORDERS_PATH, order_body(offering, place=places[0]))["id"]
         )  # everything is warm
         print("\nOn elements that answer at once (adapter instant, in the worker's memory)")
         measure_sequential_orders(
-            it, [order_body(offering, place=places[n % elements]) for n in range(options.single)]
+            operator, [order_body(offering, place=places[n % elements]) for n in range(options.single)]
         )
-        with WorkerProfile(it, options.profile):
+        with WorkerProfile(operator, options.profile):
             measure_queued_orders(
-                it,
+                operator,
                 [order_body(offering, place=places[n % elements]) for n in range(options.queued)],
             )
         if options.items:
-            measure_large_order(it, order_body(offering, items=options.items))
+            measure_large_order(operator, order_body(offering, items=options.items))
         if options.real:
-            measure_real_elements(it, offering, options.real)
+            measure_real_elements(operator, offering, options.real)
 
 
 class WorkerProfile:  # noqa: N801 - reads as a function
@@ -104,9 +104,9 @@ def wait_for_order(operator: Operator, id: str) -> dict[str, Any]:
     """Wait for the final state of an order and return the order."""
     end = time.monotonic() + TIMEOUT
     while time.monotonic() < end:
-        found = operator.client.get(f"{operator.url}{ORDERS_PATH}/{id}").json()
-        if found["state"] in FINAL_STATES:
-            return found
+        order = operator.client.get(f"{operator.url}{ORDERS_PATH}/{id}").json()
+        if order["state"] in FINAL_STATES:
+            return order
         time.sleep(_POLL_INTERVAL)
     raise SystemExit(f"order {id} does not end")
 
@@ -121,15 +121,15 @@ def percentile_summary(seconds: Sequence[float]) -> str:
 def time_order(operator: Operator, body: dict[str, Any]) -> float:
     """Place an order and return the seconds until it is completed."""
     started = time.perf_counter()
-    found = wait_for_order(operator, operator.post(ORDERS_PATH, body)["id"])
-    if found["state"] != "completed":
-        raise SystemExit(f"an order is {found['state']}: {json.dumps(found)[:2000]}")
+    order = wait_for_order(operator, operator.post(ORDERS_PATH, body)["id"])
+    if order["state"] != "completed":
+        raise SystemExit(f"an order is {order['state']}: {json.dumps(order)[:2000]}")
     return time.perf_counter() - started
 
 
 def measure_sequential_orders(operator: Operator, bodies: Sequence[dict[str, Any]]) -> None:
     """Print how long one order takes while nothing else is done."""
-    took = [time_order(operator, one) for one in bodies]
+    took = [time_order(operator, body) for body in bodies]
     if took:
         print(f"  one order, {len(took)} one after another: {percentile_summary(took)}", flush=True)
 
@@ -173,15 +173,15 @@ def measure_queued_orders(operator: Operator, bodies: Sequence[dict[str, Any]]) 
 
 def place_orders(operator: Operator, bodies: Sequence[dict[str, Any]]) -> None:
     """Post orders over some connections."""
-    texts = [json.dumps(one).encode() for one in bodies]
+    texts = [json.dumps(body).encode() for body in bodies]
     head = {"Content-Type": "application/json"}
 
     def some(part: Sequence[bytes]) -> None:
         with httpx.Client(timeout=60) as client:
             for text in part:
-                answer = client.post(f"{operator.url}{ORDERS_PATH}", content=text, headers=head)
-                if answer.status_code != 201:  # noqa: PLR2004
-                    raise SystemExit(f"{answer.status_code} {answer.text}")
+                response = client.post(f"{operator.url}{ORDERS_PATH}", content=text, headers=head)
+                if response.status_code != 201:  # noqa: PLR2004
+                    raise SystemExit(f"{response.status_code} {response.text}")
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(some, (texts[start::4] for start in range(4))))
@@ -191,18 +191,18 @@ def print_progress(operator: Operator, target_count: int, started: float) -> flo
     """Print memory over time until so many orders have ended; return when that was."""
     names = list(operator.pids)
     print(f"    {'s':>7} {'ended':>7} " + "".join(f"{name + ' MiB':>14}" for name in names))
-    rest = target_count - operator.count_final_orders()
-    pause, told = 1.0, 0.0
+    remaining = target_count - operator.count_final_orders()
+    pause, reported_at = 1.0, 0.0
     last, since = -1, time.perf_counter()
     while True:
         now, count = time.perf_counter(), operator.count_final_orders()
         if count != last:
             last, since = count, now
-        if now - told >= pause or count >= target_count:
-            told, pause = now, min(1.3 * pause, MAX_REPORT_INTERVAL)
+        if now - reported_at >= pause or count >= target_count:
+            reported_at, pause = now, min(1.3 * pause, MAX_REPORT_INTERVAL)
             sizes = operator.memory_sizes()
             cells = "".join(f"{sizes[name]:14.0f}" for name in names)
-            print(f"    {now - started:7.1f} {rest - target_count + count:7,} {cells}", flush=True)
+            print(f"    {now - started:7.1f} {remaining - target_count + count:7,} {cells}", flush=True)
         if count >= target_count:
             return now
         if now - since > TIMEOUT:
@@ -215,9 +215,9 @@ def report_incomplete(operator: Operator, earlier_count: int, count: int) -> Non
     states = operator.database["ProductOrder"].aggregate(
         [{"$group": {"_id": "$body.state", "count": {"$sum": 1}}}]
     )
-    found = {one["_id"]: one["count"] for one in states}
-    if found.get("completed", 0) < earlier_count + count:
-        print(f"    NOT ALL COMPLETED: {found}")
+    counts = {group["_id"]: group["count"] for group in states}
+    if counts.get("completed", 0) < earlier_count + count:
+        print(f"    NOT ALL COMPLETED: {counts}")
 
 
 def measure_large_order(operator: Operator, body: dict[str, Any]) -> None:
@@ -231,19 +231,19 @@ def measure_large_order(operator: Operator, body: dict[str, Any]) -> None:
     )
     id = operator.post(ORDERS_PATH, body)["id"]
     accepted = time.perf_counter() - started
-    most = sizes
+    peak_sizes = sizes
     while True:
-        found = operator.database["ProductOrder"].find_one({"id": id}, {"body.state": 1})
-        most = {name: max(value, operator.memory_sizes()[name]) for name, value in most.items()}
-        if found and found["body"]["state"] in FINAL_STATES:
+        document = operator.database["ProductOrder"].find_one({"id": id}, {"body.state": 1})
+        peak_sizes = {name: max(value, operator.memory_sizes()[name]) for name, value in peak_sizes.items()}
+        if document and document["body"]["state"] in FINAL_STATES:
             break
         if time.perf_counter() - started > 10 * TIMEOUT:
             raise SystemExit("the large order does not end")
         time.sleep(0.25)
     took = time.perf_counter() - started
     operator.wait_for_event_delivery()
-    grown = ", ".join(f"{name} +{most[name] - sizes[name]:.0f}" for name in sizes)
-    print(f"  one order of {count:,} items: {found['body']['state']} after {took:.1f} s")
+    grown = ", ".join(f"{name} +{peak_sizes[name] - sizes[name]:.0f}" for name in sizes)
+    print(f"  one order of {count:,} items: {document['body']['state']} after {took:.1f} s")
     print(f"    accepted after {accepted:.2f} s; memory at most {grown} MiB")
     print(
         f"    processor time an item: {cost_summary(before, operator.processor_times(), count)}",
@@ -265,11 +265,11 @@ def measure_real_elements(operator: Operator, offering: str, count: int) -> None
             for number in range(count):
                 started = time.perf_counter()
                 body = order_body(offering, port=free[number % len(free)])
-                found = wait_for_order(operator, operator.post(ORDERS_PATH, body)["id"])
+                order = wait_for_order(operator, operator.post(ORDERS_PATH, body)["id"])
                 times["add"].append(time.perf_counter() - started)
-                if found["state"] != "completed":
-                    raise SystemExit(f"an order is {found['state']}: {json.dumps(found)[:2000]}")
-                product = found["productOrderItem"][0]["product"]["id"]
+                if order["state"] != "completed":
+                    raise SystemExit(f"an order is {order['state']}: {json.dumps(order)[:2000]}")
+                product = order["productOrderItem"][0]["product"]["id"]
                 times["delete"].append(time_order(operator, deletion_body(product)))
             for action, took in times.items():
                 print(

@@ -71,25 +71,25 @@ class InstantElement:
         """Return its ports."""
         ports = tuple(
             Port(
-                name, str(number), str(one["tag"]), enabled=True, up=True, speed=SPEED, mac="",
+                name, str(number), str(state["tag"]), enabled=True, up=True, speed=SPEED, mac="",
                 access=True,
             )
-            for number, (name, one) in enumerate(self._ports.items())
+            for number, (name, state) in enumerate(self._ports.items())
         )  # fmt: skip
         return Inventory(await self.probe(), ports, datetime.now(UTC))
 
     async def services(self) -> list[Observed]:
         """Return what is on its ports."""
         return [
-            Observed(str(one["tag"]), name, {k: v for k, v in one.items() if k != "tag"}, up=True)
-            for name, one in self._ports.items()
-            if one["tag"]
+            Observed(str(state["tag"]), name, {k: v for k, v in state.items() if k != "tag"}, up=True)
+            for name, state in self._ports.items()
+            if state["tag"]
         ]
 
     async def read(self, service_id: str) -> Observed | None:
         """Return the port with a tag."""
-        found = (one for one in await self.services() if one.service_id == service_id)
-        return next(found, None)
+        matches = (service for service in await self.services() if service.service_id == service_id)
+        return next(matches, None)
 
     def _port_state(self, name: str) -> dict[str, Setting]:
         try:
@@ -101,48 +101,48 @@ class InstantElement:
     def _target_state(self, intent: Intent) -> dict[str, Setting]:
         if intent.present:
             return {"tag": intent.service_id, **intent.settings}
-        found = self._port_state(intent.port)
-        return {"tag": "", **{name: 0 for name in found if name != "tag"}}
+        current = self._port_state(intent.port)
+        return {"tag": "", **{name: 0 for name in current if name != "tag"}}
 
     async def plan(self, intent: Intent) -> Plan:
         """Return the difference."""
-        found = self._port_state(intent.port)
-        if found["tag"] not in {"", intent.service_id}:
-            raise Conflict(self.target.name, f"port {intent.port} has {found['tag']}")
-        wanted = self._target_state(intent)
+        current = self._port_state(intent.port)
+        if current["tag"] not in {"", intent.service_id}:
+            raise Conflict(self.target.name, f"port {intent.port} has {current['tag']}")
+        target = self._target_state(intent)
         steps = tuple(
-            Step(intent.port, name, found.get(name, 0), value)
-            for name, value in wanted.items()
-            if found.get(name, 0) != value
+            Step(intent.port, name, current.get(name, 0), value)
+            for name, value in target.items()
+            if current.get(name, 0) != value
         )
-        before = {name: found.get(name, 0) for name in wanted}
+        before = {name: current.get(name, 0) for name in target}
         return Plan(self.target.name, intent, steps, before)
 
     async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:  # noqa: ARG002
         """Do it."""
-        found = self._port_state(plan.intent.port)
-        found |= {step.attribute: step.after for step in plan.steps}
+        state = self._port_state(plan.intent.port)
+        state |= {step.attribute: step.after for step in plan.steps}
         return Transaction(plan.element, plan.intent, plan.steps)
 
     async def verify(self, intent: Intent) -> Verdict:
         """Read it back."""
-        wanted, found = self._target_state(intent), self._port_state(intent.port)
-        observed = {name: found.get(name, 0) for name in wanted}
-        return Verdict(self.target.name, wanted, observed, datetime.now(UTC))
+        expected, current = self._target_state(intent), self._port_state(intent.port)
+        observed = {name: current.get(name, 0) for name in expected}
+        return Verdict(self.target.name, expected, observed, datetime.now(UTC))
 
     async def confirm(self, transaction: Transaction) -> None:
         """Do nothing: it lasts."""
 
     async def rollback(self, transaction: Transaction) -> None:
         """Set it back."""
-        found = self._port_state(transaction.intent.port)
-        found |= {step.attribute: step.after for step in transaction.inverse}
+        state = self._port_state(transaction.intent.port)
+        state |= {step.attribute: step.after for step in transaction.inverse}
 
     async def remove(self, service_id: str) -> Transaction:
         """Take a service off."""
-        if (found := await self.read(service_id)) is None:
+        if (observed := await self.read(service_id)) is None:
             return Transaction(self.target.name, Intent(service_id, "", present=False))
-        return await self.apply(await self.plan(Intent(service_id, found.port, present=False)))
+        return await self.apply(await self.plan(Intent(service_id, observed.port, present=False)))
 
     async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:  # noqa: ARG002
         """Return nothing: it counts nothing."""

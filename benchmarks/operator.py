@@ -59,10 +59,10 @@ class Operator:
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Create a resource and return it."""
-        answer = self.client.post(f"{self.url}{path}", json=body)
-        if answer.status_code != 201:  # noqa: PLR2004
-            raise SystemExit(f"{path}: {answer.status_code} {answer.text}")
-        return answer.json()
+        response = self.client.post(f"{self.url}{path}", json=body)
+        if response.status_code != 201:  # noqa: PLR2004
+            raise SystemExit(f"{path}: {response.status_code} {response.text}")
+        return response.json()
 
     def create_offering(self, down: int = 100, up: int = 40) -> str:
         """Make an offering of broadband and return its id."""
@@ -72,10 +72,10 @@ class Operator:
             {
                 "@type": "CharacteristicSpecification",
                 "name": name,
-                "valueType": "string" if isinstance(one, str) else "integer",
-                "characteristicValueSpecification": [{"@type": value, "value": one}],
+                "valueType": "string" if isinstance(value, str) else "integer",
+                "characteristicValueSpecification": [{"@type": value, "value": value}],
             }
-            for name, one in values.items()
+            for name, value in values.items()
         ]
         specification = self.post(
             f"{CATALOGUE_PATH}/productSpecification",
@@ -83,21 +83,21 @@ class Operator:
              "productSpecCharacteristic": characteristics, **_ENTITY_ATTRIBUTES},
         )  # fmt: skip
         reference = {"@type": "ProductSpecificationRef", "id": specification["id"]}
-        made = {"@type": "ProductOffering", "name": f"Fibre {down}",
+        offering = {"@type": "ProductOffering", "name": f"Fibre {down}",
                 "productSpecification": reference, **_ENTITY_ATTRIBUTES}  # fmt: skip
-        return str(self.post(f"{CATALOGUE_PATH}/productOffering", made)["id"])
+        return str(self.post(f"{CATALOGUE_PATH}/productOffering", offering)["id"])
 
     def add_instant_elements(self, elements: int, ports: int) -> list[str]:
         """Put elements that answer at once into the inventory; return their places."""
-        made = []
+        resources = []
         for number in range(1, elements + 1):
             name, place = f"instant-{number}", f"site-{number}"
-            made += self._element_resources(name, place, ports)
+            resources += self._element_resources(name, place, ports)
         started = time.monotonic()
-        for start in range(0, len(made), 1000):
-            self.repository.create_many("Resource", made[start : start + 1000])
+        for start in range(0, len(resources), 1000):
+            self.repository.create_many("Resource", resources[start : start + 1000])
         self.wait_for_event_delivery()
-        print(f"{len(made):,} resources made in {time.monotonic() - started:.1f} s")
+        print(f"{len(resources):,} resources made in {time.monotonic() - started:.1f} s")
         return [f"site-{number}" for number in range(1, elements + 1)]
 
     @staticmethod
@@ -111,11 +111,11 @@ class Operator:
 
         site = {"@type": "PlaceRef", "id": place, "name": place}
         places = [{"@type": "RelatedPlaceRef", "role": "site", "place": site}]
-        facts = {"managementAddress": "127.0.0.1", "adapter": "instant",
+        characteristics = {"managementAddress": "127.0.0.1", "adapter": "instant",
                  "adapterOptions": {"ports": str(ports)}}  # fmt: skip
         gateway = {
             "@type": "PhysicalResource", "id": name, "name": name, "category": "accessGateway",
-            "resourceCharacteristic": [characteristic(*one) for one in facts.items()],
+            "resourceCharacteristic": [characteristic(*item) for item in characteristics.items()],
             "place": places,
         }  # fmt: skip
         within = {
@@ -125,15 +125,15 @@ class Operator:
         names = [instant.port_name(number) for number in range(1, ports + 1)]
         return [gateway] + [
             {
-                "@type": "PhysicalResource", "id": f"{name}-{one}", "name": f"{name} {one}",
+                "@type": "PhysicalResource", "id": f"{name}-{port}", "name": f"{name} {port}",
                 "category": "accessPort", "allocationStatus": "free",
                 "resourceStatus": "available", "operationalState": "enabled",
                 "resourceCharacteristic": [
-                    characteristic("portName", one), characteristic("speed", 1000)
+                    characteristic("portName", port), characteristic("speed", 1000)
                 ],
                 "resourceRelationship": [within], "place": places,
             }
-            for one in names
+            for port in names
         ]  # fmt: skip
 
     def add_element(self, target: Target, secrets: Mapping[str, Any]) -> Mapping[str, str]:
@@ -218,9 +218,9 @@ def run_operator(folder: Path) -> Iterator[Operator]:
         settings = Settings(data_dir=data)
         database = connect(settings, database_uri(data))
         engine = Engine(settings, load_contracts(CONTRACTS_DIR, data / "cache"), database)
-        desk = RepositoryFactory(engine.writer, "benchmark").for_tenant("default")
+        repository = RepositoryFactory(engine.writer, "benchmark").for_tenant("default")
         with httpx.Client(timeout=60) as client:
-            yield Operator(f"http://127.0.0.1:{port}", pids, desk, database, client, folder)
+            yield Operator(f"http://127.0.0.1:{port}", pids, repository, database, client, folder)
         database.client.close()
 
 
@@ -228,17 +228,17 @@ def _find_child_processes(server: int) -> dict[str, int]:
     """Return the processes of a server by name; waits until all of them are there."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        found = {}
-        for one in Path("/proc").iterdir():
+        pids = {}
+        for process in Path("/proc").iterdir():
             with contextlib.suppress(OSError, ValueError):
-                parent = int((one / "stat").read_text().rpartition(")")[2].split()[1])
-                command = (one / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                if int(one.name) and parent == server:
+                parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if int(process.name) and parent == server:
                     for name, word in CHILD_COMMANDS.items():
-                        if word in command and name not in found:
-                            found[name] = int(one.name)
+                        if word in command and name not in pids:
+                            pids[name] = int(process.name)
                             break
-        if found.keys() == CHILD_COMMANDS.keys():
-            return found
+        if pids.keys() == CHILD_COMMANDS.keys():
+            return pids
         time.sleep(0.1)
     raise SystemExit("worker, Temporal or database do not run")

@@ -28,11 +28,11 @@ def sample_catalogue() -> Catalog:
         "downstreamSpeed": [100, 1000],
         "upstreamSpeed": [50],
     }
-    described = [
-        {"name": name, "characteristicValueSpecification": [{"value": one} for one in choices]}
+    characteristics = [
+        {"name": name, "characteristicValueSpecification": [{"value": choice} for choice in choices]}
         for name, choices in values.items()
     ]
-    specification = {"id": "access", "productSpecCharacteristic": described}
+    specification = {"id": "access", "productSpecCharacteristic": characteristics}
     offering = {"id": "fibre", "name": "Fibre", "productSpecification": {"id": "access"}}
     bundle = {"id": "office", "bundledProductOffering": [{"id": "fibre"}] * 3}
     rates = {"downstream": 10**8, "upstream": 5 * 10**7}
@@ -84,22 +84,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured")
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a round")
-    given = parser.parse_args()
-    known, offers = sample_catalogue(), OfferCache()
+    options = parser.parse_args()
+    catalog, offers = sample_catalogue(), OfferCache()
     print(f"{'planning alone':24}{'orders/s':>12}{'median':>12}{'tasks':>8}")
     best: dict[str, float] = {}
     for name, order in ORDERS.items():
         fresh = json.loads(json.dumps(order))
 
         def make(number: int, order: Order = fresh) -> OrderDesign:
-            return order_design(OrderKey("default", f"o-{number}"), order, known, offers)
+            return order_design(OrderKey("default", f"o-{number}"), order, catalog, offers)
 
         tasks, refused = len(make(0).tasks), make(0).rejections
         if refused:
             raise SystemExit(f"{name}: {refused}")
-        found = [measure_rate(make, given.seconds) for _ in range(given.rounds)]
-        best[name] = max(found)
-        print(f"{name:24}{best[name]:>12,.0f}{statistics.median(found):>12,.0f}{tasks:>8}")
+        rates = [measure_rate(make, options.seconds) for _ in range(options.rounds)]
+        best[name] = max(rates)
+        print(f"{name:24}{best[name]:>12,.0f}{statistics.median(rates):>12,.0f}{tasks:>8}")
     if best["one access"] < MIN_ORDERS_PER_SECOND:
         raise SystemExit(f"one access: under {MIN_ORDERS_PER_SECOND:,} orders/s")
 

@@ -104,9 +104,9 @@ def measure_load(
 
 def request_pairs(ids: list[str], token: str) -> dict[str, tuple[RequestTemplate, RequestTemplate]]:
     """Return for each operation the request to the floor and the one to the server."""
-    mine = f"Authorization: Bearer {token}\r\n"
+    authorization = f"Authorization: Bearer {token}\r\n"
     body = json.dumps(offering(7))
-    one = [f"/productOffering/{id}" for id in ids[:500]]
+    paths = [f"/productOffering/{id}" for id in ids[:500]]
     lists = {
         "list 20": "/productOffering?limit=20",
         "list 100": "/productOffering?limit=100",
@@ -115,23 +115,23 @@ def request_pairs(ids: list[str], token: str) -> dict[str, tuple[RequestTemplate
     }
     pairs = {
         "get": (
-            RequestTemplate("GET", one),
-            RequestTemplate("GET", [BASE_PATH + path for path in one], "", mine),
+            RequestTemplate("GET", paths),
+            RequestTemplate("GET", [BASE_PATH + path for path in paths], "", authorization),
         )
     }
     for name, path in lists.items():
         pairs[name] = (
             RequestTemplate("GET", [path]),
-            RequestTemplate("GET", [BASE_PATH + path], "", mine),
+            RequestTemplate("GET", [BASE_PATH + path], "", authorization),
         )
     pairs["create"] = (
         RequestTemplate("POST", ["/productOffering"], body),
-        RequestTemplate("POST", [BASE_PATH + "/productOffering"], body, mine),
+        RequestTemplate("POST", [BASE_PATH + "/productOffering"], body, authorization),
     )
     changes = [json.dumps({"description": f"changed {n}"}) for n in range(2)]
     pairs["patch"] = (
-        RequestTemplate("PATCH", one, changes[0]),
-        RequestTemplate("PATCH", [BASE_PATH + path for path in one], changes[1], mine),
+        RequestTemplate("PATCH", paths, changes[0]),
+        RequestTemplate("PATCH", [BASE_PATH + path for path in paths], changes[1], authorization),
     )
     return pairs
 
@@ -233,8 +233,8 @@ def print_comparison(
         )
         verdict = "ok" if ratio <= MAX_RATIOS[name] else "OVER"
         cells = "".join(
-            f"{one['rate']:9.0f}{one['p50']:8.2f}{one['p99']:8.2f}{one['cpu']:8.0f}   "
-            for one in middle
+            f"{figures['rate']:9.0f}{figures['p50']:8.2f}{figures['p99']:8.2f}{figures['cpu']:8.0f}   "
+            for figures in middle
         )
         print(
             f"{name:10}{cells}{ratio:6.2f}   {MAX_RATIOS[name]:.1f} {verdict}  {bad or ''}",

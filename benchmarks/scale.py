@@ -56,12 +56,12 @@ def time_request(connection: http.client.HTTPConnection, path: str) -> tuple[flo
     """Return how long a request took, in milliseconds, and the headers of its answer."""
     started = time.perf_counter()
     connection.request("GET", path)
-    answer = connection.getresponse()
-    answer.read()
+    response = connection.getresponse()
+    response.read()
     took = 1000 * (time.perf_counter() - started)
-    if answer.status not in {200, 206}:
-        raise SystemExit(f"{path}: {answer.status}")
-    return took, dict(answer.getheaders())
+    if response.status not in {200, 206}:
+        raise SystemExit(f"{path}: {response.status}")
+    return took, dict(response.getheaders())
 
 
 def compare_requests(
@@ -72,8 +72,8 @@ def compare_requests(
     for _ in range(rounds):
         for row, path in zip(times, (first, second), strict=True):
             row.append(time_request(connection, path)[0])
-    one, other = (statistics.median(row) for row in times)
-    return f"{one:8.2f} ms {other:8.2f} ms   ratio {other / one:.2f}"
+    first_median, second_median = (statistics.median(row) for row in times)
+    return f"{first_median:8.2f} ms {second_median:8.2f} ms   ratio {second_median / first_median:.2f}"
 
 
 def find_page_path(connection: http.client.HTTPConnection, number: int) -> str:

@@ -1,4 +1,4 @@
-"""A believable operator to look at and to try things on: its data, and a story told with it."""
+"""The demo operator: realistic data of a small operator, and a walkthrough of its APIs."""
 
 from tmf_apis.demo.generator import SEED, operator_resources
 from tmf_apis.demo.loader import load_demo_data

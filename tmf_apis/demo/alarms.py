@@ -1,4 +1,4 @@
-"""The demo operator's alarms and the tasks on them: TMF642 resources."""
+"""Alarms of the demo operator and tasks on them (TMF642)."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,7 +10,7 @@ from tmf_apis.demo.network import Network
 from tmf_apis.rest.pipeline.policy import Resource
 
 _SOURCE, _REPORTER = "element-manager-1", "alarm-collector-1"
-#: What goes wrong, by category of resource: problem, alarm type, probable cause, severity.
+#: Problem, alarm type, probable cause and severity by category of the alarmed resource.
 _PROBLEMS = {
     "ponPort": ("lossOfSignal", "communicationsAlarm", "lossOfSignal", "major"),
     "accessPort": ("linkDown", "communicationsAlarm", "lossOfSignal", "major"),
@@ -34,27 +34,27 @@ _TASK_RESULTS = {
 def alarm_resources(
     network: Network, random: Random, now: datetime
 ) -> Iterator[tuple[str, Resource]]:
-    """Yield kind and resource of alarms on resources of the network, and tasks on them."""
+    """Yield kind and body of the alarms on resources of the network, and of tasks on them."""
     by_category: dict[str, list[Resource]] = {}
     for resource in network.resources.values():
         by_category.setdefault(resource["category"], []).append(resource)
-    made: list[Resource] = []
+    alarms: list[Resource] = []
     for category, count in (("accessPort", 24), ("ponPort", 18), ("chassis", 6), ("cable", 6),
                             ("accessGateway", 4)):  # fmt: skip
         for resource in random.sample(by_category[category], count):
-            state = _STATES[len(made) % len(_STATES)]
-            made.append(_alarm(len(made) + 1, resource, state, random, now))
+            state = _STATES[len(alarms) % len(_STATES)]
+            alarms.append(_alarm(len(alarms) + 1, resource, state, random, now))
     for card in random.sample(by_category["card"], 3):
-        made += _alarm_group(len(made), card, network, random, now)
-    for alarm in made:
+        alarms += _alarm_group(len(alarms), card, network, random, now)
+    for alarm in alarms:
         yield "Alarm", alarm
-    yield from _tasks(made, now)
+    yield from _tasks(alarms, now)
 
 
 def _alarm(number: int, resource: Resource, state: str, random: Random, now: datetime) -> Resource:
     problem, kind, cause, severity = _PROBLEMS[resource["category"]]
     raised = random.uniform(60, 60 * 24 * 20)  # minutes
-    made: dict[str, Any] = {
+    alarm: dict[str, Any] = {
         "@type": "Alarm",
         "id": f"alarm-{number:04}",
         "externalAlarmId": f"{resource['name']}/{problem}",
@@ -81,25 +81,25 @@ def _alarm(number: int, resource: Resource, state: str, random: Random, now: dat
         "proposedRepairedActions": "Check the line, then the far end",
     }  # fmt: skip
     if state == "updated" or (state == "raised" and number % 3 == 0):
-        made |= {"ackState": "acknowledged", "ackUserId": "noc.ingrid", "ackSystemId": _REPORTER}
+        alarm |= {"ackState": "acknowledged", "ackUserId": "noc.ingrid", "ackSystemId": _REPORTER}
     if state != "raised":
-        made["alarmChangedTime"] = time_before(now, minutes=raised * 0.6)
+        alarm["alarmChangedTime"] = time_before(now, minutes=raised * 0.6)
     if state == "cleared":
-        made |= {
+        alarm |= {
             "alarmClearedTime": time_before(now, minutes=raised * 0.5),
             "clearSystemId": _SOURCE,
         }
     if number % 4 == 0:
-        made["comment"] = [
+        alarm["comment"] = [
             _comment("Engineer is on the way.", time_before(now, minutes=raised * 0.8))
         ]
-    service = next((one["id"] for one in resource.get("externalIdentifier", ())), "")
+    service = next((identifier["id"] for identifier in resource.get("externalIdentifier", ())), "")
     if service:
-        made["affectedService"] = [
+        alarm["affectedService"] = [
             reference("ServiceRef", service, f"Access {service}", "Service",
                       href=f"/tmf-api/serviceInventory/v5/service/{service}")
         ]  # fmt: skip
-    return made
+    return alarm
 
 
 def _comment(text: str, time: str) -> Resource:
@@ -115,12 +115,12 @@ def _comment(text: str, time: str) -> Resource:
 def _alarm_group(
     last_number: int, card: Resource, network: Network, random: Random, now: datetime
 ) -> list[Resource]:
-    """Return the alarm of a card with those of its ports, which follow from it."""
+    """Return the alarm of a card, and the alarms of its ports that it has caused."""
     parent = _alarm(last_number + 1, card, "raised", random, now)
     children = []
     for port in range(1, _CHILD_COUNT + 1):
-        at = network.resources[f"{card['id']}-port-{port:02}"]
-        child = _alarm(last_number + 1 + port, at, "raised", random, now)
+        port_resource = network.resources[f"{card['id']}-port-{port:02}"]
+        child = _alarm(last_number + 1 + port, port_resource, "raised", random, now)
         child |= {
             "isRootCause": False,
             "alarmRaisedTime": parent["alarmRaisedTime"],
@@ -138,17 +138,23 @@ def alarm_ref(alarm: Resource) -> Resource:
 
 
 def _tasks(alarms: list[Resource], now: datetime) -> Iterator[tuple[str, Resource]]:
-    parent = next(one for one in alarms if "correlatedAlarm" in one)
-    child = next(one for one in alarms if "parentAlarm" in one)
-    loose = [one for one in alarms if one["state"] == "raised" and "parentAlarm" not in one]
-    cleared = [one for one in alarms if one["state"] == "cleared"]
-    acked = [one for one in alarms if one["ackState"] == "acknowledged"]
-    commented = [one for one in alarms if "comment" in one]
+    parent = next(alarm for alarm in alarms if "correlatedAlarm" in alarm)
+    child = next(alarm for alarm in alarms if "parentAlarm" in alarm)
+    ungrouped = [
+        alarm for alarm in alarms if alarm["state"] == "raised" and "parentAlarm" not in alarm
+    ]
+    cleared = [alarm for alarm in alarms if alarm["state"] == "cleared"]
+    acknowledged = [alarm for alarm in alarms if alarm["ackState"] == "acknowledged"]
+    commented = [alarm for alarm in alarms if "comment" in alarm]
     subject = {
-        "AckAlarm": acked, "UnAckAlarm": loose, "ClearAlarm": cleared, "CommentAlarm": commented,
-        "GroupAlarm": [child], "UnGroupAlarm": loose,
-    }  # fmt: skip
-    by = {
+        "AckAlarm": acknowledged,
+        "UnAckAlarm": ungrouped,
+        "ClearAlarm": cleared,
+        "CommentAlarm": commented,
+        "GroupAlarm": [child],
+        "UnGroupAlarm": ungrouped,
+    }
+    acknowledgement = {
         "ackUserId": "noc.ingrid",
         "ackSystemId": _REPORTER,
         "ackTime": time_before(now, minutes=30),
@@ -158,17 +164,22 @@ def _tasks(alarms: list[Resource], now: datetime) -> Iterator[tuple[str, Resourc
         "sourceSystemId": _SOURCE,
         "alarmChangedTime": time_before(now, minutes=30),
     }
-    more: dict[str, dict[str, Any]] = {
-        "AckAlarm": by,
-        "UnAckAlarm": by,
-        "ClearAlarm": {"clearSystemId": _SOURCE, "clearUserId": "noc.ingrid",
-                       "alarmClearedTime": time_before(now, minutes=30)},
-        "CommentAlarm": {"comment": _comment("Engineer is on the way.", time_before(now, minutes=30))},
+    attributes: dict[str, dict[str, Any]] = {
+        "AckAlarm": acknowledgement,
+        "UnAckAlarm": acknowledgement,
+        "ClearAlarm": {
+            "clearSystemId": _SOURCE,
+            "clearUserId": "noc.ingrid",
+            "alarmClearedTime": time_before(now, minutes=30),
+        },
+        "CommentAlarm": {
+            "comment": _comment("Engineer is on the way.", time_before(now, minutes=30))
+        },
         "GroupAlarm": group,
         "UnGroupAlarm": group,
-    }  # fmt: skip
+    }
     for kind, result in _TASK_RESULTS.items():
-        touched = [alarm_ref(one) for one in subject[kind][:2]]
+        references = [alarm_ref(alarm) for alarm in subject[kind][:2]]
         pattern = "correlatedAlarm" if "Group" in kind else "alarmPattern"
         yield (
             kind,
@@ -176,8 +187,8 @@ def _tasks(alarms: list[Resource], now: datetime) -> Iterator[tuple[str, Resourc
                 "@type": kind,
                 "id": f"{kind.lower()}-1",
                 "state": "done",
-                pattern: touched,
-                result: touched,
-                **more[kind],
+                pattern: references,
+                result: references,
+                **attributes[kind],
             },
         )

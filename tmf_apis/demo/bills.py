@@ -1,4 +1,4 @@
-"""The demo operator's bills and what they are made of: TMF678 resources that add up."""
+"""Bills of the demo operator and the rates that they add up (TMF678)."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -12,15 +12,15 @@ from tmf_apis.demo.customers import Customer
 from tmf_apis.demo.orders import Sale
 from tmf_apis.rest.pipeline.policy import Resource, rfc3339
 
-#: Months that are billed, the last one first.
+#: Number of months that are billed.
 BILLED_MONTHS = 2
-#: Of the customers that have products, every one whose number is a multiple of this is billed.
+#: Customers with products are billed if their number is a multiple of this.
 _BILLED_CUSTOMER_STEP = 2
 _DAYS_PER_MONTH = 30
 
 
 def bill_cycles(now: datetime) -> Iterator[Resource]:
-    """Yield the bill cycles: one for households, one for firms."""
+    """Yield the bill cycles: one for households, one for businesses."""
     for id, name, day in (("consumer", "Households", 1), ("business", "Firms", 15)):
         due = now - timedelta(days=day)
         yield {
@@ -41,25 +41,25 @@ def bill_cycles(now: datetime) -> Iterator[Resource]:
 def billing_resources(
     sales: list[Sale], random: Random, now: datetime
 ) -> Iterator[tuple[str, Resource]]:
-    """Yield kind and resource: rates, bills, and requests for a bill."""
+    """Yield kind and body of rates, bills and bills on demand."""
     by_customer: dict[int, list[Sale]] = {}
     for sale in sales:
         if sale.customer.number % _BILLED_CUSTOMER_STEP == 0:
             by_customer.setdefault(sale.customer.number, []).append(sale)
-    for own in by_customer.values():
+    for customer_sales in by_customer.values():
         for month in range(BILLED_MONTHS, -1, -1):
-            yield from _monthly_billing(own, month, random, now)
-    yield from _bill_requests([own[0].customer for own in by_customer.values()], now)
+            yield from _monthly_billing(customer_sales, month, random, now)
+    yield from _bill_requests([sales[0].customer for sales in by_customer.values()], now)
 
 
 def _monthly_billing(
     sales: list[Sale], month: int, random: Random, now: datetime
 ) -> Iterator[tuple[str, Resource]]:
-    """Yield the rates of one customer in a month, and the bill of them; month 0 is not billed."""
+    """Yield the rates of a customer in a month, and their bill; month 0 is not billed yet."""
     customer = sales[0].customer
     id = f"bill-{customer.number:04}-{BILLED_MONTHS + 1 - month}"
-    running = [one for one in sales if one.age_days > month * _DAYS_PER_MONTH]
-    rates = list(_rates(running, month, random, now))
+    billed_sales = [sale for sale in sales if sale.age_days > month * _DAYS_PER_MONTH]
+    rates = list(_rates(billed_sales, month, random, now))
     billed = {"bill": _bill_ref(id), "isBilled": True} if month else {}
     for rate in rates:
         yield "AppliedCustomerBillingRate", rate | billed
@@ -72,7 +72,7 @@ def _bill_ref(id: str) -> Resource:
 
 
 def _rates(sales: list[Sale], month: int, random: Random, now: datetime) -> Iterator[Resource]:
-    """Yield the rates of one month, not billed yet; month 0 is the present one."""
+    """Yield the unbilled rates of a month; month 0 is the current one."""
     start, end = (
         time_before(now, days=(month + 1) * _DAYS_PER_MONTH),
         time_before(now, days=month * _DAYS_PER_MONTH),
@@ -84,17 +84,17 @@ def _rates(sales: list[Sale], month: int, random: Random, now: datetime) -> Iter
         if sale.offer.usage_price and random.random() < 0.6:  # noqa: PLR2004 - share with usage
             price, unit = sale.offer.usage_price
             units = random.randint(3, 240)
-            made = _rate(sale, month, "usageCharge", Decimal(price) * units, start=start, end=end)
-            yield made | {"description": f"{units} {unit}s at {price}"}
+            rate = _rate(sale, month, "usageCharge", Decimal(price) * units, start=start, end=end)
+            yield rate | {"description": f"{units} {unit}s at {price}"}
 
 
 def _charge(rate: Resource) -> Charge:
-    """Return a rate as numbers; as ``charge_of`` does for rates that anybody may have written."""
+    """Return the charge of a generated rate; unlike ``charge_of`` this does not validate it."""
     net, tax = rate["taxExcludedAmount"]["value"], rate["appliedTax"][0]["taxAmount"]["value"]
     return Charge(CURRENCY, Decimal(str(net)), ((("VAT", VAT_PERCENT), Decimal(str(tax))),))
 
 
-def _rate(  # noqa: PLR0913 - one call a kind of charge
+def _rate(  # noqa: PLR0913 - the parts of a rate
     sale: Sale, month: int, kind: str, net_amount: Decimal, *, start: str, end: str
 ) -> Resource:
     tax = net_amount * VAT_PERCENT / 100
@@ -124,12 +124,12 @@ def _rate(  # noqa: PLR0913 - one call a kind of charge
 
 def _bill(id: str, customer: Customer, month: int, totals: Total, now: datetime) -> Resource:
     state = _bill_state(customer, month)
-    left = {"settled": Decimal(0), "partiallyPaid": totals.tax_included / 2}.get(
+    remaining = {"settled": Decimal(0), "partiallyPaid": totals.tax_included / 2}.get(
         state, totals.tax_included
     )
-    left = left.quantize(Decimal("0.01"))
+    remaining = remaining.quantize(Decimal("0.01"))
     issued = month * _DAYS_PER_MONTH - 2
-    made: dict[str, Any] = {
+    bill: dict[str, Any] = {
         "@type": "CustomerBill",
         "id": id,
         "billNo": f"LN-{customer.number:04}-{BILLED_MONTHS + 1 - month:03}",
@@ -141,16 +141,21 @@ def _bill(id: str, customer: Customer, month: int, totals: Total, now: datetime)
         "paymentDueDate": time_before(now, days=issued - 14),
         "lastUpdate": time_before(now, days=issued - 1),
         "billingPeriod": period(
-            time_before(now, days=(month + 1) * _DAYS_PER_MONTH), time_before(now, days=month * _DAYS_PER_MONTH)
+            time_before(now, days=(month + 1) * _DAYS_PER_MONTH),
+            time_before(now, days=month * _DAYS_PER_MONTH),
         ),
         "billingAccount": customer.account_reference,
         "financialAccount": reference(
-            "FinancialAccountRef", f"financial-{customer.number:04}", f"Ledger of {customer.name}",
+            "FinancialAccountRef",
+            f"financial-{customer.number:04}",
+            f"Ledger of {customer.name}",
             "FinancialAccount",
         ),
         "billCycle": reference(
-            "BillCycleRef", f"cycle-{'business' if customer.is_business else 'consumer'}",
-            "monthly", "BillCycle",
+            "BillCycleRef",
+            f"cycle-{'business' if customer.is_business else 'consumer'}",
+            "monthly",
+            "BillCycle",
         ),
         "billDocument": [
             {
@@ -163,7 +168,9 @@ def _bill(id: str, customer: Customer, month: int, totals: Total, now: datetime)
             }
         ],
         "paymentMethod": reference(
-            "PaymentMethodRef", f"payment-method-{customer.number:04}", "Direct debit",
+            "PaymentMethodRef",
+            f"payment-method-{customer.number:04}",
+            "Direct debit",
             "DirectDebit",
         ),
         "relatedParty": [customer.related_party],
@@ -179,16 +186,16 @@ def _bill(id: str, customer: Customer, month: int, totals: Total, now: datetime)
             for (category, rate), amount in totals.taxes
         ],
         "amountDue": money(totals.tax_included),
-        "remainingAmount": money(left),
-    }  # fmt: skip
-    if paid := totals.tax_included - left:
-        made["appliedPayment"] = [
+        "remainingAmount": money(remaining),
+    }
+    if paid := totals.tax_included - remaining:
+        bill["appliedPayment"] = [
             {
                 "appliedAmount": money(paid),
                 "payment": reference("PaymentRef", f"payment-{id}", f"Payment of {id}", "Payment"),
             }
         ]
-    return made
+    return bill
 
 
 def _bill_state(customer: Customer, month: int) -> str:
@@ -199,10 +206,10 @@ def _bill_state(customer: Customer, month: int) -> str:
 
 
 def _bill_requests(buyers: list[Customer], now: datetime) -> Iterator[tuple[str, Resource]]:
-    """Yield requests for a bill, in every state."""
+    """Yield bills on demand in every state."""
     states = ("done", "done", "rejected", "terminatedWithError", "inProgress")
     for number, (customer, state) in enumerate(zip(buyers, states, strict=False), 1):
-        made = {
+        request = {
             "@type": "CustomerBillOnDemand",
             "id": f"bill-on-demand-{number}",
             "name": f"Bill for {customer.name}",
@@ -213,5 +220,5 @@ def _bill_requests(buyers: list[Customer], now: datetime) -> Iterator[tuple[str,
             "relatedParty": customer.related_party,
         }
         if state == "done":
-            made["customerBill"] = _bill_ref(f"bill-{customer.number:04}-{BILLED_MONTHS}")
-        yield "CustomerBillOnDemand", made
+            request["customerBill"] = _bill_ref(f"bill-{customer.number:04}-{BILLED_MONTHS}")
+        yield "CustomerBillOnDemand", request

@@ -1,4 +1,4 @@
-"""What the demo's resources are put together from: references, money, times, characteristics."""
+"""Builders of common parts of resources: references, money, times, characteristics."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -9,10 +9,10 @@ from typing import Any
 from tmf_apis.rest.pipeline.policy import Resource, rfc3339
 
 CURRENCY = "GBP"
-#: Per cent.
 VAT_PERCENT = Decimal(20)
+#: Party id and name of the operator.
 OPERATOR = ("operator", "Larkspur Networks")
-#: The partner that sells for the operator; the id of its party.
+#: Party id and name of the partner that sells for the operator.
 PARTNER = ("partner-brightdeal", "Brightdeal Home Services")
 
 _TYPES: Mapping[type, tuple[str, str]] = {
@@ -24,19 +24,23 @@ _TYPES: Mapping[type, tuple[str, str]] = {
 
 
 def reference(
-    type: str, id: str, name: str, referred_type: str = "", **attributes: Any
-) -> Resource:  # noqa: ANN401
+    type: str,
+    id: str,
+    name: str,
+    referred_type: str = "",
+    **attributes: Any,  # noqa: ANN401
+) -> Resource:
     """Return a reference.
 
     Args:
-        type: Its own type, as ``"PartyRef"``.
-        id: What it refers to.
-        name: The name of that.
-        referred_type: The type of that.
-        attributes: Further attributes.
+        type: Type of the reference, such as ``"PartyRef"``.
+        id: Id of the entity.
+        name: Name of the entity.
+        referred_type: Type of the entity; empty: none is given.
+        attributes: Further attributes of the reference.
     """
-    made = {"@type": type, "id": id, "name": name, **attributes}
-    return {**made, "@referredType": referred_type} if referred_type else made
+    body = {"@type": type, "id": id, "name": name, **attributes}
+    return {**body, "@referredType": referred_type} if referred_type else body
 
 
 def related_party(id: str, name: str, role: str, referred_type: str = "Organization") -> Resource:
@@ -55,7 +59,7 @@ def money(value: Decimal) -> Resource:
 
 @lru_cache(4096)
 def time_before(now: datetime, *, days: float = 0, minutes: float = 0) -> str:
-    """Return a time before now, as it stands in a resource; negative: after now."""
+    """Return a time before now in RFC 3339; with negative numbers a time after now."""
     return rfc3339(now - timedelta(days=days, minutes=minutes))
 
 
@@ -76,7 +80,7 @@ def characteristic(name: str, value: str | float) -> Resource:
 
 
 def allowed_value(value: str | int, *, unit: str = "", default: bool = False) -> Resource:
-    """Return a value that a characteristic of a specification may have."""
+    """Return an allowed value of a characteristic of a specification."""
     type_, value_type = _TYPES[type(value)]
     return {
         "@type": f"{type_}CharacteristicValueSpecification",
@@ -88,7 +92,7 @@ def allowed_value(value: str | int, *, unit: str = "", default: bool = False) ->
 
 
 def catalogue_entity(kind: str, id: str, name: str, now: datetime, **attributes: Any) -> Resource:  # noqa: ANN401
-    """Return what every catalogue entity has."""
+    """Return a catalogue entity with the attributes that all of them have."""
     return {
         "@type": kind,
         "id": id,

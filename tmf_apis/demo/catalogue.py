@@ -1,4 +1,4 @@
-"""The demo operator's catalogue: TMF620 resources of the table of offers."""
+"""Product catalogue of the demo operator (TMF620), made from the table of offers."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -18,19 +18,19 @@ from tmf_apis.demo.offers import CATEGORIES, OFFERS, SPECIFICATIONS, Offer, Spec
 from tmf_apis.demo.technical_catalogs import ACCESS_SERVICE, SERVICE_NAMES
 from tmf_apis.rest.pipeline.policy import Resource
 
-_SPECIFICATIONS = {line.id: line for line in SPECIFICATIONS}
+_SPECIFICATIONS = {specification.id: specification for specification in SPECIFICATIONS}
 _OFFER_NAMES = {offer.id: offer.name for offer in OFFERS}
 _ROOTS = {"home": "Larkspur at Home", "business": "Larkspur for Business"}
 
 
 def catalogue_resources(now: datetime) -> Iterator[tuple[str, Resource]]:
-    """Yield kind and resource of everything in the catalogue."""
+    """Yield kind and body of all entities of the catalogue."""
     for root, name in _ROOTS.items():
         yield "ProductCatalog", _catalog(root, name, now)
     for id in CATEGORIES:
         yield "Category", _category(id, now)
-    for line in SPECIFICATIONS:
-        yield "ProductSpecification", _specification(line, now)
+    for specification in SPECIFICATIONS:
+        yield "ProductSpecification", _specification(specification, now)
     for offer in OFFERS:
         for price in price_kinds(offer):
             yield "ProductOfferingPrice", _price(offer, price, now)
@@ -55,9 +55,9 @@ _PRICE_NAMES = {"monthly": "a month", "once": "set-up", "usage": "usage"}
 
 
 def price_kinds(offer: Offer) -> list[str]:
-    """Return which prices an offering has: ``monthly``, ``once``, ``usage``."""
-    found = {"monthly": offer.monthly_price, "once": offer.setup_price, "usage": offer.usage_price}
-    return [kind for kind, price in found.items() if price]
+    """Return the kinds of the prices of an offering: ``monthly``, ``once``, ``usage``."""
+    prices = {"monthly": offer.monthly_price, "once": offer.setup_price, "usage": offer.usage_price}
+    return [kind for kind, price in prices.items() if price]
 
 
 def _catalog(root: str, name: str, now: datetime) -> Resource:
@@ -66,7 +66,7 @@ def _catalog(root: str, name: str, now: datetime) -> Resource:
         f"catalogue-{root}",
         name,
         now,
-        description=f"What {OPERATOR[1]} sells {'to households' if root == 'home' else 'to firms'}",
+        description=f"Offerings for {'households' if root == 'home' else 'businesses'}",
         catalogType="ProductCatalog",
         category=[_category_ref(root)],
         relatedParty=[related_party(*OPERATOR, "owner")],
@@ -79,21 +79,21 @@ def _category_ref(id: str) -> Resource:
 
 def _category(id: str, now: datetime) -> Resource:
     parent, name = CATEGORIES[id]
-    children = [one for one, (above, _) in CATEGORIES.items() if above == id]
-    inside = [offer for offer in OFFERS if _SPECIFICATIONS[offer.specification_id].category == id]
-    made = catalogue_entity("Category", f"category-{id}", name, now, isRoot=not parent,
-                  description=f"{name}: {len(inside)} offerings")  # fmt: skip
+    children = [child for child, (above, _) in CATEGORIES.items() if above == id]
+    offers = [offer for offer in OFFERS if _SPECIFICATIONS[offer.specification_id].category == id]
+    category = catalogue_entity("Category", f"category-{id}", name, now, isRoot=not parent,
+                  description=f"{name}: {len(offers)} offerings")  # fmt: skip
     if parent:
-        made["parent"] = _category_ref(parent)
+        category["parent"] = _category_ref(parent)
     if children:
-        made["subCategory"] = [_category_ref(child) for child in children]
-    if inside:
-        made["productOffering"] = [offering_ref(offer) for offer in inside]
-    return made
+        category["subCategory"] = [_category_ref(child) for child in children]
+    if offers:
+        category["productOffering"] = [offering_ref(offer) for offer in offers]
+    return category
 
 
 def _specification(specification: Specification, now: datetime) -> Resource:
-    made = catalogue_entity(
+    resource = catalogue_entity(
         "ProductSpecification",
         f"specification-{specification.id}",
         specification.name,
@@ -106,7 +106,7 @@ def _specification(specification: Specification, now: datetime) -> Resource:
         relatedParty=[related_party(*OPERATOR, "owner")],
     )
     if specification.component_ids:
-        made["bundledProductSpecification"] = [
+        resource["bundledProductSpecification"] = [
             {
                 "@type": "BundledProductSpecification",
                 "id": f"specification-{part}",
@@ -116,7 +116,7 @@ def _specification(specification: Specification, now: datetime) -> Resource:
             for part in specification.component_ids
         ]
     if "serviceType" in specification.allowed_values:
-        made["serviceSpecification"] = [
+        resource["serviceSpecification"] = [
             reference(
                 "ServiceSpecificationRef",
                 ACCESS_SERVICE,
@@ -127,7 +127,7 @@ def _specification(specification: Specification, now: datetime) -> Resource:
             )
         ]
     if specification.allowed_values:
-        made["productSpecCharacteristic"] = [
+        resource["productSpecCharacteristic"] = [
             {
                 "@type": "CharacteristicSpecification",
                 "id": name,
@@ -143,29 +143,32 @@ def _specification(specification: Specification, now: datetime) -> Resource:
             }
             for name, (unit, values) in specification.allowed_values.items()
         ]
-    return made
+    return resource
 
 
 def _specification_ref(specification: Specification) -> Resource:
     return reference(
-        "ProductSpecificationRef", f"specification-{specification.id}", specification.name, "ProductSpecification",
+        "ProductSpecificationRef",
+        f"specification-{specification.id}",
+        specification.name,
+        "ProductSpecification",
         version="1.0",
-    )  # fmt: skip
+    )
 
 
 def _offering(offer: Offer, now: datetime) -> Resource:
-    line = _SPECIFICATIONS[offer.specification_id]
-    made = catalogue_entity(
+    specification = _SPECIFICATIONS[offer.specification_id]
+    resource = catalogue_entity(
         "ProductOffering",
         f"offering-{offer.id}",
         offer.name,
         now,
-        description=offer.description or line.name,
+        description=offer.description or specification.name,
         isBundle=bool(offer.component_ids),
         isSellable=True,
         statusReason="on sale",
-        category=[_category_ref(line.category)],
-        productSpecification=_specification_ref(line),
+        category=[_category_ref(specification.category)],
+        productSpecification=_specification_ref(specification),
         productOfferingPrice=[price_ref(offer, kind) for kind in price_kinds(offer)],
         channel=[reference("ChannelRef", "channel-online", "Online shop", "Channel")],
         marketSegment=[
@@ -173,13 +176,16 @@ def _offering(offer: Offer, now: datetime) -> Resource:
         ],
     )
     if offer.component_ids:
-        made["bundledProductOffering"] = [_bundled_offering(part) for part in offer.component_ids]
+        resource["bundledProductOffering"] = [
+            _bundled_offering(part) for part in offer.component_ids
+        ]
     if offer.characteristic_values:
-        made["prodSpecCharValueUse"] = [
-            _value_use(line, name, value) for name, value in offer.characteristic_values.items()
+        resource["prodSpecCharValueUse"] = [
+            _value_use(specification, name, value)
+            for name, value in offer.characteristic_values.items()
         ]
     if offer.term_months:
-        made["productOfferingTerm"] = [
+        resource["productOfferingTerm"] = [
             {
                 "@type": "ProductOfferingTerm",
                 "name": f"{offer.term_months} months" if offer.term_months > 1 else "monthly",
@@ -187,7 +193,7 @@ def _offering(offer: Offer, now: datetime) -> Resource:
                 "duration": {"amount": offer.term_months, "units": "month"},
             }
         ]
-    return made
+    return resource
 
 
 def _bundled_offering(id: str) -> Resource:
@@ -198,9 +204,13 @@ def _bundled_offering(id: str) -> Resource:
         "numberRelOfferUpperLimit": 1,
     }
     return reference(
-        "BundledProductOffering", f"offering-{id}", _OFFER_NAMES[id], "ProductOffering", version="1.0",
+        "BundledProductOffering",
+        f"offering-{id}",
+        _OFFER_NAMES[id],
+        "ProductOffering",
+        version="1.0",
         bundledProductOfferingOption=option,
-    )  # fmt: skip
+    )
 
 
 def _value_use(specification: Specification, name: str, value: str | int) -> Resource:
@@ -218,7 +228,7 @@ def _value_use(specification: Specification, name: str, value: str | int) -> Res
 
 def _price(offer: Offer, kind: str, now: datetime) -> Resource:
     reference = price_ref(offer, kind)
-    made = catalogue_entity(
+    resource = catalogue_entity(
         "ProductOfferingPrice",
         reference["id"],
         reference["name"],
@@ -228,22 +238,22 @@ def _price(offer: Offer, kind: str, now: datetime) -> Resource:
         tax=[{"@type": "TaxItem", "taxCategory": "VAT", "taxRate": float(VAT_PERCENT)}],
     )
     if kind == "monthly":
-        made |= {
+        resource |= {
             "priceType": "recurring",
             "recurringChargePeriodType": "month",
             "recurringChargePeriodLength": 1,
             "price": money(Decimal(offer.monthly_price)),
         }
     elif kind == "once":
-        made |= {"priceType": "oneTime", "price": money(Decimal(offer.setup_price))}
+        resource |= {"priceType": "oneTime", "price": money(Decimal(offer.setup_price))}
     elif offer.usage_price:
         price, unit = offer.usage_price
-        made |= {
+        resource |= {
             "priceType": "usage",
             "unitOfMeasure": {"amount": 1.0, "units": unit},
             "price": money(Decimal(price)),
         }
-    return made
+    return resource
 
 
 def _jobs(now: datetime) -> Iterator[tuple[str, Resource]]:

@@ -1,4 +1,4 @@
-"""The demo operator's customers: TMF629 resources."""
+"""Customers of the demo operator (TMF629)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tmf_apis.rest.pipeline.policy import Resource
 
 CUSTOMER_COUNT = 500
 _BUSINESS_SHARE = 0.16
-#: How many of a hundred are in each state.
+#: States of a hundred customers.
 _STATUSES = ("Active",) * 88 + ("Suspended",) * 4 + ("Closed",) * 3 + ("Approved",) * 2 + (
     "Validated", "Validated", "Initialized",
 )  # fmt: skip
@@ -19,15 +19,15 @@ _STATUSES = ("Active",) * 88 + ("Suspended",) * 4 + ("Closed",) * 3 + ("Approved
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """What orders and bills need to know of a customer.
+    """A customer, as orders and bills refer to it.
 
     Attributes:
-        number: From 1.
-        name: The person's or the firm's.
-        is_business: Whether it is a firm.
-        town_index: Index of the town, which is the site that serves it.
+        number: Number of the customer, from 1.
+        name: Name of the person or business.
+        is_business: The customer is a business.
+        town_index: Index of the town and of the site that serves the customer.
         status: TMF629 ``status``.
-        tenure_days: Days since it became a customer.
+        tenure_days: Days since the customer was created.
         address: Street, town and post code.
     """
 
@@ -46,7 +46,7 @@ class Customer:
 
     @property
     def party_id(self) -> str:
-        """Id of the person or firm: what a token of theirs has in its ``party`` claim."""
+        """Id of the person or business, as in the ``party`` claim of their tokens."""
         return f"party-{self.number:04}"
 
     @property
@@ -61,7 +61,7 @@ class Customer:
 
     @property
     def can_have_ordered(self) -> bool:
-        """Whether it can have ordered anything."""
+        """True if the state of the customer allows orders."""
         return self.status in {"Active", "Suspended", "Closed"}
 
     @property
@@ -74,7 +74,7 @@ class Customer:
 
     @property
     def related_party(self) -> Resource:
-        """It as the customer of an order or bill."""
+        """Related party for an order or bill of the customer."""
         role = reference(
             "PartyRoleRef", self.id, self.name, "Customer",
             partyId=self.party_id, partyName=self.name,
@@ -87,7 +87,7 @@ class Customer:
 
 
 def customers(random: Random) -> list[Customer]:
-    """Return the customers; each town has as many as any other."""
+    """Return the customers, equally distributed over the towns."""
     return [_customer(number, random) for number in range(1, CUSTOMER_COUNT + 1)]
 
 
@@ -106,30 +106,44 @@ def _customer(number: int, random: Random) -> Customer:
 
 
 def customer_resources(buyers: list[Customer], random: Random, now: datetime) -> Iterator[Resource]:
-    """Yield the TMF629 resources."""
-    for one in buyers:
-        since = time_before(now, days=one.tenure_days)
-        closed = time_before(now, days=12) if one.status == "Closed" else ""
+    """Yield the resources of the customers."""
+    for customer in buyers:
+        since = time_before(now, days=customer.tenure_days)
+        closed = time_before(now, days=12) if customer.status == "Closed" else ""
         yield {
             "@type": "Customer",
-            "id": one.id,
-            "name": one.name,
+            "id": customer.id,
+            "name": customer.name,
             "role": "customer",
-            "status": one.status,
-            "statusReason": _STATUS_REASONS[one.status],
-            "engagedParty": reference("PartyRef", one.party_id, one.name, one.party_type),
+            "status": customer.status,
+            "statusReason": _STATUS_REASONS[customer.status],
+            "engagedParty": reference(
+                "PartyRef", customer.party_id, customer.name, customer.party_type
+            ),
             "validFor": period(since, closed),
-            "contactMedium": list(_contact_media(one, since, random)),
-            "account": [reference("AccountRef", one.account_id, f"Account of {one.name}",
-                                  "BillingAccount")],
-            "paymentMethod": [reference("PaymentMethodRef", f"payment-method-{one.number:04}",
-                                        "Direct debit", "DirectDebit")],
-            "creditProfile": [_credit_profile(one, since, now, random)],
+            "contactMedium": list(_contact_media(customer, since, random)),
+            "account": [
+                reference(
+                    "AccountRef",
+                    customer.account_id,
+                    f"Account of {customer.name}",
+                    "BillingAccount",
+                )
+            ],
+            "paymentMethod": [
+                reference(
+                    "PaymentMethodRef",
+                    f"payment-method-{customer.number:04}",
+                    "Direct debit",
+                    "DirectDebit",
+                )
+            ],
+            "creditProfile": [_credit_profile(customer, since, now, random)],
             "characteristic": [
-                characteristic("segment", "business" if one.is_business else "consumer"),
+                characteristic("segment", "business" if customer.is_business else "consumer"),
                 characteristic("language", random.choice(("en", "en", "en", "cy"))),
             ],
-        }  # fmt: skip
+        }
 
 
 _STATUS_REASONS = {

@@ -1,4 +1,4 @@
-"""The demo operator as files: NDJSON, one a kind, as ``tmf load`` takes them."""
+"""The demo operator as NDJSON files for ``tmf load``, one for each kind."""
 
 from contextlib import ExitStack
 from datetime import datetime
@@ -11,12 +11,12 @@ from tmf_apis.demo.generator import operator_resources
 
 
 def write_files(seed: int, now: datetime, folder: Path) -> dict[str, int]:
-    """Write the operator into a folder, and return how many resources each kind has.
+    """Write the operator into a folder and return the number of resources by kind.
 
     Args:
-        seed: Which operator.
-        now: What all dates are counted from, in UTC.
-        folder: Made where it does not exist; files of the same names are replaced.
+        seed: Seed of the operator.
+        now: Time in UTC to which all dates are relative.
+        folder: The folder; it is created if necessary, and its files are overwritten.
     """
     folder.mkdir(parents=True, exist_ok=True)
     counts: dict[str, int] = {}

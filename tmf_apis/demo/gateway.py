@@ -1,4 +1,4 @@
-"""The element of the story: a real gateway where the machine can have one, in the inventory."""
+"""The gateway of the walkthrough: a real one if the machine supports it, or a simulated one."""
 
 import asyncio
 import json
@@ -29,60 +29,62 @@ if TYPE_CHECKING:
     from tmf_apis.app import Engine
 
 _DIRECTION = "downstream"
-#: Names of the gateways of stories begin with this.
+#: Prefix of the names of gateways.
 _NAME_PREFIX = "gw-demo-"
-#: It is on this machine: what is not answered at once is not answered at all.
+#: The gateway is on this machine, so short timeouts are sufficient.
 _CONNECTION_OPTIONS = {"timeout": "0.7", "retries": "1"}
 
 
 class DemoElement:
-    """A gateway that runs, and how the story looks at it."""
+    """A running gateway, as the walkthrough reads and measures it."""
 
     def __init__(self, gateway: DemoGateway, simulation_reason: str, credentials: Path) -> None:
-        """Take a gateway.
+        """Wrap a gateway.
 
         Args:
-            gateway: It runs.
-            simulation_reason: Why it is a simulated one; empty if it is not.
-            credentials: The file with its secrets.
+            gateway: The running gateway.
+            simulation_reason: Reason for a simulated gateway; empty: the gateway is real.
+            credentials: Path of its credentials file.
         """
         self.gateway, self.simulation_reason = gateway, simulation_reason
         self.target = replace(gateway.target, options=_CONNECTION_OPTIONS)
         self._credentials = Credentials(credentials)
 
     def load_demo_data(self, engine: "Engine", report_progress: Callable[[str], None]) -> None:
-        """Load the demo operator, then put the gateway into its inventory.
+        """Load the demo operator, then register the gateway in its inventory.
 
-        Gateways of earlier stories are taken out of use: they are not there any more.
+        Gateways of earlier walkthroughs no longer exist, so they are decommissioned.
         """
         load_demo_data(engine, report_progress)
         report_progress("the gateway is being read")
-        desk = RepositoryFactory(engine.writer, "demo").for_tenant(engine.settings.default_tenant)
-        for old in managed_elements(desk):
-            if str(old.get("name", "")).startswith(_NAME_PREFIX):
-                desk.change("Resource", old["id"], _decommissioned_gateway)
-        asyncio.run(self._register(desk))
+        repository = RepositoryFactory(engine.writer, "demo").for_tenant(
+            engine.settings.default_tenant
+        )
+        for element in managed_elements(repository):
+            if str(element.get("name", "")).startswith(_NAME_PREFIX):
+                repository.change("Resource", element["id"], _decommissioned_gateway)
+        asyncio.run(self._register(repository))
 
     async def _register(self, repository: Repository) -> None:
         async with registry.create_adapter(self.target, self._credentials) as adapter:
             await register(repository, adapter, place=sites()[0].reference)
 
     def read(self, service_id: str) -> Observed | None:
-        """Return what the element itself says of a service; None: nothing, or no answer."""
+        """Read a service from the gateway; None: it has no such service or does not answer."""
 
-        async def ask() -> Observed | None:
+        async def read_service() -> Observed | None:
             async with registry.create_adapter(self.target, self._credentials) as adapter:
                 return await adapter.read(service_id)
 
         try:
-            return asyncio.run(ask())
+            return asyncio.run(read_service())
         except ElementError:
             return None
 
     def measure_throughput(self, port: str) -> int | None:
-        """Return what goes through a port downstream, in bit/s, by iperf3; None: nothing does.
+        """Measure the downstream throughput of a port with iperf3, in bit/s; None: no traffic.
 
-        It is sent to a test head at the customer's side, as a probe of the operator does.
+        The traffic goes to a test head at the customer's side, like that of an operator's probe.
         """
         host, _, number = self.gateway.test_head(port).rpartition(":")
         try:
@@ -100,21 +102,21 @@ def _decommissioned_gateway(gateway: Resource) -> Resource:
 
 @contextmanager
 def run_gateway(folder: Path, *, real: bool = True) -> Iterator[DemoElement]:
-    """Run a gateway; the environment tells the server's worker of it.
+    """Run a gateway, and set the environment by which the server's worker reaches it.
 
     Args:
-        folder: For the file of secrets.
-        real: Whether to try for a real one.
+        folder: Folder of the credentials file.
+        real: Run a real gateway if possible.
     """
     name, trap_port = f"{_NAME_PREFIX}{int(time.time()) % 10**6}", free_port()
     gateway: DemoGateway
-    gateway, why = create_demo_gateway(name, trap_port=trap_port)
+    gateway, simulation_reason = create_demo_gateway(name, trap_port=trap_port)
     if not real:
-        gateway, why = SimulatedDemoGateway(name, trap_port=trap_port), "asked for"
+        gateway, simulation_reason = SimulatedDemoGateway(name, trap_port=trap_port), "requested"
     try:
         gateway.up()
     except LabError as error:
-        gateway, why = SimulatedDemoGateway(name, trap_port=trap_port), str(error)
+        gateway, simulation_reason = SimulatedDemoGateway(name, trap_port=trap_port), str(error)
         gateway.up()
     try:
         file = folder / "demo-credentials.json"
@@ -126,6 +128,6 @@ def run_gateway(folder: Path, *, real: bool = True) -> Iterator[DemoElement]:
             "TMF_TRAP_PORT": str(trap_port),
             "TMF_CREDENTIALS_FILE": str(file.absolute()),
         }
-        yield DemoElement(gateway, why, file)
+        yield DemoElement(gateway, simulation_reason, file)
     finally:
         gateway.down()

@@ -1,4 +1,4 @@
-"""A hub subscriber of the demo: a small HTTP server on loopback that keeps what arrives."""
+"""Hub subscriber of the walkthrough: a small HTTP server on loopback that collects events."""
 
 import json
 import threading
@@ -10,10 +10,10 @@ _MAX_BODY = 4_194_304
 
 
 class EventListener:
-    """Receives events until the block ends; each ``eventId`` counts once."""
+    """Collects events while the context is entered; duplicates of an ``eventId`` are dropped."""
 
     def __init__(self, on_event: Callable[[dict[str, Any]], None]) -> None:
-        """Take what is told of each event.
+        """Create a listener.
 
         Args:
             on_event: Called with each event, in a thread of the listener.
@@ -21,17 +21,17 @@ class EventListener:
         self.events: list[dict[str, Any]] = []
         self._on_event = on_event
         self._lock = threading.Lock()
-        take = self._receive
+        receive = self._receive
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 size = int(self.headers.get("Content-Length") or 0)
-                good = 0 < size <= _MAX_BODY and take(self.rfile.read(size))
-                self.send_response(204 if good else 400)
+                is_valid = 0 < size <= _MAX_BODY and receive(self.rfile.read(size))
+                self.send_response(204 if is_valid else 400)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -46,7 +46,7 @@ class EventListener:
 
     @property
     def callback_url(self) -> str:
-        """Where events are to be sent."""
+        """URL that receives the events."""
         return f"http://127.0.0.1:{self._server.server_port}/listener"
 
     def _receive(self, body: bytes) -> bool:
@@ -56,7 +56,7 @@ class EventListener:
         except (ValueError, KeyError, TypeError):
             return False
         with self._lock:
-            if any(one["eventId"] == id for one in self.events):
+            if any(known_event["eventId"] == id for known_event in self.events):
                 return True
             self.events.append(event)
         self._on_event(event)

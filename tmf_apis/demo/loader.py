@@ -1,4 +1,4 @@
-"""The demo operator in an empty database: loaded once, whole, in a few seconds."""
+"""Loader of the demo operator into an empty database."""
 
 import logging
 import time
@@ -23,41 +23,41 @@ log = logging.getLogger(__name__)
 def load_demo_data(
     engine: "Engine", report_progress: Callable[[str], None], *, seed: int = SEED
 ) -> int:
-    """Load the demo operator into the default tenant, unless the tenant has anything already.
+    """Load the demo operator into the default tenant, if the tenant is empty.
 
-    A mark in the database says when it was begun and whether it is whole, so that one that was
-    cut off is completed by the next start, with the same dates.
+    A mark in the database stores the seed, the time of the start and whether the load is complete.
+    The next start completes a load that was interrupted, with the same dates.
 
     Args:
-        engine: What writes.
-        report_progress: Is told how far it is.
-        seed: Which operator.
+        engine: The engine of the server.
+        report_progress: Called with a message for people after each batch.
+        seed: Seed of the operator.
 
     Returns:
-        How many resources were written.
+        Number of resources that were written.
     """
     tenant = engine.settings.default_tenant
     marks, mark = engine.database[META_COLLECTION], f"demo:{tenant}"
-    begun = marks.find_one({"_id": mark})
-    if begun is None:
+    load = marks.find_one({"_id": mark})
+    if load is None:
         if _has_resources(engine, tenant):
             return 0
         now = datetime.now(UTC).replace(second=0, microsecond=0)
-        start: dict[str, Any] = {"seed": seed, "now": now, "done": False}
-        marks.update_one({"_id": mark}, {"$setOnInsert": start}, upsert=True)
-        begun = marks.find_one({"_id": mark}) or start
-    if begun["done"]:
+        new_load: dict[str, Any] = {"seed": seed, "now": now, "done": False}
+        marks.update_one({"_id": mark}, {"$setOnInsert": new_load}, upsert=True)
+        load = marks.find_one({"_id": mark}) or new_load
+    if load["done"]:
         return 0
     started, written = time.monotonic(), 0
-    now = begun["now"].replace(tzinfo=UTC)
+    now = load["now"].replace(tzinfo=UTC)
     with ThreadPoolExecutor(1, "filling") as pool:
-        waiting: list[Future[set[str]]] = []
-        for kind, documents in _batches(_documents(engine, operator_resources(begun["seed"], now))):
-            waiting.append(pool.submit(bulk.insert, engine.resources, kind, documents))
+        futures: list[Future[set[str]]] = []
+        for kind, documents in _batches(_documents(engine, operator_resources(load["seed"], now))):
+            futures.append(pool.submit(bulk.insert, engine.resources, kind, documents))
             written += len(documents)
             report_progress(f"demo data is being loaded: {written} resources")
-        for one in waiting:
-            one.result()
+        for future in futures:
+            future.result()
     marks.update_one({"_id": mark}, {"$set": {"done": True}})
     seconds = round(time.monotonic() - started, 2)
     log.info("demo operator loaded", extra={"resources": written, "seconds": seconds})
@@ -66,24 +66,24 @@ def load_demo_data(
 
 def _has_resources(engine: "Engine", tenant: str) -> bool:
     collections = (engine.resources.collection(kind) for kind in engine.kinds)
-    return any(one.find_one({"tenant": tenant}, {"_id": 1}) for one in collections)
+    return any(collection.find_one({"tenant": tenant}, {"_id": 1}) for collection in collections)
 
 
 def _documents(
     engine: "Engine", resources: Iterable[tuple[str, Resource]]
 ) -> Iterator[tuple[str, Document]]:
     identity = Identity("demo", engine.settings.default_tenant)
-    circumstances = engine.writer.request_context(identity, system=True)
+    context = engine.writer.request_context(identity, system=True)
     for kind, resource in resources:
-        yield kind, engine.writer.new_document(identity, kind, resource, circumstances)
+        yield kind, engine.writer.new_document(identity, kind, resource, context)
 
 
 def _batches(documents: Iterable[tuple[str, Document]]) -> Iterator[tuple[str, list[Document]]]:
-    """Yield the documents of one kind together, a batch at a time."""
-    waiting: dict[str, list[Document]] = {}
+    """Yield batches of documents of the same kind."""
+    incomplete: dict[str, list[Document]] = {}
     for kind, document in documents:
-        batch = waiting.setdefault(kind, [])
+        batch = incomplete.setdefault(kind, [])
         batch.append(document)
         if len(batch) == bulk.BATCH_SIZE:
-            yield kind, waiting.pop(kind)
-    yield from waiting.items()
+            yield kind, incomplete.pop(kind)
+    yield from incomplete.items()

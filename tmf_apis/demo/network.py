@@ -1,7 +1,7 @@
-"""The demo operator's network: TMF639 resources, a hundred at each site, tied on both sides.
+"""Network of the demo operator (TMF639): a hundred resources at each site.
 
-The elements of the demo are on paper: none has a management address, so that orders that are
-placed go to elements that answer.
+The elements of this network do not exist. They have no management address, so that orders use
+elements that answer.
 """
 
 from datetime import datetime
@@ -23,20 +23,20 @@ _MAC_FORMAT = "02:4c:4e:{:02x}:{:02x}:{:02x}"
 
 
 class Network:
-    """Resources by id, in the order in which they were built."""
+    """The resources by id, in the order in which they are built."""
 
     def __init__(self, now: datetime, random: Random) -> None:
         self._now, self._random = now, random
         self.resources: dict[str, Resource] = {}
-        #: From the id of a sale's product to that of the access port that carries it.
+        #: Id of the access port that carries a product, by id of the product.
         self.port_by_product: dict[str, str] = {}
 
     def build(self, sites: list[Site], sales: list[Sale]) -> None:
-        """Build every site, put the services on ports, and lay the cables between the sites."""
+        """Build the sites, assign the services to ports, and connect the sites by cables."""
         for site in sites:
             self._add_site(site)
-            here = [one for one in sales if one.customer.town_index == site.number - 1]
-            for port, sale in zip(self._access_ports(site), here, strict=False):
+            site_sales = [sale for sale in sales if sale.customer.town_index == site.number - 1]
+            for port, sale in zip(self._access_ports(site), site_sales, strict=False):
                 self._assign_port(port, sale)
         for site, following in zip(sites, [*sites[1:], sites[0]], strict=True):
             self._add_cable(site, following)
@@ -52,8 +52,8 @@ class Network:
         physical: bool = True,
         **attributes: Any,  # noqa: ANN401
     ) -> Resource:
-        """Add a resource, inside another."""
-        made: Resource = {
+        """Add a resource, contained in another one if a container is given."""
+        resource: Resource = {
             "@type": "PhysicalResource" if physical else "LogicalResource",
             "id": id,
             "name": name,
@@ -70,52 +70,61 @@ class Network:
         }
         if physical:
             number = f"LN{len(self.resources) + 1:06}"
-            made |= {"serialNumber": number, "manufactureDate": time_before(self._now, days=900)}
-        self.resources[id] = made
+            resource |= {
+                "serialNumber": number,
+                "manufactureDate": time_before(self._now, days=900),
+            }
+        self.resources[id] = resource
         if container:
             self.relate(id, "isContainedIn", container)
-        return made
+        return resource
 
     def relate(self, first: str, relationship: str, second: str) -> None:
-        """Relate two resources, and the second to the first by the inverse."""
+        """Add a relationship from the first to the second resource, and its inverse."""
         for id, type_, target in (
             (first, relationship, second),
             (second, INVERSE_TYPES[relationship], first),
         ):
-            there = self.resources[target]
+            other = self.resources[target]
             self.resources[id].setdefault("resourceRelationship", []).append(
                 {
                     "@type": "ResourceRelationship",
                     "relationshipType": type_,
                     "resource": reference(
-                        "ResourceRef", target, there["name"], there["@type"],
+                        "ResourceRef", target, other["name"], other["@type"],
                         href=f"/tmf-api/resourceInventoryManagement/v5/resource/{target}",
                     ),
                 }
             )  # fmt: skip
 
     def _add_site(self, site: Site) -> None:
-        at = site.id
+        site_id = site.id
         self.add_resource(
-            site, at, f"{site.name} exchange", "site", description="Building with equipment"
+            site, site_id, f"{site.name} exchange", "site", description="Building with equipment"
         )
-        rack = f"{at}-rack"
-        self.add_resource(site, rack, f"{site.code} rack 1", "rack", at)
-        chassis = f"{at}-olt"
+        rack = f"{site_id}-rack"
+        self.add_resource(site, rack, f"{site.code} rack 1", "rack", site_id)
+        chassis = f"{site_id}-olt"
         self.add_resource(
-            site, chassis, f"{site.code} OLT", "chassis", rack,
-            powerState="Full Power Applied", versionNumber="7.2",
+            site,
+            chassis,
+            f"{site.code} OLT",
+            "chassis",
+            rack,
+            powerState="Full Power Applied",
+            versionNumber="7.2",
             resourceCharacteristic=[
-                characteristic("model", "Larkspur OLT-64"), characteristic("slots", CARDS_PER_CHASSIS),
+                characteristic("model", "Larkspur OLT-64"),
+                characteristic("slots", CARDS_PER_CHASSIS),
                 characteristic("loopbackAddress", f"192.0.2.{site.number}"),
             ],
-        )  # fmt: skip
+        )
         for card in range(1, CARDS_PER_CHASSIS + 1):
             self._add_card(site, chassis, card)
         self._add_gateway(site, rack, chassis)
         self._add_addresses(site)
         for vlan in range(1, 7):
-            id = f"{at}-vlan-{100 + vlan}"
+            id = f"{site_id}-vlan-{100 + vlan}"
             self.add_resource(
                 site, id, f"{site.code} VLAN {100 + vlan}", "vlan", physical=False,
                 value=str(100 + vlan),
@@ -163,16 +172,30 @@ class Network:
     def _add_addresses(self, site: Site) -> None:
         pool = f"{site.id}-pool"
         value = f"2001:db8:{site.number:x}::/48"
-        self.add_resource(site, pool, f"{site.code} addresses", "addressPool", site.id, physical=False,
-                 value=value)  # fmt: skip
+        self.add_resource(
+            site,
+            pool,
+            f"{site.code} addresses",
+            "addressPool",
+            site.id,
+            physical=False,
+            value=value,
+        )
         self.relate(f"{site.id}-gateway", "uses", pool)
         for number in range(4):
             subnet = f"2001:db8:{site.number:x}:{number:x}::/64"
-            self.add_resource(site, f"{pool}-{number}", f"{site.code} subnet {number}", "subnet", pool,
-                     physical=False, value=subnet)  # fmt: skip
+            self.add_resource(
+                site,
+                f"{pool}-{number}",
+                f"{site.code} subnet {number}",
+                "subnet",
+                pool,
+                physical=False,
+                value=subnet,
+            )
 
     def _access_ports(self, site: Site) -> list[str]:
-        """Return the ports of a site's gateway; the last few stay free."""
+        """Return the ports of a site's gateway that are assigned; the last three stay free."""
         return [f"{site.id}-gateway-port-{port:02}" for port in range(1, PORTS_PER_GATEWAY - 2)]
 
     def _assign_port(self, port: str, sale: Sale) -> None:
@@ -203,9 +226,9 @@ class Network:
     def _add_cable(self, site: Site, next_site: Site) -> None:
         id = f"{site.id}-cable"
         name = f"{site.code} to {next_site.code}"
-        facts = {"length": 7 + site.number * 3, "fibres": 48}
-        described = [characteristic(*fact) for fact in facts.items()]
-        self.add_resource(site, id, name, "cable", resourceCharacteristic=described)
+        values = {"length": 7 + site.number * 3, "fibres": 48}
+        characteristics = [characteristic(*fact) for fact in values.items()]
+        self.add_resource(site, id, name, "cable", resourceCharacteristic=characteristics)
         self.relate(id, "connectsTo", f"{site.id}-olt")
         self.relate(id, "connectsTo", f"{next_site.id}-olt")
 
@@ -215,7 +238,7 @@ def _speed(sale: Sale, name: str) -> int:
 
 
 def access_values(sale: Sale) -> dict[str, Any]:
-    """Return the values of the access that a sale has, a bundle's parts included; or none."""
+    """Return the characteristic values of the access of a sale, also in a bundle; empty: none."""
     for offer in (sale.offer, *(OFFERS_BY_ID[part] for part in sale.offer.component_ids)):
         if "serviceType" in offer.characteristic_values:
             return dict(offer.characteristic_values)
@@ -231,7 +254,7 @@ def _specification_ref(category: str) -> Resource:
 
 
 def build_network(sites: list[Site], sales: list[Sale], random: Random, now: datetime) -> Network:
-    """Return the network with the services of these sales on it."""
-    made = Network(now, random)
-    made.build(sites, sales)
-    return made
+    """Return the network that carries the services of sales."""
+    network = Network(now, random)
+    network.build(sites, sales)
+    return network

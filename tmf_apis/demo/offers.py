@@ -1,4 +1,4 @@
-"""What the demo operator sells, as a table."""
+"""Table of the demo operator's offerings and specifications."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,11 +11,11 @@ class Specification:
     """A product specification.
 
     Attributes:
-        id: Without the prefix ``specification-``.
-        name: For people.
-        category: Id of the category without the prefix ``category-``.
-        allowed_values: For each characteristic the values it may have, with its unit.
-        component_ids: The specifications that a bundled one consists of.
+        id: Id without the prefix ``specification-``.
+        name: Its name.
+        category: Id of its category without the prefix ``category-``.
+        allowed_values: Unit and allowed values by characteristic.
+        component_ids: Ids of the specifications in a bundle.
     """
 
     id: str
@@ -27,20 +27,20 @@ class Specification:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A product offering. Prices without tax, multiples of 0.05.
+    """A product offering. Prices are without tax and multiples of 0.05.
 
     Attributes:
-        id: Without the prefix ``offering-``.
-        name: For people.
-        specification_id: Id of its specification, or of the bundled one.
-        monthly_price: Price a month; empty: none.
-        setup_price: Price at the start; empty: none.
-        usage_price: Price a unit, and the unit; empty: none.
-        characteristic_values: The value of each characteristic.
-        component_ids: What a bundle consists of.
-        segment: Who may buy it.
-        term_months: How long it is bound at least.
-        description: Description.
+        id: Id without the prefix ``offering-``.
+        name: Its name.
+        specification_id: Id of its specification.
+        monthly_price: Recurring price per month; empty: none.
+        setup_price: One-time price; empty: none.
+        usage_price: Price per unit and the unit; None: none.
+        characteristic_values: Values by characteristic.
+        component_ids: Ids of the offerings in a bundle.
+        segment: Market segment.
+        term_months: Minimum term in months; 0: none.
+        description: Description for customers.
     """
 
     id: str
@@ -56,7 +56,7 @@ class Offer:
     description: str = ""
 
 
-#: From each category to its parent, its name and whether it is a root.
+#: Parent (empty: a root) and name by category.
 CATEGORIES: dict[str, tuple[str, str]] = {
     "home": ("", "For home"),
     "broadband": ("home", "Broadband"),
@@ -180,7 +180,6 @@ def _iot_offer(id: str, name: str, monthly: str, volume: int) -> Offer:
     )
 
 
-# fmt: off
 OFFERS = (
     _fibre_offer(20, "17.50", "For mail and news."),
     _fibre_offer(50, "22.50", "For one or two at home."),
@@ -191,66 +190,240 @@ OFFERS = (
     _business_fibre_offer(100, "79.00", 8),
     _business_fibre_offer(500, "149.00", 8),
     _business_fibre_offer(1000, "239.00", 4),
-    Offer("tv-start", "TV Start", "tv", "8.00", characteristic_values={"channels": 60, "streams": 2}, term_months=1,
-          description="60 channels."),
-    Offer("tv-family", "TV Family", "tv", "14.00", characteristic_values={"channels": 110, "streams": 4},
-          term_months=12, description="110 channels, with those for children."),
-    Offer("tv-sport", "TV Sport", "tv", "19.00", characteristic_values={"channels": 130, "streams": 2},
-          term_months=12, description="130 channels, with every match."),
-    Offer("tv-cinema", "TV Cinema", "tv", "21.50", characteristic_values={"channels": 180, "streams": 4},
-          term_months=12, description="180 channels, with films on demand."),
+    Offer(
+        "tv-start",
+        "TV Start",
+        "tv",
+        "8.00",
+        characteristic_values={"channels": 60, "streams": 2},
+        term_months=1,
+        description="60 channels.",
+    ),
+    Offer(
+        "tv-family",
+        "TV Family",
+        "tv",
+        "14.00",
+        characteristic_values={"channels": 110, "streams": 4},
+        term_months=12,
+        description="110 channels, with those for children.",
+    ),
+    Offer(
+        "tv-sport",
+        "TV Sport",
+        "tv",
+        "19.00",
+        characteristic_values={"channels": 130, "streams": 2},
+        term_months=12,
+        description="130 channels, with every match.",
+    ),
+    Offer(
+        "tv-cinema",
+        "TV Cinema",
+        "tv",
+        "21.50",
+        characteristic_values={"channels": 180, "streams": 4},
+        term_months=12,
+        description="180 channels, with films on demand.",
+    ),
     _mobile_offer("mobile-s", "Mobile S", "8.00", 2, "2 GB."),
     _mobile_offer("mobile-m", "Mobile M", "14.00", 10, "10 GB."),
     _mobile_offer("mobile-l", "Mobile L", "21.00", 40, "40 GB."),
     _mobile_offer("mobile-xl", "Mobile XL", "32.00", 100, "100 GB."),
     _mobile_offer("mobile-data", "Mobile Data", "25.00", 250, "250 GB for a router or tablet."),
-    Offer("mobile-prepaid", "Mobile Prepaid", "mobile", "", "10.00", ("0.15", "minute"),
-          {"volume": 0}, description="Pay as you go."),
-    Offer("voice-line", "Home Line", "home-voice", "6.50", "15.00", ("0.05", "minute"),
-          {"lines": 1}, term_months=1, description="One number."),
-    Offer("voice-flat", "Home Line Flat", "home-voice", "11.00", "15.00", None, {"lines": 2},
-          term_months=12, description="Two numbers, calls in the country included."),
-    Offer("sip-trunk-4", "SIP Trunk 4", "sip-trunk", "24.00", "60.00", ("0.05", "minute"),
-          {"channels": 4}, segment="business", term_months=12, description="4 calls at once."),
-    Offer("sip-trunk-10", "SIP Trunk 10", "sip-trunk", "49.00", "60.00", ("0.05", "minute"),
-          {"channels": 10}, segment="business", term_months=12, description="10 calls at once."),
+    Offer(
+        "mobile-prepaid",
+        "Mobile Prepaid",
+        "mobile",
+        "",
+        "10.00",
+        ("0.15", "minute"),
+        {"volume": 0},
+        description="Pay as you go.",
+    ),
+    Offer(
+        "voice-line",
+        "Home Line",
+        "home-voice",
+        "6.50",
+        "15.00",
+        ("0.05", "minute"),
+        {"lines": 1},
+        term_months=1,
+        description="One number.",
+    ),
+    Offer(
+        "voice-flat",
+        "Home Line Flat",
+        "home-voice",
+        "11.00",
+        "15.00",
+        None,
+        {"lines": 2},
+        term_months=12,
+        description="Two numbers, calls in the country included.",
+    ),
+    Offer(
+        "sip-trunk-4",
+        "SIP Trunk 4",
+        "sip-trunk",
+        "24.00",
+        "60.00",
+        ("0.05", "minute"),
+        {"channels": 4},
+        segment="business",
+        term_months=12,
+        description="4 calls at once.",
+    ),
+    Offer(
+        "sip-trunk-10",
+        "SIP Trunk 10",
+        "sip-trunk",
+        "49.00",
+        "60.00",
+        ("0.05", "minute"),
+        {"channels": 10},
+        segment="business",
+        term_months=12,
+        description="10 calls at once.",
+    ),
     _iot_offer("iot-meter", "IoT Meter", "0.60", 5),
     _iot_offer("iot-tracker", "IoT Tracker", "1.80", 50),
     _iot_offer("iot-fleet", "IoT Fleet", "4.50", 500),
     _iot_offer("iot-camera", "IoT Camera", "9.50", 2000),
-    Offer("fixed-address", "Fixed IP Address", "address", "4.00", characteristic_values={"addresses": 1}),
-    Offer("address-block", "Address Block", "address", "18.00", characteristic_values={"addresses": 8},
-          segment="business", description="Eight fixed addresses."),
-    Offer("mesh-wifi", "Mesh Wi-Fi", "equipment", "4.50", characteristic_values={"device": "mesh"}, term_months=12,
-          description="Wi-Fi in every room."),
-    Offer("recorder", "TV Recorder", "equipment", "5.00", characteristic_values={"device": "recorder"},
-          term_months=12, description="500 hours of recordings."),
-    Offer("security", "Safe Home", "security", "3.00", characteristic_values={"devices": 5}, term_months=1,
-          description="Protects five devices."),
-    Offer("storage", "Online Storage", "storage", "5.00", characteristic_values={"volume": 1000}, term_months=1,
-          description="1,000 GB."),
-    Offer("roaming-week", "Roaming Week", "roaming", "", "9.00", None, {"days": 7},
-          description="Seven days abroad."),
-    Offer("visit", "Engineer's Visit", "visit", "", "65.00", None, {"duration": 90},
-          description="Everything is set up for you."),
-    Offer("home-duo", "Home Duo", "home-bundle", "33.00", "49.00",
-          component_ids=("fibre-100", "voice-flat"), term_months=12, description="Fibre 100 and a phone."),
-    Offer("home-trio", "Home Trio", "home-bundle", "51.00", "49.00",
-          component_ids=("fibre-250", "tv-family", "voice-flat"), term_months=24,
-          description="Fibre 250, television and a phone."),
-    Offer("family-quad", "Family Quad", "family-bundle", "79.50", "49.00",
-          component_ids=("fibre-500", "tv-cinema", "voice-flat", "mobile-m"), term_months=24,
-          description="Everything for everybody."),
-    Offer("student", "Student Pack", "family-bundle", "29.00", "0.00",
-          component_ids=("fibre-50", "mobile-s"), term_months=1,
-          description="Fibre 50 and Mobile S, ends when term does."),
-    Offer("gamer", "Gamer Pack", "family-bundle", "62.50", "49.00",
-          component_ids=("fibre-1000", "mesh-wifi", "tv-sport"), term_months=12,
-          description="Fibre 1000, Wi-Fi in every room, every match."),
-    Offer("office", "Office Starter", "office-bundle", "119.00", "150.00",
-          component_ids=("business-fibre-100", "sip-trunk-4", "address-block"), segment="business",
-          term_months=24, description="Access, phones and addresses for a small office."),
+    Offer(
+        "fixed-address",
+        "Fixed IP Address",
+        "address",
+        "4.00",
+        characteristic_values={"addresses": 1},
+    ),
+    Offer(
+        "address-block",
+        "Address Block",
+        "address",
+        "18.00",
+        characteristic_values={"addresses": 8},
+        segment="business",
+        description="Eight fixed addresses.",
+    ),
+    Offer(
+        "mesh-wifi",
+        "Mesh Wi-Fi",
+        "equipment",
+        "4.50",
+        characteristic_values={"device": "mesh"},
+        term_months=12,
+        description="Wi-Fi in every room.",
+    ),
+    Offer(
+        "recorder",
+        "TV Recorder",
+        "equipment",
+        "5.00",
+        characteristic_values={"device": "recorder"},
+        term_months=12,
+        description="500 hours of recordings.",
+    ),
+    Offer(
+        "security",
+        "Safe Home",
+        "security",
+        "3.00",
+        characteristic_values={"devices": 5},
+        term_months=1,
+        description="Protects five devices.",
+    ),
+    Offer(
+        "storage",
+        "Online Storage",
+        "storage",
+        "5.00",
+        characteristic_values={"volume": 1000},
+        term_months=1,
+        description="1,000 GB.",
+    ),
+    Offer(
+        "roaming-week",
+        "Roaming Week",
+        "roaming",
+        "",
+        "9.00",
+        None,
+        {"days": 7},
+        description="Seven days abroad.",
+    ),
+    Offer(
+        "visit",
+        "Engineer's Visit",
+        "visit",
+        "",
+        "65.00",
+        None,
+        {"duration": 90},
+        description="Everything is set up for you.",
+    ),
+    Offer(
+        "home-duo",
+        "Home Duo",
+        "home-bundle",
+        "33.00",
+        "49.00",
+        component_ids=("fibre-100", "voice-flat"),
+        term_months=12,
+        description="Fibre 100 and a phone.",
+    ),
+    Offer(
+        "home-trio",
+        "Home Trio",
+        "home-bundle",
+        "51.00",
+        "49.00",
+        component_ids=("fibre-250", "tv-family", "voice-flat"),
+        term_months=24,
+        description="Fibre 250, television and a phone.",
+    ),
+    Offer(
+        "family-quad",
+        "Family Quad",
+        "family-bundle",
+        "79.50",
+        "49.00",
+        component_ids=("fibre-500", "tv-cinema", "voice-flat", "mobile-m"),
+        term_months=24,
+        description="Everything for everybody.",
+    ),
+    Offer(
+        "student",
+        "Student Pack",
+        "family-bundle",
+        "29.00",
+        "0.00",
+        component_ids=("fibre-50", "mobile-s"),
+        term_months=1,
+        description="Fibre 50 and Mobile S, ends when term does.",
+    ),
+    Offer(
+        "gamer",
+        "Gamer Pack",
+        "family-bundle",
+        "62.50",
+        "49.00",
+        component_ids=("fibre-1000", "mesh-wifi", "tv-sport"),
+        term_months=12,
+        description="Fibre 1000, Wi-Fi in every room, every match.",
+    ),
+    Offer(
+        "office",
+        "Office Starter",
+        "office-bundle",
+        "119.00",
+        "150.00",
+        component_ids=("business-fibre-100", "sip-trunk-4", "address-block"),
+        segment="business",
+        term_months=24,
+        description="Access, phones and addresses for a small office.",
+    ),
 )
-# fmt: on
 
 OFFERS_BY_ID = {offer.id: offer for offer in OFFERS}

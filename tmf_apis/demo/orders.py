@@ -1,4 +1,4 @@
-"""The demo operator's orders, in every state of the lifecycle: TMF622 resources."""
+"""Product orders of the demo operator in every state of the lifecycle (TMF622)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from tmf_apis.demo.sites import Site
 from tmf_apis.ordering import rules
 from tmf_apis.rest.pipeline.policy import Resource
 
-#: States of orders that are not completed, and how many there are of each.
+#: Number of orders by state, without the completed ones.
 UNCOMPLETED_STATE_COUNTS = {
     "draft": 6,
     "acknowledged": 12,
@@ -39,22 +39,22 @@ UNCOMPLETED_STATE_COUNTS = {
     "failed": 9,
     "partial": 7,
 }
-#: Of these orders the products are in operation.
+#: States of orders whose products are in operation.
 _DELIVERED_STATES = frozenset({"completed", "partial"})
 _FINAL_STATES = frozenset({"completed", "partial", "failed", "cancelled", "rejected"})
 
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """An offering that a customer has ordered.
+    """An item of an order.
 
     Attributes:
-        customer: Who.
-        offer: What.
+        customer: The customer.
+        offer: The offering.
         order_id: Id of the order.
-        item_number: Number of its item.
-        state: Of the item.
-        age_days: How long ago, in days.
+        item_number: Number of the item.
+        state: State of the item.
+        age_days: Age of the order in days.
     """
 
     customer: Customer
@@ -66,7 +66,7 @@ class Sale:
 
     @property
     def product_id(self) -> str:
-        """Id of the product that it becomes; also of the service that realizes it."""
+        """Id of the product, and of the resource facing service that realizes it."""
         return f"{self.order_id}-{self.item_number}"
 
     @property
@@ -77,12 +77,12 @@ class Sale:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order: its sales, one an item.
+    """An order.
 
     Attributes:
-        number: From 1.
+        number: Number of the order, from 1.
         state: TMF622 ``state``.
-        sales: What was ordered.
+        sales: Its items.
     """
 
     number: int
@@ -91,17 +91,19 @@ class Order:
 
     @property
     def id(self) -> str:
-        """Its id."""
+        """Id of the order."""
         return f"order-{self.number:04}"
 
 
 def orders(buyers: list[Customer], random: Random) -> list[Order]:
-    """Return the first order of each customer, then further ones in the other states."""
-    able = [one for one in buyers if one.can_have_ordered]
-    plan = [(one, "completed") for one in able]
+    """Return a completed order of each customer, then orders in the other states."""
+    eligible = [customer for customer in buyers if customer.can_have_ordered]
+    plan = [(customer, "completed") for customer in eligible]
     for state, count in UNCOMPLETED_STATE_COUNTS.items():
-        plan += [(one, state) for one in random.sample(able, count)]
-    return [_order(n, one, state, random) for n, (one, state) in enumerate(plan, 1)]
+        plan += [(customer, state) for customer in random.sample(eligible, count)]
+    return [
+        _order(number, customer, state, random) for number, (customer, state) in enumerate(plan, 1)
+    ]
 
 
 def _order(number: int, customer: Customer, state: str, random: Random) -> Order:
@@ -112,10 +114,10 @@ def _order(number: int, customer: Customer, state: str, random: Random) -> Order
         else random.uniform(0.1, 30)
     )
     id = f"order-{number:04}"
-    states = [_item_state(state, n, len(offers)) for n in range(len(offers))]
+    states = [_item_state(state, index, len(offers)) for index in range(len(offers))]
     sales = (
-        Sale(customer, offer, id, n, one, round(days, 3))
-        for n, (offer, one) in enumerate(zip(offers, states, strict=True), 1)
+        Sale(customer, offer, id, number, item_state, round(days, 3))
+        for number, (offer, item_state) in enumerate(zip(offers, states, strict=True), 1)
     )
     return Order(number, state, tuple(sales))
 
@@ -128,8 +130,21 @@ def _item_state(state: str, index: int, count: int) -> str:
 
 _EXTRAS = ("mesh-wifi", "recorder", "security", "storage", "fixed-address", "visit", "roaming-week")
 _MOBILE_OFFERS = ("mobile-s", "mobile-m", "mobile-l", "mobile-xl", "mobile-data", "mobile-prepaid")
-_ACCESS_OFFERS = ("fibre-20", "fibre-50", "fibre-100", "fibre-100", "fibre-250", "fibre-250", "fibre-500",
-           "fibre-1000", "home-duo", "home-trio", "family-quad", "student", "gamer")  # fmt: skip
+_ACCESS_OFFERS = (
+    "fibre-20",
+    "fibre-50",
+    "fibre-100",
+    "fibre-100",
+    "fibre-250",
+    "fibre-250",
+    "fibre-500",
+    "fibre-1000",
+    "home-duo",
+    "home-trio",
+    "family-quad",
+    "student",
+    "gamer",
+)
 _BUSINESS_OFFERS = ("business-fibre-100", "business-fibre-500", "business-fibre-1000", "office")
 _BUSINESS_EXTRAS = ("sip-trunk-4", "sip-trunk-10", "address-block", "iot-meter", "iot-tracker",
                   "iot-fleet", "iot-camera", "mobile-l")  # fmt: skip
@@ -137,14 +152,14 @@ _CONSUMER_EXTRAS = ("tv-start", "tv-family", "tv-sport", "tv-cinema", "voice-lin
 
 
 def _basket(customer: Customer, random: Random, *, min_offers: int) -> list[Offer]:
-    more: tuple[str, ...]
+    extras: tuple[str, ...]
     if customer.is_business:
-        first, more = random.choice(_BUSINESS_OFFERS), _BUSINESS_EXTRAS
+        first, extras = random.choice(_BUSINESS_OFFERS), _BUSINESS_EXTRAS
     elif random.random() < 0.75:  # noqa: PLR2004 - share of households with an access
-        first, more = random.choice(_ACCESS_OFFERS), (*_CONSUMER_EXTRAS, *_EXTRAS)
+        first, extras = random.choice(_ACCESS_OFFERS), (*_CONSUMER_EXTRAS, *_EXTRAS)
     else:
-        first, more = random.choice(_MOBILE_OFFERS), ("security", "storage", "roaming-week")
-    extra = random.sample(more, random.randint(min_offers - 1, 2))
+        first, extras = random.choice(_MOBILE_OFFERS), ("security", "storage", "roaming-week")
+    extra = random.sample(extras, random.randint(min_offers - 1, 2))
     return [OFFERS_BY_ID[id] for id in (first, *extra)]
 
 
@@ -154,7 +169,7 @@ def order_resource(order: Order, sites: list[Site], random: Random, now: datetim
     created, ended = first.age_days, max(first.age_days - random.uniform(0.2, 4), 0.01)
     by_partner = not first.customer.is_business and order.number % 5 == 0
     seller = related_party(*PARTNER, "seller") if by_partner else related_party(*OPERATOR, "seller")
-    made: dict[str, Any] = {
+    resource: dict[str, Any] = {
         "@type": "ProductOrder",
         "id": order.id,
         "state": order.state,
@@ -193,7 +208,7 @@ def order_resource(order: Order, sites: list[Site], random: Random, now: datetim
             _order_item(sale, sites[sale.customer.town_index], now) for sale in order.sales
         ],
     }
-    return made | _outcome(order, time_before(now, days=ended))
+    return resource | _outcome(order, time_before(now, days=ended))
 
 
 _NOTES = (
@@ -214,16 +229,16 @@ def _channel(*, partner: bool) -> Resource:
 
 
 def _outcome(order: Order, end_time: str) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     if order.state in _FINAL_STATES:
-        made["completionDate"] = end_time
+        attributes["completionDate"] = end_time
     if order.state == "cancelled":
-        made |= {
+        attributes |= {
             "cancellationDate": end_time,
             "cancellationReason": "The customer changed their mind",
         }
     if order.state in _DELIVERED_STATES:
-        made["productOrderMilestone"] = [
+        attributes["productOrderMilestone"] = [
             {
                 "@type": "ProductOrderMilestone",
                 "id": "1",
@@ -235,7 +250,7 @@ def _outcome(order: Order, end_time: str) -> dict[str, Any]:
             }
         ]
     if order.state in {"failed", "partial", "rejected"}:
-        made["productOrderErrorMessage"] = [
+        attributes["productOrderErrorMessage"] = [
             {
                 "@type": "ProductOrderErrorMessage",
                 "code": "noResource",
@@ -244,7 +259,7 @@ def _outcome(order: Order, end_time: str) -> dict[str, Any]:
                 "timestamp": end_time,
             }
         ]
-    return made
+    return attributes
 
 
 def _fixed_price_kinds(sale: Sale) -> list[str]:
@@ -254,7 +269,7 @@ def _fixed_price_kinds(sale: Sale) -> list[str]:
 def _order_price(sale: Sale, kind: str) -> Resource:
     net = Decimal(sale.offer.monthly_price if kind == "monthly" else sale.offer.setup_price)
     reference = price_ref(sale.offer, kind)
-    made = {
+    price = {
         "@type": "OrderPrice",
         "name": reference["name"],
         "priceType": "recurring" if kind == "monthly" else "oneTime",
@@ -266,7 +281,7 @@ def _order_price(sale: Sale, kind: str) -> Resource:
         },
         "productOfferingPrice": reference,
     }
-    return made | ({"recurringChargePeriod": "month"} if kind == "monthly" else {})
+    return price | ({"recurringChargePeriod": "month"} if kind == "monthly" else {})
 
 
 def _order_item(sale: Sale, site: Site, now: datetime) -> Resource:
@@ -300,7 +315,7 @@ def _order_item(sale: Sale, site: Site, now: datetime) -> Resource:
     }
 
 
-#: From the state of an order to that of the request to cancel it.
+#: State of the cancellation request by state of the order.
 _CANCELLATION_STATES = {
     "assessingCancellation": "inProgress",
     "pendingCancellation": "inProgress",
@@ -311,14 +326,14 @@ _CANCELLATION_STATES = {
 
 
 def cancellation_resources(order_list: list[Order], now: datetime) -> Iterator[Resource]:
-    """Yield requests to cancel orders, in every state that this server uses."""
+    """Yield cancellation requests in every state that this server uses."""
     for order in order_list:
         if (state := _CANCELLATION_STATES.get(order.state)) is None:
             continue
         if state == "acknowledged" and order.number % 6:
             continue
         sale = order.sales[0]
-        made = {
+        request = {
             "@type": "CancelProductOrder",
             "id": f"cancel-{order.id}",
             "state": state,
@@ -328,5 +343,5 @@ def cancellation_resources(order_list: list[Order], now: datetime) -> Iterator[R
             "requestedCancellationDate": time_before(now, days=sale.age_days * 0.5),
         }
         if state == "done":
-            made["effectiveCancellationDate"] = time_before(now, days=sale.age_days * 0.4)
-        yield made
+            request["effectiveCancellationDate"] = time_before(now, days=sale.age_days * 0.4)
+        yield request

@@ -1,4 +1,4 @@
-"""Names and addresses that nobody has: made of syllables, reserved numbers and reserved domains.
+"""Fictitious names and addresses, made of syllables, reserved numbers and reserved domains.
 
 Source: Ofcom, telephone numbers for drama use (01632 960xxx, 07700 900xxx); RFC 2606 (example
 domains); RFC 5737 (addresses for documentation).
@@ -34,7 +34,7 @@ _STREETS = _words(
     "|",
 )
 
-#: The twenty places that the operator's network reaches.
+#: The twenty towns of the operator's sites.
 TOWNS = _words(
     "Aldermoor Brackwell Calderstow Dunmere Eversham Fennick Gilthorpe Harrowden Inglemere "
     "Kelderby Langfold Marlstone Northolme Oakenrow Pellwick Quarnholt Ravensey Silverbeck "
@@ -43,13 +43,17 @@ TOWNS = _words(
 
 
 def person_name(random: Random) -> str:
-    """Return a name."""
-    return f"{random.choice(_GIVEN_NAMES)} {random.choice(_SURNAME_PREFIXES)}{random.choice(_SURNAME_SUFFIXES)}"
+    """Return the name of a person."""
+    return f"{random.choice(_GIVEN_NAMES)} {_surname(random)}"
 
 
 def company_name(random: Random) -> str:
-    """Return the name of a firm."""
-    return f"{random.choice(_SURNAME_PREFIXES)}{random.choice(_SURNAME_SUFFIXES)} {random.choice(_TRADES)}"
+    """Return the name of a business."""
+    return f"{_surname(random)} {random.choice(_TRADES)}"
+
+
+def _surname(random: Random) -> str:
+    return f"{random.choice(_SURNAME_PREFIXES)}{random.choice(_SURNAME_SUFFIXES)}"
 
 
 def street_address(random: Random) -> str:
@@ -58,7 +62,7 @@ def street_address(random: Random) -> str:
 
 
 def postcode(town: int, random: Random) -> str:
-    """Return a post code; no real one begins with ZZ."""
+    """Return a fictitious post code: no real one begins with ZZ."""
     letters = "ABDEFGHJLNPQRSTUWXYZ"
     return f"ZZ{town + 1} {random.randint(1, 9)}{random.choice(letters)}{random.choice(letters)}"
 

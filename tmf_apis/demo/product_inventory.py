@@ -1,8 +1,9 @@
-"""What the demo operator's customers have: TMF637 products and the TMF638 services behind them.
+"""Products (TMF637) and services (TMF638) of the demo operator's customers.
 
-A completed order is what fulfilment would have left: the product has the id of order and item, the
-service on the port the same, which is the tag on the port, and the one that faces the customer
-``<id>-cfs``. Where no port of the operator is left the line is another operator's.
+They are like those that fulfilment creates for completed orders. The id of a product consists of
+the ids of order and item. The resource facing service has the same id, which is also the tag on the
+port; the id of the customer facing service is ``<id>-cfs``. If the site has no free port, the line
+is that of another operator.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,26 +24,26 @@ from tmf_apis.fulfilment.execution.inventory_records import ordered_product
 from tmf_apis.rest.pipeline.policy import Resource
 
 _MEGABIT = 1_000_000
-_SPECIFICATIONS = {line.id: line for line in SPECIFICATIONS}
+_SPECIFICATIONS = {specification.id: specification for specification in SPECIFICATIONS}
 
 
 def product_and_service_resources(
     orders: list[Order], order_resources: Mapping[str, Resource], network: Network, now: datetime
 ) -> Iterator[tuple[str, Resource]]:
-    """Yield the products of completed sales, and their services.
+    """Yield kind and body of the products of completed sales, and of their services.
 
     Args:
         orders: The orders.
-        order_resources: The orders as resources, by id.
-        network: What carries them.
-        now: What all dates are counted from, in UTC.
+        order_resources: The resources of the orders by id.
+        network: The network that carries the services.
+        now: Time in UTC to which all dates are relative.
     """
     for order in orders:
         for sale in order.sales:
             if sale.state == "completed":
-                whole = order_resources[order.id]
-                item = whole["productOrderItem"][sale.item_number - 1]
-                product = _product(sale, whole, item, now)
+                order_resource = order_resources[order.id]
+                item = order_resource["productOrderItem"][sale.item_number - 1]
+                product = _product(sale, order_resource, item, now)
                 port = network.port_by_product.get(sale.product_id)
                 if access_values(sale):
                     yield from _services(sale, product, port and network.resources[port])
@@ -50,8 +51,8 @@ def product_and_service_resources(
 
 
 def _product(sale: Sale, order: Mapping[str, Any], item: Resource, now: datetime) -> dict[str, Any]:
-    line = _SPECIFICATIONS[sale.offer.specification_id]
-    made = {
+    specification = _SPECIFICATIONS[sale.offer.specification_id]
+    product = {
         "@type": "Product",
         "id": sale.product_id,
         "name": sale.product_name,
@@ -63,7 +64,10 @@ def _product(sale: Sale, order: Mapping[str, Any], item: Resource, now: datetime
         "startDate": time_before(now, days=sale.age_days - 1),
         "productOffering": _offering_reference(sale.offer),
         "productSpecification": v4_reference(
-            "ProductSpecification", f"specification-{line.id}", line.name, version="1.0"
+            "ProductSpecification",
+            f"specification-{specification.id}",
+            specification.name,
+            version="1.0",
         ),
         "productOrderItem": [
             {
@@ -75,7 +79,7 @@ def _product(sale: Sale, order: Mapping[str, Any], item: Resource, now: datetime
         ],
     }
     if sale.offer.component_ids:
-        made["product"] = [
+        product["product"] = [
             {
                 "name": OFFERS_BY_ID[part].name,
                 "isBundle": False,
@@ -84,7 +88,7 @@ def _product(sale: Sale, order: Mapping[str, Any], item: Resource, now: datetime
             }
             for part in sale.offer.component_ids
         ]
-    return made
+    return product
 
 
 def _offering_reference(offer: Offer) -> Resource:
@@ -94,20 +98,28 @@ def _offering_reference(offer: Offer) -> Resource:
 def _services(
     sale: Sale, product: dict[str, Any], port: Resource | str | None
 ) -> Iterator[tuple[str, Resource]]:
-    """Yield the services of an access, and put them into its product."""
+    """Yield the services of an access and add references to them to its product."""
     speeds = {way: int(access_values(sale)[f"{way}Speed"]) for way in ("downstream", "upstream")}
-    outer = _service(sale, product, ACCESS_SERVICE, {f"{way}Speed": v for way, v in speeds.items()})
-    product["realizingService"] = [v4_reference("Service", outer["id"], outer["name"])]
+    customer_facing = _service(
+        sale, product, ACCESS_SERVICE, {f"{way}Speed": v for way, v in speeds.items()}
+    )
+    product["realizingService"] = [
+        v4_reference("Service", customer_facing["id"], customer_facing["name"])
+    ]
     if not isinstance(port, dict):
-        outer["description"] = "Over the line of another operator"
-        yield "Service", outer
+        customer_facing["description"] = "Over the line of another operator"
+        yield "Service", customer_facing
         return
-    inner = _service(sale, product, LINE_SERVICE, {way: v * _MEGABIT for way, v in speeds.items()})
-    found = [v4_reference("Resource", port["id"], port["name"])]
-    product["realizingResource"] = inner["supportingResource"] = found
-    outer["supportingService"] = [v4_reference("Service", inner["id"], inner["name"])]
-    yield "Service", inner
-    yield "Service", outer
+    resource_facing = _service(
+        sale, product, LINE_SERVICE, {way: v * _MEGABIT for way, v in speeds.items()}
+    )
+    port_references = [v4_reference("Resource", port["id"], port["name"])]
+    product["realizingResource"] = resource_facing["supportingResource"] = port_references
+    customer_facing["supportingService"] = [
+        v4_reference("Service", resource_facing["id"], resource_facing["name"])
+    ]
+    yield "Service", resource_facing
+    yield "Service", customer_facing
 
 
 def _service(

@@ -1,4 +1,4 @@
-"""The twenty places where the demo operator has equipment."""
+"""The twenty sites of the demo operator."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ from tmf_apis.rest.pipeline.policy import Resource
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A place.
+    """A site.
 
     Attributes:
-        number: From 1.
-        name: The town.
+        number: Number of the site, from 1.
+        name: Name of the town.
     """
 
     number: int
@@ -21,21 +21,21 @@ class Site:
 
     @property
     def id(self) -> str:
-        """Id of the place, which is not a resource of these APIs."""
+        """Id of the place; places are not resources of these APIs."""
         return f"site-{self.number:02}"
 
     @property
     def code(self) -> str:
-        """Short name, the first part of the names of equipment there."""
+        """Code of the site, the prefix of the names of its equipment."""
         return f"{self.name[:3].upper()}{self.number:02}"
 
     @property
     def reference(self) -> Resource:
-        """Reference to the place."""
+        """Reference to the place of the site."""
         href = f"/tmf-api/geographicSiteManagement/v5/geographicSite/{self.id}"
         return reference("PlaceRef", self.id, self.name, "GeographicSite", href=href)
 
 
 def sites() -> list[Site]:
-    """Return the places."""
+    """Return the sites."""
     return [Site(number, name) for number, name in enumerate(TOWNS, 1)]

@@ -1,8 +1,8 @@
-"""The demo operator's catalogues of services and resources: TMF633 and TMF634.
+"""Service catalogue (TMF633) and resource catalogue (TMF634) of the demo operator.
 
-Internet access is a customer facing service that consists of a line, which faces resources: it
-takes a port of a gateway, limited to the speed that the offering has, and draws on the uplink.
-Products without an access need nothing of the network.
+Internet access is a customer facing service. It consists of a line, a resource facing service that
+needs a port of a gateway, limited to the speed of the offering, and bandwidth of the uplink.
+Products without an access need no resources.
 """
 
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from typing import Any
 from tmf_apis.demo.builders import OPERATOR, catalogue_entity
 from tmf_apis.rest.pipeline.policy import Resource
 
-#: Ids of the customer facing service of an access, and of the resource facing one.
+#: Ids of the specifications of the customer facing and of the resource facing service.
 ACCESS_SERVICE, LINE_SERVICE = "service-internet-access", "service-access-line"
-#: Names of the two.
+#: Names of the two specifications.
 SERVICE_NAMES = {ACCESS_SERVICE: "Internet access", LINE_SERVICE: "Access line"}
-#: From the category of a resource to what its specification is called, and whether it is a thing.
+#: Name of the specification, and True if it is physical, by category of the resource.
 _CATEGORIES = {
     "site": ("Exchange building", True),
     "rack": ("Rack", True),
@@ -36,17 +36,17 @@ _OWNER = {"id": OPERATOR[0], "name": OPERATOR[1], "role": "owner", "@referredTyp
 
 
 def v4_reference(kind: str, id: str, name: str, **attributes: Any) -> Resource:  # noqa: ANN401
-    """Return a reference as version 4 has it."""
+    """Return a reference in the form of version 4."""
     return {"id": id, "name": name, **attributes, "@referredType": kind}
 
 
 def specification_of(category: str) -> tuple[str, str]:
-    """Return id and name of the specification of resources of a category."""
+    """Return id and name of the resource specification of a category."""
     return f"specification-{category}", _CATEGORIES[category][0]
 
 
 def technical_catalogue_resources(now: datetime) -> Iterator[tuple[str, Resource]]:
-    """Yield kind and resource of everything in both catalogues."""
+    """Yield kind and body of all entities of both catalogues."""
     for category in _CATEGORIES:
         yield "ResourceSpecification", _resource_specification(category, now)
         yield "ResourceCandidate", _resource_candidate(category, now)
@@ -59,7 +59,7 @@ def technical_catalogue_resources(now: datetime) -> Iterator[tuple[str, Resource
             "catalogue-network",
             "Larkspur network",
             now,
-            description=f"What the network of {OPERATOR[1]} is made of",
+            description=f"Resources of the network of {OPERATOR[1]}",
             category=[_resource_category_ref(physical=physical) for physical in (True, False)],
             relatedParty=[_OWNER],
         ),
@@ -73,20 +73,27 @@ def _resource_category_ref(*, physical: bool) -> Resource:
 
 
 def _resource_category(now: datetime, *, physical: bool) -> Resource:
-    known = _resource_category_ref(physical=physical)
-    inside = [one for one, (_, thing) in _CATEGORIES.items() if thing is physical]
+    category = _resource_category_ref(physical=physical)
+    members = [
+        resource_category
+        for resource_category, (_, is_physical) in _CATEGORIES.items()
+        if is_physical is physical
+    ]
     return catalogue_entity(
         "ResourceCategory",
-        known["id"],
-        known["name"],
+        category["id"],
+        category["name"],
         now,
-        description=f"{known['name']}: {len(inside)} kinds of resources",
+        description=f"{category['name']}: {len(members)} kinds of resources",
         isRoot=True,
         resourceCandidate=[
             v4_reference(
-                "ResourceCandidate", f"candidate-{one}", _CATEGORIES[one][0], version="1.0"
+                "ResourceCandidate",
+                f"candidate-{resource_category}",
+                _CATEGORIES[resource_category][0],
+                version="1.0",
             )
-            for one in inside
+            for resource_category in members
         ],
     )
 
@@ -106,7 +113,7 @@ def _resource_candidate(category: str, now: datetime) -> Resource:
 def _resource_specification(category: str, now: datetime) -> Resource:
     id, name = specification_of(category)
     physical = _CATEGORIES[category][1]
-    made = catalogue_entity(
+    resource = catalogue_entity(
         f"{'Physical' if physical else 'Logical'}ResourceSpecification",
         id,
         name,
@@ -119,12 +126,12 @@ def _resource_specification(category: str, now: datetime) -> Resource:
     )
     if category in {"accessPort", "uplink"}:
         gateway = v4_reference("ResourceSpecification", *specification_of("accessGateway"))
-        made["resourceSpecRelationship"] = [{**gateway, "relationshipType": "isContainedIn"}]
+        resource["resourceSpecRelationship"] = [{**gateway, "relationshipType": "isContainedIn"}]
     if category == "uplink":
-        made["resourceSpecCharacteristic"] = [
+        resource["resourceSpecCharacteristic"] = [
             {
                 "name": "bandwidth",
-                "description": "How much of the uplink a line draws",
+                "description": "Bandwidth of the uplink that a line needs",
                 "valueType": "integer",
                 "resourceSpecCharacteristicValue": [{"unitOfMeasure": "bit/s"}],
                 "resourceSpecCharRelationship": [
@@ -132,13 +139,13 @@ def _resource_specification(category: str, now: datetime) -> Resource:
                 ],
             }
         ]
-    return made
+    return resource
 
 
 def _service_catalogue(now: datetime) -> Iterator[tuple[str, Resource]]:
     yield "ServiceSpecification", _line_specification(now)
     yield "ServiceSpecification", _access_specification(now)
-    known = v4_reference("ServiceCategory", "service-category-access", "Access", version="1.0")
+    category = v4_reference("ServiceCategory", "service-category-access", "Access", version="1.0")
     candidate = v4_reference(
         "ServiceCandidate", "candidate-internet-access", SERVICE_NAMES[ACCESS_SERVICE]
     )
@@ -149,7 +156,7 @@ def _service_catalogue(now: datetime) -> Iterator[tuple[str, Resource]]:
             candidate["id"],
             candidate["name"],
             now,
-            category=[known],
+            category=[category],
             serviceSpecification=v4_reference(
                 "ServiceSpecification", ACCESS_SERVICE, SERVICE_NAMES[ACCESS_SERVICE], version="1.0"
             ),
@@ -159,10 +166,10 @@ def _service_catalogue(now: datetime) -> Iterator[tuple[str, Resource]]:
         "ServiceCategory",
         catalogue_entity(
             "ServiceCategory",
-            known["id"],
-            known["name"],
+            category["id"],
+            category["name"],
             now,
-            description="Services that bring customers onto the network",
+            description="Services that connect customers to the network",
             isRoot=True,
             serviceCandidate=[candidate],
         ),
@@ -174,8 +181,8 @@ def _service_catalogue(now: datetime) -> Iterator[tuple[str, Resource]]:
             "catalogue-services",
             "Larkspur services",
             now,
-            description=f"What {OPERATOR[1]} can provide",
-            category=[known],
+            description=f"Services of {OPERATOR[1]}",
+            category=[category],
             relatedParty=[_OWNER],
         ),
     )

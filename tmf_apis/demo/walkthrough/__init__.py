@@ -1,4 +1,4 @@
-"""``tmf demo``: the life of a service, told step by step, everything over HTTP."""
+"""``tmf demo``: the life cycle of a service, step by step over HTTP."""
 
 from tmf_apis.demo.walkthrough.runner import run_walkthrough
 

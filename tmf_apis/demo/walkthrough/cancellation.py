@@ -1,4 +1,4 @@
-"""Cancelling: an order whose element falls silent half-way, taken back before it is too late."""
+"""Cancellation of an order during which the element stops answering."""
 
 from typing import Any
 
@@ -17,10 +17,10 @@ _CANCELLATIONS_PATH = f"{ORDERING}/cancelProductOrder"
 
 
 def order_and_cancel(context: WalkthroughContext, customer: dict[str, Any]) -> None:
-    """Order, change one's mind while the element is silent, and see what is undone."""
+    """Place an order, cancel it while the element does not answer, and show the compensation."""
     context.start_step(
-        f"An order for {customer['name']}, whose element falls silent half-way",
-        "the element is made to stop answering when the upstream limit is to be set",
+        f"An order for {customer['name']}, during which the element stops answering",
+        "the element is made to stop answering when the upstream limit is set",
     )
     context.element.gateway.hang_on_setting("upstream")
     try:
@@ -28,50 +28,53 @@ def order_and_cancel(context: WalkthroughContext, customer: dict[str, Any]) -> N
             context, orders.order_body(customer, "Fibre 100", orders.add_item(FIBRE_100))
         )
         port = context.wait_for(lambda: _reserved_port(context), "a port to be reserved")
-        begun = orders.Purchase(
+        purchase = orders.Purchase(
             customer, f"{id}-1", port["id"], str(_characteristic_value(port, "portName"))
         )
-        with watch_limits(context, begun.port_name):
+        with watch_limits(context, purchase.port_name):
             context.wait_for_event("ProductOrderJeopardyAlertEvent", id)
             _cancel_order(context, id)
     finally:
         context.element.gateway.clear_faults()
-    wait_for_consistency(context, begun, "gone")
+    wait_for_consistency(context, purchase, "terminated")
 
 
 def _cancel_order(context: WalkthroughContext, order_id: str) -> None:
-    """Cancel the order; the element answers again meanwhile."""
+    """Cancel the order, let the element answer again, and wait for both."""
     reference = {"@type": "ProductOrderRef", "id": order_id}
     body = {"productOrder": reference, "cancellationReason": "found something better"}
-    found = context.get(f"{orders.ORDERS_PATH}/{order_id}")
-    if orders.has_reached(found, orders.POINT_OF_NO_RETURN):
+    order = context.get(f"{orders.ORDERS_PATH}/{order_id}")
+    if orders.has_reached(order, orders.POINT_OF_NO_RETURN):
         raise WalkthroughFailed("the order is past the point of no return")
-    context.start_step("The customer cancels; the point of no return is not reached")
+    context.start_step("The customer cancels before the point of no return")
     request = context.post(_CANCELLATIONS_PATH, {"@type": "CancelProductOrder", **body})
     context.print_line(f"POST {_CANCELLATIONS_PATH}: {request['state']}")
     context.element.gateway.clear_faults()
     context.print_line("the element answers again")
     orders.require_state(orders.wait_for_order(context, order_id), "cancelled")
 
-    def decided() -> dict[str, Any] | None:
-        found: dict[str, Any] = context.get(f"{_CANCELLATIONS_PATH}/{request['id']}")
-        return found if found["state"] in {"done", "terminatedWithError"} else None
+    def find_decided_task() -> dict[str, Any] | None:
+        task: dict[str, Any] = context.get(f"{_CANCELLATIONS_PATH}/{request['id']}")
+        return task if task["state"] in {"done", "terminatedWithError"} else None
 
-    found = context.wait_for(decided, "the cancellation to be decided")
-    context.print_line(f"the request is {found['state']}")
-    for note in found.get("note", ()):
+    task = context.wait_for(find_decided_task, "the cancellation to be decided")
+    context.print_line(f"the request is {task['state']}")
+    for note in task.get("note", ()):
         context.print_line(note["text"])
 
 
 def _reserved_port(context: WalkthroughContext) -> dict[str, Any] | None:
-    """Return the port of the story's gateway that is reserved."""
-    found = context.get(
+    """Return the reserved port of the walkthrough's gateway; None: there is none."""
+    ports = context.get(
         f"{RESOURCES}/resource", category="accessPort", allocationStatus="reserved", limit="100"
     )
     name = f"{context.element.target.name} "
-    return next((one for one in found if str(one.get("name", "")).startswith(name)), None)
+    return next((port for port in ports if str(port.get("name", "")).startswith(name)), None)
 
 
 def _characteristic_value(resource: dict[str, Any], name: str) -> object:
-    values = {one["name"]: one.get("value") for one in resource["resourceCharacteristic"]}
+    values = {
+        characteristic["name"]: characteristic.get("value")
+        for characteristic in resource["resourceCharacteristic"]
+    }
     return values.get(name)

@@ -1,4 +1,4 @@
-"""Ending: the gateway leaves the inventory, and where there is more to be seen."""
+"""Last steps: the gateway is decommissioned, and links to the results are shown."""
 
 from tmf_apis.demo.walkthrough.context import ALARMS, BILLS, ORDERING, RESOURCES, WalkthroughContext
 
@@ -11,26 +11,26 @@ _LINK_PATHS = {
 
 
 def withdraw_gateway(context: WalkthroughContext) -> None:
-    """Lock the gateway, which is about to be switched off, and forget its address."""
+    """Lock the gateway, which is about to be switched off, and remove its address."""
     name = context.element.target.name
-    context.start_step(f"{name} is switched off, so it leaves the network")
-    (found,) = context.get(f"{RESOURCES}/resource", name=name, category="accessGateway")
+    context.start_step(f"{name} is switched off and leaves the network")
+    (gateway,) = context.get(f"{RESOURCES}/resource", name=name, category="accessGateway")
     characteristics = [
-        one for one in found["resourceCharacteristic"] if one["name"] != "managementAddress"
+        characteristic
+        for characteristic in gateway["resourceCharacteristic"]
+        if characteristic["name"] != "managementAddress"
     ]
     states = {"administrativeState": "locked", "operationalState": "disabled"}
-    body = {"@type": found["@type"], **states, "resourceCharacteristic": characteristics}
-    context.patch(f"{RESOURCES}/resource/{found['id']}", body)
-    context.print_line(
-        "locked in the inventory, without an address: no order takes its ports any more"
-    )
+    body = {"@type": gateway["@type"], **states, "resourceCharacteristic": characteristics}
+    context.patch(f"{RESOURCES}/resource/{gateway['id']}", body)
+    context.print_line("locked in the inventory and without an address, so no order uses its ports")
 
 
 def show_links(context: WalkthroughContext) -> None:
-    """Show where everything is."""
-    context.start_step("Look around")
+    """Show links to the results."""
+    context.start_step("Links")
     for name, url in {
         **context.links,
-        **{n: context.base_url + path for n, path in _LINK_PATHS.items()},
+        **{title: context.base_url + path for title, path in _LINK_PATHS.items()},
     }.items():
         context.print_line(f"{name:20}{url}")

@@ -1,4 +1,4 @@
-"""One service seen from five sides: what each says of it, and whether they agree."""
+"""Five views of one service, from product to element, and the check that they agree."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from tmf_apis.demo.walkthrough.context import PRODUCTS, RESOURCES, SERVICES, Wal
 from tmf_apis.demo.walkthrough.orders import Purchase
 
 MEGABIT = 1_000_000
-#: From the standing of a service to what each side calls it.
+#: States of a service in each source by condition of the service.
 EXPECTED_STATES: Mapping[str, Mapping[str, frozenset[str]]] = {
     "running": {
         "product": frozenset({"active"}),
@@ -22,29 +22,29 @@ EXPECTED_STATES: Mapping[str, Mapping[str, frozenset[str]]] = {
         "resource": frozenset({"allocated"}),
         "element": frozenset({"switched off"}),
     },
-    "gone": {
+    "terminated": {
         "product": frozenset({"terminated", "cancelled"}),
         "service": frozenset({"terminated"}),
         "resource": frozenset({"free"}),
-        "element": frozenset({"nothing"}),
+        "element": frozenset({"absent"}),
     },
 }
 
-#: Product, two services, resource and element.
+#: Number of views: product, two services, resource and element.
 VIEW_COUNT = 5
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceView:
-    """What one side says.
+    """The state of a service in one source.
 
     Attributes:
         source: "product", "service", "resource" or "element".
-        title: Which side, for people.
-        state: In which state it is.
-        speed: Mbit/s down and up; None: it says nothing, or it does not matter.
-        text: What else there is to say.
-        link_up: Whether the line works; None: it says nothing of it.
+        title: Name of the source, for people.
+        state: State of the service.
+        speed: Speed in Mbit/s down and up; None: unknown or irrelevant.
+        text: Further text, for people.
+        link_up: Operational state of the line; None: unknown.
     """
 
     source: str
@@ -68,52 +68,56 @@ def wait_for_consistency(
     *,
     link_up: bool = True,
 ) -> None:
-    """Show what each side says of a product, and wait until all say the same.
+    """Wait until all views of a service agree, then show them.
 
     Args:
-        context: Where it is shown.
-        purchase: What is looked at.
-        condition: How it should be, a key of ``EXPECTED_STATES``.
-        speed: The speed that it should have, in Mbit/s down and up; None: none.
-        link_up: Whether the line should work, if the service is running.
+        context: The walkthrough.
+        purchase: The product of the service.
+        condition: Expected condition, a key of ``EXPECTED_STATES``.
+        speed: Expected speed in Mbit/s down and up; None: none.
+        link_up: Expected state of the line, if the service is running.
 
     Raises:
-        Unfinished: They do not agree.
+        WalkthroughFailed: The views do not agree in time.
     """
-    seen: list[ServiceView] = []
+    views: list[ServiceView] = []
 
     def all_agree() -> bool | None:
-        seen[:] = read_views(context, purchase)
-        if condition != "running":  # a port that is switched off is neither up nor broken
-            seen[:] = [replace(one, link_up=None) for one in seen]
-        links = {one.link_up for one in seen} - {None}
-        works = condition != "running" or links == {link_up}
-        spoken = {one.speed for one in seen} - {None}
-        same = len(seen) == VIEW_COUNT and spoken == ({speed} if speed else set())
-        return (is_consistent(seen, condition) and works and same) or None
+        views[:] = read_views(context, purchase)
+        if condition != "running":  # the link state of a port without a service is irrelevant
+            views[:] = [replace(view, link_up=None) for view in views]
+        link_states = {view.link_up for view in views} - {None}
+        speeds = {view.speed for view in views} - {None}
+        agree = (
+            len(views) == VIEW_COUNT
+            and is_consistent(views, condition)
+            and speeds == ({speed} if speed else set())
+            and (condition != "running" or link_states == {link_up})
+        )
+        return agree or None
 
     try:
-        context.wait_for(all_agree, f"everything to say that {purchase.product_id} is {condition}")
+        context.wait_for(all_agree, f"all views of {purchase.product_id} to be {condition}")
     finally:
-        for one in seen:
-            context.print_line(str(one))
+        for view in views:
+            context.print_line(str(view))
     context.print_line(f"all agree: {condition}")
 
 
 def is_consistent(service_views: Iterable[ServiceView], condition: str) -> bool:
-    """Return whether every side calls it as it should for a standing."""
-    return all(one.state in EXPECTED_STATES[condition][one.source] for one in service_views)
+    """Return whether the state in every view fits a condition."""
+    return all(view.state in EXPECTED_STATES[condition][view.source] for view in service_views)
 
 
 def read_views(context: WalkthroughContext, purchase: Purchase) -> list[ServiceView]:
-    """Return what every side says of what was bought, now."""
+    """Return the current views of the service of a product."""
     product = purchase.product_id
     return [
         _product_view(context.get(f"{PRODUCTS}/product/{product}")),
         *(
-            _service_view(one)
+            _service_view(service)
             for id in (f"{product}-cfs", product)
-            for one in context.get(f"{SERVICES}/service", id=id)
+            for service in context.get(f"{SERVICES}/service", id=id)
         ),
         _resource_view(context.get(f"{RESOURCES}/resource/{purchase.port_id}")),
         _element_view(context, purchase),
@@ -122,26 +126,27 @@ def read_views(context: WalkthroughContext, purchase: Purchase) -> list[ServiceV
 
 def _product_view(product: Mapping[str, Any]) -> ServiceView:
     speed = _speeds(product.get("productCharacteristic"), "downstreamSpeed", "upstreamSpeed", 1)
-    ended = (
-        product["status"]
-        not in EXPECTED_STATES["running"]["product"] | EXPECTED_STATES["suspended"]["product"]
-    )
-    return ServiceView(
-        "product", "TMF637 product", product["status"], None if ended else speed, product["name"]
-    )
+    status = product["status"]
+    in_operation = {
+        *EXPECTED_STATES["running"]["product"],
+        *EXPECTED_STATES["suspended"]["product"],
+    }
+    if status not in in_operation:
+        speed = None
+    return ServiceView("product", "TMF637 product", status, speed, product["name"])
 
 
 def _service_view(service: Mapping[str, Any]) -> ServiceView:
     values = service.get("serviceCharacteristic")
-    outer = service.get("category") == "CFS"
-    names = ("downstreamSpeed", "upstreamSpeed") if outer else ("downstream", "upstream")
-    speed = _speeds(values, *names, 1 if outer else MEGABIT)
-    facing = "customer" if outer else "resource"
-    ended = service["state"] in EXPECTED_STATES["gone"]["service"]
-    title = f"TMF638 {facing} facing"
-    return ServiceView(
-        "service", title, service["state"], None if ended else speed, service["name"]
-    )
+    if service.get("category") == "CFS":
+        title = "TMF638 customer facing"
+        speed = _speeds(values, "downstreamSpeed", "upstreamSpeed", 1)
+    else:
+        title = "TMF638 resource facing"
+        speed = _speeds(values, "downstream", "upstream", MEGABIT)
+    if service["state"] in EXPECTED_STATES["terminated"]["service"]:
+        speed = None
+    return ServiceView("service", title, service["state"], speed, service["name"])
 
 
 def _resource_view(resource: Mapping[str, Any]) -> ServiceView:
@@ -153,24 +158,24 @@ def _resource_view(resource: Mapping[str, Any]) -> ServiceView:
 
 
 def _element_view(context: WalkthroughContext, purchase: Purchase) -> ServiceView:
-    seen = context.element.read(purchase.product_id)
+    observed = context.element.read(purchase.product_id)
     name = context.element.target.name
-    if seen is None:
+    if observed is None:
         return ServiceView(
-            "element", "element over SNMP", "nothing", None, f"{name} has no such service"
+            "element", "element over SNMP", "absent", None, f"{name} has no such service"
         )
-    word = "switched on" if seen.settings.get("enabled") else "switched off"
-    down, up = (int(seen.settings.get(way, 0)) / MEGABIT for way in ("downstream", "upstream"))
-    where = f"{name} {seen.port}"
-    if seen.port != purchase.port_name:
-        word = "elsewhere"
-    return ServiceView("element", "element over SNMP", word, (down, up), where, seen.up)
+    state = "switched on" if observed.settings.get("enabled") else "switched off"
+    down, up = (int(observed.settings.get(way, 0)) / MEGABIT for way in ("downstream", "upstream"))
+    location = f"{name} {observed.port}"
+    if observed.port != purchase.port_name:
+        state = "other port"
+    return ServiceView("element", "element over SNMP", state, (down, up), location, observed.up)
 
 
 def _speeds(characteristics: object, down: str, up: str, unit: int) -> tuple[float, float] | None:
-    """Return the speeds of a list of characteristics, in Mbit/s; None: it has none."""
-    found = characteristics if isinstance(characteristics, list) else []
-    values = {one["name"]: one.get("value") for one in found}
+    """Return the speeds in a list of characteristics, in Mbit/s; None: it has none."""
+    items = characteristics if isinstance(characteristics, list) else []
+    values = {item["name"]: item.get("value") for item in items}
     if not (values.get(down) and values.get(up)):
         return None
     return float(values[down]) / unit, float(values[up]) / unit

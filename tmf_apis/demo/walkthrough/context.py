@@ -1,4 +1,4 @@
-"""What every chapter stands on: the server over HTTP, the element, the listener, the console."""
+"""Context of the steps: HTTP client, gateway, event listener and console."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from rich.text import Text
 from tmf_apis.demo.gateway import DemoElement
 from tmf_apis.demo.listener import EventListener
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 CATALOGUE = "/tmf-api/productCatalogManagement/v5"
 ORDERING = "/tmf-api/productOrderingManagement/v5"
@@ -21,24 +21,31 @@ RESOURCES = "/tmf-api/resourceInventoryManagement/v5"
 ALARMS = "/tmf-api/alarmManagement/v5"
 CUSTOMERS = "/tmf-api/customerManagement/v5"
 BILLS = "/tmf-api/customerBillManagement/v5"
-#: Longest wait for one thing in the story to happen, in seconds, and the pause between two looks.
+#: Maximum time to wait for an outcome, and interval at which it is polled, in seconds.
 TIMEOUT, POLL_INTERVAL = 120.0, 0.05
 
 
 class WalkthroughFailed(Exception):
-    """Something that the story waits for did not happen; the message says what."""
+    """An expected outcome did not occur; the message describes it."""
 
 
 class WalkthroughContext:
-    """The server as a client sees it, and who watches."""
+    """HTTP client, gateway, event listener and console of a walkthrough.
+
+    Attributes:
+        base_url: URL of the server.
+        element: The gateway.
+        listener: Collects and prints the events.
+        links: URLs to show at the end, by title.
+    """
 
     def __init__(self, base_url: str, element: DemoElement, console: Console) -> None:
-        """Take the stage.
+        """Create a context.
 
         Args:
             base_url: URL of the server.
             element: The gateway.
-            console: Where it is told.
+            console: Console for the output.
         """
         self.base_url, self.element = base_url, element
         self.listener = EventListener(self._print_event)
@@ -49,29 +56,29 @@ class WalkthroughContext:
         self._printed_milestones: dict[str, set[str]] = {}
 
     def start_step(self, title: str, text: str = "") -> None:
-        """Begin a step."""
+        """Print the number and title of a new step."""
         self._step += 1
         self._console.print(f"\n[bold]{self._step}. {title}[/bold]", highlight=False)
         if text:
             self.print_line(text)
 
     def print_line(self, text: str) -> None:
-        """Tell something of the step."""
+        """Print an indented line."""
         self._console.print(f"   {text}", highlight=False, soft_wrap=True, markup=False)
 
     def get(self, path: str, **query: str) -> Any:  # noqa: ANN401
-        """Return what a GET answers.
+        """Send a GET request and return the body of the response.
 
         Raises:
-            HTTPError: It is not answered, or not well.
+            HTTPError: The server does not answer, or answers with an error.
         """
         return self._checked_response(self._http.get(path, params=query)).json()
 
     def post(self, path: str, body: object, **query: str) -> Any:  # noqa: ANN401
-        """Return what a POST answers.
+        """Send a POST request and return the body of the response.
 
         Raises:
-            HTTPError: It is not answered, or not well.
+            HTTPError: The server does not answer, or answers with an error.
         """
         return self._checked_response(self._http.post(path, json=body, params=query)).json()
 
@@ -79,7 +86,7 @@ class WalkthroughContext:
         """Change a resource.
 
         Raises:
-            HTTPError: It is not answered, or not well.
+            HTTPError: The server does not answer, or answers with an error.
         """
         self._checked_response(self._http.patch(path, json=body))
 
@@ -87,7 +94,7 @@ class WalkthroughContext:
         """Delete a resource.
 
         Raises:
-            HTTPError: It is not answered, or not well.
+            HTTPError: The server does not answer, or answers with an error.
         """
         self._checked_response(self._http.delete(path))
 
@@ -100,58 +107,65 @@ class WalkthroughContext:
             raise httpx.HTTPStatusError(message, request=response.request, response=response)
         return response
 
-    def wait_for(self, poll: Callable[[], Answer | None], description: str) -> Answer:
-        """Return the first answer to a question that is not None.
+    def wait_for(self, poll: Callable[[], T | None], description: str) -> T:
+        """Call a function until its result is not None, and return the result.
+
+        Args:
+            poll: The function.
+            description: Description of the outcome, for the error message.
 
         Raises:
-            Unfinished: There was none in time.
+            WalkthroughFailed: There was no result within ``TIMEOUT``.
         """
         end = time.monotonic() + TIMEOUT
-        while (answer := poll()) is None:
+        while (result := poll()) is None:
             if time.monotonic() > end:
                 raise WalkthroughFailed(f"waited {TIMEOUT:g} s in vain for {description}")
             time.sleep(POLL_INTERVAL)
-        return answer
+        return result
 
     def wait_for_event(
         self, event_type: str, id: str, predicate: Callable[[dict[str, Any]], bool] = lambda _: True
     ) -> None:
-        """Wait until the listener has heard of a resource that is as it should be.
+        """Wait until the listener has received an event of a resource.
 
         Args:
-            event_type: The type of the event.
+            event_type: Type of the event.
             id: Id of the resource.
-            predicate: Whether the resource, as the event has it, is as it should be.
+            predicate: Return whether the resource in the event is the expected one.
         """
 
-        def heard() -> bool | None:
-            told = [
-                _event_resource(one)
-                for one in self.listener.events
-                if one["eventType"] == event_type
+        def has_arrived() -> bool | None:
+            resources = [
+                _event_resource(event)
+                for event in self.listener.events
+                if event["eventType"] == event_type
             ]
-            return any(one.get("id") == id and predicate(one) for one in told) or None
+            matches = (resource.get("id") == id and predicate(resource) for resource in resources)
+            return any(matches) or None
 
-        self.wait_for(heard, f"{event_type} of {id}")
+        self.wait_for(has_arrived, f"{event_type} of {id}")
 
     def _print_event(self, event: dict[str, Any]) -> None:
-        """Tell an event; the listener calls this, one thread for each of its callers."""
+        """Print an event; called in the threads of the listener."""
         kind = str(event["eventType"])
         resource = _event_resource(event)
-        told = (
+        summary = (
             self._new_milestones(resource)
             if "Milestone" in kind
             else _event_summary(kind, resource)
         )
         text = Text("   event ", style="dim").append(kind, style="not dim cyan")
-        self._console.print(text.append(f"  {told}"), highlight=False, soft_wrap=True)
+        self._console.print(text.append(f"  {summary}"), highlight=False, soft_wrap=True)
 
     def _new_milestones(self, order: dict[str, Any]) -> str:
-        """Return the milestones that were not told before."""
+        """Return the milestones of an order that were not printed yet, separated by commas."""
         reached = {
-            one["name"]: "" if one["status"] == "Completed" else f" ({one['status'].lower()})"
-            for one in order.get("productOrderMilestone", ())
-            if one["status"] != "Yet-To-Reach"
+            milestone["name"]: ""
+            if milestone["status"] == "Completed"
+            else f" ({milestone['status'].lower()})"
+            for milestone in order.get("productOrderMilestone", ())
+            if milestone["status"] != "Yet-To-Reach"
         }
         before = self._printed_milestones.setdefault(order["id"], set())
         new = [f"{name}{how}" for name, how in reached.items() if name not in before]
@@ -164,7 +178,7 @@ def _event_resource(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _event_summary(event_type: str, resource: dict[str, Any]) -> str:
-    """Return what an event is about, in a few words."""
+    """Return a summary of the resource of an event."""
     for sort in ("JeopardyAlert", "ErrorMessage"):
         if sort in event_type:
             return str((resource.get(f"productOrder{sort}") or [{}])[-1].get("message", ""))

@@ -1,4 +1,4 @@
-"""Buying: the offering, a look at what an order would do, the order, and what it made."""
+"""First steps: the offering, a dry run of an order, the order, and its result."""
 
 from typing import Any
 
@@ -19,9 +19,9 @@ from tmf_apis.demo.walkthrough.measurement import show_throughput
 from tmf_apis.demo.walkthrough.orders import Purchase
 
 FIBRE_100, FIBRE_1000 = "offering-fibre-100", "offering-fibre-1000"
-#: What the two are limited to, in Mbit/s down and up.
+#: Speeds of the two offerings, in Mbit/s down and up.
 FIBRE_100_SPEED, FIBRE_1000_SPEED = (100.0, 40.0), (1000.0, 500.0)
-#: What the subscriber wants to hear of.
+#: Event types and query of the subscriptions by API.
 _SUBSCRIBED_EVENTS = {
     ORDERING: "ProductOrderStateChangeEvent,ProductOrderMilestoneEvent,"
     "ProductOrderJeopardyAlertEvent,ProductOrderErrorMessageEvent",
@@ -30,34 +30,34 @@ _SUBSCRIBED_EVENTS = {
 
 
 def show_offering(context: WalkthroughContext) -> None:
-    """Show what is sold."""
+    """Show the offering and its prices."""
     path = f"{CATALOGUE}/productOffering/{FIBRE_100}"
-    found = context.get(path)
-    context.start_step(f"The offering {found['name']} (TMF620)", found["description"])
-    for one in found["productOfferingPrice"]:
-        price = context.get(f"{CATALOGUE}/productOfferingPrice/{one['id']}")
+    offering = context.get(path)
+    context.start_step(f"The offering {offering['name']} (TMF620)", offering["description"])
+    for reference in offering["productOfferingPrice"]:
+        price = context.get(f"{CATALOGUE}/productOfferingPrice/{reference['id']}")
         money = price["price"]
         context.print_line(f"{price['name']}: {money['value']:.2f} {money['unit']} without tax")
     context.links["The offering"] = context.base_url + path
 
 
 def subscribe(context: WalkthroughContext) -> list[str]:
-    """Register the listener with hubs; return their paths."""
+    """Register the listener with two hubs; return the paths of the subscriptions."""
     context.start_step(
         "A subscriber registers with two hubs", f"it listens at {context.listener.callback_url}"
     )
-    made = []
+    hubs = []
     for api, types in _SUBSCRIBED_EVENTS.items():
         body = {"callback": context.listener.callback_url, "query": f"eventType={types}"}
-        answer = context.post(f"{api}/hub", {"@type": "Hub", **body})
+        hub = context.post(f"{api}/hub", {"@type": "Hub", **body})
         context.print_line(f"POST {api}/hub: {body['query']}")
-        made.append(f"{api}/hub/{answer['id']}")
-    return made
+        hubs.append(f"{api}/hub/{hub['id']}")
+    return hubs
 
 
 def show_dry_run(context: WalkthroughContext, customer: dict[str, Any]) -> None:
-    """Show what an order would do."""
-    context.start_step(f"{PARTNER[1]}, a partner, asks what an order would do (dry run)")
+    """Show the plan of an order without placing it."""
+    context.start_step(f"{PARTNER[1]}, a partner, asks for the plan of an order (dry run)")
     body = orders.order_body(customer, "Fibre 100", orders.add_item(FIBRE_100))
     plan = context.post(orders.ORDERS_PATH, body, dryRun="true")["fulfilmentPlan"]
     context.print_line(
@@ -68,8 +68,8 @@ def show_dry_run(context: WalkthroughContext, customer: dict[str, Any]) -> None:
             f"{name} {_formatted_setting(value)}" for name, value in task["setting"].items()
         )
         element = task.get("element", {})
-        where = f"{element.get('name')} {element.get('port')}"
-        context.print_line(f"{task['action']} on a free port, such as {where}: {settings}")
+        location = f"{element.get('name')} {element.get('port')}"
+        context.print_line(f"{task['action']} on a free port, such as {location}: {settings}")
         context.print_line(f"if it fails, {task['undo']}")
 
 
@@ -78,33 +78,42 @@ def _formatted_setting(value: object) -> str:
 
 
 def buy(context: WalkthroughContext, customer: dict[str, Any]) -> Purchase:
-    """Order it; return what was bought."""
-    context.start_step(f"{PARTNER[1]} orders it for {customer['name']} (TMF622)")
-    found = orders.fulfil_order(
+    """Order the offering and return the product."""
+    context.start_step(f"{PARTNER[1]} places the order for {customer['name']} (TMF622)")
+    order = orders.fulfil_order(
         context, orders.order_body(customer, "Fibre 100", orders.add_item(FIBRE_100))
     )
-    product = str(found["productOrderItem"][0]["product"]["id"])
+    product = str(order["productOrderItem"][0]["product"]["id"])
     (port,) = context.get(f"{RESOURCES}/resource", **{"externalIdentifier.id": product})
-    named = {one["name"]: one.get("value") for one in port["resourceCharacteristic"]}
+    characteristics = {
+        characteristic["name"]: characteristic.get("value")
+        for characteristic in port["resourceCharacteristic"]
+    }
     context.links |= {
-        "The first order": f"{context.base_url}{orders.ORDERS_PATH}/{found['id']}",
+        "The first order": f"{context.base_url}{orders.ORDERS_PATH}/{order['id']}",
         "The product": f"{context.base_url}{PRODUCTS}/product/{product}",
         "Its services": f"{context.base_url}{SERVICES}/service?relatedEntity.id={product}",
         "The port": f"{context.base_url}{RESOURCES}/resource/{port['id']}",
     }
-    return Purchase(customer, product, port["id"], str(named["portName"]))
+    return Purchase(customer, product, port["id"], str(characteristics["portName"]))
 
 
 def show_purchase(context: WalkthroughContext, purchase: Purchase) -> None:
-    """Show what the order made, from all sides, and what goes through it."""
-    why = context.element.simulation_reason
-    kind = f"simulated ({why})" if why else "net-snmp in a network of its own, shaped by the kernel"
-    context.start_step("What it made, from product to port", f"the element is {kind}")
+    """Show all views of the ordered service, and its throughput."""
+    reason = context.element.simulation_reason
+    kind = (
+        f"simulated ({reason})"
+        if reason
+        else "net-snmp in a network of its own, shaped by the kernel"
+    )
+    context.start_step("The result, from product to port", f"the element is {kind}")
     wait_for_consistency(context, purchase, "running", FIBRE_100_SPEED)
     show_throughput(context, purchase.port_name)
 
 
 def find_customers(context: WalkthroughContext) -> list[dict[str, Any]]:
-    """Return two customers."""
-    found: list[dict[str, Any]] = context.get(f"{CUSTOMERS}/customer", status="Active", limit="2")
-    return found
+    """Return two active customers."""
+    customers: list[dict[str, Any]] = context.get(
+        f"{CUSTOMERS}/customer", status="Active", limit="2"
+    )
+    return customers

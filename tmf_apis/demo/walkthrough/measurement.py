@@ -1,4 +1,4 @@
-"""What really goes through a port, and what a port goes through while it is changed."""
+"""Measurement of the throughput of a port, and a monitor of its rate limits."""
 
 import threading
 from collections.abc import Iterator
@@ -8,23 +8,23 @@ from adapters.lab.network import LabError
 from tmf_apis.demo.walkthrough.consistency import MEGABIT
 from tmf_apis.demo.walkthrough.context import WalkthroughContext
 
-#: Pause between two looks at the element, in seconds.
+#: Interval at which the rate limits are read, in seconds.
 _POLL_INTERVAL = 0.005
 
 
 def show_throughput(context: WalkthroughContext, port: str) -> None:
-    """Say what goes through a port towards the customer."""
+    """Print the downstream throughput of a port, or its limits if it cannot be measured."""
     if not context.element.gateway.test_head(port):
         down, up = context.element.gateway.rate_limits(port)
-        why = (
+        reason = (
             "a simulated gateway carries no traffic"
             if context.element.simulation_reason
             else "no iperf3"
         )
         limits = f"{down / MEGABIT:g}/{up / MEGABIT:g} Mbit/s"
-        context.print_line(f"not measured ({why}); the element says {limits}")
+        context.print_line(f"not measured ({reason}); the element reports {limits}")
     elif (measured := context.element.measure_throughput(port)) is None:
-        context.print_line("measured by iperf3 through the port: nobody gets through")
+        context.print_line("measured by iperf3 through the port: no traffic")
     else:
         megabits = measured / MEGABIT
         context.print_line(f"measured by iperf3 through the port: {megabits:.0f} Mbit/s downstream")
@@ -32,25 +32,25 @@ def show_throughput(context: WalkthroughContext, port: str) -> None:
 
 @contextmanager
 def watch_limits(context: WalkthroughContext, port: str) -> Iterator[None]:
-    """Tell each change of a port's limits, as the element has them, while the block lasts."""
-    end = threading.Event()
-    watch = threading.Thread(target=_poll_limits, args=(context, port, end), daemon=True)
-    watch.start()
+    """Print each change of the rate limits of a port while the context is entered."""
+    stop = threading.Event()
+    monitor = threading.Thread(target=_poll_limits, args=(context, port, stop), daemon=True)
+    monitor.start()
     try:
         yield
     finally:
-        end.set()
-        watch.join()
+        stop.set()
+        monitor.join()
 
 
-def _poll_limits(context: WalkthroughContext, port: str, end: threading.Event) -> None:
-    before = None
-    while not end.wait(_POLL_INTERVAL):
+def _poll_limits(context: WalkthroughContext, port: str, stop: threading.Event) -> None:
+    printed = None
+    while not stop.wait(_POLL_INTERVAL):
         try:
-            now = context.element.gateway.rate_limits(port)
+            limits = context.element.gateway.rate_limits(port)
         except LabError:
             return
-        if now != before:
-            before = now
-            down, up = (one / MEGABIT for one in now)
+        if limits != printed:
+            printed = limits
+            down, up = (rate / MEGABIT for rate in limits)
             context.print_line(f"element  {port} is at {down:g}/{up:g} Mbit/s")

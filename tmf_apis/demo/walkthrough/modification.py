@@ -1,4 +1,4 @@
-"""Changing: faster, a change that breaks in the middle, off and on again, and the end."""
+"""Changes of the service: upgrade, failed downgrade, suspension and termination."""
 
 from tmf_apis.demo.walkthrough import orders
 from tmf_apis.demo.walkthrough.consistency import wait_for_consistency
@@ -9,7 +9,7 @@ from tmf_apis.demo.walkthrough.orders import Purchase
 
 
 def upgrade(context: WalkthroughContext, purchase: Purchase) -> None:
-    """Order more speed."""
+    """Upgrade the product to a faster offering."""
     context.start_step("An upgrade to Fibre 1000, while the line is in use")
     body = orders.order_body(
         purchase.customer, "Upgrade", orders.modify_item(purchase.product_id, FIBRE_1000)
@@ -21,10 +21,10 @@ def upgrade(context: WalkthroughContext, purchase: Purchase) -> None:
 
 
 def fail_downgrade(context: WalkthroughContext, purchase: Purchase) -> None:
-    """Order less speed of an element that stops in the middle."""
+    """Order a downgrade that the element refuses after its first setting."""
     context.start_step(
-        "A downgrade that breaks in the middle",
-        "the element is made to refuse the upstream limit, after it has set the downstream one",
+        "A downgrade that fails half-way",
+        "the element is made to refuse the upstream limit after it has set the downstream limit",
     )
     body = orders.order_body(
         purchase.customer, "Downgrade", orders.modify_item(purchase.product_id, FIBRE_100)
@@ -37,13 +37,13 @@ def fail_downgrade(context: WalkthroughContext, purchase: Purchase) -> None:
             )
     finally:
         context.element.gateway.clear_faults()
-    context.print_line("half of it was done, and undone; everything is as it was before:")
+    context.print_line("the first setting was rolled back; everything is as before:")
     wait_for_consistency(context, purchase, "running", FIBRE_1000_SPEED)
     show_throughput(context, purchase.port_name)
 
 
 def suspend_and_resume(context: WalkthroughContext, purchase: Purchase) -> None:
-    """Switch it off, and on again."""
+    """Suspend the product and resume it."""
     context.start_step("The customer does not pay: suspended")
     item = orders.modify_item(purchase.product_id, status="suspended")
     orders.fulfil_order(context, orders.order_body(purchase.customer, "Suspend", item))
@@ -57,11 +57,11 @@ def suspend_and_resume(context: WalkthroughContext, purchase: Purchase) -> None:
 
 
 def terminate(context: WalkthroughContext, purchase: Purchase) -> None:
-    """End it."""
+    """Terminate the product."""
     context.start_step("The customer leaves: terminated")
     body = orders.order_body(
         purchase.customer, "Termination", orders.delete_item(purchase.product_id)
     )
     with watch_limits(context, purchase.port_name):
         orders.fulfil_order(context, body)
-    wait_for_consistency(context, purchase, "gone")
+    wait_for_consistency(context, purchase, "terminated")

@@ -1,7 +1,7 @@
-"""Orders as a partner places them, and how they end."""
+"""Product orders of a partner: bodies, placement and outcome."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +18,13 @@ ORDERS_PATH = f"{ORDERING}/productOrder"
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """What the story is about.
+    """The product of an order.
 
     Attributes:
-        customer: Whose it is, a TMF629 customer.
-        product_id: Id of the product, and of the service that is on the element.
-        port_id: Id of the port's resource.
-        port_name: What the element calls the port.
+        customer: The customer, a TMF629 resource.
+        product_id: Id of the product, and of the service on the element.
+        port_id: Id of the resource of the port.
+        port_name: Natural key of the port on the element.
     """
 
     customer: dict[str, Any]
@@ -34,7 +34,7 @@ class Purchase:
 
 
 def add_item(offering: str) -> dict[str, Any]:
-    """Return an item that orders an offering for the first of the operator's sites."""
+    """Return an item that orders an offering at the first site of the operator."""
     place = {
         "@type": "RelatedPlaceRefOrValue",
         "role": "installation",
@@ -44,17 +44,17 @@ def add_item(offering: str) -> dict[str, Any]:
 
 
 def modify_item(product: str, offering: str = "", **attributes: str) -> dict[str, Any]:
-    """Return an item that changes a product: to another offering, or its status."""
+    """Return an item that changes the offering or status of a product."""
     return _item("modify", {"id": product, **attributes}, offering)
 
 
 def delete_item(product: str) -> dict[str, Any]:
-    """Return an item that ends a product."""
+    """Return an item that terminates a product."""
     return _item("delete", {"id": product})
 
 
 def _item(action: str, product: Mapping[str, Any], offering: str = "") -> dict[str, Any]:
-    made = {
+    item = {
         "@type": "ProductOrderItem",
         "id": "1",
         "action": action,
@@ -62,19 +62,19 @@ def _item(action: str, product: Mapping[str, Any], offering: str = "") -> dict[s
         "product": {"@type": "Product", **product},
     }
     if offering:
-        made["productOffering"] = {"@type": "ProductOfferingRef", "id": offering}
-    return made
+        item["productOffering"] = {"@type": "ProductOfferingRef", "id": offering}
+    return item
 
 
 def order_body(
     customer: Mapping[str, Any], description: str, item: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return an order of a partner for a customer.
+    """Return the body of an order that the partner places for a customer.
 
     Args:
-        customer: A TMF629 customer.
-        description: What it is called.
-        item: Its item.
+        customer: The customer, a TMF629 resource.
+        description: Description of the order.
+        item: The item of the order.
     """
     buyer = {
         "@type": "RelatedPartyRefOrPartyRoleRef",
@@ -103,42 +103,43 @@ def place_order(context: WalkthroughContext, body: Mapping[str, Any]) -> str:
 
 
 def wait_for_order(context: WalkthroughContext, order_id: str) -> dict[str, Any]:
-    """Wait until an order is finished, and until all its events are heard; return it."""
-    begin = time.monotonic()
+    """Wait until an order has ended and all its events have arrived; return the order."""
+    placed_at = time.monotonic()
 
-    def look(states: frozenset[str], *, inside: bool) -> dict[str, Any] | None:
-        found: dict[str, Any] = context.get(f"{ORDERS_PATH}/{order_id}")
-        return found if (found["state"] in states) is inside else None
+    def read_order(condition: Callable[[str], bool]) -> dict[str, Any] | None:
+        order: dict[str, Any] = context.get(f"{ORDERS_PATH}/{order_id}")
+        return order if condition(order["state"]) else None
 
     context.wait_for(
-        lambda: look(WAITING_STATES, inside=False), f"the order {order_id} to be taken up"
+        lambda: read_order(lambda state: state not in WAITING_STATES),
+        f"the start of order {order_id}",
     )
-    taken_up = time.monotonic()
-    found = context.wait_for(
-        lambda: look(FINAL_STATES, inside=True), f"the order {order_id} to be finished"
+    started_at = time.monotonic()
+    order = context.wait_for(
+        lambda: read_order(lambda state: state in FINAL_STATES), f"the end of order {order_id}"
     )
-    took, waited = time.monotonic() - taken_up, taken_up - begin
+    duration, delay = time.monotonic() - started_at, started_at - placed_at
     context.wait_for_event(
-        "ProductOrderStateChangeEvent", order_id, lambda one: one["state"] in FINAL_STATES
+        "ProductOrderStateChangeEvent", order_id, lambda resource: resource["state"] in FINAL_STATES
     )
-    if has_reached(found, COMPLETED_MILESTONE):
+    if has_reached(order, COMPLETED_MILESTONE):
         context.wait_for_event(
             "ProductOrderMilestoneEvent",
             order_id,
-            lambda one: has_reached(one, COMPLETED_MILESTONE),
+            lambda resource: has_reached(resource, COMPLETED_MILESTONE),
         )
-    if found.get("productOrderErrorMessage"):
+    if order.get("productOrderErrorMessage"):
         context.wait_for_event("ProductOrderErrorMessageEvent", order_id)
-    first = f" (it waited {waited:.1f} s before, for the worker)" if waited > 1 else ""
-    context.print_line(f"the order is {found['state']} after {took:.1f} s{first}")
-    return found
+    text = f" (after waiting {delay:.1f} s for the worker)" if delay > 1 else ""
+    context.print_line(f"the order is {order['state']} after {duration:.1f} s{text}")
+    return order
 
 
 def has_reached(product_order: Mapping[str, Any], milestone: str) -> bool:
-    """Return whether an order has reached a milestone, or missed it for good."""
+    """Return whether an order has reached a milestone or can no longer reach it."""
     return any(
-        one["name"] == milestone and one["status"] != "Yet-To-Reach"
-        for one in product_order.get("productOrderMilestone", ())
+        entry["name"] == milestone and entry["status"] != "Yet-To-Reach"
+        for entry in product_order.get("productOrderMilestone", ())
     )
 
 
@@ -148,12 +149,12 @@ def fulfil_order(context: WalkthroughContext, body: Mapping[str, Any]) -> dict[s
 
 
 def require_state(product_order: dict[str, Any], state: str) -> dict[str, Any]:
-    """Return an order that ended as it should.
+    """Return an order if it has the expected state.
 
     Raises:
-        Unfinished: It did not.
+        WalkthroughFailed: The order has another state.
     """
     if product_order["state"] != state:
-        why = product_order.get("productOrderErrorMessage") or product_order.get("note")
-        raise WalkthroughFailed(f"the order is {product_order['state']}, not {state}: {why}")
+        reason = product_order.get("productOrderErrorMessage") or product_order.get("note")
+        raise WalkthroughFailed(f"the order is {product_order['state']}, not {state}: {reason}")
     return product_order

@@ -1,4 +1,4 @@
-"""Failing: a cable is cut, and mended."""
+"""An outage: a cable is cut and repaired."""
 
 from typing import Any
 
@@ -9,39 +9,41 @@ from tmf_apis.demo.walkthrough.orders import Purchase
 
 
 def cut_and_mend_cable(context: WalkthroughContext, purchase: Purchase) -> None:
-    """Break the line and mend it."""
+    """Cut the cable of a port and repair it; wait for the alarm to be raised and cleared."""
     query = {"alarmedObject.id": purchase.port_id, "specificProblem": "linkDown"}
 
     def alarms(*states: str) -> list[dict[str, Any]] | None:
-        found: list[dict[str, Any]] = context.get(
+        alarm_list: list[dict[str, Any]] = context.get(
             f"{ALARMS}/alarm", state=",".join(states), sort="-alarmRaisedTime", **query
         )
-        return found or None
+        return alarm_list or None
 
     context.start_step(
-        f"Somebody cuts the cable of {context.element.target.name} {purchase.port_name} (TMF642)"
+        f"The cable of {context.element.target.name} {purchase.port_name} is cut (TMF642)"
     )
     context.element.gateway.cut_link(purchase.port_name)
-    found = context.wait_for(lambda: alarms("raised", "updated"), "the alarm")
-    raised = found[0]
+    alarm_list = context.wait_for(lambda: alarms("raised", "updated"), "the alarm")
+    raised = alarm_list[0]
     context.wait_for_event("AlarmCreateEvent", raised["id"])
-    affected = ", ".join(one["id"] for one in raised.get("affectedService", ())) or "nobody"
+    affected = (
+        ", ".join(service["id"] for service in raised.get("affectedService", ())) or "no service"
+    )
     context.print_line(
-        f"{len(found)} alarm: {raised['specificProblem']}, {raised['perceivedSeverity']},"
+        f"{len(alarm_list)} alarm: {raised['specificProblem']}, {raised['perceivedSeverity']},"
         f" {raised['probableCause']}; affects {affected}"
     )
     context.links["The alarm"] = f"{context.base_url}{ALARMS}/alarm/{raised['id']}"
     wait_for_consistency(context, purchase, "running", FIBRE_1000_SPEED, link_up=False)
-    context.start_step("The cable is mended")
+    context.start_step("The cable is repaired")
     context.element.gateway.restore_link(purchase.port_name)
 
-    def cleared() -> dict[str, Any] | None:
-        one: dict[str, Any] = context.get(f"{ALARMS}/alarm/{raised['id']}")
-        return one if one["state"] == "cleared" else None
+    def find_cleared_alarm() -> dict[str, Any] | None:
+        alarm: dict[str, Any] = context.get(f"{ALARMS}/alarm/{raised['id']}")
+        return alarm if alarm["state"] == "cleared" else None
 
-    since = context.wait_for(cleared, "the alarm to clear")["alarmClearedTime"]
+    since = context.wait_for(find_cleared_alarm, "the alarm to clear")["alarmClearedTime"]
     context.wait_for_event(
-        "AlarmStateChangeEvent", raised["id"], lambda one: one.get("state") == "cleared"
+        "AlarmStateChangeEvent", raised["id"], lambda alarm: alarm.get("state") == "cleared"
     )
     context.print_line(f"the alarm is cleared since {since}")
     wait_for_consistency(context, purchase, "running", FIBRE_1000_SPEED)

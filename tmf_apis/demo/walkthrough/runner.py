@@ -1,4 +1,4 @@
-"""The chapters in their order, beside the server that they are told of."""
+"""Runner of the walkthrough: the server, and the steps in a thread beside it."""
 
 import logging
 import os
@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import httpx
 from rich.console import Console
@@ -17,36 +18,36 @@ from tmf_apis.demo.walkthrough.context import WalkthroughContext, WalkthroughFai
 from tmf_apis.server import Server
 from tmf_apis.settings import Settings
 
-#: Longest wait for the server, in seconds.
+#: Maximum time until the server is ready, in seconds.
 START_TIMEOUT = 300.0
 
 
 def run_steps(context: WalkthroughContext, *, exit_when_done: bool) -> None:
-    """Tell it from the beginning to the end.
+    """Run all steps.
 
     Args:
-        context: Where.
-        exit_when_done: The gateway ends with the story.
+        context: The context of the steps.
+        exit_when_done: Withdraw the gateway at the end because it will be switched off.
 
     Raises:
-        Unfinished: Something did not happen in time.
-        HTTPError: The server does not answer, or not well.
+        WalkthroughFailed: An expected outcome did not occur in time.
+        HTTPError: The server does not answer, or answers with an error.
     """
     first_order.show_offering(context)
     with context.listener as listener:
         hubs = first_order.subscribe(context)
         first, second = first_order.find_customers(context)
         first_order.show_dry_run(context, first)
-        bought = first_order.buy(context, first)
-        first_order.show_purchase(context, bought)
-        modification.upgrade(context, bought)
-        modification.fail_downgrade(context, bought)
+        purchase = first_order.buy(context, first)
+        first_order.show_purchase(context, purchase)
+        modification.upgrade(context, purchase)
+        modification.fail_downgrade(context, purchase)
         cancellation.order_and_cancel(context, second)
-        modification.suspend_and_resume(context, bought)
-        outage.cut_and_mend_cable(context, bought)
-        modification.terminate(context, bought)
+        modification.suspend_and_resume(context, purchase)
+        outage.cut_and_mend_cable(context, purchase)
+        modification.terminate(context, purchase)
         context.start_step(
-            "What the subscriber got", f"{len(listener.events)} events, listed above"
+            "Events that the subscriber received", f"{len(listener.events)} events, shown above"
         )
         for hub in hubs:
             context.delete(hub)
@@ -58,30 +59,34 @@ def run_steps(context: WalkthroughContext, *, exit_when_done: bool) -> None:
 def run_walkthrough(
     settings: Settings, *, port: int, exit_when_done: bool, real: bool = True
 ) -> int:
-    """Serve the demo operator and tell the story; return the exit status.
+    """Serve the demo operator and run the walkthrough; return the exit status.
 
     Args:
         settings: The configuration.
         port: TCP port; 0 for a free one.
-        exit_when_done: End after the story instead of serving on.
-        real: Whether to try for a real gateway.
+        exit_when_done: Exit after the walkthrough instead of serving until Ctrl-C.
+        real: Run a real gateway if possible.
 
     Raises:
         CannotStart: The server cannot start.
     """
     console = Console()
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(message)s", force=True)
-    failed: list[str] = []
+    failures: list[str] = []
     with run_gateway(settings.data_dir, real=real) as element:
-        here = replace(settings, auth="off", credentials_file=os.environ["TMF_CREDENTIALS_FILE"])
-        server = Server(here, host="127.0.0.1", port=port, load_data=element.load_demo_data)
-        thread = threading.Thread(
-            target=_run_beside_server, args=(server, element, console, failed), kwargs={"leave": exit_when_done},
-            daemon=True,
-        )  # fmt: skip
+        demo_settings = replace(
+            settings, auth="off", credentials_file=os.environ["TMF_CREDENTIALS_FILE"]
+        )
+        server = Server(
+            demo_settings, host="127.0.0.1", port=port, load_data=element.load_demo_data
+        )
+        walkthrough = partial(
+            _run_beside_server, server, element, console, failures, exit_when_done=exit_when_done
+        )
+        thread = threading.Thread(target=walkthrough, daemon=True)
         thread.start()
         status = server.run()
-    return 1 if failed else status
+    return 1 if failures else status
 
 
 def _run_beside_server(
@@ -100,9 +105,9 @@ def _run_beside_server(
         run_steps(WalkthroughContext(base, element, console), exit_when_done=exit_when_done)
     except (WalkthroughFailed, httpx.HTTPError) as error:
         failures.append(str(error))
-        console.print(f"[red]The story stops here:[/red] {error}")
-    took = time.monotonic() - started
-    console.print(f"\nThat took {took:.1f} s.", highlight=False)
+        console.print(f"[red]The walkthrough failed:[/red] {error}")
+    duration = time.monotonic() - started
+    console.print(f"\nThis took {duration:.1f} s.", highlight=False)
     if exit_when_done:
         os.kill(os.getpid(), signal.SIGTERM)
     else:
@@ -110,7 +115,7 @@ def _run_beside_server(
 
 
 def _wait_until_ready(server: Server, report_progress: Callable[[str], None]) -> str:
-    """Wait for the server, and return its URL."""
+    """Wait until the server is ready and return its URL."""
     end = time.monotonic() + START_TIMEOUT
     while time.monotonic() < end:
         base = f"http://127.0.0.1:{server.port}"
