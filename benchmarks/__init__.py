@@ -1,1 +1,1 @@
-"""Measurements: commands that print figures and ratios taken side by side in one run."""
+"""Benchmarks: commands that print figures, and ratios measured side by side in one run."""

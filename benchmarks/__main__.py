@@ -1,4 +1,4 @@
-"""Every measurement, one after the other: what ``make bench`` runs."""
+"""All benchmarks, one after another, as run by ``make bench``."""
 
 import sys
 

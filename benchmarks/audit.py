@@ -1,7 +1,7 @@
-"""An audit of many services: services a second, and where the time goes.
+"""Audit of many services: services per second, with and without reading the elements.
 
-``python -m benchmarks.audit``: 10,000 services on simulated SNMP elements in a process beside this
-one. "Inventory alone" reads and compares everything without asking an element.
+``python -m benchmarks.audit``: 10,000 services on simulated SNMP elements in another process.
+"Inventory alone" reads and compares everything without reading the elements.
 """
 
 import argparse
@@ -28,21 +28,23 @@ SETTINGS = {"downstream": elements.DOWNSTREAM * 1000, "upstream": elements.UPSTR
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="1,000 services")
-    parser.add_argument("--services", type=int, help="how many")
+    parser.add_argument("--services", type=int, help="number of services")
     parser.add_argument("--each", type=int, default=40, help="services on each element")
     options = parser.parse_args()
     services = options.services or (1000 if options.quick else 10_000)
     count = max(1, services // options.each)
     with (
-        elements.run_elements(count, options.each, options.each) as _,
+        elements.run_elements(count, options.each, options.each),
         empty_system() as (repository, credentials, _),
     ):
         discover_elements(repository, credentials, count)
         for element in managed_elements(repository):
-            for port in repository.find("Resource", {"resourceRelationship.resource.id": element["id"]}):
+            for port in repository.find(
+                "Resource", {"resourceRelationship.resource.id": element["id"]}
+            ):
                 _put_service(repository, element, port)
         print(f"\nAudit of {count * options.each} services on {count} elements")
         _measure_inventory(repository)
@@ -64,14 +66,17 @@ def _measure_inventory(repository: Repository) -> None:
     )
     difference_count = 0
     for state in states.values():
-        observations = [Observed(expected.service, expected.port, SETTINGS, up=True) for expected in state.services]
+        observations = [
+            Observed(expected.service, expected.port, SETTINGS, up=True)
+            for expected in state.services
+        ]
         difference_count += len(compare(state, observations))
     count = sum(len(state.services) for state in states.values())
     _print_result("inventory alone", count, started, busy, difference_count)
 
 
 def _measure_audit(repository: Repository, credentials: Credentials) -> None:
-    async def go() -> AuditResult:
+    async def run_audit() -> AuditResult:
         connections = Connections(credentials)
         try:
             return await Auditor(repository, connections).run(managed_elements(repository))
@@ -79,7 +84,7 @@ def _measure_audit(repository: Repository, credentials: Credentials) -> None:
             await connections.close()
 
     started, busy = time.perf_counter(), time.process_time()
-    result = asyncio.run(go())
+    result = asyncio.run(run_audit())
     _print_result("over SNMP", result.services_checked, started, busy, len(result.differences))
     print(f"  {len(result.unreachable)} elements did not answer")
 
@@ -90,8 +95,9 @@ def _print_result(
     took, used = time.perf_counter() - started, time.process_time() - processor_start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"  {label:16} {took:6.2f} s  {count / took:8.0f} services/s  {1000 * used / count:6.3f} ms "
-        f"of ours a service  {memory:5.0f} MB  {difference_count} differences"
+        f"  {label:16} {took:6.2f} s  {count / took:8.0f} services/s  "
+        f"{1000 * used / count:6.3f} ms of processor time per service  "
+        f"{memory:5.0f} MB  {difference_count} differences"
     )
 
 

@@ -1,7 +1,7 @@
-"""The floor: the least that a Python server over MongoDB can do for a request.
+"""Baseline: the minimum that a Python server with MongoDB does for a request.
 
-Starlette, pymongo and orjson; no validation, no identity, no events, none of TMF630. It reads and
-writes the same documents in the same database as the server that is measured beside it.
+It uses Starlette, pymongo and orjson, without validation, authentication, events or TMF630. It
+reads and writes the same documents in the same database as the measured server.
 """
 
 import os
@@ -12,6 +12,7 @@ import orjson
 import uvicorn
 from pymongo import MongoClient
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -20,17 +21,17 @@ KIND = "ProductOffering"
 
 
 def application(uri: str, name: str) -> Starlette:
-    """Return the floor over one database."""
+    """Return the baseline server for a database."""
     collection = MongoClient(uri, w="majority", journal=True)[name][KIND]
 
-    def answer(value: object, status: int = 200) -> Response:
+    def json_response(value: object, status: int = 200) -> Response:
         return Response(orjson.dumps(value), status, media_type="application/json")
 
-    def one(request: Request) -> Response:
+    def get_offering(request: Request) -> Response:
         document = collection.find_one({"_id": f"default:{request.path_params['id']}"}, {"body": 1})
-        return answer(document["body"])
+        return json_response(document["body"])
 
-    def many(request: Request) -> Response:
+    def list_offerings(request: Request) -> Response:
         query = {"tenant": "default"}
         if status := request.query_params.get("lifecycleStatus"):
             query["body.lifecycleStatus"] = status
@@ -39,37 +40,35 @@ def application(uri: str, name: str) -> Starlette:
             view = {f"body.{field}": 1 for field in fields.split(",")}
         limit = int(request.query_params.get("limit", "20"))
         documents = collection.find(query, view).sort("_id", 1).limit(limit)
-        return answer([document["body"] for document in documents])
+        return json_response([document["body"] for document in documents])
 
-    async def create(request: Request) -> Response:
+    async def create_offering(request: Request) -> Response:
         body = orjson.loads(await request.body())
         id = str(uuid.uuid4())
-        document = {"_id": f"floor:{id}", "tenant": "floor", "id": id, "body": body}
-        await run(collection.insert_one, document)
-        return answer(body, 201)
+        document = {"_id": f"baseline:{id}", "tenant": "baseline", "id": id, "body": body}
+        await run_in_threadpool(collection.insert_one, document)
+        return json_response(body, 201)
 
-    async def patch(request: Request) -> Response:
+    async def patch_offering(request: Request) -> Response:
         body = orjson.loads(await request.body())
         id = request.path_params["id"]
-        document = await run(
+        document = await run_in_threadpool(
             collection.find_one_and_update,
             {"_id": f"default:{id}"},
             {"$set": {f"body.{name}": value for name, value in body.items()}},
         )
-        return answer(document["body"])
-
-    from starlette.concurrency import run_in_threadpool as run  # noqa: PLC0415
+        return json_response(document["body"])
 
     return Starlette(
         routes=[
-            Route("/productOffering", many),
-            Route("/productOffering", create, methods=["POST"]),
-            Route("/productOffering/{id}", one),
-            Route("/productOffering/{id}", patch, methods=["PATCH"]),
+            Route("/productOffering", list_offerings),
+            Route("/productOffering", create_offering, methods=["POST"]),
+            Route("/productOffering/{id}", get_offering),
+            Route("/productOffering/{id}", patch_offering, methods=["PATCH"]),
         ]
     )
 
 
 if __name__ == "__main__":
-    app = application(os.environ["FLOOR_URI"], os.environ["FLOOR_DATABASE"])
+    app = application(os.environ["BASELINE_URI"], os.environ["BASELINE_DATABASE"])
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error", access_log=False)

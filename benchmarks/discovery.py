@@ -1,7 +1,7 @@
-"""Discovery of many SNMP elements in parallel: elements a second, ports a second, memory.
+"""Discovery of many SNMP elements in parallel: elements and ports per second, memory.
 
-``python -m benchmarks.discovery``: the elements are simulated, in a process beside this one, each
-at a loopback address of its own; the database is the embedded one.
+``python -m benchmarks.discovery``: the elements are simulated in another process, each at a
+loopback address of its own. The database is the embedded one.
 """
 
 import argparse
@@ -30,22 +30,25 @@ CONNECTION_OPTIONS = {"timeout": "5", "retries": "2"}
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="50 elements")
-    parser.add_argument("--elements", type=int, help="how many")
+    parser.add_argument("--elements", type=int, help="number of elements")
     parser.add_argument("--ports", type=int, default=24, help="access ports of each")
     options = parser.parse_args()
     count = options.elements or (50 if options.quick else 500)
-    with elements.run_elements(count, options.ports), empty_system() as (repository, credentials, _):
+    with (
+        elements.run_elements(count, options.ports),
+        empty_system() as (repository, credentials, _),
+    ):
         print(f"\nDiscovery of {count} elements with {options.ports + 1} ports each, over SNMP")
-        for what in ("new", "again"):
-            _measure(what, repository, credentials, count, options.ports + 1)
+        for label in ("new", "again"):
+            _measure(label, repository, credentials, count, options.ports + 1)
 
 
 @contextmanager
 def empty_system() -> Iterator[tuple[Repository, Credentials, Engine]]:
-    """Give a desk on an empty database, and credentials of simulated elements."""
+    """Yield a repository on an empty database, the credentials of the elements, and the engine."""
     with tempfile.TemporaryDirectory(prefix="tmf-bench-") as name:
         folder = Path(name)
         file = folder / "credentials.json"
@@ -71,7 +74,7 @@ def empty_system() -> Iterator[tuple[Repository, Credentials, Engine]]:
 def discover_elements(
     repository: Repository, credentials: Credentials, count: int
 ) -> DiscoveryResult:
-    """Discover all elements."""
+    """Discover the simulated elements and return the result."""
     candidates = [
         Candidate(
             DiscoveryTarget(f"{elements.address(n)}:{elements.PORT}", is_explicit=True),
@@ -92,8 +95,8 @@ def _measure(
     took, busy = time.perf_counter() - started, time.process_time() - busy
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"  {label:6} {took:6.1f} s  {count / took:6.1f} elements/s  {count * ports / took:7.0f} "
-        f"ports/s  {1000 * busy / count:6.1f} ms of ours an element  {memory:5.0f} MB  "
+        f"  {label:6} {took:6.1f} s  {count / took:6.1f} elements/s  "
+        f"{count * ports / took:7.0f} ports/s  {1000 * busy / count:6.1f} ms of processor time per element  {memory:5.0f} MB  "
         f"{result.counts}"
     )
 

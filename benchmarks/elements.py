@@ -1,7 +1,7 @@
-"""Simulated elements, many in one process, each at a loopback address of its own.
+"""Many simulated elements in one process, each at a loopback address of its own.
 
-``python -m benchmarks.elements ELEMENTS PORTS SERVICES`` serves them until its input ends. The
-first SERVICES access ports of each have a service.
+``python -m benchmarks.elements ELEMENTS PORTS SERVICES`` runs them until its standard input is
+closed. The first SERVICES access ports of each element have a service.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ def address(number: int) -> str:
 
 
 class StaticGateway(SimulatedGateway):
-    """One whose tables do not change while they are read, so that reading costs it little."""
+    """A gateway that computes its tables once, so that they are cheap to read."""
 
     _cached_variables: MibView | None = None
 
@@ -42,17 +42,14 @@ class StaticGateway(SimulatedGateway):
 
 async def _serve(elements: int, ports: int, services: int) -> None:
     for number in range(elements):
-        one = StaticGateway(
+        gateway = StaticGateway(
             f"gw-{number:04}", ports=ports, address=(address(number), PORT), community=COMMUNITY
         )
-        for port in range(1, services + 1):
-            it = one.port(f"sub{port}")
-            it.tag, it.downstream_kbps, it.upstream_kbps = (
-                f"s-{number:04}-{port}",
-                DOWNSTREAM,
-                UPSTREAM,
-            )
-        await one.__aenter__()
+        for port_number in range(1, services + 1):
+            port = gateway.port(f"sub{port_number}")
+            port.tag = f"s-{number:04}-{port_number}"
+            port.downstream_kbps, port.upstream_kbps = DOWNSTREAM, UPSTREAM
+        await gateway.__aenter__()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
@@ -60,9 +57,9 @@ async def _serve(elements: int, ports: int, services: int) -> None:
 
 @contextmanager
 def run_elements(elements: int, ports: int, services: int = 0) -> Iterator[None]:
-    """Run elements in a process beside this one."""
+    """Run simulated elements in another process."""
     command = [sys.executable, "-m", "benchmarks.elements", *map(str, (elements, ports, services))]
-    process = Popen(command, stdin=PIPE, stdout=PIPE, cwd=ROOT)  # noqa: S603 - ourselves
+    process = Popen(command, stdin=PIPE, stdout=PIPE, cwd=ROOT)  # noqa: S603 - our own program
     output: IO[bytes] = process.stdout  # type: ignore[assignment]
     try:
         if output.readline() != b"ready\n":

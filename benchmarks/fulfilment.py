@@ -1,8 +1,9 @@
-"""Orders a second, time of one order, and what it costs whom: from POST to ``completed``.
+"""Orders per second, duration of an order and its processor time, from POST to ``completed``.
 
-``python -m benchmarks.fulfilment``: a server with worker, Temporal and database of its own. One
-order after another, many at once, one of 1,000 items, each on elements that answer at once
-(``benchmarks.instant``), then one after another on real elements where the machine has them.
+``python -m benchmarks.fulfilment`` starts a server with its own worker, Temporal and database. It
+measures orders one after another, many orders at once, and an order of 1,000 items on elements that
+answer immediately (``benchmarks.instant``). Then it measures orders one after another on real
+elements, if the machine supports them.
 """
 
 import argparse
@@ -32,17 +33,17 @@ from benchmarks.operator import (
     run_operator,
 )
 
-#: Most of our processor time an order may take, in milliseconds.
+#: Maximum processor time of server and worker for an order, in milliseconds.
 MAX_MILLISECONDS_PER_ORDER = 30.0
-#: Longest wait for one order, and for all that are queued without one being done, in seconds.
+#: Maximum time to wait for an order, or for the next one of the queued orders, in seconds.
 TIMEOUT = 120.0
-#: Longest pause between two lines about memory, in seconds.
+#: Longest interval between two lines of the progress, in seconds.
 MAX_REPORT_INTERVAL = 30.0
 _POLL_INTERVAL = 0.005
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer orders")
     parser.add_argument("--single", type=int, help="orders one after another")
@@ -60,7 +61,7 @@ def main() -> None:
 
 
 def measure_all(options: argparse.Namespace, folder: Path) -> None:
-    """Run every part on one server."""
+    """Run all measurements on one server."""
     needed = options.single + options.queued + options.items + 1
     elements = max(4, min(20, needed // 100))
     with run_operator(folder) as operator:
@@ -68,10 +69,11 @@ def measure_all(options: argparse.Namespace, folder: Path) -> None:
         offering = operator.create_offering()
         wait_for_order(
             operator, operator.post(ORDERS_PATH, order_body(offering, place=places[0]))["id"]
-        )  # everything is warm
+        )  # warm-up
         print("\nOn elements that answer at once (adapter instant, in the worker's memory)")
         measure_sequential_orders(
-            operator, [order_body(offering, place=places[n % elements]) for n in range(options.single)]
+            operator,
+            [order_body(offering, place=places[n % elements]) for n in range(options.single)],
         )
         with WorkerProfile(operator, options.profile):
             measure_queued_orders(
@@ -84,8 +86,8 @@ def measure_all(options: argparse.Namespace, folder: Path) -> None:
             measure_real_elements(operator, offering, options.real)
 
 
-class WorkerProfile:  # noqa: N801 - reads as a function
-    """Profile the worker with py-spy meanwhile, where a file is named."""
+class WorkerProfile:
+    """Context manager that profiles the worker with py-spy, if a file is given."""
 
     def __init__(self, operator: Operator, file: str) -> None:
         command = ["py-spy", "record", "-n", "-f", "raw", "-r", "200", "-t", "-o", file, "-p"]
@@ -101,7 +103,7 @@ class WorkerProfile:  # noqa: N801 - reads as a function
 
 
 def wait_for_order(operator: Operator, id: str) -> dict[str, Any]:
-    """Wait for the final state of an order and return the order."""
+    """Wait until an order has a final state and return the order."""
     end = time.monotonic() + TIMEOUT
     while time.monotonic() < end:
         order = operator.client.get(f"{operator.url}{ORDERS_PATH}/{id}").json()
@@ -112,7 +114,7 @@ def wait_for_order(operator: Operator, id: str) -> dict[str, Any]:
 
 
 def percentile_summary(seconds: Sequence[float]) -> str:
-    """Return the middle and the worst of some times."""
+    """Return median and 99th percentile of durations, for people."""
     ordered = sorted(seconds)
     last = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
     return f"p50 {1000 * statistics.median(ordered):.0f} ms, p99 {1000 * last:.0f} ms"
@@ -128,55 +130,55 @@ def time_order(operator: Operator, body: dict[str, Any]) -> float:
 
 
 def measure_sequential_orders(operator: Operator, bodies: Sequence[dict[str, Any]]) -> None:
-    """Print how long one order takes while nothing else is done."""
-    took = [time_order(operator, body) for body in bodies]
-    if took:
-        print(f"  one order, {len(took)} one after another: {percentile_summary(took)}", flush=True)
+    """Print the durations of orders that are placed one after another."""
+    durations = [time_order(operator, body) for body in bodies]
+    if durations:
+        summary = percentile_summary(durations)
+        print(f"  one order, {len(durations)} one after another: {summary}", flush=True)
 
 
 def cost_summary(before: dict[str, float], after: dict[str, float], orders: int) -> str:
-    """Return the processor time of an order by process, and the share of it that is ours."""
+    """Return the processor time of an order by process, and the share of server and worker."""
     each = {name: 1000 * (after[name] - before[name]) / orders for name in before}
     ours = sum(each[name] for name in OWN_PROCESSES)
     parts = ", ".join(f"{name} {value:.1f}" for name, value in each.items())
     verdict = "ok" if ours < MAX_MILLISECONDS_PER_ORDER else "OVER"
     share = ours / sum(each.values())
-    return f"{parts} ms; ours {ours:.1f} ms, {share:.0%} of all; bar {MAX_MILLISECONDS_PER_ORDER:g} ms {verdict}"
+    return (
+        f"{parts} ms; ours {ours:.1f} ms, {share:.0%} of all; "
+        f"limit {MAX_MILLISECONDS_PER_ORDER:g} ms {verdict}"
+    )
 
 
 def measure_queued_orders(operator: Operator, bodies: Sequence[dict[str, Any]]) -> None:
-    """Place many orders at once; print orders a second, processor time and memory over time."""
+    """Place many orders at once; print orders per second, processor time and memory over time."""
     if not bodies:
         return
     operator.wait_for_event_delivery()
-    already, before, started = (
-        operator.count_final_orders(),
-        operator.processor_times(),
-        time.perf_counter(),
-    )
+    earlier_count, times_before = operator.count_final_orders(), operator.processor_times()
+    started = time.perf_counter()
     print(f"  {len(bodies):,} orders at once")
     with ThreadPoolExecutor(1) as watcher:
-        watching = watcher.submit(print_progress, operator, already + len(bodies), started)
+        watching = watcher.submit(print_progress, operator, earlier_count + len(bodies), started)
         place_orders(operator, bodies)
-        took = time.perf_counter() - started
-        print(f"    all accepted after {took:.1f} s, {len(bodies) / took:.0f}/s", flush=True)
-        done = watching.result()
-    total = done - started
+        duration = time.perf_counter() - started
+        rate = len(bodies) / duration
+        print(f"    all accepted after {duration:.1f} s, {rate:.0f}/s", flush=True)
+        finished = watching.result()
+    total = finished - started
     operator.wait_for_event_delivery()
     print(f"    {len(bodies) / total:.1f} orders/s from the first POST to the last completed")
-    print(
-        f"    processor time an order: {cost_summary(before, operator.processor_times(), len(bodies))}",
-        flush=True,
-    )
-    report_incomplete(operator, already, len(bodies))
+    cost = cost_summary(times_before, operator.processor_times(), len(bodies))
+    print(f"    processor time per order: {cost}", flush=True)
+    report_incomplete(operator, earlier_count, len(bodies))
 
 
 def place_orders(operator: Operator, bodies: Sequence[dict[str, Any]]) -> None:
-    """Post orders over some connections."""
+    """Send the orders over four connections."""
     texts = [json.dumps(body).encode() for body in bodies]
     head = {"Content-Type": "application/json"}
 
-    def some(part: Sequence[bytes]) -> None:
+    def send(part: Sequence[bytes]) -> None:
         with httpx.Client(timeout=60) as client:
             for text in part:
                 response = client.post(f"{operator.url}{ORDERS_PATH}", content=text, headers=head)
@@ -184,34 +186,37 @@ def place_orders(operator: Operator, bodies: Sequence[dict[str, Any]]) -> None:
                     raise SystemExit(f"{response.status_code} {response.text}")
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(some, (texts[start::4] for start in range(4))))
+        list(pool.map(send, (texts[start::4] for start in range(4))))
 
 
 def print_progress(operator: Operator, target_count: int, started: float) -> float:
-    """Print memory over time until so many orders have ended; return when that was."""
+    """Print memory over time until a number of orders has ended; return the time of the end."""
     names = list(operator.pids)
     print(f"    {'s':>7} {'ended':>7} " + "".join(f"{name + ' MiB':>14}" for name in names))
     remaining = target_count - operator.count_final_orders()
     pause, reported_at = 1.0, 0.0
-    last, since = -1, time.perf_counter()
+    last_count, last_change = -1, time.perf_counter()
     while True:
         now, count = time.perf_counter(), operator.count_final_orders()
-        if count != last:
-            last, since = count, now
+        if count != last_count:
+            last_count, last_change = count, now
         if now - reported_at >= pause or count >= target_count:
             reported_at, pause = now, min(1.3 * pause, MAX_REPORT_INTERVAL)
             sizes = operator.memory_sizes()
             cells = "".join(f"{sizes[name]:14.0f}" for name in names)
-            print(f"    {now - started:7.1f} {remaining - target_count + count:7,} {cells}", flush=True)
+            print(
+                f"    {now - started:7.1f} {remaining - target_count + count:7,} {cells}",
+                flush=True,
+            )
         if count >= target_count:
             return now
-        if now - since > TIMEOUT:
+        if now - last_change > TIMEOUT:
             raise SystemExit(f"no order ended for {TIMEOUT:g} s")
         time.sleep(0.25)
 
 
 def report_incomplete(operator: Operator, earlier_count: int, count: int) -> None:
-    """Say it where orders did not end well."""
+    """Print the states of orders if not all of them are completed."""
     states = operator.database["ProductOrder"].aggregate(
         [{"$group": {"_id": "$body.state", "count": {"$sum": 1}}}]
     )
@@ -221,45 +226,42 @@ def report_incomplete(operator: Operator, earlier_count: int, count: int) -> Non
 
 
 def measure_large_order(operator: Operator, body: dict[str, Any]) -> None:
-    """Print how long one order of many items takes, what it costs and how memory grows."""
+    """Print duration, processor time and memory of an order with many items."""
     operator.wait_for_event_delivery()
     count = len(body["productOrderItem"])
-    before, sizes, started = (
-        operator.processor_times(),
-        operator.memory_sizes(),
-        time.perf_counter(),
-    )
+    times_before, sizes = operator.processor_times(), operator.memory_sizes()
+    started = time.perf_counter()
     id = operator.post(ORDERS_PATH, body)["id"]
     accepted = time.perf_counter() - started
     peak_sizes = sizes
     while True:
         document = operator.database["ProductOrder"].find_one({"id": id}, {"body.state": 1})
-        peak_sizes = {name: max(value, operator.memory_sizes()[name]) for name, value in peak_sizes.items()}
+        peak_sizes = {
+            name: max(value, operator.memory_sizes()[name]) for name, value in peak_sizes.items()
+        }
         if document and document["body"]["state"] in FINAL_STATES:
             break
         if time.perf_counter() - started > 10 * TIMEOUT:
             raise SystemExit("the large order does not end")
         time.sleep(0.25)
-    took = time.perf_counter() - started
+    duration = time.perf_counter() - started
     operator.wait_for_event_delivery()
-    grown = ", ".join(f"{name} +{peak_sizes[name] - sizes[name]:.0f}" for name in sizes)
-    print(f"  one order of {count:,} items: {document['body']['state']} after {took:.1f} s")
-    print(f"    accepted after {accepted:.2f} s; memory at most {grown} MiB")
-    print(
-        f"    processor time an item: {cost_summary(before, operator.processor_times(), count)}",
-        flush=True,
-    )
+    growth = ", ".join(f"{name} +{peak_sizes[name] - sizes[name]:.0f}" for name in sizes)
+    print(f"  one order of {count:,} items: {document['body']['state']} after {duration:.1f} s")
+    print(f"    accepted after {accepted:.2f} s; peak memory {growth} MiB")
+    cost = cost_summary(times_before, operator.processor_times(), count)
+    print(f"    processor time per item: {cost}", flush=True)
 
 
 def measure_real_elements(operator: Operator, offering: str, count: int) -> None:
-    """Print how long one order takes on each real element that the machine can have."""
-    for name, why, make in lab_elements():
-        if why:
-            print(f"\nNot on {name}: {why}")
+    """Print the durations of orders on each kind of real element that the machine supports."""
+    for name, unavailable_reason, make_lab in lab_elements():
+        if unavailable_reason:
+            print(f"\nNot on {name}: {unavailable_reason}")
             continue
         print(f"\nOn a real element, {name}")
-        with make() as stand:
-            ports = operator.add_element(stand.target, stand.credentials)
+        with make_lab() as lab:
+            ports = operator.add_element(lab.target, lab.credentials)
             free = [id for port, id in ports.items() if port.startswith("sub")]
             times: dict[str, list[float]] = {"add": [], "delete": []}
             for number in range(count):
@@ -271,21 +273,20 @@ def measure_real_elements(operator: Operator, offering: str, count: int) -> None
                     raise SystemExit(f"an order is {order['state']}: {json.dumps(order)[:2000]}")
                 product = order["productOrderItem"][0]["product"]["id"]
                 times["delete"].append(time_order(operator, deletion_body(product)))
-            for action, took in times.items():
-                print(
-                    f"  {action}, {count} one after another: {percentile_summary(took)}", flush=True
-                )
+            for action, durations in times.items():
+                summary = percentile_summary(durations)
+                print(f"  {action}, {count} one after another: {summary}", flush=True)
 
 
 def deletion_body(product: str) -> dict[str, Any]:
-    """Return the order that ends a product."""
+    """Return the body of an order that terminates a product."""
     item = {"@type": "ProductOrderItem", "id": "1", "action": "delete",
             "product": {"@type": "Product", "id": product}}  # fmt: skip
     return {"@type": "ProductOrder", "productOrderItem": [item]}
 
 
 def lab_elements() -> list[tuple[str, str, Callable[[], Any]]]:
-    """Return the kinds of real elements: name, why there is none here, what makes one."""
+    """Return name, reason for being unavailable (empty: available) and factory of the labs."""
     return [
         ("snmpd (SNMP v3)", lab_unavailable_reason() or "", lambda: SnmpLab("gw-bench", ports=4)),
         (

@@ -1,8 +1,8 @@
-"""An element that answers at once: its ports lie in the memory of the worker that asks.
+"""Adapter of an element that answers immediately: its ports are in the memory of the worker.
 
-It is an adapter like those of other packages: the benchmark names it by an entry point of its own.
-With it, what is measured is fulfilment; over SNMP a simulator of 500 ports and the protocol would
-take more time than the order.
+It is registered by an entry point, like adapters of other packages. With it the benchmark measures
+fulfilment only. With SNMP, the protocol and a simulator of 500 ports would take more time than the
+order.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -32,21 +32,23 @@ _elements: dict[str, dict[str, dict[str, Setting]]] = {}
 
 
 def port_name(number: int) -> str:
-    """Return the name of a port, the first being 1."""
+    """Return the name of a port, numbered from 1."""
     return f"p{number:05d}"
 
 
 def write_entry_point(folder: Path) -> None:
-    """Write what makes Python find the adapter ``instant`` where ``folder`` is on its path."""
-    place = folder / "instant_element-1.dist-info"
-    place.mkdir(parents=True)
-    (place / "METADATA").write_text("Metadata-Version: 2.1\nName: instant-element\nVersion: 1\n")
+    """Write the entry point of the adapter ``instant`` into a folder of the Python path."""
+    dist_info = folder / "instant_element-1.dist-info"
+    dist_info.mkdir(parents=True)
+    (dist_info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: instant-element\nVersion: 1\n"
+    )
     entry = "[tmf_apis.adapters]\ninstant = benchmarks.instant:InstantElement\n"
-    (place / "entry_points.txt").write_text(entry)
+    (dist_info / "entry_points.txt").write_text(entry)
 
 
 class InstantElement:
-    """One element; option ``ports`` says how many it has."""
+    """An element; option ``ports`` is the number of its ports."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset()
 
@@ -64,7 +66,7 @@ class InstantElement:
         """Close nothing."""
 
     async def probe(self) -> Facts:
-        """Return what it says it is."""
+        """Return its identity."""
         return Facts(self.target.name, "bench", "instant", "1", "", 0.0, 1)
 
     async def inventory(self) -> Inventory:
@@ -79,15 +81,17 @@ class InstantElement:
         return Inventory(await self.probe(), ports, datetime.now(UTC))
 
     async def services(self) -> list[Observed]:
-        """Return what is on its ports."""
+        """Return the services on its ports."""
         return [
-            Observed(str(state["tag"]), name, {k: v for k, v in state.items() if k != "tag"}, up=True)
+            Observed(
+                str(state["tag"]), name, {k: v for k, v in state.items() if k != "tag"}, up=True
+            )
             for name, state in self._ports.items()
             if state["tag"]
         ]
 
     async def read(self, service_id: str) -> Observed | None:
-        """Return the port with a tag."""
+        """Return the service with an id; None: there is none."""
         matches = (service for service in await self.services() if service.service_id == service_id)
         return next(matches, None)
 
@@ -105,7 +109,7 @@ class InstantElement:
         return {"tag": "", **{name: 0 for name in current if name != "tag"}}
 
     async def plan(self, intent: Intent) -> Plan:
-        """Return the difference."""
+        """Return the steps from the current to the intended state."""
         current = self._port_state(intent.port)
         if current["tag"] not in {"", intent.service_id}:
             raise Conflict(self.target.name, f"port {intent.port} has {current['tag']}")
@@ -119,44 +123,44 @@ class InstantElement:
         return Plan(self.target.name, intent, steps, before)
 
     async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:  # noqa: ARG002
-        """Do it."""
+        """Apply a plan."""
         state = self._port_state(plan.intent.port)
         state |= {step.attribute: step.after for step in plan.steps}
         return Transaction(plan.element, plan.intent, plan.steps)
 
     async def verify(self, intent: Intent) -> Verdict:
-        """Read it back."""
+        """Compare the current with the intended state."""
         expected, current = self._target_state(intent), self._port_state(intent.port)
         observed = {name: current.get(name, 0) for name in expected}
         return Verdict(self.target.name, expected, observed, datetime.now(UTC))
 
     async def confirm(self, transaction: Transaction) -> None:
-        """Do nothing: it lasts."""
+        """Do nothing: changes need no confirmation."""
 
     async def rollback(self, transaction: Transaction) -> None:
-        """Set it back."""
+        """Undo a transaction."""
         state = self._port_state(transaction.intent.port)
         state |= {step.attribute: step.after for step in transaction.inverse}
 
     async def remove(self, service_id: str) -> Transaction:
-        """Take a service off."""
+        """Remove a service."""
         if (observed := await self.read(service_id)) is None:
             return Transaction(self.target.name, Intent(service_id, "", present=False))
         return await self.apply(await self.plan(Intent(service_id, observed.port, present=False)))
 
     async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:  # noqa: ARG002
-        """Return nothing: it counts nothing."""
+        """Return nothing: it has no counters."""
         return []
 
     async def usage(self, service_id: str, since: datetime) -> list[UsageRecord]:  # noqa: ARG002
-        """Return nothing: it records nothing."""
+        """Return nothing: it keeps no usage records."""
         return []
 
     async def active_conditions(self) -> list[RawFault]:
-        """Return nothing: it is always well."""
+        """Return nothing: it has no faults."""
         return []
 
     async def faults(self) -> AsyncIterator[RawFault]:
-        """Yield nothing."""
+        """Yield nothing: it has no faults."""
         return
         yield

@@ -1,4 +1,4 @@
-"""A load generator that costs little: keep-alive connections over plain asyncio streams."""
+"""Load generator with little overhead: keep-alive connections over asyncio streams."""
 
 import asyncio
 import itertools
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RequestTemplate:
-    """One kind of request.
+    """A kind of request.
 
     Attributes:
-        method: GET, POST or PATCH.
-        paths: Paths with their queries, taken in turn.
-        body: The body of each, or nothing.
-        headers: Further header lines.
+        method: HTTP method.
+        paths: Paths with query strings, used in turn.
+        body: Body of each request; empty: none.
+        headers: Further header lines, each with its line end.
     """
 
     method: str
@@ -30,7 +30,8 @@ def _encoded_requests(template: RequestTemplate, port: int) -> Iterator[bytes]:
     body = template.body.encode()
     length = f"Content-Length: {len(body)}\r\nContent-Type: application/json\r\n" if body else ""
     for path in itertools.cycle(template.paths):
-        head = f"{template.method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{template.headers}{length}\r\n"
+        request_line = f"{template.method} {path} HTTP/1.1\r\n"
+        head = f"{request_line}Host: 127.0.0.1:{port}\r\n{template.headers}{length}\r\n"
         yield head.encode() + body
 
 
@@ -43,8 +44,8 @@ async def _send_requests(
         writer.write(next(requests))
         head = await reader.readuntil(b"\r\n\r\n")
         lower = head.lower()
-        place = lower.find(b"content-length:")
-        length = int(lower[place + 15 : lower.index(b"\r\n", place)]) if place >= 0 else 0
+        start = lower.find(b"content-length:")
+        length = int(lower[start + 15 : lower.index(b"\r\n", start)]) if start >= 0 else 0
         if length:
             await reader.readexactly(length)
         times.append(time.perf_counter() - started)
@@ -56,23 +57,23 @@ async def _send_requests(
 async def run_load(
     port: int, template: RequestTemplate, seconds: float, connections: int
 ) -> dict[str, object]:
-    """Return count, seconds, latencies in milliseconds and the statuses that were not 2xx."""
+    """Send requests; return count, seconds, latencies in ms, and the statuses other than 2xx."""
     times: list[float] = []
-    bad: list[int] = []
+    error_statuses: list[int] = []
     requests = _encoded_requests(template, port)
     started = time.perf_counter()
     end = started + seconds
     await asyncio.gather(
-        *(_send_requests(port, requests, end, times, bad) for _ in range(connections))
+        *(_send_requests(port, requests, end, times, error_statuses) for _ in range(connections))
     )
-    took = time.perf_counter() - started
+    duration = time.perf_counter() - started
     times.sort()
     return {
         "count": len(times),
-        "seconds": took,
+        "seconds": duration,
         "p50": 1000 * times[len(times) // 2],
         "p99": 1000 * times[int(len(times) * 0.99)],
-        "bad": sorted(set(bad)),
+        "errors": sorted(set(error_statuses)),
     }
 
 
@@ -80,7 +81,7 @@ if __name__ == "__main__":
     task = json.loads(sys.stdin.read())
     result = asyncio.run(
         run_load(
-            task["port"], RequestTemplate(**task["shot"]), task["seconds"], task["connections"]
+            task["port"], RequestTemplate(**task["template"]), task["seconds"], task["connections"]
         )
     )
     print(json.dumps(result))

@@ -1,4 +1,4 @@
-"""Documents to measure with: offerings of some 3 KB, as a real catalogue has them."""
+"""Product offerings of about 3 KB, like those of a real catalogue."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ STATES = ("Launched", "Active", "In design", "Retired")
 
 
 def offering(number: int) -> dict[str, Any]:
-    """Return a v5 offering as a client would send it."""
+    """Return the body of an offering as a client sends it (v5)."""
     return {
         "@type": "ProductOffering",
         "name": f"Fibre {number}",
@@ -61,7 +61,7 @@ def offering(number: int) -> dict[str, Any]:
 
 
 def offering_document(number: int) -> dict[str, Any]:
-    """Return an offering as it lies in the database."""
+    """Return the stored document of an offering."""
     body = offering(number)
     id = f"00000000-0000-7000-8000-{number:012d}"
     return {

@@ -1,4 +1,4 @@
-"""An operator to place orders with: a running server, its processes, a catalogue, elements."""
+"""Operator of the fulfilment benchmark: a running server with catalogue and elements."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ from tmf_apis.store.embedded_temporal import free_port
 ORDERS_PATH = "/tmf-api/productOrderingManagement/v5/productOrder"
 CATALOGUE_PATH = "/tmf-api/productCatalogManagement/v5"
 FINAL_STATES = ("completed", "failed", "partial", "cancelled", "rejected")
-#: What the children of the server have in their commands.
+#: Text in the command lines of the child processes of the server.
 CHILD_COMMANDS = {"worker": "tmf_apis work", "temporal": "temporal", "mongod": "mongod"}
 OWN_PROCESSES = ("server", "worker")
 _ENTITY_ATTRIBUTES = {"lastUpdate": "2026-01-01T00:00:00Z", "lifecycleStatus": "Active"}
@@ -41,12 +41,12 @@ class Operator:
     """A running server.
 
     Attributes:
-        url: Where it answers.
+        url: URL of the server.
         pids: Process ids by name: server, worker, temporal, mongod.
-        repository: Writes resources beside it.
-        database: Its database.
-        client: Speaks to it.
-        folder: For its files.
+        repository: Repository that writes directly into the database.
+        database: Database of the server.
+        client: HTTP client.
+        folder: Folder for files.
     """
 
     url: str
@@ -65,15 +65,16 @@ class Operator:
         return response.json()
 
     def create_offering(self, down: int = 100, up: int = 40) -> str:
-        """Make an offering of broadband and return its id."""
+        """Create a broadband offering and return its id."""
         values = {"serviceType": "broadband", "downstreamSpeed": down, "upstreamSpeed": up}
-        value = "CharacteristicValueSpecification"
         characteristics = [
             {
                 "@type": "CharacteristicSpecification",
                 "name": name,
                 "valueType": "string" if isinstance(value, str) else "integer",
-                "characteristicValueSpecification": [{"@type": value, "value": value}],
+                "characteristicValueSpecification": [
+                    {"@type": "CharacteristicValueSpecification", "value": value}
+                ],
             }
             for name, value in values.items()
         ]
@@ -88,7 +89,7 @@ class Operator:
         return str(self.post(f"{CATALOGUE_PATH}/productOffering", offering)["id"])
 
     def add_instant_elements(self, elements: int, ports: int) -> list[str]:
-        """Put elements that answer at once into the inventory; return their places."""
+        """Put elements that answer immediately into the inventory; return the ids of the places."""
         resources = []
         for number in range(1, elements + 1):
             name, place = f"instant-{number}", f"site-{number}"
@@ -97,7 +98,7 @@ class Operator:
         for start in range(0, len(resources), 1000):
             self.repository.create_many("Resource", resources[start : start + 1000])
         self.wait_for_event_delivery()
-        print(f"{len(resources):,} resources made in {time.monotonic() - started:.1f} s")
+        print(f"{len(resources):,} resources created in {time.monotonic() - started:.1f} s")
         return [f"site-{number}" for number in range(1, elements + 1)]
 
     @staticmethod
@@ -137,24 +138,26 @@ class Operator:
         ]  # fmt: skip
 
     def add_element(self, target: Target, secrets: Mapping[str, Any]) -> Mapping[str, str]:
-        """Put a real element into the inventory; return the ids of its ports by name."""
+        """Register a real element in the inventory; return the ids of its ports by name."""
         self._secrets |= secrets
         file = self.folder / "credentials.json"
         file.write_text(json.dumps(self._secrets))
 
-        async def go() -> Mapping[str, str]:
+        async def register_element() -> Mapping[str, str]:
             async with registry.create_adapter(target, Credentials(file)) as adapter:
                 return (await register(self.repository, adapter)).ports
 
-        return asyncio.run(go())
+        return asyncio.run(register_element())
 
     def wait_for_event_delivery(self) -> None:
-        """Wait until every event is handed on."""
-        waiting = {"events.0.due": {"$exists": True}}
+        """Wait until all events are delivered."""
+        undelivered = {"events.0.due": {"$exists": True}}
         end = time.monotonic() + 300
-        while any(self.database[kind].find_one(waiting) for kind in ("Resource", "ProductOrder")):
+        while any(
+            self.database[kind].find_one(undelivered) for kind in ("Resource", "ProductOrder")
+        ):
             if time.monotonic() > end:
-                raise SystemExit("events are not handed on")
+                raise SystemExit("events are not delivered")
             time.sleep(0.1)
 
     def processor_times(self) -> dict[str, float]:
@@ -166,13 +169,13 @@ class Operator:
         return {name: memory(pid) for name, pid in self.pids.items()}
 
     def count_final_orders(self) -> int:
-        """Return how many orders have a final state."""
+        """Return the number of orders with a final state."""
         query = {"tenant": "default", "body.state": {"$in": FINAL_STATES}}
         return self.database["ProductOrder"].count_documents(query)
 
 
 def order_body(offering: str, *, place: str = "", port: str = "", items: int = 1) -> dict[str, Any]:
-    """Return an order of so many equal items."""
+    """Return the body of an order with a number of equal items."""
     product: dict[str, Any] = {"@type": "Product"}
     if place:
         site = {"@type": "PlaceRef", "id": place, "name": place}
@@ -195,7 +198,7 @@ def order_body(offering: str, *, place: str = "", port: str = "", items: int = 1
 
 @contextlib.contextmanager
 def run_operator(folder: Path) -> Iterator[Operator]:
-    """Run a server with a data directory of its own until the block ends."""
+    """Run a server with a data directory of its own while the context is entered."""
     instant.write_entry_point(folder / "packages")
     credentials = folder / "credentials.json"
     credentials.write_text("{}")
@@ -208,7 +211,7 @@ def run_operator(folder: Path) -> Iterator[Operator]:
         "TMF_LOG_LEVEL": "WARNING",
         "TMF_CREDENTIALS_FILE": str(credentials),
         "TMF_CAPACITY_INTERVAL": "0",
-        "TMF_TRAP_HOST": "0.0.0.0",  # noqa: S104 - the lab's gateways are on links of their own
+        "TMF_TRAP_HOST": "0.0.0.0",  # noqa: S104 - the gateways of the lab are on separate links
         "PYTHONPATH": os.pathsep.join(path),
     }
     command = [sys.executable, "-m", "tmf_apis", "serve", "--port", str(port)]
@@ -225,7 +228,7 @@ def run_operator(folder: Path) -> Iterator[Operator]:
 
 
 def _find_child_processes(server: int) -> dict[str, int]:
-    """Return the processes of a server by name; waits until all of them are there."""
+    """Wait until all child processes of a server run and return their ids by name."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         pids = {}
@@ -241,4 +244,4 @@ def _find_child_processes(server: int) -> dict[str, int]:
         if pids.keys() == CHILD_COMMANDS.keys():
             return pids
         time.sleep(0.1)
-    raise SystemExit("worker, Temporal or database do not run")
+    raise SystemExit("worker, Temporal or the database does not run")

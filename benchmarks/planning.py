@@ -1,7 +1,7 @@
-"""Planning alone, on one core: orders a second from order and catalogue to a graph of tasks.
+"""Planning on one core, without database and network: orders per second.
 
-``python -m benchmarks.planning``. No database, no network. Processor time is what counts, so what
-else runs on the machine does not; the best of the rounds is printed, and the median.
+``python -m benchmarks.planning`` plans the tasks of orders. It measures processor time, so other
+load on the machine has little effect. It prints the best round and the median.
 """
 
 import argparse
@@ -16,20 +16,23 @@ from tmf_apis.fulfilment.design.offers import OfferCache
 from tmf_apis.fulfilment.design.order_planner import order_design
 from tmf_apis.fulfilment.values import OrderDesign, OrderKey
 
-#: Orders a second of one access each, at least.
+#: Minimum rate of orders of one access each, in orders per second.
 MIN_ORDERS_PER_SECOND = 5000
 Order = dict[str, Any]
 
 
 def sample_catalogue() -> Catalog:
-    """Return a catalogue of one access, and ten products of it in operation."""
+    """Return a catalogue with one access offering, and ten of its products in operation."""
     values: dict[str, list[Any]] = {
         "serviceType": ["broadband"],
         "downstreamSpeed": [100, 1000],
         "upstreamSpeed": [50],
     }
     characteristics = [
-        {"name": name, "characteristicValueSpecification": [{"value": choice} for choice in choices]}
+        {
+            "name": name,
+            "characteristicValueSpecification": [{"value": choice} for choice in choices],
+        }
         for name, choices in values.items()
     ]
     specification = {"id": "access", "productSpecCharacteristic": characteristics}
@@ -46,15 +49,15 @@ def sample_catalogue() -> Catalog:
 
 
 def order_item(number: int, action: str = "add", offering: str = "fibre", **product: Any) -> Order:
-    """Return an order item as a customer sends it."""
-    chosen = [{"name": "downstreamSpeed", "value": 1000}]
+    """Return an order item as a client sends it."""
+    characteristics = [{"name": "downstreamSpeed", "value": 1000}]
     return {
         "id": str(number),
         "action": action,
         "productOffering": {"id": offering},
         "product": {
             "place": [{"place": {"id": "site"}}],
-            "productCharacteristic": chosen,
+            "productCharacteristic": characteristics,
             **product,
         },
     }
@@ -70,7 +73,7 @@ ORDERS: dict[str, Order] = {
 
 
 def measure_rate(design: Callable[[int], OrderDesign], seconds: float) -> float:
-    """Return how often a second something can be done, by processor time."""
+    """Return the number of designs per second of processor time."""
     number, started = 0, time.process_time()
     while (used := time.process_time() - started) < seconds:
         for _ in range(20):
@@ -80,10 +83,10 @@ def measure_rate(design: Callable[[int], OrderDesign], seconds: float) -> float:
 
 
 def main() -> None:
-    """Print orders a second for each kind of order."""
+    """Print the orders per second of each kind of order."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured")
-    parser.add_argument("--seconds", type=float, default=0.5, help="length of a round")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds")
+    parser.add_argument("--seconds", type=float, default=0.5, help="duration of a round")
     options = parser.parse_args()
     catalog, offers = sample_catalogue(), OfferCache()
     print(f"{'planning alone':24}{'orders/s':>12}{'median':>12}{'tasks':>8}")

@@ -1,7 +1,8 @@
-"""Requests/s, latency and processor time of the server beside those of the floor.
+"""Requests per second, latency and processor time of the server compared with the baseline.
 
-``python -m benchmarks.requests``: both servers on the same database, taken in turn in one run;
-server on one core, load and database on the other. Prints medians over the rounds.
+``python -m benchmarks.requests`` runs both servers on the same database and measures them in turn.
+The server runs on one core, load generator and database on the other. It prints the medians of the
+rounds.
 """
 
 import argparse
@@ -26,13 +27,13 @@ from benchmarks.offerings import offering, offering_document
 ROOT = Path(__file__).parent.parent
 BASE_PATH = "/tmf-api/productCatalogManagement/v5"
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
-#: At most this many times the floor's processor time.
+#: Maximum ratio of the processor time to that of the baseline.
 MAX_RATIOS = {"get": 1.3, "list 20": 1.0, "list 100": 1.0, "filtered": 1.0, "fields": 1.0,
         "create": 2.0, "patch": 2.0}  # fmt: skip
 
 
 def processor_time(pid: int) -> float:
-    """Return what a process has used, all its threads, in seconds."""
+    """Return the processor time of a process and its threads, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
@@ -46,19 +47,19 @@ def memory(pid: int) -> float:
 
 
 def pinned_command(command: list[str], core: int) -> list[str]:
-    """Return a command bound to a core where there are several."""
+    """Return a command that runs on a core, if there are several."""
     return ["taskset", "-c", str(core), *command] if (os.cpu_count() or 1) > 1 else command
 
 
 def bind_to_core(pid: int, core: int) -> None:
-    """Bind a process with all its threads to a core where there are several."""
+    """Bind a process and its threads to a core, if there are several."""
     if (os.cpu_count() or 1) > 1:
         for thread in Path(f"/proc/{pid}/task").iterdir():
             os.sched_setaffinity(int(thread.name), {core})
 
 
 def wait_until_ready(url: str, seconds: float) -> float:
-    """Wait until a URL answers 200 and return how long it took, in seconds."""
+    """Wait until a URL answers 200 and return the duration, in seconds."""
     started = time.perf_counter()
     while time.perf_counter() - started < seconds:
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):  # noqa: S310
@@ -69,7 +70,7 @@ def wait_until_ready(url: str, seconds: float) -> float:
 
 @contextlib.contextmanager
 def run_process(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen]:
-    """Run a process and end it."""
+    """Run a process while the context is entered."""
     process = subprocess.Popen(  # noqa: S603 - our own servers
         command, env={**os.environ, **environment}, cwd=ROOT, stderr=subprocess.DEVNULL
     )
@@ -83,10 +84,10 @@ def run_process(command: list[str], environment: dict[str, str]) -> Iterator[sub
 def measure_load(
     pid: int, port: int, template: RequestTemplate, seconds: float, connections: int
 ) -> dict:
-    """Return the load generator's figures and the processor time a request, in microseconds."""
+    """Run the load generator; return its figures and the processor time per request, in us."""
     task = {
         "port": port,
-        "shot": {"method": template.method, "paths": template.paths, "body": template.body,
+        "template": {"method": template.method, "paths": template.paths, "body": template.body,
                  "headers": template.headers},
         "seconds": seconds,
         "connections": connections,
@@ -103,7 +104,7 @@ def measure_load(
 
 
 def request_pairs(ids: list[str], token: str) -> dict[str, tuple[RequestTemplate, RequestTemplate]]:
-    """Return for each operation the request to the floor and the one to the server."""
+    """Return the requests to the baseline and to the server for each operation."""
     authorization = f"Authorization: Bearer {token}\r\n"
     body = json.dumps(offering(7))
     paths = [f"/productOffering/{id}" for id in ids[:500]]
@@ -137,10 +138,10 @@ def request_pairs(ids: list[str], token: str) -> dict[str, tuple[RequestTemplate
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=100_000)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each round")
+    parser.add_argument("--seconds", type=float, default=2.0, help="duration of a round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--only", default="", help="names of operations, separated by commas")
@@ -151,13 +152,13 @@ def main() -> None:
 
 
 def run_comparison(options: argparse.Namespace, folder: Path) -> None:
-    """Start both servers on one database, load it, measure in turn, print."""
+    """Start both servers on one database, load it, and measure the servers in turn."""
     environment = {"TMF_DATA_DIR": str(folder), "TMF_AUTH": "on", "TMF_LOG_LEVEL": "WARNING"}
     tmf = [sys.executable, "-m", "tmf_apis"]
     serve = pinned_command([*tmf, "serve", "--port", str(options.port)], 0)
     with run_process(serve, environment) as server:
-        took = wait_until_ready(f"http://127.0.0.1:{options.port}/health/ready", 60)
-        print(f"ready after {took:.2f} s, database included")
+        duration = wait_until_ready(f"http://127.0.0.1:{options.port}/health/ready", 60)
+        print(f"ready after {duration:.2f} s, database included")
         state = json.loads((folder / "mongod.json").read_text())
         bind_to_core(state["pid"], 1)
         uri = database_uri(folder)
@@ -167,11 +168,11 @@ def run_comparison(options: argparse.Namespace, folder: Path) -> None:
             check=True, cwd=ROOT,
         ).stdout.strip()  # fmt: skip
         port = options.port + 1
-        floor_environment = {"FLOOR_URI": uri, "FLOOR_DATABASE": "tmf"}
+        baseline_environment = {"BASELINE_URI": uri, "BASELINE_DATABASE": "tmf"}
         command = pinned_command([sys.executable, "-m", "benchmarks.baseline", str(port)], 0)
-        with run_process(command, floor_environment) as floor:
+        with run_process(command, baseline_environment) as baseline:
             wait_until_ready(f"http://127.0.0.1:{port}/productOffering/{ids[0]}", 20)
-            print_comparison(options, request_pairs(ids, token), floor.pid, server.pid)
+            print_comparison(options, request_pairs(ids, token), baseline.pid, server.pid)
         print(f"\nmemory of the server: {memory(server.pid):.0f} MiB")
 
 
@@ -200,28 +201,32 @@ def store_offerings(uri: str, count: int) -> list[str]:
 def print_comparison(
     options: argparse.Namespace, pairs: dict, baseline_pid: int, server_pid: int
 ) -> None:
-    """Print one line an operation: medians of the floor, of the server, and the ratio."""
-    print(f"\n{'':10}{'floor':>30}{'server':>38}{'ratio':>12}  bar")
+    """Print a line for each operation: medians of baseline and server, and their ratio."""
+    print(f"\n{'':10}{'baseline':>30}{'server':>38}{'ratio':>12}  limit")
     print(
         f"{'':10}" + f"{'req/s':>9}{'p50 ms':>8}{'p99 ms':>8}{'cpu us':>8}   " * 2 + "of cpu time"
     )
     chosen = [name for name in options.only.split(",") if name] or list(pairs)
     for name in chosen:
-        floor_shot, server_shot = pairs[name]
+        baseline_template, server_template = pairs[name]
         rows: list[list[dict]] = [[], []]
         for _ in range(options.rounds):
             rows[0].append(
                 measure_load(
-                    baseline_pid, options.port + 1, floor_shot, options.seconds, options.connections
+                    baseline_pid,
+                    options.port + 1,
+                    baseline_template,
+                    options.seconds,
+                    options.connections,
                 )
             )
             rows[1].append(
                 measure_load(
-                    server_pid, options.port, server_shot, options.seconds, options.connections
+                    server_pid, options.port, server_template, options.seconds, options.connections
                 )
             )
-        bad = sorted({status for row in (*rows[0], *rows[1]) for status in row["bad"]})
-        middle = [
+        errors = sorted({status for row in (*rows[0], *rows[1]) for status in row["errors"]})
+        medians = [
             {
                 key: statistics.median(row[key] for row in side)
                 for key in ("rate", "p50", "p99", "cpu")
@@ -229,15 +234,15 @@ def print_comparison(
             for side in rows
         ]
         ratio = statistics.median(
-            mine["cpu"] / theirs["cpu"] for theirs, mine in zip(*rows, strict=True)
+            server["cpu"] / baseline["cpu"] for baseline, server in zip(*rows, strict=True)
         )
         verdict = "ok" if ratio <= MAX_RATIOS[name] else "OVER"
         cells = "".join(
-            f"{figures['rate']:9.0f}{figures['p50']:8.2f}{figures['p99']:8.2f}{figures['cpu']:8.0f}   "
-            for figures in middle
+            f"{side['rate']:9.0f}{side['p50']:8.2f}{side['p99']:8.2f}{side['cpu']:8.0f}   "
+            for side in medians
         )
         print(
-            f"{name:10}{cells}{ratio:6.2f}   {MAX_RATIOS[name]:.1f} {verdict}  {bad or ''}",
+            f"{name:10}{cells}{ratio:6.2f}   {MAX_RATIOS[name]:.1f} {verdict}  {errors or ''}",
             flush=True,
         )
 

@@ -1,8 +1,8 @@
-"""What must not grow with the data: a page deep in a list, and a list of many resources.
+"""Latencies that must not grow with the data: deep pages, and lists of many resources.
 
-``python -m benchmarks.scale``: page 1,000 by cursor beside page 1, and the list of 100 from a
-million stored beside the one from a thousand; medians of single requests, taken in turn. Start-up
-and memory come along, because the server is started here anyway.
+``python -m benchmarks.scale`` compares page 1,000 by cursor with page 1, and a list of 100 out of a
+million resources with one out of a thousand. It prints the medians of single requests, sent in
+turn, and the start-up time and memory of the server.
 """
 
 import argparse
@@ -28,7 +28,7 @@ NEXT_LINK = re.compile(r'<http://[^/]+([^>]+)>; rel="next"')
 
 
 def resource_document(kind: str, number: int) -> dict:
-    """Return a small resource as it lies in the database."""
+    """Return the stored document of a small resource."""
     id = f"00000000-0000-7000-8000-{number:012d}"
     body = {"@type": kind, "name": f"{kind} {number}", "lifecycleStatus": "Active",
             "lastUpdate": "2026-01-02T03:04:05.678Z", "version": "1.0"}  # fmt: skip
@@ -37,7 +37,7 @@ def resource_document(kind: str, number: int) -> dict:
 
 
 def store_resources(uri: str, kind: str, count: int) -> None:
-    """Store resources, some batches at a time."""
+    """Store resources in batches, two at the same time."""
     with MongoClient(uri) as client, ThreadPoolExecutor(2) as pool:
         collection = client["tmf"][kind]
 
@@ -53,42 +53,44 @@ def store_resources(uri: str, kind: str, count: int) -> None:
 
 
 def time_request(connection: http.client.HTTPConnection, path: str) -> tuple[float, dict[str, str]]:
-    """Return how long a request took, in milliseconds, and the headers of its answer."""
+    """Send a request; return its duration in milliseconds and the headers of the response."""
     started = time.perf_counter()
     connection.request("GET", path)
     response = connection.getresponse()
     response.read()
-    took = 1000 * (time.perf_counter() - started)
+    duration = 1000 * (time.perf_counter() - started)
     if response.status not in {200, 206}:
         raise SystemExit(f"{path}: {response.status}")
-    return took, dict(response.getheaders())
+    return duration, dict(response.getheaders())
 
 
 def compare_requests(
     connection: http.client.HTTPConnection, first: str, second: str, rounds: int
 ) -> str:
-    """Return the medians of two requests taken in turn, and their ratio."""
+    """Return the medians of two requests that are sent in turn, and their ratio."""
     times: list[list[float]] = [[], []]
     for _ in range(rounds):
         for row, path in zip(times, (first, second), strict=True):
             row.append(time_request(connection, path)[0])
     first_median, second_median = (statistics.median(row) for row in times)
-    return f"{first_median:8.2f} ms {second_median:8.2f} ms   ratio {second_median / first_median:.2f}"
+    return (
+        f"{first_median:8.2f} ms {second_median:8.2f} ms   ratio {second_median / first_median:.2f}"
+    )
 
 
 def find_page_path(connection: http.client.HTTPConnection, number: int) -> str:
-    """Walk by cursor and return the path of a page."""
+    """Follow the links of a list and return the path of a page."""
     path = f"{BASE_PATH}/category?limit=100&after="
     for _ in range(number - 1):
         link = NEXT_LINK.search(time_request(connection, path)[1]["link"])
         if link is None:
-            raise SystemExit("there are fewer pages than asked for")
+            raise SystemExit("the list has fewer pages")
         path = link[1]
     return path
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=1_000_000)
     parser.add_argument("--pages", type=int, default=1000)
@@ -111,7 +113,7 @@ def main() -> None:
 
 
 def print_comparison(options: argparse.Namespace) -> None:
-    """Print what stands beside what."""
+    """Print the comparisons."""
     connection = http.client.HTTPConnection("127.0.0.1", options.port)
     small, large = f"{BASE_PATH}/productCatalog?limit=100", f"{BASE_PATH}/category?limit=100"
     first = time_request(connection, large)[0]
