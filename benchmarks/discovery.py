@@ -96,8 +96,9 @@ def _measure(
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"  {label:6} {took:6.1f} s  {count / took:6.1f} elements/s  "
-        f"{count * ports / took:7.0f} ports/s  {1000 * busy / count:6.1f} ms of processor time per element  {memory:5.0f} MB  "
-        f"{result.counts}"
+        f"{count * ports / took:7.0f} ports/s  "
+        f"{1000 * busy / count:6.1f} ms of processor time per element  "
+        f"{memory:5.0f} MB  {result.counts}"
     )
 
 
