@@ -1,0 +1,39 @@
+"""Repositories on a real database, for tests of queries and caches."""
+
+from contextlib import contextmanager
+
+from tmf_apis.engine import Engine
+from tmf_apis.rest.pipeline.repository import RepositoryFactory
+from tmf_apis.settings import Settings
+from tmf_apis.store.connection import mongo_client
+
+
+@contextmanager
+def repository_factory(mongodb_uri, contracts, database_name):
+    """Yield a repository factory on a database of that name, and the database; drop it at the end.
+
+    Args:
+        mongodb_uri: URI of the database server.
+        contracts: The contracts by number and version.
+        database_name: Name of the database.
+    """
+    settings = Settings(mongodb_database=database_name)
+    with mongo_client(settings, mongodb_uri) as client:
+        database = client[database_name]
+        engine = Engine(settings, list(contracts.values()), database)
+        engine.prepare()
+        yield RepositoryFactory(engine.writer, "test"), database
+        client.drop_database(database)
+
+
+@contextmanager
+def profiled_operations(database):
+    """Profile a database; yield a function that returns the profiled operations.
+
+    The function takes a query over the documents of ``system.profile``.
+    """
+    database.command("profile", 2)
+    not_profile = {"ns": {"$not": {"$regex": "profile$"}}}
+    yield lambda **query: list(database["system.profile"].find({"$and": [not_profile, query]}))
+    database.command("profile", 0)
+    database["system.profile"].drop()
