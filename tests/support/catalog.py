@@ -1,16 +1,17 @@
-"""Catalogue data for tests of planning: specifications in the form of TMF620, 633 and 634."""
+"""Catalogue entries in the form of TMF620, TMF633 and TMF634, for tests of planning."""
 
 from tmf_apis.fulfilment.design.catalog import Catalog
 
 
-def _value_specifications(value, **more):
-    found = value if isinstance(value, list) else [value]
-    return [{**(one if isinstance(one, dict) else {"value": one}), **more} for one in found]
+def _value_specifications(values):
+    """Return value specifications; ``values`` is one value, or a list of values or of objects."""
+    listed = values if isinstance(values, list) else [values]
+    return [value if isinstance(value, dict) else {"value": value} for value in listed]
 
 
 def product_specification(id="access", *, services=(), **values):
-    """A product specification with values for its characteristics."""
-    made = {
+    """Return a product specification with values for its characteristics."""
+    specification = {
         "id": id,
         "productSpecCharacteristic": [
             {"name": name, "characteristicValueSpecification": _value_specifications(value)}
@@ -18,80 +19,87 @@ def product_specification(id="access", *, services=(), **values):
         ],
     }
     if services:
-        made["serviceSpecification"] = [{"id": one} for one in services]
-    return made
+        specification["serviceSpecification"] = [{"id": service} for service in services]
+    return specification
 
 
 def offering(id="fibre", *, value_use=None, parts=(), specification="access"):
-    """An offering of a specification; ``parts`` are ids, or pairs of id and number."""
-    made = {
-        "id": id,
-        "name": id,
-        **({"productSpecification": {"id": specification}} if specification else {}),
-    }
+    """Return an offering; ``parts`` are ids, or pairs of id and number."""
+    attributes = {"id": id, "name": id}
+    if specification:
+        attributes["productSpecification"] = {"id": specification}
     if value_use:
-        made["prodSpecCharValueUse"] = [
+        attributes["prodSpecCharValueUse"] = [
             {"name": name, "productSpecCharacteristicValue": [{"value": value}]}
             for name, value in value_use.items()
         ]
-    inside = []
+    bundled = []
     for part in parts:
-        name, number = part if isinstance(part, tuple) else (part, 1)
+        part_id, number = part if isinstance(part, tuple) else (part, 1)
         option = {"bundledProductOfferingOption": {"numberRelOfferDefault": number}}
-        inside.append({"id": name, **(option if number != 1 else {})})
-    return {**made, "bundledProductOffering": inside}
+        bundled.append({"id": part_id, **(option if number != 1 else {})})
+    return {**attributes, "bundledProductOffering": bundled}
 
 
 def characteristic(name, *, values=(), source=None, type=None, **more):
-    """A characteristic of a service or resource; ``source`` is (specification, name)."""
-    made = {"name": name, **({"valueType": type} if type else {}), **more}
+    """Return a characteristic of a service or resource.
+
+    ``source`` is (specification, name), or (specification, name, value map).
+    """
+    attributes = {"name": name, **({"valueType": type} if type else {}), **more}
     if values:
-        made["characteristicValueSpecification"] = _value_specifications(list(values))
+        attributes["characteristicValueSpecification"] = _value_specifications(list(values))
     if source:
-        parent, of, *table = source
-        relation = {"relationshipType": "mapsFrom", "name": of}
+        parent, source_name, *value_map = source
+        relationship = {"relationshipType": "mapsFrom", "name": source_name}
         if parent:
-            relation["parentSpecificationId"] = parent
-        if table:
-            relation["valueMap"] = table[0]
-        made["charSpecRelationship"] = [relation]
-    return made
+            relationship["parentSpecificationId"] = parent
+        if value_map:
+            relationship["valueMap"] = value_map[0]
+        attributes["charSpecRelationship"] = [relationship]
+    return attributes
 
 
 def service(id, *characteristics, parts=(), requires=(), resources=()):
-    """A service specification; ``parts`` are ids or relationships."""
-    relations = [
-        one if isinstance(one, dict) else {"id": one, "relationshipType": "consistsOf"}
-        for one in parts
+    """Return a service specification.
+
+    ``parts`` are ids or relationships, ``resources`` ids or references.
+    """
+    relationships = [
+        part if isinstance(part, dict) else {"id": part, "relationshipType": "consistsOf"}
+        for part in parts
     ]
-    relations += [{"id": one, "relationshipType": "requires"} for one in requires]
+    relationships += [{"id": other, "relationshipType": "requires"} for other in requires]
     return {
         "id": id,
         "name": id,
         "specCharacteristic": list(characteristics),
-        "serviceSpecRelationship": relations,
+        "serviceSpecRelationship": relationships,
         "resourceSpecification": [
-            one if isinstance(one, dict) else {"id": one} for one in resources
+            resource if isinstance(resource, dict) else {"id": resource} for resource in resources
         ],
     }
 
 
 def resource(id, category, *characteristics, contained_in=None):
-    """A resource specification."""
-    made = {"id": id, "name": id, "category": category}
-    made["resourceSpecCharacteristic"] = list(characteristics)
+    """Return a resource specification."""
+    specification = {
+        "id": id,
+        "name": id,
+        "category": category,
+        "resourceSpecCharacteristic": list(characteristics),
+    }
     if contained_in:
-        made["resourceSpecRelationship"] = [
+        specification["resourceSpecRelationship"] = [
             {"id": contained_in, "relationshipType": "isContainedIn"}
         ]
-    return made
+    return specification
 
 
 def catalog(offerings, specifications, services=(), resources=(), **more):
-    """All of it together."""
-    by_id = [{one["id"]: one for one in many} for many in
-             (offerings, specifications, services, resources)]  # fmt: skip
-    return Catalog(*by_id, **more)
+    """Return a catalogue of offerings and specifications of products, services and resources."""
+    sections = (offerings, specifications, services, resources)
+    return Catalog(*({entry["id"]: entry for entry in section} for section in sections), **more)
 
 
 def item(  # noqa: PLR0913
@@ -104,24 +112,24 @@ def item(  # noqa: PLR0913
     status=None,
     **characteristics,
 ):
-    """An order item."""
-    made = {
-        "id": id,
-        "action": action,
-        **({"productOffering": {"id": offering_id}} if offering_id else {}),
-    }
-    inner = {}
+    """Return an item of a product order."""
+    attributes = {"id": id, "action": action}
+    if offering_id:
+        attributes["productOffering"] = {"id": offering_id}
+    product_attributes = {}
     if product:
-        inner["id"] = product
+        product_attributes["id"] = product
     if status:
-        inner["status"] = status
+        product_attributes["status"] = status
     if characteristics:
-        inner["productCharacteristic"] = [
-            {"name": n, "value": v} for n, v in characteristics.items()
+        product_attributes["productCharacteristic"] = [
+            {"name": name, "value": value} for name, value in characteristics.items()
         ]
     if places:
-        inner["place"] = [{"place": {"id": one}} for one in places]
-    return {**made, **({"product": inner} if inner else {})}
+        product_attributes["place"] = [{"place": {"id": place}} for place in places]
+    if product_attributes:
+        attributes["product"] = product_attributes
+    return attributes
 
 
 ACCESS = product_specification(

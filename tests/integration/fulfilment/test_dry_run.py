@@ -1,10 +1,10 @@
-"""POST /productOrder?dryRun=true over HTTP: what would become of an order; nothing is made."""
+"""POST /productOrder?dryRun=true over HTTP: the plan of an order, without any change."""
 
 import uuid
 
 import pytest
 
-V4, V5 = (f"/tmf-api/productOrderingManagement/{one}/productOrder" for one in ("v4", "v5"))
+V4, V5 = (f"/tmf-api/productOrderingManagement/{version}/productOrder" for version in ("v4", "v5"))
 CATALOGUE = "/tmf-api/productCatalogManagement/v5"
 INVENTORY = "/tmf-api/resourceInventoryManagement/v5/resource"
 STATUS = {"lastUpdate": "2026-01-01T00:00:00Z", "lifecycleStatus": "Active"}
@@ -16,14 +16,14 @@ def client(server):
         yield client
 
 
-def made(client, path, body):
+def create(client, path, body):
     response = client.post(path, json=body)
     assert response.status_code == 201, response.text
     return response.json()["id"]
 
 
-def offered(client, **values):
-    described = [
+def offering_body(client, **values):
+    characteristics = [
         {
             "@type": "CharacteristicSpecification",
             "name": name,
@@ -35,8 +35,8 @@ def offered(client, **values):
         for name, value in values.items()
     ]
     specification = {"@type": "ProductSpecification", "name": "Access", **STATUS}
-    id = made(client, f"{CATALOGUE}/productSpecification",
-              {**specification, "productSpecCharacteristic": described})  # fmt: skip
+    id = create(client, f"{CATALOGUE}/productSpecification",
+              {**specification, "productSpecCharacteristic": characteristics})  # fmt: skip
     return {
         "@type": "ProductOffering",
         "name": "Fibre",
@@ -47,37 +47,37 @@ def offered(client, **values):
 
 @pytest.fixture(scope="module")
 def fibre(client):
-    """An offering that can be fulfilled."""
-    body = offered(client, serviceType="broadband", downstreamSpeed=100, upstreamSpeed=40)
-    return made(client, f"{CATALOGUE}/productOffering", body)
+    """The id of an offering that can be fulfilled."""
+    body = offering_body(client, serviceType="broadband", downstreamSpeed=100, upstreamSpeed=40)
+    return create(client, f"{CATALOGUE}/productOffering", body)
 
 
 @pytest.fixture(scope="module")
 def site(client):
-    """A place with one free port."""
+    """The id of a place with one free port."""
     site, tag = uuid.uuid4().hex[:8], uuid.uuid4().hex[:8]
     address = [{"@type": "StringCharacteristic", "name": "managementAddress", "value": "192.0.2.7"}]
-    gateway = made(client, INVENTORY, {
+    gateway = create(client, INVENTORY, {
         "@type": "PhysicalResource", "category": "accessGateway", "name": f"gw-{tag}",
         "administrativeState": "unlocked",
         "place": [{"@type": "RelatedPlaceRefOrValue", "role": "site",
                    "place": {"@type": "PlaceRef", "id": site}}],
         "resourceCharacteristic": address,
     })  # fmt: skip
-    within = {"@type": "ResourceRelationship", "relationshipType": "isContainedIn",
+    containment = {"@type": "ResourceRelationship", "relationshipType": "isContainedIn",
               "resource": {"@type": "ResourceRef", "id": gateway}}  # fmt: skip
-    made(client, INVENTORY, {
+    create(client, INVENTORY, {
         "@type": "PhysicalResource", "category": "accessPort", "name": f"port-{tag}",
-        "resourceRelationship": [within],
+        "resourceRelationship": [containment],
     })  # fmt: skip
     return site
 
 
 def order(fibre, site, count=1, version="v5"):
     place = {"id": site, "@type": "PlaceRef"}
-    where = {"role": "site", "@type": "RelatedPlaceRefOrValue", "place": place}
+    related_place = {"role": "site", "@type": "RelatedPlaceRefOrValue", "place": place}
     if version == "v4":
-        where = {"role": "site", "id": site}
+        related_place = {"role": "site", "id": site}
     return {
         "@type": "ProductOrder",
         "productOrderItem": [
@@ -86,7 +86,7 @@ def order(fibre, site, count=1, version="v5"):
                 "id": str(number),
                 "action": "add",
                 "productOffering": {"@type": "ProductOfferingRef", "id": fibre},
-                "product": {"@type": "Product", "place": [where]},
+                "product": {"@type": "Product", "place": [related_place]},
             }
             for number in range(1, count + 1)
         ],
@@ -94,7 +94,7 @@ def order(fibre, site, count=1, version="v5"):
 
 
 @pytest.mark.parametrize(("path", "version"), [(V4, "v4"), (V5, "v5")])
-def test_the_plan_is_answered_and_nothing_is_made(client, fibre, site, path, version):
+def test_a_dry_run_returns_the_plan_and_creates_nothing(client, fibre, site, path, version):
     before = client.get(path).headers["X-Total-Count"]
     response = client.post(f"{path}?dryRun=true", json=order(fibre, site, version=version))
     assert response.status_code == 200, response.text
@@ -109,7 +109,7 @@ def test_the_plan_is_answered_and_nothing_is_made(client, fibre, site, path, ver
     assert client.get(path).headers["X-Total-Count"] == before
 
 
-def test_what_is_missing_is_said(client, fibre, site):
+def test_missing_resources_are_reported(client, fibre, site):
     response = client.post(f"{V5}?dryRun=true", json=order(fibre, site, count=2))
     assert response.status_code == 200
     plan = response.json()["fulfilmentPlan"]
@@ -119,7 +119,7 @@ def test_what_is_missing_is_said(client, fibre, site):
     assert f"no access port is free at {site}" in missing["reason"]
 
 
-def test_a_dry_run_is_held_to_the_law_of_a_real_order(client, fibre, site):
+def test_a_dry_run_applies_the_rules_of_a_real_order(client, fibre, site):
     wrong = order(fibre, site)
     wrong["productOrderItem"][0]["quantity"] = -1
     real, dry = (client.post(path, json=wrong) for path in (V5, f"{V5}?dryRun=true"))
@@ -131,8 +131,8 @@ def test_a_dry_run_is_held_to_the_law_of_a_real_order(client, fibre, site):
     assert other.status_code == 400
 
 
-def test_an_offering_that_cannot_be_fulfilled_is_not_launched(client):
-    body = offered(client, serviceType="broadband", downstreamSpeed=100)
+def test_an_offering_that_cannot_be_fulfilled_cannot_be_launched(client):
+    body = offering_body(client, serviceType="broadband", downstreamSpeed=100)
     response = client.post(f"{CATALOGUE}/productOffering", json=body)
     assert response.status_code == 409
     assert "upstreamSpeed" in response.json()["message"]

@@ -1,4 +1,4 @@
-"""What is wrong with catalogue data is said when an offering is launched, all of it."""
+"""The launch check reports everything that is wrong with the catalogue data of an offering."""
 
 import logging
 from functools import partial
@@ -28,53 +28,56 @@ INTERNET = service(
     characteristic("speed", values=MBIT_PER_SECOND, source=("access", "speed")),
     parts=["line"],
 )
-LINE = service("line", characteristic("downstream", values=BIT_PER_SECOND, source=("internet", "speed")),
-               resources=["port"])  # fmt: skip
+LINE = service(
+    "line",
+    characteristic("downstream", values=BIT_PER_SECOND, source=("internet", "speed")),
+    resources=["port"],
+)
 PORT = resource("port", "accessPort", contained_in="gateway")
 ELEMENT = resource("gateway", "accessGateway")
 PRODUCT = product_specification("access", services=["internet"], speed=[100, 200])
 
 
-def stored(services=(INTERNET, LINE), resources=(PORT, ELEMENT), product=PRODUCT):
-    desk = MemoryRepository({})
-    desk.resources = {
+def repository_with(services=(INTERNET, LINE), resources=(PORT, ELEMENT), product=PRODUCT):
+    repository = MemoryRepository({})
+    repository.resources = {
         "ProductSpecification": {product["id"]: product} if product else {},
-        "ServiceSpecification": {one["id"]: one for one in services},
-        "ResourceSpecification": {one["id"]: one for one in resources},
+        "ServiceSpecification": {service["id"]: service for service in services},
+        "ResourceSpecification": {resource["id"]: resource for resource in resources},
     }
-    return desk
+    return repository
 
 
-def faults(services=(INTERNET, LINE), resources=(PORT, ELEMENT), product=PRODUCT, **more):
-    return launch_check.obstacles(stored(services, resources, product), offering(**more))
+def obstacles(services=(INTERNET, LINE), resources=(PORT, ELEMENT), product=PRODUCT, **more):
+    return launch_check.obstacles(repository_with(services, resources, product), offering(**more))
 
 
-def test_what_is_whole_is_launched():
-    assert faults() == []
+def test_consistent_catalogue_data_has_no_obstacles():
+    assert obstacles() == []
 
 
-def test_an_offering_is_not_ours_without_its_specifications():
-    assert faults(product=None) == []
-    assert faults(specification="") == []
-    assert faults(services=()) == []
-    assert faults(product=product_specification("access", colour="red")) == []
+def test_an_offering_without_known_specifications_has_no_obstacles():
+    assert obstacles(product=None) == []
+    assert obstacles(specification="") == []
+    assert obstacles(services=()) == []
+    assert obstacles(product=product_specification("access", colour="red")) == []
 
 
-def test_a_specification_that_is_missing_is_named_and_by_whom():
-    (reason,) = faults(services=[INTERNET])
+def test_a_missing_specification_is_named_with_the_one_that_refers_to_it():
+    (reason,) = obstacles(services=[INTERNET])
     assert "internet names service specification line, which is not there" in reason
-    assert "names resource specification port, which is not there" in faults(resources=())[0]
-    assert "is on gateway, which is not there" in faults(resources=[PORT])[0]
+    assert "names resource specification port, which is not there" in obstacles(resources=())[0]
+    assert "is on gateway, which is not there" in obstacles(resources=[PORT])[0]
 
 
-def test_all_faults_are_told_at_once():
-    two = service("internet", parts=["line", "mail", "voice"])
-    assert len(faults(services=[two, LINE])) >= 2
+def test_all_obstacles_are_reported_at_once():
+    internet = service("internet", parts=["line", "mail", "voice"])
+    assert len(obstacles(services=[internet, LINE])) >= 2
 
 
-def test_what_consists_of_itself_is_refused():
+def test_a_specification_that_consists_of_itself_is_refused():
     line = service("line", parts=["internet"], resources=["port"])
-    (reason,) = faults(services=[INTERNET, line])
+    (reason,) = obstacles(services=[INTERNET, line])
     assert "consists of itself: internet -> line -> internet" in reason
 
 
@@ -85,45 +88,49 @@ def test_characteristics_that_map_in_a_circle_are_refused():
         characteristic("b", source=("line", "a")),
         resources=["port"],
     )
-    assert any("map in a circle: a -> b -> a" in one for one in faults(services=[INTERNET, line]))
+    assert any(
+        "map in a circle: a -> b -> a" in reason for reason in obstacles(services=[INTERNET, line])
+    )
 
 
-def test_a_resource_that_maps_from_what_is_read_from_it_is_refused():
+def test_a_resource_that_maps_from_a_value_derived_from_it_is_refused():
     line = service("line", characteristic("vlan", source=("port", "vlan")), resources=["port"])
     port = resource("port", "accessPort", characteristic("vlan", source=("line", "vlan")))
-    assert any("circle" in one for one in faults(services=[INTERNET, line], resources=[port]))
+    assert any(
+        "circle" in reason for reason in obstacles(services=[INTERNET, line], resources=[port])
+    )
 
 
 def test_services_that_require_each_other_are_refused():
     a, b = (service(n, requires=[o], resources=["port"]) for n, o in (("a", "b"), ("b", "a")))
-    (reason,) = faults(services=[service("internet", parts=["a", "b"]), a, b])
+    (reason,) = obstacles(services=[service("internet", parts=["a", "b"]), a, b])
     assert "require each other in a circle" in reason
 
 
-def test_units_of_another_kind_are_refused():
+def test_units_of_another_dimension_are_refused():
     line = service("line", characteristic("downstream", values=[{"unitOfMeasure": "GByte"}],
                    source=("internet", "speed")), resources=["port"])  # fmt: skip
-    (reason,) = faults(services=[INTERNET, line])
+    (reason,) = obstacles(services=[INTERNET, line])
     assert "downstream maps from speed" in reason
     assert "Mbit/s cannot be turned into GByte" in reason
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "reason"),
     [
         (("internet", "colour"), "which specification internet does not have"),
         (("elsewhere", "speed"), "specification elsewhere, which is not above it"),
         (("", "colour"), "colour, which is nowhere above it"),
     ],
 )
-def test_a_mapping_from_what_is_not_there_is_refused(source, said):
+def test_a_mapping_from_a_missing_characteristic_is_refused(source, reason):
     line = service("line", characteristic("downstream", source=source), resources=["port"])
-    assert said in faults(services=[INTERNET, line])[0]
+    assert reason in obstacles(services=[INTERNET, line])[0]
 
 
 def test_a_value_without_an_entry_in_the_value_map_is_refused():
     speed = characteristic("speed", source=("access", "speed", {"100": 5}))
-    reasons = faults(services=[service("internet", speed, parts=["line"]), LINE])
+    reasons = obstacles(services=[service("internet", speed, parts=["line"]), LINE])
     assert "the valueMap of speed has no 200; it has 100" in reasons[0]
 
 
@@ -131,29 +138,29 @@ def test_a_value_that_a_service_does_not_allow_is_refused():
     speed = characteristic("speed", values=[{"value": 100, "unitOfMeasure": "Mbit/s"}],
                            source=("access", "speed"))  # fmt: skip
     services = [service("internet", speed, parts=["line"]), LINE]
-    assert "has no speed 200; allowed: 100 Mbit/s" in faults(services=services)[0]
-    assert faults(services=services, value_use={"speed": 100}) == []
+    assert "has no speed 200; allowed: 100 Mbit/s" in obstacles(services=services)[0]
+    assert obstacles(services=services, value_use={"speed": 100}) == []
 
 
-def test_numbers_of_parts_that_contradict_each_other_are_refused():
+def test_contradictory_quantities_of_parts_are_refused():
     part = {"id": "line", "relationshipType": "consistsOf", "minimumQuantity": 3,
             "defaultQuantity": 1, "maximumQuantity": 2}  # fmt: skip
     services = [service("internet", INTERNET["specCharacteristic"][0], parts=[part]), LINE]
-    assert "from 3 to 2" in faults(services=services)[0]
+    assert "from 3 to 2" in obstacles(services=services)[0]
 
 
-def test_a_resource_without_a_category_cannot_be_found():
-    assert "has no category" in faults(resources=[resource("port", "")])[0]
+def test_a_resource_without_a_category_is_refused():
+    assert "has no category" in obstacles(resources=[resource("port", "")])[0]
 
 
-def test_a_service_that_is_nothing_is_refused():
-    assert "has neither services" in faults(services=[service("internet")])[0]
+def test_a_service_without_parts_and_resources_is_refused():
+    assert "has neither services" in obstacles(services=[service("internet")])[0]
 
 
-def test_only_a_launch_is_looked_at_and_a_setting_makes_it_a_warning(caplog):
+def test_only_launches_are_checked_and_a_setting_turns_the_error_into_a_warning(caplog):
     caplog.set_level(logging.WARNING, launch_check.__name__)
-    desk = stored(services=[INTERNET])
-    check = partial(launch_check.check_launch, desk, strict=True)
+    repository = repository_with(services=[INTERNET])
+    check = partial(launch_check.check_launch, repository, strict=True)
     designed = {**offering(), "lifecycleStatus": "In design"}
     launched = {**offering(), "lifecycleStatus": "Launched"}
     check(None, designed)
@@ -161,20 +168,20 @@ def test_only_a_launch_is_looked_at_and_a_setting_makes_it_a_warning(caplog):
         check(designed, launched)
     check(launched, {**launched, "description": "new"})
     check(launched, None)
-    launch_check.check_launch(desk, designed, launched, strict=False)
+    launch_check.check_launch(repository, designed, launched, strict=False)
     assert "cannot be fulfilled" in caplog.text
 
 
 # ---- the worked examples of docs/fulfilment.md
 
 
-def planned(services, resources, product, one, *, of="fibre"):
-    order = {"id": "o-1", "productOrderItem": [one]}
-    known = catalog([offering(of, specification=product["id"])], [product], services, resources)
-    return order_design(OrderKey("default", "o-1"), order, known, OfferCache())
+def planned(services, resources, product, order_item):
+    order = {"id": "o-1", "productOrderItem": [order_item]}
+    entries = catalog([offering(specification=product["id"])], [product], services, resources)
+    return order_design(OrderKey("default", "o-1"), order, entries, OfferCache())
 
 
-def test_a_mobile_line_takes_a_sim_card_and_a_number():
+def test_a_mobile_line_requires_a_sim_card_and_a_number():
     mobile = service("mobile", characteristic("barred", source=("sim-only", "barred"),
                      type="boolean"), parts=["subscriber"])  # fmt: skip
     subscriber = service(
@@ -203,20 +210,23 @@ def test_a_mobile_line_takes_a_sim_card_and_a_number():
     ]
 
 
-def test_an_ethernet_line_has_two_ends_in_one_vlan_one_after_the_other():
+def test_an_ethernet_line_has_the_ordered_number_of_ends():
     ends = {"id": "end", "relationshipType": "consistsOf", "minimumQuantity": 2,
             "defaultQuantity": 2, "maximumQuantity": 8, "quantityFrom": "ends"}  # fmt: skip
     line = service("ethernet", characteristic("ends", source=("e-line", "ends")), parts=[ends])
     end = service("end", characteristic("vlan", source=("tag", "vlan")), resources=["port", "tag"])
-    resources = [resource("port", "switchPort", contained_in="switch"), resource("switch", "switch"),
-                 resource("tag", "vlan")]  # fmt: skip
+    resources = [
+        resource("port", "switchPort", contained_in="switch"),
+        resource("switch", "switch"),
+        resource("tag", "vlan"),
+    ]
     product = product_specification("e-line", services=["ethernet"], ends=[2, 3])
     design = planned([line, end], resources, product, item(ends=3))
     assert [task.service for task in design.tasks] == ["o-1-1", "o-1-1.2", "o-1-1.3"]
     assert {task.cfs for task in design.tasks} == {"o-1-1-cfs"}
 
 
-def test_a_service_that_is_required_is_provided_before():
+def test_a_required_service_is_provided_first():
     voice = service("voice", requires=["line"], resources=["port"])
     both = service("internet", INTERNET["specCharacteristic"][0], parts=["voice", "line"])
     design = planned([both, voice, LINE], [PORT, ELEMENT], PRODUCT, item())
@@ -226,7 +236,7 @@ def test_a_service_that_is_required_is_provided_before():
     ]
 
 
-def test_what_is_required_of_another_product_has_to_be_ordered_or_named():
+def test_a_service_required_from_another_product_must_be_ordered_or_named():
     voice = service("voice", requires=["line"], resources=["port"])
     product = product_specification("phone", services=["voice"])
     design = planned([voice], [PORT, ELEMENT], product, item())

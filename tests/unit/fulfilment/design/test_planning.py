@@ -1,4 +1,4 @@
-"""From an order and the catalogue to a graph of tasks; no database, no Temporal."""
+"""Planning: from an order, the catalogue and the installed base to a graph of tasks."""
 
 import json
 from dataclasses import asdict
@@ -40,34 +40,29 @@ def items_without_tasks(design):
 def running(id="s-1", *, down=100_000_000, up=50_000_000, port="p-1", places=(), **more):
     rates = {"downstream": down, "upstream": up}
     names = frozenset({port, f"gw {port}"})
-    one = InstalledService(id, "standard-access-line", rates, names, frozenset(places))
-    return {"installed_base": {id: InstalledProduct((one,), "fibre", **more)}}
+    service = InstalledService(id, "standard-access-line", rates, names, frozenset(places))
+    return {"installed_base": {id: InstalledProduct((service,), "fibre", **more)}}
 
 
 def test_speeds_come_from_the_catalogue_in_bits_per_second():
     (task,) = planned(item()).tasks
     assert task.settings == {"downstream": 100_000_000, "upstream": 50_000_000}
-    assert (task.id, task.action, task.product, task.service) == (
-        "1#1", "provide", "o-1-1", "o-1-1",
-    )  # fmt: skip
-    assert [(need.category, need.is_carrier, need.amount) for need in task.requirements] == [
+    assert (task.id, task.action) == ("1#1", "provide")
+    assert (task.product, task.service) == ("o-1-1", "o-1-1")
+    assert [(r.category, r.is_carrier, r.amount) for r in task.requirements] == [
         ("accessPort", True, 0),
         ("uplink", False, 100_000_000),
     ]
 
 
 def test_product_and_services_are_planned_for_the_inventory():
-    (one,) = planned(item()).items
-    assert (one.change, one.product.id, one.product.services) == (
-        "new", "o-1-1", ("o-1-1-cfs", "o-1-1"),
-    )  # fmt: skip
-    assert one.product.characteristics["downstreamSpeed"] == 100
-    customer, line = one.services
-    assert (customer.facing, customer.supporting_services, line.facing) == (
-        "customer",
-        ("o-1-1",),
-        "resource",
-    )
+    (plan,) = planned(item()).items
+    assert (plan.change, plan.product.id) == ("new", "o-1-1")
+    assert plan.product.services == ("o-1-1-cfs", "o-1-1")
+    assert plan.product.characteristics["downstreamSpeed"] == 100
+    broadband, line = plan.services
+    assert (broadband.facing, broadband.supporting_services) == ("customer", ("o-1-1",))
+    assert line.facing == "resource"
 
 
 def test_an_offering_narrows_what_its_specification_allows():
@@ -77,56 +72,56 @@ def test_an_offering_narrows_what_its_specification_allows():
 
 def test_an_order_chooses_among_what_is_allowed():
     assert planned(item(downstreamSpeed="1000")).tasks[0].settings["downstream"] == 10**9
-    refused = planned(item(downstreamSpeed=2000)).rejections["1"]
-    assert "fibre has no downstreamSpeed 2000; allowed: 100, 1000" in refused
+    reason = planned(item(downstreamSpeed=2000)).rejections["1"]
+    assert "fibre has no downstreamSpeed 2000; allowed: 100, 1000" in reason
 
 
 def test_the_default_is_taken_where_the_order_does_not_choose():
     speeds = [{"value": 100}, {"value": 1, "unitOfMeasure": "Gbit/s", "isDefault": True}]
-    described = product_specification(
+    specification = product_specification(
         serviceType="broadband", downstreamSpeed=speeds, upstreamSpeed=10
     )
-    assert planned(item(), specifications=[described]).tasks[0].settings["downstream"] == 10**9
+    assert planned(item(), specifications=[specification]).tasks[0].settings["downstream"] == 10**9
 
 
 @pytest.mark.parametrize("value", ["fast", -1, 0, "NaN", "1e400", None, "0.0000001", True])
-def test_a_speed_that_is_none_is_refused(value):
-    described = product_specification(
+def test_an_invalid_speed_is_refused(value):
+    specification = product_specification(
         serviceType="broadband", downstreamSpeed=value, upstreamSpeed=10
     )
-    reason = planned(item(), specifications=[described]).rejections["1"]
+    reason = planned(item(), specifications=[specification]).rejections["1"]
     assert "downstream" in reason
 
 
-def test_everything_that_is_wrong_with_an_item_is_said():
+def test_all_reasons_against_an_item_are_reported():
     reason = planned(item(downstreamSpeed=7, upstreamSpeed="up")).rejections["1"]
     assert "no downstreamSpeed 7" in reason
     assert "upstreamSpeed up" in reason
 
 
-def test_what_has_no_service_needs_nothing():
+def test_a_product_without_services_needs_no_tasks():
     red = product_specification(colour="red")
     assert items_without_tasks(planned(item(), specifications=[red])) == ["1"]
     assert items_without_tasks(planned(item(), offerings=[offering(specification="")])) == ["1"]
     assert items_without_tasks(planned(item("noChange"))) == ["1"]
 
 
-def test_a_service_of_somebody_elses_catalogue_needs_nothing():
+def test_a_service_that_is_not_in_the_catalogue_needs_no_tasks():
     theirs = product_specification(services=["unknown"])
     assert items_without_tasks(planned(item(), specifications=[theirs])) == ["1"]
 
 
-def test_another_service_type_is_refused_and_named():
-    described = product_specification(serviceType="satellite")
-    assert "satellite" in planned(item(), specifications=[described]).rejections["1"]
+def test_an_unknown_service_type_is_refused_and_named():
+    specification = product_specification(serviceType="satellite")
+    assert "satellite" in planned(item(), specifications=[specification]).rejections["1"]
 
 
-def test_an_order_for_nothing_of_ours_is_left_alone():
+def test_an_order_that_is_fulfilled_elsewhere_has_an_empty_design():
     assert planned(item(offering_id="elsewhere")).is_empty
     assert planned(item(offering_id=None)).is_empty
 
 
-def test_beside_an_item_of_ours_an_unknown_one_is_refused():
+def test_an_unknown_item_beside_a_known_one_is_refused():
     design = planned(item(), item(offering_id="elsewhere", id="2"), item(offering_id=None, id="3"))
     assert [task.item for task in design.tasks] == ["1"]
     assert set(design.rejections) == {"2", "3"}
@@ -150,8 +145,8 @@ def test_a_bundle_is_fulfilled_through_the_one_access_inside_it():
 def test_each_access_of_a_bundle_is_a_product_inside_it():
     bundle = offering("bundle", parts=[("fibre", 2)], specification="")
     design = planned(item(offering_id="bundle"), offerings=[bundle, FIBRE])
-    (one,) = design.items
-    assert [(p.id, p.parent) for p in one.bundled_products] == [
+    (plan,) = design.items
+    assert [(product.id, product.parent) for product in plan.bundled_products] == [
         ("o-1-1-1", "o-1-1"),
         ("o-1-1-2", "o-1-1"),
     ]
@@ -159,7 +154,7 @@ def test_each_access_of_a_bundle_is_a_product_inside_it():
     assert [task.service for task in design.tasks] == ["o-1-1-1", "o-1-1-2"]
 
 
-def test_only_the_innermost_items_are_worked_on_and_belong_to_the_outer():
+def test_only_items_without_parts_have_tasks():
     outer = {
         **item(offering_id="bundle", id="0"),
         "productOrderItem": [item(), item(offering_id="router", id="2")],
@@ -168,10 +163,10 @@ def test_only_the_innermost_items_are_worked_on_and_belong_to_the_outer():
     design = planned(outer, offerings=offerings)
     assert [task.item for task in design.tasks] == ["1"]
     assert items_without_tasks(design) == ["0", "2"]
-    assert [one.product.parent for one in design.items] == ["", "o-1-0", "o-1-0"]
+    assert [plan.product.parent for plan in design.items] == ["", "o-1-0", "o-1-0"]
 
 
-def test_an_end_needs_nothing_but_the_product():
+def test_a_delete_needs_nothing_but_the_product():
     (task,) = planned(item("delete", offering_id=None, product="s-1"), **running()).tasks
     assert (task.action, task.service, task.requirements) == ("cease", "s-1", ())
 
@@ -185,45 +180,50 @@ def test_a_modify_to_another_speed(speed, change):
     assert items_without_tasks(design) == (["1"] if change == "none" else [])
 
 
-def test_a_modify_to_less_is_a_downgrade():
+def test_a_modify_to_a_lower_speed_is_a_downgrade():
     design = planned(item("modify", product="s-1"), **running(down=10**9))
     assert design.items[0].change == "downgrade"
 
 
-def test_a_modify_keeps_what_was_chosen_before():
-    known = running(down=10**9, characteristics={"downstreamSpeed": 1000})
-    design = planned(item("modify", product="s-1", offering_id=None, upstreamSpeed=50), **known)
+def test_a_modify_keeps_the_values_chosen_before():
+    installed = running(down=10**9, characteristics={"downstreamSpeed": 1000})
+    design = planned(item("modify", product="s-1", offering_id=None, upstreamSpeed=50), **installed)
     assert design.items[0].change == "none"
     assert design.items[0].product.characteristics["downstreamSpeed"] == 1000
 
 
-def test_another_offering_brings_its_own_values():
+def test_a_modify_to_another_offering_applies_its_values():
     slow = offering("slow", specification="slow")
-    described = product_specification("slow", serviceType="broadband", downstreamSpeed=16,
+    specification = product_specification("slow", serviceType="broadband", downstreamSpeed=16,
                                       upstreamSpeed=2)  # fmt: skip
-    known = running(characteristics={"downstreamSpeed": 100})
+    installed = running(characteristics={"downstreamSpeed": 100})
     design = planned(item("modify", offering_id="slow", product="s-1"), offerings=[FIBRE, slow],
-                     specifications=[ACCESS, described], **known)  # fmt: skip
+                     specifications=[ACCESS, specification], **installed)  # fmt: skip
     assert design.tasks[0].settings == {"downstream": 16_000_000, "upstream": 2_000_000}
     assert (design.items[0].change, design.items[0].product.offering) == ("downgrade", "slow")
 
 
-def test_a_suspension_switches_off_and_a_resumption_on():
+def test_a_suspension_disables_and_a_resumption_enables_the_service():
     design = planned(
         item("modify", offering_id=None, product="s-1", status="suspended"), **running()
     )
     assert (design.items[0].change, design.items[0].product.status) == ("suspend", "suspended")
-    assert [(t.action, t.settings) for t in design.tasks] == [("change", {"enabled": False})]
+    assert [(task.action, task.settings) for task in design.tasks] == [
+        ("change", {"enabled": False})
+    ]
     off = InstalledService("s-1", "", {"downstream": 1, "enabled": False})
-    design = planned(item("modify", offering_id=None, product="s-1", status="active"),
-                     installed_base={"s-1": InstalledProduct((off,), "fibre", status="suspended")})  # fmt: skip
+    suspended = InstalledProduct((off,), "fibre", status="suspended")
+    design = planned(
+        item("modify", offering_id=None, product="s-1", status="active"),
+        installed_base={"s-1": suspended},
+    )
     assert design.items[0].change == "resume"
     assert design.tasks[0].settings == {"enabled": True}
 
 
 def test_a_suspended_product_stays_suspended_when_it_is_changed():
-    known = running(status="suspended")
-    design = planned(item("modify", product="s-1", downstreamSpeed=1000), **known)
+    installed = running(status="suspended")
+    design = planned(item("modify", product="s-1", downstreamSpeed=1000), **installed)
     assert design.items[0].product.status == "suspended"
     assert "enabled" not in design.tasks[0].settings
 
@@ -240,11 +240,11 @@ def test_a_suspended_product_stays_suspended_when_it_is_changed():
 def test_a_modify_to_another_place_or_port_moves(where, moves):
     design = planned(item("modify", product="s-1", **where), **running(places=["north"]))
     assert design.items[0].change == ("move" if moves else "none")
-    made = [(task.action, task.is_move, task.depends_on) for task in design.tasks]
-    assert made == ([("provide", True, ()), ("cease", False, ("1#1",))] if moves else [])
+    tasks = [(task.action, task.is_move, task.depends_on) for task in design.tasks]
+    assert tasks == ([("provide", True, ()), ("cease", False, ("1#1",))] if moves else [])
 
 
-def test_what_is_not_in_operation_cannot_be_changed_or_ended():
+def test_a_product_that_is_not_in_operation_cannot_be_changed_or_ended():
     for action in ("modify", "delete"):
         assert (
             "no service s-9 is in operation" in planned(item(action, product="s-9")).rejections["1"]
@@ -252,8 +252,9 @@ def test_what_is_not_in_operation_cannot_be_changed_or_ended():
 
 
 def test_a_product_is_changed_by_one_item_of_an_order():
-    design = planned(item("modify", product="s-1", downstreamSpeed=1000),
-                     item("delete", id="2", offering_id=None, product="s-1"), **running())  # fmt: skip
+    first = item("modify", product="s-1", downstreamSpeed=1000)
+    second = item("delete", id="2", offering_id=None, product="s-1")
+    design = planned(first, second, **running())
     assert "item 1 changes product s-1 already" in design.rejections["2"]
 
 
@@ -262,14 +263,14 @@ def test_two_items_cannot_name_the_same_port():
     assert "accessPort p-1 is wanted by item 1 already" in design.rejections["2"]
 
 
-def test_an_item_waits_for_those_that_it_relies_on():
+def test_an_item_is_done_after_those_that_it_relies_on():
     second = {**item(), "productOrderItemRelationship": [
         {"id": "2", "relationshipType": "reliesOn"}]}  # fmt: skip
     design = planned(second, item(id="2"))
     assert [(task.id, task.depends_on) for task in design.tasks] == [("2#1", ()), ("1#1", ("2#1",))]
 
 
-def test_what_relies_on_an_item_that_cannot_be_fulfilled_is_refused():
+def test_an_item_that_relies_on_a_refused_one_is_refused():
     second = {**item(), "productOrderItemRelationship": [
         {"id": "2", "relationshipType": "reliesOn"}]}  # fmt: skip
     design = planned(second, item(id="2", downstreamSpeed=3))
@@ -277,21 +278,23 @@ def test_what_relies_on_an_item_that_cannot_be_fulfilled_is_refused():
     assert not design.tasks
 
 
-def test_what_ends_goes_before_what_it_relied_on():
+def test_a_product_ends_before_the_one_that_it_relies_on():
     first = {**item("delete", offering_id=None, product="s-1"), "productOrderItemRelationship": [
         {"id": "2", "relationshipType": "reliesOn"}]}  # fmt: skip
-    known = {"installed_base": {**running()["installed_base"], **running("s-2")["installed_base"]}}
-    design = planned(first, item("delete", id="2", offering_id=None, product="s-2"), **known)
+    installed = {
+        "installed_base": {**running()["installed_base"], **running("s-2")["installed_base"]}
+    }
+    design = planned(first, item("delete", id="2", offering_id=None, product="s-2"), **installed)
     assert [task.id for task in design.tasks] == ["1#1", "2#1"]
     assert design.tasks[1].depends_on == ("1#1",)
 
 
-def test_items_that_wait_for_each_other_by_different_relations_are_refused():
-    def waits(id, other, how):
-        relation = {"id": other, "relationshipType": how}
-        return {**item(id=id), "productOrderItemRelationship": [relation]}
+def test_items_that_depend_on_each_other_by_different_relationships_are_refused():
+    def dependent_item(id, other, relationship_type):
+        relationship = {"id": other, "relationshipType": relationship_type}
+        return {**item(id=id), "productOrderItemRelationship": [relationship]}
 
-    design = planned(waits("1", "2", "reliesOn"), waits("2", "1", "requires"))
+    design = planned(dependent_item("1", "2", "reliesOn"), dependent_item("2", "1", "requires"))
     assert all("in a circle" in reason for reason in design.rejections.values())
     assert set(design.rejections) == {"1", "2"}
 
@@ -300,13 +303,13 @@ def test_an_item_for_several_accesses_is_refused():
     assert "several items" in planned({**item(), "quantity": 2}).rejections["1"]
 
 
-def test_a_long_item_id_still_makes_a_tag_that_fits_on_a_port():
+def test_a_long_item_id_leads_to_a_tag_that_fits_on_a_port():
     first, second = (planned(item(id="x" * 200)).tasks[0].service for _ in range(2))
     assert first == second
     assert len(first) <= 60
 
 
-def test_the_tenants_own_specification_of_that_name_goes_before_the_shipped_one():
+def test_the_tenants_own_specification_takes_precedence_over_the_built_in_one():
     own = service("own", characteristic("downstreamSpeed", values=MBIT_PER_SECOND), parts=["line"])
     speed = characteristic("downstream", values=BIT_PER_SECOND, source=("own", "downstreamSpeed"))
     line = service("line", speed, resources=["port"])
@@ -316,18 +319,18 @@ def test_the_tenants_own_specification_of_that_name_goes_before_the_shipped_one(
     assert design.tasks[0].settings == {"downstream": 10**8}
 
 
-# ---- hypothesis: whatever is ordered
+# ---- properties of all orders
 
 SPEEDS = st.sampled_from([None, 100, 1000, 7])
 ITEMS = st.lists(
     st.fixed_dictionaries(
         {
             "action": st.sampled_from(["add", "modify", "delete", "noChange"]),
-            "of": st.sampled_from(["fibre", "bundle", "router", "elsewhere", None]),
+            "offering": st.sampled_from(["fibre", "bundle", "router", "elsewhere", None]),
             "product": st.sampled_from([None, "s-1", "s-2", "s-9"]),
             "speed": SPEEDS,
             "port": st.sampled_from([None, "p-1", "p-2", "p-3"]),
-            "relies": st.lists(st.integers(0, 5), max_size=2),
+            "relies_on": st.lists(st.integers(0, 5), max_size=2),
             "status": st.sampled_from([None, None, "active", "suspended"]),
         }
     ),
@@ -336,23 +339,28 @@ ITEMS = st.lists(
 )
 
 
-def ordered(drawn):
-    made = []
-    for number, one in enumerate(drawn):
-        chosen = {"downstreamSpeed": one["speed"], "accessPort": one["port"]}
-        product = None if one["action"] == "add" else one["product"]
-        new = item(one["action"], offering_id=one["of"], id=str(number), product=product,
-                   status=one["status"], **{k: v for k, v in chosen.items() if v})  # fmt: skip
-        relations = [str(n) for n in one["relies"] if n < len(drawn) and n != number]
-        new["productOrderItemRelationship"] = [
-            {"id": n, "relationshipType": "reliesOn"} for n in relations
+def drawn_items(drawn):
+    items = []
+    for number, choice in enumerate(drawn):
+        values = {"downstreamSpeed": choice["speed"], "accessPort": choice["port"]}
+        new_item = item(
+            choice["action"],
+            offering_id=choice["offering"],
+            id=str(number),
+            product=None if choice["action"] == "add" else choice["product"],
+            status=choice["status"],
+            **{name: value for name, value in values.items() if value},
+        )
+        others = [str(n) for n in choice["relies_on"] if n < len(drawn) and n != number]
+        new_item["productOrderItemRelationship"] = [
+            {"id": other, "relationshipType": "reliesOn"} for other in others
         ]
-        made.append(new)
-    return made
+        items.append(new_item)
+    return items
 
 
-def any_plan(drawn, **changes):
-    known = {
+def drawn_design(drawn, **changes):
+    installed = {
         "installed_base": {
             **running()["installed_base"],
             **running("s-2", port="p-2")["installed_base"],
@@ -360,50 +368,53 @@ def any_plan(drawn, **changes):
     }
     bundle = offering("bundle", parts=[("fibre", 2), "router"], specification="")
     offerings = [FIBRE, bundle, offering("router", specification="")]
-    return planned(*ordered(drawn), offerings=offerings, **{**known, **changes})
+    return planned(*drawn_items(drawn), offerings=offerings, **{**installed, **changes})
 
 
 @settings(max_examples=150, deadline=None)
 @given(ITEMS)
-def test_every_plan_goes_forward_and_its_reverse_undoes_it(drawn):
-    design = any_plan(drawn)
+def test_tasks_come_after_their_dependencies_and_in_reverse_before_them(drawn):
+    design = drawn_design(drawn)
     done = set()
     for task in design.tasks:
-        assert set(task.depends_on) <= done, "a task stands after those that it waits for"
+        assert set(task.depends_on) <= done, "a task comes after its dependencies"
         done.add(task.id)
     assert len(done) == len(design.tasks)
-    undone = set()
-    waiters = {
-        task.id: {o.id for o in design.tasks if task.id in o.depends_on} for task in design.tasks
-    }
+    compensated = set()
     for task in reversed(design.tasks):
-        assert waiters[task.id] <= undone, "undo goes the other way round"
-        undone.add(task.id)
+        dependents = {other.id for other in design.tasks if task.id in other.depends_on}
+        assert dependents <= compensated, "a task is compensated after its dependents"
+        compensated.add(task.id)
 
 
 @settings(max_examples=100, deadline=None)
 @given(ITEMS)
-def test_a_plan_is_the_same_whenever_it_is_made(drawn):
-    first, second = any_plan(drawn), any_plan(json.loads(json.dumps(drawn)))
+def test_a_design_is_the_same_each_time(drawn):
+    first, second = drawn_design(drawn), drawn_design(json.loads(json.dumps(drawn)))
     assert asdict(first) == asdict(second)
 
 
 @settings(max_examples=100, deadline=None)
 @given(ITEMS)
-def test_no_two_tasks_are_on_one_carrier(drawn):
-    design = any_plan(drawn)
+def test_no_two_tasks_use_the_same_carrier(drawn):
+    design = drawn_design(drawn)
     forward = [task.service for task in design.tasks if not task.is_move]
     assert len(set(forward)) == len(forward)
-    named = [n.identifier for task in design.tasks for n in task.requirements if n.is_carrier and n.identifier
-             and task.action == "provide"]  # fmt: skip
-    assert len(set(named)) == len(named)
+    carriers = [
+        requirement.identifier
+        for task in design.tasks
+        if task.action == "provide"
+        for requirement in task.requirements
+        if requirement.is_carrier and requirement.identifier
+    ]
+    assert len(set(carriers)) == len(carriers)
 
 
 @settings(max_examples=100, deadline=None)
 @given(ITEMS)
 def test_every_item_is_planned_or_refused_and_never_both(drawn):
-    design = any_plan(drawn)
-    planned_items = {one.item for one in design.items}
+    design = drawn_design(drawn)
+    planned_items = {plan.item for plan in design.items}
     assert not planned_items & set(design.rejections)
     if not design.is_empty:
         assert planned_items | set(design.rejections) == {str(n) for n in range(len(drawn))}
@@ -411,7 +422,7 @@ def test_every_item_is_planned_or_refused_and_never_both(drawn):
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from([100, 1000]), st.sampled_from(["suspended", "active"]))
-def test_the_plan_of_what_a_plan_leads_to_is_empty(speed, status):
+def test_a_change_that_was_made_already_has_no_tasks(speed, status):
     change = item("modify", product="s-1", downstreamSpeed=speed, status=status)
     first = planned(change, **running())
     settings_ = {"downstream": 10**8, "upstream": 50_000_000, "enabled": True}
