@@ -1,4 +1,4 @@
-"""The real gateway: snmpd in a network namespace, its bandwidth, its faults, its traps."""
+"""The adapter with a real snmpd: bandwidth, faults and traps."""
 
 import asyncio
 import os
@@ -24,13 +24,13 @@ from adapters.testing import AdapterContract, premium, provide
 from adapters.values import Intent, Target
 from tmf_apis.fault_management.rules import Effect, report_from_notification
 
-MISSING = lab_unavailable_reason()
+UNAVAILABLE = lab_unavailable_reason()
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
+    pytest.mark.skipif(UNAVAILABLE is not None, reason=str(UNAVAILABLE)),
 ]
 TRAP_PORT = 16162
-HASTE = {"timeout": "0.5", "retries": "0"}
+SHORT_TIMEOUT = {"timeout": "2", "retries": "0"}
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +58,11 @@ async def receiver(lab, anyio_backend):
         yield receiver
 
 
-async def wait_for(receiver, trap, seconds=10):
+async def wait_for(receiver, trap, seconds=20):
     async with asyncio.timeout(seconds):
-        async for one in receiver:
-            if one.notification.trap == trap:
-                return one
+        async for received in receiver:
+            if received.notification.trap == trap:
+                return received
     raise AssertionError
 
 
@@ -76,19 +76,21 @@ class TestRealGateway(AdapterContract):
         return ("sub1", "sub2")
 
 
-async def test_the_real_gateway_tells_its_addresses_and_lacks_the_rest(lab, element):
+async def test_the_inventory_has_addresses_but_no_components_or_neighbours(lab, element):
     inventory = await element.inventory()
     addresses = {port.name: port.addresses for port in inventory.ports}
-    assert all(one.endswith(("/24", "/30")) for one in addresses["sub1"] if ":" not in one)
-    assert any(lab.network.gateway_address in one for some in addresses.values() for one in some)
+    ipv4 = [address for address in addresses["sub1"] if ":" not in address]
+    assert all(address.endswith(("/24", "/30")) for address in ipv4)
+    everything = [address for port in addresses.values() for address in port]
+    assert any(lab.network.gateway_address in address for address in everything)
     assert (inventory.components, inventory.neighbours) == ((), ())
 
 
-class Forger(asyncio.DatagramProtocol):
-    """Stands between an agent and us and may change one octet of a proof on its way."""
+class ForgingProxy(asyncio.DatagramProtocol):
+    """A proxy of an agent that, while ``is_forging``, changes the authentication of responses."""
 
     def __init__(self, agent):
-        self.agent, self.forging, self.way = agent, False, {}
+        self.agent, self.is_forging, self.transports = agent, False, {}
 
     def connection_made(self, transport):
         self.transport = transport
@@ -97,42 +99,44 @@ class Forger(asyncio.DatagramProtocol):
         self.task = asyncio.ensure_future(self.forward(octets, source))
 
     async def forward(self, octets, source):
-        loop, front = asyncio.get_running_loop(), self
+        loop, proxy = asyncio.get_running_loop(), self
 
-        class Back(asyncio.DatagramProtocol):
-            def datagram_received(self, answer, _):
-                changed = bytearray(answer)
-                start, stop = usm.decode_header(answer).auth_code_span
-                if front.forging and stop > start:
+        class AgentSide(asyncio.DatagramProtocol):
+            def datagram_received(self, response, _):
+                changed = bytearray(response)
+                start, stop = usm.decode_header(response).auth_code_span
+                if proxy.is_forging and stop > start:
                     changed[start] ^= 1
-                front.transport.sendto(bytes(changed), source)
+                proxy.transport.sendto(bytes(changed), source)
 
-        if source not in self.way:
-            self.way[source], _ = await loop.create_datagram_endpoint(Back, remote_addr=self.agent)
-        self.way[source].sendto(octets)
+        if source not in self.transports:
+            self.transports[source], _ = await loop.create_datagram_endpoint(
+                AgentSide, remote_addr=self.agent
+            )
+        self.transports[source].sendto(octets)
 
 
-async def test_an_answer_whose_proof_is_wrong_is_no_answer(lab):
+async def test_a_response_with_a_forged_authentication_is_ignored(lab):
     loop = asyncio.get_running_loop()
-    transport, forger = await loop.create_datagram_endpoint(
-        lambda: Forger(lab.target.endpoint(161)), local_addr=("127.0.0.1", 0)
+    transport, proxy = await loop.create_datagram_endpoint(
+        lambda: ForgingProxy(lab.target.endpoint(161)), local_addr=("127.0.0.1", 0)
     )
     port = transport.get_extra_info("sockname")[1]
-    target = Target("gw-lab", f"127.0.0.1:{port}", options=HASTE)
+    target = Target("gw-lab", f"127.0.0.1:{port}", options=SHORT_TIMEOUT)
     async with SnmpElement(target, Secret(lab.credentials["gw-lab"])) as element:
         assert (await element.probe()).name == "gw-lab"
-        forger.forging = True
+        proxy.is_forging = True
         with pytest.raises(Unreachable):
             await element.probe()
-        forger.forging = False
+        proxy.is_forging = False
         assert (await element.probe()).name == "gw-lab"
-    for one in (transport, *forger.way.values()):
-        one.close()
+    for endpoint in (transport, *proxy.transports.values()):
+        endpoint.close()
     await asyncio.sleep(0)
 
 
 @pytest.mark.skipif(shutil.which("iperf3") is None, reason="iperf3 is not installed")
-async def test_a_service_really_has_its_bandwidth(lab, element):
+async def test_a_service_has_its_bandwidth(lab, element):
     intent = Intent("service-9", "sub2", {"downstream": 20_000_000, "upstream": 5_000_000})
     await provide(element, intent)
     down = await asyncio.to_thread(measure_throughput, lab, "sub2")
@@ -142,7 +146,7 @@ async def test_a_service_really_has_its_bandwidth(lab, element):
     assert up == pytest.approx(5e6, rel=0.25)
 
 
-async def test_a_cut_cable_is_a_trap_an_alarm_and_a_condition_and_mended_it_goes(
+async def test_a_link_failure_is_a_trap_an_alarm_and_a_condition_until_it_ends(
     lab, element, receiver
 ):
     ports = {int(port.index): port.name for port in (await element.inventory()).ports}
@@ -163,20 +167,24 @@ async def test_a_cut_cable_is_a_trap_an_alarm_and_a_condition_and_mended_it_goes
         False,
     )
     assert (cleared.effect, cleared.key) == (Effect.CLEAR, raised.key)
-    assert [one.port for one in conditions] == ["sub1"]
+    assert [condition.port for condition in conditions] == ["sub1"]
     assert (down.element, down.sender, down.boots) == ("gw-lab", "tmf", up.boots)
     assert up.uptime > down.uptime
 
 
-async def test_a_port_switched_off_by_us_is_reported_as_deliberate(element, receiver):
+async def test_a_port_disabled_by_a_service_raises_no_alarm(element, receiver):
     off = Intent("service-1", "sub2", {"enabled": False})
     transaction = await provide(element, off)
     down = (await wait_for(receiver, mib.LINK_DOWN)).notification
     await element.rollback(transaction)
     up = (await wait_for(receiver, mib.LINK_UP)).notification
-    facts = report_from_notification(down, {})
-    assert (facts.administratively_down, facts.effect, facts.port) == (True, Effect.CLEAR, "sub2")
-    assert report_from_notification(up, {}).key == facts.key
+    report = report_from_notification(down, {})
+    assert (report.administratively_down, report.effect, report.port) == (
+        True,
+        Effect.CLEAR,
+        "sub2",
+    )
+    assert report_from_notification(up, {}).key == report.key
 
 
 async def test_a_restart_is_a_cold_start_with_one_more_boot(lab, element, receiver):
@@ -189,8 +197,8 @@ async def test_a_restart_is_a_cold_start_with_one_more_boot(lab, element, receiv
     assert after.uptime < before.uptime + 60
 
 
-async def test_a_wrong_community_is_unreachable_here_and_a_trap_there(lab, receiver):
-    target = Target("gw-lab", lab.network.gateway_address, options=HASTE)
+async def test_a_wrong_community_is_unreachable_and_causes_a_trap(lab, receiver):
+    target = Target("gw-lab", lab.network.gateway_address, options=SHORT_TIMEOUT)
     async with SnmpElement(target, Secret({"community": "wrong"})) as element:
         with pytest.raises(Unreachable, match="wrong community"):
             await element.probe()
@@ -213,7 +221,7 @@ async def test_an_unknown_user_is_rejected(lab):
             await element.probe()
 
 
-async def test_who_may_only_read_cannot_write(lab):
+async def test_a_read_only_community_cannot_change(lab):
     secret = Secret(lab.credentials["gw-lab-read"])
     async with SnmpElement(lab.target, secret) as element:
         plan = await element.plan(premium("sub1"))
@@ -222,14 +230,14 @@ async def test_who_may_only_read_cannot_write(lab):
     assert caught.value.reason in {"noAccess", "authorizationError"}
 
 
-async def test_a_rate_beyond_the_gateway_is_rejected_with_its_reason(element):
+async def test_a_rate_above_the_maximum_is_rejected_with_its_reason(element):
     with pytest.raises(PartiallyApplied, match="wrongValue") as caught:
         await provide(element, Intent("service-1", "sub1", {"downstream": 20_000_000_000}))
     await element.rollback(caught.value.transaction)
     assert await element.read("service-1") is None
 
 
-async def test_an_inform_comes_again_until_it_is_acknowledged():
+async def test_an_inform_is_repeated_until_it_is_acknowledged():
     with SnmpLab("gw-inform", ports=1, trap_port=TRAP_PORT, version="2c", inform=True) as lab:
         senders = SenderRegistry()
         senders.register("gw-inform", lab.network.gateway_address, lab.credentials["gw-inform"])
@@ -238,16 +246,16 @@ async def test_an_inform_comes_again_until_it_is_acknowledged():
             first = await wait_for(receiver, mib.LINK_DOWN)
             second = await wait_for(receiver, mib.LINK_DOWN)
             assert first.notification.inform
-            repeats = {
-                report_from_notification(one.notification, {}).event_id for one in (first, second)
-            }
-            assert len(repeats) == 1
+            reports = [
+                report_from_notification(received.notification, {}) for received in (first, second)
+            ]
+            assert reports[0].event_id == reports[1].event_id
             second.acknowledge()
             with pytest.raises(TimeoutError):
                 await wait_for(receiver, mib.LINK_DOWN, 2.5)
 
 
-def test_a_lab_goes_with_its_process():
+def test_a_lab_is_removed_when_its_process_is_killed():
     code = (
         "import sys, time; from adapters.lab import SnmpLab\n"
         "lab = SnmpLab(ports=1).up(); print(lab.network.gateway, lab.network.files, flush=True)\n"
@@ -260,21 +268,21 @@ def test_a_lab_goes_with_its_process():
         namespace, files = child.stdout.readline().split()
         assert namespace in ip("netns")
         os.kill(child.pid, signal.SIGKILL)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while namespace in ip("netns") or Path(files).exists():
         assert time.monotonic() < end
         time.sleep(0.1)
 
 
-def test_what_a_dead_process_left_is_swept_away_by_the_next_lab():
-    left = "tmflab-4194399-1-0-gw"
-    ip("netns", "add", left)
+def test_a_new_lab_removes_the_namespaces_of_dead_processes():
+    stale = "tmflab-4194399-1-0-gw"
+    ip("netns", "add", stale)
     with SnmpLab(ports=1):
-        assert left not in ip("netns")
+        assert stale not in ip("netns")
 
 
-def test_labs_do_not_meet():
-    with SnmpLab(ports=1) as one, SnmpLab(ports=1) as other:
-        assert one.server_address != other.server_address
-        assert one.network.gateway != other.network.gateway
-    assert one.name not in ip("netns")
+def test_labs_do_not_share_networks():
+    with SnmpLab(ports=1) as first, SnmpLab(ports=1) as second:
+        assert first.server_address != second.server_address
+        assert first.network.gateway != second.network.gateway
+    assert first.name not in ip("netns")

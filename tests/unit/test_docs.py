@@ -201,6 +201,15 @@ def test_only_packages_that_work_with_elements_import_adapters(path):
         assert "adapters" not in {name.split(".")[0] for name in imports(path)}
 
 
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_the_demo_imports_the_lab(path):
+    if path.is_relative_to(ROOT / "adapters" / "lab") or path.is_relative_to(
+        ROOT / "tmf_apis" / "demo"
+    ):
+        return
+    assert not [name for name in imports(path) if f"{name}.".startswith("adapters.lab.")]
+
+
 def test_no_file_names_a_place_of_one_machine():
     listed = subprocess.run(
         ["git", "ls-files", "-z"],  # noqa: S607
