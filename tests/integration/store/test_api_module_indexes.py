@@ -1,4 +1,4 @@
-"""The indexes of the API modules serve the queries that they are for."""
+"""The indexes of the API modules serve their queries."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def put(body, path, value):
     body[last] = value
 
 
-def a_document(number, names):
+def make_document(number, names):
     body = {}
     for name in names:
         put(body, name, f"value {number % 50}")
@@ -49,11 +49,11 @@ def stages(plan):
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-def test_every_index_is_used_by_the_query_that_it_is_for(model, database):
+def test_each_index_is_used_by_its_query(model, database):
     ensure_indexes(database, [model])
     names = paths(model)
     collection = database[model.__name__]
-    collection.insert_many(a_document(number, names) for number in range(COUNT))
+    collection.insert_many(make_document(number, names) for number in range(COUNT))
     assert names
     for name in names:
         query = {"tenant": "t1", f"body.{name}": "value 7"}
@@ -63,20 +63,20 @@ def test_every_index_is_used_by_the_query_that_it_is_for(model, database):
         assert "SORT" not in {stage["stage"] for stage in stages(plan)}
 
 
-def test_elements_are_found_by_an_index_that_has_nothing_else(database):
+def test_elements_are_found_by_an_index_that_excludes_other_resources(database):
     ensure_indexes(database, [Resource])
-    named = "body.resourceCharacteristic.name"
+    path = "body.resourceCharacteristic.name"
     database.Resource.insert_many(
         {**document, "body": {"category": "accessPort", "resourceCharacteristic": [{"name": name}]}}
         for number in range(COUNT)
-        for document in [a_document(number, ())]
+        for document in [make_document(number, ())]
         for name in ["managementAddress" if number % 50 == 0 else "portName"]
     )
-    query = {"$and": [{"tenant": "t1"}, {named: "managementAddress"}]}
+    query = {"$and": [{"tenant": "t1"}, {path: "managementAddress"}]}
     explained = database.Resource.find(query).sort("_id").limit(100).explain()
     plan = stages(explained["queryPlanner"]["winningPlan"])
     (scan,) = (stage for stage in plan if stage["stage"] == "IXSCAN")
-    assert list(scan["keyPattern"]) == ["tenant", named, "_id"]
+    assert list(scan["keyPattern"]) == ["tenant", path, "_id"]
     assert explained["executionStats"]["totalKeysExamined"] == 4
 
 

@@ -1,4 +1,4 @@
-"""One write a change: only what differs is sent, and only to the version it was made from."""
+"""The resource store: minimal updates that check the revision."""
 
 import pytest
 from hypothesis import given, settings
@@ -29,7 +29,7 @@ def stored(resources, body):
 
 
 def as_text(value):
-    """Types included: 1, 1.0 and true are different."""
+    """Return a text in which 1, 1.0 and true differ."""
     return repr(sorted(value.items())) if isinstance(value, dict) else repr(value)
 
 
@@ -38,24 +38,24 @@ def check(resources):
     def run(before, after):
         old = stored(resources, before)
         assert resources.replace("Thing", old, {"body": after}, [])
-        found = resources.find_one("Thing", {"tenant": "t"}, "1", {"rev": 1, "body": 1})
-        assert found["rev"] == 2
-        assert as_text(found["body"]) == as_text(after)
+        document = resources.find_one("Thing", {"tenant": "t"}, "1", {"rev": 1, "body": 1})
+        assert document["rev"] == 2
+        assert as_text(document["body"]) == as_text(after)
 
     return run
 
 
-def test_whatever_changes_the_database_holds_the_new_body(check):
+def test_any_change_stores_the_new_body(check):
     @settings(deadline=None, max_examples=60)
     @given(BODIES, BODIES)
-    def law(before, after):
+    def replace(before, after):
         check(before, after)
 
-    law()
+    replace()
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, True), (1, 1.0), (0, False), ("", None)])
-def test_values_that_python_takes_for_equal_are_told_apart(check, before, after):
+def test_values_that_python_considers_equal_are_distinguished(check, before, after):
     check({"a": {"b": before}}, {"a": {"b": after}})
 
 
@@ -66,14 +66,14 @@ def test_the_second_of_two_writers_is_refused(resources):
     assert resources.find_one("Thing", {"tenant": "t"}, "1", {"body": 1})["body"] == {"a": 2}
 
 
-def test_a_removed_resource_is_in_no_tenant_until_its_events_are_delivered(resources):
+def test_a_removed_resource_is_neither_found_nor_changed(resources):
     old = stored(resources, {"a": 1})
     assert resources.remove("Thing", old["_id"], old["rev"], [{"id": "e"}])
     assert resources.find_one("Thing", {"tenant": "t"}, "1", {"body": 1}) is None
     assert not resources.replace("Thing", old, {"body": {"a": 2}}, [])
 
 
-def test_more_than_one_batch_is_read_to_the_end(resources):
+def test_results_of_several_batches_are_read_completely(resources):
     documents = [
         {"_id": f"t:{n:04}", "tenant": "t", "id": str(n), "rev": 1, "body": {"x": "y" * 9000}}
         for n in range(2500)
