@@ -3,7 +3,6 @@
 import json
 import re
 import socket
-import time
 import uuid
 from urllib.parse import quote, urlsplit
 
@@ -426,17 +425,19 @@ def test_server_owned_attributes_of_a_new_resource_are_ignored(client, name):
 # Raw bytes on the connection.
 
 
-def exchange(server, *parts, pause=0.0, wait=TIMEOUT, half=False):
-    """Send bytes and return the response, as far as it arrives within ``wait`` seconds."""
+def exchange(server, *parts, half_close=False):
+    """Send bytes and return the response, as far as it arrives in time.
+
+    ``half_close`` closes the sending side after the last byte.
+    """
     parts = [part if isinstance(part, bytes) else part.encode() for part in parts]
     address = urlsplit(server.url)
-    with socket.create_connection((address.hostname, address.port), timeout=wait) as sock:
+    with socket.create_connection((address.hostname, address.port), timeout=TIMEOUT) as sock:
         received = b""
         try:
             for part in parts:
                 sock.sendall(part)
-                time.sleep(pause)
-            if half:
+            if half_close:
                 sock.shutdown(socket.SHUT_WR)
             while chunk := sock.recv(65536):
                 received += chunk
@@ -501,7 +502,7 @@ WIRE = {
 
 @pytest.mark.parametrize("parts", WIRE.values(), ids=WIRE)
 def test_invalid_http_does_not_harm_the_server(server, client, parts):
-    received = exchange(server, *parts, half=True)
+    received = exchange(server, *parts, half_close=True)
     assert status(received) < 500, received[:300]
     assert b"Traceback" not in received
     assert client.get("/health/live").status_code == 200
@@ -517,7 +518,7 @@ def test_a_chunked_body_over_the_limit_is_refused(server, client):
 def test_a_body_shorter_than_its_length_creates_nothing(server, client):
     before = client.get(CATEGORY).headers["x-total-count"]
     body = '{"name":"half"}'
-    exchange(server, f"{POST}Content-Length: {len(body) + 5}\r\n\r\n{body}", half=True)
+    exchange(server, f"{POST}Content-Length: {len(body) + 5}\r\n\r\n{body}", half_close=True)
     assert client.get(CATEGORY).headers["x-total-count"] == before
 
 
