@@ -140,7 +140,7 @@ class Settings:
     # Network
     trap_host: str = _setting("127.0.0.1", "Address to listen on for SNMP notifications")
     trap_port: int = _setting(0, "UDP port for SNMP notifications; 0: a free one")
-    credentials_file: str = _setting("", "JSON file of named element credentials", secret=False)
+    credentials_file: str = _setting("", "JSON file of named element credentials")
     profiles_dir: str = _setting("", "Folder of profiles of SNMP elements (JSON)")
     fulfilment_patience: float = _setting(
         900.0, "How long fulfilment retries an element that is unreachable", "seconds"

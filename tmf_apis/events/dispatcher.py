@@ -119,12 +119,12 @@ class SubscriptionDispatcher:
         )
         self._limit = asyncio.Semaphore(MAX_CONCURRENT)
         self._next_poll = 0.0
-        self._stopping = False
+        self._is_stopping = False
         self._circuit_open = False
 
     def stop(self) -> None:
         """Start no more deliveries; those in progress are completed."""
-        self._stopping = True
+        self._is_stopping = True
         self.wakeup.set()
 
     async def run(self) -> None:
@@ -144,7 +144,7 @@ class SubscriptionDispatcher:
 
     async def _deliver(self) -> None:
         busy_at = time.monotonic()
-        while not self._is_ending() and await self._renew_lease():
+        while not self._is_ending and await self._renew_lease():
             if self._has_capacity():
                 for resource, queue in (await self._fetch_window()).items():
                     self._start_delivery(resource, queue)
@@ -165,8 +165,14 @@ class SubscriptionDispatcher:
             leases.release, context.subscriptions, self._subscription_id, context.owner
         )
 
+    @property
     def _is_ending(self) -> bool:
-        return self._stopping or self._circuit_open
+        return self._is_stopping or self._circuit_open
+
+    @property
+    def _is_probing(self) -> bool:
+        """Return whether single deliveries are tried, after several failures in a row."""
+        return self._failures >= FAILURE_THRESHOLD
 
     async def _sleep(self) -> None:
         with suppress(TimeoutError):
@@ -187,20 +193,16 @@ class SubscriptionDispatcher:
     def _has_capacity(self) -> bool:
         if not self.wakeup.is_set() and time.monotonic() < self._next_poll:
             return False
-        return (
-            not self._tasks
-            if self._failures >= FAILURE_THRESHOLD
-            else len(self._tasks) < MAX_CONCURRENT
-        )
+        return len(self._tasks) < (1 if self._is_probing else MAX_CONCURRENT)
 
     async def _fetch_window(self) -> dict[str, list[Document]]:
-        """Return due deliveries of idle resources; of one resource only if the circuit is open."""
+        """Return due deliveries of idle resources; of one resource only while probing."""
         self.wakeup.clear()
         window = await self._context.run_in_executor(
             self._context.queue.fetch_window,
             self._subscription_id,
             list(self._tasks.values()),
-            1 if self._failures >= FAILURE_THRESHOLD else WINDOW_RESOURCES,
+            1 if self._is_probing else WINDOW_RESOURCES,
         )
         self._next_poll = 0.0 if window else time.monotonic() + self._context.poll_interval
         return window
@@ -223,7 +225,7 @@ class SubscriptionDispatcher:
         context = self._context
         for delivery in queue:
             async with self._limit, context.process_limit:
-                if self._is_ending() or not self._lease.is_valid_for(context.attempt_timeout):
+                if self._is_ending or not self._lease.is_valid_for(context.attempt_timeout):
                     return
                 attempt = await send(
                     self._subscriber, delivery["payload"], context.policy, context.attempt_timeout
@@ -234,7 +236,7 @@ class SubscriptionDispatcher:
                 continue
             if not self._circuit_open:
                 self._failures += 1
-            self._circuit_open |= self._failures >= FAILURE_THRESHOLD or attempt.is_gone
+            self._circuit_open |= self._is_probing or attempt.is_gone
             return
 
     def _retry_pause(self, delivery: Document, attempt: Attempt) -> float | None:
@@ -275,20 +277,23 @@ class SubscriptionDispatcher:
             return
         if self._failures == self._stored_failures:
             return
-        pause = (
-            context.backoff(self._failures - FAILURE_THRESHOLD)
-            if self._failures >= FAILURE_THRESHOLD
-            else 0.0
-        )
-        requested = max(attempt.retry_after for _, attempt, _ in outcomes)
-        pause = max(pause, min(requested, context.retry_longest)) if self._failures else 0.0
+        pause = self._subscription_pause(outcomes)
         change = {"failures": self._failures, "next": {"$add": ["$$NOW", int(pause * 1000)]}}
-        if self._failures >= FAILURE_THRESHOLD:
+        if self._is_probing:
             errors = (attempt.error for _, attempt, _ in reversed(outcomes) if attempt.error)
-            error = next(errors, "")
-            change["error"] = {"$literal": error[:300]}
+            change["error"] = {"$literal": next(errors, "")[:300]}
         await self._update_subscription({"lane": change})
         self._stored_failures = self._failures
+
+    def _subscription_pause(self, outcomes: list[DeliveryOutcome]) -> float:
+        """Return the seconds until any delivery to the subscription is tried again."""
+        if not self._failures:
+            return 0.0
+        requested = max(attempt.retry_after for _, attempt, _ in outcomes)
+        pause = min(requested, self._context.retry_longest)
+        if self._is_probing:
+            pause = max(pause, self._context.backoff(self._failures - FAILURE_THRESHOLD))
+        return pause
 
     async def _update_subscription(self, change: Document) -> None:
         await self._context.run_in_executor(
