@@ -24,10 +24,9 @@ from tmf_apis import (
 from tmf_apis.fulfilment import dry_run, feasibility, launch_check
 from tmf_apis.fulfilment.design.order_designer import OrderDesigner
 from tmf_apis.rest.http.api import Api
-from tmf_apis.rest.http.messages import Request
 from tmf_apis.rest.pipeline.policy import ApiModule, Resource
 from tmf_apis.rest.query.filtering import filter_query
-from tmf_apis.security.identity import Identity
+from tmf_apis.rest.query.parameters import parse_parameters
 from tmf_apis.security.outbound import OutboundPolicy
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import MongoDatabase
@@ -75,9 +74,9 @@ def _import_form(api: Api, kind: str, resource: Resource) -> Resource:
 
 def _export_query(api: Api, settings: Settings, kind: str, text: str) -> Mapping[str, Any]:
     """Return the MongoDB query of the filter of an export job."""
-    request = Request("GET", "", "", text.removeprefix("?"), {}, b"", Identity("", ""))
+    parameters = parse_parameters(text.removeprefix("?"))
     attributes = replace(api.queries.attributes(kind, kind), prefix="", outside_body={"id": "id"})
-    return filter_query(request.parameters(), attributes, settings)
+    return filter_query(parameters, attributes, settings)
 
 
 def _dry_run(context: ModuleContext, kind: str) -> partial[Mapping[str, Any]]:

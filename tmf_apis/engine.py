@@ -19,7 +19,6 @@ from tmf_apis.rest.contracts.extensions import Extensions, contract_extensions, 
 from tmf_apis.rest.contracts.schemas import Schemas
 from tmf_apis.rest.contracts.type_defaults import TypeDefaults
 from tmf_apis.rest.http.api import Api
-from tmf_apis.rest.http.messages import Request
 from tmf_apis.rest.pipeline.documents import DocumentBuilder
 from tmf_apis.rest.pipeline.policy import ResourcePolicy
 from tmf_apis.rest.pipeline.repository import ScopedRepository
@@ -28,11 +27,11 @@ from tmf_apis.rest.pipeline.writer import ResourceWriter
 from tmf_apis.rest.query.attributes import QueryableAttributes
 from tmf_apis.rest.query.filtering import filter_query
 from tmf_apis.rest.query.list_query import ListQueryCompiler
+from tmf_apis.rest.query.parameters import parse_parameters
 from tmf_apis.rest.query.schema_paths import AttributeType, ValueType
 from tmf_apis.rest.views.kind_names import lower_first
 from tmf_apis.rest.views.kind_registry import KindRegistry
 from tmf_apis.rest.views.transforms import Transform
-from tmf_apis.security.identity import Identity
 from tmf_apis.security.outbound import OutboundPolicy
 from tmf_apis.settings import Settings
 from tmf_apis.store import indexes
@@ -168,13 +167,12 @@ class Engine:
             for c in self.contracts
             if (c.number, c.version) == (subscription.api, subscription.version)
         )
-        request = Request("GET", "", "", text, {}, b"", Identity("", ""))
         attributes = QueryableAttributes(
             type_of=partial(_event_attribute_type, contract, self.apis[contract.base_path].queries),
             prefix="",
             outside_body={},
         )
-        return filter_query(request.parameters(), attributes, self.settings)
+        return filter_query(parse_parameters(text), attributes, self.settings)
 
 
 def _type_defaults(contracts: list[Contract]) -> dict[str, Transform]:

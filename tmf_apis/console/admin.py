@@ -23,11 +23,11 @@ from tmf_apis.rest.contracts import extensions
 from tmf_apis.rest.contracts.extension_registry import ExtensionType
 from tmf_apis.rest.http import bodies
 from tmf_apis.rest.http.hub import INBOX_COLLECTION
-from tmf_apis.rest.http.messages import Request
 from tmf_apis.rest.pipeline.policy import rfc3339
 from tmf_apis.rest.query import paging
 from tmf_apis.rest.query.filtering import Pair
 from tmf_apis.rest.query.paging import Page, PageResult
+from tmf_apis.rest.query.parameters import parse_parameters
 from tmf_apis.security.identity import Identity
 
 Document = dict[str, Any]
@@ -239,8 +239,7 @@ def _with_time_limit(
 
 
 def _query_pairs() -> list[Pair]:
-    query = request.query_string.decode("ascii")
-    return Request("GET", "", "", query, {}, b"", Identity("", "")).parameters()
+    return parse_parameters(request.query_string.decode("ascii"))
 
 
 def _query_parameters(allowed: Iterable[str]) -> dict[str, str]:

@@ -15,12 +15,12 @@ from tmf_apis.errors import (
 from tmf_apis.rest.contracts.contract import Operation
 from tmf_apis.rest.http import bodies, monitors, preconditions
 from tmf_apis.rest.http.api import Api
-from tmf_apis.rest.http.idempotency import IdempotencyKey
 from tmf_apis.rest.http.locks import KeyedLock
 from tmf_apis.rest.http.messages import Request, Response, json_response
 from tmf_apis.rest.http.rendering import ResourceRenderer, requested_fields
 from tmf_apis.rest.http.replay import find_first_result, request_key
 from tmf_apis.rest.pipeline import patching
+from tmf_apis.rest.pipeline.idempotency import IdempotencyKey
 from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.rest.pipeline.representation import array_json, etag, resource_json
 from tmf_apis.rest.pipeline.write_access import WriteResult
@@ -64,10 +64,11 @@ class ResourceHandlers:
     def list(self, api: Api, operation: Operation, request: Request) -> Response:
         """Handle GET of a collection: filter, sort and return one page."""
         kind, version = operation.kind, api.contract.version
-        query = api.queries.parse(operation, request)
+        query = api.queries.parse(operation, request.parameters())
         access = {**request.identity.read_filter(), **path_filter(operation)}
         page = list_query.read_page(self._resources, kind, access, query)
-        headers = page.headers(request, self._settings)
+        url = request.base_url + request.path.rstrip("/")
+        headers = page.headers(url, request.parameters(), self._settings)
         status = page.status(self._settings)
         if query.fields.tree is None:
             items = ((document["id"], document["text"][version]) for document in page.documents)

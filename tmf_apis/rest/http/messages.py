@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl
 
 import orjson
 
-from tmf_apis.errors import InvalidQuery, TmfError
+from tmf_apis.errors import TmfError
+from tmf_apis.rest.query.parameters import parse_parameters
 from tmf_apis.security.identity import Identity
-
-_MAX_PARAMETERS = 200
 
 
 @dataclass(slots=True)
@@ -44,21 +42,8 @@ class Request:
             InvalidQuery: The query string is not UTF-8 or has too many parameters (HTTP 400).
         """
         if self._parameters is None:
-            self._parameters = self._parse_parameters() if self.query_string else []
+            self._parameters = parse_parameters(self.query_string)
         return self._parameters
-
-    def _parse_parameters(self) -> list[tuple[str, str]]:
-        try:
-            return parse_qsl(
-                self.query_string,
-                keep_blank_values=True,
-                errors="strict",
-                max_num_fields=_MAX_PARAMETERS,
-            )
-        except UnicodeDecodeError:
-            raise InvalidQuery("the query string is not UTF-8") from None
-        except ValueError:
-            raise InvalidQuery(f"more than {_MAX_PARAMETERS} query parameters") from None
 
     def parameter(self, name: str) -> str | None:
         """Return the last value of a query parameter, or None."""

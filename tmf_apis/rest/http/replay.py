@@ -4,8 +4,8 @@ import time
 
 from tmf_apis.errors import InvalidQuery, Unprocessable
 from tmf_apis.rest.contracts.contract import Operation
-from tmf_apis.rest.http.idempotency import IdempotencyKey
 from tmf_apis.rest.http.messages import Request
+from tmf_apis.rest.pipeline.idempotency import IdempotencyKey
 from tmf_apis.rest.pipeline.write_access import WriteResult
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import translate_errors

@@ -6,8 +6,8 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from tmf_apis.errors import InvalidQuery
-from tmf_apis.rest.http.idempotency import IdempotencyKey
 from tmf_apis.rest.pipeline.documents import cacheable_document, resource_of
+from tmf_apis.rest.pipeline.idempotency import IdempotencyKey
 from tmf_apis.rest.pipeline.ids import new_id
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource, ResourcePolicy
 from tmf_apis.rest.pipeline.policy_application import needs_after_commit, new_resource

@@ -15,17 +15,17 @@ from typing import Any, Protocol
 import orjson
 
 from tmf_apis.errors import Conflict, InvalidBody, TooLarge, UnsupportedMediaType
-from tmf_apis.rest.http import bodies
 from tmf_apis.rest.pipeline.pointers import matching_pointers
 from tmf_apis.settings import Settings
 
 Resource = dict[str, Any]
 Pointer = tuple[str, ...]
 
+JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 JSON_PATCH_QUERY = "application/json-patch-query+json"
-ACCEPT_PATCH = (MERGE_PATCH, bodies.JSON, JSON_PATCH, JSON_PATCH_QUERY)
+ACCEPT_PATCH = (MERGE_PATCH, JSON, JSON_PATCH, JSON_PATCH_QUERY)
 
 _OPERATIONS_WITH_VALUE = frozenset({"add", "replace", "test"})
 _OPERATIONS_WITH_FROM = frozenset({"move", "copy"})
@@ -47,7 +47,7 @@ def parse_patch(media_type: str, value: object, settings: Settings) -> Patch:
         UnsupportedMediaType: The media type is not one of ``ACCEPT_PATCH`` (HTTP 415).
         InvalidBody: The patch is malformed or has too many operations (HTTP 400).
     """
-    if media_type in {MERGE_PATCH, bodies.JSON}:
+    if media_type in {MERGE_PATCH, JSON}:
         if not isinstance(value, dict):
             raise InvalidBody("/: a merge patch is an object")
         return MergePatch(value)

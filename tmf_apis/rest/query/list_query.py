@@ -6,13 +6,13 @@ from functools import partial
 from typing import Any
 
 from tmf_apis.rest.contracts.contract import Contract, Operation
-from tmf_apis.rest.http.messages import Request
 from tmf_apis.rest.query import fields, paging, sorting
 from tmf_apis.rest.query.attributes import QueryableAttributes
 from tmf_apis.rest.query.fields import FieldSelection
 from tmf_apis.rest.query.filtering import filter_query
 from tmf_apis.rest.query.jsonpath_query import jsonpath_query
 from tmf_apis.rest.query.paging import Page, PageResult
+from tmf_apis.rest.query.parameters import Parameters
 from tmf_apis.rest.query.schema_paths import AttributeType, SchemaPaths
 from tmf_apis.rest.views import versions
 from tmf_apis.settings import Settings
@@ -52,14 +52,13 @@ class ListPage:
         """Return the HTTP status of the page."""
         return paging.page_status(self.result.page, self.result.count, self.result.total, settings)
 
-    def headers(self, request: Request, settings: Settings) -> dict[str, str]:
+    def headers(self, url: str, parameters: Parameters, settings: Settings) -> dict[str, str]:
         """Return the response headers with the totals and the links to other pages."""
         headers = {
             "X-Total-Count": str(self.result.total),
             "X-Result-Count": str(self.result.count),
         }
-        url = request.base_url + request.path.rstrip("/")
-        if link := paging.link_header(url, request.parameters(), self.result, settings):
+        if link := paging.link_header(url, parameters, self.result, settings):
             headers["Link"] = link
         return headers
 
@@ -117,7 +116,7 @@ class ListQueryCompiler:
         document = self._stored_contract.document
         return SchemaPaths(document, kind) if kind in document["components"]["schemas"] else None
 
-    def parse(self, operation: Operation, request: Request) -> ListQuery:
+    def parse(self, operation: Operation, parameters: Parameters) -> ListQuery:
         """Compile a list request.
 
         Raises:
@@ -125,18 +124,17 @@ class ListQueryCompiler:
             FeatureNotImplemented: The filter uses an unsupported feature of JSONPath (HTTP 501).
         """
         attributes = self.attributes(operation.kind, operation.schema)
-        pairs = request.parameters()
-        filters = [pair for pair in pairs if pair[0] not in RESERVED_PARAMETERS]
-        reserved = {name: value for name, value in pairs if name in RESERVED_PARAMETERS}
+        filters = [pair for pair in parameters if pair[0] not in RESERVED_PARAMETERS]
+        reserved = {name: value for name, value in parameters if name in RESERVED_PARAMETERS}
         conditions = [filter_query(filters, attributes, self._settings)] if filters else []
         conditions += [
             jsonpath_query(value, attributes, self._settings)
-            for name, value in pairs
+            for name, value in parameters
             if name == "filter"
         ]
         keys = sorting.sort_keys(reserved.get("sort", ""), attributes)
         page = paging.page_from_parameters(reserved, keys, self._settings)
-        selection = FieldSelection.parse([value for name, value in pairs if name == "fields"])
+        selection = FieldSelection.parse([value for name, value in parameters if name == "fields"])
         projection = fields.projection(selection, attributes.stored_paths)
         if projection:
             projection["loose"] = 1

@@ -28,7 +28,7 @@ from tmf_apis.fulfilment.execution.journal import FencedOff
 from tmf_apis.fulfilment.execution.payloads import BatchProgress, BatchRef
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.rest.contracts.schemas import Schemas
-from tmf_apis.rest.http.idempotency import IdempotencyKey
+from tmf_apis.rest.pipeline.idempotency import IdempotencyKey
 from tmf_apis.security.identity import Identity
 
 
