@@ -29,6 +29,6 @@ VOLUME /var/lib/tmf
 EXPOSE 8620
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8620/health/live', timeout=4)"]
-# There is no embedded database in the image: set TMF_MONGODB_URI and TMF_TEMPORAL_ADDRESS.
+# The image has no embedded servers: set TMF_MONGODB_URI and TMF_TEMPORAL_ADDRESS.
 ENTRYPOINT ["tmf"]
 CMD ["serve", "--host", "0.0.0.0", "--port", "8620"]

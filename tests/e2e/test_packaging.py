@@ -169,7 +169,7 @@ def test_the_compose_file_requires_secrets(tmp_path):
     blank = dict.fromkeys(SECRETS, "")
     status, output = run("docker-compose", "config", "--quiet", cwd=tmp_path, **blank)
     assert status != 0
-    assert "name it in .env" in output
+    assert "set it in .env" in output
 
 
 def test_the_compose_file_publishes_ports_on_loopback_only():
