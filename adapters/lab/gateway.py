@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from adapters import condition_types
 from adapters.lab.element import LabElement
 from adapters.lab.network import PATH, LabError, LabNetwork
 from adapters.lab.processes import log_tail, stop_process
@@ -163,8 +164,8 @@ class SnmpLab(LabElement[LabNetwork]):
             address=network.gateway_address,
             server=network.server_address,
             traps=self._trap_directive(),
-            link_up=mib.LINK_UP,
-            link_down=mib.LINK_DOWN,
+            link_up=condition_types.LINK_UP,
+            link_down=condition_types.LINK_DOWN,
             status=mib.IF_OPER_STATUS,
             objects=LINK_OBJECTS,
             table=mib.SVC,

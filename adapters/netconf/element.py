@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 
 from lxml.etree import _Element as Element
 
-from adapters import base, effect, planning
+from adapters import base, condition_types, effect, planning
 from adapters.credentials import Secret
 from adapters.errors import Misconfigured, NotVerified, Rejected, Unsupported
 from adapters.locks import endpoint_lock
@@ -32,7 +32,6 @@ from adapters.netconf.session import (
 )
 from adapters.observations import RawFault, Sample
 from adapters.options import check_options
-from adapters.snmp import mib
 from adapters.values import (
     Facts,
     Intent,
@@ -306,7 +305,7 @@ class NetconfElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         ports = (await self.inventory()).ports
         now = datetime.now(UTC)
         return [
-            RawFault(self.target.name, mib.LINK_DOWN, port.name, active=True, seen_at=now,
+            RawFault(self.target.name, condition_types.LINK_DOWN, port.name, active=True, seen_at=now,
                      attributes={"tag": port.tag})
             for port in ports
             if port.enabled and not port.up

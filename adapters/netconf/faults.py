@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 
 from lxml.etree import _Element as Element
 
+from adapters import condition_types
 from adapters.errors import Unreachable
 from adapters.netconf.profile import Profile
 from adapters.netconf.services import leaf_text
 from adapters.observations import RawFault
-from adapters.snmp import mib
 
 #: RFC 6470.
 NOTIFICATIONS_NAMESPACE = "urn:ietf:params:xml:ns:yang:ietf-netconf-notifications"
@@ -53,7 +53,7 @@ class NotificationParser:
                 path, active = self._link_notifications[event.tag]
                 name = leaf_text(event, path) or ""
                 if re.fullmatch(self._profile.port_pattern, name):
-                    return RawFault(self.element, mib.LINK_DOWN, name, active, now)
+                    return RawFault(self.element, condition_types.LINK_DOWN, name, active, now)
         return None
 
     def _config_change(self, event: Element, now: datetime) -> RawFault | None:
@@ -132,7 +132,7 @@ class FaultMonitor:
         if notification is None:
             raise Unreachable(self._parser.element, "it ended the session for notifications")
         fault = self._parser.fault(notification)
-        if fault is None or fault.condition != mib.LINK_DOWN:
+        if fault is None or fault.condition != condition_types.LINK_DOWN:
             return fault
         if fault.active == (fault.port in self._active):
             return None

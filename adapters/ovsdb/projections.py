@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from adapters import condition_types
 from adapters.observations import RawFault, Sample
 from adapters.ovsdb.rows import (
     PORT_COLUMNS,
@@ -14,7 +15,6 @@ from adapters.ovsdb.rows import (
     row_uuid,
     set_members,
 )
-from adapters.snmp import mib
 from adapters.values import Component, Facts, Observed
 
 SETTINGS = ("vlan", "downstream", "upstream", "enabled")
@@ -116,7 +116,7 @@ def conditions(element: str, switch: SwitchSnapshot) -> list[RawFault]:
     return [
         RawFault(
             element,
-            mib.LINK_DOWN,
+            condition_types.LINK_DOWN,
             name,
             active=True,
             seen_at=now,

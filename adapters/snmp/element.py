@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import ClassVar, Self
 
-from adapters import base, effect, planning, stepwise
+from adapters import base, condition_types, effect, planning, stepwise
 from adapters.credentials import Secret
 from adapters.errors import Misconfigured, Rejected, Unsupported
 from adapters.locks import endpoint_lock
@@ -202,7 +202,7 @@ class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         return [
             RawFault(
                 self.target.name,
-                mib.LINK_DOWN,
+                condition_types.LINK_DOWN,
                 port.name,
                 active=True,
                 seen_at=now,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
+from adapters import condition_types
 from adapters.snmp import mib
 from adapters.snmp.simulated_hardware import entity_rows, topology_rows
 from adapters.snmp.simulated_port import (
@@ -95,7 +96,7 @@ class SimulatedGateway(asyncio.DatagramProtocol):
             lambda: self, local_addr=self.address
         )
         self.address = self._transport.get_extra_info("sockname")[:2]
-        self._notify(mib.COLD_START)
+        self._notify(condition_types.COLD_START)
         return self
 
     async def __aexit__(
@@ -148,7 +149,7 @@ class SimulatedGateway(asyncio.DatagramProtocol):
         self.ports = {index + shift: port for index, port in self.ports.items()}
         for port in self.ports.values():
             port.octets_in = port.octets_out = 0
-        self._notify(mib.COLD_START)
+        self._notify(condition_types.COLD_START)
 
     def _change_port(self, name: str, change: Callable[[SimulatedPort], None]) -> None:
         index = self._index(name)
@@ -157,7 +158,7 @@ class SimulatedGateway(asyncio.DatagramProtocol):
         change(port)
         if port.is_up != was_up:
             self._notify(
-                mib.LINK_UP if port.is_up else mib.LINK_DOWN,
+                condition_types.LINK_UP if port.is_up else condition_types.LINK_DOWN,
                 Variable(f"{mib.IF_INDEX}.{index}", ber.INTEGER, index),
                 self._variable(mib.IF_ADMIN_STATUS, index),
                 self._variable(mib.IF_OPER_STATUS, index),

@@ -10,7 +10,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
-from adapters import lab, registry
+from adapters import condition_types, lab, registry
 from adapters.credentials import Credentials
 from adapters.snmp import mib
 from adapters.snmp.simulated_port import WRONG_VALUE
@@ -321,7 +321,7 @@ def test_a_link_that_goes_down_is_one_alarm_until_it_is_up(server, gateway, fibr
 def _report_again(gateway, port):
     index = next(key for key, one in gateway.ports.items() if one.name == port)
     gateway._notify(
-        mib.LINK_DOWN,
+        condition_types.LINK_DOWN,
         Variable(f"{mib.IF_INDEX}.{index}", ber.INTEGER, index),
         gateway._variable(mib.IF_ADMIN_STATUS, index),
     )
@@ -390,7 +390,7 @@ def test_an_alarm_is_cleared_though_nobody_heard_that_the_link_is_up(server, gat
     traps, gateway.simulator.trap_address = gateway.simulator.trap_address, None
     gateway.call(gateway.simulator.restore_link, "sub8")
     gateway.simulator.trap_address = traps
-    gateway.call(gateway.simulator._notify, mib.WARM_START)  # look at it anew
+    gateway.call(gateway.simulator._notify, condition_types.WARM_START)  # look at it anew
     wait_until(lambda: alarms_on(server, gateway, "sub8", state="cleared"))
 
 

@@ -30,7 +30,6 @@ from adapters.netconf import NetconfElement
 from adapters.netconf.faults import CONFIG_CHANGE
 from adapters.netconf.transport import SshChannel
 from adapters.registry import find_adapter
-from adapters.snmp import mib
 from adapters.testing import MBIT, AdapterContract, provide
 from adapters.values import Intent
 
@@ -444,8 +443,8 @@ async def test_a_link_failure_is_a_fault_until_it_ends(lab):
             lab.restore_link("sub2")
         up = await asyncio.wait_for(anext(faults), 20)
         await faults.aclose()
-    assert (down.condition, down.port, down.active) == (mib.LINK_DOWN, "sub2", True)
-    assert (up.condition, up.port, up.active) == (mib.LINK_DOWN, "sub2", False)
+    assert (down.condition, down.port, down.active) == (condition_types.LINK_DOWN, "sub2", True)
+    assert (up.condition, up.port, up.active) == (condition_types.LINK_DOWN, "sub2", False)
 
 
 async def test_changes_of_others_are_reported(element, engineer, slow):

@@ -14,12 +14,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from adapters import condition_types
 from adapters.credentials import Secret
 from adapters.errors import Conflict, Rejected, Unreachable, Unsupported
 from adapters.lab.network import PATH, run
 from adapters.lab.switch import SCHEMA, SwitchLab, switch_unavailable_reason
 from adapters.ovsdb import OvsdbSwitch, operations
-from adapters.snmp import mib
 from adapters.testing import AdapterContract, provide
 from adapters.values import Intent, Target
 
@@ -323,7 +323,7 @@ async def test_a_link_failure_and_its_end_are_reported(switch, lab):
     lab.cut_link("sub1")
     async with asyncio.timeout(20):
         fault = await faults.get()
-    assert (fault.condition, fault.port, fault.active) == (mib.LINK_DOWN, "sub1", True)
+    assert (fault.condition, fault.port, fault.active) == (condition_types.LINK_DOWN, "sub1", True)
     assert fault.attributes == {"tag": "service-1"}
     assert [condition.port for condition in await switch.active_conditions()] == ["sub1"]
     lab.restore_link("sub1")

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from adapters import condition_types
 from adapters.credentials import Secret
 from adapters.errors import PartiallyApplied, Rejected, Unreachable
 from adapters.lab import SnmpLab, lab_unavailable_reason
 from adapters.lab.iperf3 import measure_throughput
 from adapters.lab.network import ip
-from adapters.snmp import mib
 from adapters.snmp.element import SnmpElement
 from adapters.snmp.traps import SenderRegistry, TrapReceiver
 from adapters.snmp.wire import usm
@@ -152,14 +152,14 @@ async def test_a_link_failure_is_a_trap_an_alarm_and_a_condition_until_it_ends(
     ports = {int(port.index): port.name for port in (await element.inventory()).ports}
     lab.cut_link("sub1")
     try:
-        down = (await wait_for(receiver, mib.LINK_DOWN)).notification
+        down = (await wait_for(receiver, condition_types.LINK_DOWN)).notification
         for _ in range(50):
             if conditions := await element.active_conditions():
                 break
             await asyncio.sleep(0.2)
     finally:
         lab.restore_link("sub1")
-    up = (await wait_for(receiver, mib.LINK_UP)).notification
+    up = (await wait_for(receiver, condition_types.LINK_UP)).notification
     raised, cleared = report_from_notification(down, ports), report_from_notification(up, ports)
     assert (raised.effect, raised.port, raised.administratively_down) == (
         Effect.RAISE,
@@ -175,9 +175,9 @@ async def test_a_link_failure_is_a_trap_an_alarm_and_a_condition_until_it_ends(
 async def test_a_port_disabled_by_a_service_raises_no_alarm(element, receiver):
     off = Intent("service-1", "sub2", {"enabled": False})
     transaction = await provide(element, off)
-    down = (await wait_for(receiver, mib.LINK_DOWN)).notification
+    down = (await wait_for(receiver, condition_types.LINK_DOWN)).notification
     await element.rollback(transaction)
-    up = (await wait_for(receiver, mib.LINK_UP)).notification
+    up = (await wait_for(receiver, condition_types.LINK_UP)).notification
     report = report_from_notification(down, {})
     assert (report.administratively_down, report.effect, report.port) == (
         True,
@@ -190,7 +190,7 @@ async def test_a_port_disabled_by_a_service_raises_no_alarm(element, receiver):
 async def test_a_restart_is_a_cold_start_with_one_more_boot(lab, element, receiver):
     before = await element.probe()
     await asyncio.to_thread(lab.restart)
-    cold = await wait_for(receiver, mib.COLD_START)
+    cold = await wait_for(receiver, condition_types.COLD_START)
     after = await element.probe()
     assert report_from_notification(cold.notification, {}).needs_resync
     assert after.boots == before.boots + 1 == cold.notification.boots
@@ -202,7 +202,7 @@ async def test_a_wrong_community_is_unreachable_and_causes_a_trap(lab, receiver)
     async with SnmpElement(target, Secret({"community": "wrong"})) as element:
         with pytest.raises(Unreachable, match="wrong community"):
             await element.probe()
-    trap = (await wait_for(receiver, mib.AUTHENTICATION_FAILURE)).notification
+    trap = (await wait_for(receiver, condition_types.AUTHENTICATION_FAILURE)).notification
     assert report_from_notification(trap, {}).alarm_type == "securityService"
 
 
@@ -243,8 +243,8 @@ async def test_an_inform_is_repeated_until_it_is_acknowledged():
         senders.register("gw-inform", lab.network.gateway_address, lab.credentials["gw-inform"])
         async with TrapReceiver(senders, lab.server_address, TRAP_PORT) as receiver:
             lab.cut_link("sub1")
-            first = await wait_for(receiver, mib.LINK_DOWN)
-            second = await wait_for(receiver, mib.LINK_DOWN)
+            first = await wait_for(receiver, condition_types.LINK_DOWN)
+            second = await wait_for(receiver, condition_types.LINK_DOWN)
             assert first.notification.inform
             reports = [
                 report_from_notification(received.notification, {}) for received in (first, second)
@@ -252,7 +252,7 @@ async def test_an_inform_is_repeated_until_it_is_acknowledged():
             assert reports[0].event_id == reports[1].event_id
             second.acknowledge()
             with pytest.raises(TimeoutError):
-                await wait_for(receiver, mib.LINK_DOWN, 2.5)
+                await wait_for(receiver, condition_types.LINK_DOWN, 2.5)
 
 
 def test_a_lab_is_removed_when_its_process_is_killed():

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
+from adapters import condition_types
 from adapters.observations import RawFault
-from adapters.snmp import mib
 from adapters.values import Inventory
 from tmf_apis.alarms import AlarmKey, find_open
 from tmf_apis.fault_management.deduplication import REPORTING_SYSTEM_ID, AlarmSubject, record_alarm
@@ -30,7 +30,7 @@ UNREACHABLE_COLLECTION = "silent_elements"
 #: Maximum number of open alarms of one element that are compared with its conditions.
 MAX_OPEN_ALARMS = 10_000
 _KIND = "Resource"
-_LINK_DOWN = RULES[mib.LINK_DOWN].specific_problem
+_LINK_DOWN = RULES[condition_types.LINK_DOWN].specific_problem
 log = logging.getLogger(__name__)
 
 
@@ -120,7 +120,11 @@ class AlarmWriter:
     ) -> None:
         port = str(alarm["externalAlarmId"]).removeprefix(f"{element.target.name}/{_LINK_DOWN}/")
         cleared_fault = RawFault(
-            element.target.name, mib.LINK_DOWN, port, active=False, seen_at=inventory.taken_at
+            element.target.name,
+            condition_types.LINK_DOWN,
+            port,
+            active=False,
+            seen_at=inventory.taken_at,
         )
         self._record(repository, element, ports.get(port), report_from_condition(cleared_fault))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from adapters import condition_types
 from adapters.observations import RawFault
 from adapters.snmp import mib
 from adapters.snmp.traps import Notification
@@ -53,17 +54,19 @@ _LINK_DOWN_ALARM = ("linkDown", "communicationsAlarm", "lossOfSignal", "major")
 _RESTART_ALARM = ("processingErrorAlarm", "softwareProgramAbnormallyTerminated", "warning")
 
 RULES: Mapping[str, AlarmRule] = {
-    mib.LINK_DOWN: AlarmRule(
+    condition_types.LINK_DOWN: AlarmRule(
         _LINK_DOWN_ALARM[0], Effect.RAISE, *_LINK_DOWN_ALARM[1:], has_port=True
     ),
-    mib.LINK_UP: AlarmRule(_LINK_DOWN_ALARM[0], Effect.CLEAR, *_LINK_DOWN_ALARM[1:], has_port=True),
-    mib.COLD_START: AlarmRule(
+    condition_types.LINK_UP: AlarmRule(
+        _LINK_DOWN_ALARM[0], Effect.CLEAR, *_LINK_DOWN_ALARM[1:], has_port=True
+    ),
+    condition_types.COLD_START: AlarmRule(
         "coldStart", Effect.RAISE, *_RESTART_ALARM, self_clearing=True, needs_resync=True
     ),
-    mib.WARM_START: AlarmRule(
+    condition_types.WARM_START: AlarmRule(
         "warmStart", Effect.RAISE, *_RESTART_ALARM, self_clearing=True, needs_resync=True
     ),
-    mib.AUTHENTICATION_FAILURE: AlarmRule(
+    condition_types.AUTHENTICATION_FAILURE: AlarmRule(
         "authenticationFailure",
         Effect.RAISE,
         "securityService",
@@ -138,7 +141,7 @@ def report_from_notification(notification: Notification, ports: Mapping[int, str
     rule = RULES.get(notification.trap, UNMAPPED_RULE)
     instance = _port_name(notification, ports) if rule.has_port else ""
     switched_off = (
-        notification.trap == mib.LINK_DOWN
+        notification.trap == condition_types.LINK_DOWN
         and _first_value(notification, mib.IF_ADMIN_STATUS) == mib.DOWN
     )
     effect = Effect.CLEAR if switched_off else rule.effect

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from adapters import condition_types
 from adapters.credentials import Secret
 from adapters.errors import (
     Conflict,
@@ -253,7 +254,11 @@ async def test_faults_are_reported_when_they_begin_and_end(gateway):
         gateway.restore_link("sub1")
         cleared = await anext(faults)
         await faults.aclose()
-    assert (raised.port, raised.active, raised.condition) == ("sub1", True, mib.LINK_DOWN)
+    assert (raised.port, raised.active, raised.condition) == (
+        "sub1",
+        True,
+        condition_types.LINK_DOWN,
+    )
     assert (cleared.port, cleared.active) == ("sub1", False)
 
 

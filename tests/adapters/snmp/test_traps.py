@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters import condition_types
 from adapters.errors import Misconfigured
 from adapters.snmp import mib
 from adapters.snmp.simulator import SimulatedGateway
@@ -51,7 +52,7 @@ def senders():
 def link_down(tag=message.TRAP, *more):
     head = (
         Variable(mib.SYS_UP_TIME, ber.TIME_TICKS, 4242),
-        Variable(mib.SNMP_TRAP_OID, ber.OID, mib.LINK_DOWN),
+        Variable(mib.SNMP_TRAP_OID, ber.OID, condition_types.LINK_DOWN),
         Variable(f"{mib.IF_INDEX}.3", ber.INTEGER, 3),
         Variable(f"{mib.IF_DESCR}.3", ber.OCTETS, b"sub1"),
     )
@@ -141,7 +142,7 @@ def test_a_captured_notification_of_net_snmp_is_decoded(file):
 
 def test_a_v2c_trap_is_decoded(senders):
     trap = senders.decode(v2c(), SOURCE)
-    assert (trap.element, trap.trap, trap.uptime) == ("gw", mib.LINK_DOWN, 42.42)
+    assert (trap.element, trap.trap, trap.uptime) == ("gw", condition_types.LINK_DOWN, 42.42)
     assert trap.variables == {f"{mib.IF_INDEX}.3": 3, f"{mib.IF_DESCR}.3": b"sub1"}
     assert (trap.sender, trap.inform, trap.boots) == ("public", False, None)
 
@@ -149,8 +150,8 @@ def test_a_v2c_trap_is_decoded(senders):
 @pytest.mark.parametrize(
     ("generic", "specific", "trap"),
     [
-        (2, 0, mib.LINK_DOWN),
-        (0, 0, mib.COLD_START),
+        (2, 0, condition_types.LINK_DOWN),
+        (0, 0, condition_types.COLD_START),
         (6, 17, "1.3.6.1.4.1.8072.3.2.10.0.17"),
     ],
 )
@@ -166,7 +167,7 @@ def test_a_v3_trap_is_decrypted(auth):
     senders = SenderRegistry()
     senders.register("gw3", SOURCE, secret)
     trap = senders.decode(v3(secret), SOURCE)
-    assert (trap.element, trap.trap, trap.boots) == ("gw3", mib.LINK_DOWN, 3)
+    assert (trap.element, trap.trap, trap.boots) == ("gw3", condition_types.LINK_DOWN, 3)
 
 
 def test_the_key_of_a_password_is_that_of_the_standard():
@@ -235,7 +236,7 @@ def test_a_sender_needs_usable_credentials(secret):
             1,
             variables=(
                 Variable(mib.SYS_UP_TIME, ber.OCTETS, b"x"),
-                Variable(mib.SNMP_TRAP_OID, ber.OID, mib.LINK_DOWN),
+                Variable(mib.SNMP_TRAP_OID, ber.OID, condition_types.LINK_DOWN),
             ),
         ),
     ],
@@ -332,6 +333,10 @@ async def test_the_simulated_gateway_reports_its_faults(receiver):
         gateway.cut_link("sub1")
         gateway.restore_link("sub1")
         traps = [(await receiver.receive()).notification for _ in range(3)]
-    assert [trap.trap for trap in traps] == [mib.COLD_START, mib.LINK_DOWN, mib.LINK_UP]
+    assert [trap.trap for trap in traps] == [
+        condition_types.COLD_START,
+        condition_types.LINK_DOWN,
+        condition_types.LINK_UP,
+    ]
     assert {trap.element for trap in traps} == {"gw-sim"}
     assert traps[1].variables[f"{mib.IF_DESCR}.3"] == b"sub1"

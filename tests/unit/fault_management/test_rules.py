@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
+from adapters import condition_types
 from adapters.observations import RawFault
 from adapters.snmp import mib
 from adapters.snmp.traps import Notification
@@ -40,7 +41,7 @@ def link_notification(trap, admin=mib.UP, index=3, name=b"sub1"):
 
 
 def test_a_lost_link_is_a_major_communications_alarm_on_the_port():
-    report = report_from_notification(link_notification(mib.LINK_DOWN), PORTS)
+    report = report_from_notification(link_notification(condition_types.LINK_DOWN), PORTS)
     assert (report.alarm_type, report.probable_cause, report.severity) == (
         "communicationsAlarm",
         "lossOfSignal",
@@ -53,23 +54,25 @@ def test_a_lost_link_is_a_major_communications_alarm_on_the_port():
 def test_a_link_up_clears_the_alarm_of_the_link_down():
     down, up = (
         report_from_notification(link_notification(trap), PORTS)
-        for trap in (mib.LINK_DOWN, mib.LINK_UP)
+        for trap in (condition_types.LINK_DOWN, condition_types.LINK_UP)
     )
     assert up.key == down.key
     assert (up.effect, up.severity) == (Effect.CLEAR, "cleared")
 
 
 def test_a_port_that_is_switched_off_is_no_fault_and_clears_its_alarm():
-    report = report_from_notification(link_notification(mib.LINK_DOWN, admin=mib.DOWN), PORTS)
+    report = report_from_notification(
+        link_notification(condition_types.LINK_DOWN, admin=mib.DOWN), PORTS
+    )
     assert report.administratively_down
     assert (report.effect, report.key) == (
         Effect.CLEAR,
-        report_from_notification(link_notification(mib.LINK_DOWN), PORTS).key,
+        report_from_notification(link_notification(condition_types.LINK_DOWN), PORTS).key,
     )
 
 
 def test_the_port_is_identified_by_the_instance_and_not_by_the_value():
-    contradictory = notification(mib.LINK_DOWN, {f"{mib.IF_INDEX}.4": 3})
+    contradictory = notification(condition_types.LINK_DOWN, {f"{mib.IF_INDEX}.4": 3})
     assert report_from_notification(contradictory, PORTS).port == "sub2"
 
 
@@ -84,10 +87,13 @@ def test_the_port_is_identified_by_the_instance_and_not_by_the_value():
     ],
 )
 def test_a_port_is_named_by_table_or_notification_or_index(variables, ports, port):
-    assert report_from_notification(notification(mib.LINK_DOWN, variables), ports).port == port
+    assert (
+        report_from_notification(notification(condition_types.LINK_DOWN, variables), ports).port
+        == port
+    )
 
 
-@pytest.mark.parametrize("trap", [mib.COLD_START, mib.WARM_START])
+@pytest.mark.parametrize("trap", [condition_types.COLD_START, condition_types.WARM_START])
 def test_a_restart_clears_itself_and_needs_a_resynchronisation(trap):
     report = report_from_notification(notification(trap), {})
     assert (report.self_clearing, report.needs_resync, report.severity, report.port) == (
@@ -99,7 +105,7 @@ def test_a_restart_clears_itself_and_needs_a_resynchronisation(trap):
 
 
 def test_a_failed_login_is_a_security_alarm():
-    report = report_from_notification(notification(mib.AUTHENTICATION_FAILURE), {})
+    report = report_from_notification(notification(condition_types.AUTHENTICATION_FAILURE), {})
     assert (report.alarm_type, report.probable_cause) == (
         "securityService",
         "authenticationFailure",
@@ -123,12 +129,19 @@ def test_two_unknown_traps_raise_two_alarms():
 
 
 def test_copies_of_a_notification_have_the_same_event_id():
-    trap, inform = link_notification(mib.LINK_DOWN), link_notification(mib.LINK_DOWN)
+    trap, inform = (
+        link_notification(condition_types.LINK_DOWN),
+        link_notification(condition_types.LINK_DOWN),
+    )
     assert (
         report_from_notification(trap, PORTS).event_id
         == report_from_notification(inform, PORTS).event_id
     )
-    later = notification(mib.LINK_DOWN, link_notification(mib.LINK_DOWN).variables, uptime=11.0)
+    later = notification(
+        condition_types.LINK_DOWN,
+        link_notification(condition_types.LINK_DOWN).variables,
+        uptime=11.0,
+    )
     assert (
         report_from_notification(later, PORTS).event_id
         != report_from_notification(trap, PORTS).event_id
@@ -140,8 +153,11 @@ def test_copies_of_a_notification_have_the_same_event_id():
     [(True, Effect.RAISE, "major"), (False, Effect.CLEAR, "cleared")],
 )
 def test_a_polled_condition_has_the_key_of_its_notification(active, effect, severity):
-    report = report_from_condition(RawFault("gw", mib.LINK_DOWN, "sub1", active, NOW))
-    assert report.key == report_from_notification(link_notification(mib.LINK_DOWN), PORTS).key
+    report = report_from_condition(RawFault("gw", condition_types.LINK_DOWN, "sub1", active, NOW))
+    assert (
+        report.key
+        == report_from_notification(link_notification(condition_types.LINK_DOWN), PORTS).key
+    )
     assert (report.effect, report.severity) == (effect, severity)
 
 
