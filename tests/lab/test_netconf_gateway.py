@@ -15,7 +15,7 @@ from netconf_client.ncclient import Manager
 from netconf_client.rpc import make_rpc
 from netconf_client.session import Session as LibrarySession
 
-from adapters import base, effect
+from adapters import base, condition_types, effect
 from adapters.credentials import Secret
 from adapters.errors import (
     Conflict,

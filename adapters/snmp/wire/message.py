@@ -6,7 +6,7 @@ trap translated to a v2 notification), RFC 1901 section 3 (message).
 
 from dataclasses import dataclass
 
-from adapters.snmp.mib import SNMP_TRAPS
+from adapters.condition_types import SNMP_TRAPS
 from adapters.snmp.wire import ber
 from adapters.snmp.wire.ber import Malformed, Value
 
