@@ -142,7 +142,7 @@ class Engine:
         self.extension_registry.refresh()
 
     def render_event(self, event: PendingEvent, audience: Audience) -> Json | None:
-        """Return the notification of an event in an audience's API version; None where it has none."""
+        """Return an event as the notification of an audience; None if its contract has none."""
         kind, version, body = event["kind"], audience.version, event["body"]
         kinds = self.kind_registry
         if self._api_numbers.get(kind) != audience.api or not kinds.is_served(kind, version):

@@ -305,8 +305,8 @@ class NetconfElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         ports = (await self.inventory()).ports
         now = datetime.now(UTC)
         return [
-            RawFault(self.target.name, condition_types.LINK_DOWN, port.name, active=True, seen_at=now,
-                     attributes={"tag": port.tag})
+            RawFault(self.target.name, condition_types.LINK_DOWN, port.name, active=True,
+                     seen_at=now, attributes={"tag": port.tag})
             for port in ports
             if port.enabled and not port.up
         ]  # fmt: skip

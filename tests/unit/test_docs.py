@@ -45,6 +45,8 @@ ALLOWED_IMPORTS = {
     "capacity": (*OPERATIONS, "fulfilment", "fault_management"),
     **dict.fromkeys(BASE, ()),
 }
+#: The packages of ``tmf_apis.rest``, each below the next.
+REST_LAYERS = ("contracts", "views", "query", "pipeline", "http")
 #: The packages that import adapters.
 ELEMENT_PACKAGES = {
     *("element_access", "fulfilment", "fault_management", "reconciliation", "capacity"),
@@ -192,6 +194,15 @@ def test_a_package_imports_lower_layers_only(path):
         assert used <= {*ALLOWED_IMPORTS[own], own}
     elif own not in COMPOSITION:
         assert used.isdisjoint(COMPOSITION), "only the composing modules know everything"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tmf_apis" / "rest").rglob("*.py")), ids=name_of)
+def test_a_package_of_rest_imports_lower_ones_only(path):
+    own = path.parent.name
+    names = [name.split(".") for name in imports(path) if name.startswith("tmf_apis.rest.")]
+    if own in REST_LAYERS:
+        allowed = REST_LAYERS[: REST_LAYERS.index(own) + 1]
+        assert {name[2] for name in names} <= set(allowed)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

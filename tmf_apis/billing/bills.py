@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from tmf_apis.billing.charges import Total, charge_of, total
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.owners import party_ids
 from tmf_apis.rest.pipeline.periods import canonical_timestamp
-from tmf_apis.rest.pipeline.policy import Resource, rfc3339
+from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.rest.pipeline.tmf_schema import json_number
 
 #: Time from the date of a bill to its due date.

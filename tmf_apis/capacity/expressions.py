@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from tmf_apis.inventory.resource_state import RESERVED_UNTIL
-from tmf_apis.rest.pipeline.policy import rfc3339
+from tmf_apis.rest.contracts.dates import rfc3339
 
 _SERVICE_ID = "serviceId"
 

@@ -14,7 +14,7 @@ from pymongo import UpdateOne
 from tmf_apis.capacity.history import BATCH_SIZE, History, HourlyUsage
 from tmf_apis.capacity.trend import Forecast, Point, day_of_week, forecast
 from tmf_apis.capacity.values import PORT, UNITS, Utilisation
-from tmf_apis.rest.pipeline.policy import rfc3339
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.store.connection import MongoDatabase, translate_errors
 
 CAPACITY_COLLECTION = "capacity"

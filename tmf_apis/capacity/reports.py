@@ -11,7 +11,8 @@ from typing import Any
 from tmf_apis.capacity.meter import CapacityMeter
 from tmf_apis.capacity.records import CapacityQuery, CapacityRecord
 from tmf_apis.errors import Forbidden
-from tmf_apis.rest.pipeline.policy import ApiModule, Repository, Resource, ResourcePolicy, rfc3339
+from tmf_apis.rest.contracts.dates import rfc3339
+from tmf_apis.rest.pipeline.policy import ApiModule, Repository, Resource, ResourcePolicy
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import MongoDatabase
 

@@ -30,8 +30,9 @@ from tmf_apis.catalog.files import FileArea, path_segments
 from tmf_apis.catalog.states import JOB_LIFECYCLE
 from tmf_apis.catalog.stream import RawResource, decompressed_chunks, limited_chunks, raw_resources
 from tmf_apis.errors import InvalidBody, NotFound, TmfError, Unavailable, Unprocessable
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.http.bodies import parse
-from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
+from tmf_apis.rest.pipeline.policy import Repository, Resource
 from tmf_apis.security import outbound, pinned_http
 from tmf_apis.security.outbound import OutboundPolicy
 from tmf_apis.settings import Settings

@@ -9,9 +9,10 @@ from typing import Any
 
 from tmf_apis.catalog.states import ENTITY_LIFECYCLE
 from tmf_apis.errors import InvalidBody
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.catalog_terms import COMPOSITION_TYPES, DEPENDENCY_TYPES, ON_SALE_STATES
 from tmf_apis.rest.pipeline.periods import canonical_timestamp, check_valid_for
-from tmf_apis.rest.pipeline.policy import RequestContext, Resource, rfc3339
+from tmf_apis.rest.pipeline.policy import RequestContext, Resource
 
 #: Version of an entity that names none.
 FIRST_VERSION = "1.0"

@@ -20,10 +20,10 @@ from tmf_apis.events import delivery_admin, subscriptions
 from tmf_apis.events.delivery_admin import DeliveryCriteria
 from tmf_apis.events.delivery_queue import COLLECTION as DELIVERIES
 from tmf_apis.rest.contracts import extensions
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.contracts.extension_registry import ExtensionType
 from tmf_apis.rest.http import bodies
 from tmf_apis.rest.http.hub import INBOX_COLLECTION
-from tmf_apis.rest.pipeline.policy import rfc3339
 from tmf_apis.rest.query import paging
 from tmf_apis.rest.query.filtering import Pair
 from tmf_apis.rest.query.paging import Page, PageResult

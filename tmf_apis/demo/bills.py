@@ -10,7 +10,8 @@ from tmf_apis.billing.charges import Charge, Total, total
 from tmf_apis.demo.builders import CURRENCY, VAT_PERCENT, money, period, reference, time_before
 from tmf_apis.demo.customers import Customer
 from tmf_apis.demo.orders import Sale
-from tmf_apis.rest.pipeline.policy import Resource, rfc3339
+from tmf_apis.rest.contracts.dates import rfc3339
+from tmf_apis.rest.pipeline.policy import Resource
 
 #: Number of months that are billed.
 BILLED_MONTHS = 2

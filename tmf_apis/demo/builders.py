@@ -6,7 +6,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from tmf_apis.rest.pipeline.policy import Resource, rfc3339
+from tmf_apis.rest.contracts.dates import rfc3339
+from tmf_apis.rest.pipeline.policy import Resource
 
 CURRENCY = "GBP"
 VAT_PERCENT = Decimal(20)

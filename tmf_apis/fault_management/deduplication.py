@@ -18,9 +18,10 @@ from pymongo.errors import DuplicateKeyError
 from tmf_apis.alarms import AlarmKey, find_open
 from tmf_apis.errors import Conflict
 from tmf_apis.fault_management.rules import AlarmReport, Effect
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.ids import new_id
 from tmf_apis.rest.pipeline.lookups import get_or_none
-from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
+from tmf_apis.rest.pipeline.policy import Repository, Resource
 from tmf_apis.store.connection import translate_errors
 
 #: ``reportingSystemId`` of our alarms.

@@ -28,8 +28,9 @@ from tmf_apis.inventory.ports import (
     usage_state,
 )
 from tmf_apis.inventory.rules import out_of_service_reason
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.json_values import json_objects
-from tmf_apis.rest.pipeline.policy import Resource, rfc3339
+from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.serialization import stored_as
 
 PRODUCT_IDENTIFIER = "product"

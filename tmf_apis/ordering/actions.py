@@ -8,7 +8,8 @@ from tmf_apis.errors import Conflict, IllegalTransition, InvalidBody
 from tmf_apis.ordering import order_schema, rules
 from tmf_apis.ordering.order_schema import OrderSchema
 from tmf_apis.ordering.states import CANCELLATION_STATES, state_of_order
-from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
+from tmf_apis.rest.contracts.dates import rfc3339
+from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 
 @dataclass(frozen=True, slots=True)

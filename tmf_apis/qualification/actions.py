@@ -8,9 +8,10 @@ from typing import Any
 
 from tmf_apis.qualification import rules
 from tmf_apis.qualification.rules import UnavailabilityReason
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.catalog_terms import COMPOSITION_TYPES, ON_SALE_STATES
 from tmf_apis.rest.pipeline.cycles import MAX_DEPTH
-from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
+from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 #: Most services in the answer to a query, and most components of a service.
 MAX_SERVICES = 100

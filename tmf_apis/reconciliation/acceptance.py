@@ -20,8 +20,9 @@ from tmf_apis.reconciliation.comparison import (
     SETTING_DIFFERS,
     Difference,
 )
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.json_values import json_objects
-from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
+from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 RESOURCE_KIND, SERVICE_KIND = "Resource", "Service"
 _VALUE_TYPES = {str: "string", int: "integer", bool: "boolean", float: "number"}

@@ -17,7 +17,8 @@ from tmf_apis.inventory.ports import PORT_CATEGORIES, element_id_of
 from tmf_apis.reconciliation import merge
 from tmf_apis.reconciliation.matching import ElementIndex, deterministic_id, new_element_id
 from tmf_apis.reconciliation.snapshots import MAX_COMPONENTS, Snapshot
-from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
+from tmf_apis.rest.contracts.dates import rfc3339
+from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 RESOURCE_KIND = "Resource"
 #: Maximum depth of nested components that is read.

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tmf_apis.errors import NotFound
-from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
+from tmf_apis.rest.contracts.dates import rfc3339
+from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 #: Minimum time between two writes of the progress, in seconds.
 WRITE_INTERVAL = 1.0

@@ -16,7 +16,8 @@ from datetime import timedelta
 from pymongo.errors import PyMongoError
 
 from tmf_apis.errors import Conflict, NotFound, TmfError
-from tmf_apis.rest.pipeline.policy import Resource, rfc3339
+from tmf_apis.rest.contracts.dates import rfc3339
+from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 from tmf_apis.store.executor import run_blocking
 

@@ -18,7 +18,7 @@ from tmf_apis.catalog.export import is_json_array, media_type
 from tmf_apis.catalog.files import path_segments
 from tmf_apis.catalog.stream import decompressed_chunks, limited_chunks, raw_resources
 from tmf_apis.errors import InvalidBody, InvalidQuery, TooLarge, Unavailable
-from tmf_apis.rest.pipeline.policy import rfc3339
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.security.outbound import OutboundPolicy
 from tmf_apis.settings import Settings
 

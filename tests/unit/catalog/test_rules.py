@@ -12,8 +12,8 @@ from tests.support.paths import OPENAPI
 from tmf_apis.catalog import api_module, rules, state_machines
 from tmf_apis.catalog.states import ENTITY_LIFECYCLE, JOB_LIFECYCLE, PRODUCT_CATALOG_KINDS
 from tmf_apis.errors import Conflict, IllegalTransition, InvalidBody
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.cycles import MAX_DEPTH
-from tmf_apis.rest.pipeline.policy import rfc3339
 from tmf_apis.settings import Settings
 
 STAMP = rfc3339(NOW)

@@ -21,7 +21,7 @@ from tmf_apis.ordering.states import (
     ORDER_LIFECYCLE,
     state_of_order,
 )
-from tmf_apis.rest.pipeline.policy import rfc3339
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.settings import Settings
 
 STAMP = rfc3339(NOW)

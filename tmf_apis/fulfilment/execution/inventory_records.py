@@ -9,8 +9,9 @@ from typing import Any
 
 from adapters.values import Setting
 from tmf_apis.fulfilment.values import Allocation, ItemPlan, ProductPlan, ServicePlan
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.json_values import json_objects
-from tmf_apis.rest.pipeline.policy import Resource, rfc3339
+from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.rest.views import versions
 
 #: Values of a product's ``status``.

@@ -11,9 +11,10 @@ from tmf_apis.fulfilment.values import Allocation, ItemPlan
 from tmf_apis.ordering.order_schema import PRODUCT_ORDER_SCHEMA, OrderSchema
 from tmf_apis.ordering.rules import POINT_OF_NO_RETURN, PRIORITIES
 from tmf_apis.ordering.states import CANCELLATION_STATES, ITEM_LIFECYCLE, ORDER_LIFECYCLE
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.periods import canonical_timestamp
-from tmf_apis.rest.pipeline.policy import Resource, rfc3339
+from tmf_apis.rest.pipeline.policy import Resource
 
 #: Author of the notes that fulfilment adds.
 NOTE_AUTHOR = "tmf-apis"

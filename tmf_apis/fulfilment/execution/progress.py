@@ -10,8 +10,9 @@ from typing import Any
 
 from tmf_apis.ordering.order_schema import SERVICE_ORDER_SCHEMA, OrderSchema
 from tmf_apis.ordering.rules import ACCEPTED_MILESTONE, POINT_OF_NO_RETURN
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.json_values import json_objects
-from tmf_apis.rest.pipeline.policy import Resource, rfc3339
+from tmf_apis.rest.pipeline.policy import Resource
 
 RESERVED, COMPLETED = "reserved", "completed"
 #: Description of each milestone, in the order in which they are reached.

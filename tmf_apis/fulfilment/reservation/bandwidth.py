@@ -21,8 +21,9 @@ from tmf_apis.inventory.resource_state import (
     reservation_conflict,
 )
 from tmf_apis.inventory.rules import out_of_service_reason
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.json_values import json_objects
-from tmf_apis.rest.pipeline.policy import Resource, rfc3339
+from tmf_apis.rest.pipeline.policy import Resource
 
 #: Characteristics: the entries; the capacity in Mbit/s; the factor by which the sum of the shares
 #: may exceed the capacity.

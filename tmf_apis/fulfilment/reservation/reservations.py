@@ -20,7 +20,8 @@ from tmf_apis.fulfilment.values import Allocation, OrderKey, Task, UnmetRequirem
 from tmf_apis.inventory import resource_state
 from tmf_apis.inventory.ports import HOLDER_IDENTIFIER, holder_of, service_of
 from tmf_apis.inventory.resource_state import ReservationMark, ResourceUsage, ServiceUse
-from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
+from tmf_apis.rest.contracts.dates import rfc3339
+from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 __all__ = [
     "RESERVATION_TIME",

@@ -18,9 +18,10 @@ from tmf_apis.inventory.ports import (
     external_id,
 )
 from tmf_apis.inventory.rules import out_of_service_reason
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.lookups import get_or_none
-from tmf_apis.rest.pipeline.policy import Repository, Resource, rfc3339
+from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 RESOURCE_KIND = "Resource"
 #: Size of the first page and of further pages of candidates; most candidates for a requirement.

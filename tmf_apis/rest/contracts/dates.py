@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tmf_apis.rest.pipeline.policy import rfc3339
-
 _COMPONENTS = "#/components/schemas/"
 #: RFC 3339, and forms of the published examples: without seconds, without offset (taken as UTC).
 _DATE_TIME = re.compile(
@@ -37,6 +35,16 @@ def canonical_timestamp(text: str) -> str | None:
     except (ValueError, OverflowError):
         return None
     return rfc3339(moment)
+
+
+def rfc3339(instant: datetime) -> str:
+    """Return a time in UTC in the stored form: RFC 3339, milliseconds, ``Z``.
+
+    >>> from datetime import UTC
+    >>> rfc3339(datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC))
+    '2026-01-02T03:04:05.678Z'
+    """
+    return instant.strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"
 
 
 class DateNormalizer:

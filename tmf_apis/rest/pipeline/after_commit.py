@@ -9,14 +9,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from tmf_apis.errors import TmfError, Unavailable
+from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.documents import resource_of
-from tmf_apis.rest.pipeline.policy import (
-    Repository,
-    RequestContext,
-    Resource,
-    ResourcePolicy,
-    rfc3339,
-)
+from tmf_apis.rest.pipeline.policy import Repository, RequestContext, Resource, ResourcePolicy
 from tmf_apis.security.identity import Identity
 from tmf_apis.store.model import DELETED_TENANT
 from tmf_apis.store.resources import Document, ResourceStore

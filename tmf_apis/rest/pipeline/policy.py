@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from tmf_apis.errors import IllegalTransition
+from tmf_apis.rest.contracts.dates import rfc3339
 
 Resource = dict[str, Any]
 
@@ -138,16 +139,6 @@ class RequestContext:
     def timestamp(self) -> str:
         """``now`` in the stored form: RFC 3339, milliseconds, ``Z``."""
         return rfc3339(self.now)
-
-
-def rfc3339(instant: datetime) -> str:
-    """Return a time in UTC in the stored form: RFC 3339, milliseconds, ``Z``.
-
-    >>> from datetime import UTC
-    >>> rfc3339(datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC))
-    '2026-01-02T03:04:05.678Z'
-    """
-    return instant.strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"
 
 
 class Repository(Protocol):
