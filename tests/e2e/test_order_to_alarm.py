@@ -336,12 +336,12 @@ def test_a_notification_that_no_rule_knows_is_an_alarm_all_the_same(server, gate
             if "64999.0.77" in one["specificProblem"]
         ]
     )
-    assert found[0]["alarmedObject"]["id"] == gateway.known.gateway
+    assert found[0]["alarmedObject"]["id"] == gateway.known.element_id
 
 
 def test_a_stranger_is_counted_and_leaves_no_alarm(server, gateway):
     with ThreadedGateway("stranger", "127.0.0.66", server.trap_port):
-        wait_until(lambda: "notifications were not taken" in server.worker_log(), timeout=20)
+        wait_until(lambda: "notifications dropped" in server.worker_log(), timeout=20)
     assert not server.get(f"{ALARMS}/alarm", sourceSystemId="stranger")
 
 
