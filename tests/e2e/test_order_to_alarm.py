@@ -1,9 +1,10 @@
-"""The thread through the house: order to element to inventory, notification to alarm to hub."""
+"""The whole system: from order to element and inventory, from notification to alarm and hub."""
 
 import asyncio
 import json
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,7 @@ from adapters.snmp import mib
 from adapters.snmp.simulated_port import WRONG_VALUE
 from adapters.snmp.wire import ber
 from adapters.snmp.wire.message import Variable
-from adapters.values import Target
-from tests.support.fulfilment_harness import speed_characteristics
+from tests.support.fulfilment_harness import MEGABIT, speed_characteristics
 from tests.support.live_server import (
     ALARMS,
     CATALOGUE,
@@ -30,6 +30,7 @@ from tests.support.live_server import (
     wait_until,
 )
 from tmf_apis.engine import CONTRACTS_DIR, Engine
+from tmf_apis.fulfilment.execution.journal import TASKS
 from tmf_apis.fulfilment.execution.workflow import OrderWorkflow
 from tmf_apis.reconciliation.discovery import register
 from tmf_apis.rest.contracts.contract import load_contracts
@@ -38,19 +39,18 @@ from tmf_apis.settings import Settings
 from tmf_apis.store.connection import mongo_client as client_of
 from tmf_apis.temporal_payloads import DATA_CONVERTER
 
-MEGABIT = 1000  # in the gateway's unit, kbit/s
-HASTE = {"timeout": "0.3", "retries": "1"}
-WRITTEN = {"lastUpdate": "2026-01-01T00:00:00Z", "lifecycleStatus": "Active"}
+FAST_OPTIONS = {"timeout": "0.3", "retries": "1"}
+CATALOG_DEFAULTS = {"lastUpdate": "2026-01-01T00:00:00Z", "lifecycleStatus": "Active"}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("house")
+    return tmp_path_factory.mktemp("system")
 
 
 @pytest.fixture(scope="module")
 def database(mongodb_uri):
-    name = f"thread_{uuid.uuid4().hex[:8]}"
+    name = f"order_to_alarm_{uuid.uuid4().hex[:8]}"
     settings = Settings(mongodb_database=name)
     with client_of(settings, mongodb_uri) as client:
         yield client[name]
@@ -59,7 +59,7 @@ def database(mongodb_uri):
 
 @pytest.fixture(scope="module")
 def credentials(folder):
-    """The operator's file of secrets; elements are added as they come."""
+    """The operator's file of secrets; tests add those of their elements."""
     file = folder / "credentials.json"
     file.write_text("{}")
     return file
@@ -78,36 +78,37 @@ def server(folder, mongodb_uri, database, credentials):
 
 
 @pytest.fixture(scope="module")
-def desk(folder, server, database):
+def repository(folder, server, database):
     contracts = load_contracts(CONTRACTS_DIR, folder / "cache")
     engine = Engine(Settings(mongodb_database=database.name), contracts, database)
     return RepositoryFactory(engine.writer, "test").for_tenant("default")
 
 
-def add(desk, credentials, target, secrets):
-    """Put an element into the inventory, the way an operator does."""
-    known = json.loads(credentials.read_text())
-    credentials.write_text(json.dumps({**known, **secrets}))
+def register_element(repository, credentials, target, secrets):
+    """Add an element to the inventory as an operator does."""
+    existing = json.loads(credentials.read_text())
+    credentials.write_text(json.dumps({**existing, **secrets}))
 
-    async def go():
+    async def register_with_adapter():
         async with registry.create_adapter(target, Credentials(credentials)) as adapter:
-            return await register(desk, adapter)
+            return await register(repository, adapter)
 
-    return asyncio.run(go())
+    return asyncio.run(register_with_adapter())
 
 
 @pytest.fixture(scope="module")
-def running_gateway(server, desk, credentials):
+def running_gateway(server, repository, credentials):
     with ThreadedGateway("gw-sim", "127.0.0.31", server.trap_port) as gateway:
-        plain = gateway.simulator.target
-        target = Target(plain.name, plain.address, "snmp", plain.credentials, HASTE)
-        gateway.known = add(desk, credentials, target, gateway.simulator.credentials)
+        target = replace(gateway.simulator.target, options=FAST_OPTIONS)
+        gateway.registered = register_element(
+            repository, credentials, target, gateway.simulator.credentials
+        )
         yield gateway
 
 
 @pytest.fixture
 def gateway(running_gateway):
-    """The simulated gateway, well behaved."""
+    """The simulated gateway, without faults."""
     running_gateway.simulator.fault_injection = type(running_gateway.simulator.fault_injection)()
     running_gateway.simulator.set_count = 0
     yield running_gateway
@@ -116,9 +117,9 @@ def gateway(running_gateway):
 
 @pytest.fixture(scope="module")
 def offering(server):
-    """Makes an offering of so many Mbit/s down and up."""
+    """A function that creates an offering with rates in Mbit/s."""
 
-    def make(down, up):
+    def create(down, up):
         characteristics = speed_characteristics(down, up)
         specification = server.post(
             f"{CATALOGUE}/productSpecification",
@@ -126,7 +127,7 @@ def offering(server):
                 "@type": "ProductSpecification",
                 "name": f"Access {down}/{up}",
                 "productSpecCharacteristic": characteristics,
-                **WRITTEN,
+                **CATALOG_DEFAULTS,
             },
         )
         reference = {"@type": "ProductSpecificationRef", "id": specification["id"]}
@@ -136,11 +137,11 @@ def offering(server):
                 "@type": "ProductOffering",
                 "name": f"Fibre {down}",
                 "productSpecification": reference,
-                **WRITTEN,
+                **CATALOG_DEFAULTS,
             },
         )["id"]
 
-    return make
+    return create
 
 
 @pytest.fixture(scope="module")
@@ -150,59 +151,64 @@ def fibre(offering):
 
 @pytest.fixture(scope="module")
 def subscriber(server):
-    with Subscriber() as one:
+    with Subscriber() as subscriber:
         for path in (ORDERS, ALARMS, INVENTORY):
-            server.post(f"{path}/hub", {"@type": "Hub", "callback": one.callback})
-        yield one
+            server.post(f"{path}/hub", {"@type": "Hub", "callback": subscriber.callback})
+        yield subscriber
 
 
-def port_of(server, gateway, port):
-    return server.get(f"{INVENTORY}/resource/{gateway.known.ports[port]}")
+def port_resource(server, gateway, port):
+    return server.get(f"{INVENTORY}/resource/{gateway.registered.ports[port]}")
 
 
 def characteristics(resource):
-    return {one["name"]: one["value"] for one in resource.get("resourceCharacteristic", ())}
+    return {each["name"]: each["value"] for each in resource.get("resourceCharacteristic", ())}
 
 
 def alarms_on(server, gateway, port, **query):
-    return server.get(f"{ALARMS}/alarm", **{"alarmedObject.id": gateway.known.ports[port], **query})
+    return server.get(
+        f"{ALARMS}/alarm", **{"alarmedObject.id": gateway.registered.ports[port], **query}
+    )
 
 
 def assert_free(server, gateway, port):
-    found = port_of(server, gateway, port)
-    assert (found["usageState"], found["allocationStatus"]) == ("idle", "free")
-    assert not {"serviceId", "reservedFor", "downstreamSpeed"} & characteristics(found).keys()
+    resource = port_resource(server, gateway, port)
+    assert (resource["usageState"], resource["allocationStatus"]) == ("idle", "free")
+    assert not {"serviceId", "reservedFor", "downstreamSpeed"} & characteristics(resource).keys()
     assert gateway.port_state(port) == ("", 0, 0)
 
 
 def test_an_order_sets_the_bandwidth_of_a_port(server, gateway, fibre, subscriber, record_property):
-    began = time.monotonic()
+    start = time.monotonic()
     order = server.wait_for_order(server.place_order(offering=fibre, port="gw-sim sub1"))
-    record_property("seconds", time.monotonic() - began)
+    record_property("seconds", time.monotonic() - start)
     product = order["productOrderItem"][0]["product"]
     assert order["state"] == "completed"
     assert order["completionDate"] >= order["creationDate"]
     assert gateway.port_state("sub1") == (product["id"], 100 * MEGABIT, 40 * MEGABIT)
-    port = port_of(server, gateway, "sub1")
+    port = port_resource(server, gateway, "sub1")
     assert (port["usageState"], port["operationalState"]) == ("active", "enabled")
-    shown = characteristics(port)
-    assert (shown["downstreamSpeed"], shown["serviceId"]) == (100, product["id"])
+    values = characteristics(port)
+    assert (values["downstreamSpeed"], values["serviceId"]) == (100, product["id"])
     assert product["realizingResource"][0]["id"] == port["id"]
-    events = wait_until(
-        lambda: (
-            (
-                found := subscriber.events_of(
-                    "ProductOrderStateChangeEvent", "productOrder", order["id"]
-                )
-            )
-            and found[-1]["state"] == "completed"
-            and found
-        )
-    )
-    assert [one["state"] for one in events] == ["inProgress", "completed"]
+    assert wait_for_order_states(subscriber, order["id"], "completed") == [
+        "inProgress",
+        "completed",
+    ]
     assert wait_until(
         lambda: subscriber.events_of("ResourceStateChangeEvent", "resource", port["id"])
     )
+
+
+def wait_for_order_states(subscriber, order, last):
+    """Wait for the event of an order's last state; return the states of all its events."""
+
+    def states():
+        events = subscriber.events_of("ProductOrderStateChangeEvent", "productOrder", order)
+        states = [event["state"] for event in events]
+        return states if states[-1:] == [last] else None
+
+    return wait_until(states)
 
 
 def test_a_service_is_changed_and_ended_by_orders(server, gateway, fibre, offering):
@@ -211,29 +217,24 @@ def test_a_service_is_changed_and_ended_by_orders(server, gateway, fibre, offeri
     faster = server.place_order("modify", offering=offering(1000, 500), product=service)
     assert server.wait_for_order(faster)["state"] == "completed"
     assert gateway.port_state("sub2") == (service, 1000 * MEGABIT, 500 * MEGABIT)
-    assert characteristics(port_of(server, gateway, "sub2"))["upstreamSpeed"] == 500
+    assert characteristics(port_resource(server, gateway, "sub2"))["upstreamSpeed"] == 500
     assert (
         server.wait_for_order(server.place_order("delete", product=service))["state"] == "completed"
     )
     assert_free(server, gateway, "sub2")
 
 
-def test_an_element_that_refuses_is_left_as_it_was(server, gateway, fibre, subscriber):
+def test_an_element_that_rejects_a_change_is_left_as_it_was(server, gateway, fibre, subscriber):
     gateway.simulator.fault_injection.rejected_sets[mib.SVC_UP_KBPS] = WRONG_VALUE
     order = server.wait_for_order(server.place_order(offering=fibre, port="gw-sim sub3"))
     assert order["state"] == "failed"
     assert order["productOrderItem"][0]["state"] == "failed"
     assert "sub3 upstream" in order["productOrderErrorMessage"][0]["message"]
     assert_free(server, gateway, "sub3")
-    events = wait_until(
-        lambda: subscriber.events_of("ProductOrderStateChangeEvent", "productOrder", order["id"])[
-            1:
-        ]
-    )
-    assert events[-1]["state"] == "failed"
+    wait_for_order_states(subscriber, order["id"], "failed")
 
 
-def test_an_element_that_lies_is_found_out(server, gateway, fibre):
+def test_an_element_that_ignores_a_change_fails_verification(server, gateway, fibre):
     gateway.simulator.fault_injection.ignore_sets = True
     order = server.wait_for_order(server.place_order(offering=fibre, port="gw-sim sub3"))
     assert order["state"] == "failed"
@@ -241,7 +242,7 @@ def test_an_element_that_lies_is_found_out(server, gateway, fibre):
     assert_free(server, gateway, "sub3")
 
 
-def test_a_port_in_use_is_not_given_away(server, gateway, fibre):
+def test_a_port_in_use_is_not_reserved(server, gateway, fibre):
     service = server.wait_for_order(server.place_order(offering=fibre, port="gw-sim sub4"))
     order = server.wait_for_order(server.place_order(offering=fibre, port="gw-sim sub4"))
     assert order["state"] == "failed"
@@ -250,16 +251,17 @@ def test_a_port_in_use_is_not_given_away(server, gateway, fibre):
     assert gateway.port_state("sub4") == (tag, 100 * MEGABIT, 40 * MEGABIT)
 
 
-def test_an_order_for_nothing_that_we_sell_is_left_to_others(server, gateway):
+def test_an_order_of_another_system_stays_acknowledged(server, gateway, fibre):
     order = server.place_order(offering="of-another-system")
-    time.sleep(1)
+    later = server.place_order(offering=fibre, port="no such port")
+    assert server.wait_for_order(later)["state"] == "failed"  # the worker has seen both orders
     assert server.get(f"{ORDERS}/productOrder/{order}")["state"] == "acknowledged"
 
 
 def test_an_order_that_waits_for_its_element_can_be_cancelled(server, gateway, fibre):
     gateway.simulator.fault_injection.silent = True
     order = server.place_order(offering=fibre, port="gw-sim sub5")
-    wait_until(lambda: port_of(server, gateway, "sub5")["allocationStatus"] == "reserved")
+    wait_until(lambda: port_resource(server, gateway, "sub5")["allocationStatus"] == "reserved")
     task = server.post(
         f"{ORDERS}/cancelProductOrder",
         {
@@ -273,73 +275,73 @@ def test_an_order_that_waits_for_its_element_can_be_cancelled(server, gateway, f
     assert server.wait_for_order(order)["state"] == "cancelled"
     done = wait_until(
         lambda: (
-            (found := server.get(f"{ORDERS}/cancelProductOrder/{task['id']}"))["state"] == "done"
-            and found
+            (answer := server.get(f"{ORDERS}/cancelProductOrder/{task['id']}"))["state"] == "done"
+            and answer
         )
     )
     assert done["effectiveCancellationDate"]
     assert_free(server, gateway, "sub5")
 
 
-def test_a_link_that_goes_down_is_one_alarm_until_it_is_up(server, gateway, fibre, subscriber):
+def test_a_link_that_is_down_is_one_alarm_until_it_is_up(server, gateway, fibre, subscriber):
     order = server.wait_for_order(server.place_order(offering=fibre, port="gw-sim sub6"))
     service = order["productOrderItem"][0]["product"]["id"]
     gateway.call(gateway.simulator.cut_link, "sub6")
     wait_until(lambda: alarms_on(server, gateway, "sub6"))
     down = wait_until(
         lambda: (
-            (port := port_of(server, gateway, "sub6"))["operationalState"] == "disabled" and port
+            (port := port_resource(server, gateway, "sub6"))["operationalState"] == "disabled"
+            and port
         )
     )
     assert down["usageState"] == "idle"
-    gateway.call(_report_again, gateway.simulator, "sub6")
-    counted = wait_until(
+    gateway.call(_repeat_link_down, gateway.simulator, "sub6")
+    (alarm,) = wait_until(
         lambda: [
-            one
-            for one in alarms_on(server, gateway, "sub6")
-            if "reported 2 times" in one["alarmDetails"]
+            alarm
+            for alarm in alarms_on(server, gateway, "sub6")
+            if "reported 2 times" in alarm["alarmDetails"]
         ]
     )
     assert len(alarms_on(server, gateway, "sub6")) == 1
-    alarm = counted[0]
     assert (alarm["state"], alarm["perceivedSeverity"]) == ("raised", "major")
     assert alarm["affectedService"][0]["id"] == service
     gateway.call(gateway.simulator.restore_link, "sub6")
     wait_until(lambda: alarms_on(server, gateway, "sub6", state="cleared"))
-    wait_until(lambda: port_of(server, gateway, "sub6")["usageState"] == "active")
+    wait_until(lambda: port_resource(server, gateway, "sub6")["usageState"] == "active")
     assert len(alarms_on(server, gateway, "sub6")) == 1
     assert wait_until(lambda: subscriber.events_of("AlarmCreateEvent", "alarm", alarm["id"]))
     wait_until(
         lambda: [
-            one
-            for one in subscriber.events_of("AlarmStateChangeEvent", "alarm", alarm["id"])
-            if one["state"] == "cleared"
+            event
+            for event in subscriber.events_of("AlarmStateChangeEvent", "alarm", alarm["id"])
+            if event["state"] == "cleared"
         ]
     )
 
 
-def _report_again(gateway, port):
-    index = next(key for key, one in gateway.ports.items() if one.name == port)
-    gateway._notify(
+def _repeat_link_down(simulator, name):
+    index = next(index for index, port in simulator.ports.items() if port.name == name)
+    simulator._notify(
         condition_types.LINK_DOWN,
         Variable(f"{mib.IF_INDEX}.{index}", ber.INTEGER, index),
-        gateway._variable(mib.IF_ADMIN_STATUS, index),
+        simulator._variable(mib.IF_ADMIN_STATUS, index),
     )
 
 
-def test_a_notification_that_no_rule_knows_is_an_alarm_all_the_same(server, gateway):
+def test_a_notification_without_a_rule_is_an_indeterminate_alarm(server, gateway):
     gateway.call(gateway.simulator._notify, "1.3.6.1.4.1.64999.0.77")
-    found = wait_until(
+    alarms = wait_until(
         lambda: [
-            one
-            for one in server.get(f"{ALARMS}/alarm", perceivedSeverity="indeterminate")
-            if "64999.0.77" in one["specificProblem"]
+            alarm
+            for alarm in server.get(f"{ALARMS}/alarm", perceivedSeverity="indeterminate")
+            if "64999.0.77" in alarm["specificProblem"]
         ]
     )
-    assert found[0]["alarmedObject"]["id"] == gateway.known.element_id
+    assert alarms[0]["alarmedObject"]["id"] == gateway.registered.element_id
 
 
-def test_a_stranger_is_counted_and_leaves_no_alarm(server, gateway):
+def test_notifications_of_an_unknown_sender_are_counted_and_raise_no_alarm(server, gateway):
     with ThreadedGateway("stranger", "127.0.0.66", server.trap_port):
         wait_until(lambda: "notifications dropped" in server.worker_log(), timeout=20)
     assert not server.get(f"{ALARMS}/alarm", sourceSystemId="stranger")
@@ -365,68 +367,71 @@ def test_a_task_is_done_by_the_worker(server, gateway):
     )
     done = wait_until(
         lambda: (
-            (found := server.get(f"{CATALOGUE}/exportJob/{job['id']}"))["status"]
+            (answer := server.get(f"{CATALOGUE}/exportJob/{job['id']}"))["status"]
             not in {"Not Started", "Running"}
-            and found
+            and answer
         )
     )
     assert done["status"] == "Succeeded"
 
 
-def test_a_worker_that_is_killed_in_the_middle_of_an_order_goes_on(server, gateway, fibre):
+def test_an_order_continues_after_the_worker_was_killed(server, gateway, fibre):
     gateway.simulator.fault_injection.silent = True
     order = server.place_order(offering=fibre, port="gw-sim sub7")
-    wait_until(lambda: port_of(server, gateway, "sub7")["allocationStatus"] == "reserved")
+    wait_until(lambda: port_resource(server, gateway, "sub7")["allocationStatus"] == "reserved")
     server.kill("tmf_apis work")
     gateway.simulator.fault_injection.silent = False
     assert server.wait_for_order(order, timeout=60)["state"] == "completed"
-    assert gateway.simulator.set_count == 3  # tag, down, up: nothing was done twice
+    assert gateway.simulator.set_count == 3  # tag, down and up once each
 
 
-def test_an_alarm_is_cleared_though_nobody_heard_that_the_link_is_up(server, gateway, fibre):
+def test_an_alarm_is_cleared_although_the_link_up_notification_was_lost(server, gateway, fibre):
     server.wait_for_order(server.place_order(offering=fibre, port="gw-sim sub8"))
     gateway.call(gateway.simulator.cut_link, "sub8")
     wait_until(lambda: alarms_on(server, gateway, "sub8", state="raised"))
     traps, gateway.simulator.trap_address = gateway.simulator.trap_address, None
     gateway.call(gateway.simulator.restore_link, "sub8")
     gateway.simulator.trap_address = traps
-    gateway.call(gateway.simulator._notify, condition_types.WARM_START)  # look at it anew
+    gateway.call(gateway.simulator._notify, condition_types.WARM_START)  # makes the worker poll the gateway
     wait_until(lambda: alarms_on(server, gateway, "sub8", state="cleared"))
 
 
-def test_an_order_goes_on_when_temporal_was_killed(server, gateway, fibre):
+def test_an_order_continues_after_temporal_was_killed(server, gateway, fibre):
     gateway.simulator.fault_injection.silent = True
     order = server.place_order(offering=fibre, port="gw-sim sub9")
-    wait_until(lambda: port_of(server, gateway, "sub9")["allocationStatus"] == "reserved")
+    wait_until(lambda: port_resource(server, gateway, "sub9")["allocationStatus"] == "reserved")
     server.kill("server start-dev")
     gateway.simulator.fault_injection.silent = False
     assert server.wait_for_order(order, timeout=60)["state"] == "completed"
     assert gateway.simulator.set_count == 3
 
 
-def test_an_order_is_held_and_let_go_on_by_its_customer(server, gateway, fibre):
+def test_a_held_order_stops_and_continues_when_released(server, gateway, fibre, database):
     gateway.simulator.fault_injection.silent = True
     order = server.place_order(offering=fibre, port="gw-sim sub10")
-    wait_until(lambda: port_of(server, gateway, "sub10")["allocationStatus"] == "reserved")
+    wait_until(lambda: port_resource(server, gateway, "sub10")["allocationStatus"] == "reserved")
     path = f"{ORDERS}/productOrder/{order}"
     server.patch(path, {"state": "held"})
     gateway.simulator.fault_injection.silent = False
-    time.sleep(3)
+    head = {"_id": f"default:{order}", "held": True}
+    wait_until(lambda: database[TASKS].find_one(head))  # the worker has stopped
     assert server.get(path)["state"] == "held"
     server.patch(path, {"state": "inProgress"})
     assert server.wait_for_order(order)["state"] == "completed"
 
 
-def test_what_waits_for_a_person_goes_on_by_the_decision(server, gateway, fibre, subscriber):
+def test_an_order_continues_after_the_decision_of_its_fallout_task(
+    server, gateway, fibre, subscriber
+):
     gateway.simulator.fault_injection.silent = True
     order = server.place_order(offering=fibre, port="gw-sim sub11")
-    found = wait_until(
+    tasks = wait_until(
         lambda: server.get(f"{OPERATIONS}/falloutTask", **{"state": "open", "order.id": order}),
         timeout=60,
     )
     wait_until(lambda: server.get(f"{ORDERS}/productOrder/{order}")["state"] == "pending")
     gateway.simulator.fault_injection.silent = False
-    done = server.patch(f"{OPERATIONS}/falloutTask/{found[0]['id']}", {"decision": "retry"})
+    done = server.patch(f"{OPERATIONS}/falloutTask/{tasks[0]['id']}", {"decision": "retry"})
     assert done["state"] == "resolved"
     assert server.wait_for_order(order)["state"] == "completed"
     for event in ("Milestone", "JeopardyAlert"):
@@ -437,9 +442,7 @@ def test_what_waits_for_a_person_goes_on_by_the_decision(server, gateway, fibre,
         )
 
 
-def test_without_a_wish_a_free_port_is_chosen_and_no_two_orders_get_the_same(
-    server, gateway, fibre
-):
+def test_orders_without_a_port_get_different_free_ports(server, gateway, fibre):
     orders = [server.place_order(offering=fibre) for _ in range(3)]
     ports = [
         server.wait_for_order(order)["productOrderItem"][0]["product"]["realizingResource"][0]["id"]
@@ -448,11 +451,9 @@ def test_without_a_wish_a_free_port_is_chosen_and_no_two_orders_get_the_same(
     assert len(set(ports)) == 3
 
 
-def test_what_has_happened_can_be_run_again_with_the_same_steps(server):
-    """The workflow's code is deterministic: its histories replay."""
-
+def test_the_histories_of_all_workflows_replay(server):
     async def replay():
-        command = next(one for one in server.children() if "server start-dev" in one)
+        command = next(command for command in server.children() if "server start-dev" in command)
         port = command.split("--port ", 1)[1].split()[0]
         client = await Client.connect(f"127.0.0.1:{port}", data_converter=DATA_CONVERTER)
         replayer = Replayer(
@@ -467,7 +468,7 @@ def test_what_has_happened_can_be_run_again_with_the_same_steps(server):
     assert asyncio.run(replay()) == 0
 
 
-def test_the_worker_stays_small(server, record_property):
+def test_the_worker_uses_little_memory(server, record_property):
     pid = next(pid for command, pid in server.children().items() if "tmf_apis work" in command)
     status = Path(f"/proc/{pid}/status").read_text()
     resident = int(status.split("VmRSS:")[1].split()[0]) / 1024
@@ -476,9 +477,9 @@ def test_the_worker_stays_small(server, record_property):
 
 
 @pytest.mark.skipif(bool(lab.lab_unavailable_reason()), reason=str(lab.lab_unavailable_reason()))
-def test_the_thread_on_a_real_gateway(server, desk, credentials, fibre):
+def test_an_order_and_its_alarm_on_a_real_gateway(server, repository, credentials, fibre):
     with lab.SnmpLab("gw-lab", trap_port=server.trap_port) as gateway:
-        known = add(desk, credentials, gateway.target, gateway.credentials)
+        element = register_element(repository, credentials, gateway.target, gateway.credentials)
         order = server.wait_for_order(server.place_order(offering=fibre, port="gw-lab sub1"))
         assert order["state"] == "completed", order
         service = order["productOrderItem"][0]["product"]["id"]
@@ -487,16 +488,16 @@ def test_the_thread_on_a_real_gateway(server, desk, credentials, fibre):
             async with registry.create_adapter(gateway.target, Credentials(credentials)) as adapter:
                 return await adapter.read(service)
 
-        found = asyncio.run(read())
-        rates = (found.settings["downstream"], found.settings["upstream"])
-        assert (found.port, rates) == ("sub1", (100_000_000, 40_000_000))
-        wanted = {"alarmedObject.id": known.ports["sub1"]}
+        state = asyncio.run(read())
+        rates = (state.settings["downstream"], state.settings["upstream"])
+        assert (state.port, rates) == ("sub1", (100_000_000, 40_000_000))
+        query = {"alarmedObject.id": element.ports["sub1"]}
         wait_until(lambda: "receiving notifications" in server.worker_log())
         gateway.cut_link("sub1")
-        wait_until(lambda: server.get(f"{ALARMS}/alarm", state="raised", **wanted))
+        wait_until(lambda: server.get(f"{ALARMS}/alarm", state="raised", **query))
         gateway.restore_link("sub1")
-        wait_until(lambda: server.get(f"{ALARMS}/alarm", state="cleared", **wanted))
-        assert len(server.get(f"{ALARMS}/alarm", **wanted)) == 1
+        wait_until(lambda: server.get(f"{ALARMS}/alarm", state="cleared", **query))
+        assert len(server.get(f"{ALARMS}/alarm", **query)) == 1
         assert (
             server.wait_for_order(server.place_order("delete", product=service))["state"]
             == "completed"
