@@ -330,20 +330,21 @@ def _repeat_link_down(simulator, name):
 
 
 def test_a_notification_without_a_rule_is_an_indeterminate_alarm(server, gateway):
-    gateway.call(gateway.simulator._notify, "1.3.6.1.4.1.64999.0.77")
-    alarms = wait_until(
-        lambda: [
+    def alarms_after_notification():  # the worker may not know the gateway yet
+        gateway.call(gateway.simulator._notify, "1.3.6.1.4.1.64999.0.77")
+        return [
             alarm
             for alarm in server.get(f"{ALARMS}/alarm", perceivedSeverity="indeterminate")
             if "64999.0.77" in alarm["specificProblem"]
         ]
-    )
+
+    alarms = wait_until(alarms_after_notification, pause=0.5)
     assert alarms[0]["alarmedObject"]["id"] == gateway.registered.element_id
 
 
 def test_notifications_of_an_unknown_sender_are_counted_and_raise_no_alarm(server, gateway):
     with ThreadedGateway("stranger", "127.0.0.66", server.trap_port):
-        wait_until(lambda: "notifications dropped" in server.worker_log(), timeout=20)
+        wait_until(lambda: "notifications dropped" in server.worker_log(), timeout=30)
     assert not server.get(f"{ALARMS}/alarm", sourceSystemId="stranger")
 
 
