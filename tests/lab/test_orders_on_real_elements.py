@@ -1,10 +1,9 @@
-"""Orders on real elements: commits that wait to be confirmed, and what the customer really gets."""
+"""Orders on real elements: confirmed commits, and the measured effect for the customer."""
 
 import asyncio
 import json
 import re
 import shutil
-import time
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 
@@ -19,6 +18,7 @@ from adapters.lab.network import LabError, run
 from adapters.testing import MBIT
 from tests.lab.test_netconf_gateway import session_of
 from tests.support.fulfilment_harness import FulfilmentHarness, order_item
+from tests.support.live_server import wait_until
 from tmf_apis.inventory.characteristics import with_characteristics
 from tmf_apis.reconciliation.discovery import register
 from tmf_apis.settings import Settings
@@ -30,57 +30,53 @@ if MISSING is None and shutil.which("iperf3") is None:
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 
 
-class Real(FulfilmentHarness):
+class RealOperator(FulfilmentHarness):
     """An operator with real elements."""
 
-    def introduce(self, lab, **options):
-        """Put an element into the inventory."""
+    def register_element(self, lab, **options):
+        """Add an element to the inventory."""
         target = lab.target
-        named = f"{self.tenant}-{lab.name}"
-        self.secrets[named] = lab.credentials[lab.name]
+        credential = f"{self.tenant}-{lab.name}"
+        self.secrets[credential] = lab.credentials[lab.name]
         self.credentials.write_text(json.dumps(self.secrets))
         options = {**target.options, **options}
-        self.target = type(target)(lab.name, target.address, target.adapter, named, options)
+        self.target = type(target)(lab.name, target.address, target.adapter, credential, options)
 
-        async def go():
-            async with registry.create_adapter(
-                self.target, Credentials(self.credentials)
-            ) as adapter:
-                return await register(self.repository, adapter)
+        self.run_with_adapter(lambda adapter: register(self.repository, adapter))
 
-        self.run_async(go())
+    def run_with_adapter(self, function):
+        """Return the awaited result of a function of the element's adapter."""
 
-    def put_head(self, lab):
-        """Have sub1 measured from now on."""
+        async def run():
+            credentials = Credentials(self.credentials)
+            async with registry.create_adapter(self.target, credentials) as adapter:
+                return await function(adapter)
+
+        return self.run_async(run())
+
+    def start_test_head(self, lab):
+        """Start a test head on sub1, so that the effect on it is measured from now on."""
         address = {"testAddress": lab.network.start_test_head("sub1")}
         id = self.find_port(lab.name, "sub1")["id"]
         self.repository.change("Resource", id, lambda port: with_characteristics(port, address))
 
-    def on(self, port):
-        """Return the service that the element says it has on a port, and its settings."""
+    def configured_service(self, port):
+        """Return the service that the element has configured on a port, and its settings."""
 
-        async def go():
-            async with registry.create_adapter(
-                self.target, Credentials(self.credentials)
-            ) as adapter:
-                return await adapter.services()
+        for service in self.run_with_adapter(lambda adapter: adapter.services()):
+            if service.service_id and service.port == port:
+                return service.service_id, service.settings
+        return "", {}
 
-        found = {one.port: one for one in self.run_async(go()) if one.service_id}
-        one = found.get(port)
-        return (one.service_id, one.settings) if one else ("", {})
+    def remove_services(self):
+        """Remove every service from the element."""
 
-    def remove(self):
-        """Take every service off the element."""
+        async def remove(adapter):
+            for service in await adapter.services():
+                if service.service_id:
+                    await adapter.remove(service.service_id)
 
-        async def go():
-            async with registry.create_adapter(
-                self.target, Credentials(self.credentials)
-            ) as adapter:
-                for one in await adapter.services():
-                    if one.service_id:
-                        await adapter.remove(one.service_id)
-
-        self.run_async(go())
+        self.run_with_adapter(remove)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +84,7 @@ def harness(tmp_path_factory, mongodb_uri, contracts):
     with client_of(Settings(mongodb_database="real"), mongodb_uri) as client:
         client.drop_database("real")
         folder = tmp_path_factory.mktemp("x")
-        with Real(contracts, client["real"], folder, fulfilment_confirm=10.0) as harness:
+        with RealOperator(contracts, client["real"], folder, fulfilment_confirm=10.0) as harness:
             yield harness
         client.drop_database("real")
 
@@ -104,9 +100,9 @@ def operator(harness, lab):
     """An operator with the real NETCONF gateway and nothing else."""
     harness.use_new_tenant()
     harness.configure(fulfilment_patience=20.0, fulfilment_confirm=30.0)
-    harness.introduce(lab, patience="0.4", timeout="5")
+    harness.register_element(lab, patience="0.4", timeout="5")
     yield harness
-    harness.remove()
+    harness.remove_services()
 
 
 @pytest.fixture
@@ -116,25 +112,23 @@ def fibre(operator):
 
 @pytest.fixture
 def engineer(lab):
-    """Somebody else's session."""
+    """A NETCONF session of another client."""
     session = session_of(lab, "engineer")
     yield Manager(session, timeout=10)
     session.close()
 
 
-def shaped(lab, port="sub1"):
-    """The rate that the kernel has for a port, in Mbit/s; 0: none."""
-    shown = "tc class show dev $0 2>/dev/null || true"  # the one for upstream comes and goes
-    said = lab.network.run(lab.network.gateway, "sh", "-c", shown, port)
-    found = re.search(r"rate (\d+)Mbit", said)
-    return int(found[1]) if found else 0
+def shaped_rate(lab, port="sub1"):
+    """Return the rate that the kernel applies to a port, in Mbit/s; 0 if none."""
+    command = "tc class show dev $0 2>/dev/null || true"  # the upstream device may not exist
+    output = lab.network.run(lab.network.gateway, "sh", "-c", command, port)
+    match = re.search(r"rate (\d+)Mbit", output)
+    return int(match[1]) if match else 0
 
 
-def until(condition, seconds=5):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it does not come to that"
-        time.sleep(0.05)
+def shaped_rates(lab):
+    """Return the rates that the kernel applies to sub1 downstream and upstream, in Mbit/s."""
+    return shaped_rate(lab), shaped_rate(lab, "isub1")
 
 
 def message(order):
@@ -150,148 +144,141 @@ def add(operator, fibre, lab):
     return order["productOrderItem"][0]["product"]["id"]
 
 
-BEHIND_ITS_BACK = """\
+#: Commands of tc(8) that override the rate of sub1.
+RATE_OVERRIDE = """\
 class add dev sub1 parent 1: classid 1:20 htb rate {rate}mbit ceil {rate}mbit
 filter add dev sub1 parent 1: protocol all prio 1 u32 match u32 0 0 flowid 1:20
 """
 
 
 @contextmanager
-def meddling(operator, lab, after, rate):
-    """Let another rate flow as soon as the element has done what it says, and goes on saying."""
-    provisioning = operator.runner._provisioner
-    whole = provisioning._verify
+def overridden_rate(operator, lab, configured, rate):
+    """Override the rate of sub1 as soon as the element has applied the configured one."""
+    provisioner = operator.runner._provisioner
+    verify = provisioner._verify
+    in_gateway = ("ip", "netns", "exec", lab.network.gateway)
 
-    def meddle():
-        until(lambda: shaped(lab) == after)
-        inside = ("ip", "netns", "exec", lab.network.gateway)
-        run(*inside, "tc", "-batch", "-", batch=BEHIND_ITS_BACK.format(rate=rate))
+    def override():
+        wait_until(lambda: shaped_rate(lab) == configured)
+        run(*in_gateway, "tc", "-batch", "-", batch=RATE_OVERRIDE.format(rate=rate))
 
-    async def checked(entry, adapter):
-        await asyncio.to_thread(meddle)
-        await whole(entry, adapter)
+    async def override_and_verify(entry, adapter):
+        await asyncio.to_thread(override)
+        await verify(entry, adapter)
 
-    provisioning._verify = checked
+    provisioner._verify = override_and_verify
     try:
         yield
     finally:
-        provisioning._verify = whole
-    inside = ("ip", "netns", "exec", lab.network.gateway)
-    for deed in ("filter del dev sub1 parent 1: prio 1", "class del dev sub1 classid 1:20"):
+        provisioner._verify = verify
+    for command in ("filter del dev sub1 parent 1: prio 1", "class del dev sub1 classid 1:20"):
         with suppress(LabError):
-            run(*inside, "tc", *deed.split())
+            run(*in_gateway, "tc", *command.split())
 
 
-def nothing_waits(engineer):
-    """Whether no commit waits to be confirmed: then, and only then, anybody can have the lock."""
+def assert_no_pending_commit(engineer):
+    """Assert that another client gets the lock: no commit waits for its confirmation."""
     engineer.lock(target="candidate")
     engineer.unlock(target="candidate")
-    return True
 
 
-def dying(operator, key, step, **when):
-    """Let the worker die when it comes to a step, as a process does: nothing more is written."""
-    provisioning = operator.runner._provisioner
-    whole = getattr(provisioning, step)
+def crash_before(operator, key, step, **arguments):
+    """Advance an order; crash the worker before a step that is called with some arguments."""
+    provisioner = operator.runner._provisioner
+    original = getattr(provisioner, step)
 
-    async def stop(entry, *rest, **more):
-        if when.items() <= more.items():
+    async def crash(entry, *rest, **more):
+        if arguments.items() <= more.items():
             raise asyncio.CancelledError
-        return await whole(entry, *rest, **more)
+        return await original(entry, *rest, **more)
 
-    setattr(provisioning, step, stop)
+    setattr(provisioner, step, crash)
     with pytest.raises(CancelledError):
         operator.advance(key)
 
 
-def test_a_service_is_provided_made_faster_and_ended_by_commits_that_are_confirmed(
+def test_a_service_is_provided_upgraded_and_ended_by_confirmed_commits(
     operator, lab, fibre, engineer
 ):
-    operator.put_head(lab)
+    operator.start_test_head(lab)
     product = add(operator, fibre, lab)
-    assert nothing_waits(engineer)
-    assert operator.on("sub1")[0] == product
-    until(lambda: (shaped(lab), shaped(lab, "isub1")) == (20, 10))
+    assert_no_pending_commit(engineer)
+    assert operator.configured_service("sub1")[0] == product
+    wait_until(lambda: shaped_rates(lab) == (20, 10))
     fast = operator.create_offering(80, 30)
     order = operator.run_order(
         operator.place_order(order_item("modify", offering=fast, product=product))
     )
     assert order["state"] == "completed", order
-    assert operator.on("sub1")[1]["downstream"] == 80 * MBIT
-    until(lambda: (shaped(lab), shaped(lab, "isub1")) == (80, 30))
+    assert operator.configured_service("sub1")[1]["downstream"] == 80 * MBIT
+    wait_until(lambda: shaped_rates(lab) == (80, 30))
     operator.assert_consistent()
     order = operator.run_order(operator.place_order(order_item("delete", product=product)))
     assert order["state"] == "completed"
-    assert operator.on("sub1") == ("", {})
-    until(lambda: shaped(lab) == 0)
+    assert operator.configured_service("sub1") == ("", {})
+    wait_until(lambda: shaped_rate(lab) == 0)
     operator.assert_consistent()
 
 
-def test_an_element_that_says_a_rate_and_gives_another_is_found_out(operator, lab, fibre):
-    operator.put_head(lab)
+def test_a_rate_that_differs_from_the_configuration_fails_the_order(operator, lab, fibre):
+    operator.start_test_head(lab)
     key = operator.place_order(order_item(offering=fibre, port=f"{lab.name} sub1"))
-    with meddling(operator, lab, 20, 200):
+    with overridden_rate(operator, lab, 20, 200):
         order = operator.run_order(key)
     assert order["state"] == "failed"
     assert re.search(r"downstream is \d{8,9} instead of 20000000", message(order))
-    assert operator.on("sub1") == ("", {})
-    until(lambda: shaped(lab) == 0)
+    assert operator.configured_service("sub1") == ("", {})
+    wait_until(lambda: shaped_rate(lab) == 0)
     operator.assert_consistent()
 
 
-def test_an_upgrade_that_the_customer_does_not_get_is_taken_back(operator, lab, fibre):
+def test_an_upgrade_without_effect_is_rolled_back(operator, lab, fibre):
     product = add(operator, fibre, lab)
-    operator.put_head(lab)
+    operator.start_test_head(lab)
     key = operator.place_order(
         order_item("modify", offering=operator.create_offering(90, 10), product=product)
     )
-    with meddling(operator, lab, 90, 5):
+    with overridden_rate(operator, lab, 90, 5):
         order = operator.run_order(key)
     assert order["state"] == "failed"
     assert "instead of 90000000" in message(order)
-    assert operator.on("sub1")[1]["downstream"] == 20 * MBIT
+    assert operator.configured_service("sub1")[1]["downstream"] == 20 * MBIT
     assert operator.repository.get("Product", product)["productOffering"]["id"] == fibre
     operator.assert_consistent()
 
 
-def test_a_worker_that_dies_before_it_confirms_is_followed_by_one_that_does_it_anew(
-    operator, lab, fibre
-):
+def test_a_change_that_was_reverted_without_confirmation_is_applied_again(operator, lab, fibre):
     operator.configure(fulfilment_patience=20.0, fulfilment_confirm=2.0)
     key = operator.place_order(order_item(offering=fibre, port=f"{lab.name} sub1"))
     operator.accept(key)
-    dying(operator, key, "_checked")
+    crash_before(operator, key, "_verify")
     assert operator.task_states(key) == {"1#1": "applied"}
-    until(lambda: shaped(lab) == 20)
-    until(lambda: shaped(lab) == 0, 10)  # the element's own doing: nobody has confirmed
-    assert operator.on("sub1") == ("", {})
+    wait_until(lambda: shaped_rate(lab) == 20)
+    wait_until(lambda: shaped_rate(lab) == 0)  # reverted by the element: no confirmation came
+    assert operator.configured_service("sub1") == ("", {})
     operator.configure(fulfilment_patience=20.0, fulfilment_confirm=30.0)
     order = operator.run_order(key)
     assert order["state"] == "completed", message(order)
-    until(lambda: shaped(lab) == 20)
+    wait_until(lambda: shaped_rate(lab) == 20)
     operator.assert_consistent()
 
 
-def test_a_worker_that_dies_is_followed_while_the_commit_still_waits(
-    operator, lab, fibre, engineer
-):
+def test_a_new_worker_confirms_the_pending_commit_of_a_crashed_one(operator, lab, fibre, engineer):
     key = operator.place_order(order_item(offering=fibre, port=f"{lab.name} sub1"))
     operator.accept(key)
-    dying(operator, key, "_checked")
+    crash_before(operator, key, "_verify")
     operator.restart_worker()
     order = operator.run_order(key)
     assert order["state"] == "completed", message(order)
-    assert nothing_waits(engineer)
+    assert_no_pending_commit(engineer)
     operator.assert_consistent()
 
 
-def test_what_a_worker_committed_before_it_died_is_taken_back_when_it_is_cancelled(
-    operator, lab, fibre
-):
+def test_cancelling_undoes_a_commit_that_a_crashed_worker_did_not_record(operator, lab, fibre):
     operator.configure(fulfilment_patience=2.0, fulfilment_confirm=60.0)
     key = operator.place_order(order_item(offering=fibre, port=f"{lab.name} sub1"))
     operator.accept(key)
-    dying(operator, key, "_note", state="applied")  # committed, and nobody has written it down
+    crash_before(operator, key, "_update_entry", state="applied")  # the commit is not recorded
     assert operator.task_states(key) == {"1#1": "planned"}
     request = operator.request_cancellation(key)
     operator.restart_worker()
@@ -299,52 +286,50 @@ def test_what_a_worker_committed_before_it_died_is_taken_back_when_it_is_cancell
     operator.resolve_cancellation(key, request)
     order = operator.get_order(key)
     assert order["state"] == "cancelled", order
-    assert operator.on("sub1") == ("", {})
+    assert operator.configured_service("sub1") == ("", {})
     assert not operator.find_port(lab.name, "sub1").get("unknownStatus")
     operator.assert_consistent()
 
 
-def test_a_server_that_is_killed_in_the_middle_is_waited_for(operator, lab, fibre):
-    provisioning = operator.runner._provisioner
-    checked = provisioning._verify
-    killed = []
+def test_an_order_waits_for_a_netconf_server_that_was_stopped(operator, lab, fibre):
+    provisioner = operator.runner._provisioner
+    verify = provisioner._verify
+    states = []
 
-    async def kill(entry, adapter):
-        if not killed:
-            killed.append(entry.state)
+    async def stop_server_and_verify(entry, adapter):
+        if not states:
+            states.append(entry.state)
             await asyncio.to_thread(lab.stop)
-        await checked(entry, adapter)
+        await verify(entry, adapter)
 
-    provisioning._verify = kill
+    provisioner._verify = stop_server_and_verify
     key = operator.place_order(order_item(offering=fibre, port=f"{lab.name} sub1"))
     operator.accept(key)
-    report = operator.advance(key)
-    assert killed == ["applied"]
-    assert report.incomplete
-    assert report.retry_in > 0
+    progress = operator.advance(key)
+    assert states == ["applied"]
+    assert progress.incomplete
+    assert progress.retry_in > 0
     lab.start()
     order = operator.run_order(key)
     assert order["state"] == "completed", order
-    until(lambda: shaped(lab) == 20)
+    wait_until(lambda: shaped_rate(lab) == 20)
     operator.assert_consistent()
 
 
-def test_a_rival_that_keeps_the_lock_longer_than_our_patience_is_outlived(
-    operator, lab, fibre, engineer
-):
+def test_an_order_waits_for_the_lock_of_another_session(operator, lab, fibre, engineer):
     operator.configure(fulfilment_patience=20.0)
     key = operator.place_order(order_item(offering=fibre, port=f"{lab.name} sub1"))
     operator.accept(key)
     engineer.lock(target="candidate")
     assert operator.advance(key).incomplete
-    assert operator.on("sub1") == ("", {})
+    assert operator.configured_service("sub1") == ("", {})
     engineer.unlock(target="candidate")
     order = operator.run_order(key)
     assert order["state"] == "completed", order
     operator.assert_consistent()
 
 
-def test_a_rival_that_never_gives_the_lock_back_is_named(operator, lab, fibre, engineer):
+def test_the_error_names_the_session_that_does_not_release_the_lock(operator, lab, fibre, engineer):
     operator.configure(fulfilment_patience=3.0)
     key = operator.place_order(order_item(offering=fibre, port=f"{lab.name} sub1"))
     engineer.lock(target="candidate")
@@ -355,21 +340,21 @@ def test_a_rival_that_never_gives_the_lock_back_is_named(operator, lab, fibre, e
     operator.assert_consistent()
 
 
-def test_the_effect_counts_over_snmp_too(operator):
+def test_the_effect_is_measured_on_an_snmp_gateway(operator):
     operator.use_new_tenant()
     operator.configure(fulfilment_patience=20.0)
     with SnmpLab() as lab:
-        operator.introduce(lab)
+        operator.register_element(lab)
         fibre = operator.create_offering(20, 10)
         product = add(operator, fibre, lab)
-        assert shaped(lab) == 20
-        operator.put_head(lab)
+        assert shaped_rate(lab) == 20
+        operator.start_test_head(lab)
         key = operator.place_order(
             order_item("modify", offering=operator.create_offering(60, 10), product=product)
         )
-        with meddling(operator, lab, 60, 300):
+        with overridden_rate(operator, lab, 60, 300):
             order = operator.run_order(key)
         assert order["state"] == "failed"
         assert "instead of 60000000" in message(order)
-        assert shaped(lab) == 20
+        assert shaped_rate(lab) == 20
         operator.assert_consistent()
