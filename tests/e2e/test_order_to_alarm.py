@@ -393,7 +393,9 @@ def test_an_alarm_is_cleared_although_the_link_up_notification_was_lost(server, 
     traps, gateway.simulator.trap_address = gateway.simulator.trap_address, None
     gateway.call(gateway.simulator.restore_link, "sub8")
     gateway.simulator.trap_address = traps
-    gateway.call(gateway.simulator._notify, condition_types.WARM_START)  # makes the worker poll the gateway
+    gateway.call(
+        gateway.simulator._notify, condition_types.WARM_START
+    )  # makes the worker poll the gateway
     wait_until(lambda: alarms_on(server, gateway, "sub8", state="cleared"))
 
 

@@ -1,19 +1,15 @@
 """The adapter with a real netconfd: commits, conflicts and failures."""
 
 import asyncio
-import os
 import re
 import shutil
 import signal
 import time
-from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 from netconf_client.error import RpcError
 from netconf_client.ncclient import Manager
-from netconf_client.rpc import make_rpc
-from netconf_client.session import Session as LibrarySession
 
 from adapters import base, condition_types, effect
 from adapters.credentials import Secret
@@ -32,6 +28,7 @@ from adapters.netconf.transport import SshChannel
 from adapters.registry import find_adapter
 from adapters.testing import MBIT, AdapterContract, provide
 from adapters.values import Intent
+from tests.support.netconf_session import open_local_session
 
 UNAVAILABLE = netconf_unavailable_reason()
 IPERF3 = pytest.mark.skipif(shutil.which("iperf3") is None, reason="iperf3 is not installed")
@@ -82,55 +79,6 @@ class TestRealNetconfGateway(AdapterContract):
     @pytest.fixture
     def ports(self):
         return ("sub1", "sub2")
-
-
-class Subsystem:
-    """A NETCONF subsystem on the machine of the server, for another user, without SSH."""
-
-    def __init__(self, lab, user):
-        socket = f"--ncxserver-sockname=830@{lab.server_socket}"
-        stdin, self._input = os.pipe()
-        self._output, stdout = os.pipe()
-        environment = {"USER": user, "SSH_CONNECTION": "127.0.0.1 1 127.0.0.1 830", "HOME": "/"}
-        self._process = os.posix_spawn(
-            "/usr/sbin/netconf-subsystem",
-            ["netconf-subsystem", socket],
-            environment,
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, stdin, 0),
-                (os.POSIX_SPAWN_DUP2, stdout, 1),
-                (os.POSIX_SPAWN_CLOSE, self._input),
-                (os.POSIX_SPAWN_CLOSE, self._output),
-            ],
-        )
-        os.close(stdin)
-        os.close(stdout)
-
-    def recv(self, count):
-        return os.read(self._output, count)
-
-    def sendall(self, octets):
-        os.write(self._input, octets)
-
-    def close(self):
-        os.close(self._input)
-        os.waitpid(self._process, 0)
-
-
-EMPTY_GET = make_rpc('<get><filter type="subtree"/></get>', "nothing")
-
-
-def open_local_session(lab, user):
-    """Open a session of another user.
-
-    netconfd does not process a request that it reads together with the hello before the next one.
-    """
-    session = LibrarySession(Subsystem(lab, user))
-    with suppress(TimeoutError):
-        session.send_rpc(EMPTY_GET).result(1)
-        return session
-    session.send_rpc(EMPTY_GET).result(10)
-    return session
 
 
 @pytest.fixture

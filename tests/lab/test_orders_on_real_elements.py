@@ -16,9 +16,9 @@ from adapters.lab import SnmpLab, lab_unavailable_reason
 from adapters.lab.netconf import NetconfLab, netconf_unavailable_reason
 from adapters.lab.network import LabError, run
 from adapters.testing import MBIT
-from tests.lab.test_netconf_gateway import session_of
 from tests.support.fulfilment_harness import FulfilmentHarness, order_item
-from tests.support.live_server import wait_until
+from tests.support.netconf_session import open_local_session
+from tests.support.waiting import wait_until
 from tmf_apis.inventory.characteristics import with_characteristics
 from tmf_apis.reconciliation.discovery import register
 from tmf_apis.settings import Settings
@@ -113,7 +113,7 @@ def fibre(operator):
 @pytest.fixture
 def engineer(lab):
     """A NETCONF session of another client."""
-    session = session_of(lab, "engineer")
+    session = open_local_session(lab, "engineer")
     yield Manager(session, timeout=10)
     session.close()
 
