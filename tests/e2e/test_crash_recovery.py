@@ -13,7 +13,7 @@ import orjson
 import pytest
 from pymongo import MongoClient
 
-from tests.support import live_server
+from tests.support import waiting
 from tests.support.server import ServerProcess, free_port
 from tmf_apis.store.embedded_mongod import EmbeddedMongod
 
@@ -25,7 +25,7 @@ RECOVERY_TIMEOUT = 60.0
 
 def wait_until(condition):
     """Return the first true value of a condition."""
-    return live_server.wait_until(condition, timeout=RECOVERY_TIMEOUT, pause=0.1)
+    return waiting.wait_until(condition, timeout=RECOVERY_TIMEOUT, pause=0.1)
 
 
 class Listener:

@@ -16,8 +16,9 @@ from adapters.credentials import Credentials
 from adapters.values import Target
 from tests.support.consistency import check_consistency
 from tests.support.fulfilment_harness import FINAL_STATES, order_item, speed_characteristics
-from tests.support.live_server import CATALOGUE, ORDERS, ThreadedGateway, wait_until
+from tests.support.live_server import CATALOGUE, ORDERS, ThreadedGateway
 from tests.support.server import ServerProcess
+from tests.support.waiting import wait_until
 from tmf_apis.engine import CONTRACTS_DIR, Engine
 from tmf_apis.fulfilment.execution.journal import TASKS
 from tmf_apis.reconciliation.discovery import register

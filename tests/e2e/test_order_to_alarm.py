@@ -27,8 +27,8 @@ from tests.support.live_server import (
     Subscriber,
     ThreadedGateway,
     live_server,
-    wait_until,
 )
+from tests.support.waiting import wait_until
 from tmf_apis.engine import CONTRACTS_DIR, Engine
 from tmf_apis.fulfilment.execution.journal import TASKS
 from tmf_apis.fulfilment.execution.workflow import OrderWorkflow

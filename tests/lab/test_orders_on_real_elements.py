@@ -340,21 +340,21 @@ def test_the_error_names_the_session_that_does_not_release_the_lock(operator, la
     operator.assert_consistent()
 
 
-def test_the_effect_is_measured_on_an_snmp_gateway(operator):
-    operator.use_new_tenant()
-    operator.configure(fulfilment_patience=20.0)
+def test_the_effect_is_measured_on_an_snmp_gateway(harness):
+    harness.use_new_tenant()
+    harness.configure(fulfilment_patience=20.0)
     with SnmpLab() as lab:
-        operator.register_element(lab)
-        fibre = operator.create_offering(20, 10)
-        product = add(operator, fibre, lab)
+        harness.register_element(lab)
+        fibre = harness.create_offering(20, 10)
+        product = add(harness, fibre, lab)
         assert shaped_rate(lab) == 20
-        operator.start_test_head(lab)
-        key = operator.place_order(
-            order_item("modify", offering=operator.create_offering(60, 10), product=product)
+        harness.start_test_head(lab)
+        key = harness.place_order(
+            order_item("modify", offering=harness.create_offering(60, 10), product=product)
         )
-        with overridden_rate(operator, lab, 60, 300):
-            order = operator.run_order(key)
+        with overridden_rate(harness, lab, 60, 300):
+            order = harness.run_order(key)
         assert order["state"] == "failed"
         assert "instead of 60000000" in message(order)
         assert shaped_rate(lab) == 20
-        operator.assert_consistent()
+        harness.assert_consistent()

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +16,7 @@ import httpx
 
 from adapters.snmp.simulator import SimulatedGateway
 from tests.support.fulfilment_harness import FINAL_STATES, port_state
+from tests.support.waiting import wait_until
 from tmf_apis.store.embedded_temporal import free_port
 
 ORDERS = "/productOrderingManagement/v5"
@@ -26,15 +26,6 @@ ALARMS = "/alarmManagement/v5"
 OPERATIONS = "/networkOperations/v5"
 #: Longest time of an order on a busy machine, in seconds.
 ORDER_TIMEOUT = 30.0
-
-
-def wait_until(condition, *, timeout=ORDER_TIMEOUT, pause=0.05):
-    """Return the first true value of a condition."""
-    deadline = time.monotonic() + timeout
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {timeout} s: {condition}"
-        time.sleep(pause)
-    return value
 
 
 class ThreadedGateway:

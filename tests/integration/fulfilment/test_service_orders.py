@@ -12,7 +12,8 @@ from adapters.snmp.simulated_port import WRONG_VALUE
 from adapters.values import Target
 from tests.support.fulfilment_harness import FINAL_STATES, MEGABIT, port_state
 from tests.support.fulfilment_harness import order_item as product_item
-from tests.support.live_server import ThreadedGateway, live_server, wait_until
+from tests.support.live_server import ThreadedGateway, live_server
+from tests.support.waiting import wait_until
 from tmf_apis.engine import CONTRACTS_DIR, Engine
 from tmf_apis.errors import Conflict
 from tmf_apis.fulfilment.execution.failure_reporter import REPORT_AFTER_ATTEMPTS

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from adapters.snmp.simulator import SimulatedGateway
-from tests.support.live_server import INVENTORY, live_server, wait_until
+from tests.support.live_server import INVENTORY, live_server
+from tests.support.waiting import wait_until
 from tmf_apis.engine import CONTRACTS_DIR, Engine
 from tmf_apis.inventory.tenants import tenants_with_elements
 from tmf_apis.network_operations.discovery_scope import DiscoveryScope, TargetNotPermitted

@@ -20,7 +20,7 @@ from tests.support.fulfilment_harness import (
     port_state,
     silent_after_failure,
 )
-from tests.support.live_server import wait_until
+from tests.support.waiting import wait_until
 from tmf_apis.errors import Unavailable
 from tmf_apis.events.envelope import Audience
 from tmf_apis.fulfilment.execution import activities, failure_reporter
