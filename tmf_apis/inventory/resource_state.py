@@ -80,6 +80,14 @@ class ReservationMark:
         """Return a reservation that expires after a duration."""
         return cls(holder, now, now + duration, expected_service)
 
+    def is_renewal_due(self, until: str) -> bool:
+        """Return whether a repeated reservation has to be written: half of its time has passed.
+
+        Args:
+            until: The time at which the present reservation expires, in RFC 3339; empty if none.
+        """
+        return until < rfc3339(self.now + (self.expires_at - self.now) / 2)
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceUse:
@@ -159,15 +167,10 @@ def reserve(resource: Resource, mark: ReservationMark) -> Resource:
         raise Unfulfillable(message, neutral, order=ordered_by.partition("/")[0])
     if not mark.expected_service and not holder and resource.get("usageState", "idle") != "idle":
         raise Unfulfillable(f"{label} is {resource['usageState']}")
-    if holder == mark.holder and not _is_renewal_due(resource, mark):
+    until = str(resource_characteristics(resource).get(RESERVED_UNTIL, ""))
+    if holder == mark.holder and not mark.is_renewal_due(until):
         return resource
     return _with_assignment(resource, mark.holder, mark.expected_service, rfc3339(mark.expires_at))
-
-
-def _is_renewal_due(resource: Mapping[str, Any], mark: ReservationMark) -> bool:
-    """Return whether a repeated reservation has to be written: half of its time has passed."""
-    half = mark.now + (mark.expires_at - mark.now) / 2
-    return bool(str(resource_characteristics(resource).get(RESERVED_UNTIL, "")) < rfc3339(half))
 
 
 def set_use(resource: Resource, use: ServiceUse) -> Resource:

@@ -95,17 +95,12 @@ def reserve(resource: Resource, allocation: BandwidthAllocation) -> Resource:
         "holder": mark.holder,
         "until": rfc3339(mark.expires_at),
     }
-    if own and {**new, "until": own["until"]} == own and not _is_renewal_due(own, mark):
+    if own and {**new, "until": own["until"]} == own and not mark.is_renewal_due(own["until"]):
         return resource
     others = [
         entry for entry in entries if entry is not own and (entry["amount"] or entry["until"] > now)
     ]
     return _with_entries(resource, [*others, new])
-
-
-def _is_renewal_due(entry: Mapping[str, Any], mark: ReservationMark) -> bool:
-    """Return whether a repeated reservation is worth a write: half of its time has passed."""
-    return bool(entry["until"] < rfc3339(mark.now + (mark.expires_at - mark.now) / 2))
 
 
 def _check_capacity(
@@ -137,7 +132,7 @@ def renew(resource: Resource, mark: ReservationMark) -> Resource:
         raise Unfulfillable(
             f"{display_name(resource)}: nothing is reserved for {holder_description(mark.holder)}"
         )
-    if not any(_is_renewal_due(entry, mark) for entry in own):
+    if not any(mark.is_renewal_due(entry["until"]) for entry in own):
         return resource
     until = rfc3339(mark.expires_at)
     renewed = [{**entry, "until": until} if entry in own else entry for entry in entries]
