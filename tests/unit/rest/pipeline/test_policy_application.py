@@ -25,7 +25,7 @@ POLICY = ResourcePolicy(lifecycle=LIFECYCLE, server_owned=frozenset({"creationDa
 CLIENT, SYSTEM = request_context(), request_context(system=True)
 
 
-def changed(old, new, context=CLIENT, policy=POLICY):
+def changed_thing(old, new, context=CLIENT, policy=POLICY):
     return changed_resource(policy, KIND, {"id": "1", **old}, {"id": "1", **new}, context)
 
 
@@ -47,10 +47,10 @@ def test_a_new_resource_does_not_share_the_dict_that_was_sent():
 
 
 def test_a_transition_is_checked_for_clients_and_for_the_server():
-    assert changed({"state": "open"}, {"state": "closed"})["state"] == "closed"
+    assert changed_thing({"state": "open"}, {"state": "closed"})["state"] == "closed"
     with pytest.raises(IllegalTransition):
-        changed({"state": "closed"}, {"state": "open"})
-    assert changed({"state": "closed"}, {"state": "open"}, SYSTEM)["state"] == "open"
+        changed_thing({"state": "closed"}, {"state": "open"})
+    assert changed_thing({"state": "closed"}, {"state": "open"}, SYSTEM)["state"] == "open"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_transition_is_checked_for_clients_and_for_the_server():
 )
 def test_a_client_cannot_change_what_is_not_its_own(new, message):
     with pytest.raises(InvalidBody, match=message):
-        changed({"state": "open"}, new)
+        changed_thing({"state": "open"}, new)
 
 
 def test_a_repository_in_memory_refuses_what_the_writer_refuses():
