@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Self
 
-from adapters.streams import ConnectionFailed, close_stream, connection_failed
+from adapters.streams import NO_ANSWER, ConnectionFailed, close_stream, connection_failed
 
 HEADER = struct.Struct(">HB")
 CCM = 0xFE  # stream of connection management: identity, ping and pong
@@ -102,7 +102,7 @@ class IpaConnection:
             async with asyncio.timeout(self._timeout):
                 self._streams = await asyncio.open_connection(*self._endpoint)
         except (OSError, UnicodeError) as error:  # UnicodeError: not a host name
-            raise ConnectionFailed(f"cannot connect: {error or 'no answer in time'}") from error
+            raise ConnectionFailed(f"cannot connect: {str(error) or NO_ANSWER}") from error
         self._decoder = FrameDecoder()
         self._frames.clear()
         return True
@@ -134,7 +134,7 @@ class IpaConnection:
 
         Raises:
             ConnectionFailed: No frame arrived in time. The connection is closed, so that a late
-                reply is not taken for the reply to the next request.
+                reply is not read as the reply to the next request.
         """
         if self._streams is None:
             raise ConnectionFailed("not connected")

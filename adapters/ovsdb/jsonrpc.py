@@ -10,7 +10,7 @@ import ssl
 from contextlib import suppress
 from typing import Any, Self
 
-from adapters.streams import ConnectionFailed, close_stream, connection_failed
+from adapters.streams import NO_ANSWER, ConnectionFailed, close_stream, connection_failed
 
 DATABASE = "Open_vSwitch"
 MESSAGE_LIMIT = 64 * 1024 * 1024  # octets
@@ -48,8 +48,8 @@ class JsonDecoder:
         """Append octets and return the objects that are complete.
 
         Raises:
-            ConnectionFailed: The stream has something else than JSON objects, or an object larger
-                than ``MESSAGE_LIMIT``.
+            ConnectionFailed: The stream contains something other than JSON objects, or an object
+                larger than ``MESSAGE_LIMIT``.
         """
         self._buffer += octets
         objects = []
@@ -129,7 +129,7 @@ class Connection:
             async with asyncio.timeout(self._timeout):
                 reader, self._writer = await asyncio.open_connection(*self._endpoint, ssl=self._tls)
         except (OSError, UnicodeError) as error:  # UnicodeError: not a host name
-            raise ConnectionFailed(f"cannot connect: {error}") from error
+            raise ConnectionFailed(f"cannot connect: {str(error) or NO_ANSWER}") from error
         self._updates = asyncio.Queue(UPDATE_QUEUE_SIZE)
         self._reader_task = asyncio.create_task(self._read(reader, self._writer))
 

@@ -57,6 +57,13 @@ async def test_a_closed_port_is_unreachable():
             await hlr.verify(INTENT)
 
 
+async def test_the_error_of_a_connection_that_times_out_says_so():
+    target = Target("x", "127.0.0.1:1", options={"timeout": "0"})
+    async with OsmoHlr(target, Secret({})) as hlr:
+        with pytest.raises(Unreachable, match="cannot connect: no answer in time"):
+            await hlr.verify(INTENT)
+
+
 @pytest.mark.parametrize(
     ("address", "options"),
     [("127.0.0.1:x", {}), ("127.0.0.1", {"vty": "h:x"}), ("127.0.0.1", {"speed": "1"})],

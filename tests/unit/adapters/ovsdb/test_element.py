@@ -57,6 +57,13 @@ async def test_a_closed_port_is_unreachable():
             await switch.probe()
 
 
+async def test_the_error_of_a_connection_that_times_out_says_so():
+    target = Target("x", "127.0.0.1:1", "ovsdb", options={"timeout": "0"})
+    async with OvsdbSwitch(target, Secret({})) as switch:
+        with pytest.raises(Unreachable, match="cannot connect: no answer in time"):
+            await switch.probe()
+
+
 @pytest.mark.parametrize(
     ("address", "options"),
     [
