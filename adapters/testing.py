@@ -97,17 +97,17 @@ class AdapterContract:
         if not self.tagged:
             pytest.skip("the element cannot store the id of a service")
 
-    async def test_it_is_an_adapter(self, adapter: Adapter) -> None:
+    async def test_the_adapter_has_all_operations(self, adapter: Adapter) -> None:
         assert isinstance(adapter, Adapter)
         assert adapter.capabilities <= base.CAPABILITIES
         assert base.EFFECT not in adapter.capabilities or isinstance(adapter, base.Measuring)
 
-    async def test_it_says_what_it_is(self, adapter: Adapter) -> None:
+    async def test_probe_returns_the_facts(self, adapter: Adapter) -> None:
         facts = await adapter.probe()
         assert facts.software
         assert facts.uptime >= 0
 
-    async def test_ports_come_ordered_by_name_and_once(
+    async def test_ports_are_unique_and_ordered_by_name(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         inventory = await adapter.inventory()
@@ -117,7 +117,7 @@ class AdapterContract:
         if self.fixed_ports:
             assert set(ports) <= {port.name for port in inventory.ports if port.access}
 
-    async def test_components_and_neighbours_hang_together(self, adapter: Adapter) -> None:
+    async def test_components_and_neighbours_refer_to_known_ones(self, adapter: Adapter) -> None:
         inventory = await adapter.inventory()
         known = {""}
         for component in inventory.components:
@@ -127,12 +127,14 @@ class AdapterContract:
         names = {port.name for port in inventory.ports}
         assert {neighbour.port for neighbour in inventory.neighbours} <= names
 
-    async def test_planning_touches_nothing(self, adapter: Adapter, ports: Ports) -> None:
+    async def test_planning_changes_nothing(self, adapter: Adapter, ports: Ports) -> None:
         plan = await adapter.plan(self.intent(ports[0]))
         assert plan.steps
         assert await adapter.services() == []
 
-    async def test_what_is_applied_is_there(self, adapter: Adapter, ports: Ports) -> None:
+    async def test_an_applied_service_is_on_the_element(
+        self, adapter: Adapter, ports: Ports
+    ) -> None:
         intent = self.intent(ports[0])
         transaction = await provide(adapter, intent)
         verdict = await adapter.verify(intent)
@@ -145,7 +147,7 @@ class AdapterContract:
             assert service.service_id == "service-1"
         await adapter.rollback(transaction)
 
-    async def test_what_is_applied_leaves_nothing_to_plan(
+    async def test_a_plan_for_an_applied_intent_has_no_steps(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         transaction = await provide(adapter, self.intent(ports[0]))
@@ -162,7 +164,7 @@ class AdapterContract:
         await adapter.rollback(second)
         assert await adapter.services() == []
 
-    async def test_rolling_back_a_change_brings_the_old_settings_back(
+    async def test_rolling_back_a_change_restores_the_old_settings(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         first = await provide(adapter, self.intent(ports[0]))
@@ -180,14 +182,14 @@ class AdapterContract:
         await adapter.rollback(transaction)
         assert await adapter.services() == []
 
-    async def test_a_plan_that_was_never_begun_can_be_rolled_back(
+    async def test_a_plan_that_was_not_applied_can_be_rolled_back(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         plan = await adapter.plan(self.intent(ports[0]))
         await adapter.rollback(plan.attempted)
         assert await adapter.services() == []
 
-    async def test_a_setting_that_is_not_named_is_left_as_it_is(
+    async def test_a_setting_that_an_intent_omits_is_not_changed(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         await provide(adapter, self.intent(ports[0]))
@@ -196,7 +198,7 @@ class AdapterContract:
         assert (await adapter.verify(bare)).good
         await self.remove_from(adapter, ports[0])
 
-    async def test_a_service_that_is_taken_off_is_gone(
+    async def test_an_intent_that_is_not_present_removes_the_service(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         await provide(adapter, self.intent(ports[0]))
@@ -204,7 +206,9 @@ class AdapterContract:
         assert await adapter.services() == []
         assert (await adapter.verify(Intent("service-1", ports[0], present=False))).good
 
-    async def test_a_removed_service_is_gone(self, adapter: Adapter, ports: Ports) -> None:
+    async def test_remove_finds_and_removes_the_service(
+        self, adapter: Adapter, ports: Ports
+    ) -> None:
         self.require_tags()
         await provide(adapter, self.intent(ports[0]))
         await adapter.remove("service-1")
@@ -224,7 +228,7 @@ class AdapterContract:
         assert (await adapter.verify(self.intent(ports[0]))).good
         await self.remove_from(adapter, ports[0])
 
-    async def test_a_port_in_use_is_not_given_to_another_service(
+    async def test_a_port_in_use_by_another_service_is_a_conflict(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         self.require_tags()
@@ -233,14 +237,16 @@ class AdapterContract:
             await adapter.plan(self.intent(ports[0], service="service-2"))
         await adapter.remove("service-1")
 
-    async def test_a_service_is_not_put_on_two_ports(self, adapter: Adapter, ports: Ports) -> None:
+    async def test_a_second_port_for_a_service_is_a_conflict(
+        self, adapter: Adapter, ports: Ports
+    ) -> None:
         self.require_tags()
         await provide(adapter, self.intent(ports[0]))
         with pytest.raises(Conflict, match=re.escape(ports[0])):
             await adapter.plan(self.intent(ports[1]))
         await adapter.remove("service-1")
 
-    async def test_of_two_plans_for_one_port_the_later_is_refused(
+    async def test_the_second_of_two_plans_for_one_port_is_a_conflict(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         first = await adapter.plan(self.intent(ports[0]))
@@ -250,9 +256,7 @@ class AdapterContract:
             await adapter.apply(second)
         await self.remove_from(adapter, ports[0])
 
-    async def test_changes_asked_for_at_once_are_all_done(
-        self, adapter: Adapter, ports: Ports
-    ) -> None:
+    async def test_concurrent_changes_are_all_applied(self, adapter: Adapter, ports: Ports) -> None:
         choices = (self.settings, {**self.settings, **self.changed})
         intents = [
             Intent(f"service-{port}", port, settings)
@@ -264,7 +268,7 @@ class AdapterContract:
             assert (await adapter.verify(intent)).good
             await self.remove_from(adapter, intent.port, service=intent.service_id)
 
-    async def test_what_somebody_else_changed_since_is_not_rolled_back(
+    async def test_a_port_that_was_changed_since_is_not_rolled_back(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         transaction = await provide(adapter, self.intent(ports[0]))
@@ -274,20 +278,18 @@ class AdapterContract:
         assert (await adapter.verify(self.changed_intent(ports[0]))).good
         await self.remove_from(adapter, ports[0])
 
-    async def test_an_unknown_port_is_refused_by_name(self, adapter: Adapter) -> None:
+    async def test_an_unknown_port_is_rejected_by_name(self, adapter: Adapter) -> None:
         with pytest.raises(Rejected, match=re.escape(self.unknown_port)):
             await adapter.plan(self.intent(self.unknown_port))
 
-    async def test_an_unknown_port_is_never_as_asked(self, adapter: Adapter) -> None:
+    async def test_an_intent_for_an_unknown_port_is_not_verified(self, adapter: Adapter) -> None:
         assert not (await adapter.verify(self.intent(self.unknown_port))).good
 
-    async def test_a_setting_that_no_element_can_have_is_refused(
-        self, adapter: Adapter, ports: Ports
-    ) -> None:
+    async def test_an_invalid_value_is_rejected(self, adapter: Adapter, ports: Ports) -> None:
         with pytest.raises(Rejected, match="|".join(map(re.escape, self.wrong))):
             await adapter.plan(Intent("service-1", ports[0], {**self.settings, **self.wrong}))
 
-    async def test_a_setting_of_another_kind_is_refused(
+    async def test_a_value_of_the_wrong_type_is_rejected(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         for name, value in self.settings.items():
@@ -295,9 +297,7 @@ class AdapterContract:
             with pytest.raises(Rejected, match=re.escape(name)):
                 await adapter.plan(Intent("service-1", ports[0], {**self.settings, name: mistyped}))
 
-    async def test_a_setting_that_it_does_not_know_is_refused(
-        self, adapter: Adapter, ports: Ports
-    ) -> None:
+    async def test_an_unknown_setting_is_rejected(self, adapter: Adapter, ports: Ports) -> None:
         with pytest.raises(Rejected, match="shoeSize") as caught:
             await adapter.plan(Intent("service-1", ports[0], {**self.settings, "shoeSize": 43}))
         assert caught.value.reason == "noSuchAttribute"
@@ -307,9 +307,9 @@ class AdapterContract:
         assert await adapter.read("no-such-service") is None
         assert (await adapter.remove("no-such-service")).done == ()
 
-    async def test_a_service_is_switched_off_and_on(self, adapter: Adapter, ports: Ports) -> None:
+    async def test_a_service_is_suspended_and_resumed(self, adapter: Adapter, ports: Ports) -> None:
         if base.ADMIN not in adapter.capabilities:
-            pytest.skip("its services cannot be suspended")
+            pytest.skip("the element cannot suspend services")
         await provide(adapter, self.intent(ports[0]))
         off = Intent("service-1", ports[0], self.switched)
         transaction = await provide(adapter, off)
@@ -322,28 +322,28 @@ class AdapterContract:
         assert all(service.settings[name] != value for name, value in self.switched.items())
         await self.remove_from(adapter, ports[0])
 
-    async def test_a_service_that_is_switched_off_leaves_its_port_switched_on(
+    async def test_removing_a_suspended_service_enables_its_port(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         if base.ADMIN not in adapter.capabilities or not self.fixed_ports:
-            pytest.skip("its ports cannot be disabled")
+            pytest.skip("the ports of the element cannot be disabled")
         await provide(adapter, Intent("service-1", ports[0], {**self.settings, **self.switched}))
         await self.remove_from(adapter, ports[0])
         assert ports[0] in {port.name for port in (await adapter.inventory()).ports if port.enabled}
 
-    async def test_a_port_that_is_switched_off_is_no_fault(
+    async def test_a_disabled_port_is_no_active_condition(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         if not {base.ADMIN, base.CONDITIONS} <= adapter.capabilities:
-            pytest.skip("its ports cannot be disabled, or it reports no conditions")
+            pytest.skip("the element cannot disable ports, or reports no conditions")
         off = Intent("service-1", ports[0], {**self.settings, **self.switched})
         transaction = await provide(adapter, off)
         assert ports[0] not in {fault.port for fault in await adapter.active_conditions()}
         await adapter.rollback(transaction)
 
-    async def test_counters_only_rise(self, adapter: Adapter, ports: Ports) -> None:
+    async def test_counters_do_not_decrease(self, adapter: Adapter, ports: Ports) -> None:
         if base.COUNTERS not in adapter.capabilities:
-            pytest.skip("it has no counters")
+            pytest.skip("the element has no counters")
         earlier = await adapter.counters(ports[:1])
         later = await adapter.counters(ports[:1])
         assert {sample.port for sample in earlier} == {ports[0]}
@@ -351,9 +351,9 @@ class AdapterContract:
         increases = [new.increase_since(old) for new, old in zip(later, earlier, strict=True)]
         assert all(increase is not None and increase >= 0 for increase in increases)
 
-    async def test_what_is_confirmed_stays(self, adapter: Adapter, ports: Ports) -> None:
+    async def test_a_confirmed_change_stays(self, adapter: Adapter, ports: Ports) -> None:
         if base.CONFIRMED not in adapter.capabilities:
-            pytest.skip("it has no confirmed commit")
+            pytest.skip("the element has no confirmed commit")
         intent = self.intent(ports[0])
         transaction = await adapter.apply(await adapter.plan(intent), confirm_within=2)
         assert transaction.token
@@ -363,11 +363,9 @@ class AdapterContract:
         assert (await adapter.verify(intent)).good
         await self.remove_from(adapter, ports[0])
 
-    async def test_what_is_not_confirmed_is_taken_back(
-        self, adapter: Adapter, ports: Ports
-    ) -> None:
+    async def test_an_unconfirmed_change_is_reverted(self, adapter: Adapter, ports: Ports) -> None:
         if base.CONFIRMED not in adapter.capabilities:
-            pytest.skip("it has no confirmed commit")
+            pytest.skip("the element has no confirmed commit")
         transaction = await adapter.apply(
             await adapter.plan(self.intent(ports[0])), confirm_within=1
         )
@@ -379,17 +377,17 @@ class AdapterContract:
         await adapter.rollback(transaction)
         assert await adapter.services() == []
 
-    async def test_what_waits_to_be_confirmed_can_be_rolled_back(
+    async def test_an_unconfirmed_change_can_be_rolled_back(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         if base.CONFIRMED not in adapter.capabilities:
-            pytest.skip("it has no confirmed commit")
+            pytest.skip("the element has no confirmed commit")
         plan = await adapter.plan(self.intent(ports[0]))
         await adapter.rollback(await adapter.apply(plan, confirm_within=30))
         assert await adapter.services() == []
         await adapter.rollback(await provide(adapter, self.intent(ports[0])))
 
-    async def test_confirming_what_does_not_wait_does_nothing(
+    async def test_confirming_a_final_change_does_nothing(
         self, adapter: Adapter, ports: Ports
     ) -> None:
         transaction = await provide(adapter, self.intent(ports[0]))
@@ -397,7 +395,9 @@ class AdapterContract:
         assert (await adapter.verify(self.intent(ports[0]))).good
         await adapter.rollback(transaction)
 
-    async def test_what_it_cannot_do_it_says(self, adapter: Adapter, ports: Ports) -> None:
+    async def test_operations_without_their_capability_are_unsupported(
+        self, adapter: Adapter, ports: Ports
+    ) -> None:
         if base.CONFIRMED not in adapter.capabilities:
             plan = await adapter.plan(self.intent(ports[0]))
             with pytest.raises(Unsupported):
@@ -410,7 +410,7 @@ class AdapterContract:
                 await adapter.read("service-1")
         assert await adapter.services() == []
 
-    async def test_its_errors_name_the_element(self, adapter: Adapter) -> None:
+    async def test_errors_name_the_element(self, adapter: Adapter) -> None:
         with pytest.raises(ElementError) as caught:
             await adapter.plan(self.intent(self.unknown_port))
         assert caught.value.element == adapter.target.name

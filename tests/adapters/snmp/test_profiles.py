@@ -84,14 +84,14 @@ class TestElementWithProfileFile(AdapterContract):
     def ports(self):
         return ("sub1", "sub2")
 
-    async def test_a_service_is_switched_off_and_on(self, adapter):
+    async def test_a_service_is_suspended_and_resumed(self, adapter):
         with pytest.raises(Rejected, match="has no enabled"):
             await adapter.plan(Intent("service-1", "sub1", {"enabled": False}))
 
-    async def test_a_service_that_is_switched_off_leaves_its_port_switched_on(self, adapter):
+    async def test_removing_a_suspended_service_enables_its_port(self, adapter):
         assert all(port.enabled for port in (await adapter.inventory()).ports)
 
-    async def test_a_port_that_is_switched_off_is_no_fault(self, adapter):
+    async def test_a_disabled_port_is_no_active_condition(self, adapter):
         assert await adapter.active_conditions() == []
 
 
@@ -175,7 +175,7 @@ def test_tag_and_counters_of_a_profile_have_defaults(tmp_path):
         ({"attributes": ["tag"]}, "expected an object with absent"),
     ],
 )  # fmt: skip
-def test_a_mistake_in_a_profile_is_reported_with_its_place(tmp_path, change, message):
+def test_a_mistake_in_a_profile_is_reported_with_its_file_and_member(tmp_path, change, message):
     content = {**NAMED_SPEEDS, **change} if isinstance(change, dict) else change
     with pytest.raises(ValueError, match=r"named-speeds\.json is not a profile: .*" + message):
         load_profile(write_profile(tmp_path, content))
