@@ -41,7 +41,6 @@ class RealOperator(FulfilmentHarness):
         self.credentials.write_text(json.dumps(self.secrets))
         options = {**target.options, **options}
         self.target = type(target)(lab.name, target.address, target.adapter, credential, options)
-
         self.run_with_adapter(lambda adapter: register(self.repository, adapter))
 
     def run_with_adapter(self, function):
@@ -62,7 +61,6 @@ class RealOperator(FulfilmentHarness):
 
     def configured_service(self, port):
         """Return the service that the element has configured on a port, and its settings."""
-
         for service in self.run_with_adapter(lambda adapter: adapter.services()):
             if service.service_id and service.port == port:
                 return service.service_id, service.settings
@@ -254,7 +252,7 @@ def test_a_change_that_was_reverted_without_confirmation_is_applied_again(operat
     crash_before(operator, key, "_verify")
     assert operator.task_states(key) == {"1#1": "applied"}
     wait_until(lambda: shaped_rate(lab) == 20)
-    wait_until(lambda: shaped_rate(lab) == 0)  # reverted by the element: no confirmation came
+    wait_until(lambda: shaped_rate(lab) == 0)  # the element has reverted the unconfirmed change
     assert operator.configured_service("sub1") == ("", {})
     operator.configure(fulfilment_patience=20.0, fulfilment_confirm=30.0)
     order = operator.run_order(key)

@@ -198,19 +198,10 @@ async def test_a_test_head_detects_an_ignored_rate_limit(lab):
 def run_test_head(lab, port):
     """Run a test head behind a port and yield its address."""
     address = lab.network.address(port)
-    command = (
-        "ip",
-        "netns",
-        "exec",
-        lab.network.host(port),
-        "iperf3",
-        "-s",
-        "-B",
-        address,
-        "--forceflush",
-    )
+    enter = ("ip", "netns", "exec", lab.network.host(port))
+    server = ("iperf3", "--server", "--bind", address, "--forceflush")
     with subprocess.Popen(  # noqa: S603
-        command, stdout=subprocess.PIPE, env={"PATH": PATH}
+        (*enter, *server), stdout=subprocess.PIPE, env={"PATH": PATH}
     ) as process:
         process.stdout.readline()
         yield address
