@@ -114,13 +114,18 @@ class Adapter(Protocol):
                 state.
             PartiallyApplied: A step failed after others were done; pass the transaction of the
                 error to ``rollback``.
+            NotVerified: The element reports success but does not have the desired state.
         """
 
     async def verify(self, intent: Intent) -> Verdict:
         """Read the element and compare it with an intent."""
 
     async def confirm(self, transaction: Transaction) -> None:
-        """Make the changes of a transaction permanent; do nothing if they need no confirmation."""
+        """Make the changes of a transaction permanent; do nothing if they need no confirmation.
+
+        Raises:
+            NotVerified: The element has reverted the changes in the meantime.
+        """
 
     async def rollback(self, transaction: Transaction) -> None:
         """Revert the changes of a transaction; skip steps that were not done.
@@ -131,7 +136,7 @@ class Adapter(Protocol):
         """
 
     async def remove(self, service_id: str) -> Transaction:
-        """Remove a service from the element; do nothing if it is not there.
+        """Remove a service from the element; do nothing if the element does not have it.
 
         Raises:
             Unsupported: The element cannot store tags; plan an intent with ``present=False``.

@@ -51,7 +51,8 @@ class Credentials:
             element: Name of the element, for error messages.
 
         Raises:
-            Misconfigured: There are no such credentials, or they are not a JSON object of texts.
+            Misconfigured: There are no such credentials, or they are not a JSON object of text
+                values.
         """
         if not name:
             return Secret({})

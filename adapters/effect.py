@@ -167,7 +167,7 @@ async def is_reachable(host: str, port: int) -> bool:
             _, writer = await asyncio.open_connection(host, port)
     except ConnectionRefusedError:
         return True  # the refusal came through the port
-    except (OSError, TimeoutError):
+    except OSError:
         return False
     writer.close()
     return True
@@ -215,7 +215,7 @@ async def _run_iperf3(element: str, command: tuple[str, ...]) -> Mapping[str, An
             output, _ = await process.communicate()
         report = json.loads(output)
     except TimeoutError as error:
-        raise Unreachable(element, "the test head does not end its measurement") from error
+        raise Unreachable(element, "the measurement did not end in time") from error
     except ValueError as error:
         raise Unreachable(element, "the output of iperf3 is not JSON") from error
     finally:

@@ -91,5 +91,5 @@ class NotVerified(ElementError):
     """
 
     def __init__(self, verdict: Verdict) -> None:
-        super().__init__(verdict.element, f"not as asked: {verdict.difference}")
+        super().__init__(verdict.element, f"verification failed: {verdict.difference}")
         self.verdict = verdict

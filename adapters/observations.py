@@ -62,7 +62,7 @@ class UsageRecord:
 
 @dataclass(frozen=True, slots=True)
 class RawFault:
-    """The begin or end of a condition of an element, in the element's terms.
+    """The beginning or the end of a condition of an element, in the element's terms.
 
     Rules of fault management turn it into an alarm.
 

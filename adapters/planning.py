@@ -86,7 +86,7 @@ def plan(
             path, message = f"{intent.port} {name}", f"port {intent.port!r} has no {name}"
             raise Rejected(element, message, path=path, reason="noSuchAttribute")
     if not intent.present and owner == "":
-        target = {}  # the service is removed already; the other attributes are not ours to reset
+        target = {}  # there is no service to remove; the other attributes stay as they are
     steps = tuple(Step(intent.port, name, current[name], target[name]) for name in target)
     for step in steps:
         _check_value(element, step, profile)
@@ -113,7 +113,7 @@ def _check_value(element: str, step: Step, profile: Profile) -> None:
 
 
 def check_precondition(plan: Plan, current: State) -> None:
-    """Refuse a plan if somebody else has changed its port since it was made.
+    """Refuse a plan if somebody else has changed its port since the plan was made.
 
     Each attribute must have its old or its new value, so that an interrupted run can continue.
 
@@ -124,7 +124,8 @@ def check_precondition(plan: Plan, current: State) -> None:
     for name, before in plan.precondition.items():
         allowed = {before, after.get(name, before)}
         if current.get(name) not in allowed:
-            message = f"{plan.intent.port} {name} is {current.get(name)!r}, planned from {before!r}"
+            state = f"{plan.intent.port} {name} is {current.get(name)!r}"
+            message = f"{state}, but was {before!r} when the change was planned"
             raise Conflict(plan.element, message)
 
 
@@ -136,7 +137,7 @@ def check_unchanged(transaction: Transaction, current: State) -> None:
     """
     for step in transaction.done:
         if (value := current.get(step.attribute)) not in {step.before, step.after}:
-            message = f"{step.port} {step.attribute} is {value!r} since, was set to {step.after!r}"
+            message = f"{step.port} {step.attribute} is {value!r}, but was set to {step.after!r}"
             raise Conflict(transaction.element, message)
 
 

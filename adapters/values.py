@@ -177,7 +177,7 @@ class Intent:
         service_id: Id of the service; the element stores it as a tag if it can.
         port: Natural key of the port: its name, or the IMSI of a subscriber.
         settings: Name -> value; a setting that is missing is not changed.
-        present: False: the service must not be there; the adapter defines which settings it resets.
+        present: False: the service must be removed; the adapter defines which settings that resets.
     """
 
     service_id: str

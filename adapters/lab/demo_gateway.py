@@ -71,7 +71,7 @@ class LabDemoGateway(SnmpLab):
         self._inject_fault(f"refuse {_column_oid(setting).rpartition('.')[2]}")
 
     def hang_on_setting(self, setting: str) -> None:
-        """Make the agent hang when a setting is changed; it does so once the fault is cleared."""
+        """Make the agent hang when a setting is changed, until the fault is cleared."""
         self._inject_fault(f"hang {_column_oid(setting).rpartition('.')[2]}")
 
     def clear_faults(self) -> None:

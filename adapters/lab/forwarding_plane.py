@@ -43,7 +43,7 @@ DEFAULT_SETTINGS: PortSettings = (0, 0, True)
 
 def ready_file(socket: str) -> Path:
     """Return the file whose existence shows that the configuration is being applied."""
-    return Path(f"{socket}.followed")
+    return Path(f"{socket}.ready")
 
 
 class NetconfSession:

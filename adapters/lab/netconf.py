@@ -41,7 +41,7 @@ PermitRootLogin prohibit-password
 MaxSessions 20
 Subsystem netconf "/usr/sbin/netconf-subsystem --ncxserver-sockname=830@{files}/ncx.sock"
 """
-#: Programs that the ietf-interfaces module of Debian calls, but does not bring along. netconfd
+#: Programs that the ietf-interfaces module of Debian calls, but does not contain. netconfd
 #: exits when it reads an interface and the first program is missing.
 HELPER_SCRIPTS = {
     "get-interface-ipv4": 'read -r xml 2>/dev/null <"$0.d/$1" && echo "$xml"\nexit 0\n',
@@ -152,7 +152,7 @@ class NetconfLab(LabElement[LabNetwork]):
 
     def _spawn(self, *command: str, **environment: str) -> None:
         files = self.network.files
-        # netconfd prints each request, and has a log besides
+        # without the output of netconfd, which prints each request and has a log as well
         with (files / "errors.log").open("ab") as errors:
             process = subprocess.Popen(  # noqa: S603
                 ("ip", "netns", "exec", self.network.gateway, *command),  # noqa: S607

@@ -82,8 +82,8 @@ def stale_namespaces() -> Iterator[str]:
     """Yield the namespaces of labs whose process has ended."""
     with suppress(OSError):
         for path in NETNS_DIRECTORY.iterdir():
-            owner = NAMESPACE_PATTERN.match(path.name)
-            if owner and process_start_time(int(owner[1])) != owner[2]:
+            match = NAMESPACE_PATTERN.match(path.name)
+            if match and process_start_time(int(match[1])) != match[2]:
                 yield path.name
 
 

@@ -11,7 +11,7 @@ from adapters.values import Facts
 
 
 async def _read_leaves(session: Session, profile: Profile, *names: str) -> dict[str, str]:
-    """Return the facts of these names that the profile knows."""
+    """Return the named facts, without those for which the profile has no path."""
     paths = {
         name: profile.qualified_names(profile.facts[name])
         for name in names

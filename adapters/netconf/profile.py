@@ -33,8 +33,8 @@ class Attribute:
         leaf: Path of the leaf below the list entry.
         kind: Type of the value: "integer", "text" or "boolean".
         absent: Value of the setting while the leaf does not exist.
-        scale: Number of our units in one unit of the element (1000: the leaf is in kbit/s).
-        words: From our value, as text, to the value of the leaf, if they differ ("true": "up").
+        scale: Units of the setting per unit of the leaf (1000: bit/s and kbit/s).
+        words: Value of the setting, as text -> text of the leaf, if they differ ("true": "up").
         pattern: Regular expression that the element requires a text to match.
     """
 
@@ -56,12 +56,12 @@ class Attribute:
         return type(setting) is VALUE_TYPES[self.kind]
 
     def problem(self, setting: Setting) -> str:
-        """Return why the element cannot hold a value exactly; empty if it can."""
+        """Return the reason why the element cannot store a value exactly; empty if it can."""
         if not self.is_valid_type(setting):
             return f"not {TYPE_NAMES[VALUE_TYPES[self.kind]]}"
         if isinstance(setting, str):
             fits = setting.isprintable() and re.fullmatch(self.pattern, setting)
-            return "" if fits else "the element does not take such a text"
+            return "" if fits else "the element does not accept this text"
         if setting < 0:
             return "below zero"
         return f"the element counts in steps of {self.scale}" if setting % self.scale else ""
@@ -110,7 +110,7 @@ class Profile:
         name: Name of the profile, for the option ``profile`` of a target.
         vendor: Vendor of the element.
         model: Model of the element.
-        namespaces: From prefix to namespace.
+        namespaces: Prefix -> namespace.
         list_path: Path of the list of services, from the top of the configuration.
         key_path: Path of the key of the list, which is the id of the service.
         port_path: Path of the leaf with the name of the port that carries the service.
@@ -170,8 +170,8 @@ def load_profile(name: str, environment: Mapping[str, str] = os.environ) -> Prof
     shipped = {file.stem: file for file in SHIPPED_FOLDER.glob("*.json")}
     known = profile_files(environment) | shipped
     if (file := known.get(name)) is None:
-        there = ", ".join(sorted(known))
-        message = f"no profile {name!r}; there are {there}; {FOLDER_VARIABLE} names their folder"
+        names = ", ".join(sorted(known))
+        message = f"no profile {name!r}; there are {names}; {FOLDER_VARIABLE} names their folder"
         raise ValueError(message)
     try:
         return _parse_profile(json.loads(file.read_text("utf-8")))
@@ -179,7 +179,7 @@ def load_profile(name: str, environment: Mapping[str, str] = os.environ) -> Prof
         raise ValueError(f"{file.name} is not a profile: {error!r}") from error
 
 
-def _parse_profile(content: Any) -> Profile:  # noqa: ANN401 - what a JSON file may hold
+def _parse_profile(content: Any) -> Profile:  # noqa: ANN401 - JSON
     settings = [Attribute(**attribute) for attribute in content["attributes"]]
     tag = Attribute("tag", content["key"], "text", "", pattern=content.get("keyPattern", ".*"))
     profile = Profile(

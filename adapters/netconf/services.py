@@ -54,7 +54,8 @@ class ServiceList:
         for entry in data.iterfind("/".join(self._path)):
             port, state = leaf_text(entry, self._port) or "", self._entry_state(entry)
             if not port or port in states:
-                message = f"service {state['tag']!r} is on no port, or not alone on {port!r}"
+                problem = f"{port!r} has another one" if port else "the service has no port"
+                message = f"service {state['tag']!r} cannot be read: {problem}"
                 raise Rejected(self._element, message, path=port, reason="ambiguous")
             states[port] = state
         return states

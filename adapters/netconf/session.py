@@ -94,7 +94,7 @@ class Session:
             self.close()
             raise Unreachable(self.element, f"the session was lost: {error!r}") from error
         except BaseException:
-            self.close()  # else the late reply would be taken for that of the next request
+            self.close()  # a late reply must not be read as that of the next request
             raise
         self._check_reply(reply, message_id)
         return reply
@@ -149,7 +149,7 @@ class Session:
         reply = await self.call(f"<{operation}>{source}{subtree}</{operation}>")
         data = reply.find(f"{{{BASE_NAMESPACE}}}data")
         if data is None:
-            raise Unreachable(self.element, "a reply without data")
+            raise Unreachable(self.element, "the reply has no data")
         return data
 
     async def subscribe(self) -> "asyncio.Queue[Element | None]":

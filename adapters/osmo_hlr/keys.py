@@ -7,7 +7,7 @@ of the HLR, separated by a semicolon if there are both:
      "901700000000002": "comp128v1 ki <32 hex digits>; milenage k <...> op <...>",
      "file": "/etc/tmf/sim-cards", "vty": "<password of the command line>"}
 
-``file`` names a text file with one card a line: the IMSI, a space, and the same arguments.
+``file`` names a text file with one card per line: the IMSI, a space, and the same arguments.
 """
 
 import re

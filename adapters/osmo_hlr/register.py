@@ -74,7 +74,7 @@ class SubscriberRegister:
         return ServingNodeProbe(self._gsup_endpoint, self._timeout, imsi)
 
     async def read_attributes(self, imsi: str) -> Mapping[str, str] | None:
-        """Return the attributes of a subscriber in the HLR, including keys; None: it is unknown."""
+        """Return the attributes of a subscriber in the HLR, including keys; None: unknown."""
         if not subscriber.IMSI_PATTERN.fullmatch(imsi):
             return None
         try:

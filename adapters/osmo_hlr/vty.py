@@ -120,7 +120,7 @@ class VtyClient:
             self._abort()
             raise connection_failed(error) from error
         except asyncio.CancelledError:
-            self._abort()  # else the late output would be taken for that of the next command
+            self._abort()  # late output must not be read as that of the next command
             raise
 
     def _abort(self) -> None:

@@ -31,7 +31,7 @@ class Attribute:
         return type(setting) is self.value_type
 
     def problem(self, setting: Setting) -> str:
-        """Return why a port cannot hold a value; empty if it can."""
+        """Return the reason why a port cannot store a value; empty if it can."""
         if not self.is_valid_type(setting):
             return f"not {self.value_type.__name__}"
         if not isinstance(setting, int) or isinstance(setting, bool):

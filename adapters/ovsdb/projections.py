@@ -34,10 +34,10 @@ def check_types(switch: SwitchSnapshot) -> None:
 
     Raises:
         LookupError: A value is missing.
-        ValueError: A value is of the wrong type; so for the errors that follow.
-        TypeError: See ``ValueError``.
-        AttributeError: See ``ValueError``.
-        OverflowError: See ``ValueError``.
+        ValueError: A value is of the wrong type.
+        TypeError: A value is of the wrong type.
+        AttributeError: A value is of the wrong type.
+        OverflowError: A number is infinite.
     """
     ports = switch.ports.values()
     others = (*switch.interfaces.values(), *switch.shapers.values())

@@ -183,7 +183,7 @@ class Client(asyncio.DatagramProtocol):
             max_repetitions: For GET_BULK: number of successors of each variable to return.
 
         Raises:
-            Rejected: The agent refuses the request, or does not know our user.
+            Rejected: The agent refuses the request, or does not accept the user.
             Unreachable: There is no response in time.
         """
         response = await self._response(Pdu(tag, 0, 0, max_repetitions, tuple(variables)))
@@ -264,13 +264,13 @@ def error_response(element: str, status: int, index: int, oids: Sequence[str]) -
 
 
 def unknown_user(element: str, reason: str) -> Rejected:
-    """Return the error of an agent that does not accept our user or password."""
-    text = f"it does not know our SNMP user, or not by this password ({reason})"
+    """Return the error of an agent that does not accept the user or its password."""
+    text = f"it does not accept the SNMP user or its password ({reason})"
     return Rejected(element, text, reason=reason)
 
 
 def no_response(element: str, endpoint: tuple[str, int]) -> Unreachable:
     """Return the error of an agent that did not respond in time."""
     host, port = endpoint
-    text = f"no answer from {host}:{port}; an agent is also silent on a wrong community"
+    text = f"no answer from {host}:{port}; an agent does not answer a wrong community either"
     return Unreachable(element, text)

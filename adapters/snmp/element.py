@@ -136,7 +136,7 @@ class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
     async def _apply_step(table: PortTable, step: Step, current: State) -> None:
         """Set a variable unless it has its new value already."""
         if current.get(step.attribute) != step.after:
-            await table.read_settings(step.port)  # a restart may have moved the index
+            await table.read_settings(step.port)  # a restart may have changed the index
             await table.apply_step(step)
 
     async def verify(self, intent: Intent) -> Verdict:

@@ -24,8 +24,10 @@ class Attribute:
         scale: Units of the setting per unit of the column (1000: bit/s and kbit/s).
         key: Column of the same table that contains the natural key of the port.
         absent: Value while no service uses the port; None: removing a service does not reset it.
-        least: Minimum, in the unit of the setting; None: 0 for a gauge, any for an integer.
-        most: Maximum, in the unit of the setting, or maximum length of a text in octets; None: any.
+        least: Minimum, in the unit of the setting; None: 0 for a gauge,
+            no minimum for an integer.
+        most: Maximum, in the unit of the setting, or maximum length of a text in octets; None:
+            no maximum.
         values: Value of the setting -> number in the column; empty: the setting is a number.
     """
 

@@ -76,7 +76,7 @@ def _parse_profile(content: Any) -> Profile:  # noqa: ANN401 - JSON
     values = {"attributes": tuple(attributes), "counters": counters or IF_COUNTERS}
     profile = _construct(Profile, {"vendor": "", "model": "", **members, **values})
     if not isinstance(profile.name, str) or not profile.name:
-        raise ValueError("name: expected a text")
+        raise ValueError("name: expected a text that is not empty")
     try:
         re.compile(profile.access)
     except re.error as error:

@@ -44,7 +44,7 @@ SYNTAX_ENCODINGS = {
     "octets": (ber.OCTETS, OctetString),
 }
 
-#: pysnmp's indications that the agent does not accept our credentials (RFC 3414 section 3.2).
+#: pysnmp's indications that the agent does not accept the credentials (RFC 3414 section 3.2).
 BAD_CREDENTIALS = (
     errind.UnknownUserName,
     errind.UnknownSecurityName,
@@ -75,7 +75,7 @@ class RetryPolicy:
 
     @property
     def total_timeout(self) -> float:
-        """Seconds after which a request has failed, whatever pysnmp does."""
+        """Time after which a request fails even if pysnmp still waits, in seconds."""
         return (self.timeout + 1) * (self.retries + 1) + 1
 
 

@@ -245,13 +245,3 @@ class SimulatedGateway(asyncio.DatagramProtocol):
 
 def _columns(variables: Sequence[Variable]) -> list[str]:
     return [variable.oid.rpartition(".")[0] for variable in variables]
-
-
-async def run(
-    name: str, address: tuple[str, int], community: str, trap_address: tuple[str, int] | None
-) -> None:
-    """Run a gateway until cancelled, for ``tmf simulate``."""
-    async with SimulatedGateway(
-        name, address=address, community=community, trap_address=trap_address
-    ):
-        await asyncio.Event().wait()

@@ -86,7 +86,7 @@ class SenderRegistry:
         self._senders_by_address: dict[str, dict[str, NotificationSender]] = {}
 
     def register(self, element: str, address: str, secret: Mapping[str, str]) -> None:
-        """Accept notifications of an element from an address; replaces a former registration.
+        """Accept notifications of an element from an address, instead of any former one.
 
         Raises:
             Misconfigured: The secret is not usable for SNMP notifications.
@@ -113,7 +113,8 @@ class SenderRegistry:
 
         Raises:
             Malformed: The datagram is not a notification.
-            NotAuthentic: The source is not an element, or does not prove to be that element.
+            NotAuthentic: No element has the source address, or the community or user is not that of
+                an element with this address.
         """
         senders = self._senders_by_address.get(source)
         if not senders:

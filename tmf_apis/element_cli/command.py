@@ -32,7 +32,9 @@ _ELEMENT_OPTIONS = (
     ),
     click.option("--option", "options", multiple=True, help="NAME=VALUE for the adapter."),
     click.option("--credentials", default="", help="Name of the credentials, with --address."),
-    click.option("--adapter", default="snmp", show_default=True, help="With --address."),
+    click.option(
+        "--adapter", default="snmp", show_default=True, help="Name of the adapter, with --address."
+    ),
     click.option("--address", default="", help="An element that is not in the inventory."),
     click.argument("id", required=False, default=""),
 )
@@ -114,13 +116,15 @@ def adapters(*, as_json: bool) -> None:
 
 @click.group("element")
 def group() -> None:
-    """Inspect or change an element. Each change is shown before and can be rolled back after.
+    """Inspect or change an element.
+
+    Each change is shown before it is made, and can be rolled back afterwards.
 
     ID is the id or name of the element in the inventory; --address names an element that is not in
     the inventory.
 
-    Exit status: 0 done, 1 refused or not possible, 2 wrong command line, 3 not as asked or not
-    found, 4 no answer, 5 changed by somebody else, 6 done in part.
+    Exit status: 0 done, 1 refused or not possible, 2 wrong command line, 3 not as expected or
+    not found, 4 no answer, 5 changed by somebody else, 6 done in part.
     """
 
 
@@ -236,7 +240,7 @@ def rollback(transaction: str, data_dir: Path | None, *, yes: bool) -> None:
         raise click.ClickException(str(error)) from None
     session = ElementSession(record.target, Credentials(settings.credentials_file), None)
     output.print_steps(record.transaction.inverse)
-    if not yes and not click.confirm(f"change {record.target.name} back?"):
+    if not yes and not click.confirm(f"roll back {record.target.name}?"):
         click.echo("nothing was changed")
         raise click.exceptions.Exit(1)
     with exit_on_error():

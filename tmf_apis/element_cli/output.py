@@ -41,14 +41,14 @@ def print_steps(steps: Iterable[Step]) -> None:
 
 
 def print_verdict(verdict: Verdict) -> None:
-    """Print whether an element is as asked, with the differences."""
+    """Print whether an element has the expected state, with the differences."""
     if verdict.good:
         settings = ", ".join(
             f"{name} = {format_setting(name, value)}" for name, value in verdict.expected.items()
         )
-        click.secho(f"{verdict.element} is as asked: {settings or 'no service'}", fg="green")
+        click.secho(f"{verdict.element} is as expected: {settings or 'no service'}", fg="green")
         return
-    click.secho(f"{verdict.element} is not as asked:", fg="red")
+    click.secho(f"{verdict.element} is not as expected:", fg="red")
     for name, expected in verdict.expected.items():
         if (observed := verdict.observed.get(name)) != expected:
             current = format_setting(name, observed) if name in verdict.observed else "missing"
@@ -63,7 +63,7 @@ def print_facts(facts: Facts) -> None:
         "model": facts.model,
         "software": facts.software,
         "serial": facts.serial,
-        "up for": _duration(facts.uptime),
+        "uptime": _duration(facts.uptime),
         "started": f"{facts.boots} times" if facts.boots else "",
     }
     for name, value in rows.items():
@@ -118,7 +118,7 @@ def print_transactions(records: Sequence[TransactionRecord]) -> None:
          record.transaction.intent.service_id, record.state, record.user)
         for record in records
     ]  # fmt: skip
-    _print_table(("transaction", "element", "port", "service", "state", "by"), rows)
+    _print_table(("transaction", "element", "port", "service", "state", "user"), rows)
 
 
 def print_adapters(adapters: Sequence[InstalledAdapter]) -> None:
@@ -127,7 +127,7 @@ def print_adapters(adapters: Sequence[InstalledAdapter]) -> None:
         (adapter.name, ", ".join(adapter.capabilities), adapter.entry_point, adapter.problem)
         for adapter in adapters
     ]
-    _print_table(("adapter", "can", "from", "problem"), rows)
+    _print_table(("adapter", "capabilities", "class", "problem"), rows)
 
 
 def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -53,7 +53,7 @@ def select_element(
         CannotStart: The database cannot be opened.
     """
     if bool(selector.id) == bool(selector.address):
-        raise click.UsageError("name the element by its id or name, or by --address")
+        raise click.UsageError("give either the id or name of an element, or --address")
     if selector.address:
         yield _target_from_options(selector), None
         return

@@ -43,13 +43,13 @@ ADVICE: tuple[tuple[type[ElementError], int, str], ...] = (
     (
         NotVerified,
         EXIT_WRONG_STATE,
-        "the element confirmed the change without doing it: check the element itself",
+        "the element reported success without making the change: check the element itself",
     ),
     (Conflict, EXIT_CONFLICT, "it was changed meanwhile: check the element, then plan again"),
     (
         Unreachable,
         EXIT_UNREACHABLE,
-        "check that it runs, its address, and the name of its credentials",
+        "check that it runs, and check its address and the name of its credentials",
     ),
     (Misconfigured, EXIT_FAILED, "correct the inventory, the credentials or the command line"),
     (Rejected, EXIT_FAILED, "the element or its adapter refuses this; do not repeat it"),
@@ -131,14 +131,14 @@ class ElementSession:
             return await adapter.apply(plan, confirm_within=confirm_within)
 
     def verify(self, intent: Intent) -> bool:
-        """Print whether the element is as asked; return True if it is."""
+        """Print whether the element has the desired state; return True if it has."""
         verdict = self.query(lambda adapter: adapter.verify(intent))
         output.print_verdict(verdict)
         self.exit_code = EXIT_OK if verdict.good else EXIT_WRONG_STATE
         return verdict.good
 
     def roll_back(self, record: TransactionRecord, records: TransactionStore) -> None:
-        """Roll a transaction back and record that."""
+        """Roll back a transaction and record its new state."""
         self.query(lambda adapter: adapter.rollback(record.transaction))
         records.save(record, state=STATE_ROLLED_BACK)
         click.echo(f"transaction {record.id} is rolled back")

@@ -20,7 +20,7 @@ def parse_setting(text: str) -> tuple[str, Setting]:
     always a text.
 
     Raises:
-        ValueError: The name or the value is missing, or the value is a fraction of a bit.
+        ValueError: There is no name or no "=", a number is not whole, or a rate is not a number.
 
     >>> parse_setting("downstream=100M"), parse_setting("enabled=off"), parse_setting("msisdn=4917")
     (('downstream', 100000000), ('enabled', False), ('msisdn', '4917'))
@@ -44,7 +44,7 @@ def parse_setting(text: str) -> tuple[str, Setting]:
 def _parse_number(text: str, digits: str, unit: str) -> int:
     number = Decimal(digits) * SI_FACTORS["k" if unit == "K" else unit]
     if number != int(number):
-        raise ValueError(f"{text!r}: not a whole number of bits")
+        raise ValueError(f"{text!r}: not a whole number")
     return int(number)
 
 

@@ -216,7 +216,7 @@ def authenticate_message(octets: bytes, header: V3Header, user: User) -> Pdu:
     """
     required = AUTH_FLAG if user.priv_key is None else AUTH_FLAG | PRIV_FLAG
     if header.flags & required != required:
-        raise NotAuthentic("not protected as it should be")
+        raise NotAuthentic("not protected as required for this user")
     auth_key, priv_key = user.localized_keys(header.engine_id)
     start, stop = header.auth_code_span
     if stop - start != user.auth_code_length:

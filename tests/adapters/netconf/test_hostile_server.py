@@ -59,7 +59,7 @@ class SshServer(paramiko.ServerInterface):
 
 
 class HostileServer:
-    """An SSH server on loopback that sends what a test wants.
+    """An SSH server on loopback whose messages a test defines.
 
     Args:
         answer: Returns the reply to a request; None closes the session.

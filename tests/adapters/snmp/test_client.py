@@ -266,7 +266,7 @@ async def test_a_response_that_is_not_encrypted_is_dropped():
 )
 async def test_an_unknown_user_or_password_is_rejected_with_the_reason(change, reason):
     async with session_with(Engine(), SECRET | change) as (session, _):
-        with pytest.raises(Rejected, match="does not know our SNMP user") as caught:
+        with pytest.raises(Rejected, match="does not accept the SNMP user") as caught:
             await session.get([NAME])
     assert caught.value.reason == reason
     assert "wrong pass" not in str(caught.value)

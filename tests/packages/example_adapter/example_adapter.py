@@ -207,4 +207,4 @@ class CrossConnect(TaggedServices, NoUsageRecords):
     async def faults(self) -> AsyncIterator[RawFault]:
         """Refuse: the element does not report the state of its ports."""
         raise Unsupported(self.target.name, "no faults")
-        yield  # an asynchronous iterator
+        yield  # makes the function a generator

@@ -60,7 +60,7 @@ def test_a_change_is_confirmed_applied_verified_and_rolled_back(tmf, gateway):
     done = tmf("apply", *SERVICE, *RATES, answer="y\n")
     assert done.exit_code == 0, done.output
     assert (gateway.port("sub1").tag, gateway.port("sub1").downstream_kbps) == ("s-1", 100_000)
-    assert "is as asked: tag = s-1, downstream = 100 Mbit/s" in done.output
+    assert "is as expected: tag = s-1, downstream = 100 Mbit/s" in done.output
     assert tmf("verify", *SERVICE, *RATES).exit_code == 0
     assert "100 Mbit/s" in tmf("read").output
     back = tmf("rollback", transaction_id(done), "--yes")
