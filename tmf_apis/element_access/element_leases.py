@@ -18,7 +18,7 @@ LINGER = 0.5
 
 
 class ElementBusy(Unreachable):
-    """Another worker kept the element for the whole time that the caller could wait."""
+    """Another worker held the lease of the element for as long as the caller could wait."""
 
 
 class ElementLeases:
@@ -61,5 +61,5 @@ class ElementLeases:
             yield
 
     async def close(self) -> None:
-        """Release the leases that are kept for further changes."""
+        """Release the leases that linger for further changes."""
         await self._locks.close()
