@@ -326,8 +326,8 @@ def _narrowed(
     )
     narrowed = replace(
         general,
-        minimum=use.minimum or general.minimum,
-        maximum=use.maximum or general.maximum,
+        minimum=general.minimum if use.minimum is None else use.minimum,
+        maximum=general.maximum if use.maximum is None else use.maximum,
     )
     if not use.allowed_values:
         return narrowed

@@ -21,7 +21,7 @@ from tests.support.catalog import (
     service,
 )
 from tmf_apis.fulfilment.design.catalog import InstalledProduct, InstalledService
-from tmf_apis.fulfilment.design.offers import OfferCache
+from tmf_apis.fulfilment.design.offers import OfferCache, compile_offer
 from tmf_apis.fulfilment.design.order_planner import order_design
 from tmf_apis.fulfilment.values import OrderKey
 
@@ -70,7 +70,21 @@ def test_an_offering_narrows_what_its_specification_allows():
     assert planned(item(), offerings=[fast]).tasks[0].settings["downstream"] == 10**9
 
 
-def test_an_order_chooses_among_what_is_allowed():
+@pytest.mark.parametrize(("bound", "limits"), [("valueFrom", (0, 5)), ("valueTo", (-5, 0))])
+def test_an_offering_can_narrow_a_range_to_zero(bound, limits):
+    specification = product_specification(
+        serviceType="broadband",
+        downstreamSpeed=100,
+        upstreamSpeed=50,
+        offset=[{"valueFrom": -5, "valueTo": 5}],
+    )
+    use = {"name": "offset", "productSpecCharacteristicValue": [{bound: 0}]}
+    narrowed = {**FIBRE, "prodSpecCharValueUse": [use]}
+    offset = compile_offer("fibre", catalog([narrowed], [specification])).characteristics["offset"]
+    assert (offset.minimum, offset.maximum) == limits
+
+
+def test_an_order_chooses_among_the_allowed_values():
     assert planned(item(downstreamSpeed="1000")).tasks[0].settings["downstream"] == 10**9
     reason = planned(item(downstreamSpeed=2000)).rejections["1"]
     assert "fibre has no downstreamSpeed 2000; allowed: 100, 1000" in reason
