@@ -166,10 +166,10 @@ def test_a_failed_change_is_rolled_back_with_the_reason(walkthrough):
 
 
 def test_a_cancelled_order_lists_what_was_undone(walkthrough):
-    assert "is waited for" in step(walkthrough, "stops answering")
+    assert "waiting for gw-demo" in step(walkthrough, "stops answering")
     text = step(walkthrough, "cancels")
     assert "the request is done" in text
-    assert re.search(r"Undone: gw-demo-\d+ sub\d: set back on gw-demo-\d+, and free again", text)
+    assert re.search(r"Undone: gw-demo-\d+ sub\d: restored on gw-demo-\d+ and released", text)
 
 
 def test_a_cut_cable_raises_one_alarm_that_is_cleared_by_the_repair(walkthrough):

@@ -59,7 +59,7 @@ def start_task(task_type: AlarmTask, repository: Repository, task: Resource) -> 
 
     Raises:
         Conflict: Grouping would create a cycle (HTTP 409).
-        InvalidBody: A pattern has no attribute (HTTP 400).
+        InvalidBody: A pattern has no attribute, or an invalid attribute name (HTTP 400).
         Unprocessable: The patterns match too many alarms (HTTP 422).
     """
     patterns = json_objects(task.get(task_type.pattern_attribute))

@@ -68,7 +68,7 @@ def refuse_cycle(repository: Repository, parents: set[str], children: set[str]) 
     def fetch(level: set[str]) -> Mapping[str, Iterable[str]]:
         alarms = repository.find(_KIND, {"id": {"$in": sorted(level)}}, limit=len(level))
         parents_by_id = {alarm["id"]: referenced_ids(alarm, PARENTS) for alarm in alarms}
-        # Lead from every child to the goal, so that one walk finds any of them.
+        # An edge from every child to the goal, so that one search finds any of them.
         return parents_by_id | {child: {goal} for child in level & children}
 
     goal = min(children, default="")

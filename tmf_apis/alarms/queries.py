@@ -42,7 +42,7 @@ def find_open(repository: Repository, key: AlarmKey) -> Resource | None:
 def find_matching(
     repository: Repository, patterns: list[Resource], pointer: str
 ) -> tuple[list[str], list[str]]:
-    """Return the ids of the alarms that match any pattern, and the ids in patterns without match.
+    """Return the ids of the matching alarms, and the ids in patterns that match no alarm.
 
     Args:
         repository: Reads the alarms that the client may read.
@@ -50,7 +50,7 @@ def find_matching(
         pointer: JSON pointer of the patterns in the body, for the message.
 
     Raises:
-        InvalidBody: A pattern has no attribute, or an impossible attribute name (HTTP 400).
+        InvalidBody: A pattern has no attribute, or an invalid attribute name (HTTP 400).
         Unprocessable: The patterns match more than ``MAX_TASK_ALARMS`` alarms (HTTP 422).
     """
     queries = [
@@ -75,7 +75,7 @@ def pattern_query(pattern: Resource, pointer: str) -> dict[str, Any]:
     """Return the query that selects the alarms that match a pattern.
 
     Raises:
-        InvalidBody: The pattern has no attribute, or an impossible attribute name (HTTP 400).
+        InvalidBody: The pattern has no attribute, or an invalid attribute name (HTTP 400).
     """
     attributes = {key: value for key, value in pattern.items() if key != "name"}
     if "id" in attributes:

@@ -102,15 +102,15 @@ def _is_cleared_text(text: object) -> bool:
 def _with_consistent_severity(old: Resource, new: Resource, context: RequestContext) -> Resource:
     """Return the alarm with state and severity in agreement; the one that changed decides."""
     severity = new.get("perceivedSeverity")
-    by_state = new.get("state") != old.get("state")
-    by_severity = severity != old.get("perceivedSeverity")
+    state_changed = new.get("state") != old.get("state")
+    severity_changed = severity != old.get("perceivedSeverity")
     if not is_cleared(old):
         if is_cleared(new) or _is_cleared_text(severity):
             return _cleared_alarm(new, context, old)
         return _without(new, ("alarmClearedTime",)) if "alarmClearedTime" in new else new
-    if by_state and not is_cleared(new):
+    if state_changed and not is_cleared(new):
         return _raised_alarm(old, new, context)
-    if by_severity and not by_state and not _is_cleared_text(severity):
+    if severity_changed and not state_changed and not _is_cleared_text(severity):
         return _raised_alarm(old, {**new, "state": "raised"}, context)
     time = new.get("alarmClearedTime") or old.get("alarmClearedTime") or context.timestamp
     new = {**new, "perceivedSeverity": "cleared", "alarmClearedTime": time}
@@ -123,7 +123,8 @@ def _cleared_alarm(
 ) -> Resource:
     time = alarm.get("alarmClearedTime")
     if not time or time == (old or {}).get("alarmClearedTime"):
-        # An element whose clock is fast raises in our future; a clear is never before its raise.
+        # The raised time is in the future if the clock of the element is ahead; an alarm is never
+        # cleared before it is raised.
         time = max(context.timestamp, canonical_timestamp(alarm.get("alarmRaisedTime")) or "")
     cleared = {
         **alarm,

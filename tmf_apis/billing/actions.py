@@ -1,6 +1,6 @@
 """Produce a bill on demand from the unbilled rates of an account; each rate is billed once.
 
-A run first claims each rate by writing a reference to the bill on it. It then computes the bill
+A run first claims each rate by writing a reference to the bill into it. It then computes the bill
 from all rates that refer to it, and marks these rates as billed. A run that was interrupted, or
 that ran twice at the same time, is completed by the next run: the id of the bill follows from the
 id of the task, and the references on the rates decide what is on the bill.

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from tmf_apis.catalog import rules
 from tmf_apis.errors import Conflict, InvalidBody, NotFound
-from tmf_apis.rest.pipeline import references
+from tmf_apis.rest.pipeline import lookups, references
 from tmf_apis.rest.pipeline.cycles import is_reachable
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 from tmf_apis.rest.pipeline.references import Reference
@@ -16,9 +16,6 @@ _VERSION_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 #: Largest number of ids in one query.
 _BATCH_SIZE = 1000
-
-#: Largest number of dependents that an error message names.
-MAX_NAMED_DEPENDENTS = 5
 
 
 def refuse_bundle_cycle(kind: str, repository: Repository, new: Resource | None) -> None:
@@ -86,14 +83,8 @@ def refuse_while_needed(kind: str, repository: Repository, old: Resource | None)
     attribute = rules.RELATIONSHIP_ATTRIBUTES[kind]
     needs_it = {"relationshipType": {"$in": sorted(rules.PREREQUISITE_TYPES)}, "id": old["id"]}
     query = {"id": {"$ne": old["id"]}, attribute: {"$elemMatch": needs_it}}
-    dependents = repository.find(kind, query, limit=MAX_NAMED_DEPENDENTS + 1)
-    if dependents:
-        names = ", ".join(
-            f"{dependent.get('name', '')} ({dependent['id']})"
-            for dependent in dependents[:MAX_NAMED_DEPENDENTS]
-        )
-        more = " and more" if len(dependents) > MAX_NAMED_DEPENDENTS else ""
-        raise Conflict(f"{kind} {old['id']} is needed by {names}{more}")
+    dependents = repository.find(kind, query, limit=lookups.MAX_NAMED_DEPENDENTS + 1)
+    lookups.refuse_while_needed(f"{kind} {old['id']}", dependents)
 
 
 def check_references(

@@ -55,8 +55,8 @@ class CategoryTree:
             raise InvalidBody(f"{self._parent_pointer}: category {new['id']} would be above itself")
         if invalid_children := children & {*ancestors, new["id"]}:
             raise InvalidBody(
-                f"/{self.children_attribute}: {min(invalid_children)} is this category, or above it"
-                " already"
+                f"/{self.children_attribute}: {min(invalid_children)} is this category or one of"
+                " its ancestors"
             )
 
     @property
@@ -73,7 +73,7 @@ class CategoryTree:
         while parent:
             if parent in ancestors or len(ancestors) >= MAX_DEPTH:
                 raise InvalidBody(
-                    f"{self._parent_pointer}: no end of the tree within {MAX_DEPTH} levels"
+                    f"{self._parent_pointer}: more than {MAX_DEPTH} categories above, or a cycle"
                 )
             ancestors.append(parent)
             if parent == category["id"]:

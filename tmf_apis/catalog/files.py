@@ -71,7 +71,7 @@ class FileArea:
             handle = os.open(name, _READ_FLAGS, dir_fd=folder)
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(f"{name} is not a plain file")
+                raise OSError(f"{name} is not a regular file")
             yield file
 
     @contextmanager

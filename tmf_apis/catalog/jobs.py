@@ -288,7 +288,7 @@ def _open_source(
         client.stream("GET", url, headers=headers) as response,
     ):
         if not response.is_success:
-            raise InvalidBody(f"/url: answered {response.status_code}")
+            raise InvalidBody(f"/url: the server answered {response.status_code}")
         yield response.iter_raw(_CHUNK_SIZE)
 
 
@@ -332,4 +332,4 @@ def _upload(context: JobContext, url: str, file: BinaryIO, content_type: str) ->
     ) as client:
         response = client.put(url, content=chunks, headers=headers)
     if not response.is_success:
-        raise InvalidBody(f"/url: answered {response.status_code}")
+        raise InvalidBody(f"/url: the server answered {response.status_code}")

@@ -17,7 +17,7 @@ from tmf_apis.rest.pipeline.policy import RequestContext, Resource
 #: Version of an entity that names none.
 FIRST_VERSION = "1.0"
 
-#: Attributes that a change cannot remove: they keep their value.
+#: Attributes that keep their value if a change removes them.
 _UNREMOVABLE_ATTRIBUTES = ("lifecycleStatus", "version")
 
 #: Attribute of a characteristic that lists its values, by default.
@@ -178,7 +178,9 @@ def _check_bundle(kind: str) -> Callable[[JsonObject], None]:
         status = bundle.get("lifecycleStatus")
         is_on_sale = status in ON_SALE_STATES
         if bundle.get("isBundle") and is_on_sale and not component_ids(kind, bundle):
-            raise InvalidBody(f"/{COMPONENT_ATTRIBUTES[kind]}: a bundle that is {status} has parts")
+            raise InvalidBody(
+                f"/{COMPONENT_ATTRIBUTES[kind]}: a bundle that is {status} needs parts"
+            )
 
     return check
 
@@ -290,7 +292,7 @@ def _check_characteristic(characteristic: JsonObject, pointer: str, values_attri
             raise InvalidBody(f"{value_pointer}/valueTo: {high} is under valueFrom {low}")
     default_count = sum(value.get("isDefault") is True for value in values)
     if default_count > 1 and characteristic.get("maxCardinality") == 1:
-        raise InvalidBody(f"{pointer}: one value at most, but {default_count} of them are defaults")
+        raise InvalidBody(f"{pointer}: at most one value, but {default_count} default values")
 
 
 _CHECKS: Mapping[str, tuple[Callable[[JsonObject], None], ...]] = {
@@ -352,7 +354,7 @@ def is_new_version(old: JsonObject, new: JsonObject) -> bool:
 
 
 def public_parties(resource: Resource) -> tuple[str, ...]:  # noqa: ARG001
-    """Return the parties of a catalogue entity: all can read it, none can change it."""
+    """Return the parties of a catalogue entity: all parties can read it, none can change it."""
     return ("*",)
 
 
@@ -363,7 +365,7 @@ def on_create_job(job: Resource, context: RequestContext) -> Resource:
         InvalidBody: The job has no URL (HTTP 400).
     """
     if not job.get("url"):
-        raise InvalidBody("/url: expected where the file is")
+        raise InvalidBody("/url: expected the URL of the file")
     if context.system and job.get("creationDate"):
         return job
     return {**job, "creationDate": context.timestamp}

@@ -35,7 +35,7 @@ def decompressed_chunks(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the bytes of a file in small chunks, decompressed if the file is gzip.
 
     Raises:
-        ValueError: The gzip is damaged or truncated.
+        ValueError: The gzip data is invalid or truncated.
     """
     remaining = iter(chunks)
     head = b""
@@ -57,7 +57,7 @@ def _gunzip(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
         try:
             out = member.decompress(data, _MAX_OUTPUT)
         except zlib.error as error:
-            raise ValueError(f"not good gzip: {error}") from None
+            raise ValueError(f"invalid gzip data: {error}") from None
         if out:
             yield out
         data = member.unused_data if member.eof else member.unconsumed_tail
@@ -67,7 +67,7 @@ def _gunzip(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
                 return
             member = zlib.decompressobj(wbits=31)
         elif not data and not out:
-            raise ValueError("the gzip ends too early")
+            raise ValueError("the gzip data is truncated")
 
 
 def limited_chunks(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
@@ -80,7 +80,7 @@ def limited_chunks(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
     for chunk in chunks:
         total += len(chunk)
         if total > max_bytes:
-            raise TooLarge(f"the file is larger than {max_bytes} bytes, unpacked")
+            raise TooLarge(f"the file is larger than {max_bytes} bytes after decompression")
         yield chunk
 
 

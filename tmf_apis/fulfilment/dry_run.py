@@ -20,9 +20,9 @@ from tmf_apis.rest.pipeline.policy import Repository, Resource
 #: Attribute of the response that holds the plan.
 PLAN_ATTRIBUTE = "fulfilmentPlan"
 _COMPENSATION_TEXT: Mapping[str, str] = {
-    "provide": "the service is taken away again and what it took is free",
-    "change": "the service is set as it was before",
-    "cease": "the service is set up again as it was",
+    "provide": "the service is removed and its resources are released",
+    "change": "the service gets its previous settings",
+    "cease": "the service is restored",
 }
 
 

@@ -10,7 +10,7 @@ from tmf_apis.fulfilment.reservation import reservations
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.rest.pipeline.policy import Repository
 
-#: Ids of the order, and of its only item, as which a service is planned.
+#: Ids of the order with one item that a service is planned as.
 _ORDER_ID = "qualification"
 _ITEM_ID = "1"
 

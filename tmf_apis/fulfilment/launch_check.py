@@ -1,4 +1,4 @@
-"""Check that offerings can be fulfilled, when they are launched and not when they are ordered."""
+"""Check at the launch of an offering that it can be fulfilled, before a customer orders it."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -63,7 +63,7 @@ def obstacles(repository: Repository, offering: Mapping[str, Any]) -> list[str]:
     """Return the reasons why an offering cannot be fulfilled; none if it can.
 
     An offering is fulfilled elsewhere, and has no obstacles, unless the catalogue has its product
-    specification, which names a ``serviceType`` or a service specification of the catalogue.
+    specification and that names a ``serviceType`` or a service specification of the catalogue.
     """
     if not (specification_id := offers.specification_id(offering)):
         return []
@@ -84,7 +84,10 @@ def obstacles(repository: Repository, offering: Mapping[str, Any]) -> list[str]:
 
 
 def _value_obstacles(offer: Offer) -> Iterator[str]:
-    """Yield the reasons why allowed values cannot be fulfilled, each with default values else."""
+    """Yield the reasons why allowed values cannot be fulfilled.
+
+    Each value is tried with the default values of the other characteristics.
+    """
     if offer.decomposition is None or not all(map(_has_value, offer.characteristics.values())):
         return
     defaults = {

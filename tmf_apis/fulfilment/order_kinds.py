@@ -20,7 +20,7 @@ class OrderKind:
     Attributes:
         schema: Its attribute names and lifecycle.
         cancellation: Cancels orders of this kind.
-        as_product_order: Returns the product order as which an order is planned.
+        as_product_order: Converts an order into the product order that is planned.
         inventory_writer_type: Writes the results of an order into the inventories.
     """
 

@@ -126,7 +126,7 @@ def _refuse_cycle(repository: Repository, new: Resource) -> None:
         containers = {
             resource["id"]: target_ids(resource, CONTAINED_IN_TYPES) for resource in resources
         }
-        # Lead from the content to the resource, so that one walk finds either of them.
+        # An edge from the content to the resource, so that one search finds either of them.
         return containers | {inner: {id} for inner in level & content}
 
     if is_reachable(id, target_ids(new, CONTAINED_IN_TYPES), fetch):

@@ -1,8 +1,8 @@
 """States of a resource (free, reserved for an order, in use, quarantined), and their changes.
 
 ``externalIdentifier`` holds the product and the service (types ``product`` and ``service``) and
-the task that reserves the resource (type ``orderItem``), so that queries find them. For people,
-characteristics show the same, and so do ``allocationStatus`` (v5) and ``resourceStatus`` (v4).
+the task that reserves the resource (type ``orderItem``), so that queries find them.
+Characteristics, ``allocationStatus`` (v5) and ``resourceStatus`` (v4) show the same to people.
 """
 
 from collections.abc import Iterable, Mapping
@@ -157,7 +157,7 @@ def reserve(resource: Resource, mark: ReservationMark) -> Resource:
     if holder and holder != mark.holder and not is_reservation_expired(resource, mark.now):
         raise reservation_conflict(label, holder)
     if resource.get("unknownStatus"):
-        raise Unfulfillable(f"{label} is in doubt and kept out of use")
+        raise Unfulfillable(f"{label} is quarantined")
     if resource.get("administrativeState", "unlocked") != "unlocked":
         raise Unfulfillable(f"{label} is {resource['administrativeState']}")
     if (service := service_of(resource)) != mark.expected_service:
@@ -198,7 +198,7 @@ def release(resource: Resource, holder: str) -> Resource:
 
 
 def quarantine(resource: Resource, holder: str, reason: str) -> Resource:
-    """Return a resource that is kept out of use until a person has checked it."""
+    """Return a resource that no order can reserve until a person has checked it."""
     text = f"{holder_description(holder)}: {reason}"
     notes = json_objects(resource.get("note"))
     if not any(note.get("text") == text for note in notes):

@@ -15,7 +15,7 @@ __all__ = ["api_module"]
 
 
 def api_module(settings: Settings) -> ApiModule:
-    """Return the API module; only the operator's own staff may use it."""
+    """Return the API module; only the operator may use it, not a party."""
     policies = {
         "FalloutTask": fallout.POLICY,
         "NetworkDiscovery": ResourcePolicy(

@@ -1,6 +1,6 @@
 """Networks that a discovery requested over the API may scan.
 
-The command line is not restricted, because only the operator has it.
+Discovery from the command line is not restricted, because only the operator has access to it.
 """
 
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ class DiscoveryScope:
         return cls(networks if networks or settings.is_authentication_required else None)
 
     def permitted_targets(self, targets: Iterable[str]) -> list[DiscoveryTarget]:
-        """Return all places that the targets stand for; a host name becomes the checked address.
+        """Return all addresses that the targets stand for; a host name becomes its checked address.
 
         Raises:
             TargetNotPermitted: A target is outside the permitted networks; the message names all
@@ -45,14 +45,14 @@ class DiscoveryScope:
             ValueError: A target is not an address, name, range or block, or there are too many.
         """
         targets = list(targets)
-        places = parse_targets(targets)
+        parsed_targets = parse_targets(targets)
         if self.networks is None:
-            return places
-        permitted = {place.address: self._permitted_target(place) for place in places}
+            return parsed_targets
+        permitted = {parsed.address: self._permitted_target(parsed) for parsed in parsed_targets}
         outside = [
             target
             for target in targets
-            if any(permitted[place.address] is None for place in parse_targets([target]))
+            if any(permitted[parsed.address] is None for parsed in parse_targets([target]))
         ]
         if outside:
             names = ", ".join(target.strip()[:80] for target in outside[:10])
@@ -60,7 +60,7 @@ class DiscoveryScope:
             raise TargetNotPermitted(
                 f"{names}{more}: not in the networks that the operator permits ({SETTING_NAME})"
             )
-        unique = {place.address: place for place in permitted.values() if place}
+        unique = {parsed.address: parsed for parsed in permitted.values() if parsed}
         return list(unique.values())
 
     def _permitted_target(self, target: DiscoveryTarget) -> DiscoveryTarget | None:

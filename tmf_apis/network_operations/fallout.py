@@ -1,6 +1,6 @@
 """Lifecycle and rules of fallout tasks, on which a person decides.
 
-An event of the decision resumes the order that waits for it (``fulfilment``).
+The event of the decision resumes the order that waits for it (``fulfilment``).
 """
 
 from collections.abc import Mapping
@@ -54,20 +54,20 @@ def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource
     """Return the changed fallout task; a decision resolves it.
 
     Raises:
-        Conflict: The task is closed, or there is nothing to try again (HTTP 409).
+        Conflict: The task is not open, or there is nothing to retry (HTTP 409).
         InvalidBody: A skip has no reason (HTTP 400).
     """
     if old.get("decision") == new.get("decision"):
         return new
     if old.get("state") != STATE_OPEN:
-        raise Conflict(f"/decision: the task is {old.get('state')}, nothing is left to decide")
+        raise Conflict(f"/decision: the task is {old.get('state')}: nothing is left to decide")
     if new.get("decision") == "retry" and not new.get("order"):
         raise Conflict(
-            "/decision: no order waits for this task, so nothing is tried again; let the audit's"
-            " difference be set right (resolveDifference), then skip or cancel the task"
+            "/decision: no order waits for this task, so nothing can be retried; resolve the"
+            " difference of the audit (resolveDifference), then skip or cancel the task"
         )
     if new.get("decision") == "skip" and not str(new.get("decisionReason") or "").strip():
-        raise InvalidBody("/decisionReason: what is skipped needs a reason")
+        raise InvalidBody("/decisionReason: a skip needs a reason")
     return {
         **new,
         "state": STATE_RESOLVED,

@@ -66,14 +66,14 @@ def require_operator(repository: Repository, resource: Resource) -> Resource:
         Forbidden: The client acts for a party (HTTP 403).
     """
     if repository.context.parties is not None:
-        raise Forbidden("the network is the operator's own: the token must not be a party's")
+        raise Forbidden("only the operator may do this: the token must not have a party")
     return resource
 
 
 def validate_audit_reference(
     repository: Repository, old: Resource | None, new: Resource | None
 ) -> None:
-    """Check that the audit of a new remedy exists.
+    """Check that the audit that a new ResolveDifference names exists.
 
     Raises:
         Unprocessable: There is no such audit (HTTP 422).

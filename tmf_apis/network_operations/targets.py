@@ -35,19 +35,19 @@ def parse_targets(targets: Iterable[str]) -> list[DiscoveryTarget]:
         ValueError: A target is not an address, name, range or block, or there are more than
             ``MAX_ADDRESSES`` addresses.
 
-    >>> [place.address for place in parse_targets(["198.18.0.1:1161", "198.18.0.8/31", "gw.lab"])]
+    >>> [target.address for target in parse_targets(["198.18.0.1:1161", "198.18.0.8/31", "gw.lab"])]
     ['198.18.0.1:1161', '198.18.0.8', '198.18.0.9', 'gw.lab']
-    >>> [place.address for place in parse_targets(["198.18.0.1-198.18.0.3", "[2001:db8::1]:161"])]
+    >>> [target.address for target in parse_targets(["198.18.0.1-198.18.0.3", "[2001:db8::1]:161"])]
     ['198.18.0.1', '198.18.0.2', '198.18.0.3', '[2001:db8::1]:161']
     """
-    places: dict[str, DiscoveryTarget] = {}
+    by_address: dict[str, DiscoveryTarget] = {}
     for target in targets:
-        for place in _parse_target(target.strip()):
-            if place.address not in places or place.is_explicit:
-                places[place.address] = place
-        if len(places) > MAX_ADDRESSES:
-            raise ValueError(f"these are more than {MAX_ADDRESSES} addresses")
-    return list(places.values())
+        for parsed in _parse_target(target.strip()):
+            if parsed.address not in by_address or parsed.is_explicit:
+                by_address[parsed.address] = parsed
+        if len(by_address) > MAX_ADDRESSES:
+            raise ValueError(f"more than {MAX_ADDRESSES} addresses")
+    return list(by_address.values())
 
 
 def _parse_target(target: str) -> Iterator[DiscoveryTarget]:
@@ -63,7 +63,7 @@ def _parse_target(target: str) -> Iterator[DiscoveryTarget]:
         _parse_address(host)
         or (_HOST_NAME.fullmatch(host) and not _DIGITS_AND_DOTS.fullmatch(host))
     ):
-        raise ValueError(f"{target[:80]!r} is no address, host name, range or block")
+        raise ValueError(f"{target[:80]!r} is not an address, host name, range or block")
     yield DiscoveryTarget(target, is_explicit=True)
 
 
@@ -71,7 +71,7 @@ def _block_targets(target: str) -> Iterator[DiscoveryTarget]:
     try:
         block = ipaddress.ip_network(target, strict=False)
     except ValueError as error:
-        raise ValueError(f"{target[:80]!r} is no block of addresses: {error}") from None
+        raise ValueError(f"{target[:80]!r} is not a block of addresses: {error}") from None
     if block.num_addresses > MAX_ADDRESSES:
         raise ValueError(f"{target} has {block.num_addresses} addresses; at most {MAX_ADDRESSES}")
     yield from (DiscoveryTarget(str(address), is_explicit=False) for address in block.hosts())
@@ -81,7 +81,7 @@ def _range_targets(target: str, first: str, last: str) -> Iterator[DiscoveryTarg
     low, high = ipaddress.ip_address(first), ipaddress.ip_address(last)
     count = int(high) - int(low) + 1
     if low.version != high.version or not 0 < count <= MAX_ADDRESSES:
-        raise ValueError(f"{target} is no range of 1 to {MAX_ADDRESSES} addresses")
+        raise ValueError(f"{target} is not a range of 1 to {MAX_ADDRESSES} addresses")
     yield from (DiscoveryTarget(str(low + step), is_explicit=False) for step in range(count))
 
 

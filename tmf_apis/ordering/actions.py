@@ -47,7 +47,7 @@ class OrderCancellation:
             return _cancelled_order(order, task)
 
         order = repository.change(self.schema.kind, self.order_id(task), edit)
-        if order.get("relatedParty"):  # those who can read the order can read the task
+        if order.get("relatedParty"):  # a party that can read the order can read the task
             task = {**task, "relatedParty": order["relatedParty"]}
         if was_started:
             return {**task, "state": "inProgress"}

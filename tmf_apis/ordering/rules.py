@@ -21,7 +21,7 @@ PRIORITIES = ("0", "1", "2", "3", "4")
 #: Name of the milestone after which an order cannot be cancelled. Fulfilment sets it; other
 #: systems of the operator may set it, too.
 POINT_OF_NO_RETURN = "pointOfNoReturn"
-#: Name of the milestone that marks the begin of work on an order.
+#: Name of the milestone that marks the start of work on an order.
 ACCEPTED_MILESTONE = "accepted"
 
 
@@ -160,7 +160,7 @@ def _immutable_items(order: Mapping[str, Any], schema: OrderSchema) -> list[tupl
 def is_started(order: Mapping[str, Any], schema: OrderSchema) -> bool:
     """Return whether work on an order has begun, so that cancelling it means undoing the work.
 
-    The milestone ``accepted`` shows this for an order that was begun and waits (``held``,
+    The milestone ``accepted`` shows this for an order that was started and now waits (``held``,
     ``pending``).
     """
     idle_states = NOT_STARTED_STATES | schema.lifecycle.final_states

@@ -30,7 +30,7 @@ def check_services(repository: Repository, old: Resource | None, new: Resource |
     """Check the services and specifications that an order refers to.
 
     They must exist, if the operator asks for that check (``TMF_CHECK_REFERENCES``). A service that
-    belongs to a product or to another service is changed by an order for its owner only.
+    belongs to a product or to another service is changed only by an order for its owner.
 
     Raises:
         InvalidBody: A service or specification does not exist (HTTP 400).
@@ -56,7 +56,7 @@ def _changed_services(order: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _check_standalone(repository: Repository, pointers: Mapping[str, str]) -> None:
-    """Check that services have no owner; of services that the client cannot see, say nothing."""
+    """Check that services have no owner; services that the client cannot see are not checked."""
     ids = sorted(pointers)
     services = repository.find("Service", {"id": {"$in": ids}}, limit=len(ids)) if ids else []
     client = repository.context.parties
@@ -66,7 +66,7 @@ def _check_standalone(repository: Repository, pointers: Mapping[str, str]) -> No
     for id, (owner_type, owner) in service_owners(repository, visible).items():
         raise Conflict(
             f"{pointers[id]}: service {id} belongs to {owner_type} {owner}; order a change of that"
-            f" one ({'TMF622' if owner_type == 'product' else 'TMF641'})"
+            f" {owner_type} ({'TMF622' if owner_type == 'product' else 'TMF641'})"
         )
 
 
@@ -76,7 +76,7 @@ def service_owners(
     """Return the owners of services that have one: ``product`` or ``service`` and its id.
 
     A service that realizes a product is changed by an order for the product, and a service that
-    supports another by an order for that one, so that they stay consistent.
+    supports another by an order for the latter, so that they stay consistent.
 
     Args:
         repository: Sees the whole tenant.

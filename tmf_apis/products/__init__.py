@@ -1,4 +1,4 @@
-"""TMF637 Product Inventory: the products of customers, their states, and what provides them."""
+"""TMF637 Product Inventory: products, their states, services and resources."""
 
 from tmf_apis.products import checks, rules
 from tmf_apis.products.model import Product

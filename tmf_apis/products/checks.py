@@ -13,7 +13,7 @@ def check_references(repository: Repository, old: Resource | None, new: Resource
     Only references that the change adds are checked, and only if the operator enables it.
 
     Raises:
-        InvalidBody: A reference leads nowhere (HTTP 400).
+        InvalidBody: The target of a reference does not exist (HTTP 400).
     """
     if new is not None:
         references.check_targets_exist(repository, _references(old or {}), _references(new))

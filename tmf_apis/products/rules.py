@@ -77,10 +77,12 @@ def _check(product: Resource) -> None:
     id = product["id"]
     for index, relationship in enumerate(product.get("productRelationship") or ()):
         if (relationship.get("product") or {}).get("id") == id:
-            raise InvalidBody(f"/productRelationship/{index}: a product is not related to itself")
+            raise InvalidBody(
+                f"/productRelationship/{index}: a product cannot be related to itself"
+            )
     for index, part in enumerate(product.get("product") or ()):
         if part.get("id") == id:
-            raise InvalidBody(f"/product/{index}: a product is not a part of itself")
+            raise InvalidBody(f"/product/{index}: a product cannot be a part of itself")
 
 
 def _with_dates(product: Resource, context: RequestContext) -> Resource:

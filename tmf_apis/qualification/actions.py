@@ -1,4 +1,4 @@
-"""Answer qualifications from the catalogs and from the free resources of the inventory.
+"""Answer qualifications from the catalogues and from the free resources of the inventory.
 
 Nothing is reserved: an answer is valid at the moment of the request only.
 """
@@ -22,7 +22,7 @@ ObstacleFinder = Callable[[Repository, Mapping[str, Any]], Iterable[str]]
 def qualify(
     kind: str, find_obstacles: ObstacleFinder | None, repository: Repository, task: Resource
 ) -> Resource:
-    """Answer a qualification: the action of POST /checkServiceQualification and its sibling."""
+    """Answer a qualification. Handles POST /checkServiceQualification and its query variant."""
     answer = _check_result if kind == "CheckServiceQualification" else _query_result
     return {
         **task,
@@ -113,7 +113,7 @@ def unavailability_reasons(
 def _read_specifications(
     repository: Repository, id: str
 ) -> tuple[list[Resource], list[UnavailabilityReason]]:
-    """Return a service specification with all components, and what makes it unavailable."""
+    """Return a service specification with all components, and reasons why it is unavailable."""
     specifications: list[Resource] = []
     reasons: list[UnavailabilityReason] = []
     level, seen = [id], set[str]()
@@ -121,15 +121,17 @@ def _read_specifications(
         query = {"id": {"$in": level}}
         resources = repository.find("ServiceSpecification", query, limit=MAX_SERVICES)
         by_id = {specification["id"]: specification for specification in resources}
-        for name in level:
-            if name not in by_id:
-                label = f"there is no service specification {name}"
+        for specification_id in level:
+            specification = by_id.get(specification_id)
+            if specification is None:
+                label = f"there is no service specification {specification_id}"
                 reasons.append(UnavailabilityReason("unknownSpecification", label))
-            elif depth == 0 and not rules.is_on_sale(by_id[name]):
-                label = f"service specification {name} is {by_id[name].get('lifecycleStatus')}"
+            elif depth == 0 and not rules.is_on_sale(specification):
+                status = specification.get("lifecycleStatus")
+                label = f"service specification {specification_id} is {status}"
                 reasons.append(UnavailabilityReason("notOnSale", label))
             else:
-                specifications.append(by_id[name])
+                specifications.append(specification)
         seen |= set(level)
         level = sorted({part for resource in resources for part in _component_ids(resource)} - seen)
         if not level or len(seen) > MAX_SERVICES:

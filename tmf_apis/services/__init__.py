@@ -1,4 +1,4 @@
-"""TMF638 Service Inventory: the services, their states, and what supports them."""
+"""TMF638 Service Inventory: services, their states, supporting services and resources."""
 
 from tmf_apis.rest.pipeline.owners import party_ids
 from tmf_apis.rest.pipeline.policy import ApiModule, ResourcePolicy

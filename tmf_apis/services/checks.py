@@ -14,11 +14,11 @@ from tmf_apis.services import rules
 def check_dependencies(repository: Repository, old: Resource | None, new: Resource | None) -> None:
     """Check that a service does not support itself, and is not deleted while it is needed.
 
-    If the operator enables it, also check that the references that the change adds lead somewhere.
+    If the operator enables it, also check that the targets of added references exist.
 
     Raises:
         Conflict: The service would support itself, or is still needed (HTTP 409).
-        InvalidBody: A reference leads nowhere (HTTP 400).
+        InvalidBody: The target of a reference does not exist (HTTP 400).
     """
     if new is None:
         if old is not None and not repository.context.system:
@@ -52,7 +52,7 @@ def _refuse_cycle(repository: Repository, new: Resource, added_ids: Iterable[str
         return {service["id"]: list(rules.supporting_service_ids(service)) for service in services}
 
     if is_reachable(new["id"], added_ids, fetch):
-        raise Conflict(f"/supportingService: Service {new['id']} would rest on itself")
+        raise Conflict(f"/supportingService: Service {new['id']} would support itself")
 
 
 def _references(service: Resource) -> Iterator[Reference]:

@@ -85,7 +85,9 @@ def _check(service: Resource) -> None:
             check_valid_for(relationship, pointer=pointer)
     for index, relationship in enumerate(service.get("serviceRelationship") or ()):
         if (relationship.get("service") or {}).get("id") == service["id"]:
-            raise InvalidBody(f"/serviceRelationship/{index}: a service is not related to itself")
+            raise InvalidBody(
+                f"/serviceRelationship/{index}: a service cannot be related to itself"
+            )
     ids = [feature.get("id") for feature in features if feature.get("id")]
     if len(ids) != len(set(ids)):
         raise InvalidBody("/feature: two features have the same id")

@@ -104,7 +104,7 @@ def test_a_dry_run_returns_the_plan_and_creates_nothing(client, fibre, site, pat
     assert task["setting"] == {"downstream": 100_000_000, "upstream": 40_000_000}
     assert task["element"]["name"].startswith("gw-")
     assert task["resource"][0]["name"].startswith("port-")
-    assert "taken away again" in task["undo"]
+    assert "the service is removed" in task["undo"]
     assert client.get(f"{path}/{response.json()['id']}").status_code == 404
     assert client.get(path).headers["X-Total-Count"] == before
 

@@ -312,7 +312,7 @@ def test_a_product_order_cannot_end_a_service_of_a_service_order(operator):
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ({"serviceSpecification": {"id": "standard-access-line"}}, "does not change that"),
+        ({"serviceSpecification": {"id": "standard-access-line"}}, "a modify does not change"),
         ({"state": "terminated"}, "action delete"),
         ({"state": "active", "isServiceEnabled": False}, "contradict"),
         ({"serviceCharacteristic": characteristics(downstreamSpeed="fast")}, "downstreamSpeed"),

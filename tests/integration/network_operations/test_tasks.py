@@ -105,12 +105,12 @@ def test_a_network_is_discovered_audited_and_corrected(served):
     ("target", "reason"),
     [
         ("10.0.0.0/8", "at most 4096"),
-        ("198.18.0.9-198.18.0.1", "no range"),
-        ("no such place", "no address"),
-        ("198.18.0.300", "no address"),
-        ("198.18.0.1:99999", "no address"),
-        ("198.18.0.1/99", "no block"),
-        ("file:///etc/passwd", "no block"),
+        ("198.18.0.9-198.18.0.1", "not a range"),
+        ("no such place", "not an address"),
+        ("198.18.0.300", "not an address"),
+        ("198.18.0.1:99999", "not an address"),
+        ("198.18.0.1/99", "not a block"),
+        ("file:///etc/passwd", "not a block"),
     ],
 )
 def test_a_malformed_target_is_refused(api, target, reason):

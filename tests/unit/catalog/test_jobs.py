@@ -270,16 +270,16 @@ def test_progress_is_stored_while_the_job_runs(new_repository, folder, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "reason"),
     [
-        (gzip.compress(lines(*OFFERINGS), mtime=0)[:-12], "ends too early"),
-        (b"\x1f\x8b garbage", "not good gzip"),
+        (gzip.compress(lines(*OFFERINGS), mtime=0)[:-12], "is truncated"),
+        (b"\x1f\x8b garbage", "invalid gzip"),
     ],
 )
-def test_damaged_gzip_is_reported(content, why, new_repository, folder):
+def test_damaged_gzip_is_reported(content, reason, new_repository, folder):
     (folder / "in").write_bytes(content)
     job = imported(new_repository(), "file:in")
-    assert (job["status"], why in job["errorLog"]) == ("Failed", True)
+    assert (job["status"], reason in job["errorLog"]) == ("Failed", True)
 
 
 def test_an_empty_file_is_imported_without_error(new_repository, folder):
@@ -493,7 +493,7 @@ def test_a_catalogue_is_exported_by_http_put(new_repository):
 def test_an_unsuccessful_response_fails_the_job(kind, status, new_repository):
     with serving(status=status) as (url, received):
         job = run(new_repository(), kind, f"{url}/catalogue")
-    assert (job["status"], job["errorLog"]) == ("Failed", f"/url: answered {status}")
+    assert (job["status"], job["errorLog"]) == ("Failed", f"/url: the server answered {status}")
     assert len(received) == 1
 
 

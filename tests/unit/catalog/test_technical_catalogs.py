@@ -43,15 +43,8 @@ def change(repository, definition, id, **values):
 @BOTH
 def test_a_new_specification_has_a_status_a_version_and_a_date(definition):
     specification = specify(new_repository(), definition, "a")
-    assert (
-        specification["lifecycleStatus"],
-        specification["version"],
-        specification["isBundle"],
-    ) == (
-        "In study",
-        "1.0",
-        False,
-    )
+    attributes = ("lifecycleStatus", "version", "isBundle")
+    assert [specification[name] for name in attributes] == ["In study", "1.0", False]
     assert specification["lastUpdate"]
 
 

@@ -65,9 +65,9 @@ def test_an_offering_without_known_specifications_has_no_obstacles():
 
 def test_a_missing_specification_is_named_with_the_one_that_refers_to_it():
     (reason,) = obstacles(services=[INTERNET])
-    assert "internet names service specification line, which is not there" in reason
-    assert "names resource specification port, which is not there" in obstacles(resources=())[0]
-    assert "is on gateway, which is not there" in obstacles(resources=[PORT])[0]
+    assert "internet names service specification line, which does not exist" in reason
+    assert "names resource specification port, which does not exist" in obstacles(resources=())[0]
+    assert "is on gateway, which does not exist" in obstacles(resources=[PORT])[0]
 
 
 def test_all_obstacles_are_reported_at_once():
@@ -81,7 +81,7 @@ def test_a_specification_that_consists_of_itself_is_refused():
     assert "consists of itself: internet -> line -> internet" in reason
 
 
-def test_characteristics_that_map_in_a_circle_are_refused():
+def test_characteristics_that_map_in_a_cycle_are_refused():
     line = service(
         "line",
         characteristic("a", source=("line", "b")),
@@ -89,7 +89,7 @@ def test_characteristics_that_map_in_a_circle_are_refused():
         resources=["port"],
     )
     assert any(
-        "map in a circle: a -> b -> a" in reason for reason in obstacles(services=[INTERNET, line])
+        "map in a cycle: a -> b -> a" in reason for reason in obstacles(services=[INTERNET, line])
     )
 
 
@@ -97,14 +97,14 @@ def test_a_resource_that_maps_from_a_value_derived_from_it_is_refused():
     line = service("line", characteristic("vlan", source=("port", "vlan")), resources=["port"])
     port = resource("port", "accessPort", characteristic("vlan", source=("line", "vlan")))
     assert any(
-        "circle" in reason for reason in obstacles(services=[INTERNET, line], resources=[port])
+        "cycle" in reason for reason in obstacles(services=[INTERNET, line], resources=[port])
     )
 
 
 def test_services_that_require_each_other_are_refused():
     a, b = (service(n, requires=[o], resources=["port"]) for n, o in (("a", "b"), ("b", "a")))
     (reason,) = obstacles(services=[service("internet", parts=["a", "b"]), a, b])
-    assert "require each other in a circle" in reason
+    assert "require each other in a cycle" in reason
 
 
 def test_units_of_another_dimension_are_refused():
@@ -112,7 +112,7 @@ def test_units_of_another_dimension_are_refused():
                    source=("internet", "speed")), resources=["port"])  # fmt: skip
     (reason,) = obstacles(services=[INTERNET, line])
     assert "downstream maps from speed" in reason
-    assert "Mbit/s cannot be turned into GByte" in reason
+    assert "Mbit/s cannot be converted into GByte" in reason
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_contradictory_quantities_of_parts_are_refused():
     part = {"id": "line", "relationshipType": "consistsOf", "minimumQuantity": 3,
             "defaultQuantity": 1, "maximumQuantity": 2}  # fmt: skip
     services = [service("internet", INTERNET["specCharacteristic"][0], parts=[part]), LINE]
-    assert "from 3 to 2" in obstacles(services=services)[0]
+    assert "range from 3 to 2" in obstacles(services=services)[0]
 
 
 def test_a_resource_without_a_category_is_refused():
@@ -164,7 +164,7 @@ def test_only_launches_are_checked_and_a_setting_turns_the_error_into_a_warning(
     designed = {**offering(), "lifecycleStatus": "In design"}
     launched = {**offering(), "lifecycleStatus": "Launched"}
     check(None, designed)
-    with pytest.raises(Conflict, match=r"cannot be fulfilled: .*line, which is not there"):
+    with pytest.raises(Conflict, match=r"cannot be fulfilled: .*line, which does not exist"):
         check(designed, launched)
     check(launched, {**launched, "description": "new"})
     check(launched, None)

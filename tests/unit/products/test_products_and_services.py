@@ -64,7 +64,7 @@ def test_a_product_goes_from_created_to_terminated(repository):
         (("active", "terminated"), "suspended"),
     ],
 )
-def test_a_product_takes_no_step_that_its_lifecycle_does_not_have(repository, states, forbidden):
+def test_a_transition_outside_the_lifecycle_of_a_product_is_refused(repository, states, forbidden):
     create_product(repository)
     move(repository, "Product", "p", "status", *states)
     with pytest.raises(IllegalTransition):
@@ -153,9 +153,9 @@ def test_a_service_cannot_support_itself(repository):
     create_service(repository, "a")
     create_service(repository, "b", supportingService=[{"id": "a"}])
     create_service(repository, "c", supportingService=[{"id": "b"}])
-    with pytest.raises(Conflict, match="rest on itself"):
+    with pytest.raises(Conflict, match="support itself"):
         change(repository, "Service", "a", supportingService=[{"id": "c"}])
-    with pytest.raises(Conflict, match="rest on itself"):
+    with pytest.raises(Conflict, match="support itself"):
         change(repository, "Service", "a", supportingService=[{"id": "a"}])
 
 

@@ -1,4 +1,4 @@
-"""Availability of services, from the catalogs and the free resources."""
+"""Availability of services, from the catalogues and the free resources."""
 
 import pytest
 

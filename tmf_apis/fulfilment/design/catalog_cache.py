@@ -69,8 +69,8 @@ class CatalogCache:
         """Return offerings with everything below them.
 
         Args:
-            repository: Reads the catalogue. The result is not cached if the repository sees the
-                resources of certain parties only.
+            repository: Reads the catalogue. The result is not cached if the repository sees only
+                the resources of certain parties.
             offerings: Ids of the offerings.
         """
         if repository.context.parties is not None:

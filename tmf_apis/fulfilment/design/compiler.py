@@ -28,8 +28,8 @@ from tmf_apis.fulfilment.design.specification_tree import Characteristics, Speci
 from tmf_apis.rest.pipeline.catalog_terms import COMPOSITION_TYPES
 from tmf_apis.rest.pipeline.json_values import json_objects
 
-#: Unit of a rate whose specification names none, and the names of the characteristics that are
-#: rates: adapters take them in bits per second.
+#: Unit of a rate whose specification names none: adapters expect bits per second. Names of the
+#: characteristics that are rates.
 _RATE_UNIT = "bit/s"
 _RATE_NAMES = frozenset({"downstream", "upstream", "bandwidth"})
 #: Name of the characteristic with the part of a shared resource's capacity that a service uses.
@@ -45,11 +45,11 @@ def compile_decomposition(
 
     Args:
         product: The ProductSpecification.
-        roots: Ids of the service specifications that it names, or that stand for its type.
+        roots: Ids of the service specifications that it names, or that its ``serviceType`` names.
         index: The specifications of services and resources.
 
     Raises:
-        DecompositionFailed: It cannot be fulfilled; the error has all reasons.
+        DecompositionFailed: The product cannot be fulfilled; the error has all reasons.
     """
     return _Compiler(product, index).compile(roots)
 
@@ -110,11 +110,11 @@ class _Compiler:
     ) -> Characteristics:
         """Return the characteristics of a specification by name; rates are in ``rate_unit``."""
         characteristics: Characteristics = {}
-        for described_by in json_objects(specification.get(attribute)):
-            unit = rate_unit if described_by.get("name") in _RATE_NAMES else ""
+        for definition in json_objects(specification.get(attribute)):
+            unit = rate_unit if definition.get("name") in _RATE_NAMES else ""
             with self._tree.collecting_errors():
                 characteristic = parse_characteristic(
-                    described_by, value_specifications(described_by), owner_label, unit
+                    definition, value_specifications(definition), owner_label, unit
                 )
                 characteristics[characteristic.name] = characteristic
         return characteristics
@@ -146,13 +146,13 @@ class _Compiler:
         """Return a service specification that can be added to the tree; None after an error."""
         errors = self._tree.errors
         if id in path:
-            circle = " -> ".join([*path[path.index(id) :], id])
-            errors.append(f"service specification {id} consists of itself: {circle}")
+            cycle = " -> ".join([*path[path.index(id) :], id])
+            errors.append(f"service specification {id} consists of itself: {cycle}")
             return None
         specification = self._tree.index.services.get(id)
         if specification is None:
-            by = f"service specification {path[-1]}" if path else "the product specification"
-            errors.append(f"{by} names service specification {id}, which is not there")
+            referrer = f"service specification {path[-1]}" if path else "the product specification"
+            errors.append(f"{referrer} names service specification {id}, which does not exist")
         elif len(self._tree.nodes) >= _MAX_SERVICES:
             errors.append(f"the product consists of more than {_MAX_SERVICES} services")
             return None
@@ -198,24 +198,24 @@ class _Compiler:
         )
 
     def _quantity(self, owner_label: str, relationship: Mapping[str, Any], parent: int) -> Quantity:
-        low, usual, high = (
+        low, default_number, high = (
             relationship.get(f"{name}Quantity") for name in ("minimum", "default", "maximum")
         )
         minimum = low if isinstance(low, int) else 1
         default = 0 if low == 0 else max(minimum, 1)
-        if isinstance(usual, int):
-            default = usual
+        if isinstance(default_number, int):
+            default = default_number
         maximum = high if isinstance(high, int) else 0
         source_name = str(relationship.get("quantityFrom") or "")
         if minimum < 0 or default < minimum or (maximum and default > maximum):
             self._tree.errors.append(
-                f"{owner_label}: there are from {minimum} to {maximum or 'any number'} of it,"
-                f" but usually {default}"
+                f"{owner_label}: the default quantity {default} is not in the range from {minimum}"
+                f" to {maximum or 'any number'}"
             )
         if source_name and source_name not in self._tree.characteristics[parent]:
             self._tree.errors.append(
                 f"{owner_label}: quantityFrom names {source_name}, which is not a characteristic"
-                " above"
+                " of the parent"
             )
         return Quantity(minimum, default, maximum, source_name)
 
@@ -228,14 +228,14 @@ class _Compiler:
             specification = self._tree.index.resources.get(str(reference["id"]))
             if specification is None:
                 self._tree.errors.append(
-                    f"{owner_label} names resource specification {reference['id']}, which is not"
-                    " there"
+                    f"{owner_label} names resource specification {reference['id']}, which does"
+                    " not exist"
                 )
                 continue
             if not (category := str(specification.get("category") or "")):
                 self._tree.errors.append(
-                    f"resource specification {_label(specification)} has no category: nothing in"
-                    " the inventory can be found by it"
+                    f"resource specification {_label(specification)} has no category, by which"
+                    " resources are selected"
                 )
                 continue
             quantity = reference.get("defaultQuantity")
@@ -269,8 +269,8 @@ class _Compiler:
                 if mapping.source_node == number and mapping.source_name in resource_derived:
                     self._tree.errors.append(
                         f"{resource.label}: {mapping.characteristic.name} maps from"
-                        f" {mapping.source_name}, which is read from a resource itself: that is a"
-                        " circle"
+                        f" {mapping.source_name}, which is derived from a resource: that is a"
+                        " cycle"
                     )
             slots.append(self._slot(resource, mappings))
         return _with_carrier(slots)
@@ -310,8 +310,8 @@ class _Compiler:
             if element and element.get("category"):
                 return str(element["category"])
             self._tree.errors.append(
-                f"{resource.label} is on {relationship['id']}, which is not there or has no"
-                " category"
+                f"{resource.label} is on {relationship['id']}, which does not exist or has"
+                " no category"
             )
         return ""
 

@@ -96,11 +96,11 @@ class Quantity:
         if self.source_name:
             number = characteristics.get(self.source_name, self.default)
         if not isinstance(number, int) or isinstance(number, bool):
-            raise Unfulfillable(f"{name}: {self.source_name} {number} is no number of services")
+            raise Unfulfillable(f"{name}: {self.source_name} {number} is not a number of services")
         if number < self.minimum or (self.maximum and number > self.maximum):
             most = self.maximum or "any number"
             raise Unfulfillable(
-                f"{name}: {number} of it, but there are from {self.minimum} to {most}"
+                f"{name}: the quantity {number} is not in the range from {self.minimum} to {most}"
             )
         return number
 

@@ -71,7 +71,7 @@ def read_installed_services(
         services |= level
     resources = _with_places(repository, _resources_by_service(repository, sorted(services)))
     change_obstacles = {
-        id: f"service {id} belongs to a {owner_type}; order a change of that one"
+        id: f"service {id} belongs to a {owner_type}; order a change of that {owner_type}"
         for id, (owner_type, _) in service_orders.service_owners(
             repository, ordered_services.values()
         ).items()

@@ -146,10 +146,12 @@ class ItemPlanner:
             return _design_inventory_addition(item, id, offer, parent)
         bundled = self._network_offers(offer)
         if (offer.decomposition or bundled) and (item.get("quantity") or 1) > 1:
-            raise Unfulfillable("one item orders one access; order several by several items")
+            raise Unfulfillable(
+                "an item orders one access; use several items to order several accesses"
+            )
         if id in self.catalog.installed_base:
             raise Unfulfillable(
-                f"{self._subject} {id} is in operation already; change it by a modify"
+                f"{self._subject} {id} is in operation already; use the action modify"
             )
         if offer.decomposition:
             return self._design_single(item, offer, offer, parent, None)
@@ -279,7 +281,7 @@ class ItemPlanner:
         if installed.bundled_products or len(bundled) > 1:
             raise Unfulfillable(
                 f"product {self._product_id(item)} is a bundle; modify the products inside it"
-                f" ({', '.join(installed.bundled_products) or 'which are not known'})"
+                f" ({', '.join(installed.bundled_products) or 'unknown'})"
             )
         network_offer = offer if offer.decomposition else next(iter(bundled), None)
         if network_offer is None:

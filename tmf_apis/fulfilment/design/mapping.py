@@ -1,6 +1,6 @@
 """Values of characteristics: allowed values, units, and mapping from one to another; pure.
 
-Numbers are computed as fractions, so that no bit is lost in a conversion of units.
+Numbers are computed as fractions, so that conversions of units are exact.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -74,8 +74,8 @@ class CharacteristicSpecification:
             )
         if isinstance(normalized, int | float) and not self._is_within_range(normalized):
             raise Unfulfillable(
-                f"{self._label(normalized, self.unit)} is not between {_limit_text(self.minimum)}"
-                f" and {_limit_text(self.maximum)}"
+                f"{self._label(normalized, self.unit)} is out of range; allowed:"
+                f" {_range_text(self.minimum, self.maximum)}{_unit_suffix(self.unit)}"
             )
         return normalized
 
@@ -102,7 +102,7 @@ class CharacteristicSpecification:
             return value
         exact = as_fraction(value)
         if exact is None:
-            raise Unfulfillable(f"{self._label(value, unit)} is no number")
+            raise Unfulfillable(f"{self._label(value, unit)} is not a number")
         try:
             converted = exact * conversion_factor(unit, self.unit)
         except Unfulfillable as error:
@@ -111,7 +111,7 @@ class CharacteristicSpecification:
             return int(converted)
         if self.type == "integer":
             raise Unfulfillable(
-                f"{self._label(value, unit)} is no whole number"
+                f"{self._label(value, unit)} is not a whole number"
                 f"{' of ' + self.unit if self.unit else ''}"
             )
         return float(converted)
@@ -171,7 +171,7 @@ class CharacteristicMapping:
 
 
 def as_fraction(value: Any) -> Fraction | None:  # noqa: ANN401
-    """Return the exact value of a number; None if ``value`` is no number.
+    """Return the exact value of a number; None if ``value`` is not a number.
 
     >>> as_fraction("2.5"), as_fraction("fast"), as_fraction(True), as_fraction("NaN")
     (Fraction(5, 2), None, None, None)
@@ -206,11 +206,11 @@ def conversion_factor(source: str, target: str) -> Fraction:
         return Fraction(1)
     if source_unit not in UNITS or target_unit not in UNITS:
         unknown = source if source_unit not in UNITS else target
-        raise Unfulfillable(f"the unit {unknown} is not known")
+        raise Unfulfillable(f"the unit {unknown} is unknown")
     source_dimension, source_size = UNITS[source_unit]
     target_dimension, target_size = UNITS[target_unit]
     if source_dimension != target_dimension:
-        raise Unfulfillable(f"{source} cannot be turned into {target}")
+        raise Unfulfillable(f"{source} cannot be converted into {target}")
     return source_size / target_size
 
 
@@ -316,8 +316,9 @@ def _display_text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _limit_text(bound: Fraction | None) -> str:
-    return "any" if bound is None else f"{float(bound):g}"
+def _range_text(minimum: Fraction | None, maximum: Fraction | None) -> str:
+    bounds = (("at least", minimum), ("at most", maximum))
+    return ", ".join(f"{word} {float(bound):g}" for word, bound in bounds if bound is not None)
 
 
 def _unit_suffix(unit: str) -> str:

@@ -18,8 +18,8 @@ from tmf_apis.rest.pipeline.json_values import json_objects
 class MappingCompiler:
     """Finds the sources of characteristic values in a specification tree.
 
-    A characteristic gets its value from a characteristic of the same service, of an ancestor or
-    (of a resource facing service) of a resource.
+    A characteristic gets its value from a characteristic of the same service or of an ancestor. A
+    characteristic of a resource facing service can also get it from a required resource.
     """
 
     def __init__(self, tree: SpecificationTree) -> None:
@@ -36,21 +36,21 @@ class MappingCompiler:
             slots: Names of the slots of the service, by the id of their ResourceSpecification.
         """
         mappings = (
-            self._service_mapping(characteristic, described_by, number, slots)
-            for described_by in json_objects(specification.get("specCharacteristic"))
-            if (characteristic := self._characteristic(number, described_by))
+            self._service_mapping(characteristic, definition, number, slots)
+            for definition in json_objects(specification.get("specCharacteristic"))
+            if (characteristic := self._characteristic(number, definition))
         )
         return [mapping for mapping in mappings if mapping]
 
     def _characteristic(
-        self, number: int, described_by: Mapping[str, Any]
+        self, number: int, definition: Mapping[str, Any]
     ) -> CharacteristicSpecification | None:
-        return self._tree.characteristics[number].get(str(described_by.get("name")))
+        return self._tree.characteristics[number].get(str(definition.get("name")))
 
     def _service_mapping(
         self,
         characteristic: CharacteristicSpecification,
-        described_by: Mapping[str, Any],
+        definition: Mapping[str, Any],
         number: int,
         slots: Mapping[str, str],
     ) -> CharacteristicMapping | None:
@@ -59,7 +59,7 @@ class MappingCompiler:
         Without a ``mapsFrom`` relationship, the source is the parent's characteristic of the same
         name, if there is one.
         """
-        relationship = _maps_from_relationship(described_by)
+        relationship = _maps_from_relationship(definition)
         if relationship is None:
             parent = self._tree.nodes[number - 1].parent
             if characteristic.name not in self._tree.characteristics[parent]:
@@ -87,23 +87,23 @@ class MappingCompiler:
             number: Number of the node that requires the resource.
         """
         mappings = (
-            self._resource_mapping(characteristic, described_by, number)
-            for described_by in json_objects(specification.get("resourceSpecCharacteristic"))
-            if (characteristic := characteristics.get(str(described_by.get("name"))))
+            self._resource_mapping(characteristic, definition, number)
+            for definition in json_objects(specification.get("resourceSpecCharacteristic"))
+            if (characteristic := characteristics.get(str(definition.get("name"))))
         )
         return [mapping for mapping in mappings if mapping]
 
     def _resource_mapping(
         self,
         characteristic: CharacteristicSpecification,
-        described_by: Mapping[str, Any],
+        definition: Mapping[str, Any],
         number: int,
     ) -> CharacteristicMapping | None:
         """Return the mapping of a characteristic; None after an error.
 
         A characteristic of a resource has a source only if it has a ``mapsFrom`` relationship.
         """
-        if (relationship := _maps_from_relationship(described_by)) is None:
+        if (relationship := _maps_from_relationship(definition)) is None:
             return CharacteristicMapping(characteristic)
         source_name = str(relationship.get("name") or characteristic.name)
         specification = _source_specification(relationship)
@@ -190,7 +190,7 @@ class MappingCompiler:
         }
         if path := cycle(dependencies):
             self._tree.errors.append(
-                f"{owner_label}: characteristics map in a circle: {' -> '.join(path)}"
+                f"{owner_label}: characteristics map in a cycle: {' -> '.join(path)}"
             )
             return ()
 

@@ -91,7 +91,7 @@ def _characteristic_value(
         except Unfulfillable:  # the product changes to an offering that does not allow the value
             return characteristic.default
     if characteristic.default is None and characteristic.required:
-        raise Unfulfillable(f"{characteristic.owner_label}: nothing was chosen for {name}")
+        raise Unfulfillable(f"{characteristic.owner_label}: a value for {name} is required")
     return characteristic.default
 
 
@@ -283,8 +283,8 @@ def _decomposition(
         return compile_decomposition(product, [root], index)
     known = ", ".join(sorted(builtin_specifications.SPECIFICATION_BY_SERVICE_TYPE))
     reason = (
-        f"there is no way to fulfil serviceType {', '.join(types)}: the service catalogue has no"
-        f" specification of that name, and those that are shipped are {known}"
+        f"serviceType {', '.join(types)} cannot be fulfilled: the service catalogue has no"
+        f" specification of that name, and only {known} is built in"
     )
     raise DecompositionFailed([reason])
 

@@ -366,7 +366,7 @@ def _is_move(
     installed_service: InstalledService, requirements: tuple[ResourceRequirement, ...]
 ) -> bool:
     """Return whether an order requests another carrier or place for a service in operation."""
-    carrier = next((need for need in requirements if need.is_carrier), None)
+    carrier = next((each for each in requirements if each.is_carrier), None)
     if carrier is None:
         return False
     if carrier.identifier:

@@ -16,26 +16,26 @@ def set_provisioning_order(tree: SpecificationTree) -> tuple[int, ...]:
         The numbers of the resource facing services, each after those that are provided before it;
         nothing after an error.
     """
-    facing = [node.number for node in tree.nodes if node.facing == "resource"]
-    dependencies: dict[int, set[int]] = {number: set() for number in facing}
+    resource_facing = [node.number for node in tree.nodes if node.facing == "resource"]
+    dependencies: dict[int, set[int]] = {number: set() for number in resource_facing}
     for index, node in enumerate(tree.nodes):
-        internal, external = _dependencies(tree, node, facing)
-        for number in _resource_facing_below(tree, node.number, facing):
+        internal, external = _dependencies(tree, node, resource_facing)
+        for number in _resource_facing_below(tree, node.number, resource_facing):
             dependencies[number] |= internal
         if external:
             tree.nodes[index] = replace(node, external_dependencies=tuple(external))
-    if path := cycle({str(n): [str(o) for o in sorted(dependencies[n])] for n in facing}):
+    if path := cycle({str(n): [str(o) for o in sorted(dependencies[n])] for n in resource_facing}):
         names = " -> ".join(tree.nodes[int(number) - 1].name for number in path)
-        tree.errors.append(f"services require each other in a circle: {names}")
+        tree.errors.append(f"services require each other in a cycle: {names}")
         return ()
-    for number in facing:
+    for number in resource_facing:
         node = tree.nodes[number - 1]
         tree.nodes[number - 1] = replace(node, depends_on=tuple(sorted(dependencies[number])))
     return _topological_order(dependencies)
 
 
 def _dependencies(
-    tree: SpecificationTree, node: ServiceNode, facing: list[int]
+    tree: SpecificationTree, node: ServiceNode, resource_facing: list[int]
 ) -> tuple[set[int], list[str]]:
     """Return the dependencies of a service within the product and outside of it.
 
@@ -49,18 +49,20 @@ def _dependencies(
             other.number for other in tree.nodes if other.specification == relationship["id"]
         ]
         for number in required:
-            internal.update(_resource_facing_below(tree, number, facing))
+            internal.update(_resource_facing_below(tree, number, resource_facing))
         if not required:
             external.append(str(relationship["id"]))
     return internal, external
 
 
-def _resource_facing_below(tree: SpecificationTree, number: int, facing: list[int]) -> list[int]:
-    return [other for other in facing if number in tree.node_and_ancestors(other)]
+def _resource_facing_below(
+    tree: SpecificationTree, number: int, resource_facing: list[int]
+) -> list[int]:
+    return [other for other in resource_facing if number in tree.node_and_ancestors(other)]
 
 
 def _topological_order(dependencies: dict[int, set[int]]) -> tuple[int, ...]:
-    """Return the numbers in the lowest order in which each comes after its dependencies."""
+    """Return the numbers, each after its dependencies; otherwise in ascending order."""
     ordered: dict[int, None] = {}
     while len(ordered) < len(dependencies):
         number = next(

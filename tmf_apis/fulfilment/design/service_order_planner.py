@@ -1,4 +1,4 @@
-"""Planning service orders: each is planned as a product order for its services; pure.
+"""Planning service orders: each is planned as if it were a product order; pure.
 
 An item of a service order becomes an item of a product order whose offering is the specification
 of the service. In the design, the product of an ``ItemPlan`` is then the ordered service.
@@ -47,7 +47,7 @@ def _specification_id(item: Mapping[str, Any]) -> str:
 
 
 def as_product_order(order: Mapping[str, Any]) -> Resource:
-    """Return the product order as which a service order is planned.
+    """Return a service order as the product order that is planned.
 
     >>> item = {"id": "1", "action": "modify", "service": {"id": "s", "state": "inactive"}}
     >>> as_product_order({"id": "o", "serviceOrderItem": [item]})["productOrderItem"][0]["product"]
@@ -69,7 +69,7 @@ def _product_order_item(item: Mapping[str, Any]) -> Resource:
 
 
 def _product(service: Mapping[str, Any]) -> Resource:
-    """Return the product as which a service is planned."""
+    """Return a service as the product that is planned."""
     product: Resource = {
         **({"id": service["id"]} if service.get("id") else {}),
         "productCharacteristic": list(json_objects(service.get("serviceCharacteristic"))),
@@ -132,7 +132,7 @@ def service_order_design(
 
 
 def _obstacle(item: Mapping[str, Any], installed_base: Mapping[str, InstalledProduct]) -> str:
-    """Return why an item cannot be fulfilled, independent of the catalogue; empty if it can."""
+    """Return why an item cannot be fulfilled with any catalogue; empty if it may be possible."""
     service = _service(item)
     if item.get("action") == "add":
         id = reference_id(service)
@@ -155,8 +155,8 @@ def _modify_obstacle(
     installed = installed_base.get(id)
     if installed and specification and installed.offering not in {"", specification}:
         return (
-            f"service {id} is of another specification, and a modify does not change that: end it,"
-            f" and add one of {specification}"
+            f"service {id} has another specification, which a modify does not change: end it and"
+            f" add a service of {specification}"
         )
     return ""
 

@@ -90,7 +90,7 @@ def _reject_duplicate_requests(designs: dict[str, ItemDesign], rejections: dict[
                 key = (requirement.category, requirement.identifier)
                 if (other := requests.setdefault(key, task.id)) != task.id:
                     rejections[id] = (
-                        f"{requirement.category} {requirement.identifier} is wanted by item"
+                        f"{requirement.category} {requirement.identifier} is requested by item"
                         f" {other.partition('#')[0]} already"
                     )
                     designs.pop(id, None)
@@ -137,7 +137,7 @@ def _reject_cycles(
     ):
         for id in path:
             if designs.pop(id, None):
-                rejections[id] = f"items wait for each other in a circle: {' -> '.join(path)}"
+                rejections[id] = f"items wait for each other in a cycle: {' -> '.join(path)}"
 
 
 def _reject_dependents(

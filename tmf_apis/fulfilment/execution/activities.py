@@ -31,7 +31,8 @@ from tmf_apis.fulfilment.values import OrderKey
 HEARTBEAT_INTERVAL = 1.0
 #: Longest wait of ``accept`` for the only batch of an order, in seconds.
 INLINE_TIMEOUT = 1.0
-#: Most ``accept`` activities that wait for a batch at once: fewer than run at once.
+#: Most ``accept`` activities that wait for a batch at once. It is less than the number of
+#: activities that a worker runs at once, so that others can run meanwhile.
 MAX_INLINE_WAITS = 12
 #: Most batches that run at once after ``accept`` started them.
 MAX_EAGER_BATCHES = 50
@@ -59,7 +60,8 @@ class OrderActivities:
             cancellation_resolver: Answers requests to cancel.
             failure_reporter: Creates fallout tasks for steps that fail repeatedly.
             executor: Runs blocking database calls.
-            task_queue: Queue from which only this worker takes ``advance``; empty if there is none.
+            task_queue: The queue of this worker alone, for ``advance`` activities; empty if there
+                is none.
         """
         self._task_queue = task_queue
         self._inline_waits = 0
@@ -118,7 +120,9 @@ class OrderActivities:
         if self._eager_runs.get(key) is run:
             del self._eager_runs[key]
         if not run.cancelled() and (error := run.exception()):
-            log.info("a batch stopped: %s", error, extra={"order": key.order})
+            log.info(
+                "a batch that intake started has stopped: %s", error, extra={"order": key.order}
+            )
 
     @activity.defn(name="order-reserve")
     async def reserve(self, batch_ref: BatchRef) -> None:

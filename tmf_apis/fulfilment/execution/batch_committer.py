@@ -37,15 +37,13 @@ ALERT_AFTER_ATTEMPTS = 2
 _RENEWAL_FRACTION = 1 / 3
 #: Longest pause before a batch that waits for no known event runs again, in seconds.
 MAX_PAUSE = 30.0
-#: Pause before a batch continues after its goal was changed, in seconds; 0 would mean "no pause
-#: helps".
+#: Pause before a batch continues after its goal was changed, in seconds; 0 would mean that only a
+#: wake-up helps.
 _IMMEDIATELY = 0.001
-
+#: Failure reason of an item whose reservation expired while it waited.
+RESERVATION_LOST = "the reservation of its resources was lost while it waited"
 
 log = logging.getLogger(__name__)
-
-#: Failure reason of an item whose reservation expired while it waited.
-RESERVATION_LOST = "what was reserved for it was taken by somebody else while it waited"
 
 
 class BatchCommitter:
@@ -244,7 +242,11 @@ class BatchCommitter:
                     if entry.allocation is not None:
                         reservations.activate(repository, entry.allocation)
             except Unfulfillable as error:
-                log.warning("a unit is compensated: %s", error, extra={"order": batch.key.order})
+                log.warning(
+                    "a unit has lost a resource and is compensated: %s",
+                    error,
+                    extra={"order": batch.key.order},
+                )
                 self.save_compensation(repository, graph.compensate(unit, error.public_message))
                 return True
             for item in items:
@@ -280,18 +282,18 @@ class BatchCommitter:
                 if item.state != "open":
                     continue
                 inventory_writer.write_failed(item, cancelled=cancelled)
-                doubts = [
+                reasons = [
                     entry.quarantine_reason
                     for entry in entries
                     if entry.task.item == item.item_id and entry.quarantine_reason
                 ]
-                doubt = f"; what was taken is in doubt and kept out of use: {'; '.join(doubts)}"
-                update.failure_reasons[item.item_id] = item.reason + (doubt if doubts else "")
+                quarantine = f"; its resources are quarantined: {'; '.join(reasons)}"
+                update.failure_reasons[item.item_id] = item.reason + (quarantine if reasons else "")
                 failed.append(item)
         return failed
 
     def _collect_waits(self, batch: Batch, update: OrderUpdate) -> None:
-        """Add to an update which elements and people the order waits for."""
+        """Add the elements and fallout tasks that the order waits for, and notes, to an update."""
         for entry in batch.entries:
             item = entry.task.item
             if entry.state == "waiting":

@@ -1,9 +1,9 @@
 """The dependency graph of a batch: pure functions on the journal's entries.
 
 A unit is the smallest set of items that succeed or fail together: one item of an order with all its
-tasks, or several items if the order, or the item around them, says ``allOrNothing``. A unit goes
-forward until it is complete, or is compensated until nothing is left of it. A unit that depends on
-a compensated unit is compensated with it.
+tasks, or several items if the order, or the bundle item that they are part of, has
+``allOrNothing``. A unit goes forward until it is complete, or is compensated completely. A unit
+that depends on a compensated unit is compensated with it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,17 +59,24 @@ def split_into_batches(
         design: The design of the order.
         size: Minimum number of items or tasks of each batch but the last.
     """
-    of, units = key.qualified_id, units_by_item(order)
+    order_id, units = key.qualified_id, units_by_item(order)
     items = [
-        ItemEntry(id=f"{of}/{plan.item}", item_id=plan.item, unit=units[plan.item], plan=plan)
+        ItemEntry(id=f"{order_id}/{plan.item}", item_id=plan.item, unit=units[plan.item], plan=plan)
         for plan in design.items
     ]
     items += [
-        ItemEntry(id=f"{of}/{item}", item_id=item, unit=units[item], goal=COMPENSATE, reason=reason)
+        ItemEntry(
+            id=f"{order_id}/{item}",
+            item_id=item,
+            unit=units[item],
+            goal=COMPENSATE,
+            reason=reason,
+        )
         for item, reason in design.rejections.items()
     ]
     tasks = [
-        TaskEntry(id=f"{of}/{task.id}", unit=units[task.item], task=task) for task in design.tasks
+        TaskEntry(id=f"{order_id}/{task.id}", unit=units[task.item], task=task)
+        for task in design.tasks
     ]
     batches: list[tuple[list[ItemEntry], list[TaskEntry]]] = []
     for connected_items, connected_tasks in _components(items, tasks):

@@ -52,15 +52,15 @@ def undo_descriptions(entries: Iterable[TaskEntry]) -> Iterable[str]:
     for entry in entries:
         if entry.goal != COMPENSATE or entry.allocation is None:
             continue
-        names = ", ".join(sorted(entry.allocation.names.values())) or "what it needs"
+        names = ", ".join(sorted(entry.allocation.names.values())) or "its resources"
         if entry.skip_reason:
-            yield f"{names}: left to people; {entry.skip_reason}"
+            yield f"{names}: the compensation was skipped; {entry.skip_reason}"
         elif entry.quarantine_reason:
-            yield f"{names}: in doubt and kept out of use; {entry.quarantine_reason}"
+            yield f"{names}: quarantined; {entry.quarantine_reason}"
         elif entry.plan and entry.plan.steps:
-            yield f"{names}: set back on {entry.element}, and free again as before"
+            yield f"{names}: restored on {entry.element} and released"
         else:
-            yield f"{names}: free again as before, nothing was done on the network"
+            yield f"{names}: released; nothing was changed on the network"
 
 
 def resolve_cancellation(
@@ -88,7 +88,7 @@ def resolve_cancellation(
         order = repository.get(schema.kind, id)
     except NotFound:
         return
-    text = "; ".join(undo_texts) or "nothing had been done yet"
+    text = "; ".join(undo_texts) or "nothing, no work was done yet"
     if task.get("state") not in CANCEL_TASK_LIFECYCLE.final_states:
         _write_notes(repository, schema, id, task_id, text)
         if order["state"] in CANCELLATION_STATES and not is_past_point_of_no_return(order, schema):
@@ -101,7 +101,7 @@ def resolve_cancellation(
                 repository, task_id, "a service is in operation: past the point of no return"
             )
         else:
-            reason = f"the order was {order['state']} before it could be undone"
+            reason = f"the order was {order['state']} before its work could be undone"
             cancellation.refuse(repository, task_id, reason)
     item_ids = {item.item_id for item in cancelled_items}
     if item_ids:

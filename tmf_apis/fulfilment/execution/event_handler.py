@@ -70,7 +70,9 @@ class OrderEventHandler:
                     raise
                 except TmfError as error:
                     context = {"tenant": tenant, "resource": id}
-                    log.warning("a request to cancel waits: %s", error, extra=context)
+                    log.warning(
+                        "a request to cancel cannot be handled yet: %s", error, extra=context
+                    )
         return len(keys)
 
     def handle_order(self, event: PendingEvent) -> None:
@@ -78,14 +80,14 @@ class OrderEventHandler:
 
         Most events report changes by the workflow itself; they cost one read of the journal.
         """
-        what, body = event["what"], event["body"]
+        change, body = event["what"], event["body"]
         key = OrderKey(event["tenant"], event["resource"], event["kind"])
         state = body.get("state")
-        if what == "Create" and state == "acknowledged":  # other states: another system's order
+        if change == "Create" and state == "acknowledged":  # other states: another system's order
             self._start_workflow(key, priority_key(body))
-        elif what == "StateChange" and state in OPEN_STATES:
+        elif change == "StateChange" and state in OPEN_STATES:
             self._resume_order(key, priority_key(body))
-        elif what == "AttributeValueChange" and self._is_amended(key, body):
+        elif change == "AttributeValueChange" and self._is_amended(key, body):
             self._wake_workflow(key)
 
     def _resume_order(self, key: OrderKey, priority: int) -> None:

@@ -37,8 +37,8 @@ class RepeatedFailureReporter:
         """
         if isinstance(error, TRANSIENT_ERRORS) or attempt < REPORT_AFTER_ATTEMPTS:
             return
-        context = {"order": key.order, "tenant": key.tenant, "attempts": attempt}
-        log.error("%s of an order fails again and again", step, exc_info=error, extra=context)
+        context = {"order": key.order, "tenant": key.tenant, "step": step, "attempts": attempt}
+        log.error("a step of an order fails repeatedly", exc_info=error, extra=context)
         self._create_fallout_task(key, step, error, attempt)
 
     def report_recovery(self, key: OrderKey, step: str, attempt: int) -> None:
@@ -60,7 +60,7 @@ class RepeatedFailureReporter:
         alert = (
             f"task {id}",
             progress.WAITING_FOR_PERSON,
-            "a person has to look at an unexpected error",
+            "an unexpected error has to be resolved by a person",
         )
         schema = order_kinds.kind_of(key).schema
 
@@ -70,4 +70,7 @@ class RepeatedFailureReporter:
         try:
             repository.change(key.kind, key.order, with_alert)
         except Exception:
-            log.exception("the order cannot be updated either", extra={"order": key.order})
+            log.exception(
+                "the alert about a failing step cannot be added to the order",
+                extra={"order": key.order},
+            )

@@ -1,4 +1,4 @@
-"""Fallout tasks: failures that a person has to decide on, and the decisions."""
+"""Fallout tasks: failures that a person has to resolve, and the decisions on them."""
 
 import uuid
 from collections.abc import Iterable, Mapping
@@ -47,7 +47,7 @@ def create_task(repository: Repository, key: OrderKey, entry: TaskEntry, order_p
         "@referredType": key.kind,
         "href": order_path,
     }
-    action = "taking back" if entry.goal == COMPENSATE else entry.task.action
+    action = "compensate" if entry.goal == COMPENSATE else entry.task.action
     task: Resource = {
         "@type": FALLOUT_TASK,
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
@@ -87,7 +87,9 @@ def report_failure(
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
         "order": {"@type": "EntityRef", "id": key.order, "@referredType": key.kind},
         "task": step,
-        "reason": f"{step} fails with {type(error).__name__}: {error}; the log has more",
+        "reason": (
+            f"{step} fails with {type(error).__name__}: {error}; the worker's log has the traceback"
+        ),
         "attempts": attempts,
     }
     with suppress(Conflict):  # created by a concurrent attempt

@@ -23,7 +23,7 @@ from tmf_apis.rest.pipeline.repository import RepositoryFactory
 
 log = logging.getLogger(__name__)
 
-#: Minimum number of tasks in a batch; approximate number of batches of a large order.
+#: Minimum number of items or tasks in a batch; approximate number of batches of a large order.
 MIN_BATCH_SIZE, TARGET_BATCH_COUNT = 25, 10
 
 
@@ -49,7 +49,7 @@ class OrderIntake:
         Args:
             repositories: Give access to the resources.
             journal: Stores the plan.
-            claims: Keep orders for the same product apart.
+            claims: Keep orders for the same product from running at the same time.
             committer: Saves the compensation of tasks that cannot be reserved.
             designer: Designs orders.
             clock: Returns the time, with a zone.
@@ -150,7 +150,10 @@ class OrderIntake:
         return order_updates.is_final(self._journal.order_state(holder))
 
     def _warn_blocked(self, repository: Repository, key: OrderKey, holder: OrderKey) -> None:
-        """Add an alert to an order that waits for another one, named only if all may read it."""
+        """Add an alert to an order that waits for another one.
+
+        The alert names the other order only if all readers of this order can read it.
+        """
         readers = self._repositories.for_readers(key.tenant, key.kind, key.order)
         can_read = all(
             refusals.can_read_order(reader, holder.order, holder.kind) for reader in readers
@@ -160,7 +163,7 @@ class OrderIntake:
         alert = (
             other,
             progress.WAITING_FOR_ORDER,
-            f"{other} works on the same {schema.subject} and goes first",
+            f"{other} works on the same {schema.subject} and is processed first",
         )
 
         def with_alert(order: Resource) -> Resource:
@@ -237,7 +240,7 @@ class OrderIntake:
                 message = refusals.message_for(error, readers)
                 compensated += graph.compensate(entry.unit, message, entry.task.item)
                 context = {"order": key.order, "task": entry.task.id, "tenant": key.tenant}
-                log.info("a task cannot be done: %s", error, extra=context)
+                log.info("the resources of a task cannot be reserved: %s", error, extra=context)
                 self._journal.save([entry], "reason")
             else:
                 entry.state, entry.renewed_at = "reserved", time.time()
@@ -279,7 +282,7 @@ class OrderIntake:
             if order_updates.is_final(str(order.get("state"))):
                 return order
             date = order.get("requestedCompletionDate")
-            alert = (f"late {date}", progress.UNAVOIDABLE_DELAY, f"it was wanted until {date}")
+            alert = (f"late {date}", progress.UNAVOIDABLE_DELAY, f"it was requested for {date}")
             return progress.with_alert(order, alert, repository.now, schema=schema)
 
         repository.change(key.kind, key.order, with_alert)

@@ -244,7 +244,7 @@ def resource_references(allocations: Iterable[Allocation]) -> list[Resource]:
 def merged_characteristics(
     characteristics: Iterable[Resource], values: Mapping[str, Setting]
 ) -> list[Resource]:
-    """Return characteristics with values set; those that are not named stay.
+    """Return characteristics with values set; the others stay.
 
     >>> merged_characteristics([{"name": "a", "value": 1}], {"a": 2, "b": True})[1]
     {'name': 'b', 'valueType': 'boolean', 'value': True}
@@ -257,7 +257,7 @@ def merged_characteristics(
 
 
 def is_new(plan: ItemPlan) -> bool:
-    """Return whether an item creates its product, so that nothing of it remains if it fails."""
+    """Return whether an item creates its product."""
     return plan.action == "add"
 
 

@@ -1,6 +1,6 @@
 """The journal of fulfilment: planned and completed work, stored beside the resources.
 
-The collection ``fulfilment_tasks`` has four sorts of documents (``what``)::
+The collection ``fulfilment_tasks`` has four types of documents (``what``)::
 
     start   an order that is to be planned, perhaps after its start date or after another order
     order   the head of a planned order: number of batches, claimed products, due date, end
@@ -8,9 +8,9 @@ The collection ``fulfilment_tasks`` has four sorts of documents (``what``)::
     task    one task on the network: its state, its allocation and the plan of the element
 
 A task is ``designed``, then ``reserved``, then ``planned`` (the plan is saved before the element is
-touched; from here on it may have been), ``applied`` (waiting to be verified), ``verified`` and
-``active``. Compensation leads to ``restored`` (the element is as before), then ``undone``. A
-``failed`` task never reached the element; a ``waiting`` one waits for a fallout task.
+touched; from now on the element may have changed), ``applied`` (waiting to be verified),
+``verified`` and ``active``. Compensation leads to ``restored`` (the element is as before), then
+``undone``. A ``failed`` task never reached the element; a ``waiting`` one waits for a fallout task.
 """
 
 import uuid
@@ -190,15 +190,15 @@ class Journal:
         Returns:
             The stored head; its member ``fresh`` says whether this call has stored it.
         """
-        of = key.qualified_id
+        order_id = key.qualified_id
         documents = [
-            {**document, "of": of, "batch": number}
+            {**document, "of": order_id, "batch": number}
             for number, (items, entries) in enumerate(batches)
             for document in (*_documents("item", items), *_documents("task", entries))
         ]
         head = {
-            "_id": of,
-            "of": of,
+            "_id": order_id,
+            "of": order_id,
             "what": "order",
             "batch": -1,
             "place": 0,
@@ -209,9 +209,10 @@ class Journal:
             try:  # in this order: a head means that the plan is complete
                 self._tasks.insert_many([*documents, head])
             except BulkWriteError:
-                if existing := self._tasks.find_one({"_id": of}):  # a concurrent call was first
+                existing = self._tasks.find_one({"_id": order_id})
+                if existing:  # a concurrent call was first
                     return {**existing, "fresh": False}
-                self._tasks.delete_many({"of": of})  # the rest of an interrupted attempt
+                self._tasks.delete_many({"of": order_id})  # the rest of an interrupted attempt
                 self._tasks.insert_many([*documents, head])
         return {**head, "fresh": True}
 
@@ -223,7 +224,7 @@ class Journal:
     def enqueue(self, key: OrderKey) -> None:
         """Record that an order is to be planned, until it is finished or dismissed.
 
-        Bulk-loaded orders are not recorded: another system works on them, or has.
+        Bulk-loaded orders are not recorded: another system works on them, or has finished them.
         """
         start = {
             "_id": f"{key.qualified_id}/start",

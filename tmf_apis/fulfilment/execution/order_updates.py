@@ -117,7 +117,7 @@ def expected_completion(order: Mapping[str, Any], count: int, now: datetime) -> 
 
     Args:
         order: The order.
-        count: How many items it has.
+        count: Number of its items.
         now: The time.
     """
     requested = canonical_timestamp(order.get("requestedCompletionDate"))
@@ -184,7 +184,7 @@ def _updated_item(
 def _jeopardy_alerts(update: OrderUpdate) -> Iterator[tuple[str, tuple[str, str, str]]]:
     """Yield the alerts about waiting items, each with the id of its item."""
     for item, (name, reason) in sorted(update.unreachable_items.items()):
-        message = f"{name} is waited for: {reason}"
+        message = f"waiting for {name}: {reason}"
         yield item, (f"element {name}", progress.WAITING_FOR_ELEMENT, message)
     for item, (id, reason) in sorted(update.fallout_items.items()):
         yield item, (f"task {id}", progress.WAITING_FOR_PERSON, f"a person has to decide: {reason}")

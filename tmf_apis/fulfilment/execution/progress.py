@@ -18,7 +18,7 @@ RESERVED, COMPLETED = "reserved", "completed"
 #: Description of each milestone, in the order in which they are reached.
 MILESTONES: Mapping[str, str] = {
     ACCEPTED_MILESTONE: "The order is planned and work on it has begun",
-    RESERVED: "Whatever the order needs is reserved for it",
+    RESERVED: "All resources that the order requires are reserved",
     POINT_OF_NO_RETURN: (
         "A service is in operation; it is ended by an order, not by a cancellation"
     ),

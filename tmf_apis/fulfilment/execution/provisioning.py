@@ -1,6 +1,6 @@
 """Provisioning of one task on its element: plan, apply, verify, confirm, or roll back.
 
-Each step is recorded in the journal before it is taken. After a crash the next run continues from
+Each step is recorded in the journal before it is done. After a crash the next run continues from
 the journal: a saved plan may have been applied in part, and applying it again does the rest. An
 element that waits for a confirmation reverts the change by itself if none comes; the next run
 applies it again.
@@ -112,7 +112,7 @@ class Provisioner:
         if not entry.plan.steps:
             return Transaction(entry.plan.element, entry.plan.intent)
         if entry.transaction is not None and not entry.transaction.token:
-            # the record of an earlier attempt: from here on it may be incomplete
+            # the record of an earlier attempt, which would be incomplete after this one
             await self._update_entry(entry, transaction=None)
         confirm_within = self._confirm if CONFIRMED in adapter.capabilities else None
         try:
@@ -134,7 +134,7 @@ class Provisioner:
         intent = entry.allocation.intent
         verdict = await adapter.verify(intent)
         if verdict.good and EFFECT in adapter.capabilities and intent.present:
-            with suppress(Unsupported):  # there is no means of measuring
+            with suppress(Unsupported):  # the effect cannot be measured here
                 verdict = await _measure(adapter, intent, entry.allocation.test_head)
         if not verdict.good:
             raise NotVerified(verdict)
@@ -180,9 +180,9 @@ async def _confirm_change(entry: TaskEntry, adapter: Adapter, transaction: Trans
         raise Unreachable(entry.element, f"it did not wait to be confirmed: {error}") from error
 
 
-async def run_in_thread(executor: Executor, work: Callable[[], T]) -> T:
+async def run_in_thread(executor: Executor, function: Callable[[], T]) -> T:
     """Call a function in a thread; a cancelled caller still waits until it has returned."""
-    future = asyncio.get_running_loop().run_in_executor(executor, work)
+    future = asyncio.get_running_loop().run_in_executor(executor, function)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:

@@ -71,7 +71,7 @@ class OrderWorkflow:
         """
         intake = await self._accept(key)
         if not intake.batches:
-            return "nothing to be done"
+            return "nothing to do"
         self._task_queue = intake.task_queue
         watch = None
         if intake.due_in:
@@ -187,7 +187,7 @@ class OrderWorkflow:
         """Wake the orders that waited for this one."""
         for order in orders:
             handle: Any = workflow.get_external_workflow_handle(workflow_id(order))
-            with suppress(Exception):  # that order may be finished, too
+            with suppress(Exception):  # that order may be finished by now
                 await handle.signal(OrderWorkflow.wake_up)
 
     async def _run_local(self, local_activity: Any, argument: object) -> Any:  # noqa: ANN401

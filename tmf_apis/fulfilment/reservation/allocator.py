@@ -245,9 +245,9 @@ class ResourceAllocator:
             if resource["id"] == carrier["id"]:
                 draft.carrier_slot = slot
         draft.element = resource_queries.element_of(self._repository, carrier)
-        if draft.element is not None and not resource_queries.is_reachable(draft.element):
+        if draft.element is not None and not resource_queries.is_manageable(draft.element):
             name = resource_state.display_name(carrier)
-            raise Unfulfillable(f"the element of {name} cannot be worked on")
+            raise Unfulfillable(f"the element of {name} {resource_queries.NOT_MANAGEABLE}")
         self._allocate_existing_shares(draft, carrier)
         if task.action == "change" and task.requirements:
             self._allocate_remaining(draft)

@@ -31,6 +31,9 @@ ALLOCATIONS, BANDWIDTH, OVERSUBSCRIPTION = "allocations", "bandwidth", "oversubs
 #: Characteristics: the shares in use, and the further reserved shares, in Mbit/s.
 ALLOCATED_BANDWIDTH, RESERVED_BANDWIDTH = "allocatedBandwidth", "reservedBandwidth"
 _MEGABIT = 10**6
+_DEFAULT_ENTRY: Mapping[str, Any] = {
+    "service": "", "carrier": "", "amount": 0, "wanted": 0, "holder": "", "until": "",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class BandwidthAllocation:
 
 
 def limit(resource: Mapping[str, Any]) -> int | None:
-    """Return the largest sum of shares, in bits per second; None if it is not known."""
+    """Return the largest sum of shares, in bits per second; None if the capacity is unknown."""
     characteristics = resource_characteristics(resource)
     capacity = _number(characteristics.get(BANDWIDTH, characteristics.get("speed")))
     factor = _number(characteristics.get(OVERSUBSCRIPTION)) or 1
@@ -84,7 +87,7 @@ def reserve(resource: Resource, allocation: BandwidthAllocation) -> Resource:
     own = next((entry for entry in entries if _is_entry_of(entry, service, carrier)), None)
     present_amount = own["amount"] if own else 0
     if own and own["holder"] not in {"", mark.holder} and own["until"] > now:
-        raise reservation_conflict(f"the part of {display_name(resource)}", own["holder"])
+        raise reservation_conflict(f"the share of {display_name(resource)}", own["holder"])
     if allocation.amount > present_amount:
         _check_capacity(resource, entries, allocation, now)
     new = {
@@ -107,7 +110,7 @@ def _check_capacity(
     resource: Resource, entries: list[dict[str, Any]], allocation: BandwidthAllocation, now: str
 ) -> None:
     if resource.get("unknownStatus") or (reason := out_of_service_reason(resource)):
-        status = "in doubt and kept out of use" if resource.get("unknownStatus") else reason
+        status = "quarantined" if resource.get("unknownStatus") else reason
         raise Unfulfillable(f"{display_name(resource)} is {status}")
     capacity, peaks = limit(resource), _peak_by_service(entries, now)
     others = sum(peak for service, peak in peaks.items() if service != allocation.service)
@@ -115,7 +118,7 @@ def _check_capacity(
         left = megabits(max(capacity - others, 0))
         raise Unfulfillable(
             f"{display_name(resource)} has {left:g} Mbit/s left of {megabits(capacity):g},"
-            f" {megabits(allocation.amount):g} are wanted",
+            f" {megabits(allocation.amount):g} are requested",
             f"the {resource.get('category')} has not enough capacity left",
         )
 
@@ -181,11 +184,6 @@ def _entries(resource: Mapping[str, Any]) -> list[dict[str, Any]]:
     value = resource_characteristics(resource).get(ALLOCATIONS)
     entries = value.get("entry") if isinstance(value, dict) else None
     return [{**_DEFAULT_ENTRY, **entry} for entry in json_objects(entries)]
-
-
-_DEFAULT_ENTRY: Mapping[str, Any] = {
-    "service": "", "carrier": "", "amount": 0, "wanted": 0, "holder": "", "until": "",
-}  # fmt: skip
 
 
 def _with_entries(resource: Resource, entries: list[dict[str, Any]]) -> Resource:

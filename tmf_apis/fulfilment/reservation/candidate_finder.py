@@ -27,7 +27,7 @@ class CandidateFinder:
         Args:
             repository: Sees the whole tenant.
             mark: The reservation of the task.
-            find_unreserved: ``find`` of the repository, perhaps without resources reserved in it.
+            find_unreserved: ``find``, without the resources that are reserved in a dry run.
         """
         self._repository = repository
         self._mark = mark
@@ -95,20 +95,20 @@ class CandidateFinder:
         Args:
             requirement: The requirement of the carrier.
             carrier: The resource.
-            service: Id of the service; spreads services over the usable elements.
+            service: Id of the service; distributes services over the usable elements.
 
         Returns:
             The element; None if the carrier needs none.
 
         Raises:
-            Unfulfillable: There is no element that is reachable.
+            Unfulfillable: There is no such element, or it is not manageable.
         """
         category = requirement.element_category
         if element_id_of(carrier) or resource_state.service_use(carrier).element:
             element = resource_queries.element_of(self._repository, carrier)
             name = resource_state.display_name(carrier)
-            if element is None or not resource_queries.is_reachable(element):
-                raise Unfulfillable(f"the element of {name} cannot be worked on")
+            if element is None or not resource_queries.is_manageable(element):
+                raise Unfulfillable(f"the element of {name} {resource_queries.NOT_MANAGEABLE}")
             if category and element.get("category") != category:
                 raise Unfulfillable(
                     f"{name} is on a {element.get('category')}, not on a {category}"
@@ -120,7 +120,7 @@ class CandidateFinder:
             self._repository, category, requirement.places, service
         )
         if not elements:
-            raise Unfulfillable(f"there is no {category} that can be worked on")
+            raise Unfulfillable(f"there is no unlocked {category} with complete management data")
         return elements[0]
 
 
@@ -128,7 +128,7 @@ def unmet_reason(requirement: ResourceRequirement) -> str:
     """Return why a requirement without candidates is not met, for the customer."""
     category = requirement.category
     if requirement.amount:
-        reason = f"there is no {category} to draw from"
+        reason = f"no {category} is available"
     else:
         reason = f"no {_CATEGORY_NAMES.get(category, category)} is free"
     if requirement.characteristics:

@@ -1,9 +1,9 @@
 """Pools of addresses, numbers and VLAN ids: their values, and the resource of each value.
 
 A pool is a resource of category ``pool`` with the characteristics ``poolOf`` (the category of its
-values) and ``range``: parts separated by commas, each a network ("198.18.1.0/24"), two ends
-("100-199") or one value. A value that is taken becomes a resource whose id follows from pool and
-value, so it cannot be created twice.
+values) and ``range``: parts separated by commas, each a network ("198.18.1.0/24"), a first and a
+last value ("100-199") or one value. A value that is reserved becomes a resource whose id follows
+from pool and value, so it cannot be created twice.
 """
 
 import ipaddress
@@ -107,7 +107,7 @@ def parse_range(text: str) -> PoolRange:
     """
     intervals = tuple(_parse_interval(part.strip()) for part in text.split(",") if part.strip())
     if not intervals:
-        raise ValueError("it is empty")
+        raise ValueError("the range is empty")
     return PoolRange(intervals)
 
 
@@ -121,7 +121,7 @@ def _parse_interval(text: str) -> Interval:
     low, _, high = text.partition("-")
     start, end = _parse_number(low.strip()), _parse_number((high or low).strip())
     if start is None or end is None or start[1] != end[1] or end[0] < start[0]:
-        raise ValueError(f"{text} is no range")
+        raise ValueError(f"{text} is not a range")
     (first, ip_version), (last, _) = start, end
     has_leading_zero = low.strip().startswith("0") and not ip_version
     return Interval(

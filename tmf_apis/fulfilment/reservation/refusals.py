@@ -1,4 +1,4 @@
-"""Refusals as parties may read them: without other parties' orders and the operator's capacity."""
+"""Messages of refusals, which hide other parties' orders and the operator's capacity."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ _ORDER_KINDS = ("ProductOrder", "ServiceOrder")
 def message_for(error: Unfulfillable, readers: Sequence[Repository] | None) -> str:
     """Return the message of a refusal that all its readers may see.
 
-    The operator's staff may see the full message, and so may a party that can read the order that
-    the message is about.
+    The operator may see the full message, and so may a party that can read the order that the
+    message is about.
 
     Args:
         error: The refusal.
-        readers: A repository for each party that will read the message; empty if only staff will
-            read it; None if the party is not known.
+        readers: A repository for each party that will read the message; empty if only the operator
+            will read it; None if the party is unknown.
     """
     if readers is None:
         return error.public_message

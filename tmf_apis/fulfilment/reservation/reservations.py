@@ -289,8 +289,8 @@ def _shared_resource_ids(
 def release_expired(repository: Repository) -> int:
     """Remove expired reservations from the resources; return their number.
 
-    Other orders can take a resource with an expired reservation without this. It keeps people who
-    read the inventory from taking the reservation as valid.
+    Other orders can reserve a resource with an expired reservation anyway. The removal shows people
+    who read the inventory that the resource is free.
     """
     has_expired = {
         "$elemMatch": {

@@ -28,6 +28,8 @@ RESOURCE_KIND = "Resource"
 FIRST_PAGE_SIZE, PAGE_SIZE, MAX_CANDIDATES = 4, 50, 2000
 #: Most elements and pools that are read.
 _MAX_RESULTS = 1000
+#: Continues the message about an element that is not manageable.
+NOT_MANAGEABLE = "is missing, locked or without complete management data"
 
 
 class FindResources(Protocol):
@@ -54,7 +56,7 @@ def element_of(repository: Repository, resource: Mapping[str, Any]) -> Resource 
     return get_or_none(repository, RESOURCE_KIND, id) if id else None
 
 
-def is_reachable(element: Mapping[str, Any]) -> bool:
+def is_manageable(element: Mapping[str, Any]) -> bool:
     """Return whether an element has complete management data and is not locked."""
     is_locked = element.get("administrativeState") == "locked"
     try:
@@ -66,14 +68,14 @@ def is_reachable(element: Mapping[str, Any]) -> bool:
 def usable_elements(
     repository: Repository, category: str, places: tuple[str, ...], seed: str
 ) -> list[Resource]:
-    """Return the reachable elements of a category; those at the given places come first."""
+    """Return the manageable elements of a category; those at the given places come first."""
     elements = repository.find(RESOURCE_KIND, {"category": category}, limit=_MAX_RESULTS)
-    usable = [element for element in rotation(elements, seed) if is_reachable(element)]
+    usable = [element for element in rotation(elements, seed) if is_manageable(element)]
     return sorted(usable, key=lambda element: not places_of(element) & set(places))
 
 
 def rotation(resources: list[Resource], seed: str) -> list[Resource]:
-    """Return a list rotated by an offset that follows from a text, so that orders spread."""
+    """Return a list rotated by an offset that follows from a text, to distribute the orders."""
     first = zlib.crc32(seed.encode()) % (len(resources) or 1)
     return resources[first:] + resources[:first]
 
@@ -131,7 +133,7 @@ def candidates(
         repository: Sees the whole tenant.
         requirement: The requirement.
         element: Id of the element that they are on; empty for any.
-        seed: Text that spreads concurrent orders over the free resources.
+        seed: Text that distributes concurrent orders over the free resources.
         find_unreserved: Used in place of ``repository.find``; see ``ResourceAllocator``.
     """
     find = find_unreserved or repository.find
@@ -170,7 +172,7 @@ def _pages(
 ) -> Iterator[list[Resource]]:
     """Yield pages of resources with ids within bounds, in the order of their ids.
 
-    The first page is small, as its first resource is mostly sufficient.
+    The first page is small because its first resource is usually sufficient.
     """
     limit, last_id = FIRST_PAGE_SIZE, ""
     while True:

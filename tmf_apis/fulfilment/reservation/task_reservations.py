@@ -47,7 +47,7 @@ class TaskReservations:
         def reserve(current: Resource) -> Resource:
             if element_id_of(current) != element_id_of(resource):
                 name = resource_state.display_name(current)
-                raise Unfulfillable(f"{name} is on another element by now")
+                raise Unfulfillable(f"{name} was moved to another element")
             return resource_state.reserve(current, self.mark)
 
         try:

@@ -54,7 +54,7 @@ def test_a_repeated_event_without_a_journal_changes_nothing(operator, fibre_offe
 
 
 def test_an_order_sent_twice_with_one_idempotency_key_is_one_order(operator, fibre_offering):
-    staff = Identity("client", operator.tenant)
+    identity = Identity("client", operator.tenant)
     parts = (operator.tenant, "client", "createProductOrder", "k-1")
     body = {
         "@type": "ProductOrder",
@@ -63,9 +63,9 @@ def test_an_order_sent_twice_with_one_idempotency_key_is_one_order(operator, fib
     idempotency = IdempotencyKey.from_request(parts, b"{}", hours=1)
 
     def send():
-        context = operator.engine.writer.request_context(staff)
+        context = operator.engine.writer.request_context(identity)
         return operator.engine.writer.create(
-            staff, "ProductOrder", body, context, idempotency=idempotency
+            identity, "ProductOrder", body, context, idempotency=idempotency
         )
 
     first = send()

@@ -135,9 +135,8 @@ def test_a_service_moves_to_another_element(operator, fibre_offering):
 def test_a_partly_applied_change_is_rolled_back_if_the_element_rejects_the_rest(
     operator, fibre_offering
 ):
-    operator.gw.fault_injection.rejected_sets[mib.SVC_UP_KBPS] = (
-        WRONG_VALUE  # the last of three SETs
-    )
+    # the last of three SETs
+    operator.gw.fault_injection.rejected_sets[mib.SVC_UP_KBPS] = WRONG_VALUE
     key = operator.place_order(order_item(offering=fibre_offering, port="gw sub1"))
     order = operator.run_order(key)
     assert order["state"] == "failed"
@@ -460,7 +459,7 @@ def test_a_port_whose_rollback_fails_is_quarantined(operator, fibre_offering):
     with silent_after_failure(operator):
         order = operator.run_order(key)
     assert order["state"] == "failed"
-    assert "kept out of use" in message(order)
+    assert "quarantined" in message(order)
     assert operator.find_port("gw", "sub1")["unknownStatus"] is True
     operator.gw.fault_injection.silent = False
     operator.assert_consistent()

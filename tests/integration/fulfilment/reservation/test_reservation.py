@@ -177,25 +177,16 @@ def test_a_service_is_provided_changed_and_ceased(repository):
         "upstream": 40,
     }
     assert (service_of(port), holder_of(port)) == ("o-1-1", "")
-    assert uplink_shares(repository) == (
-        100_000_000,
-        0,
-    )
+    assert uplink_shares(repository) == (100_000_000, 0)
     more = ResourceRequirement(
         "uplink", category="uplink", amount=300_000_000, element_category=GATEWAY, optional=True
     )
     change = {"action": "change", "service": "o-1-1", "requirements": (PORT, more)}
     changed = reserve(repository, "o-2", **change, settings={"downstream": 300_000_000})
     assert changed.settings == {"downstream": 300_000_000, "upstream": 40}
-    assert uplink_shares(repository) == (
-        100_000_000,
-        200_000_000,
-    )
+    assert uplink_shares(repository) == (100_000_000, 200_000_000)
     reservations.activate(repository, changed)
-    assert uplink_shares(repository) == (
-        300_000_000,
-        0,
-    )
+    assert uplink_shares(repository) == (300_000_000, 0)
     ended = reserve(repository, "o-3", action="cease", service="o-1-1", requirements=())
     assert ended.port == "sub1"
     assert not ended.intent.present
@@ -268,7 +259,7 @@ def test_a_refusal_hides_other_parties_orders_and_the_capacity_from_parties(
 
     reserved = "port the gw-p1 is reserved for order o-1, item 1"
     full = "the uplink has not enough capacity left"
-    left = "uplink the gw-up has 50 Mbit/s left of 150, 100 are wanted"
+    left = "uplink the gw-up has 50 Mbit/s left of 150, 100 are requested"
     alice, bob = (
         party_repository(repositories, repository.tenant, party) for party in ("alice", "bob")
     )
@@ -320,7 +311,9 @@ def test_an_element_with_a_full_uplink_is_skipped(repository):
     create_gateway(repository, "gw-1", ports=5, uplink=50)
     create_gateway(repository, "gw-2", ports=1, uplink=100)
     assert reserve(repository, requirements=(PORT, UPLINK)).resources["uplink"] == "gw-2-up"
-    with pytest.raises(Unfulfillable, match="the gw-1-up has 50 Mbit/s left of 50, 100 are wanted"):
+    with pytest.raises(
+        Unfulfillable, match="the gw-1-up has 50 Mbit/s left of 50, 100 are requested"
+    ):
         reserve(repository, "o-2", requirements=(PORT, UPLINK))
     reserved_ids = [id for id, resource in all_resources(repository).items() if holder_of(resource)]
     assert reserved_ids == ["gw-2-p1"]
@@ -330,10 +323,7 @@ def test_an_uplink_can_be_oversubscribed(repository):
     create_gateway(repository, uplink=100, oversubscription=2)
     reserve(repository, "o-1", requirements=(PORT, UPLINK))
     reserve(repository, "o-2", requirements=(PORT, UPLINK))
-    assert uplink_shares(repository) == (
-        0,
-        200_000_000,
-    )
+    assert uplink_shares(repository) == (0, 200_000_000)
 
 
 def test_another_order_can_take_an_expired_reservation(repository):
@@ -396,18 +386,19 @@ def test_a_sim_card_is_provisioned_on_a_register_with_a_number_from_a_pool(repos
 
 def test_a_pool_provides_every_value_once_until_it_is_released(repository):
     create_resource(repository, "vlans", "pool", poolOf="vlan", range="100-102")
-    need = (ResourceRequirement("vlan", category="vlan"),)
+    requirements = (ResourceRequirement("vlan", category="vlan"),)
     derived = {"vlan": ("vlan", "vlan")}
     allocations = [
-        reserve(repository, f"o-{n}", requirements=need, derived_settings=derived) for n in range(3)
+        reserve(repository, f"o-{n}", requirements=requirements, derived_settings=derived)
+        for n in range(3)
     ]
     assert sorted(allocation.settings["vlan"] for allocation in allocations) == [100, 101, 102]
     with pytest.raises(Unfulfillable, match="no vlan is free"):
-        reserve(repository, "o-9", requirements=need)
+        reserve(repository, "o-9", requirements=requirements)
     reservations.release(
-        repository, key(repository, "o-1"), task("o-1", requirements=need), allocations[1]
+        repository, key(repository, "o-1"), task("o-1", requirements=requirements), allocations[1]
     )
-    again = reserve(repository, "o-9", requirements=need, derived_settings=derived)
+    again = reserve(repository, "o-9", requirements=requirements, derived_settings=derived)
     assert again.settings == allocations[1].settings
 
 
@@ -479,7 +470,7 @@ def test_a_service_is_qualified_by_a_dry_run_of_its_order(repository, repositori
     before = all_resources(repository)
     assert obstacles("north") == []
     assert "no access port is free at south" in obstacles("south")[0]
-    assert "has 150 Mbit/s left of 150, 200 are wanted" in obstacles("north", 200)[0]
+    assert "has 150 Mbit/s left of 150, 200 are requested" in obstacles("north", 200)[0]
     for_bob = replace(repository.context, parties=frozenset({"bob"}))
     bob = repositories._writer.repository_for(Identity("test", repository.tenant), for_bob)
     assert obstacles("north", 200, bob) == ["the uplink has not enough capacity left"]

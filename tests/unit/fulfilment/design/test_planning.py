@@ -65,7 +65,7 @@ def test_product_and_services_are_planned_for_the_inventory():
     assert line.facing == "resource"
 
 
-def test_an_offering_narrows_what_its_specification_allows():
+def test_an_offering_narrows_the_values_of_its_specification():
     fast = offering(value_use={"downstreamSpeed": 1000})
     assert planned(item(), offerings=[fast]).tasks[0].settings["downstream"] == 10**9
 
@@ -90,7 +90,7 @@ def test_an_order_chooses_among_the_allowed_values():
     assert "fibre has no downstreamSpeed 2000; allowed: 100, 1000" in reason
 
 
-def test_the_default_is_taken_where_the_order_does_not_choose():
+def test_the_default_applies_where_the_order_does_not_choose():
     speeds = [{"value": 100}, {"value": 1, "unitOfMeasure": "Gbit/s", "isDefault": True}]
     specification = product_specification(
         serviceType="broadband", downstreamSpeed=speeds, upstreamSpeed=10
@@ -274,7 +274,7 @@ def test_a_product_is_changed_by_one_item_of_an_order():
 
 def test_two_items_cannot_name_the_same_port():
     design = planned(item(accessPort="p-1"), item(id="2", accessPort="p-1"))
-    assert "accessPort p-1 is wanted by item 1 already" in design.rejections["2"]
+    assert "accessPort p-1 is requested by item 1 already" in design.rejections["2"]
 
 
 def test_an_item_is_done_after_those_that_it_relies_on():
@@ -309,7 +309,7 @@ def test_items_that_depend_on_each_other_by_different_relationships_are_refused(
         return {**item(id=id), "productOrderItemRelationship": [relationship]}
 
     design = planned(dependent_item("1", "2", "reliesOn"), dependent_item("2", "1", "requires"))
-    assert all("in a circle" in reason for reason in design.rejections.values())
+    assert all("in a cycle" in reason for reason in design.rejections.values())
     assert set(design.rejections) == {"1", "2"}
 
 
