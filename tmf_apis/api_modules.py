@@ -1,6 +1,6 @@
 """The API modules of the server: the one place where a module is registered.
 
-A module's policies are complete when it is made; what it needs of other packages is passed in here.
+Here each module receives the parts of other packages that its policies need.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -34,7 +34,7 @@ from tmf_apis.store.connection import MongoDatabase
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleContext:
-    """The parts of the server that API modules are made of.
+    """The parts of the server that API modules are built from.
 
     Attributes:
         settings: The configuration.
@@ -52,7 +52,7 @@ class ModuleContext:
 
 
 def _catalog(context: ModuleContext, definition: catalog.CatalogDefinition) -> ApiModule | None:
-    """Return the module of a catalogue; None where its contract is not served."""
+    """Return the module of a catalogue; None if its contract is not served."""
     if not (api := context.apis.get(definition.base_path)):
         return None
     strict = not context.settings.launch_unfulfillable
@@ -83,7 +83,7 @@ def _dry_run(context: ModuleContext, kind: str) -> partial[Mapping[str, Any]]:
     return partial(dry_run.plan_attribute, context.designer, kind)
 
 
-#: Every API module. A new one is a line here.
+#: The functions that build the API modules. A new API module needs a line here.
 API_MODULES: tuple[Callable[[ModuleContext], ApiModule | None], ...] = (
     partial(_catalog, definition=catalog.PRODUCT_CATALOG),
     partial(_catalog, definition=catalog.SERVICE_CATALOG),

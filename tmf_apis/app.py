@@ -1,6 +1,6 @@
 """The ASGI application: health, metrics, the operations of every contract, and the pages.
 
-Only this module, ``web`` and ``cli`` import from all packages.
+It connects the operations of ``rest`` to the engine; ``web`` creates it.
 """
 
 import asyncio
@@ -70,7 +70,7 @@ class Readiness:
         return self.engine
 
     def problem(self) -> str:
-        """Return why the server cannot answer requests now; empty if it can."""
+        """Return the reason why the server cannot answer requests now; empty if it can."""
         if self.engine is None or self.reason:
             return self.reason or "the server is starting"
         is_reachable = ping(self.engine.database, _PING_TIMEOUT)
@@ -102,7 +102,7 @@ class Application:
             contracts: The APIs.
             authenticator: Authenticates each request.
             pages: The ASGI application of all paths that no contract has.
-            readiness: The state of the server, which the pages show too.
+            readiness: The state of the server; the pages share it.
         """
         self.settings = settings
         self.contracts = contracts

@@ -17,7 +17,7 @@ from tmf_apis.errors import NotFound
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 
-#: Longest time of one attempt; time after which the death of a worker is noticed.
+#: Longest time of one attempt; time without a heartbeat after which a worker counts as dead.
 ATTEMPT_TIMEOUT, HEARTBEAT_TIMEOUT = timedelta(hours=24), timedelta(seconds=10)
 #: Pause between two heartbeats, in seconds.
 HEARTBEAT_INTERVAL = 2.0
@@ -49,7 +49,7 @@ class TaskKey:
 
 
 class TaskActivities:
-    """The activity, bound to the database."""
+    """The activity of background tasks, with access to the resources."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The engine: contracts, API modules and store composed, for server, worker and loader alike."""
+"""The engine: contracts, API modules and store, composed for server, worker and loader alike."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -115,9 +115,11 @@ class Engine:
         )
 
     def _stored_contract(self, contract: Contract) -> Contract | None:
-        """Return the contract of an API's stored form; None where the given contract is that."""
-        others = (c for c in self.contracts if c.number == contract.number and c.version == "v5")
-        return None if contract.version == "v5" else next(others, None)
+        """Return the v5 contract of a v4 API; None for v5 itself, and for an API without v5."""
+        if contract.version == "v5":
+            return None
+        versions = (c for c in self.contracts if c.number == contract.number)
+        return next((c for c in versions if c.version == "v5"), None)
 
     def _apply_extensions(self, types: Extensions) -> None:
         """Replace the extension types of every API by the operator's current ones."""
@@ -147,10 +149,10 @@ class Engine:
         kinds = self.kind_registry
         if self._api_numbers.get(kind) != audience.api or not kinds.is_served(kind, version):
             return None
-        listed = self._event_types[kinds.mount_path(kind, version)]
+        declared = self._event_types[kinds.mount_path(kind, version)]
         changes = (event["what"], _EVENT_NAME_ALIASES.get(event["what"], ""))
         names = [kinds.event_name(version, f"{kind}{name}Event", body) for name in changes if name]
-        name = next((name for name in names if name in listed), None)
+        name = next((name for name in names if name in declared), None)
         if name is None:
             return None
         resource = client_view(kinds, kind, version, event["resource"], audience.base_url, body)

@@ -52,7 +52,7 @@ class TmfError(Exception):
 
     @property
     def message(self) -> str:
-        """Return the details: the attribute or resource concerned, and what is allowed."""
+        """The details: the attribute or resource concerned, and the allowed values."""
         return str(self.args[0]) if self.args else ""
 
     def body(self) -> dict[str, str]:

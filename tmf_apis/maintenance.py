@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 #: Pause between two searches for unfinished writes, in seconds.
 SIDE_EFFECT_INTERVAL = 30.0
-#: Age at which an unfinished write is taken as abandoned by its process.
+#: Age at which an unfinished write counts as abandoned by its process.
 MIN_PENDING_AGE = timedelta(seconds=15)
 #: Shortest pause between two searches for expired reservations, in seconds.
 MIN_SWEEP_INTERVAL = 60.0
@@ -46,7 +46,7 @@ class Maintenance:
             executor: Runs blocking database calls.
             long_task_executor: Runs ``resume_orders``.
             resume_orders: Starts the workflows of open orders; returns their number.
-            reservation_time: Duration of a reservation, in seconds.
+            reservation_time: Lifetime of a reservation that is not renewed, in seconds.
         """
         self._engine = engine
         self._repositories = repositories
@@ -66,7 +66,7 @@ class Maintenance:
             try:
                 count = await loop.run_in_executor(self._executor, self._release_expired)
             except (TmfError, PyMongoError) as error:
-                log.warning("expired reservations are not removed: %s", error)
+                log.warning("expired reservations cannot be removed: %s", error)
             else:
                 if count:
                     log.info("expired reservations removed", extra={"count": count})
@@ -100,10 +100,10 @@ class Maintenance:
         else:
             if count:
                 context = {"kind": kind, "count": count}
-                log.warning("side effects of interrupted writes done", extra=context)
+                log.warning("side effects of interrupted writes completed", extra=context)
 
     async def _try_resume_orders(self) -> bool:
-        """Resume open orders; return whether that was possible."""
+        """Resume open orders; return False if they have to wait for Temporal or the database."""
         loop = asyncio.get_running_loop()
         try:
             count = await loop.run_in_executor(self._long_task_executor, self._resume_orders)
@@ -116,7 +116,7 @@ class Maintenance:
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event; return whether it is set within a time."""
+    """Wait up to ``seconds`` for an event; return whether it is set."""
     with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
     return event.is_set()

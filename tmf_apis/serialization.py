@@ -46,7 +46,7 @@ def from_document(type_: type[T], document: object) -> T:
 
 
 def stored_names(type_: type) -> Mapping[str, str]:
-    """Return the names of a dataclass's fields in documents, by their names in Python.
+    """Return the names of a dataclass's fields in documents by their names in Python.
 
     >>> from dataclasses import dataclass, field
     >>> @dataclass

@@ -57,7 +57,7 @@ def resolve_auth(settings: Settings, host: str) -> Settings:
         raise CannotStart(f"TMF_AUTH={settings.auth!r}: expected on, off or auto")
     if settings.auth == "off" and not is_loopback(host):
         raise CannotStart(
-            f"authentication is off (TMF_AUTH=off), so {host} cannot be listened on; "
+            f"authentication is off (TMF_AUTH=off), so the server cannot listen on {host}; "
             "set TMF_AUTH=on, or listen on 127.0.0.1"
         )
     if settings.auth == "auto":
@@ -83,9 +83,9 @@ class Server:
             settings: The configuration.
             host: The address to listen on.
             port: The TCP port; 0 for a free one.
-            worker: Run a worker in this process tree, too.
+            worker: Also run a worker in this process tree.
             load_data: Loads data before the server is ready. It is called with the engine and a
-                function that takes a text about its progress.
+                function that reports its progress, a text.
         """
         self.settings = resolve_auth(settings, host)
         self._host, self._port = host, port
@@ -103,7 +103,7 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The TCP port; 0 until a free one was chosen."""
+        """The TCP port; 0 until a free port has been chosen."""
         return self._port
 
     @property
@@ -174,7 +174,7 @@ class Server:
         return self._temporal.ui_url if self._temporal and self._temporal.state else ""
 
     def _start_application(self, sock: socket.socket) -> None:
-        """Listen, connect to the database, load data and get ready; runs in a thread of its own."""
+        """Listen, connect to the database, load data and answer requests; runs in a thread."""
         try:
             gc.disable()  # the objects that are created now are never garbage
             from tmf_apis import web  # noqa: PLC0415 - slow; the database starts meanwhile
@@ -184,8 +184,9 @@ class Server:
                 self.settings, self._temporal_ui_url
             )
             self._http = web.create_server(application)
-            serve = {"target": self._http.run, "kwargs": {"sockets": [sock]}, "name": "http"}
-            self._http_thread = threading.Thread(**serve)  # type: ignore[arg-type]
+            self._http_thread = threading.Thread(
+                target=self._http.run, kwargs={"sockets": [sock]}, name="http"
+            )
             self._http_thread.start()
             engine = self._connect_engine(application)
             if engine is None:
@@ -212,7 +213,7 @@ class Server:
             self._application.readiness.reason = text
 
     def _connect_engine(self, application: "Application") -> "Engine | None":
-        """Return the engine, or None at shutdown; retries while an external database is away."""
+        """Return the engine, or None at shutdown; retry while an external database is down."""
         from tmf_apis import web  # noqa: PLC0415 - already imported
 
         while not self._stopping.is_set():

@@ -1,7 +1,7 @@
 """Temporal payloads: dataclasses as JSON, with the stored names of their fields.
 
-A workflow that an earlier release has started has the names of that release in its history, so the
-aliases of the database apply here, too (``tmf_apis.serialization``).
+The history of a workflow has the field names of the release that started it, so payloads use the
+same stored names as documents in the database (``tmf_apis.serialization``).
 """
 
 from dataclasses import is_dataclass

@@ -32,8 +32,8 @@ WORKFLOW_TASK_TIMEOUT = timedelta(seconds=5)
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
 #: Most activities at once, and most workflows kept in memory.
 MAX_ACTIVITIES, MAX_CACHED_WORKFLOWS = 50, 200
-#: Most local activities and workflow tasks at once. Work that is taken must fit into memory; work
-#: that waits stays in Temporal.
+#: Most local activities and workflow tasks at once. The worker holds these in memory; the others
+#: wait in Temporal.
 MAX_LOCAL_ACTIVITIES, MAX_WORKFLOW_TASKS = 16, 16
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class TemporalWorker:
         """Store the configuration; ``run`` connects.
 
         Args:
-            settings: Have the address and the namespace of Temporal.
+            settings: The configuration, with the address and the namespace of Temporal.
             workflows: Workflow classes.
             activities: Activity functions.
             private_queue: Name of a task queue for this worker only, and its activities.
@@ -119,7 +119,7 @@ class TemporalWorker:
         return Worker(client, task_queue=queue, activities=activities, **_common_options())
 
     def start(self, workflow: Any, argument: object, id: str, priority: int = 0) -> None:  # noqa: ANN401
-        """Start a workflow, unless it is running; callable from any thread but the event loop's.
+        """Start a workflow, unless it is running; callable from any thread except the event loop's.
 
         Args:
             workflow: The workflow's ``run``.

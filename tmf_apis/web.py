@@ -32,7 +32,7 @@ def build_application(settings: Settings, temporal_ui_url: Callable[[], str]) ->
     jwks = settings.jwks
     if settings.is_authentication_required and not jwks:
         jwks = str(jwks_file(settings.data_dir))
-        log.warning("TMF_JWKS is not set: tokens of `tmf token` are accepted, no others")
+        log.warning("TMF_JWKS is not set: only tokens of `tmf token` are accepted")
     authenticator = TokenAuthenticator(
         settings, enabled=settings.is_authentication_required, jwks=jwks
     )
@@ -43,7 +43,7 @@ def build_application(settings: Settings, temporal_ui_url: Callable[[], str]) ->
 
 
 def open_engine(application: Application, mongodb_uri: str) -> Engine:
-    """Return an engine over a database; its indexes exist and its caches are kept up to date.
+    """Return an engine on a database; its indexes exist and its caches are updated continuously.
 
     Raises:
         CannotStart: The database does not answer or cannot be used.

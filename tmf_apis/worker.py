@@ -192,7 +192,7 @@ class Worker:
             )
         except Exception:
             # A part may not react to ``stop``, and the supervisor restarts only ended processes.
-            log.exception("a part of the worker failed; the worker ends, to be restarted")
+            log.exception("a part of the worker failed; the worker ends and the server restarts it")
             logging.shutdown()
             os._exit(1)
         finally:
@@ -213,7 +213,7 @@ class Worker:
         self._temporal.start(TaskWorkflow.run, key, key.workflow_id)
 
     def _handle_resource(self, event: PendingEvent) -> None:
-        """Read the elements again after a change of an element."""
+        """Make fault management read the elements again after a change of an element."""
         if MANAGEMENT_ADDRESS in resource_characteristics(event["body"]):
             self._loop.call_soon_threadsafe(self._trap_consumer.wakeup.set)
 
@@ -222,7 +222,7 @@ class Worker:
         self._trap_consumer.note_circuit_change(target, unreachable)
 
     def _current_state(self, event: PendingEvent) -> object:
-        """Return the present state of an event's resource; None if it was deleted."""
+        """Return the current state of an event's resource; None if it was deleted."""
         lifecycle = self._engine.policies[event["kind"]].lifecycle
         repository = self._repositories.for_tenant(event["tenant"])
         try:
@@ -247,7 +247,7 @@ async def _run_until_signal(settings: Settings) -> None:
 def _build(
     settings: Settings, loop: asyncio.AbstractEventLoop, stop: asyncio.Event
 ) -> Worker | None:
-    """Connect to the database and create the worker; None if ``stop`` is set meanwhile."""
+    """Connect to the database and create the worker; return None if ``stop`` is set meanwhile."""
     contracts = load_contracts(CONTRACTS_DIR, settings.data_dir / "cache")
     database: MongoDatabase | None = None
     while database is None:
@@ -260,7 +260,7 @@ def _build(
             return None
     engine = Engine(settings, contracts, database)
     engine.prepare()
-    engine.extension_registry.start()  # import jobs validate the operator's own types, too
+    engine.extension_registry.start()  # import jobs also validate the operator's own types
     return Worker(settings, engine, loop)
 
 

@@ -72,7 +72,8 @@ class AdminViews:
 
         Raises:
             InvalidQuery: A parameter is not one of ``allowed`` (HTTP 400).
-            Unauthorized, Forbidden: The client is no administrator (HTTP 401, 403).
+            Unauthorized: There is no valid token (HTTP 401).
+            Forbidden: The client is not an administrator (HTTP 403).
             Unavailable: The server is not ready (HTTP 503).
         """
         identity = self._context.authorize([SCOPE])
@@ -190,8 +191,8 @@ class AdminViews:
         """
         if identity.tenant != self._context.settings.default_tenant:
             raise Forbidden(
-                "extension types hold for every tenant; the server's own, "
-                f"{self._context.settings.default_tenant}, changes them"
+                "extension types apply to all tenants; only administrators of the tenant "
+                f"{self._context.settings.default_tenant} can change them"
             )
 
     def _extension_resource(self, extension_type: ExtensionType) -> Document:
@@ -254,10 +255,10 @@ def _query_parameters(allowed: Iterable[str]) -> dict[str, str]:
             known = ", ".join(allowed) or "none"
             raise InvalidQuery(f"unknown parameter {name[:80]!r}; known: {known}")
         if name in parameters:
-            raise InvalidQuery(f"{name} is given twice")
+            raise InvalidQuery(f"{name} occurs more than once")
         if len(value) > _MAX_PARAMETER_LENGTH or "\0" in value:
             raise InvalidQuery(
-                f"{name} has up to {_MAX_PARAMETER_LENGTH} characters, none of them NUL"
+                f"{name} has at most {_MAX_PARAMETER_LENGTH} characters, none of them NUL"
             )
         parameters[name] = value
     return parameters

@@ -1,4 +1,4 @@
-"""The contracts as OpenAPI documents, and as pages to read and try them (Swagger UI)."""
+"""The contracts as OpenAPI documents and as pages (Swagger UI)."""
 
 import gzip
 import hashlib

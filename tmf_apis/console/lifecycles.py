@@ -1,4 +1,4 @@
-"""The pages and JSON documents of the lifecycles of all kinds; they need no token."""
+"""The lifecycles of all kinds, as pages and as JSON; they need no token."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def blueprint(context: PageContext) -> Blueprint:
     def show_machine(kind: str) -> Response | str:
         machines = {machine["id"]: machine for machine in _state_machines(context)}
         if (machine := machines.get(kind)) is None:
-            raise NotFound(f"there is no state machine of {kind[:80]!r}; /lifecycle lists them")
+            raise NotFound(f"there is no state machine of {kind[:80]!r}; see /lifecycle for all")
         if prefers_html():
             return render_template("lifecycle.html", machine=machine)
         return jsonify(machine)
@@ -36,7 +36,7 @@ def blueprint(context: PageContext) -> Blueprint:
 
 
 def _state_machines(context: PageContext) -> list[StateMachine]:
-    """Return every state machine, sorted by kind."""
+    """Return all state machines, sorted by kind."""
     policies = context.readiness.require_engine().policies
     machines = {
         kind: policy.lifecycle.as_resource(kind)

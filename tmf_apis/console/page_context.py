@@ -37,7 +37,7 @@ class Readiness(Protocol):
         """
 
     def problem(self) -> str:
-        """Return why the server cannot answer requests now; empty if it can."""
+        """Return the reason why the server cannot answer requests now; empty if it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class PageContext:
         return f"{request.scheme}://{host}"
 
     def authorize(self, scopes: Iterable[str]) -> Identity:
-        """Return the identity of the client, which must be the operator's staff with the scopes.
+        """Return the identity of the client, which must act for the operator and have the scopes.
 
         Raises:
             Unauthorized: There is no valid token (HTTP 401).
@@ -85,5 +85,5 @@ class PageContext:
         identity = self.authenticator.authenticate(headers)
         identity.require_scopes(scopes)
         if identity.parties is not None:
-            raise Forbidden("administration is for the operator; the token acts for a party")
+            raise Forbidden("a token that acts for a party cannot use the administration")
         return identity

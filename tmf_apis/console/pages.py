@@ -39,8 +39,8 @@ from tmf_apis.store.connection import tmf_error
 
 log = logging.getLogger(__name__)
 
-#: Nothing from other origins, no inline script or style, no framing. Swagger UI and its style
-#: sheet contain their icons as data URLs.
+#: No content from other origins, no inline script or style, no framing. Images may be data URLs,
+#: because Swagger UI contains its icons in this form.
 _CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"

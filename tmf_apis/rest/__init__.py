@@ -1,1 +1,1 @@
-"""TMF630, one module a concern."""
+"""TMF630: HTTP, queries, contracts, version views and the write pipeline."""

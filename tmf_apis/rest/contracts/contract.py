@@ -1,9 +1,9 @@
 """The contracts in ``openapi/``: the action, kind and scopes of each operation.
 
-The file name has the number and version of an API (``TMF620-v5.yaml``); an API of the operator's
-own has a word in place of the number (``NETWORK-v5.yaml``). The servers of the document are the
-mount paths. This module knows nothing else about an API, so a further file is enough to serve a
-further API.
+The file name has the number and version of an API (``TMF620-v5.yaml``); an API that TM Forum does
+not define has a word in place of the number (``NETWORK-v5.yaml``). The servers of the document are
+the mount paths. This module knows nothing else about an API, so a new file is enough to serve a new
+API.
 """
 
 import re
@@ -87,7 +87,7 @@ class Operation:
         kind: The stored kind: ``ProductCatalog``, ``Resource``; empty for hub and listeners.
         body_schema: The schema of the body, of PATCH that of a merge patch; None without a body.
         event_type: The event type of "listen"; None for other actions.
-        scopes: The scopes of which a token must have all.
+        scopes: The scopes that a token must have, all of them.
     """
 
     operation_id: str
@@ -107,7 +107,7 @@ class Contract:
     """An API in one version.
 
     Attributes:
-        number: "TMF620", or the word that an API of the operator's own has in its place.
+        number: "TMF620", or the word in its place (``NETWORK``).
         version: "v4" or "v5".
         title: The title of the document.
         api_name: The name in the path: ``productCatalogManagement``.
@@ -233,10 +233,10 @@ def _body_schema(document: Document, operation: Document) -> str | None:
 
 
 def _resource_schema(document: Document, path_item: Document, operation: Document) -> str:
-    """Return the schema of the resource of an operation, which is that of its response.
+    """Return the schema of the resource of an operation, which is the schema of its response.
 
-    DELETE has no response body, so its schema is that of GET or PATCH on the same path. A
-    subscription that can be deleted but not read has the schema of the hub.
+    DELETE has no response body, so its schema is that of GET or PATCH on the same path. If a
+    subscription can be deleted but not read, its schema is that of POST on the hub.
     """
     others = (path_item[method] for method in ("get", "patch") if method in path_item)
     hub = document["paths"].get("/hub", {}).get("post")

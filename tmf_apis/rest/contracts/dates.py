@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 _COMPONENTS = "#/components/schemas/"
-#: RFC 3339, and forms of the published examples: without seconds, without offset (taken as UTC).
+#: RFC 3339, and forms of the published examples: without seconds, without offset (UTC is assumed).
 _DATE_TIME = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:?\d\d)?", re.ASCII
 )
@@ -48,14 +48,14 @@ def rfc3339(instant: datetime) -> str:
 
 
 class DateNormalizer:
-    """Normalizer of the times in the resources of one contract."""
+    """Normalizes the times in the resources of one contract."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._schemas: Mapping[str, Any] = document["components"]["schemas"]
         self.set_extensions({})
 
     def set_extensions(self, extensions: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        """Replace the extension types, which are given by the type that they extend."""
+        """Replace the extension types; the mapping is from a type to the schemas that extend it."""
         trees: dict[str, dict[str, Any]] = {}
         self._extensions_and_trees = (extensions, trees)
 

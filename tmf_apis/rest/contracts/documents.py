@@ -75,7 +75,10 @@ def _write_cache(file: Path, content: Mapping[str, object]) -> None:
             part.write(orjson.dumps(content))
         Path(name).replace(file)
     except (OSError, orjson.JSONEncodeError) as error:
-        log.warning("contract cannot be cached", extra={"file": str(file), "why": str(error)})
+        log.warning(
+            "contract cannot be cached",
+            extra={"file": str(file), "why": str(error)},
+        )
         if name:
             with suppress(OSError):
                 Path(name).unlink()

@@ -38,7 +38,7 @@ class ExtensionType:
 
     Attributes:
         type: Its name, the value of ``@type``.
-        schema: Its JSON Schema, as it was sent.
+        schema: Its JSON Schema, as the client sent it.
         subject: The subject of the token that registered it.
         changed_at: Time of the last change, in UTC.
     """
@@ -57,7 +57,7 @@ class ExtensionRegistry:
 
         Args:
             database: The database of the types.
-            on_change: Called with all types after the first read and after every change.
+            on_change: Called with all types after each change, including changes before the start.
         """
         self._database = database
         self._on_change = on_change
@@ -67,7 +67,7 @@ class ExtensionRegistry:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start to poll for changes of other processes."""
+        """Start to poll for changes by other processes."""
         self._thread = threading.Thread(target=self._poll, name="extensions", daemon=True)
         self._thread.start()
 
@@ -99,7 +99,7 @@ class ExtensionRegistry:
         """Register or replace a type; return whether it is new.
 
         Raises:
-            TooManyRequests: There are ``MAX_TYPES`` others (HTTP 429).
+            TooManyRequests: There are ``MAX_TYPES`` other types (HTTP 429).
         """
         collection = self._database[COLLECTION]
         content = {
@@ -130,7 +130,7 @@ class ExtensionRegistry:
         self.refresh()
 
     def refresh(self) -> None:
-        """Call ``on_change`` with all types if they have changed since the last call."""
+        """Read the types; call ``on_change`` with them if they have changed since the last call."""
         with self._lock, translate_errors():
             counter: dict[str, Any] = self._database[META_COLLECTION].find_one(_REVISION_KEY) or {}
             revision = counter.get("count", 0)

@@ -45,10 +45,12 @@ def validated_schema(type: str, text: bytes, contracts: Sequence[Contract]) -> S
         Conflict: A contract has a type of the same name (HTTP 409).
     """
     if not _TYPE_NAME.fullmatch(type):
-        raise InvalidBody(f"{type[:80]!r} cannot name a type; expected a letter A-Z, then A-z0-9_")
+        raise InvalidBody(
+            f"{type[:80]!r} cannot name a type; expected a letter A-Z, then letters, digits, _"
+        )
     for contract in contracts:
         if type in contract.document["components"]["schemas"]:
-            raise Conflict(f"{type} is a type of {contract.number} {contract.version} itself")
+            raise Conflict(f"{type} is already a type of {contract.number} {contract.version}")
     schema = _parse_schema(text)
     if schema.get("$schema", _DIALECT) != _DIALECT:
         raise InvalidBody(f"/$schema: expected {_DIALECT}")
@@ -117,7 +119,7 @@ def extensions_by_base(extensions: Extensions) -> dict[str, list[Schema]]:
 
 def _parse_schema(text: bytes) -> Schema:
     if len(text) > MAX_BYTES:
-        raise TooLarge(f"the schema has {len(text)} bytes; at most {MAX_BYTES} are kept")
+        raise TooLarge(f"the schema has {len(text)} bytes; at most {MAX_BYTES} are allowed")
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -154,7 +156,7 @@ def _check_object_schema(schema: Schema) -> None:
         raise InvalidBody("/type: an extension describes an object")
     for keyword in ("additionalProperties", "unevaluatedProperties"):
         if keyword in schema:
-            raise InvalidBody(f"/{keyword}: the attributes of the base type come on top")
+            raise InvalidBody(f"/{keyword}: not allowed; the base type has other attributes")
     if not isinstance(schema.get("properties"), dict):
         raise InvalidBody("/properties: expected the attributes that the extension adds")
     if not isinstance(schema.get("$defs", {}), dict):
@@ -179,11 +181,11 @@ class _Dereferencer:
             return value
         self._nodes_left -= 1
         if self._nodes_left < 0:
-            raise InvalidBody(f"the schema has more than {MAX_NODES} parts, references replaced")
+            raise InvalidBody(f"the schema has over {MAX_NODES} parts, counting references")
         if isinstance(value, list):
             return [self.dereference(item, ancestors) for item in value]
         if forbidden := _FORBIDDEN_KEYWORDS & value.keys():
-            raise InvalidBody(f"{min(forbidden)} is not possible in an extension")
+            raise InvalidBody(f"{min(forbidden)} is not allowed in an extension")
         schema = {
             keyword: self.dereference(inner, ancestors)
             for keyword, inner in value.items()
@@ -201,7 +203,7 @@ class _Dereferencer:
                 f"$ref {str(reference)[:200]!r}: expected {_DEFS_PREFIX}... of the schema itself"
             )
         if name in ancestors:
-            raise InvalidBody(f"$ref {reference!r} leads back to itself")
+            raise InvalidBody(f"$ref {reference!r} is recursive")
         return self.dereference(self._definitions[name], (*ancestors, name))
 
 

@@ -1,9 +1,9 @@
 """Validation of bodies against the contract, each object against the type of its ``@type``.
 
 A plain ``oneOf`` accepts any schema that fits; a discriminator selects one. Here a schema with a
-discriminator becomes a chain of if/then/else on ``@type``, so that an error message names the
-place and rule of the type that the client means. Each schema has two forms, because a subtype
-inherits its base: ``Name`` dispatches on the type, ``Name~own`` is the base alone.
+discriminator becomes a chain of if/then/else on ``@type``, so that an error message has the JSON
+pointer and the rule of the type that the client chose. Each schema has two forms, because a
+subtype inherits its base: ``Name`` dispatches on the type, ``Name~own`` is the base alone.
 
 Source: TMF630 part 2, polymorphism; OpenAPI 3.0.3, discriminator object.
 """
@@ -18,7 +18,6 @@ import jsonschema_rs
 from tmf_apis.errors import InvalidBody
 
 Schema = dict[str, Any]
-
 Resource = dict[str, Any]
 
 _TYPE_ATTRIBUTES = ("@type", "@baseType")
@@ -258,8 +257,8 @@ class Schemas:
     def _subschemas(self, name: str) -> set[str]:
         """Return the schemas that inherit a schema by ``allOf``, in the same form (POST, PATCH).
 
-        By OpenAPI a discriminator knows them without a mapping. TMF622 maps all subtypes of
-        Characteristic but the boolean one, TMF620 only four of CharacteristicValueSpecification.
+        In OpenAPI, a discriminator needs no mapping for them. TMF622 maps all subtypes of
+        Characteristic except the boolean one, TMF620 only four of CharacteristicValueSpecification.
         """
         if self._subschemas_by_base is None:
             self._subschemas_by_base = _find_subschemas(self._schemas)
@@ -268,7 +267,7 @@ class Schemas:
         return {subschema for subschema in subschemas if subschema.partition("_")[2] == form}
 
     def _extension_types(self, types: Collection[str]) -> set[str]:
-        """Return the extension types of some types."""
+        """Return the names of the extension types that extend one of ``types``."""
         return {
             name for name, schema in self._extensions.items() if schema.get("x-baseType") in types
         }
@@ -288,15 +287,15 @@ class Schemas:
         for type_name, extension in self._extensions.items():
             base = mapping.get(str(extension.get("x-baseType")))
             if base:
-                both = [
+                parts = [
                     {"$ref": f"#/$defs/{base}~own"},
                     {"$ref": f"#/$defs/{type_name}~extension"},
                 ]
-                chain = _conditional_schema("@type", type_name, {"allOf": both}, chain)
+                chain = _conditional_schema("@type", type_name, {"allOf": parts}, chain)
         for type_name, target in mapping.items():
             reference = own if target == name else {"$ref": f"#/$defs/{target}~own"}
-            for spelled in {type_name, type_name.removesuffix(suffix) if suffix else type_name}:
-                chain = _conditional_schema("@type", spelled, reference, chain)
+            for spelling in {type_name, type_name.removesuffix(suffix) if suffix else type_name}:
+                chain = _conditional_schema("@type", spelling, reference, chain)
         return chain
 
     def _fallback_schema(self, schema: Schema, mapping: dict[str, str], own: Schema) -> Schema:
@@ -417,7 +416,7 @@ def _violation_key(error: jsonschema_rs.ValidationError) -> tuple[str, str]:
 def _violation_message(errors: list[jsonschema_rs.ValidationError]) -> str:
     lines = [f"{json_pointer(error.instance_path) or '/'}: {error.message}" for error in errors]
     unique = list(dict.fromkeys(lines))
-    shown = unique[:_MAX_VIOLATIONS]
-    rest = len(unique) - len(shown)
-    text = "; ".join(line if len(line) <= 300 else f"{line[:297]}..." for line in shown)  # noqa: PLR2004
+    first = unique[:_MAX_VIOLATIONS]
+    rest = len(unique) - len(first)
+    text = "; ".join(line if len(line) <= 300 else f"{line[:297]}..." for line in first)  # noqa: PLR2004
     return f"{text}; and {rest} more" if rest else text

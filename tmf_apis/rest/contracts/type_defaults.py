@@ -1,8 +1,8 @@
-"""Default ``@type`` of nested objects, which v5 requires and v4 does not.
+"""The default ``@type`` of nested objects, which v5 requires and v4 does not.
 
 v4 clients seldom send the type of a reference; v5 requires it in every object. Resources of v4
-clients are stored without added types. In responses of v5 each nested object without a type gets
-the type that the contract declares. Resources of v5 clients have all types and are not changed.
+clients are stored as they are. In responses of v5, each nested object without a type gets the type
+that the contract declares. Resources of v5 clients have all types and are not changed.
 """
 
 from collections.abc import Callable, Mapping

@@ -36,7 +36,7 @@ def media_type(headers: Mapping[str, str]) -> str:
     """
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:
-        raise UnsupportedMediaType(f"Content-Encoding {encoding} is not accepted; send it plain")
+        raise UnsupportedMediaType(f"Content-Encoding {encoding} is not accepted; use identity")
     name, _, parameters = headers.get("content-type", JSON).partition(";")
     charset = re.search(r'charset\s*=\s*"?([^";\s]+)', parameters, re.IGNORECASE)
     if charset and charset[1].lower() not in {"utf-8", "utf8", "us-ascii"}:
@@ -48,7 +48,7 @@ def parse(raw: bytes, settings: Settings) -> Any:  # noqa: ANN401
     """Return the JSON value of a body.
 
     Raises:
-        InvalidBody: The body is not JSON, or exceeds a limit; the message names the place
+        InvalidBody: The body is not JSON, or exceeds a limit; the message has the JSON pointer
             (HTTP 400).
     """
     if not raw:
@@ -67,7 +67,7 @@ def check_limits(value: object, settings: Settings) -> None:
     """Check that the result of a patch is within the limits of a body.
 
     Raises:
-        InvalidBody: The value exceeds a limit; the message names the place (HTTP 400).
+        InvalidBody: The value exceeds a limit; the message has the JSON pointer (HTTP 400).
     """
     _checked_member_count(value, settings, lambda: False)
 
@@ -89,7 +89,7 @@ def _checked_member_count(
 
 
 def _has_long_integer(raw: bytes) -> bool:
-    """Return whether a JSON text has an integer of more than 64 bits."""
+    """Return whether a JSON text has an integer that does not fit into 64 bits."""
     without_strings = _JSON_STRING.sub(b"", raw)
     return any(
         len(match[0]) > _MAX_INT64_LENGTH or int(match[0]) not in INT64
@@ -114,7 +114,7 @@ class _LargeFloat(Exception):
 
 
 class _LimitExceeded(Exception):
-    """A limit is exceeded; the path to the place is collected while the recursion unwinds."""
+    """A limit is exceeded; the path to the value is collected while the recursion unwinds."""
 
     def __init__(self, rule: str) -> None:
         super().__init__(rule)

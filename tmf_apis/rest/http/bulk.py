@@ -1,12 +1,12 @@
 """Bulk changes of a collection: a JSON Patch whose document is the collection.
 
 Each operation of the patch is handled like a request of its own, in order: it needs its own scope,
-its policy applies, and it is one atomic write. If an operation fails, those before it keep their
-effect and those after it are tried. The response has the outcome of each.
+its policy applies, and it is one atomic write. If an operation fails, the others are not affected.
+The response has the outcome of each operation.
 
     add      /  or  /-            a new resource
     replace  /{id}/name           an attribute of a resource, or a part of one; also add, remove
-    test     /{id}/name           a value that must be there
+    test     /{id}/name           the value that the attribute must have
     remove   /{id}                a resource
 
 Source: TMF630 part 5, "Bulk resource operations"; RFC 6902.
@@ -130,7 +130,7 @@ def _authorized_operation(
         Forbidden: The token lacks its scope (HTTP 403).
     """
     if action not in operations:
-        raise MethodNotAllowed(f"resources of this collection have no {action}")
+        raise MethodNotAllowed(f"the collection does not support {action}")
     request.identity.require_scopes(operations[action].scopes)
     return operations[action]
 

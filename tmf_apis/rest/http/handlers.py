@@ -110,7 +110,7 @@ class ResourceHandlers:
     def _stored_form_check(
         self, api: Api, operation: Operation, resource: Resource
     ) -> Callable[[Resource], None]:
-        """Return the check of the stored form of a new resource against the contract's types."""
+        """Return a function that validates the stored form of a new resource with the contract."""
         kind, version = operation.kind, api.contract.version
         body_schema = operation.body_schema or operation.schema
 
@@ -146,7 +146,7 @@ class ResourceHandlers:
                 return first_result
             if isinstance(error, Conflict):
                 raise
-            raise Conflict("the same Idempotency-Key is being used right now") from None
+            raise Conflict("another request with this Idempotency-Key is running") from None
 
     def patch(self, api: Api, operation: Operation, request: Request) -> Response:
         """Handle PATCH of a resource: 200 with the changed resource."""
@@ -164,10 +164,10 @@ class ResourceHandlers:
         """
         resource = self._parse_resource(api, operation, request, is_replacement=True)
         policy = self._writer.policy_of(operation.kind)
-        kept_names = policy.server_owned | policy.state_event_attributes | {"id", "href", "@type"}
+        preserved = policy.server_owned | policy.state_event_attributes | {"id", "href", "@type"}
 
         def edit(old: Resource) -> Resource:
-            return {**{k: v for k, v in old.items() if k in kept_names}, **resource}
+            return {**{k: v for k, v in old.items() if k in preserved}, **resource}
 
         return self._apply_change(api, operation, request, edit)
 
@@ -252,7 +252,7 @@ class ResourceHandlers:
     def _checked_change(
         self, api: Api, operation: Operation, before: Resource, after: Resource
     ) -> Resource:
-        """Return the stored form of a changed resource after checking it with the contract."""
+        """Return the stored form of a changed resource after validating it with the contract."""
         changed = {k: v for k, v in after.items() if v is not before.get(k)}
         after = {**after, **api.dates.normalise(operation.schema, changed)}
         patching.check_size(after, self._settings)
@@ -301,10 +301,10 @@ def _require_same_resource(after: Any, before: Resource) -> Resource:  # noqa: A
         InvalidBody: It is not an object, or has another ``id`` or ``href`` (HTTP 400).
     """
     if not isinstance(after, dict):
-        raise InvalidBody("/: the patch would make the resource something else")
+        raise InvalidBody("/: the result of the patch is not an object")
     for name in ("id", "href"):
         if after.get(name) != before[name]:
-            raise InvalidBody(f"/{name}: kept by the server and cannot be set")
+            raise InvalidBody(f"/{name}: only the server sets this attribute")
     return after
 
 
@@ -325,7 +325,7 @@ def _with_untouched_members(after: Any, typed: Resource, before: Resource) -> An
 
 
 def path_filter(operation: Operation) -> dict[str, Any]:
-    """Return the query for the types of an operation's path; empty for a path of a whole kind.
+    """Return the query for the types on an operation's path; empty for the path of a whole kind.
 
     TMF639 v4 has separate paths for physical and logical resources.
     """

@@ -106,7 +106,7 @@ class HubHandlers:
         return Response(204)
 
     def receive_event(self, api: Api, operation: Operation, request: Request) -> Response:
-        """Handle POST /listener/...: store the event; ignore a repetition of its ``eventId``."""
+        """Handle POST /listener/...: store the event, once for each ``eventId``."""
         body = self._parse_object(request)
         api.schemas.check(operation.body_schema or operation.schema, body)
         event_id = body.get("eventId")

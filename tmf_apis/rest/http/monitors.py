@@ -1,4 +1,4 @@
-"""Monitors: the progress of work that continues after its request.
+"""Monitors: the progress of tasks that continue after their request.
 
 A task has its own state, so a monitor is a view of the task and is not stored. A client that sends
 ``Prefer: respond-async`` receives 202 with the URL of the monitor in ``Location``.
@@ -20,7 +20,7 @@ _RESPOND_ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?:$|[,;\s])", re.IGNOREC
 
 
 def is_requested(headers: Mapping[str, str], policy: ResourcePolicy) -> bool:
-    """Return whether to answer 202: the client prefers it, and the task runs in background."""
+    """Return whether to answer 202: the client prefers it, and the task outlasts the request."""
     return policy.run_in_background is not None and bool(
         _RESPOND_ASYNC.search(headers.get("prefer", ""))
     )

@@ -27,7 +27,7 @@ class ResourceRenderer:
         return None if version == "v4" else self._type_defaults.get(kind)
 
     def client_form(self, kind: str, version: str, base_url: str, stored: Resource) -> Resource:
-        """Return a resource's stored form, which has its id, in the form of a version.
+        """Return the form of a resource in a version from its stored form with the id.
 
         Types of nested objects are not added, so ``versions.to_stored`` is the inverse.
         """

@@ -1,8 +1,8 @@
 """Routing of requests to the operations of the contracts, which run in a thread pool.
 
 ``ContractRoutingMiddleware`` replaces connexion's routing, security, validation and exception
-middlewares. Those rebuild decorators and hand a request over between threads several times, which
-took three quarters of the time of a read when measured. connexion's ``Specification`` and
+middlewares. These rebuild decorators and pass a request between threads several times; measured,
+that took three quarters of the time of a read. connexion's ``Specification`` and
 ``ConnexionMiddleware`` are still used: they load and check each contract and call ``add_api``.
 """
 
@@ -43,9 +43,9 @@ log = logging.getLogger(__name__)
 
 #: Longest wait for the body of a request, in seconds.
 _BODY_TIMEOUT = 30.0
-#: Names below the mount path of a contract that the pages serve.
+#: Names below the mount path of a contract that the console serves.
 PAGE_NAMES = frozenset({"", "docs", "openapi.json", "openapi.yaml"})
-#: Most requests that wait for or use a thread; further ones are refused with 503.
+#: Most requests that wait for a thread or use one; further requests are refused with 503.
 _MAX_QUEUED_REQUESTS = 2000
 #: A valid Host header: host and optional port.
 HOST_PATTERN = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
@@ -56,7 +56,7 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 
 
 class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
-    """Route requests to operations, run them in threads and send their responses."""
+    """Routes requests to operations, runs them in threads and sends their responses."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
         if name is None:
             allowed = ", ".join(sorted({*route, *({"HEAD"} if "GET" in route else ())}))
             raise MethodNotAllowed(
-                f"{method} is not possible on {path[:200]}; allowed: {allowed}",
+                f"{path[:200]} does not support {method}; allowed: {allowed}",
                 headers={"Allow": allowed},
             )
         return name
@@ -225,7 +225,7 @@ async def read_body(headers: Mapping[str, str], receive: Receive, limit: int) ->
     """
     length = headers.get("content-length", "0")
     if length.isdecimal() and int(length) > limit:
-        raise TooLarge(f"the body has {length} bytes; at most {limit} are read")
+        raise TooLarge(f"the body has {length} bytes; at most {limit} are allowed")
     chunks: list[bytes] = []
     size = 0
     try:
@@ -261,7 +261,7 @@ def _require_json(accept: str) -> None:
         covers_json = name in {"*/*", "application/*"} or "json" in name
         if covers_json and not is_refused:
             return
-    raise NotAcceptable(f"every answer is application/json; Accept has {accept[:100]!r} only")
+    raise NotAcceptable(f"responses are application/json, which Accept {accept[:100]!r} excludes")
 
 
 async def send_response(send: Send, response: Response, *, head: bool = False) -> None:

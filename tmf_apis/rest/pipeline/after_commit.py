@@ -1,7 +1,7 @@
 """Follow-ups of writes: what a kind's policy does to other resources after a commit.
 
-The write stores a marker (``todo``) that goes when the follow-up is done. A follow-up whose process
-died before that is run again, so it has to be safe to repeat.
+The write stores a marker (``todo``), which is removed when the follow-up is complete. If the
+process dies before that, the follow-up runs again, so it must be safe to repeat.
 """
 
 import logging
@@ -33,10 +33,10 @@ class AfterCommit:
         policy_of: Callable[[str], ResourcePolicy],
         tenant_repository: Callable[[Identity, RequestContext], Repository],
     ) -> None:
-        """Keep what the follow-ups work with.
+        """Store the collaborators.
 
         Args:
-            resources: Holds the markers.
+            resources: The store of the resources and markers.
             policy_of: Returns the policy of a kind.
             tenant_repository: Returns a repository that sees an identity's whole tenant.
         """
@@ -52,7 +52,7 @@ class AfterCommit:
         version: tuple[str, int],
         change: Change,
     ) -> None:
-        """Run the follow-up of a write and clear its marker, unless a later write has set it.
+        """Run the follow-up of a write; remove its marker, unless a later write has set a new one.
 
         Args:
             identity: The client that wrote.
@@ -62,7 +62,7 @@ class AfterCommit:
             change: The resource before (None: it is new) and after (None: it is deleted).
         """
         follow_up = self._policy_of(kind).after_commit
-        assert follow_up is not None  # noqa: S101 - the marker is set where there is one only
+        assert follow_up is not None  # noqa: S101 - without a follow-up, no marker is set
         follow_up(self._tenant_repository(identity, context), *change)
         self._resources.clear_side_effect(kind, *version)
 
@@ -73,11 +73,14 @@ class AfterCommit:
 
         Args:
             kind: The kind.
-            before: Later writes may still be under way and are left alone.
-            context: Returns the context of the server's own requests.
+            before: Only writes before this time count; later ones may still be in progress.
+            context: Returns the context of a request by the server itself.
 
         Returns:
-            How many were run.
+            The number of completed follow-ups.
+
+        Raises:
+            Unavailable: The database does not answer (HTTP 503).
         """
         query = {"todo.at": {"$lt": rfc3339(before.astimezone(UTC))}}
         pending = self._resources.find_many(kind, query, limit=BATCH_SIZE)
@@ -86,7 +89,7 @@ class AfterCommit:
     def _resume(
         self, kind: str, document: Document, context: Callable[[Identity], RequestContext]
     ) -> bool:
-        """Run one follow-up; return False where it has to wait for the next time."""
+        """Run one follow-up; return False if it failed and remains pending."""
         key, marker = document["_id"], document["todo"]
         identity = Identity("server", key.partition(":")[0])
         old = marker["old"] and {**marker["old"], "id": document["id"]}
@@ -97,7 +100,9 @@ class AfterCommit:
             raise
         except TmfError as error:
             log.warning(
-                "a follow-up waits: %s", error, extra={"kind": kind, "resource": document["id"]}
+                "a follow-up remains pending: %s",
+                error,
+                extra={"kind": kind, "resource": document["id"]},
             )
             return False
         return True

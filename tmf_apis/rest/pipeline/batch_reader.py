@@ -14,14 +14,14 @@ def iter_resources(
 ) -> Iterator[Resource]:
     """Yield all resources that match a query, in order of their ids.
 
-    At most ``batch_size`` resources are in memory. A resource that changes meanwhile is yielded in
-    its old or its new form or not at all, but never twice.
+    At most ``batch_size`` resources are in memory. If a resource changes meanwhile, its old form is
+    yielded, or its new form, or neither, but never both.
     """
-    last = ""
+    last_id = ""
     while True:
-        later = {"$and": [query, {"id": {"$gt": last}}]}
-        batch = repository.find(kind, later, limit=batch_size)
+        remaining = {"$and": [query, {"id": {"$gt": last_id}}]}
+        batch = repository.find(kind, remaining, limit=batch_size)
         yield from batch
         if len(batch) < batch_size:
             return
-        last = batch[-1]["id"]
+        last_id = batch[-1]["id"]

@@ -1,12 +1,12 @@
-"""Terms of the catalogs that several API modules use.
+"""Terms of the catalogues that several API modules use.
 
 The contracts type ``relationshipType`` and ``lifecycleStatus`` as free text.
 """
 
-#: Life cycle states in which customers can order what a catalog entity describes.
+#: Lifecycle states of the catalogue entities that customers can order.
 ON_SALE_STATES = frozenset({"Active", "Launched"})
 
 #: ``relationshipType`` of a specification to its components.
 COMPOSITION_TYPES = frozenset({"consistsOf", "composedOf", "bundled"})
-#: ``relationshipType`` of a specification to those that have to exist before it.
+#: ``relationshipType`` of a specification to the specifications that it depends on.
 DEPENDENCY_TYPES = frozenset({"requires", "dependency", "reliesOn"})

@@ -1,4 +1,4 @@
-"""New resources: policy, contract and one insert with the create event."""
+"""New resources: policy and contract checks, then one insert with the create event."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -38,12 +38,13 @@ class ResourceCreator(WriteAccess):
             resource: Its stored form; an ``id`` in it is kept.
             context: The request.
             idempotency: The request's key, stored with the resource.
-            validate: Raises where the final form does not fit the contract's types.
+            validate: Raises an error if the final form violates the contract.
 
         Raises:
             Conflict: There is already a resource with this id (HTTP 409).
             Forbidden: A party may not create resources of this kind (HTTP 403).
             TmfError: The policy or ``validate`` refuses it.
+            DuplicateKeyError: Another request with the idempotency key was faster.
         """
         policy = self.policy_of(kind)
         id, body = _new_body(policy, kind, resource, context)
@@ -59,11 +60,11 @@ class ResourceCreator(WriteAccess):
         document["events"] = [self._builder.creation_event(kind, document, context)]
         if idempotency:
             document["idem"] = idempotency.to_document(text)
-        follow = needs_after_commit(policy, None, body)
-        if follow:
+        has_follow_up = needs_after_commit(policy, None, body)
+        if has_follow_up:
             document["todo"] = {"old": None, "at": context.timestamp, "rev": 1}
         self._insert(kind, document)
-        if follow:
+        if has_follow_up:
             change = (None, resource_of(document))
             self._after_commit.run(identity, context, kind, (document["_id"], 1), change)
         return WriteResult(id, 1, body, text, document=cacheable_document(document))
@@ -73,7 +74,7 @@ class ResourceCreator(WriteAccess):
 
         Raises:
             Conflict: There is already a resource with this id (HTTP 409).
-            DuplicateKeyError: The idempotency key has been used.
+            DuplicateKeyError: Another request with the idempotency key was faster.
         """
         try:
             self.resources.insert(kind, document)
@@ -93,14 +94,14 @@ class ResourceCreator(WriteAccess):
         """Return the document of a new resource, for callers that store many at once.
 
         The policy's ``check``, ``handle`` and ``after_commit`` are not called and no event is
-        added: a loader brings complete, consistent sets of resources.
+        added: a loader stores complete, consistent sets of resources.
 
         Args:
             identity: The owner.
             kind: The kind.
             resource: Its stored form; an ``id`` in it is kept.
             context: The request.
-            validate: Raises where the final form does not fit the contract's types.
+            validate: Raises an error if the final form violates the contract.
 
         Raises:
             TmfError: The policy or ``validate`` refuses it.
@@ -118,7 +119,7 @@ class ResourceCreator(WriteAccess):
         context: RequestContext,
         validate: Callable[[Resource], None],
     ) -> tuple[Resource, Mapping[str, Any]]:
-        """Return the resource that a create would store, and the policy's forecast for it.
+        """Return the resource that a create would store, and the policy's plan for it.
 
         Nothing is written.
 
@@ -128,7 +129,7 @@ class ResourceCreator(WriteAccess):
         """
         policy = self.policy_of(kind)
         if policy.dry_run is None:
-            raise InvalidQuery(f"dryRun: a {kind} cannot be tried")
+            raise InvalidQuery(f"dryRun: {kind} has no dry run")
         id, body = _new_body(policy, kind, resource, context)
         tenant_wide = self._tenant_repository(identity, context)
         if policy.check:

@@ -22,17 +22,17 @@ def cycle(edges: Mapping[str, Iterable[str]]) -> list[str]:
         path: dict[str, None] = {}
         pending = [(root, iter([root]))]
         while pending:
-            name, following = pending[-1]
-            if (following_name := next(following, None)) is None:
+            name, successors = pending[-1]
+            if (successor := next(successors, None)) is None:
                 pending.pop()
                 path.pop(name, None)
                 visited.add(name)
-            elif following_name in path:
+            elif successor in path:
                 names = list(path)
-                return [*names[names.index(following_name) :], following_name]
-            elif following_name not in visited:
-                path[following_name] = None
-                pending.append((following_name, iter(edges.get(following_name, ()))))
+                return [*names[names.index(successor) :], successor]
+            elif successor not in visited:
+                path[successor] = None
+                pending.append((successor, iter(edges.get(successor, ()))))
     return []
 
 
@@ -41,12 +41,12 @@ def is_reachable(
 ) -> bool:
     """Return whether ``goal`` is among ``start`` or reachable from it.
 
-    A graph deeper than ``MAX_DEPTH`` or larger than ``MAX_NODES`` counts as one that reaches it.
+    In a graph deeper than ``MAX_DEPTH`` or larger than ``MAX_NODES``, it counts as reachable.
 
     Args:
         goal: The name to look for.
         start: The names to begin with.
-        fetch: Returns the successors of each of a set of names; called once a level.
+        fetch: Returns the successors of each of a set of names; called once per level.
     """
     visited: set[str] = set()
     level = set(start)

@@ -57,7 +57,7 @@ class DocumentBuilder:
         type_defaults: Mapping[str, Transform],
         kinds: KindRegistry,
     ) -> None:
-        """Keep the tables that documents are built by.
+        """Store the tables that documents are built from.
 
         Args:
             policies: The policy of each kind that has one.
@@ -70,7 +70,7 @@ class DocumentBuilder:
         self.type_defaults = type_defaults
 
     def policy_of(self, kind: str) -> ResourcePolicy:
-        """Return a kind's policy; one that allows everything where the kind has none."""
+        """Return a kind's policy; a kind without one gets a policy that allows everything."""
         return self._policies.get(kind, _DEFAULT_POLICY)
 
     def new_document(
@@ -79,13 +79,13 @@ class DocumentBuilder:
         """Return the document of a new resource, without its event.
 
         Raises:
-            Forbidden: A party may not make resources of this kind (HTTP 403).
+            Forbidden: A party may not create resources of this kind (HTTP 403).
         """
         body = stored_body(resource)
         parties = owning_parties(self.policy_of(kind), {**body, "id": id})
         owner = sorted(identity.parties or ())
         if owner and EVERYONE in parties:
-            raise Forbidden(f"a {kind} is made by the operator only")
+            raise Forbidden(f"only the operator can create a {kind}")
         document: Document = {
             "_id": f"{identity.tenant}:{id}",
             "tenant": identity.tenant,
@@ -142,7 +142,7 @@ class DocumentBuilder:
         )  # fmt: skip
 
     def _text(self, kind: str, id: str, body: Resource, *, types_incomplete: bool) -> Document:
-        """Return the members that hold a body's JSON."""
+        """Return the members of a document that hold the JSON of each version."""
         defaults = self.type_defaults.get(kind) if types_incomplete else None
         text = json_fragments(self.kinds, kind, id, body, defaults)
         return {"text": text, "loose": True} if types_incomplete else {"text": text}
@@ -159,7 +159,7 @@ def stored_body(resource: Resource) -> Resource:
 
 
 def cacheable_document(document: Document) -> Document | None:
-    """Return a document as ``READ_PROJECTION`` reads it; None where ``after_commit`` changes it."""
+    """Return a document as ``READ_PROJECTION`` reads it; None if ``after_commit`` is pending."""
     if document.get("todo"):
         return None
     return {name: document[name] for name in ("_id", *READ_PROJECTION) if name in document}
@@ -168,7 +168,7 @@ def cacheable_document(document: Document) -> Document | None:
 def pending_side_effect(document: Document, rev: int, context: RequestContext) -> Document:
     """Return the marker of an ``after_commit`` that has not run yet.
 
-    Where one is pending already, the old resource is that of the earlier write.
+    If an earlier one is pending, the marker has the resource before that earlier write.
     """
     pending = document.get("todo")
     old = pending["old"] if pending else document["body"]
@@ -176,5 +176,5 @@ def pending_side_effect(document: Document, rev: int, context: RequestContext) -
 
 
 def _types_incomplete(context: RequestContext) -> bool:
-    """Return whether a write may leave out the types of nested objects; v5 clients send them."""
+    """Return whether nested objects may lack their types; v5 clients always send them."""
     return context.system or context.version == "v4"

@@ -1,16 +1,16 @@
-"""Reads of resources that several API modules share."""
+"""Lookups of resources that several API modules share."""
 
 from collections.abc import Sequence
 
 from tmf_apis.errors import Conflict, NotFound
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
-#: Most dependents that a refusal names.
+#: Most dependents that an error message names.
 MAX_NAMED_DEPENDENTS = 5
 
 
 def get_or_none(repository: Repository, kind: str, id: str) -> Resource | None:
-    """Return a resource, or None if there is none for this client."""
+    """Return a resource, or None if there is none that the client may see."""
     try:
         return repository.get(kind, id)
     except NotFound:
@@ -24,7 +24,7 @@ def refuse_while_needed(label: str, dependents: Sequence[Resource], advice: str 
         label: Kind and id of the resource.
         dependents: The resources that depend on it; at least one more than
             ``MAX_NAMED_DEPENDENTS`` if there are that many.
-        advice: How the client can proceed.
+        advice: How the client can proceed; appended to the message.
 
     Raises:
         Conflict: There are dependents; the message names the first of them (HTTP 409).

@@ -67,7 +67,7 @@ def check_size(resource: Resource, settings: Settings) -> None:
     """
     size = len(orjson.dumps(resource))
     if size > settings.resource_limit:
-        raise TooLarge(f"the resource would have {size} bytes of {settings.resource_limit}")
+        raise TooLarge(f"the resource would have {size} of {settings.resource_limit} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class JsonPatch:
         """Return the patched resource.
 
         Raises:
-            InvalidBody: A path does not exist or is impossible (HTTP 400).
+            InvalidBody: A path does not exist, or the operation is impossible there (HTTP 400).
             Conflict: A test fails (HTTP 409).
             TooLarge: The operations add more than ``resource_limit`` allows (HTTP 413).
         """
@@ -165,7 +165,7 @@ class JsonPatch:
             return document, operation.value
         sources = self._pointers(document, operation, operation.source)
         if len(sources) != 1:
-            raise _invalid_operation(operation, f"from selects {len(sources)} places, not one")
+            raise _invalid_operation(operation, f"from selects {len(sources)} values, not one")
         source = sources[0]
         value = copy.deepcopy(_value_at(document, source, operation))
         if operation.op == "move":
@@ -176,19 +176,19 @@ class JsonPatch:
         return document, value
 
     def _pointers(self, document: Any, operation: PatchOperation, path: str) -> list[Pointer]:  # noqa: ANN401
-        """Return the pointers that a path selects, the last ones first.
+        """Return the pointers that a path selects, in reverse document order.
 
-        In this order a removal does not shift the values that are still to be changed.
+        In this order, a removal does not shift the values that are changed later.
         """
         if not self.is_query or path.startswith("/") or path == "":
             return [_pointer_segments(path)]
-        target = path == operation.path and operation.op in {"add", "copy", "move"}
-        pointers = matching_pointers(path, document, self.settings, include_missing=target)
+        is_added = path == operation.path and operation.op in {"add", "copy", "move"}
+        pointers = matching_pointers(path, document, self.settings, include_missing=is_added)
         return pointers[::-1]
 
 
 class _SizeBudget:
-    """The bytes that the operations of a patch may still add to a resource."""
+    """The number of bytes that the operations of a patch may still add to a resource."""
 
     def __init__(self, limit: int, size: int) -> None:
         self._remaining = limit - size
@@ -198,7 +198,7 @@ class _SizeBudget:
         if operation.op in {"add", "replace", "copy"}:
             self._remaining -= len(orjson.dumps(value))
             if self._remaining < 0:
-                raise TooLarge(f"the patch adds more than a resource's {self._limit} bytes")
+                raise TooLarge(f"the patched resource would exceed {self._limit} bytes")
 
 
 def _parsed_operation(number: int, value: object) -> PatchOperation:
@@ -223,8 +223,8 @@ def _text_member(number: int, value: Mapping[str, Any], name: str) -> str:
     return text
 
 
-def _invalid_operation(operation: PatchOperation, why: str) -> InvalidBody:
-    return InvalidBody(f"/{operation.number}: {operation.op} {operation.path[:100]!r}: {why}")
+def _invalid_operation(operation: PatchOperation, reason: str) -> InvalidBody:
+    return InvalidBody(f"/{operation.number}: {operation.op} {operation.path[:100]!r}: {reason}")
 
 
 def _pointer_segments(path: str) -> Pointer:
@@ -251,8 +251,8 @@ def _child(container: Any, segment: str, operation: PatchOperation) -> Any:  # n
 
 
 def _index(segment: str, last: int, operation: PatchOperation) -> int:
-    digits = segment.isascii() and segment.isdigit() and len(segment) < 7  # noqa: PLR2004
-    if not digits or (segment[0] == "0" and segment != "0"):
+    is_number = segment.isascii() and segment.isdigit() and len(segment) < 7  # noqa: PLR2004
+    if not is_number or (segment[0] == "0" and segment != "0"):
         raise _invalid_operation(operation, f"{segment[:100]!r} is not an array index")
     if int(segment) > last:
         raise _invalid_operation(operation, f"the array has no item {segment}")
@@ -268,8 +268,8 @@ def _add(document: Any, path: Pointer, value: Any, operation: PatchOperation) ->
         container[segment] = value
     elif isinstance(container, list):
         length = len(container)
-        place = length if segment == "-" else _index(segment, length, operation)
-        container.insert(place, value)
+        index = length if segment == "-" else _index(segment, length, operation)
+        container.insert(index, value)
     else:
         raise _invalid_operation(operation, "the parent is neither an object nor an array")
     return document
@@ -304,13 +304,13 @@ def _test(document: Any, path: Pointer, value: Any, operation: PatchOperation) -
     current = _value_at(document, path, operation)
     if not _is_equal(current, value):
         raise Conflict(
-            f"/{operation.number}: test {operation.path[:100]!r}: another value is there"
+            f"/{operation.number}: test {operation.path[:100]!r}: the value is different"
         )
     return document
 
 
 def _is_equal(left: Any, right: Any) -> bool:  # noqa: ANN401
-    """Return whether two JSON values are the same; true is not 1, and 1 is 1.0."""
+    """Return whether two JSON values are equal; true does not equal 1, but 1 equals 1.0."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, dict) and isinstance(right, dict):

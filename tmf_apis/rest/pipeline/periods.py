@@ -1,4 +1,4 @@
-"""Checks of times and periods; their form was checked against the contract before."""
+"""Checks of times and periods whose form the contract has already validated."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from tmf_apis.rest.contracts import dates
 
 
 def canonical_timestamp(value: object) -> str | None:
-    """Return a time in the stored form, which compares as text; None where it is no time.
+    """Return a time in the stored form, which compares as text; None if it is not a time.
 
     >>> canonical_timestamp("2026-01-02T03:04:05.678+02:00")
     '2026-01-02T01:04:05.678Z'
@@ -34,7 +34,7 @@ def check_order(holder: Mapping[str, Any], first: str, last: str, *, pointer: st
     if start and end and end < start:
         raise InvalidBody(
             f"{pointer}/{last}: {holder[last]} is before {first} {holder[first]};"
-            " expected that or later"
+            " expected the same time or a later one"
         )
 
 
@@ -42,7 +42,7 @@ def check_valid_for(resource: Mapping[str, Any], *, pointer: str = "") -> None:
     """Check that ``validFor`` does not end before it starts.
 
     Raises:
-        InvalidBody: It does (HTTP 400).
+        InvalidBody: The period ends before it starts (HTTP 400).
     """
     period = resource.get("validFor")
     if isinstance(period, Mapping):

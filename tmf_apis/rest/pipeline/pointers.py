@@ -4,7 +4,7 @@ The paths are parsed by ``rest/query/jsonpath``. They are evaluated in memory he
 is applied to one version of one resource.
 """
 
-import math
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -118,8 +118,8 @@ def _is_met(expression: Expression, value: Any) -> bool:  # noqa: ANN401
 def _values(value: Any, path: JsonPath) -> list[Any]:  # noqa: ANN401
     """Return the values that a path selects; the elements of an array one by one."""
     values = []
-    for _, match_ in _walk(value, path, (), include_missing=False):
-        values.extend(match_ if isinstance(match_, list) else [match_])
+    for _, selected in _walk(value, path, (), include_missing=False):
+        values.extend(selected if isinstance(selected, list) else [selected])
     return values
 
 
@@ -136,29 +136,32 @@ def _is_matched(pattern: str, flags: str, values: list[Any]) -> bool:
 
 def _is_comparison_met(operator: str, literals: tuple[Literal, ...], values: list[Any]) -> bool:
     if operator in {"eq", "ne"}:
-        absent = None in literals and not values
-        equal = absent or any(_is_equal(value, text) for value in values for text in literals)
-        return equal == (operator == "eq")
-    return any(_is_ordered(operator, value, text) for value in values for text in literals)
+        is_absent = None in literals and not values
+        pairs = itertools.product(values, literals)
+        has_equal = is_absent or any(_is_equal(value, literal) for value, literal in pairs)
+        return has_equal == (operator == "eq")
+    pairs = itertools.product(values, literals)
+    return any(_is_ordered(operator, value, literal) for value, literal in pairs)
 
 
-def _is_equal(value: Any, text: Literal) -> bool:  # noqa: ANN401
-    if text is None or value is None:
-        return text is value
+def _is_equal(value: Any, literal: Literal) -> bool:  # noqa: ANN401
+    if literal is None or value is None:
+        return literal is value
     if isinstance(value, bool):
-        return text == ("true" if value else "false")
+        return literal == ("true" if value else "false")
     if isinstance(value, int | float):
-        return number_from_text(text) == value
-    return bool(value == text)
+        return number_from_text(literal) == value
+    return bool(value == literal)
 
 
-def _is_ordered(operator: str, value: Any, text: Literal) -> bool:  # noqa: ANN401
-    other: Any = text
+def _is_ordered(operator: str, value: Any, literal: Literal) -> bool:  # noqa: ANN401
+    if literal is None:
+        return False
+    other: Any = literal
     if isinstance(value, int | float) and not isinstance(value, bool):
-        other = (
-            math.nan if text is None or number_from_text(text) is None else number_from_text(text)
-        )
-    elif not isinstance(value, str) or text is None:
+        if (other := number_from_text(literal)) is None:
+            return False
+    elif not isinstance(value, str):
         return False
     order = {"lt": value < other, "lte": value <= other}
     order |= {"gt": value > other, "gte": value >= other}

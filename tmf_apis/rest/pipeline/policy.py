@@ -1,4 +1,4 @@
-"""The policy protocol: the declarations of an API module about its kinds."""
+"""Policies: the rules that an API module declares for its kinds."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ class Lifecycle:
 
         Args:
             kind: The kind, for the error message.
-            requested_state: The state in the request; None: none.
+            requested_state: The state in the request; None if it has no state.
             system: The server itself (a loader, a job) creates the resource. It may start in any
                 state of the machine.
 
@@ -87,7 +87,7 @@ class Lifecycle:
         return new
 
     def as_resource(self, kind: str) -> Resource:
-        """Return the state machine as the API shows it.
+        """Return the state machine in the form of ``/lifecycle``.
 
         The member ``system`` has only the transitions that a client cannot make itself.
         """
@@ -124,7 +124,7 @@ class RequestContext:
         flags: The operator's settings that policies depend on (``check_references`` ...).
         system: The server itself makes the request (a workflow, a job), not a client.
         make_id: Returns a new id for a resource or a part of one.
-        parties: The parties that the client acts for; None for the operator's staff and the server.
+        parties: The parties that the client acts for; None for the operator and the server itself.
     """
 
     now: datetime
@@ -179,7 +179,7 @@ class Repository(Protocol):
     def revision_fingerprint(self, queries: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
         """Return a text that changes when the result of one of the queries changes.
 
-        The queries see the whole tenant, whatever the repository sees.
+        The queries cover the whole tenant, even if the repository sees only a part of it.
 
         Args:
             queries: Kinds and queries, as ``find`` takes them.
@@ -204,12 +204,12 @@ class Repository(Protocol):
     def change(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:
         """Change a resource by a function of its stored form and return it with its id.
 
-        The function is called again when another client was faster; an equal resource is not
-        written. The transitions of the server apply.
+        The function is called again if another client has changed the resource meanwhile. An equal
+        resource is not written. The lifecycle's ``system_transitions`` are allowed, too.
 
         Raises:
             NotFound: There is none that the identity may see (HTTP 404).
-            Stale: Other clients kept changing it (HTTP 409).
+            Stale: Other clients changed it at each attempt (HTTP 409).
         """
 
     def change_many(
@@ -224,9 +224,9 @@ class Repository(Protocol):
         """Delete a resource and store its delete event."""
 
 
-#: A check before a write: a tenant-wide repository, the old resource and the new one.
+#: A check before a write, called with a tenant-wide repository, the old and the new resource.
 PolicyCheck = Callable[[Repository, Resource | None, Resource | None], None]
-#: A forecast: a tenant-wide repository, the client's own repository and the new resource.
+#: A dry run, called with a tenant-wide repository, the client's own one and the new resource.
 DryRun = Callable[[Repository, Repository, Resource], Mapping[str, Any]]
 
 
@@ -243,7 +243,7 @@ def _always(old: Resource | None, new: Resource | None) -> bool:  # noqa: ARG001
 
 
 def has_changed(*attributes: str) -> Callable[[Resource | None, Resource | None], bool]:
-    """Return a predicate: a write adds, changes or removes one of these first-level attributes.
+    """Return a predicate: whether a write changes one of these first-level attributes.
 
     >>> has_changed("parent")({"name": "a"}, {"name": "b"})
     False
@@ -269,7 +269,7 @@ class ResourcePolicy:
         on_create: Adds defaults to a new resource and checks it; pure. Id and state are set.
         on_change: Checks a change, called with the old and the new resource after the lifecycle;
             pure.
-        on_delete: Raises where the resource may not be deleted; pure.
+        on_delete: Raises an error if the resource may not be deleted; pure.
         check: Checks that need other resources, called before a write with a tenant-wide
             repository, the old resource (None on create) and the new one (None on delete).
         after_commit: Follow-up on other resources, called after the write with the same arguments.
@@ -277,14 +277,14 @@ class ResourcePolicy:
         after_commit_if: Returns whether a write needs ``after_commit``; called with the old and the
             new resource.
         handle: Executes a task resource (POST /cancelProductOrder ...), called with a repository
-            and the task before it is stored. The task that it returns is stored and answered.
-        tenant_wide: ``handle`` gets a repository that sees the whole tenant, whoever the client is.
-            The answer must tell a party no more than that a resource exists or not.
-        dry_run: Forecasts a create with ``dryRun=true``, called with a tenant-wide repository, the
+            and the task before it is stored. The task that it returns is stored and sent back.
+        tenant_wide: ``handle`` gets a repository that sees the whole tenant, even for a party. The
+            response may reveal to a party whether a resource exists, but nothing else.
+        dry_run: Plans a create with ``dryRun=true``, called with a tenant-wide repository, the
             client's own repository and the resource as it would be stored. It returns further
-            attributes of the answer and writes nothing.
-        run_in_background: Does the work of a stored task that outlasts the request (job, bill run).
-            The worker calls it with a repository and the task, at least once; safe to repeat.
+            attributes of the response and writes nothing.
+        run_in_background: Executes a stored task that outlasts the request (job, bill run). The
+            worker calls it with a repository and the task at least once; safe to repeat.
         parties: Returns the ids of the parties that own the resource; default: those of
             ``relatedParty``.
         extra_events: Returns the names of further events of a change, from the old and the new
@@ -323,7 +323,7 @@ class ApiModule:
 
     Attributes:
         number: The API, such as ``"TMF620"``.
-        policies: The policy of each kind; a kind without one is stored as it is sent.
+        policies: The policy of each kind; a kind without one is stored as the client sends it.
         models: mongoengine documents that declare collections and indexes.
     """
 

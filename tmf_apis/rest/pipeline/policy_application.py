@@ -1,7 +1,7 @@
 """A kind's policy applied to the old and the new form of a resource; pure, no I/O.
 
 The writer that stores resources in MongoDB and the in-memory repository of the tests both use these
-functions, so a rule holds in both or in neither.
+functions, so both apply the same rules.
 """
 
 from tmf_apis.errors import InvalidBody
@@ -44,7 +44,7 @@ def changed_resource(
         policy: The kind's policy.
         kind: The kind.
         old: The stored form before, with its id.
-        new: The stored form that is wanted, with its id.
+        new: The requested stored form, with its id.
         context: The request.
 
     Raises:
@@ -54,11 +54,11 @@ def changed_resource(
         TmfError: The policy refuses the change.
     """
     if new.get("id") != old["id"]:
-        raise InvalidBody("/id: the id of a resource does not change")
+        raise InvalidBody("/id: the id of a resource cannot change")
     if not context.system:
         for name in policy.server_owned:
             if new.get(name) != old.get(name):
-                raise InvalidBody(f"/{name}: kept by the server and cannot be set")
+                raise InvalidBody(f"/{name}: only the server sets this attribute")
     if lifecycle := policy.lifecycle:
         before, after = old.get(lifecycle.attribute), new.get(lifecycle.attribute)
         if after is None and before is not None:
@@ -69,10 +69,10 @@ def changed_resource(
 
 
 def check_deletion(policy: ResourcePolicy, old: Resource, context: RequestContext) -> None:
-    """Raise where the policy does not let a resource be deleted.
+    """Check that the policy allows deleting a resource.
 
     Raises:
-        TmfError: The policy keeps it.
+        TmfError: The policy refuses the deletion.
     """
     if policy.on_delete:
         policy.on_delete(old, context)
@@ -86,8 +86,8 @@ def needs_after_commit(policy: ResourcePolicy, old: Resource | None, new: Resour
 def owning_parties(policy: ResourcePolicy, resource: Resource) -> list[str]:
     """Return the ids of the parties that a resource belongs to, sorted.
 
-    A resource belongs to everybody only where the policy says so of the whole kind: no attribute
-    that a client writes opens it.
+    A resource belongs to everybody only if the policy says so for the whole kind. A client cannot
+    achieve that by an attribute.
     """
     parties = policy.parties or party_ids
     owners = {str(party) for party in parties(resource)}

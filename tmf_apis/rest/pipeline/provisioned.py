@@ -1,6 +1,6 @@
-"""Protect what orders have provisioned on the network against direct changes.
+"""Protect resources that orders have provisioned on the network against direct changes.
 
-A change or a deletion in the inventory does not reach the network; an order does.
+A change or deletion in the inventory does not reach the network; only an order does.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ class ProvisionedKind:
         kind: The kind.
         state_attribute: The attribute of the lifecycle state.
         in_service_states: States in which a provisioned resource works, or is about to.
-        supporting_attributes: Attributes that refer to what provides the resource.
-        ordered_attributes: Attributes that a party changes by an order only.
+        supporting_attributes: Attributes that refer to the services and resources that provide it.
+        ordered_attributes: Attributes that a party can change only by an order.
         modifying_order: The order that changes them, for the message.
         deleting_order: The order that ends a resource, for the message; ``{id}`` is its id.
     """
@@ -38,7 +38,7 @@ class ProvisionedKind:
         return any(resource.get(name) for name in self.supporting_attributes)
 
     def check_change(self, old: Resource, new: Resource, context: RequestContext) -> None:
-        """Check that a party does not itself change what has to be ordered.
+        """Check that a party does not change attributes that it has to order.
 
         Raises:
             Forbidden: A party changes one of ``ordered_attributes`` (HTTP 403).
@@ -47,7 +47,9 @@ class ProvisionedKind:
             return
         for name in self.ordered_attributes:
             if old.get(name) != new.get(name):
-                raise Forbidden(f"/{name}: changed by an order ({self.modifying_order})")
+                raise Forbidden(
+                    f"/{name}: can be changed only by an order ({self.modifying_order})"
+                )
 
     def check_delete(self, resource: Resource, context: RequestContext) -> None:
         """Check that a resource to delete is not in service.

@@ -46,7 +46,7 @@ def references_at(
 def check_targets_exist(
     repository: Repository, old: Iterable[Reference], new: Iterable[Reference]
 ) -> None:
-    """Check that the targets of new references exist, with one query a kind.
+    """Check that the targets of new references exist, with one query per kind.
 
     The check is off unless the operator has set ``TMF_CHECK_REFERENCES``.
 

@@ -12,7 +12,7 @@ from tmf_apis.security.identity import Identity
 from tmf_apis.store.connection import translate_errors
 from tmf_apis.store.resources import Document
 
-#: Most documents in an identity map; a longer result is not kept.
+#: Most documents in an identity map; a longer query result is not cached.
 IDENTITY_MAP_LIMIT = 100
 
 IdentityMap = dict[tuple[str, str], Document]
@@ -21,12 +21,12 @@ IdentityMap = dict[tuple[str, str], Document]
 class ScopedRepository:
     """The repository of one identity; implements the ``Repository`` protocol.
 
-    A resource that was read or written here lately is not read again before a change, unless
-    another client has changed it meanwhile.
+    A resource that this repository has recently read or written is not read again before a change,
+    unless another client has changed it meanwhile.
 
     Attributes:
         now, context, tenant: See ``Repository``.
-        identity_map: The documents read or written lately, by kind and id.
+        identity_map: The documents recently read or written, by kind and id.
     """
 
     def __init__(self, writer: ResourceWriter, identity: Identity, context: RequestContext) -> None:
@@ -70,7 +70,7 @@ class ScopedRepository:
     def revision_fingerprint(self, queries: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
         """Return a text that changes when the result of one of the queries changes.
 
-        The queries see the whole tenant, whatever the repository sees.
+        The queries cover the whole tenant, even if the repository sees only a part of it.
 
         Args:
             queries: Kinds and queries, as ``find`` takes them.
@@ -133,7 +133,10 @@ class ScopedRepository:
         self._writer.delete(self._identity, kind, id, self._system_context())
 
     def _cache_documents(self, kind: str, documents: Sequence[Document | None]) -> None:
-        """Add documents to the identity map, unless a party may see more than it may change."""
+        """Add documents to the identity map.
+
+        A party may see more than it may change, so its repository has an empty map.
+        """
         if not self._sees_tenant or len(documents) > IDENTITY_MAP_LIMIT:
             return
         if len(self.identity_map) + len(documents) > IDENTITY_MAP_LIMIT:
@@ -147,7 +150,8 @@ class ScopedRepository:
 def body_query(query: Mapping[str, Any], tenant: str) -> dict[str, Any]:
     """Return the query over documents for a query over the stored form.
 
-    Logical operators are followed. An id becomes the key of the document, which is indexed.
+    This includes the operands of logical operators. An id becomes the key of the document, which is
+    indexed.
 
     >>> body_query({"id": {"$in": ["1"]}, "name": "a"}, "t")
     {'_id': {'$in': ['t:1']}, 'body.name': 'a'}
@@ -173,14 +177,14 @@ def _document_keys(condition: Any, tenant: str) -> Any:  # noqa: ANN401
 
 
 class RepositoryFactory:
-    """Makes repositories for work that outlasts a request: workflows, jobs, notifications."""
+    """Creates repositories for tasks outside a request: workflows, jobs, notifications."""
 
     def __init__(self, writer: ResourceWriter, subject: str) -> None:
-        """Keep the writer.
+        """Store the writer.
 
         Args:
             writer: The write pipeline.
-            subject: The subject that the work is done as.
+            subject: The subject of the writes.
         """
         self._writer = writer
         self._subject = subject
@@ -190,7 +194,7 @@ class RepositoryFactory:
 
         Args:
             tenant: The tenant.
-            previous: An earlier repository of the same tenant, whose identity map is taken over.
+            previous: An earlier repository of the same tenant, whose identity map is shared.
         """
         repository = self._repository_for(Identity(self._subject, tenant))
         if previous is not None:

@@ -1,7 +1,7 @@
 """The JSON of a resource, built when it is written.
 
-The stored fragment of an API version is everything behind the base URL of the href, so that an
-answer is a concatenation of bytes: ``{"id":"42","href":"`` base ``/tmf-api/…/42","name":"x"}``.
+The stored fragment of an API version is everything after the base URL of the href, so that a
+response is a concatenation of bytes: ``{"id":"42","href":"`` base ``/tmf-api/…/42","name":"x"}``.
 """
 
 from collections.abc import Iterable
@@ -24,14 +24,14 @@ def json_fragments(
     body: Resource,
     type_defaults: Transform | None = None,
 ) -> dict[str, bytes]:
-    """Return the JSON of each API version, from behind the base URL of the href.
+    """Return the JSON of each API version, starting after the base URL of the href.
 
     Args:
         kinds: The kinds that are served.
         kind: The kind.
         id: The resource's id.
         body: Its stored form.
-        type_defaults: Adds the types that v5 requires to nested objects; None where they are there.
+        type_defaults: Adds the types that v5 requires to nested objects; None if none are missing.
     """
     fragments = {}
     previous: Resource | None = None

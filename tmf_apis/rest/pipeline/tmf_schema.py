@@ -8,12 +8,12 @@ from marshmallow import INCLUDE, Schema, ValidationError, fields, post_dump
 
 from tmf_apis.errors import InvalidBody
 
-#: Below this every whole number is a JSON number that every reader reads the same (RFC 8259).
+#: Every JSON reader reads whole numbers below this bound exactly (RFC 8259, section 6).
 SAFE_INTEGER_BOUND = 2**53
 
 
 class TmfSchema(Schema):
-    """A schema that passes attributes through that it does not declare, both ways."""
+    """A schema that preserves undeclared attributes when loading and dumping."""
 
     class Meta:
         """Keep attributes that are not declared when loading."""
@@ -32,10 +32,10 @@ class TmfSchema(Schema):
         return {key: value for key, value in original.items() if key not in declared} | dumped
 
     def handle_error(self, error: ValidationError, data: object, **_: object) -> None:  # noqa: ARG002
-        """Raise marshmallow's error as one of the API.
+        """Raise marshmallow's error as an API error.
 
         Raises:
-            InvalidBody: A declared attribute is not of its type (HTTP 400).
+            InvalidBody: A declared attribute has a wrong type (HTTP 400).
         """
         raise InvalidBody(f"{self.subject}: {error.messages}") from error
 
@@ -55,7 +55,7 @@ class JsonDecimal(fields.Decimal):
 
 
 def json_number(value: Decimal) -> float:
-    """Return the JSON number nearest to a decimal, an integer where it is one.
+    """Return the JSON number nearest to a decimal; an integer if it is whole.
 
     >>> json_number(Decimal("12.00")), json_number(Decimal("0.10"))
     (12, 0.1)

@@ -1,4 +1,4 @@
-"""The policies, contexts, repositories and documents that every write works with."""
+"""The base of all writes: policies, request contexts, repositories and writable documents."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from tmf_apis.rest.views.transforms import Transform
 from tmf_apis.security.identity import Identity
 from tmf_apis.store.resources import Document, ResourceStore
 
-#: Makes the repository of an identity; its first argument is the writer that it writes through.
+#: Creates the repository of an identity; the first argument is the writer that it writes through.
 MakeRepository = Callable[[Any, Identity, RequestContext], Repository]
 
 
@@ -27,9 +27,9 @@ class WriteResult:
         id: Its id.
         rev: Its version.
         body: Its stored form.
-        json_fragments: The JSON of each API version behind the base URL.
+        json_fragments: The JSON of each API version, starting after the base URL of the href.
         is_changed: Whether the write changed anything.
-        document: The stored document as ``READ_PROJECTION`` reads it; None where it is not known.
+        document: The stored document as ``READ_PROJECTION`` reads it; None if it may be outdated.
     """
 
     id: str
@@ -41,7 +41,7 @@ class WriteResult:
 
 
 class WriteAccess:
-    """The base of all writes: policies, contexts, repositories and readable documents."""
+    """Gives writes access to policies, request contexts, repositories and writable documents."""
 
     def __init__(
         self,
@@ -50,13 +50,13 @@ class WriteAccess:
         flags: Mapping[str, bool],
         make_repository: MakeRepository,
     ) -> None:
-        """Keep what writes need.
+        """Store the collaborators.
 
         Args:
             resources: The collections.
             builder: Builds documents by the policies of the kinds.
             flags: The operator's settings that policies depend on.
-            make_repository: Makes the repository that a policy reads and writes through.
+            make_repository: Creates the repository that a policy reads and writes through.
         """
         self.resources = resources
         self._builder = builder
@@ -75,7 +75,7 @@ class WriteAccess:
         return self._builder.type_defaults
 
     def policy_of(self, kind: str) -> ResourcePolicy:
-        """Return a kind's policy; one that allows everything where the kind has none."""
+        """Return a kind's policy; a kind without one gets a policy that allows everything."""
         return self._builder.policy_of(kind)
 
     def repository_for(self, identity: Identity, context: RequestContext) -> Repository:
@@ -111,7 +111,7 @@ class WriteAccess:
         if document is None:
             readable = {**identity.read_filter(), **extra}
             if self.resources.find_one(kind, readable, id, {"_id": 1}) is not None:
-                raise Forbidden(f"{kind} {id} is changed by the operator only")
+                raise Forbidden(f"only the operator can change {kind} {id}")
             raise NotFound(f"there is no {kind} {id}")
         return document
 

@@ -1,8 +1,8 @@
 """Every write of a resource: policy first, then one document write with its events.
 
-Clients' requests, task operations, jobs and workflows all use the same methods, so no write goes
-around a policy. ``policy_application`` and ``documents`` have the pure part, ``creation`` the new
-resources, ``after_commit`` what follows a write.
+Requests of clients, task operations, jobs and workflows all use the same methods, so no write
+bypasses a policy. ``policy_application`` and ``documents`` are the pure part, ``creation`` adds new
+resources, and ``after_commit`` runs the follow-ups.
 """
 
 import time
@@ -28,7 +28,7 @@ from tmf_apis.rest.pipeline.write_access import WriteResult
 from tmf_apis.security.identity import Identity
 from tmf_apis.store.resources import Document, is_same_json
 
-#: Attempts at a change without a precondition while others change the resource too.
+#: Attempts at a change while other clients change the same resource.
 MAX_ATTEMPTS = 12
 
 Edit = Callable[[Resource], Resource]
@@ -55,19 +55,19 @@ class ResourceWriter(ResourceCreator):
             identity: The client.
             kind: The kind.
             id: The resource's id.
-            edit: Returns the new stored form from the old one with its id; called again when
-                another client was faster.
+            edit: Returns the new stored form from the old one with its id; called again if
+                another client has changed the resource meanwhile.
             context: The request.
             precondition: Returns whether the client accepts the resource's version.
             extra_filter: A further part of the query that the resource must match.
-            cached_document: The document as the client has read it lately. It is not read again
-                where nobody has changed it since.
+            cached_document: The document as the client has recently read it. It is read again only
+                if it has changed since.
 
         Raises:
             NotFound: There is none that the client may see (HTTP 404).
             Forbidden: The client may see but not change it (HTTP 403).
             PreconditionFailed: ``precondition`` returned False (HTTP 412).
-            Stale: Other clients kept changing it (HTTP 409).
+            Stale: Other clients changed it at each attempt (HTTP 409).
         """
         if cached_document and (
             result := self._change_cached(identity, kind, cached_document, edit, context)
@@ -99,8 +99,8 @@ class ResourceWriter(ResourceCreator):
             kind: The kind.
             edits: Functions by the ids of the resources; each may be called again.
             context: The request.
-            cached_documents: All of the documents as the client has read them lately, see
-                ``change``; empty: they are read.
+            cached_documents: All of the documents as the client has recently read them, see
+                ``change``; empty: they are read first.
 
         Returns:
             The stored forms, with their ids, of the resources that exist.
@@ -120,7 +120,7 @@ class ResourceWriter(ResourceCreator):
             for update in updates:
                 self._follow_up(identity, kind, update, context)
             return changed
-        for update in updates:  # an edit that is written already changes nothing
+        for update in updates:  # repeating an edit that has been written changes nothing
             id = update.document["id"]
             try:
                 result = self.change(identity, kind, id, edits[id], context)
@@ -146,8 +146,8 @@ class ResourceWriter(ResourceCreator):
             NotFound: There is none that the client may see (HTTP 404).
             Forbidden: The client may see but not delete it (HTTP 403).
             PreconditionFailed: ``precondition`` returned False (HTTP 412).
-            Conflict: The policy keeps it (HTTP 409).
-            Stale: Other clients kept changing it (HTTP 409).
+            Conflict: The policy refuses the deletion (HTTP 409).
+            Stale: Other clients changed it at each attempt (HTTP 409).
         """
         policy = self.policy_of(kind)
         for _ in range(MAX_ATTEMPTS):
@@ -158,10 +158,10 @@ class ResourceWriter(ResourceCreator):
             if policy.check:
                 policy.check(self._tenant_repository(identity, context), old, None)
             event = self._builder.deletion_event(identity, kind, document, context)
-            follow = needs_after_commit(policy, old, None)
-            marker = pending_side_effect(document, rev + 1, context) if follow else None
+            has_follow_up = needs_after_commit(policy, old, None)
+            marker = pending_side_effect(document, rev + 1, context) if has_follow_up else None
             if self.resources.remove(kind, key, rev, [event], marker):
-                if follow:
+                if has_follow_up:
                     change = (old, None)
                     self._after_commit.run(identity, context, kind, (key, rev + 1), change)
                 return
@@ -172,10 +172,13 @@ class ResourceWriter(ResourceCreator):
 
         Args:
             kind: The kind.
-            before: Later writes may still be under way and are left alone.
+            before: Only writes before this time count; later ones may still be in progress.
 
         Returns:
-            How many were run.
+            The number of completed follow-ups.
+
+        Raises:
+            Unavailable: The database does not answer (HTTP 503).
         """
         return self._after_commit.resume(
             kind, before, lambda identity: self.request_context(identity, system=True)
@@ -184,7 +187,7 @@ class ResourceWriter(ResourceCreator):
     def _prepare_update(
         self, identity: Identity, kind: str, document: Document, edit: Edit, context: RequestContext
     ) -> DocumentUpdate | None:
-        """Return the update that an edit makes, checked by the policy; None: it changes nothing."""
+        """Return the update of an edit, checked by the policy; None if the edit changes nothing."""
         policy, old = self.policy_of(kind), resource_of(document)
         new = edit(old)
         if is_same_json(new, old):
@@ -204,9 +207,9 @@ class ResourceWriter(ResourceCreator):
         edits: Mapping[str, Edit],
         context: RequestContext,
     ) -> list[DocumentUpdate]:
-        """Like ``_prepare_update`` for each document; empty if any edit fails or changes nothing.
+        """Return the update of each document; empty if an edit fails or changes nothing.
 
-        The cached documents may be stale, so nothing is concluded from a failure.
+        The cached documents may be stale, so a failure proves nothing.
         """
         updates = []
         try:
@@ -214,14 +217,14 @@ class ResourceWriter(ResourceCreator):
                 edit = edits[document["id"]]
                 if update := self._prepare_update(identity, kind, document, edit, context):
                     updates.append(update)
-        except Exception:  # noqa: BLE001 - the edit is made again of what the database has
+        except Exception:  # noqa: BLE001 - the edit is repeated on the current document
             return []
         return updates if len(updates) == len(edits) else []
 
     def _change_cached(
         self, identity: Identity, kind: str, document: Document, edit: Edit, context: RequestContext
     ) -> WriteResult | None:
-        """Change a resource by its cached document; None: it has to be read again."""
+        """Change a resource using its cached document; return None if it has to be read again."""
         edits = {document["id"]: edit}
         updates = self._prepare_cached(identity, kind, [document], edits, context)
         return self._write_update(identity, kind, updates[0], context) if updates else None
@@ -229,7 +232,7 @@ class ResourceWriter(ResourceCreator):
     def _write_update(
         self, identity: Identity, kind: str, update: DocumentUpdate, context: RequestContext
     ) -> WriteResult | None:
-        """Write an update and run its follow-up; None: another client has changed the document."""
+        """Write an update and run its follow-up; return None if the document is stale."""
         if not self.resources.replace(kind, update.document, update.changes, update.events):
             return None
         result = WriteResult(

@@ -26,7 +26,7 @@ INT64 = range(-(2**63), 2**63)
 _NUMBER = re.compile(r"[+-]?\d{1,400}(?:\.\d{1,400})?(?:[eE][+-]?\d{1,9})?", re.ASCII)
 _SEGMENT = re.compile(r"[\w@][\w@:\-]*")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-#: A plus sign that was not escaped in the query arrives as a space.
+#: In a query string, a plus sign that is not escaped stands for a space.
 _UNESCAPED_PLUS = re.compile(r"([Tt]\d\d:\d\d[\d:.]*) (\d\d:?\d\d)\Z", re.ASCII)
 
 
@@ -39,7 +39,7 @@ class Attribute:
         type: Type according to the contract.
         document_paths: Paths in the database document that may hold the attribute; at least one.
         is_href: The attribute is the resource's own href, which is compared by the id at its end.
-        stored_value: Converts a client's text to its stored form.
+        stored_value: Returns the stored form of a client's text.
     """
 
     path: str
@@ -55,8 +55,8 @@ class QueryableAttributes:
 
     Attributes:
         type_of: Returns the type of a path according to the contract (``SchemaPaths.type_of``).
-        stored_paths: Maps a client's path to paths of the stored form.
-        stored_value: Maps a client's path and value to the value in the stored form.
+        stored_paths: Returns the paths of the stored form for a client's path.
+        stored_value: Returns the value of the stored form for a client's path and value.
         prefix: Prefix of every path of the stored form in a database document.
         outside_body: Top-level attributes that are stored outside the body, with their paths; a
             ``href`` listed here is compared by the id at its end.
@@ -107,10 +107,10 @@ def check_path(path: str) -> None:
             in arrays are not supported) or contains characters that no attribute has (HTTP 400).
     """
     if len(path) > PATH_LIMIT:
-        raise InvalidQuery(f"the path of an attribute may have {PATH_LIMIT} characters")
+        raise InvalidQuery(f"the path of an attribute has at most {PATH_LIMIT} characters")
     segments = path.split(".")
     if len(segments) > SEGMENT_LIMIT:
-        raise InvalidQuery(f"the path of an attribute may have {SEGMENT_LIMIT} segments")
+        raise InvalidQuery(f"the path of an attribute has at most {SEGMENT_LIMIT} segments")
     for segment in segments:
         if not _SEGMENT.fullmatch(segment) or segment.isdecimal():
             raise InvalidQuery(f"{path!r} is not the path of an attribute")
@@ -124,9 +124,9 @@ def check_text(text: str) -> None:
             (HTTP 400).
     """
     if len(text) > VALUE_LIMIT:
-        raise InvalidQuery(f"a value may have {VALUE_LIMIT} characters")
+        raise InvalidQuery(f"a value has at most {VALUE_LIMIT} characters")
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise InvalidQuery("a value has a character that is not text")
+        raise InvalidQuery("a value has a character (NUL or surrogate) that is not text")
 
 
 def number_from_text(text: str) -> int | float | None:
@@ -148,7 +148,7 @@ def number_from_text(text: str) -> int | float | None:
 
 
 def timestamp_from_text(text: str) -> str | None:
-    """Return the stored form of a time of any offset and precision; a date means its midnight.
+    """Return the stored form of a time of any offset and precision; a date means midnight UTC.
 
     Return None if the text is neither a time nor a date.
 
@@ -179,7 +179,7 @@ _PARSERS: Mapping[str, tuple[Callable[[str], Value | None], str]] = {
 
 
 def typed_values(attribute: Attribute, text: str) -> tuple[Value, ...]:
-    """Return the values that a text may stand for, given the type of an attribute.
+    """Return the values that a text may represent, given the type of an attribute.
 
     A typed attribute has one value. An attribute of any type has the text itself and, if the text
     spells a number or a boolean, that value too.
@@ -194,12 +194,12 @@ def typed_values(attribute: Attribute, text: str) -> tuple[Value, ...]:
     if kind == "string":
         return (attribute.stored_value(text),)
     if kind == "any":
-        spelled: tuple[Any, ...] = (
+        candidates: tuple[Any, ...] = (
             attribute.stored_value(text),
             number_from_text(text),
             _boolean_from_text(text),
         )
-        return tuple(value for value in spelled if value is not None)
+        return tuple(value for value in candidates if value is not None)
     if kind == "object":
         raise InvalidQuery(f"{attribute.path!r} has parts; name one of them")
     parse, expected = _PARSERS[kind]

@@ -55,10 +55,10 @@ class FieldSelection:
         return cls(tree)
 
     def top_level_names(self, version: str) -> frozenset[str]:
-        """Return the attributes to copy if copying top-level attributes makes the response.
+        """Return the top-level attributes whose copy is the whole response.
 
-        Empty if the resource has to be converted to the version first (anything but v5), or if
-        the selection has a path below the top level.
+        Empty if the resource has to be converted first (any version except v5), or if the
+        selection has a path below the top level.
         """
         if version != "v5" or not self.tree:
             return frozenset()

@@ -9,7 +9,7 @@ Source: TMF630 part 1, "Attribute filtering".
     a.regex=x  a=~x  a*=x a text value of a matches the pattern (see ``regexes``)
     a.exists=true         a exists; false: a does not exist
 
-- A comma, a semicolon or the same filter again means OR: ``a=x,y``, ``a=x;y``, ``a=x&a=y``. For
+- A comma, a semicolon or a repeated filter means OR: ``a=x,y``, ``a=x;y``, ``a=x&a=y``. For
   ``ne`` and ``nin`` they extend the list of excluded values. Another attribute may follow a
   semicolon: ``a>5;b=y``. A pattern is never split, only repeated.
 - Different attributes, and different operators on one attribute, mean AND: ``a.gte=1&a.lte=5``.
@@ -69,7 +69,7 @@ _UNQUOTED_VALUE = re.compile(r"([^,;]*)([,;]|\Z)")
 
 @dataclass(slots=True)
 class Criterion:
-    """An attribute, an operator, and the values of which one (``ne``: none) has to match.
+    """A condition: a value of an attribute matches one of ``values`` (``ne``: matches none).
 
     Attributes:
         attribute: The attribute to compare.
@@ -86,7 +86,7 @@ class Criterion:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Attribute and operator: of the criteria with the same key, one has to match."""
+        """Attribute and operator; one of the criteria with the same key has to match."""
         return self.attribute.path, self.operator
 
 
@@ -108,14 +108,14 @@ def filter_query(
     groups: dict[tuple[str, ...], list[Criterion]] = {}
     for position, (name, value) in enumerate(pairs):
         if position >= settings.filter_values:
-            raise InvalidQuery(f"a query may have {settings.filter_values} filters")
+            raise InvalidQuery(f"a query has at most {settings.filter_values} filters")
         criteria = _merged_criteria(_criteria(name, value, attributes))
         first = criteria[0].key
         key = first if len(criteria) == 1 else (*first, str(position))
         groups[key] = _merged_criteria([*groups.get(key, []), *criteria])
     for group in groups.values():
         if sum(len(criterion.values) for criterion in group) > settings.filter_values:
-            raise InvalidQuery(f"a filter may have {settings.filter_values} values")
+            raise InvalidQuery(f"a filter has at most {settings.filter_values} values")
     clauses = ([_clause(criterion, settings) for criterion in group] for group in groups.values())
     return all_of(*(any_of(*alternatives) for alternatives in clauses))
 
@@ -158,7 +158,7 @@ def regex_query(attribute: Attribute, pattern: str, limit: int, *, options: str 
         InvalidQuery: The attribute is not text, or the pattern is refused (HTTP 400).
     """
     if attribute.type.value_type not in ("string", "any", "date-time", "date") or attribute.is_href:
-        raise InvalidQuery(f"{attribute.path!r} is not text; it has no regular expressions")
+        raise InvalidQuery(f"{attribute.path!r} is not text, so it supports no regular expressions")
     check_text(pattern)
     condition = {"$regex": safe_pattern(pattern, limit)}
     if options:
@@ -173,14 +173,14 @@ def existence_query(attribute: Attribute, *, exists: bool) -> MongoQuery:
 
 
 def ordered_values(attribute: Attribute, text: str) -> tuple[Value, ...]:
-    """Return the values that a text may stand for in a comparison by order.
+    """Return the values that a text may represent in a comparison by order.
 
     Raises:
         InvalidQuery: The attribute has no order, or the text is not of its type (HTTP 400).
     """
     values = typed_values(attribute, text)
     if attribute.is_href or attribute.type.value_type == "boolean":
-        raise InvalidQuery(f"{attribute.path!r} can only be equal or not")
+        raise InvalidQuery(f"{attribute.path!r} has no order; it can only be equal or not equal")
     numbers = tuple(value for value in values if not isinstance(value, str | bool))
     return numbers or values[:1]
 
@@ -222,7 +222,7 @@ def _merged_criteria(criteria: Iterable[Criterion]) -> list[Criterion]:
 
 def _boolean_operand(attribute: Attribute, text: str) -> bool:
     if text not in ("true", "false"):
-        raise InvalidQuery(f"{attribute.path!r} exists is true or false, not {text[:80]!r}")
+        raise InvalidQuery(f"{attribute.path}.exists is true or false, not {text[:80]!r}")
     return text == "true"
 
 
@@ -281,10 +281,9 @@ def _attribute_and_operator(
 def _split_values(
     text: str, attributes: QueryableAttributes
 ) -> tuple[list[str], int, re.Match[str] | None]:
-    """Return the values of a filter, and the filter that follows after a semicolon, if any.
+    """Return the values of a filter, the position after them, and the next filter, if any.
 
-    The values end at the end of the text or where the next filter starts. The number is the
-    position of the next filter's own values.
+    The next filter follows after a semicolon; the position is then that of its own values.
     """
     values, position, separator = [], 0, ","
     while separator:

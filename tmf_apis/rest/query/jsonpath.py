@@ -16,9 +16,9 @@ Source: TMF630 part 6, "JSONPath extension". A resource matches if the path sele
     literal     = "'" text "'" | number | true | false | null
 
 Values are compared as in ``filtering``: by the type that the contract declares. ``!=`` and ``nin``
-match if no value equals, so also if there is no value; ``== null`` matches if there is no value.
-The rest of JSONPath (``..``, positions, slices, functions, comparisons of two paths) is answered
-with 501. No part of the text is ever evaluated or becomes an operator of the database query.
+match if no value is equal, so also if there is no value; ``== null`` matches if there is no value.
+The rest of JSONPath (``..``, positions, slices, functions, comparisons of two paths) is not
+supported (HTTP 501). The text is never evaluated as code, nor copied into an operator of the query.
 """
 
 import re
@@ -123,11 +123,12 @@ def parse_path(text: str, settings: Settings) -> JsonPath:
     """Parse the text of a filter.
 
     Raises:
-        InvalidQuery: The text is malformed or over a limit; the message says where (HTTP 400).
+        InvalidQuery: The text is malformed or over a limit; the message has the position (HTTP
+            400).
         FeatureNotImplemented: The text uses an unsupported feature of JSONPath (HTTP 501).
     """
     if len(text) > settings.jsonpath_limit:
-        raise InvalidQuery(f"a filter may have {settings.jsonpath_limit} characters")
+        raise InvalidQuery(f"a filter has at most {settings.jsonpath_limit} characters")
     return _Parser(_tokens(text), settings).parse()
 
 

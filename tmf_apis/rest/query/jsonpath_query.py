@@ -33,8 +33,9 @@ class _Scope:
     """The position that ``@`` in a condition refers to.
 
     Attributes:
-        client_path: The client's path of the position; empty at the resource itself.
-        document_path: The document path of the array around the position; empty outside an array.
+        client_path: The client's path to the position; empty at the resource itself.
+        document_path: The document path of the array that contains the position; empty outside an
+            array.
     """
 
     client_path: str = ""
@@ -69,7 +70,7 @@ class _Compiler:
             return existence_query(self._attribute(names, scope), exists=True) if names else {}
         if not names:
             if scope.document_path:
-                raise FeatureNotImplemented("filter: a filter on the elements of an element")
+                raise FeatureNotImplemented("filter: two filters on one element are not supported")
             return all_of(self.expression_query(condition, scope), self.path_query(rest, scope))
         return self._elements_query(names, condition, rest, scope)
 
@@ -95,9 +96,11 @@ class _Compiler:
     def _compared_attribute(self, path: JsonPath, scope: _Scope) -> Attribute:
         names, condition, _ = _split_at_filter(path)
         if condition is not None:
-            raise FeatureNotImplemented("filter: a comparison behind a filter")
+            raise FeatureNotImplemented("filter: a filter inside a compared path is not supported")
         if not names:
-            raise FeatureNotImplemented("filter: '@' itself can only be compared alone")
+            raise FeatureNotImplemented(
+                "filter: comparing '@' beside other conditions is not supported"
+            )
         return self._attribute(names, scope)
 
     def _attribute(self, names: str, scope: _Scope) -> Attribute:
@@ -163,7 +166,7 @@ class _Compiler:
     def _scalars_query(last: Attribute, condition: Compare, rest: JsonPath) -> MongoQuery:
         if rest or condition.operator == "ne":
             raise FeatureNotImplemented(
-                "filter: '!=' on the elements of a list, or a path behind it"
+                "filter: '!=' on the elements of a list, or a path after it, is not supported"
             )
         return _literal_comparison(last, condition.operator, condition.literals)
 
@@ -194,7 +197,7 @@ def _literal_comparison(
 
 
 def _null_comparison(attribute: Attribute, operator: str, values: list[Value]) -> MongoQuery:
-    """Return the query for a list of values and null; null means that there is no value."""
+    """Return the query for a list of values that includes null, which means: no value."""
     if operator == "ne":
         others = [comparison_query(attribute, "ne", values)] if values else []
         return all_of(existence_query(attribute, exists=True), *others)

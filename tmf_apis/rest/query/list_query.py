@@ -64,7 +64,7 @@ class ListPage:
 
 
 class ListQueryCompiler:
-    """Compiler of the list requests of one contract."""
+    """Compiles the list requests of one contract."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class ListQueryCompiler:
         self.set_extensions(extensions or {})
 
     def set_extensions(self, extensions: Mapping[str, Sequence[Schema]]) -> None:
-        """Replace the extensions, which are schemas by the type that they extend."""
+        """Replace the extensions; the mapping is from a type to the schemas that extend it."""
         cache: dict[tuple[str, str], QueryableAttributes] = {}
         # One assignment: a thread never sees new extensions with an old cache.
         self._extensions_and_cache = (extensions, cache)
@@ -152,7 +152,7 @@ class ListQueryCompiler:
 def _type_of(
     paths: SchemaPaths, stored_schema_paths: SchemaPaths | None, kind: str, version: str, path: str
 ) -> AttributeType | None:
-    """Return the type of an attribute in the client's contract, or else in the stored form."""
+    """Return the type of an attribute in the client's contract, otherwise in the stored form."""
     if (attribute_type := paths.type_of(path)) is not None or stored_schema_paths is None:
         return attribute_type
     for stored in versions.stored_paths(kind, version, path):

@@ -2,10 +2,10 @@
 
 Source: TMF630 part 1, "Pagination"; RFC 8288 for ``Link``.
 
-A cursor holds the sort values of a resource. A page ``after=`` a cursor starts behind that
-resource and a page ``before=`` a cursor ends in front of it, no matter what was inserted or
-deleted meanwhile. An empty ``after=`` is the first page and an empty ``before=`` the last. Cursors
-are neither secret nor an authorization: the query always has the conditions of the client too.
+A cursor holds the sort values of a resource. A page ``after=`` a cursor starts after that resource,
+and a page ``before=`` a cursor ends before it, even if resources are inserted or deleted meanwhile.
+An empty ``after=`` selects the first page and an empty ``before=`` the last. Cursors are neither
+secret nor an authorization: the query always includes the access filter of the client.
 """
 
 import base64
@@ -45,9 +45,9 @@ class Page:
         limit: The most resources of the page.
         offset: The number of resources to skip.
         keys: The sort keys of the list.
-        after: Sort values behind which the page starts; empty: the start of the list; None: the
+        after: Sort values after which the page starts; empty: the start of the list; None: the
             client did not send ``after``.
-        before: Sort values in front of which the page ends; empty: the end of the list; None: the
+        before: Sort values before which the page ends; empty: the end of the list; None: the
             client did not send ``before``.
         is_explicit: The client sent a paging parameter.
     """
@@ -81,7 +81,7 @@ class Page:
 
     @property
     def fetch_limit(self) -> int:
-        """The number of documents to read; by cursor one more, to know if there are more."""
+        """The number of documents to read; with a cursor one more, to see whether others follow."""
         return self.limit + 1 if self.is_cursor_page and self.limit else self.limit
 
     def page_items(self, fetched: Sequence[Item]) -> tuple[list[Item], bool]:
@@ -171,7 +171,7 @@ def _cursor_values(text: str, keys: tuple[SortKey, ...]) -> SortValues:
     """
     if not text:
         return ()
-    invalid = InvalidQuery("not a cursor of this list in this order")
+    invalid = InvalidQuery("not a cursor of this list with this sort")
     if len(text) > CURSOR_LIMIT or any(key.is_multi_valued for key in keys):
         raise invalid
     try:
@@ -198,7 +198,7 @@ def _is_sort_value(value: object, key: SortKey) -> bool:
 
 
 def _query_after(keys: tuple[SortKey, ...], values: SortValues) -> MongoQuery:
-    """Return the query for the documents behind the sort values, in the order of the keys."""
+    """Return the query for the documents after the sort values, in the order of the keys."""
     clauses: list[MongoQuery] = []
     equal_so_far: MongoQuery = {}
     for key, value in zip(keys, values, strict=True):
@@ -208,7 +208,7 @@ def _query_after(keys: tuple[SortKey, ...], values: SortValues) -> MongoQuery:
 
 
 def _clauses_after(key: SortKey, value: object) -> list[MongoQuery]:
-    """Return the queries for the documents behind a value; a missing value is the smallest."""
+    """Return the queries for the documents after a value; a missing value is the smallest."""
     if key.direction > 0:
         return [{key.path: {"$ne": None} if value is None else {"$gt": value}}]
     if value is None:
@@ -225,7 +225,7 @@ class PageResult:
         page: The requested page.
         count: The number of resources of the page.
         total: The number of all matches.
-        has_more: By cursor: there are more resources in the direction of reading.
+        has_more: With a cursor: there are more resources in the direction of reading.
         first_cursor: Cursor of the first resource, or None.
         last_cursor: Cursor of the last resource, or None.
     """

@@ -1,8 +1,8 @@
 r"""Check regular expressions of clients before the database runs them.
 
-A pattern must mean the same to RE2 (which bounds its size) and to PCRE (which runs it). To prevent
-excessive backtracking in PCRE, a repeated part must have only one way to match, and the number of
-attempts on a text of ``MAX_TEXT`` characters is bounded. The dialect::
+A pattern must have the same meaning in RE2 (which bounds its size) and in PCRE (which runs it). To
+prevent excessive backtracking in PCRE, a repeated part must have only one way to match, and the
+number of attempts on a text of ``MAX_TEXT`` characters is bounded. The dialect::
 
     characters   x  .  \d \D \w \W \s \S \n \r \t  \ before punctuation  [abc] [^a-z]
     groups       (...)  (?:...)  a|b
@@ -62,7 +62,7 @@ def safe_pattern(pattern: str, limit: int) -> str:
     '^fibre 100$'
     """
     if len(pattern) > limit:
-        raise InvalidQuery(f"a regular expression may have {limit} characters")
+        raise InvalidQuery(f"a regular expression has at most {limit} characters")
     _check_dialect(pattern)
     try:
         re2.compile(pattern, _RE2_OPTIONS)
@@ -111,7 +111,7 @@ def _is_punctuation(escaped: str) -> bool:
 
 
 def _cost(nodes: Iterable[tuple[Any, Any]]) -> float:
-    """Return the most attempts that a text of ``MAX_TEXT`` characters can cost."""
+    """Return the largest number of attempts on a text of ``MAX_TEXT`` characters."""
     items = list(nodes)
     anchored = bool(items) and items[0] == (codes.AT, codes.AT_BEGINNING)
     cost = _match_attempts(items) * (1 if anchored else MAX_TEXT)
@@ -130,7 +130,7 @@ def _match_attempts(items: Iterable[tuple[Any, Any]]) -> float:
         elif code is codes.BRANCH:
             product *= sum(_match_attempts(branch) for branch in argument[1])
         elif code not in _SINGLE_CHARACTER_CODES and code is not codes.AT:
-            raise _refusal("uses what only some engines have")
+            raise _refusal("uses a feature that only some engines support")
     return product
 
 
@@ -143,7 +143,7 @@ def _repeat_attempts(minimum: int, maximum: int, body: Any) -> float:  # noqa: A
 
 
 def _is_unambiguous(items: Iterable[tuple[Any, Any]]) -> bool:
-    """Return whether the items match in at most one way at a position, and never match nothing."""
+    """Return whether the items match in at most one way at a position, and never an empty text."""
     listed = list(items)
     return bool(listed) and all(_is_unambiguous_node(code, argument) for code, argument in listed)
 

@@ -73,14 +73,7 @@ class _Shape:
 
 
 class SchemaPaths:
-    """The attributes of one schema of a contract; resolved on demand and cached.
-
-    Args:
-        contract: An OpenAPI 3.0 document.
-        name: The name of a schema in the document (``ProductOrder``).
-        extensions: JSON schemas with further attributes, by the name of the schema that they
-            extend, wherever in the contract it is used.
-    """
+    """The attributes of one schema of a contract; resolved on demand and cached."""
 
     def __init__(
         self,
@@ -88,6 +81,14 @@ class SchemaPaths:
         name: str,
         extensions: Mapping[str, Sequence[Schema]] | None = None,
     ) -> None:
+        """Store the schemas.
+
+        Args:
+            contract: An OpenAPI 3.0 document.
+            name: The name of a schema in the document (``ProductOrder``).
+            extensions: JSON schemas with further attributes, by the name of the schema that they
+                extend, wherever in the contract it is used.
+        """
         self._schemas: Mapping[str, Schema] = contract.get("components", {}).get("schemas", {})
         self._extensions = extensions or {}
         self._root: Schema = {"$ref": f"#/components/schemas/{name}"}

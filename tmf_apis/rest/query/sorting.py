@@ -32,7 +32,7 @@ class SortKey:
     is_multi_valued: bool = False
 
 
-#: ``_id`` is unique and grows with the time of creation: every sort ends with it.
+#: Every sort ends with ``_id``, which is unique; generated ids sort by the time of creation.
 ID_KEY = SortKey("_id", 1)
 
 

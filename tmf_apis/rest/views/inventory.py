@@ -2,7 +2,7 @@
 
 ``resourceStatus`` has no counterpart in v5: its values (standby, alarm, available, reserved,
 unknown, suspended) are spread over five attributes that may all have a value at the same time. It
-keeps its name, and v5 shows it as an extension.
+keeps its name and is an extension in v5.
 """
 
 from tmf_apis.rest.views.shared_views import Views, related_party, wrapped_reference

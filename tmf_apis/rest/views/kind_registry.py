@@ -42,19 +42,19 @@ _NO_BODY: Final[Mapping[str, Any]] = {}
 class KindRegistry:
     """The kinds that one engine serves.
 
-    The kinds of ``KIND_NAMES`` are registered from the start; the kinds of further APIs are
-    registered from their contracts, before the first request.
+    The kinds of ``KIND_NAMES`` are always registered; the kinds of other APIs are registered from
+    their contracts, before the first request.
     """
 
     def __init__(self) -> None:
         self._mount_paths = dict(_KNOWN_MOUNT_PATHS)
-        #: Names of registered kinds whose contract does not use the name of the kind.
+        #: The names of registered kinds in their contracts, if they differ from the kinds.
         self._names: dict[str, str] = {}
         self._collection_paths: dict[tuple[str, str], str] = {}
 
     @classmethod
     def from_contracts(cls, contracts: Iterable[Contract]) -> Self:
-        """Return a registry of the known kinds and of all kinds of some contracts."""
+        """Return a registry of the known kinds and of all kinds of ``contracts``."""
         kinds = cls()
         for contract in contracts:
             for operation in contract.operations:
@@ -89,7 +89,7 @@ class KindRegistry:
         self._collection_paths.clear()
 
     def is_served(self, kind: str, version: str) -> bool:
-        """Return whether a version has a kind: v4 has no bill cycles.
+        """Return whether a version has a kind; v4, for example, has no bill cycles.
 
         >>> KindRegistry().is_served("BillCycle", "v4")
         False

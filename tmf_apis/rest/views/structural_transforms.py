@@ -20,14 +20,14 @@ _ABSENT: Final = object()
 class Wrap(SelfInverseTransform):
     """Members that v5 nests in a container: ``parentId`` in v4 is ``parent.id`` in v5.
 
-    If the container exists but is not an object with members, the object stays unchanged because
-    there is nothing to swap with.
+    If the container exists but is not an object, or is empty, nothing can be swapped and the object
+    stays unchanged.
 
     Args:
         container: The member of v5 that holds the nested object.
         members: Name in v4, outside the container -> name in v5, inside it.
         type: The ``@type`` of the container. It is added to a container without a type, because
-            v5 requires it, and removed in the inverse direction: the type of v4 is outside.
+            v5 requires it, and removed in the inverse direction.
     """
 
     def __init__(self, container: str, members: Mapping[str, str], type: str) -> None:
@@ -164,8 +164,8 @@ class Unwrap(Wrap):
 class FirstItem(SelfInverseTransform):
     """One object in v4, a list in v5: v4 has the first item, and the others as an extension.
 
-    An empty list becomes an empty list of others, so that v4 never has a list where its contract
-    has an object.
+    An empty list becomes an empty ``remainder``, so that v4 never has a list where its contract has
+    an object.
 
     Args:
         name: The member.
@@ -199,7 +199,7 @@ class FirstItem(SelfInverseTransform):
         return None
 
     def _first_and_remainder(self, value: object, remainder: object) -> Json | None:
-        """Return the first item of a list and its remainder; None if the value is no list."""
+        """Return the first item of a list and its remainder; None if the value is not a list."""
         if remainder is not _ABSENT or not isinstance(value, list):
             return None
         if not value:

@@ -138,7 +138,7 @@ class NestedViews:
         return self._nested_transform(lookup, inverse=False)
 
     def inverse(self, lookup: ViewLookup) -> Transform:
-        """Return the transform that undoes the views of the nested objects."""
+        """Return the transform that reverses the views of the nested objects."""
         return self._nested_transform(lookup, inverse=True)
 
     def _nested_transform(self, lookup: ViewLookup, *, inverse: bool) -> Transform:

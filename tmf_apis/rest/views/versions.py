@@ -1,9 +1,8 @@
 """Conversion between the stored form and the versions: documents, paths and filter values.
 
 The stored form is that of v5, which is read and written unchanged. The tables of the modules in
-``views/`` list the differences of v4 as sequences of bijections. So ``from_stored`` undoes
-``to_stored`` for every document, and the other way round, including attributes that no contract
-declares.
+``views/`` list the differences of v4 as sequences of bijections. So ``from_stored`` and
+``to_stored`` are inverses for every document, including attributes that no contract declares.
 """
 
 from collections.abc import Iterator
@@ -124,7 +123,8 @@ def stored_paths(kind: str, version: str, path: str) -> tuple[str, ...]:
     >>> stored_paths("ProductOrder", "v4", "relatedParty.id")
     ('relatedParty.partyOrPartyRole.id',)
     """
-    return tuple(dict.fromkeys(".".join(place) for place, _ in _mapped_paths(kind, version, path)))
+    mapped = _mapped_paths(kind, version, path)
+    return tuple(dict.fromkeys(".".join(segments) for segments, _ in mapped))
 
 
 def stored_value(kind: str, version: str, path: str, value: object) -> object:

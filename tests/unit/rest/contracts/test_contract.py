@@ -51,7 +51,7 @@ def test_a_contract_has_its_title_and_mount_paths(contracts):
     assert contract.mounts == (contract.base_path,)
 
 
-def test_an_own_api_has_a_word_in_place_of_a_number(contracts):
+def test_an_api_outside_tm_forum_has_a_word_in_place_of_a_number(contracts):
     contract = contracts["NETWORK", "v5"]
     assert contract.base_path == "/tmf-api/networkOperations/v5"
     assert operation(contract, "listNetworkAudit").scopes == ("network:read",)
@@ -118,14 +118,14 @@ def test_a_listener_has_its_event_type(contracts):
     assert entry.scopes == ("tmf622:notify",)
 
 
-def test_the_kinds_are_the_same_in_both_versions_but_for_bill_cycles(contracts):
-    twice = {number for number, version in contracts if version == "v5"} - {"NETWORK"}
+def test_the_kinds_are_the_same_in_both_versions_except_bill_cycles(contracts):
+    in_both = {number for number, version in contracts if version == "v5"} - {"NETWORK"}
 
     def kinds(version):
         return {
             operation.kind
             for contract in contracts.values()
-            if contract.version == version and contract.number in twice
+            if contract.version == version and contract.number in in_both
             for operation in contract.operations
         }
 

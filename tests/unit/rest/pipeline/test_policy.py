@@ -1,4 +1,4 @@
-"""Lifecycles, cycles and periods, which all policies are built on."""
+"""Lifecycles, cycles and periods, which all policies use."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_an_open_lifecycle_accepts_unknown_states():
     assert OPEN.transition("Thing", "anything", "gone") == "gone"
 
 
-def test_a_lifecycle_is_shown_as_a_resource():
+def test_a_lifecycle_has_a_resource_form():
     resource = STRICT.as_resource("Thing")
     assert resource["states"] == ["gone", "new", "old"]
     assert resource["final"] == ["gone"]
@@ -66,7 +66,7 @@ def test_a_graph_that_is_too_deep_or_too_large_counts_as_a_cycle():
 def test_a_goal_outside_the_graph_is_not_reachable():
     deep = {str(n): [str(n + 1)] for n in range(MAX_DEPTH - 2)}
     assert not is_reachable("x", ["0"], lambda names: {n: deep.get(n, []) for n in names})
-    assert not is_reachable("x", [], lambda names: pytest.fail(f"asked for {names}"))
+    assert not is_reachable("x", [], lambda names: pytest.fail(f"fetched {names}"))
     assert not is_reachable("x", ["a"], lambda names: {n: ["a"] for n in names})
 
 

@@ -1,4 +1,4 @@
-"""Policies applied to old and new resources, by the pure functions and by a repository."""
+"""Policies applied to old and new resources, by pure functions and by a repository."""
 
 import pytest
 
@@ -56,35 +56,35 @@ def test_a_transition_is_checked_for_clients_and_for_the_server():
 @pytest.mark.parametrize(
     ("new", "message"),
     [
-        ({"id": "2", "state": "open"}, "the id of a resource does not change"),
+        ({"id": "2", "state": "open"}, "the id of a resource cannot change"),
         ({}, "/state: cannot be removed"),
-        ({"state": "open", "creationDate": "now"}, "/creationDate: kept by the server"),
+        ({"state": "open", "creationDate": "now"}, "/creationDate: only the server"),
     ],
 )
-def test_a_client_cannot_change_what_is_not_its_own(new, message):
+def test_a_client_cannot_change_attributes_of_the_server(new, message):
     with pytest.raises(InvalidBody, match=message):
         changed_thing({"state": "open"}, new)
 
 
-def test_a_repository_in_memory_refuses_what_the_writer_refuses():
+def test_the_memory_repository_refuses_the_same_changes_as_the_writer():
     repository = MemoryRepository({KIND: POLICY})
     id = repository.create(KIND, {})["id"]
     with pytest.raises(InvalidBody, match="/state: cannot be removed"):
         repository.change(KIND, id, lambda old: {k: v for k, v in old.items() if k != "state"})
-    with pytest.raises(InvalidBody, match="kept by the server"):
+    with pytest.raises(InvalidBody, match="only the server"):
         repository.change(KIND, id, lambda old: {**old, "creationDate": "x"}, system=False)
 
 
 def test_a_policy_may_refuse_a_deletion():
     def refuse(old, context):
-        raise Conflict("it stays")
+        raise Conflict("cannot be deleted")
 
     check_deletion(POLICY, {"id": "1"}, CLIENT)
-    with pytest.raises(Conflict, match="it stays"):
+    with pytest.raises(Conflict, match="cannot be deleted"):
         check_deletion(ResourcePolicy(on_delete=refuse), {"id": "1"}, CLIENT)
 
 
-def test_a_follow_up_is_needed_where_the_policy_has_one_for_the_change():
+def test_a_follow_up_is_needed_if_the_policy_has_one_for_the_change():
     policy = ResourcePolicy(after_commit=print, after_commit_if=has_changed("name"))
     assert needs_after_commit(policy, {"name": "a"}, {"name": "b"})
     assert not needs_after_commit(policy, {"name": "a"}, {"name": "a", "size": 1})

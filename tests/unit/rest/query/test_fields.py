@@ -79,11 +79,11 @@ def test_malformed_fields_are_refused(text):
         FieldSelection.parse([text])
 
 
-def test_a_projection_reads_what_the_view_needs():
-    places = {"orderDate": ("creationDate",), "catalog.id": ("productCatalog.id", "catalog.id")}
+def test_a_projection_reads_the_attributes_that_the_view_needs():
+    stored = {"orderDate": ("creationDate",), "catalog.id": ("productCatalog.id", "catalog.id")}
     read = projection(
         FieldSelection.parse(["orderDate,catalog.id,note.author,note.text"]),
-        lambda path: places.get(path, (path,)),
+        lambda path: stored.get(path, (path,)),
     )
     assert set(read) == {"id", "body.@type", "body.@baseType", "body.creationDate",
                          "body.productCatalog", "body.catalog", "body.note"}  # fmt: skip

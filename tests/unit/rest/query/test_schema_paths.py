@@ -17,7 +17,7 @@ from tmf_apis.rest.query.schema_paths import AttributeType, SchemaPaths
         ("characteristic.value", "any", (True, False)),
     ],
 )
-def test_the_type_of_a_path_tells_where_arrays_are(path, kind, arrays):
+def test_the_type_of_a_path_includes_its_arrays(path, kind, arrays):
     assert ATTRIBUTES.type_of(path) == AttributeType(kind, arrays)
 
 

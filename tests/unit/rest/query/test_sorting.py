@@ -55,7 +55,7 @@ def test_a_bad_sort_is_refused_by_name(text, named):
     assert named in caught.value.message
 
 
-def test_a_sort_is_by_the_stored_path():
+def test_a_sort_uses_the_stored_path():
     attributes = QueryableAttributes(
         type_of=ATTRIBUTES.type_of, stored_paths=lambda path: (f"v5.{path}",)
     )

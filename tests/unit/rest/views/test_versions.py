@@ -1,4 +1,4 @@
-"""Conversion between v4 and v5: it loses nothing, and queries of both find the same."""
+"""Conversion between v4 and v5: it loses nothing, and queries of both find the same resources."""
 
 import copy
 
@@ -22,14 +22,20 @@ from tmf_apis.settings import Settings
 
 TABLES = [module.VIEWS for module in (alarms, billing, catalog, customer, inventory, ordering)]
 NAMES = sorted(
-    {name for table in TABLES for row in table.values() for s in row for name in s.affected_members}
+    {
+        name
+        for table in TABLES
+        for view in table.values()
+        for step in view
+        for name in step.affected_members
+    }
 )
 VALUES = sorted(
     {
         value
         for table in TABLES
-        for row in table.values()
-        for step in row
+        for view in table.values()
+        for step in view
         for mapping in [getattr(step, "mapping", {}), {getattr(step, "type", "x"): "y"}]
         for value in mapping
     }
@@ -40,7 +46,7 @@ def affected_documents(kind):
     """Return a strategy for documents with the members that the views of the kind's API affect."""
     table = next((table for table in TABLES if kind in table), {})
     names = {"id", "name", "@type", "extension"}
-    names |= {name for row in table.values() for step in row for name in step.affected_members}
+    names |= {name for view in table.values() for step in view for name in step.affected_members}
     values = st.sampled_from([*VALUES, "text", 7, True])
     inner = st.recursive(
         values,
@@ -57,8 +63,8 @@ def assert_lossless(kind, document):
     before = copy.deepcopy(document)
     stored = to_stored(kind, "v4", document)
     assert from_stored(kind, "v4", stored) == before
-    shown = from_stored(kind, "v4", document)
-    assert to_stored(kind, "v4", shown) == before
+    v4_form = from_stored(kind, "v4", document)
+    assert to_stored(kind, "v4", v4_form) == before
     assert document == before, "the argument was changed"
 
 
@@ -589,8 +595,8 @@ def test_a_v4_path_is_mapped_to_stored_paths(kind, path, mapped):
 
 
 def test_the_path_of_an_unwrapped_object_includes_all_its_members():
-    places = stored_paths("Customer", "v4", "contactMedium.characteristic")
-    assert {"contactMedium.characteristic", "contactMedium.emailAddress"} <= set(places)
+    paths = stored_paths("Customer", "v4", "contactMedium.characteristic")
+    assert {"contactMedium.characteristic", "contactMedium.emailAddress"} <= set(paths)
 
 
 @pytest.mark.parametrize(
@@ -610,7 +616,7 @@ def test_a_filter_value_is_translated_to_its_stored_spelling(kind, path, value, 
     assert stored_value(kind, "v4", path, value) == stored
 
 
-def test_extensions_that_v4_shows_of_a_v5_attribute_are_queryable():
+def test_extensions_in_v4_for_a_v5_attribute_are_queryable():
     v4, v5 = (
         next(
             contract
@@ -619,9 +625,9 @@ def test_extensions_that_v4_shows_of_a_v5_attribute_are_queryable():
         )
         for version in ("v4", "v5")
     )
-    named = ListQueryCompiler(v4, Settings(), stored_contract=v5).attributes(
+    attributes = ListQueryCompiler(v4, Settings(), stored_contract=v5).attributes(
         "ProductOrder", "ProductOrder"
     )
-    assert "body.externalId.owner" in named.find("externalIdDetail.owner").document_paths
+    assert "body.externalId.owner" in attributes.find("externalIdDetail.owner").document_paths
     with pytest.raises(InvalidQuery):
-        named.find("externalIdDetail.colour")
+        attributes.find("externalIdDetail.colour")
