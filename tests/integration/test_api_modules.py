@@ -15,7 +15,7 @@ from tmf_apis.store.count_cache import CountCache
 from tmf_apis.store.indexes import ensure_indexes
 from tmf_apis.store.resources import ResourceStore
 
-STAFF = Identity("tester", "t1")
+OPERATOR = Identity("tester", "t1")
 API_MODULES = [package.api_module(Settings()) for package in (customer, billing, inventory, alarms)]
 
 
@@ -38,14 +38,14 @@ class Client:
         resources = ResourceStore(database, CountCache(database), query_time=5000)
         builder = DocumentBuilder(self.policies, {}, KindRegistry())
         self._writer = ResourceWriter(resources, builder, {}, ScopedRepository)
-        self.repository = self._writer.repository_for(STAFF, self._context())
+        self.repository = self._writer.repository_for(OPERATOR, self._context())
 
     def _context(self):
-        return self._writer.request_context(STAFF)
+        return self._writer.request_context(OPERATOR)
 
     def post(self, kind, id=None, **resource):
         new = {"@type": kind, **resource, **({"id": id} if id else {})}
-        document = self._writer.create(STAFF, kind, new, self._context())
+        document = self._writer.create(OPERATOR, kind, new, self._context())
         return {"id": document.id, **document.body}
 
 

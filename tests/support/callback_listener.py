@@ -15,7 +15,7 @@ def response(status, *headers, body=b""):
 
 
 class CallbackListener(socketserver.ThreadingTCPServer):
-    """A listener that records the notifications that it has accepted.
+    """A listener that records the notifications that it accepts.
 
     Attributes:
         behave: Function of body and handler that returns the response; None closes the connection.

@@ -4,7 +4,7 @@ from tmf_apis.fulfilment.design.catalog import Catalog
 
 
 def _value_specifications(values):
-    """Return value specifications; ``values`` is one value, or a list of values or of objects."""
+    """Return value specifications; ``values`` is a value, or a list of values or of objects."""
     listed = values if isinstance(values, list) else [values]
     return [value if isinstance(value, dict) else {"value": value} for value in listed]
 
@@ -24,7 +24,7 @@ def product_specification(id="access", *, services=(), **values):
 
 
 def offering(id="fibre", *, value_use=None, parts=(), specification="access"):
-    """Return an offering; ``parts`` are ids, or pairs of id and number."""
+    """Return an offering; ``parts`` are ids, or pairs of id and quantity."""
     attributes = {"id": id, "name": id}
     if specification:
         attributes["productSpecification"] = {"id": specification}

@@ -44,7 +44,7 @@ class _InventoryState:
         return {resource["id"]: resource for resource in resources}
 
     def service_states(self, references):
-        """Return the states of the services that references name, if they exist."""
+        """Return the states of the referenced services that exist."""
         ids = [reference["id"] for reference in references]
         return {self.services[id]["state"] for id in ids if id in self.services}
 

@@ -1,4 +1,4 @@
-"""Simulated crashes of a worker after its n-th write, whatever the write is.
+"""Simulated crashes of a worker after its n-th write of any kind.
 
 A write is a command that changes the database, or a SET at an element. After the crash no thread
 can write until the test starts the next worker.

@@ -1,4 +1,4 @@
-"""Running ``tmf element`` on a simulated gateway."""
+"""Run ``tmf element`` on a simulated gateway."""
 
 import json
 

@@ -1,6 +1,6 @@
 """Fulfilment without Temporal, for tests: orders on a real database and simulated elements.
 
-``FulfilmentHarness.run_order`` takes the steps of the workflow one by one, so that a test can
+``FulfilmentHarness.run_order`` runs the steps of the workflow one by one, so that a test can
 inspect, break or stop an order between two steps.
 """
 
@@ -71,7 +71,7 @@ class FulfilmentHarness:
         self.restart_worker()
 
     def restart_worker(self):
-        """Replace the worker by a new one, which knows only the database."""
+        """Replace the worker by a new one, which has only the data in the database."""
         if self.connections is not None:
             self.run_async(self.connections.close())
         self.connections = Connections(Credentials(self.credentials))
@@ -160,20 +160,20 @@ class FulfilmentHarness:
 
     def change_resource(self, kind, id, **attributes):
         """Change attributes of a resource as a client does."""
-        staff = Identity("client", self.tenant)
+        client = Identity("client", self.tenant)
         return self.engine.writer.change(
-            staff, kind, id, lambda old: {**old, **attributes},
-            self.engine.writer.request_context(staff),
+            client, kind, id, lambda old: {**old, **attributes},
+            self.engine.writer.request_context(client),
         ).body  # fmt: skip
 
     def request_cancellation(self, key):
         """Request the cancellation of an order as a client does; return the id of the request."""
-        staff = Identity("client", self.tenant)
+        client = Identity("client", self.tenant)
         schema = ORDER_SCHEMAS[key.kind]
         task = {schema.order_reference: {"@type": f"{key.kind}Ref", "id": key.order}}
         task["cancellationReason"] = "moved away"
         return self.engine.writer.create(
-            staff, schema.cancel_task_kind, task, self.engine.writer.request_context(staff)
+            client, schema.cancel_task_kind, task, self.engine.writer.request_context(client)
         ).id
 
     def resolve_cancellation(self, key, task):
@@ -307,7 +307,7 @@ def order_waiting_for_person(operator, offering):
 
 @contextmanager
 def silent_after_failure(operator):
-    """Make the gateway "gw" silent after the first failure of a task, so that it is not undone."""
+    """Make the gateway "gw" silent after the first failed task, which prevents compensation."""
     provisioner = operator.runner._provisioner
     execute = provisioner.execute
 

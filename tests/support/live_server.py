@@ -96,7 +96,7 @@ class Subscriber:
         return f"http://127.0.0.1:{self._server.server_port}/listener"
 
     def events_of(self, type_, member, id):
-        """Return the received resources of one event type and id, in order."""
+        """Return the resources in the notifications of one event type and id, in order."""
         return [
             notification["event"][member]
             for notification in self.notifications

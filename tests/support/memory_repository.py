@@ -37,7 +37,7 @@ def request_context(**changes: Any) -> RequestContext:
 
 
 def values_at(value: Any, path: list[str]) -> Iterator[Any]:
-    """Yield the values at a dotted path, through arrays as MongoDB goes through them."""
+    """Yield the values at a dotted path; like MongoDB, look into arrays."""
     if isinstance(value, list):
         for item in value:
             if isinstance(item, dict):
@@ -103,10 +103,10 @@ def matches(resource: Resource, query: Mapping[str, Any]) -> bool:
 
 
 class MemoryRepository:
-    """A repository whose resources lie in dictionaries; policies run as the writer runs them.
+    """A repository that stores resources in dictionaries; policies run as the writer runs them.
 
-    ``writes_until_crash`` lets the next writes succeed and the one after them raise: a half-done
-    follow-up has to come right when it is repeated.
+    With ``writes_until_crash``, a test can check that a follow-up that was interrupted between two
+    writes completes when it is repeated.
     """
 
     def __init__(self, policies: Mapping[str, ResourcePolicy], **changes: Any) -> None:
@@ -116,11 +116,12 @@ class MemoryRepository:
         self.tenant = "default"
         self.resources: dict[str, dict[str, Resource]] = {}
         self.write_log: list[tuple[str, str, str]] = []
+        # A dictionary, because the copies of the repository that policies get share the count.
         self._remaining: dict[str, int | None] = {"writes": None}
 
     @property
     def writes_until_crash(self) -> int | None:
-        """Number of writes that succeed before one raises; None: all do."""
+        """Number of writes that succeed before one raises an error; None if all succeed."""
         return self._remaining["writes"]
 
     @writes_until_crash.setter
@@ -233,7 +234,7 @@ class MemoryRepository:
     def _policy_and_repository(
         self, kind: str, *, system: bool
     ) -> tuple[ResourcePolicy, "MemoryRepository"]:
-        """Return a kind's policy, and this repository as the policy gets it."""
+        """Return a kind's policy, and a copy of this repository for the policy."""
         repository = copy.copy(self)
         repository.context = replace(self.context, system=system)
         return self.policies.get(kind, ResourcePolicy()), repository

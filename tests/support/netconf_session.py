@@ -8,7 +8,7 @@ from netconf_client.session import Session as LibrarySession
 
 
 class Subsystem:
-    """A NETCONF subsystem on the machine of the server, for another user, without SSH."""
+    """A local connection of another user to the NETCONF subsystem, without SSH."""
 
     def __init__(self, lab, user):
         socket = f"--ncxserver-sockname=830@{lab.server_socket}"

@@ -98,9 +98,9 @@ def documents_of(bodies):
 
 
 def matching_ids(collection, bodies, query):
-    """Store the bodies as the only documents of a collection, and return the ids that match.
+    """Store the bodies as the only documents of a collection; return the positions that match.
 
-    A query that keeps the database busy for more than ten seconds is an error.
+    A query that takes more than ten seconds is an error.
     """
     collection.delete_many({})
     collection.insert_many(documents_of(bodies))
@@ -109,7 +109,7 @@ def matching_ids(collection, bodies, query):
 
 
 def raw_values(value, names):
-    """Return the values at a path, through arrays; an array at its end is a single value."""
+    """Return the values at a path, which may lead through arrays; a final array is one value."""
     if isinstance(value, list):
         objects = [item for item in value if isinstance(item, dict)]
         return [inner for item in objects for inner in raw_values(item, names)]
@@ -122,13 +122,13 @@ def raw_values(value, names):
 
 
 def scalar_values(body, path):
-    """Return the values at a path; of an array, its elements."""
+    """Return the values at a path, with the elements of an array instead of the array."""
     values = raw_values(body, path.split("."))
     return [item for value in values for item in (value if isinstance(value, list) else [value])]
 
 
 def has_path(body, path):
-    """Return whether there is something at a path, even an empty array."""
+    """Return whether a path exists in a body, even with an empty array."""
     return bool(raw_values(body, path.split(".")))
 
 

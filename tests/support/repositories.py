@@ -10,7 +10,7 @@ from tmf_apis.store.connection import mongo_client
 
 @contextmanager
 def repository_factory(mongodb_uri, contracts, database_name):
-    """Yield a repository factory on a database of that name, and the database; drop it at the end.
+    """Yield a repository factory and its database, which is dropped at the end.
 
     Args:
         mongodb_uri: URI of the database server.

@@ -102,7 +102,7 @@ class ServerProcess:
         )
 
     def child_pid(self, name):
-        """Return the process id of the child whose command matches ``name``, or None."""
+        """Return the process id of the child whose command matches a pattern, or None."""
         with contextlib.suppress(OSError):
             tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
             for pid in " ".join((task / "children").read_text() for task in tasks).split():

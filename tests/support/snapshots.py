@@ -9,14 +9,14 @@ READ_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def access_port(number=1):
-    """An access port "p<number>" that is up."""
+    """Return an access port "p<number>" that is up."""
     return Port(
         f"p{number}", str(number), "", enabled=True, up=True, speed=10**9, mac="", access=True
     )
 
 
 def element_snapshot(name="gw", address="192.0.2.1", *, serial="", ports=3, **tables):
-    """A validated snapshot of an element.
+    """Return a validated snapshot of an element.
 
     ``ports`` is a number of access ports or the ports themselves; ``tables`` are further members
     of the inventory (``components``, ``neighbours``).

@@ -1,4 +1,4 @@
-"""Waiting for the effects of other threads and processes."""
+"""Wait for the effects of other threads and processes."""
 
 import time
 

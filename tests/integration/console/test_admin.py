@@ -3,8 +3,8 @@
 import contextlib
 import json
 import threading
-import time
 import uuid
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.extension_types import FRUIT
 from tests.support.server import ALL_SCOPES
+from tests.support.waiting import wait_until
 from tmf_apis.rest.contracts.extension_registry import ExtensionRegistry
 
 CATALOG = "/tmf-api/productCatalogManagement/v5"
@@ -42,14 +43,8 @@ def subscriber(status):
         thread.join()
 
 
-def eventually(query):
-    """Wait until a function returns a true value, and return it."""
-    deadline = time.monotonic() + TIMEOUT
-    while time.monotonic() < deadline:
-        if result := query():
-            return result
-        time.sleep(0.1)
-    raise AssertionError(f"not within {TIMEOUT} s")
+#: Wait until a function returns a true value, and return it.
+eventually = partial(wait_until, timeout=TIMEOUT, pause=0.1)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Scoped repositories change the documents that they have read, unless these are stale."""
+"""Scoped repositories reuse documents that they have read, unless these are stale."""
 
 from functools import partial
 
@@ -68,7 +68,7 @@ def test_an_edit_is_repeated_if_it_changed_nothing_in_a_stale_document(
 def test_an_edit_is_repeated_if_it_failed_on_a_stale_document(repository, other_repository):
     def edit(resource):
         if resource["name"] == "taken":
-            raise ValueError("it is taken")
+            raise ValueError("the name is taken")
         return with_name("mine")(resource)
 
     repository.create("Resource", {"id": "a", "name": "taken"})

@@ -112,7 +112,7 @@ def test_exists_true_or_false_matches_everything(ids):
     assert ids([{}, {"name": "a"}], either) == {0, 1}
 
 
-def test_a_path_stored_in_two_places_matches_in_both(ids):
+def test_an_attribute_stored_at_two_paths_matches_at_both(ids):
     attributes = QueryableAttributes(
         type_of=ATTRIBUTES.type_of, stored_paths=lambda path: (path, "part." + path)
     )
@@ -216,11 +216,11 @@ def parameter_of(path, operator, operands):
 
 
 def interpretations(path, operator, operands):
-    """Return the values that the texts of the operands stand for."""
+    """Return the values that the texts of the operands represent."""
     if _TYPED[path][0] != "any":
         return operands
-    spelled = {"5": 5, "2.5": 2.5, "true": True}
-    values = [spelled.get(text) for text in operands]
+    typed = {"5": 5, "2.5": 2.5, "true": True}
+    values = [typed.get(text) for text in operands]
     if operator in _ORDERED:
         pairs = zip(values, operands, strict=True)
         return [value if type(value) in (int, float) else text for value, text in pairs]
@@ -240,7 +240,7 @@ def matches_filter(body, path, operator, operands):
 
 
 def attribute_and_comparison(filter_):
-    """Return the key of filters that are alternatives of each other: ``in`` is ``eq`` of a list."""
+    """Return the key that alternative filters share: ``in`` is ``eq`` of a list."""
     attribute, operator, _ = filter_
     return attribute, {"in": "eq", "nin": "ne"}.get(operator, operator)
 

@@ -138,7 +138,7 @@ def test_an_element_is_searched_at_its_stored_path(ids):
         query("$.note[?(@.rank==1)]", attributes)
 
 
-def test_an_array_stored_in_two_places_matches_in_both(ids):
+def test_an_array_stored_at_two_paths_matches_at_both(ids):
     attributes = QueryableAttributes(
         type_of=ATTRIBUTES.type_of, stored_paths=lambda path: (path, "part." + path)
     )
@@ -158,9 +158,9 @@ _ATTRIBUTES_AT = {
 _MARKS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 
 
-def expressions(place):
-    """Return a strategy of expression trees about the attributes at a place."""
-    attributes = _ATTRIBUTES_AT[place]
+def expressions(parent):
+    """Return a strategy of expression trees about the attributes at a parent path."""
+    attributes = _ATTRIBUTES_AT[parent]
     path = st.sampled_from(sorted(attributes))
     compare = path.flatmap(
         lambda name: st.tuples(
@@ -212,9 +212,9 @@ def matches_tree(tree, element):
 )
 @given(bodies=st.lists(BODIES, min_size=1, max_size=8), data=st.data())
 def test_paths_match_the_same_resources_as_in_python(ids, bodies, data):
-    place = data.draw(st.sampled_from(sorted(_ATTRIBUTES_AT)))
-    tree = data.draw(expressions(place))
-    start = "$" if place == "$" else f"$.{place}"
+    parent = data.draw(st.sampled_from(sorted(_ATTRIBUTES_AT)))
+    tree = data.draw(expressions(parent))
+    start = "$" if parent == "$" else f"$.{parent}"
     try:
         compiled = query(f"{start}[?({text_of(tree)})]")
     except InvalidQuery as caught:
@@ -225,7 +225,7 @@ def test_paths_match_the_same_resources_as_in_python(ids, bodies, data):
         for number, body in enumerate(bodies)
         if any(
             matches_tree(tree, element)
-            for element in ([body] if place == "$" else scalar_values(body, place))
+            for element in ([body] if parent == "$" else scalar_values(body, parent))
         )
     }
     assert ids(bodies, compiled) == expected

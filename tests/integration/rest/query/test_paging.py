@@ -24,9 +24,9 @@ def page_of(sort="", **parameters):
 
 def read_page(things, page):
     """Return the documents of a page, and whether there are more, as a handler reads them."""
-    cursor = things.find(all_of({"tenant": "t"}, page.cursor_clause))
-    cursor = cursor.sort(page.sort).skip(page.offset).limit(page.fetch_limit)
-    return page.page_items(list(cursor) if page.fetch_limit else [])
+    documents = things.find(all_of({"tenant": "t"}, page.cursor_clause)).sort(page.sort)
+    documents = documents.skip(page.offset).limit(page.fetch_limit)
+    return page.page_items(list(documents) if page.fetch_limit else [])
 
 
 def walk(things, sort, limit, *, direction="after"):
