@@ -83,7 +83,7 @@ def _scaled_service(
     characteristics = []
     for characteristic in json_objects(service.get("serviceCharacteristic")):
         name, value = str(characteristic.get("name")), characteristic.get("value")
-        if name in before and name in after:
+        if name in before and name in after and "value" in characteristic:
             new_value = _scaled_value(value, before[name], after[name])
             characteristics.append({**characteristic, "value": new_value})
         else:
@@ -168,12 +168,12 @@ def _resolve_doubt(repository: Repository, difference: Difference) -> str:
 
     def edit(old: Resource) -> Resource:
         use = resource_state.service_use(old)
-        certain = {name: value for name, value in old.items() if name != "unknownStatus"}
+        resolved = {name: value for name, value in old.items() if name != "unknownStatus"}
         if not is_on_port:
-            return resource_state.set_use(certain, ServiceUse())
+            return resource_state.set_use(resolved, ServiceUse())
         settings = {**use.usage.settings, **_observed_settings(difference)}
         return resource_state.set_use(
-            certain, replace(use, usage=replace(use.usage, settings=settings))
+            resolved, replace(use, usage=replace(use.usage, settings=settings))
         )
 
     _edit_resource(repository, difference, edit)
@@ -189,8 +189,8 @@ def _occupy_port(repository: Repository, port: Resource, use: ServiceUse) -> Non
             return old
         if current_service or holder_of(old):
             raise Unfulfillable(f"{resource_state.display_name(old)} is not free in the inventory")
-        certain = {name: value for name, value in old.items() if name != "unknownStatus"}
-        return resource_state.set_use(certain, use)
+        resolved = {name: value for name, value in old.items() if name != "unknownStatus"}
+        return resource_state.set_use(resolved, use)
 
     repository.change(RESOURCE_KIND, port["id"], edit)
 
