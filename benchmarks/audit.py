@@ -60,7 +60,7 @@ def _put_service(repository: Repository, element: Resource, port: Resource) -> N
 
 
 def _measure_inventory(repository: Repository) -> None:
-    started, busy = time.perf_counter(), time.process_time()
+    started, processor_start = time.perf_counter(), time.process_time()
     states = expected_states(
         repository, [element["id"] for element in managed_elements(repository)], datetime.now(UTC)
     )
@@ -72,7 +72,7 @@ def _measure_inventory(repository: Repository) -> None:
         ]
         difference_count += len(compare(state, observations))
     count = sum(len(state.services) for state in states.values())
-    _print_result("inventory alone", count, started, busy, difference_count)
+    _print_result("inventory alone", count, started, processor_start, difference_count)
 
 
 def _measure_audit(repository: Repository, credentials: Credentials) -> None:
@@ -83,20 +83,23 @@ def _measure_audit(repository: Repository, credentials: Credentials) -> None:
         finally:
             await connections.close()
 
-    started, busy = time.perf_counter(), time.process_time()
+    started, processor_start = time.perf_counter(), time.process_time()
     result = asyncio.run(run_audit())
-    _print_result("over SNMP", result.services_checked, started, busy, len(result.differences))
+    _print_result(
+        "over SNMP", result.services_checked, started, processor_start, len(result.differences)
+    )
     print(f"  {len(result.unreachable)} elements did not answer")
 
 
 def _print_result(
     label: str, count: int, started: float, processor_start: float, difference_count: int
 ) -> None:
-    took, used = time.perf_counter() - started, time.process_time() - processor_start
+    duration = time.perf_counter() - started
+    processor_time = time.process_time() - processor_start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"  {label:16} {took:6.2f} s  {count / took:8.0f} services/s  "
-        f"{1000 * used / count:6.3f} ms of processor time per service  "
+        f"  {label:16} {duration:6.2f} s  {count / duration:8.0f} services/s  "
+        f"{1000 * processor_time / count:6.3f} ms of processor time per service  "
         f"{memory:5.0f} MB  {difference_count} differences"
     )
 

@@ -7,6 +7,7 @@ reads and writes the same documents in the same database as the measured server.
 import os
 import sys
 import uuid
+from typing import Any
 
 import orjson
 import uvicorn
@@ -20,16 +21,22 @@ from starlette.routing import Route
 KIND = "ProductOffering"
 
 
+def _json_response(value: object, status: int = 200) -> Response:
+    return Response(orjson.dumps(value), status, media_type="application/json")
+
+
+def _body_response(document: dict[str, Any] | None) -> Response:
+    return _json_response(document["body"]) if document else _json_response({}, 404)
+
+
 def application(uri: str, name: str) -> Starlette:
     """Return the baseline server for a database."""
-    collection = MongoClient(uri, w="majority", journal=True)[name][KIND]
-
-    def json_response(value: object, status: int = 200) -> Response:
-        return Response(orjson.dumps(value), status, media_type="application/json")
+    client: MongoClient[dict[str, Any]] = MongoClient(uri, w="majority", journal=True)
+    collection = client[name][KIND]
 
     def get_offering(request: Request) -> Response:
         document = collection.find_one({"_id": f"default:{request.path_params['id']}"}, {"body": 1})
-        return json_response(document["body"])
+        return _body_response(document)
 
     def list_offerings(request: Request) -> Response:
         query = {"tenant": "default"}
@@ -40,14 +47,14 @@ def application(uri: str, name: str) -> Starlette:
             view = {f"body.{field}": 1 for field in fields.split(",")}
         limit = int(request.query_params.get("limit", "20"))
         documents = collection.find(query, view).sort("_id", 1).limit(limit)
-        return json_response([document["body"] for document in documents])
+        return _json_response([document["body"] for document in documents])
 
     async def create_offering(request: Request) -> Response:
         body = orjson.loads(await request.body())
         id = str(uuid.uuid4())
         document = {"_id": f"baseline:{id}", "tenant": "baseline", "id": id, "body": body}
         await run_in_threadpool(collection.insert_one, document)
-        return json_response(body, 201)
+        return _json_response(body, 201)
 
     async def patch_offering(request: Request) -> Response:
         body = orjson.loads(await request.body())
@@ -57,7 +64,7 @@ def application(uri: str, name: str) -> Starlette:
             {"_id": f"default:{id}"},
             {"$set": {f"body.{name}": value for name, value in body.items()}},
         )
-        return json_response(document["body"])
+        return _body_response(document)
 
     return Starlette(
         routes=[

@@ -90,14 +90,17 @@ def discover_elements(
 def _measure(
     label: str, repository: Repository, credentials: Credentials, count: int, ports: int
 ) -> None:
-    started, busy = time.perf_counter(), time.process_time()
+    started, processor_start = time.perf_counter(), time.process_time()
     result = discover_elements(repository, credentials, count)
-    took, busy = time.perf_counter() - started, time.process_time() - busy
+    duration, processor_time = (
+        time.perf_counter() - started,
+        time.process_time() - processor_start,
+    )
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"  {label:6} {took:6.1f} s  {count / took:6.1f} elements/s  "
-        f"{count * ports / took:7.0f} ports/s  "
-        f"{1000 * busy / count:6.1f} ms of processor time per element  "
+        f"  {label:6} {duration:6.1f} s  {count / duration:6.1f} elements/s  "
+        f"{count * ports / duration:7.0f} ports/s  "
+        f"{1000 * processor_time / count:6.1f} ms of processor time per element  "
         f"{memory:5.0f} MB  {result.counts}"
     )
 

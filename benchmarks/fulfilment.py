@@ -12,7 +12,6 @@ import os
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -106,7 +105,7 @@ def wait_for_order(operator: Operator, id: str) -> dict[str, Any]:
     """Wait until an order has a final state and return the order."""
     end = time.monotonic() + TIMEOUT
     while time.monotonic() < end:
-        order = operator.client.get(f"{operator.url}{ORDERS_PATH}/{id}").json()
+        order: dict[str, Any] = operator.client.get(f"{operator.url}{ORDERS_PATH}/{id}").json()
         if order["state"] in FINAL_STATES:
             return order
         time.sleep(_POLL_INTERVAL)
@@ -299,4 +298,4 @@ def lab_elements() -> list[tuple[str, str, Callable[[], Any]]]:
 
 if __name__ == "__main__":
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    sys.exit(main())
+    main()

@@ -62,7 +62,8 @@ class Operator:
         response = self.client.post(f"{self.url}{path}", json=body)
         if response.status_code != 201:  # noqa: PLR2004
             raise SystemExit(f"{path}: {response.status_code} {response.text}")
-        return response.json()
+        resource: dict[str, Any] = response.json()
+        return resource
 
     def create_offering(self, down: int = 100, up: int = 40) -> str:
         """Create a broadband offering and return its id."""

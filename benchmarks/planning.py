@@ -92,15 +92,15 @@ def main() -> None:
     print(f"{'planning alone':24}{'orders/s':>12}{'median':>12}{'tasks':>8}")
     best: dict[str, float] = {}
     for name, order in ORDERS.items():
-        fresh = json.loads(json.dumps(order))
+        order_copy = json.loads(json.dumps(order))
 
-        def make(number: int, order: Order = fresh) -> OrderDesign:
+        def design(number: int, order: Order = order_copy) -> OrderDesign:
             return order_design(OrderKey("default", f"o-{number}"), order, catalog, offers)
 
-        tasks, refused = len(make(0).tasks), make(0).rejections
-        if refused:
-            raise SystemExit(f"{name}: {refused}")
-        rates = [measure_rate(make, options.seconds) for _ in range(options.rounds)]
+        tasks, rejections = len(design(0).tasks), design(0).rejections
+        if rejections:
+            raise SystemExit(f"{name}: {rejections}")
+        rates = [measure_rate(design, options.seconds) for _ in range(options.rounds)]
         best[name] = max(rates)
         print(f"{name:24}{best[name]:>12,.0f}{statistics.median(rates):>12,.0f}{tasks:>8}")
     if best["one access"] < MIN_ORDERS_PER_SECOND:

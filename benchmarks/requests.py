@@ -18,6 +18,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pymongo import MongoClient
 
@@ -30,6 +31,8 @@ CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 #: Maximum ratio of the processor time to that of the baseline.
 MAX_RATIOS = {"get": 1.3, "list 20": 1.0, "list 100": 1.0, "filtered": 1.0, "fields": 1.0,
         "create": 2.0, "patch": 2.0}  # fmt: skip
+#: Requests to the baseline and to the server, by name of the operation.
+RequestPairs = dict[str, tuple[RequestTemplate, RequestTemplate]]
 
 
 def processor_time(pid: int) -> float:
@@ -69,7 +72,9 @@ def wait_until_ready(url: str, seconds: float) -> float:
 
 
 @contextlib.contextmanager
-def run_process(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen]:
+def run_process(
+    command: list[str], environment: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process while the context is entered."""
     process = subprocess.Popen(  # noqa: S603 - our own servers
         command, env={**os.environ, **environment}, cwd=ROOT, stderr=subprocess.DEVNULL
@@ -83,7 +88,7 @@ def run_process(command: list[str], environment: dict[str, str]) -> Iterator[sub
 
 def measure_load(
     pid: int, port: int, template: RequestTemplate, seconds: float, connections: int
-) -> dict:
+) -> dict[str, Any]:
     """Run the load generator; return its figures and the processor time per request, in us."""
     task = {
         "port": port,
@@ -97,13 +102,13 @@ def measure_load(
         pinned_command([sys.executable, "-m", "benchmarks.load"], 1),
         input=json.dumps(task), capture_output=True, text=True, cwd=ROOT, check=True,
     )  # fmt: skip
-    result = json.loads(run.stdout)
+    result: dict[str, Any] = json.loads(run.stdout)
     result["cpu"] = 1e6 * (processor_time(pid) - before) / result["count"]
     result["rate"] = result["count"] / result["seconds"]
     return result
 
 
-def request_pairs(ids: list[str], token: str) -> dict[str, tuple[RequestTemplate, RequestTemplate]]:
+def request_pairs(ids: list[str], token: str) -> RequestPairs:
     """Return the requests to the baseline and to the server for each operation."""
     authorization = f"Authorization: Bearer {token}\r\n"
     body = json.dumps(offering(7))
@@ -186,7 +191,7 @@ def database_uri(folder: Path) -> str:
 
 def store_offerings(uri: str, count: int) -> list[str]:
     """Store offerings and return their ids."""
-    with MongoClient(uri) as client:
+    with MongoClient[dict[str, Any]](uri) as client:
         collection = client["tmf"]["ProductOffering"]
         ids = []
         for start in range(0, count, 5000):
@@ -199,17 +204,17 @@ def store_offerings(uri: str, count: int) -> list[str]:
 
 
 def print_comparison(
-    options: argparse.Namespace, pairs: dict, baseline_pid: int, server_pid: int
+    options: argparse.Namespace, pairs: RequestPairs, baseline_pid: int, server_pid: int
 ) -> None:
     """Print a line for each operation: medians of baseline and server, and their ratio."""
     print(f"\n{'':10}{'baseline':>30}{'server':>38}{'ratio':>12}  limit")
     print(
         f"{'':10}" + f"{'req/s':>9}{'p50 ms':>8}{'p99 ms':>8}{'cpu us':>8}   " * 2 + "of cpu time"
     )
-    chosen = [name for name in options.only.split(",") if name] or list(pairs)
-    for name in chosen:
+    names = [name for name in options.only.split(",") if name] or list(pairs)
+    for name in names:
         baseline_template, server_template = pairs[name]
-        rows: list[list[dict]] = [[], []]
+        rows: list[list[dict[str, Any]]] = [[], []]
         for _ in range(options.rounds):
             rows[0].append(
                 measure_load(

@@ -14,6 +14,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from pymongo import MongoClient
 
@@ -27,7 +28,7 @@ SMALL_KIND, LARGE_KIND = "ProductCatalog", "Category"
 NEXT_LINK = re.compile(r'<http://[^/]+([^>]+)>; rel="next"')
 
 
-def resource_document(kind: str, number: int) -> dict:
+def resource_document(kind: str, number: int) -> dict[str, Any]:
     """Return the stored document of a small resource."""
     id = f"00000000-0000-7000-8000-{number:012d}"
     body = {"@type": kind, "name": f"{kind} {number}", "lifecycleStatus": "Active",
@@ -38,7 +39,7 @@ def resource_document(kind: str, number: int) -> dict:
 
 def store_resources(uri: str, kind: str, count: int) -> None:
     """Store resources in batches, two at the same time."""
-    with MongoClient(uri) as client, ThreadPoolExecutor(2) as pool:
+    with MongoClient[dict[str, Any]](uri) as client, ThreadPoolExecutor(2) as pool:
         collection = client["tmf"][kind]
 
         def batch(start: int) -> None:
