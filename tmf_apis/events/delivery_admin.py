@@ -90,7 +90,7 @@ def replay_parked(
 def enable_subscription(
     database: Database[Document], subscription: str, tenant: str | None = None
 ) -> None:
-    """Enable a disabled subscription; its parked deliveries stay parked until you replay them.
+    """Enable a disabled subscription; its parked deliveries stay parked until they are replayed.
 
     Raises:
         NotFound: There is no such subscription (HTTP 404).

@@ -128,13 +128,14 @@ class SubscriptionDispatcher:
         self.wakeup.set()
 
     async def run(self) -> None:
-        """Deliver until nothing is due, the circuit opens, or the lease is lost."""
+        """Deliver until stopped, nothing is due, the circuit opens, or the lease is lost."""
         try:
             await self._deliver()
             await self._finish()
         except PyMongoError as error:
             log.warning(
-                "dispatcher stopped: %s", error, extra={"subscription": self._subscription_id}
+                "dispatcher stopped by a database error",
+                extra={"subscription": self._subscription_id, "error": str(error)},
             )
         finally:
             for task in self._tasks:
@@ -184,7 +185,7 @@ class SubscriptionDispatcher:
         if self._lease.is_valid_for(context.attempt_timeout + context.lease_margin / 2):
             return True
         lease = await context.run_in_executor(context.acquire_lease, self._subscription_id)
-        # A token that is higher by one: the lease had expired, but nobody else acquired it.
+        # If the token is higher by one, the lease had expired, but no other process acquired it.
         if lease is None or lease.fencing_token > self._lease.fencing_token + 1:
             return False
         self._lease = lease

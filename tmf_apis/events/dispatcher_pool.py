@@ -56,9 +56,9 @@ class DispatcherPool:
             try:
                 await self._start_dispatchers()
             except PyMongoError as error:
-                log.warning("queue cannot be read: %s", error)
+                log.warning("delivery queue cannot be read", extra={"error": str(error)})
             except Exception:
-                log.exception("queue cannot be read")
+                log.exception("delivery queue cannot be read")
             woken = asyncio.create_task(self._wakeup.wait())
             await asyncio.wait(
                 {woken, stopping},

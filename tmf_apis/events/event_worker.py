@@ -185,7 +185,7 @@ class _RelayRunner:
         try:
             await asyncio.get_running_loop().run_in_executor(self.executor, release, kind)
         except PyMongoError as error:
-            log.warning("lease not released, it expires: %s", error, extra={"kind": kind})
+            log.warning("lease not released; it expires", extra={"kind": kind, "error": str(error)})
 
     async def _drain(self, kind: str, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
@@ -197,6 +197,6 @@ class _RelayRunner:
         try:
             await loop.run_in_executor(self.executor, drain)
         except PyMongoError as error:
-            log.warning("events cannot be relayed: %s", error, extra={"kind": kind})
+            log.warning("events cannot be relayed", extra={"kind": kind, "error": str(error)})
         except Exception:
             log.exception("events cannot be relayed", extra={"kind": kind})

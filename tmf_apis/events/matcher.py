@@ -33,7 +33,7 @@ class SubscriptionMatcher:
     """Matches batches of events with the active subscriptions.
 
     Attributes:
-        render_errors: Events that could not be rendered, by their id.
+        render_errors: Exceptions of the events that could not be rendered, by event id.
     """
 
     def __init__(self, database: Database[Document], render: EventRenderer) -> None:
@@ -108,9 +108,11 @@ class SubscriptionMatcher:
         return ids
 
     def _disable(self, subscriptions: list[Document], error: OperationFailure) -> None:
-        """Disable subscriptions whose filter fails, so that the failure is visible to them."""
+        """Disable subscriptions whose filter fails, so that administrators see the failure."""
         ids = [subscription["_id"] for subscription in subscriptions]
-        log.error("query of subscriptions cannot be run", extra={"ids": ids, "error": str(error)})
+        log.error(
+            "subscriptions disabled: query cannot be run", extra={"ids": ids, "error": str(error)}
+        )
         self._database[COLLECTION].update_many(
             {"_id": {"$in": ids}},
             {"$set": {"state": "disabled", "reason": f"its query cannot be run: {error}"[:500]}},

@@ -72,7 +72,7 @@ class OutboxWatcher(threading.Thread):
             try:
                 self._watch()
             except PyMongoError as error:
-                log.warning("change stream broke: %s", error)
+                log.warning("change stream broken", extra={"error": str(error)[:300]})
                 if self.is_open:
                     self.is_open = False
                     self._on_state_change()

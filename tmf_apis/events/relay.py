@@ -251,7 +251,7 @@ def _call_each(listeners: Sequence[EventListener], event: PendingEvent) -> bool:
             listener(event)
     except Exception:
         log.exception(
-            "listener failed, the event is kept",
+            "event listener failed; the event stays in the outbox",
             extra={"kind": event["kind"], "resource": event["resource"], "event": event["id"]},
         )
         return False

@@ -2,7 +2,8 @@
 
 A subscription is a document of the collection ``Subscription``::
 
-    _id, api, version, callback, query, tenant, parties (null: the operator's own), subject
+    _id, api, version, callback, query, tenant, subject
+    parties   the subscriber's parties; null: the operator, who receives all events of the tenant
     url       the callback URL with its host in ASCII
     base      URL of this server as the subscriber knows it: the start of each href it receives
     fields    the selected fields; empty: all
@@ -123,7 +124,7 @@ class SubscriptionRepository:
         try:
             self.collection.insert_one(document)
         except DuplicateKeyError:
-            raise Conflict(f"{request.callback} is registered with this query already") from None
+            raise Conflict(f"{request.callback} is already registered with this query") from None
         return document
 
     def list(self, api: str, version: str, identity: Identity) -> list[Document]:

@@ -12,7 +12,7 @@ from pymongo.errors import PyMongoError
 
 from tmf_apis.store.connection import MongoDatabase
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 #: Longest wait of one read, in milliseconds.
 MAX_AWAIT_MS = 250
@@ -144,7 +144,7 @@ class ChangeStreamReader:
                 self._read_stream()
             except PyMongoError as error:
                 if self._last_read_at:  # log an outage once
-                    logger.warning("change stream broken", extra={"error": str(error)[:300]})
+                    log.warning("change stream broken", extra={"error": str(error)[:300]})
             self._last_read_at = 0.0
             self._listener.on_disconnect()
             self._stop_requested.wait(REOPEN_PAUSE)

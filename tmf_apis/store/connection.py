@@ -70,7 +70,7 @@ def mongo_client(settings: Settings, uri: str) -> MongoClient[dict[str, Any]]:
     """
     wait = max(int(settings.mongodb_timeout * 1000), 1)
     try:
-        _servers(uri)  # fails before MongoClient would: a half-made client warns when collected
+        _servers(uri)  # raises on an invalid URI, on which MongoClient would leak a warning
         return MongoClient(
             uri,
             appname="tmf-apis",

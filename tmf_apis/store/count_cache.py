@@ -24,7 +24,7 @@ from tmf_apis.store.write_tracker import WriteTracker
 
 #: Longest wait for another thread's count of the same total, in seconds.
 COUNT_WAIT = 1.0
-#: A count that took no longer than this is repeated rather than waited for, in seconds.
+#: If the count took less than this, other threads repeat it instead of waiting, in seconds.
 QUICK_COUNT = 0.05
 #: Most cached totals of filtered queries, for each kind.
 MAX_FILTERED_TOTALS = 512
@@ -38,7 +38,8 @@ class _TenantTotal:
     """The total of one tenant and kind.
 
     Attributes:
-        total: Documents at ``snapshot_time``, updated by the later changes; None while counting.
+        total: Number of documents at ``snapshot_time``, updated by later changes; None while
+            counting.
         snapshot_time: Time of the snapshot that was counted.
         is_settled: The stream has reported every change up to ``snapshot_time``, so the writes in
             the write tracker are later than the snapshot.

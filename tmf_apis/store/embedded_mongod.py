@@ -27,7 +27,7 @@ from tmf_apis.store.managed_process import ManagedProcess
 from tmf_apis.store.process import CannotStart
 
 REPLICA_SET = "tmf"
-#: Longest path of a unix socket on every system, in bytes (sun_path of macOS is the shortest).
+#: Longest path of a unix socket that every system accepts, in bytes (macOS has the shortest).
 MAX_SOCKET_PATH = 100
 #: MongoDB error code: the member has no configuration yet.
 NOT_YET_INITIALIZED = 94
@@ -81,8 +81,8 @@ def _major_version(binary: Path) -> int:
     if run.returncode or len(words) == 1:
         line = (run.stderr.strip() or run.stdout.strip()).splitlines()[:1] or ["no reason given"]
         raise CannotStart(
-            f"{binary} cannot be run: {line[0]}; install what it needs, or a MongoDB server of"
-            " your own (mongod on PATH), or name one in TMF_MONGODB_URI"
+            f"{binary} cannot be run: {line[0]}; install the libraries that it needs, or"
+            " another mongod on PATH, or name a replica set in TMF_MONGODB_URI"
         )
     return int(words[1].split(".", 1)[0])
 
@@ -209,8 +209,8 @@ class EmbeddedMongod(ManagedProcess):
         )
 
     def _failure_reason(self, lines: Sequence[str]) -> str:
-        for sign, reason in KNOWN_FAILURES:
-            if line := next((line for line in lines if sign in line), None):
+        for pattern, reason in KNOWN_FAILURES:
+            if line := next((line for line in lines if pattern in line), None):
                 return reason.format(folder=self.folder, line=_log_message(line))
         last_error = next((line for line in reversed(lines) if _is_error(line)), "")
         return _log_message(last_error) or "it gave no reason"

@@ -23,10 +23,10 @@ LOOPBACK = "127.0.0.1"
 KNOWN_FAILURES = (
     ("no space left", "the disk is full; free some space in {folder}"),
     ("database or disk is full", "the disk is full; free some space in {folder}"),
-    ("address already in use", "its port was taken by another process; start again"),
+    ("address already in use", "its port is in use by another process; start again"),
     ("database is locked", "another process uses {folder}/temporal.db; end it"),
     ("not a database", "{folder}/temporal.db is damaged; move it away to start with an empty one"),
-    ("readonly database", "{folder}/temporal.db is not writable; make it so"),
+    ("readonly database", "{folder}/temporal.db is not writable; change its permissions"),
     ("permission denied", "the data directory {folder} is not readable and writable throughout"),
 )
 
@@ -47,7 +47,11 @@ def temporal_path() -> Path:
 
 
 def free_port(preferred: object = None) -> int:
-    """Return a free TCP port of the loopback interface, ``preferred`` if possible."""
+    """Return a free TCP port of the loopback interface, ``preferred`` if possible.
+
+    Raises:
+        CannotStart: There is none.
+    """
     for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -121,7 +125,7 @@ class EmbeddedTemporal(ManagedProcess):
         """Return a message with the reason why Temporal ended, from its log."""
         output = self.child.recent_output()
         lines = [line for line in output.splitlines() if line.strip()]
-        reasons = (reason for sign, reason in KNOWN_FAILURES if sign in output.lower())
+        reasons = (reason for pattern, reason in KNOWN_FAILURES if pattern in output.lower())
         reason = next(reasons, "").format(folder=self.folder)
         reason = reason or (lines or ["it gave no reason"])[-1][:300]
         status, log = self.child.returncode, self.child.log

@@ -1,6 +1,6 @@
 """Named locks that exclude all workers: each lock is a lease in the database.
 
-Holders within one process and event loop share the lease and take it one after the other.
+Holders within one process and event loop share the lease and use it one after another.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from pymongo.errors import PyMongoError
 from tmf_apis.store import leases
 from tmf_apis.store.leases import Lease
 
-#: Lifetime of a lease that is not renewed, in seconds: other workers wait so long after a crash.
+#: Lifetime of a lease that is not renewed, in seconds: after a crash other workers wait for it.
 LEASE_DURATION = 15.0
 #: Default limit for waiting for a lock, and the pause between two attempts, in seconds.
 ACQUIRE_TIMEOUT, RETRY_PAUSE = 60.0, 0.1
@@ -27,7 +27,7 @@ ACQUIRE_TIMEOUT, RETRY_PAUSE = 60.0, 0.1
 MAX_HOLD = 5.0
 
 T = TypeVar("T")
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class LeaseHeld(Exception):
@@ -156,7 +156,9 @@ class LeaseLocks:
         try:
             await self._run_in_executor(lambda: leases.release(self._collection, id, owner))
         except PyMongoError as error:
-            _log.warning("lease not released, it expires: %s", error, extra={"element": id})
+            log.warning(
+                "lease not released; it expires", extra={"element": id, "error": str(error)}
+            )
 
     async def _acquire(self, id: str, state: _LockState, deadline: float) -> None:
         state.owner, state.lease = uuid.uuid4().hex, None
@@ -200,7 +202,7 @@ class LeaseLocks:
             try:
                 await self._try_acquire(id, state)
             except PyMongoError as error:
-                _log.warning("lease not renewed: %s", error, extra={"element": id})
+                log.warning("lease not renewed", extra={"element": id, "error": str(error)})
 
     async def _run_in_executor(self, operation: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, operation)

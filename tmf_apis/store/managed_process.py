@@ -19,7 +19,7 @@ from typing import Any
 
 from tmf_apis.store.process import CannotStart, ChildProcess, command_line
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 #: Time between the request to end and the kill of an orphaned process, in seconds.
 ORPHAN_GRACE = 30.0
@@ -108,7 +108,7 @@ class ManagedProcess(ABC):
             self.child.rotate_log()
         elif self.child.check_restart_due():
             if self.child.pid:
-                logger.error("restarting: %s", self.diagnosis())
+                log.error("restarting a process: %s", self.diagnosis())
             self.is_ready = False
             if self._end_orphan():
                 self.child.start(self.command())
@@ -142,7 +142,7 @@ class ManagedProcess(ABC):
         except OSError as error:
             raise CannotStart(
                 f"data directory {self.folder} is not writable by user {os.geteuid()}:"
-                f" {error.strerror}; make it so, or name another one in TMF_DATA_DIR"
+                f" {error.strerror}; change its permissions, or name another one in TMF_DATA_DIR"
             ) from error
 
     def _open_lock(self) -> int:
@@ -167,7 +167,7 @@ class ManagedProcess(ABC):
             return True
         terminated_at = state.get("orphaned")
         if terminated_at is None or time.time() - terminated_at > ORPHAN_GRACE:
-            logger.warning("ending process %s, left by a server that has ended", pid)
+            log.warning("ending the process of a server that has ended", extra={"pid": pid})
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM if terminated_at is None else signal.SIGKILL)
             self._write_state(state | {"orphaned": time.time()})
@@ -180,7 +180,10 @@ class ManagedProcess(ABC):
             new.write_text(json.dumps(state))
             new.replace(self._path("json"))
         except OSError as error:
-            logger.warning("cannot write %s: %s", self._path("json"), error)
+            log.warning(
+                "state file cannot be written",
+                extra={"file": str(self._path("json")), "error": str(error)},
+            )
 
     def persistent_state(self) -> dict[str, Any]:
         """Return the state to store for servers that attach and for the next start."""
