@@ -6,7 +6,7 @@ from tmf_apis.events.subscriptions import SubscriptionRepository, SubscriptionRe
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.outbound import OutboundPolicy
 
-STAFF = Identity("staff", "acme")
+OPERATOR = Identity("operator", "acme")
 
 
 def compile_query(_request, text):
@@ -28,7 +28,7 @@ def subscribe(subscriptions):
     """Function that registers a subscription and returns its document."""
 
     def subscribe(
-        query="", *, callback="http://127.0.0.1:9/cb", identity=STAFF, api="TMF622", version="v4"
+        query="", *, callback="http://127.0.0.1:9/cb", identity=OPERATOR, api="TMF622", version="v4"
     ):
         request = SubscriptionRequest(
             api=api, version=version, callback=callback, query=query, base_url="b"

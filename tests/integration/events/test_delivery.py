@@ -28,7 +28,7 @@ from tmf_apis.events.delivery_admin import DeliveryCriteria, find_deliveries
 from tmf_apis.events.signatures import server_key, subscription_key
 from tmf_apis.security.identity import Identity
 
-STAFF = Identity("staff", "acme")
+OPERATOR = Identity("operator", "acme")
 PAST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -400,7 +400,7 @@ def test_an_ended_subscription_receives_no_more_events(  # noqa: PLR0913, PLR091
     start_worker()
     write("1", 1, 2)
     wait_until(lambda: count(database, "pending") == 2)
-    subscriptions.delete(id, "TMF622", "v4", STAFF)
+    subscriptions.delete(id, "TMF622", "v4", OPERATOR)
     wait_until(lambda: find_deliveries(database, DeliveryCriteria()) == ([], 0))
 
 

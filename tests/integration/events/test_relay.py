@@ -75,7 +75,7 @@ def test_an_event_is_queued_for_each_matching_subscription_and_removed(
     for query in ("eventType=ProductOrderDeleteEvent", "event.productOrder.state=done"):
         subscribe(query)
     subscribe(api="TMF620")
-    subscribe(identity=Identity("staff", "other"))
+    subscribe(identity=Identity("operator", "other"))
     of_party = subscribe("", identity=Identity("p", "acme", frozenset({"p1"})))
     subscribe("", identity=Identity("q", "acme", frozenset({"p2"})))
     of_v5 = subscribe(version="v5")
@@ -132,16 +132,16 @@ def test_a_deleted_resource_is_removed_with_its_last_event(database, queue, subs
 
 def test_an_event_that_is_added_while_others_are_relayed_is_kept(database, subscribe, make_relay):
     added = outbox.attribute_value_changed("ProductOrder", {}, **origin("1", 2))
-    heard = []
+    calls = []
 
     def add_event(event):
-        if not heard:
+        if not calls:
             database.ProductOrder.update_one({"_id": "acme:1"}, {"$push": {"events": added}})
-        heard.append(event["what"])
+        calls.append(event["what"])
 
     database.ProductOrder.insert_many([order("1"), order("2")])
     make_relay([add_event]).drain("ProductOrder")
-    assert sorted(heard) == ["AttributeValueChange", "Create", "Create"]
+    assert sorted(calls) == ["AttributeValueChange", "Create", "Create"]
     assert database.ProductOrder.count_documents({"events": {"$exists": True}}) == 0
 
 
@@ -149,19 +149,19 @@ def test_a_failing_listener_keeps_its_event_and_the_later_ones_of_the_resource(
     database, queue, subscribe, make_relay
 ):
     subscribe()
-    heard, is_broken = [], [True]
+    calls, is_broken = [], [True]
 
     def listen(event):
         if event["resource"] == "1" and event["what"] == "AttributeValueChange" and is_broken:
             raise ValueError("not now")
-        heard.append((event["resource"], event["what"]))
+        calls.append((event["resource"], event["what"]))
 
     first = order("1")
     first["events"].append(outbox.attribute_value_changed("ProductOrder", {}, **origin("1", 2)))
     first["events"].append(outbox.resource_deleted("ProductOrder", {}, **origin("1", 3)))
     database.ProductOrder.insert_many([first, order("2")])
     make_relay([listen]).drain("ProductOrder")
-    assert heard == [("1", "Create"), ("2", "Create")]
+    assert calls == [("1", "Create"), ("2", "Create")]
     events = database.ProductOrder.find_one({"_id": "acme:1"})["events"]
     assert [(event["what"], event["tries"], event["fanned"]) for event in events] == [
         ("AttributeValueChange", 1, True),
@@ -172,10 +172,10 @@ def test_a_failing_listener_keeps_its_event_and_the_later_ones_of_the_resource(
     queue.collection.delete_many({})
     database.ProductOrder.update_one({"_id": "acme:1"}, {"$inc": {"events.0.due": 3_600_000}})
     make_relay([listen]).drain("ProductOrder")
-    assert len(heard) == 2  # the event is not due yet
+    assert len(calls) == 2  # the event is not due yet
     make_first_event_due(database, "acme:1")
     make_relay([listen]).drain("ProductOrder")
-    assert heard[2:] == [("1", "AttributeValueChange"), ("1", "Delete")]
+    assert calls[2:] == [("1", "AttributeValueChange"), ("1", "Delete")]
     assert queue.collection.count_documents({}) == 0  # nothing is queued twice
     assert "events" not in database.ProductOrder.find_one({"_id": "acme:1"})
 

@@ -5,7 +5,7 @@ import pytest
 from tmf_apis.errors import Conflict, InvalidBody, NotFound, TooManyRequests
 from tmf_apis.security.identity import Identity
 
-STAFF = Identity("staff", "acme")
+OPERATOR = Identity("operator", "acme")
 
 
 def test_a_duplicate_registration_is_a_conflict_and_another_query_is_not(subscribe):
@@ -22,7 +22,7 @@ def test_a_tenant_has_no_more_subscriptions_than_the_limit(subscribe):
         subscribe(callback=f"http://127.0.0.1:{port}/cb")
     with pytest.raises(TooManyRequests, match="10"):
         subscribe(callback="http://127.0.0.1:11/cb")
-    subscribe(identity=Identity("staff", "other"))
+    subscribe(identity=Identity("operator", "other"))
 
 
 def test_an_internal_callback_is_refused_with_its_name(subscribe):
@@ -41,12 +41,12 @@ def test_a_client_sees_and_ends_its_own_subscriptions_only(subscriptions, subscr
     ours = subscribe()
     listed = subscriptions.list("TMF622", "v4", partner)
     assert [subscription["_id"] for subscription in listed] == [theirs["_id"]]
-    assert len(subscriptions.list("TMF622", "v4", STAFF)) == 2
+    assert len(subscriptions.list("TMF622", "v4", OPERATOR)) == 2
     for identity in (partner, Identity("x", "other")):
         with pytest.raises(NotFound):
             subscriptions.delete(ours["_id"], "TMF622", "v4", identity)
     with pytest.raises(NotFound):
-        subscriptions.get(ours["_id"], "TMF620", "v4", STAFF)
+        subscriptions.get(ours["_id"], "TMF620", "v4", OPERATOR)
     subscriptions.delete(theirs["_id"], "TMF622", "v4", partner)
-    listed = subscriptions.list("TMF622", "v4", STAFF)
+    listed = subscriptions.list("TMF622", "v4", OPERATOR)
     assert [subscription["_id"] for subscription in listed] == [ours["_id"]]

@@ -35,9 +35,9 @@ def clients(authenticated_server, tenant):
 
 
 @pytest.fixture
-def staff(clients):
-    """A client of the operator's staff."""
-    return clients(subject="staff")
+def operator(clients):
+    """A client of the operator itself."""
+    return clients(subject="operator")
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def bob(clients):
 
 @pytest.fixture
 def stranger(clients):
-    """A client of the staff of another tenant."""
-    return clients(other="x", subject="staff")
+    """A client of the operator of another tenant."""
+    return clients(other="x", subject="operator")
 
 
 def order(party=""):
@@ -161,24 +161,24 @@ def test_an_expired_token_is_401(authenticated_server):
         assert client.get(ORDER).status_code == 401
 
 
-def test_staff_see_their_whole_tenant_and_parties_only_their_own_orders(staff, alice, bob):
-    staff.post(ORDER, json=order("alice"))
-    staff.post(ORDER, json=order("bob"))
-    staff.post(ORDER, json=order())
-    assert staff.get(ORDER).headers["x-total-count"] == "3"
+def test_the_operator_sees_the_whole_tenant_and_a_party_its_own_orders_only(operator, alice, bob):
+    operator.post(ORDER, json=order("alice"))
+    operator.post(ORDER, json=order("bob"))
+    operator.post(ORDER, json=order())
+    assert operator.get(ORDER).headers["x-total-count"] == "3"
     assert [item["description"] for item in alice.get(ORDER).json()] == ["secret of alice"]
     assert bob.get(ORDER).headers["x-total-count"] == "1"
 
 
-def test_a_party_removed_from_a_resource_no_longer_sees_it(staff, alice):
-    created = staff.post(ORDER, json=order("alice")).json()
+def test_a_party_removed_from_a_resource_no_longer_sees_it(operator, alice):
+    created = operator.post(ORDER, json=order("alice")).json()
     assert alice.get(created["href"]).status_code == 200
-    assert staff.patch(created["href"], json={"relatedParty": None}).status_code == 200
+    assert operator.patch(created["href"], json={"relatedParty": None}).status_code == 200
     assert alice.get(created["href"]).status_code == 404
 
 
-def test_filters_do_not_reveal_resources_of_others(staff, alice, bob):
-    staff.post(ORDER, json=order("bob"))
+def test_filters_do_not_reveal_resources_of_others(operator, alice, bob):
+    operator.post(ORDER, json=order("bob"))
     for query in ({"description": "secret of bob"}, {"description.regex": "secret"},
                   {"relatedParty.partyOrPartyRole.id": "bob"},
                   {"filter": "$[?(@.description=='secret of bob')]"}):  # fmt: skip
@@ -187,19 +187,19 @@ def test_filters_do_not_reveal_resources_of_others(staff, alice, bob):
         assert bob.get(ORDER, params=query).headers["x-total-count"] == "1"
 
 
-def test_a_cursor_of_another_client_reveals_nothing(staff, alice):
+def test_a_cursor_of_another_client_reveals_nothing(operator, alice):
     for party in ("alice", "bob", "alice", "bob", "alice"):
-        staff.post(ORDER, json=order(party))
-    pages = staff.get(ORDER, params={"limit": "2", "after": ""})
+        operator.post(ORDER, json=order(party))
+    pages = operator.get(ORDER, params={"limit": "2", "after": ""})
     response = alice.get(pages.links["next"]["url"])
     assert {item["description"] for item in response.json()} == {"secret of alice"}
     assert response.headers["x-total-count"] == "3"
 
 
-def test_idempotency_keys_are_scoped_to_the_client(staff, alice, bob, clients):
+def test_idempotency_keys_are_scoped_to_the_client(operator, alice, bob, clients):
     key = {"Idempotency-Key": "the same"}
     body = order()
-    responses = [item.post(ORDER, json=body, headers=key) for item in (staff, alice, bob)]
+    responses = [client.post(ORDER, json=body, headers=key) for client in (operator, alice, bob)]
     responses.append(
         clients(subject="alice", parties=["carol"]).post(ORDER, json=body, headers=key)
     )
@@ -222,36 +222,38 @@ def test_a_party_cannot_share_its_resources_with_everybody(alice, bob):
 
 
 @pytest.mark.parametrize("collection", CATALOGUE, ids=str)
-def test_the_catalogue_is_read_by_every_party_and_written_by_staff(
-    staff, alice, stranger, collection
+def test_the_catalogue_is_read_by_every_party_and_written_by_the_operator(
+    operator, alice, stranger, collection
 ):
-    created = collection.create(staff).json()
+    created = collection.create(operator).json()
     url = f"{collection.path}/{created['id']}"
     assert alice.get(url).json() == created
     assert alice.get(collection.path).headers["x-total-count"] == "1"
     assert stranger.get(url).status_code == 404
     assert alice.patch(url, json={"description": "x"}).status_code == 403
     assert alice.delete(url).status_code == 403
-    body = collection.body(staff)
+    body = collection.body(operator)
     assert alice.post(collection.path, json=body).status_code == 403
-    assert staff.get(url).json() == created
-    assert staff.get(collection.path).headers["x-total-count"] == "1"
+    assert operator.get(url).json() == created
+    assert operator.get(collection.path).headers["x-total-count"] == "1"
 
 
 @pytest.mark.parametrize("resource", ["importJob", "exportJob"])
-def test_jobs_and_monitors_of_others_are_invisible(staff, alice, stranger, resource):
+def test_jobs_and_monitors_of_others_are_invisible(operator, alice, stranger, resource):
     kind = resource[0].upper() + resource[1:]
     body = {"@type": kind, "url": "http://127.0.0.1:9/x.json"}
-    response = staff.post(f"{CATALOG}/{resource}", json=body, headers={"Prefer": "respond-async"})
+    response = operator.post(
+        f"{CATALOG}/{resource}", json=body, headers={"Prefer": "respond-async"}
+    )
     assert response.status_code == 202
-    assert staff.get(response.headers["location"]).status_code == 200
+    assert operator.get(response.headers["location"]).status_code == 200
     for foreign in (alice, stranger):
         assert foreign.get(response.headers["location"]).status_code == 404
         assert foreign.get(f"{CATALOG}/{resource}").json() == []
 
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda c: f"{c.number}-{c.version}")
-def test_subscriptions_of_others_are_invisible(alice, bob, staff, stranger, contract):
+def test_subscriptions_of_others_are_invisible(alice, bob, operator, stranger, contract):
     hub = f"{contract.base_path}/hub"
     body = {"callback": "http://127.0.0.1:9/alice", "@type": "Hub"}
     created = alice.post(hub, json=body)

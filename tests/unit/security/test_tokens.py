@@ -44,7 +44,7 @@ def test_a_token_names_subject_tenant_parties_and_scopes(settings, authenticator
     assert identity.scopes == {"a", "b"}
 
 
-def test_a_token_without_party_is_staff_and_sees_the_whole_tenant(settings, authenticator):
+def test_a_token_without_party_gives_access_to_the_whole_tenant(settings, authenticator):
     identity = authenticator.authenticate(bearer(issue_token(settings, subject="ann", scopes=[])))
     assert identity.read_filter() == {"tenant": "default"}
 
