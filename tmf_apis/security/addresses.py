@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-#: Always denied, even if the operator lists them: they are no hosts, or services of the cloud.
+#: Always denied, even if the operator lists them: they are not hosts, or are services of a cloud.
 FORBIDDEN_NETWORKS: tuple[tuple[Network, str], ...] = (
     (IPv4Network("0.0.0.0/8"), "this host"),
     (IPv4Network("169.254.0.0/16"), "link-local"),

@@ -32,7 +32,8 @@ def reject_cross_site(method: str, headers: Mapping[str, str], public_url: str) 
     host = headers.get("host", "localhost")
     if not _is_own_host(host, public_url):
         raise Forbidden(
-            f"without authentication this server is not {host[:100]!r}; TMF_PUBLIC_URL names it"
+            f"without authentication this server does not answer for the host {host[:100]!r};"
+            " set TMF_PUBLIC_URL to the URL that clients use"
         )
     if method in _SAFE_METHODS:
         return
@@ -40,7 +41,7 @@ def reject_cross_site(method: str, headers: Mapping[str, str], public_url: str) 
     own_origins = {host, urlsplit(public_url).netloc} - {""}
     is_own = origin is None or urlsplit(origin).netloc in own_origins
     if not is_own or headers.get("sec-fetch-site", "none") not in _TRUSTED_FETCH_SITES:
-        raise Forbidden("a page of another site may not do this")
+        raise Forbidden("pages of other sites may not change data of this server")
 
 
 @lru_cache(maxsize=256)

@@ -17,8 +17,8 @@ class Identity:
     Attributes:
         subject: Subject of the token; "anonymous" without authentication.
         tenant: Tenant whose data the client can access.
-        parties: Ids of the parties for which the client acts; None for the operator's own staff
-            and systems, which can access all data of the tenant.
+        parties: Ids of the parties for which the client acts; None: the operator's own staff and
+            systems, which can access all data of the tenant.
         scopes: Scopes of the token; None means all (authentication is off).
     """
 

@@ -56,7 +56,7 @@ def issue_token(  # noqa: PLR0913
         subject: Subject of the token.
         scopes: Scopes of the token.
         tenant: Tenant of the token; empty: the default tenant.
-        parties: Parties for which the client acts; None for the operator's staff.
+        parties: Parties for which the client acts; None: the operator's own staff.
         hours: Lifetime of the token, in hours.
     """
     jwks_file(settings.data_dir)

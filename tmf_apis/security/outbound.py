@@ -134,7 +134,7 @@ async def resolve_host_async(host: str) -> list[Address]:
 
 
 def resolve_host(host: str) -> list[Address]:
-    """Like ``resolve_host_async``, but block the calling thread."""
+    """Return the addresses of a host as ``resolve_host_async`` does; block the thread."""
     if literal := _ip_literal(host):
         return [literal]
     lookup: Future[list[Address]] = _resolver_executor().submit(_lookup, host)

@@ -107,6 +107,7 @@ class TokenAuthenticator:
 
         Raises:
             Unauthorized: The bearer token is missing or invalid (HTTP 401).
+            Unavailable: The keys that sign tokens cannot be read (HTTP 503).
         """
         if not self.enabled:
             return self._anonymous
@@ -147,7 +148,9 @@ class TokenAuthenticator:
     def _identity(self, claims: Mapping[str, Any]) -> Identity:
         tenant = claims.get("tenant", self._settings.default_tenant)
         if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
-            raise _unauthorized("the claim tenant is not a name of letters, digits, dot, dash")
+            raise _unauthorized(
+                "the claim tenant is not 1 to 64 letters, digits, dots, dashes or underscores"
+            )
         scope = claims.get("scope", claims.get("scp", ""))
         scopes = scope.split() if isinstance(scope, str) else scope
         return Identity(claims["sub"], tenant, _parties(claims), _text_set(scopes, "scope"))
