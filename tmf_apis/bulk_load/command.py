@@ -100,7 +100,7 @@ def run(  # noqa: PLR0913 - the options of the command
     """Load files; return the number of rejected lines.
 
     Raises:
-        ClickException: There is no kind ``kind``, or the database does not answer any more.
+        ClickException: There is no kind ``kind``, or the database no longer answers.
         CannotStart: The database cannot be reached or started.
     """
     console = Console(stderr=True)
@@ -109,7 +109,9 @@ def run(  # noqa: PLR0913 - the options of the command
         types = TypeResolver(engine, version)
         named_kind = types.kind_for_name(kind) if kind else ""
         if kind and not named_kind:
-            raise click.ClickException(f"no kind {kind}; there are {', '.join(types.kinds())}")
+            raise click.ClickException(
+                f"there is no kind {kind}; the kinds are {', '.join(types.kinds())}"
+            )
         loader = Loader(engine, types, tenant=tenant, replace=overwrite)
         with _progress(console) as progress:
             for name in files:

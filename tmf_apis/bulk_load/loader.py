@@ -104,15 +104,15 @@ class Loader:
         result = LoadResult()
         batches: dict[str, _Batch] = {}
         with ThreadPoolExecutor(1, "loading") as executor:
-            writing: Future[None] | None = None
+            pending_write: Future[None] | None = None
             for kind, batch in self._batches(chunks, default_kind, on_reject, result, batches):
                 documents = self._documents(kind, batch, on_reject, result)
-                if writing:
-                    writing.result()
-                writing = executor.submit(self._write, kind, documents, result)
+                if pending_write:
+                    pending_write.result()
+                pending_write = executor.submit(self._write, kind, documents, result)
                 yield result
-            if writing:
-                writing.result()
+            if pending_write:
+                pending_write.result()
         yield result
 
     def _batches(

@@ -144,4 +144,4 @@ def test_a_missing_file_and_an_unknown_kind_are_reported_in_one_line(tmf, tmp_pa
     file = ndjson(tmp_path / "x.ndjson", [category(1)])
     status, output = tmf(file, "--kind", "Elephant")
     assert status == 1
-    assert "no kind Elephant; there are AckAlarm, " in output
+    assert "there is no kind Elephant; the kinds are AckAlarm, " in output
