@@ -17,7 +17,7 @@ from tmf_apis.engine import CONTRACTS_DIR, Engine
 from tmf_apis.errors import Unavailable
 from tmf_apis.events.backlog import BacklogMonitor
 from tmf_apis.events.signatures import server_key
-from tmf_apis.fault_management.collector import OpenCircuitsCollector
+from tmf_apis.fault_management.collector import UnreachableElementsCollector
 from tmf_apis.metrics import Metrics
 from tmf_apis.rest.contracts.contract import Contract, Operation
 from tmf_apis.rest.http import monitors
@@ -162,7 +162,7 @@ class Application:
             self._routes[_operation_name(contract, monitor)] = (handlers.monitor, api, monitor)
         self.metrics.register_backlog(BacklogMonitor(engine.database, engine.kinds))
         self.metrics.registry.register(CapacityCollector(engine.database))
-        self.metrics.registry.register(OpenCircuitsCollector(engine.database))
+        self.metrics.registry.register(UnreachableElementsCollector(engine.database))
         self.readiness.engine = engine
 
     def _dispatch(self, name: str, request: Request) -> Response:

@@ -60,7 +60,7 @@ class AlarmWriter:
             _set_operational_state(repository, port, enabled=is_up)
 
     def record_unreachable(self, element: Element, *, unreachable: bool) -> None:
-        """Raise or clear the alarm of an unreachable element and list or unlist the element."""
+        """Raise or clear the alarm of an unreachable element, and list or unlist the element."""
         repository = self._repositories.for_tenant(element.tenant)
         report = reachability_report(
             element.target.name, datetime.now(UTC), unreachable=unreachable
@@ -143,10 +143,13 @@ class AlarmWriter:
         subject = AlarmSubject(resource, service_of(resource))
         record_alarm(repository, self._problems, report, subject)
         log.info(
-            "%s %s",
-            report.specific_problem,
-            "raised" if report.effect is Effect.RAISE else "cleared",
-            extra={"element": element.target.name, "port": report.port, "resource": resource["id"]},
+            "alarm raised" if report.effect is Effect.RAISE else "alarm cleared",
+            extra={
+                "problem": report.specific_problem,
+                "element": element.target.name,
+                "port": report.port,
+                "resource": resource["id"],
+            },
         )
 
 

@@ -21,7 +21,7 @@ METRIC, DEPRECATED_METRIC = "tmf_elements_unreachable", "tmf_elements_left_alone
 _HELP = "Elements that do not answer"
 
 
-class OpenCircuitsCollector(Collector):
+class UnreachableElementsCollector(Collector):
     """Counts the unreachable elements; exports nothing while the database does not answer."""
 
     def __init__(self, database: MongoDatabase) -> None:

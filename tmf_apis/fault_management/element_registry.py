@@ -1,4 +1,4 @@
-"""The elements of the inventory, and the senders of notifications that they are trusted as."""
+"""The elements of the inventory, and the registration of each as a sender of notifications."""
 
 import logging
 import socket
@@ -72,7 +72,9 @@ class ElementRegistry:
                 try:
                     yield Element(tenant, resource["id"], target_of(resource))
                 except Misconfigured as error:
-                    log.warning("element ignored: %s", error)
+                    log.warning(
+                        "element ignored", extra={"resource": resource["id"], "error": str(error)}
+                    )
 
     def trust(self, elements: Mapping[str, Element]) -> list[Element]:
         """Trust exactly these elements; return those that are new or have changed."""
@@ -97,6 +99,9 @@ class ElementRegistry:
             address = str(socket.getaddrinfo(host, port)[0][4][0])
             self.senders.register(element.key, address, secret)
         except (Misconfigured, ValueError, OSError) as error:
-            log.warning("notifications refused: %s", error, extra={"element": target.name})
+            log.warning(
+                "notifications of an element are refused",
+                extra={"element": target.name, "error": str(error)},
+            )
         else:
             self._trusted_elements[element.key] = element

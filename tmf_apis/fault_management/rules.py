@@ -166,7 +166,10 @@ def report_from_notification(notification: Notification, ports: Mapping[int, str
         self_clearing=rule.self_clearing,
         needs_resync=rule.needs_resync,
         administratively_down=switched_off,
-        event_id=f"{notification.element}/{notification.trap}/{instance}/{notification.boots}/{notification.uptime:.2f}",
+        event_id=(
+            f"{notification.element}/{notification.trap}/{instance}"
+            f"/{notification.boots}/{notification.uptime:.2f}"
+        ),
     )
 
 

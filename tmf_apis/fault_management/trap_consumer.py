@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 REFRESH_INTERVAL = 10.0
 #: First and longest pause while the database or the listening address is unavailable, in seconds.
 RETRY_PAUSES = (0.5, 10.0)
-#: A report that is older than the last one of its problem by less than this, in seconds, was
-#: overtaken and is dropped. A report that is older still comes from an element that has restarted.
+#: If the uptime of a report is lower than that of the latest report of its problem, by less than
+#: this, in seconds, the report arrives late and is dropped. If it is lower by more, the element has
+#: restarted.
 REORDERING_WINDOW = 30.0
 #: Number of event ids that are remembered to drop duplicates.
 DEDUPLICATION_SIZE = 10_000
@@ -85,11 +86,14 @@ class TrapConsumer:
             try:
                 async with receiver:
                     self.address = receiver.address
-                    log.info("receiving notifications at %s port %s", *receiver.address)
+                    host, port = receiver.address
+                    log.info("receiving notifications", extra={"address": host, "port": port})
                     await self._run_tasks(receiver, stop)
             except OSError as error:
-                log.error(  # noqa: TRY400 - the message says everything
-                    "cannot receive notifications at %s port %s: %s", *self.address, error
+                host, port = self.address
+                log.error(  # noqa: TRY400 - the error says everything
+                    "notifications cannot be received",
+                    extra={"address": host, "port": port, "error": str(error)},
                 )
                 await _wait(stop, pause)
                 pause = min(2 * pause, longest)
@@ -117,9 +121,9 @@ class TrapConsumer:
                     self.poll(element)
                 await self._retry_unreachable()
             except (Unavailable, Stale) as error:
-                log.warning("the inventory cannot be read: %s", error)
+                log.warning("inventory cannot be read", extra={"error": str(error)})
             except Exception:
-                log.exception("the elements cannot be refreshed")
+                log.exception("elements cannot be refreshed")
             losses = sum(receiver.counts[name] for name in ("refused", "malformed", "overflowed"))
             if losses > reported_losses:
                 log.warning("notifications dropped", extra=dict(receiver.counts))
@@ -171,10 +175,15 @@ class TrapConsumer:
         try:
             await self._handle(received)
         except (Unavailable, Stale) as error:
-            log.warning("notification delayed: %s", error)
+            log.warning(
+                "notification delayed",
+                extra={"element": received.notification.element, "error": str(error)},
+            )
             return False
         except Exception:
-            log.exception("notification not handled")
+            log.exception(
+                "notification not handled", extra={"element": received.notification.element}
+            )
         return True
 
     async def _handle(self, received: ReceivedNotification) -> None:
@@ -235,7 +244,9 @@ class TrapConsumer:
         except CircuitOpenError:  # an alarm reports this
             log.debug("element unreachable", extra={"at": element.target.name})
         except (ElementError, TimeoutError, Unavailable) as error:
-            log.warning("element not polled: %s", error, extra={"at": element.target.name})
+            log.warning(
+                "element not polled", extra={"at": element.target.name, "error": str(error)}
+            )
         except Exception:
             log.exception("element not polled", extra={"at": element.target.name})
         self._port_names.setdefault(element.key, {})

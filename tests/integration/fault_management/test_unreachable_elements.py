@@ -16,7 +16,7 @@ from tmf_apis.element_access.connections import Connections
 from tmf_apis.engine import CONTRACTS_DIR, Engine
 from tmf_apis.fault_management import trap_consumer
 from tmf_apis.fault_management.alarm_writer import AlarmWriter
-from tmf_apis.fault_management.collector import OpenCircuitsCollector
+from tmf_apis.fault_management.collector import UnreachableElementsCollector
 from tmf_apis.fault_management.element_registry import ElementRegistry
 from tmf_apis.fault_management.trap_consumer import TrapConsumer
 from tmf_apis.reconciliation.discovery import register
@@ -96,7 +96,7 @@ async def test_an_unreachable_element_has_one_alarm_until_it_answers(
         return repository.find("Alarm", {"specificProblem": "elementUnreachable", **query})
 
     def unreachable_count():
-        return next(OpenCircuitsCollector(database).collect()).samples[0].value
+        return next(UnreachableElementsCollector(database).collect()).samples[0].value
 
     async with (
         SimulatedGateway() as gateway,
@@ -131,7 +131,7 @@ async def test_an_unreachable_element_has_one_alarm_until_it_answers(
 
 
 def test_the_metric_is_exported_under_its_former_name_too(database):
-    metric, deprecated = OpenCircuitsCollector(database).collect()
+    metric, deprecated = UnreachableElementsCollector(database).collect()
     assert metric.name == "tmf_elements_unreachable"
     assert deprecated.name == "tmf_elements_left_alone"
     assert deprecated.documentation.startswith("Deprecated: use tmf_elements_unreachable")
