@@ -38,11 +38,11 @@ class AuditTasks:
     def __init__(
         self, credentials: Credentials, make_leases: Callable[[], ElementLeases] | None = None
     ) -> None:
-        """Create the handlers.
+        """Create the runner of tasks.
 
         Args:
             credentials: The operator's secrets.
-            make_leases: Create the leases on elements, for one event loop; None: no leases.
+            make_leases: Creates the leases on elements for one event loop; None: no leases.
         """
         self._credentials = credentials
         self._make_leases = make_leases
@@ -108,13 +108,15 @@ class AuditTasks:
             )
             return {"message": message}
         items = difference_items(result.differences)
-        pairs = [
-            (number, pair, policy_remedy(pair[1], remedy))
-            for number, pair in enumerate(result.differences[:MAX_DIFFERENCES])
+        applications = [
+            (position, element_difference, policy_remedy(element_difference[1], remedy))
+            for position, element_difference in enumerate(result.differences[:MAX_DIFFERENCES])
         ]
-        outcomes = await _apply_remedies(RemedyExecutor(repository, connections, audit_id), pairs)
-        for number, (remedied, outcome) in outcomes.items():
-            items[number] |= _outcome_attributes(remedied, outcome)
+        outcomes = await _apply_remedies(
+            RemedyExecutor(repository, connections, audit_id), applications
+        )
+        for position, (applied_remedy, outcome) in outcomes.items():
+            items[position] |= _outcome_attributes(applied_remedy, outcome)
         return {"difference": items}
 
     def run_resolution(self, repository: Repository, task: Resource) -> None:
@@ -148,19 +150,19 @@ class AuditTasks:
         remedy = str(task["remedy"])
         elements = await asyncio.to_thread(managed_elements, repository)
         elements_by_id = {element["id"]: element for element in elements}
-        pairs, outcomes = [], dict[int, tuple[str, RemedyOutcome]]()
-        for number, item in selected_differences.items():
+        applications, outcomes = [], dict[int, tuple[str, RemedyOutcome]]()
+        for position, item in selected_differences.items():
             if element := elements_by_id.get(str((item.get("element") or {}).get("id"))):
-                pairs.append((number, (element, _parse_difference(item)), remedy))
+                applications.append((position, (element, _parse_difference(item)), remedy))
             else:
                 outcome = RemedyOutcome("failed", "the element is no longer in the inventory")
-                outcomes[number] = remedy, outcome
+                outcomes[position] = remedy, outcome
         connections = Connections(
             self._credentials, self._make_leases() if self._make_leases else None
         )
         try:
             outcomes |= await _apply_remedies(
-                RemedyExecutor(repository, connections, audit["id"]), pairs
+                RemedyExecutor(repository, connections, audit["id"]), applications
             )
         finally:
             await connections.close()
@@ -178,19 +180,24 @@ class AuditTasks:
 
 
 async def _apply_remedies(
-    remedies: RemedyExecutor, pairs: Iterable[tuple[int, ElementDifference, str]]
+    executor: RemedyExecutor, applications: Iterable[tuple[int, ElementDifference, str]]
 ) -> dict[int, tuple[str, RemedyOutcome]]:
-    """Apply remedies concurrently; return each remedy and its outcome by position in the audit."""
+    """Apply remedies concurrently; return each remedy and its outcome by position in the audit.
+
+    Args:
+        executor: Applies the remedies.
+        applications: Position in the audit, element and difference, and the remedy.
+    """
     slots = asyncio.Semaphore(CONCURRENCY)
     outcomes: dict[int, tuple[str, RemedyOutcome]] = {}
 
-    async def apply_one(number: int, pair: ElementDifference, remedy: str) -> None:
+    async def apply(position: int, element_difference: ElementDifference, remedy: str) -> None:
         async with slots:
-            outcomes[number] = remedy, await remedies.apply(*pair, remedy)
+            outcomes[position] = remedy, await executor.apply(*element_difference, remedy)
 
     async with asyncio.TaskGroup() as group:
-        for number, pair, remedy in pairs:
-            group.create_task(apply_one(number, pair, remedy))
+        for application in applications:
+            group.create_task(apply(*application))
     return outcomes
 
 
@@ -283,13 +290,13 @@ def _selected_differences(audit: Resource, ids: Iterable[str], remedy: str) -> d
     items = dict(enumerate(audit.get("difference") or ()))
     if not (selected_ids := set(ids)):
         return {
-            place: item
-            for place, item in items.items()
+            position: item
+            for position, item in items.items()
             if remedy in item["remedy"] and item.get("outcome") != OUTCOME_DONE
         }
     if missing := sorted(selected_ids - {str(item["id"]) for item in items.values()}):
         raise ValueError(f"the audit has no difference {', '.join(missing[:10])}")
-    return {place: item for place, item in items.items() if item["id"] in selected_ids}
+    return {position: item for position, item in items.items() if item["id"] in selected_ids}
 
 
 def _write_outcomes(
@@ -299,7 +306,9 @@ def _write_outcomes(
     outcomes: Mapping[int, tuple[str, RemedyOutcome]],
 ) -> None:
     """Write the outcomes of remedies into an audit."""
-    by_id = {selected_differences[place]["id"]: outcome for place, outcome in outcomes.items()}
+    by_id = {
+        selected_differences[position]["id"]: outcome for position, outcome in outcomes.items()
+    }
 
     def edit(old: Resource) -> Resource:
         return {

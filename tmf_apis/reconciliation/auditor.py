@@ -119,17 +119,19 @@ class Auditor:
         self, element: Resource, expected_state: ExpectedState
     ) -> list[Difference]:
         async with self._connections.acquire(target_of(element)) as adapter:
-            first = await read_differences(adapter, expected_state)
-            if not first:
+            differences = await read_differences(adapter, expected_state)
+            if not differences:
                 return []
-            fresh = await asyncio.to_thread(
+            new_states = await asyncio.to_thread(
                 expected_states, self._repository, [element["id"]], datetime.now(UTC)
             )
             confirmed = {
                 difference.key: difference
-                for difference in await read_differences(adapter, fresh[element["id"]])
+                for difference in await read_differences(adapter, new_states[element["id"]])
             }
-        return [confirmed[difference.key] for difference in first if difference.key in confirmed]
+        return [
+            confirmed[difference.key] for difference in differences if difference.key in confirmed
+        ]
 
     async def recheck(self, element: Resource, key: tuple[str, str, str]) -> Difference | None:
         """Return the current state of a difference; None: inventory and element agree now.

@@ -50,7 +50,8 @@ def discover(  # noqa: PLR0913 - the options of the command
     Args:
         repository: Repository of the tenant.
         credentials_file: Path of the credentials file.
-        targets: Addresses, ranges, networks and files of such; none: the elements of the inventory.
+        targets: Addresses, ranges, networks, and files that list them; none: the elements of the
+            inventory.
         adapter: Name of the adapter of elements that the inventory does not know. This and the
             following are defaults; a line of a file may override them.
         credentials: Names of credentials, tried in this order.
@@ -71,7 +72,9 @@ def discover(  # noqa: PLR0913 - the options of the command
     candidates = candidates or known_candidates(repository)
     unique = list({candidate.target.address: candidate for candidate in candidates}.values())
     if len(unique) > MAX_ADDRESSES:
-        raise click.ClickException(f"these are {len(unique)} addresses; at most {MAX_ADDRESSES}")
+        raise click.ClickException(
+            f"{len(unique)} addresses are too many; at most {MAX_ADDRESSES} are read in one run"
+        )
     console = Console(stderr=True)
     result = asyncio.run(
         _run_discovery(repository, Credentials(credentials_file), unique, console, concurrency)
@@ -87,10 +90,10 @@ async def _run_discovery(
     console: Console,
     concurrency: int,
 ) -> DiscoveryResult:
-    with _progress_bar(console) as bar:
-        progress = bar.add_task("addresses", total=len(candidates))
+    with _progress_bar(console) as progress:
+        task = progress.add_task("addresses", total=len(candidates))
         return await Discovery(repository, credentials, concurrency=concurrency).run(
-            candidates, lambda result: bar.update(progress, completed=result.targets_done)
+            candidates, lambda result: progress.update(task, completed=result.targets_done)
         )
 
 
@@ -216,15 +219,15 @@ async def _run_audit(
     concurrency: int,
 ) -> tuple[AuditResult, list[RemedyOutcome]]:
     try:
-        with _progress_bar(Console(stderr=True)) as bar:
-            progress = bar.add_task("elements", total=len(elements))
+        with _progress_bar(Console(stderr=True)) as progress:
+            task = progress.add_task("elements", total=len(elements))
             result = await Auditor(repository, connections, concurrency=concurrency).run(
-                elements, lambda result: bar.update(progress, completed=result.elements_done)
+                elements, lambda result: progress.update(task, completed=result.elements_done)
             )
         if not remedy:
             return result, []
-        remedies = RemedyExecutor(repository, connections, f"audit-{uuid.uuid4()}")
-        return result, [await remedies.apply(*pair, remedy) for pair in result.differences]
+        executor = RemedyExecutor(repository, connections, f"audit-{uuid.uuid4()}")
+        return result, [await executor.apply(*pair, remedy) for pair in result.differences]
     finally:
         await connections.close()
 

@@ -61,8 +61,8 @@ class Difference:
 
     def is_same_as(self, other: "Difference") -> bool:
         """Return whether another difference has the same key and values."""
-        settings = (self.expected, self.observed)
-        return self.key == other.key and settings == (other.expected, other.observed)
+        values = (self.expected, self.observed)
+        return self.key == other.key and values == (other.expected, other.observed)
 
 
 def compare(

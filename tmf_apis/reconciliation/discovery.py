@@ -31,7 +31,7 @@ MAX_REPORTED_OUTCOMES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A target of discovery and the means to read it.
+    """A target of discovery and how to read it.
 
     Attributes:
         target: The address.
@@ -133,7 +133,7 @@ class Discovery:
             self._index.put(element)
         batches = [ordered[at : at + BATCH_SIZE] for at in range(0, len(ordered), BATCH_SIZE)]
         reading = asyncio.create_task(self._read_batch(batches[0])) if batches else None
-        for number, _ in enumerate(batches):
+        for number in range(len(batches)):
             assert reading  # noqa: S101
             read_results = await reading
             has_next = number + 1 < len(batches)

@@ -45,7 +45,7 @@ class ExpectedService:
 
     @property
     def is_in_doubt(self) -> bool:
-        """True if the port is marked with ``unknownStatus``."""
+        """Return whether the port is marked with ``unknownStatus``."""
         return bool(self.resource.get("unknownStatus"))
 
 

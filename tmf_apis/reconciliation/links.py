@@ -85,12 +85,12 @@ def _possible_ends(
     macs += sorted(
         {mac for neighbour in neighbours if (mac := _normalised_mac(neighbour.get("port")))}
     )
-    by_value = {
+    by_mac = {
         "category": {"$in": PORT_CATEGORIES},
         "resourceCharacteristic": {"$elemMatch": {"name": "macAddress", "value": {"$in": macs}}},
     }
     element_ids = (
-        {element_id_of(port) for port in repository.find(_KIND, by_value, limit=_MAX_PORTS)}
+        {element_id_of(port) for port in repository.find(_KIND, by_mac, limit=_MAX_PORTS)}
         if macs
         else set()
     )
@@ -230,7 +230,7 @@ def _far_end_id(relationship: Mapping[str, Any]) -> str:
 
 
 def _normalised_mac(text: object) -> str:
-    """Return a hardware address in the notation of the inventory; empty: it is none."""
+    """Return a hardware address in the notation of the inventory; empty: the text is not one."""
     digits = str(text or "").replace(":", "").replace("-", "").replace(".", "").lower()
     try:
         ipaddress.ip_address(str(text))

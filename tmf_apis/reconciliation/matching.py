@@ -120,7 +120,7 @@ def _match_new_serial(group: list[Snapshot], index: ElementIndex) -> tuple[list[
     for snapshot in group:
         for element in index.by_address(snapshot.target.address):
             if not element.get("serialNumber") or _system_name(element) == snapshot.facts.name:
-                return [element], ""  # it did not report a serial number before, or was replaced
+                return [element], ""  # it has reported no serial number before, or was replaced
             return [], (
                 f"in the inventory {element.get('name')} with serial number "
                 f"{element['serialNumber']} is at this address"
@@ -146,12 +146,12 @@ def _match_by_name(group: list[Snapshot], index: ElementIndex) -> Iterator[Eleme
             )
         else:
             unmatched.append(snapshot)
-    name, is_name_taken = group[0].facts.name, len(unmatched) < len(group)
+    name, is_name_matched = group[0].facts.name, len(unmatched) < len(group)
     namesakes = [element for element in index.by_name(name) if not element.get("serialNumber")]
-    for place, snapshot in enumerate(unmatched):
+    for position, snapshot in enumerate(unmatched):
         if not name:
             yield ElementMatch(snapshot)  # identified by its address alone
-        elif is_name_taken or place:
+        elif is_name_matched or position:
             yield ElementMatch(
                 snapshot,
                 inconsistency=f"another element calls itself {name!r}; neither has a serial",
@@ -187,7 +187,7 @@ def _without_duplicates(matches: list[ElementMatch]) -> list[ElementMatch]:
             else ""
         )
         if id and id in matched_addresses:
-            message = f"{matched_addresses[id]} is taken for the same element of the inventory"
+            message = f"{matched_addresses[id]} matches the same element of the inventory"
             unique.append(ElementMatch(element_match.snapshot, inconsistency=message))
             continue
         if id:

@@ -42,7 +42,7 @@ def merged_element(old: Resource, snapshot: Snapshot, name: str = "") -> Resourc
     old_system_name = resource_characteristics(old).get("systemName")
     new = {"@type": "PhysicalResource", "category": snapshot.category, "name": name, **old}
     if facts.name and old_system_name and old.get("name") == old_system_name:
-        new["name"] = facts.name  # nobody has renamed it, so it follows the system name
+        new["name"] = facts.name  # no person has renamed it, so it follows the system name
     values: dict[str, Any] = {
         "managementAddress": target.address,
         "adapter": target.adapter,

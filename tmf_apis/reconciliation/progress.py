@@ -31,7 +31,7 @@ class TaskProgress:
         """Write attributes if the last write is ``WRITE_INTERVAL`` ago.
 
         Args:
-            attributes: Return the attributes; called only if they are written.
+            attributes: Returns the attributes; called only if they are written.
 
         Raises:
             TaskDeleted: The task was deleted.

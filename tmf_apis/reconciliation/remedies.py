@@ -116,10 +116,10 @@ class RemedyExecutor:
         """
         ports = ports_by_key(self._repository, element["id"])
         observed_port = ports.get(str(difference.observed.get("port", difference.port)))
-        involved = {port["id"]: port for port in (difference.resource, observed_port) if port}
+        ports_by_id = {port["id"]: port for port in (difference.resource, observed_port) if port}
         reserved: list[str] = []
         try:
-            for id, port in sorted(involved.items()):
+            for id, port in sorted(ports_by_id.items()):
                 service = resource_state.service_use(port).usage.service
                 mark = ReservationMark.for_duration(
                     holder, datetime.now(UTC), RESERVATION_TIME, service
@@ -155,8 +155,8 @@ class RemedyExecutor:
         return f"fallout task {id}"
 
 
-def _reservation_edit(claim: ReservationMark) -> Callable[[Resource], Resource]:
-    return lambda old: resource_state.reserve(old, claim)
+def _reservation_edit(mark: ReservationMark) -> Callable[[Resource], Resource]:
+    return lambda old: resource_state.reserve(old, mark)
 
 
 def _intent(difference: Difference) -> Intent:
@@ -192,7 +192,7 @@ async def _apply_intent(adapter: Adapter, intent: Intent) -> Verdict:
     confirmed = base.CONFIRMED in adapter.capabilities
     plan = await adapter.plan(intent)
     try:
-        done = await adapter.apply(
+        transaction = await adapter.apply(
             plan, **({"confirm_within": CONFIRM_TIMEOUT} if confirmed else {})
         )
     except PartiallyApplied as error:
@@ -200,7 +200,7 @@ async def _apply_intent(adapter: Adapter, intent: Intent) -> Verdict:
         raise
     verdict = await adapter.verify(intent)
     if verdict.good:
-        await adapter.confirm(done)
+        await adapter.confirm(transaction)
     else:
-        await adapter.rollback(done)
+        await adapter.rollback(transaction)
     return verdict

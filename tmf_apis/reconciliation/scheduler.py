@@ -44,7 +44,7 @@ class TaskScheduler:
 
         Args:
             repositories: Give access to the tasks by tenant.
-            tenants: Return the tenants that have elements.
+            tenants: Returns the tenants that have elements.
             executor: Runs blocking database calls; None: the default executor of asyncio.
             intervals: Interval in seconds (0: never) and attributes of the task, by kind.
         """
@@ -64,7 +64,7 @@ class TaskScheduler:
             try:
                 await run_blocking(self._executor, self.create_due_tasks, time.time())
             except (TmfError, PyMongoError) as error:
-                log.warning("scheduled tasks delayed: %s", error)
+                log.warning("scheduled tasks delayed", extra={"error": str(error)})
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), min(shortest, POLL_INTERVAL))
 

@@ -120,19 +120,22 @@ def _identity(facts: Facts) -> tuple[object, ...]:
     return facts.name, facts.serial, facts.vendor, facts.model, facts.boots
 
 
-def _check_names(what: str, names: Iterable[str]) -> None:
+def _check_names(noun: str, names: Iterable[str]) -> None:
     counted = Counter(names)
     for name, count in counted.items():
         if count > 1:
-            raise InconsistentSnapshot(f"{count} of its {what}s are called {name[:80]!r}")
+            raise InconsistentSnapshot(f"{count} of its {noun}s are called {name[:80]!r}")
         if not name or len(name) > MAX_NAME_LENGTH or not name.isprintable():
-            raise InconsistentSnapshot(f"one of its {what}s is called {name[:80]!r}")
+            raise InconsistentSnapshot(f"one of its {noun}s is called {name[:80]!r}")
 
 
 def _ordered_components(
     components: Iterable[Component], anomalies: list[str]
 ) -> tuple[Component, ...]:
-    """Return the components, containers first; a cycle is cut and put into the element."""
+    """Return the components, containers first.
+
+    A cycle is broken by putting one of its components directly into the element.
+    """
     waiting = {
         component.name: component for component in sorted(components, key=lambda part: part.name)
     }
@@ -146,7 +149,7 @@ def _ordered_components(
         for component in ready:
             if component.parent and component.parent not in ordered:
                 anomalies.append(
-                    f"part {component.name} is in {component.parent}, which is not there"
+                    f"part {component.name} is in {component.parent}, which does not exist"
                 )
             parent = component.parent if component.parent in ordered else ""
             ordered[component.name] = replace(
@@ -178,7 +181,9 @@ def _neighbours(
     ambiguous_ports = set[str]()
     for neighbour in sorted(neighbours, key=lambda n: (n.port, n.system, n.chassis, n.remote_port)):
         if neighbour.port not in ports:
-            anomalies.append(f"a neighbour is at port {neighbour.port[:80]!r}, which is not there")
+            anomalies.append(
+                f"a neighbour is at port {neighbour.port[:80]!r}, which does not exist"
+            )
         elif neighbour.port in by_port:
             ambiguous_ports.add(neighbour.port)
         else:

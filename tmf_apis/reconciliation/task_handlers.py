@@ -116,8 +116,5 @@ def _discovered_element(outcome: DiscoveryOutcome) -> dict[str, Any]:
     return {
         **item,
         **({"message": outcome.message} if outcome.message else {}),
-        "@type": _DISCOVERED_ELEMENT_TYPE,
+        "@type": "DiscoveredElement",
     }
-
-
-_DISCOVERED_ELEMENT_TYPE = "DiscoveredElement"
