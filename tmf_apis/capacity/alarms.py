@@ -31,10 +31,10 @@ class CapacityAlarms:
         *,
         notice_days: float,
     ) -> None:
-        """Create the alarm service.
+        """Create the capacity alarms.
 
         Args:
-            database: Holds the assignment of alarms to problems.
+            database: Holds the ids of the alarms by problem.
             repositories: Give access to alarms and resources by tenant.
             records: The capacity records, which refer to their alarms.
             notice_days: Raise an alarm this number of days before exhaustion; 0: only at the
@@ -49,9 +49,9 @@ class CapacityAlarms:
         """Raise, change or clear the alarms of capacity records."""
         repository = self._repositories.for_tenant(tenant)
         for record in records:
-            raised = bool(record.get("alarm"))
-            target_state = rules.alarm_state(record, self._notice_days, is_raised=raised)
-            if target_state.is_raised or raised:
+            is_raised = bool(record.get("alarm"))
+            target_state = rules.alarm_state(record, self._notice_days, is_raised=is_raised)
+            if target_state.is_raised or is_raised:
                 self._update_alarm(repository, record, target_state, now)
 
     def clear(self, tenant: str, records: Iterable[CapacityRecord], now: datetime) -> None:
@@ -78,8 +78,7 @@ class CapacityAlarms:
                     repository, self._problems, report, AlarmSubject(resource, service_of(resource))
                 )
                 log.info(
-                    "capacity alarm %s",
-                    report.effect.value,
+                    "capacity alarm raised" if target_state.is_raised else "capacity alarm cleared",
                     extra={"resource": capacity_record["id"]},
                 )
             open_alarm = find_open(repository, key) if target_state.is_raised else None

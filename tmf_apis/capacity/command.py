@@ -47,4 +47,4 @@ def _print_table(records: Sequence[CapacityRecord], count: int) -> None:
     if count > len(records):
         click.echo(f"{count - len(records):,} more; --limit shows them")
     if not records:
-        click.echo("nothing is known yet: there are no elements or pools, or none of these")
+        click.echo("no records: the inventory has no elements or pools that match")

@@ -2,7 +2,7 @@
 
 ``capacity_days`` has a document for each series and day. It holds running sums for each hour (``w``
 weight, ``a`` and ``b`` the two directions). ``capacity_years`` has a document for each series and
-year. It holds the busiest hour of each day. TTL indexes delete old documents of both. To add usage
+year. It holds the busiest hour of each day. TTL indexes delete old documents of both. Adding usage
 is a single write. A new counter reading is exchanged for the previous one in a single operation, so
 no traffic is counted twice.
 """
@@ -148,7 +148,7 @@ class History:
     def hours(
         self, tenant: str, series: Sequence[str], since: datetime
     ) -> dict[str, list[HourlyUsage]]:
-        """Return the hourly usage by series since the start of a day, in order of time."""
+        """Return the hourly usage since the start of a day, by series, ordered by time."""
         query = {
             "tenant": tenant,
             "series": {"$in": list(series)},
@@ -161,7 +161,7 @@ class History:
         return hours
 
     def days(self, tenant: str, series: Sequence[str], since: datetime) -> dict[str, list[Point]]:
-        """Return the busiest hours of the days since a day by series, in order of time."""
+        """Return the usage in the busiest hour of each day since a day, by series, in order."""
         begin = _start_of_day(since)
         query = {
             "tenant": tenant,
@@ -182,7 +182,7 @@ class History:
         return days
 
     def summarise_days(self, now: datetime) -> int:
-        """Write the busiest hour of each day that has ended; return the number; safe to repeat."""
+        """Write the busiest hour of each day that has ended; return the number of days."""
         count = 0
         query = {"open": True, "day": {"$lt": _start_of_day(now - timedelta(hours=3))}}
         with translate_errors():
@@ -190,8 +190,8 @@ class History:
                 self._years.bulk_write(
                     [_daily_maximum(document) for document in batch], ordered=False
                 )
-                done = {"_id": {"$in": [document["_id"] for document in batch]}}
-                self._days.update_many(done, {"$unset": {"open": ""}})
+                summarised = {"_id": {"$in": [document["_id"] for document in batch]}}
+                self._days.update_many(summarised, {"$unset": {"open": ""}})
                 count += len(batch)
         return count
 
@@ -204,11 +204,11 @@ def _usage_increment(
     tenant: str, series: str, at: datetime, sums: tuple[float, float, float]
 ) -> UpdateOne:
     day = _start_of_day(at)
-    fixed = {"tenant": tenant, "series": series, "day": day, "expires": day + HOURLY_RETENTION}
+    on_insert = {"tenant": tenant, "series": series, "day": day, "expires": day + HOURLY_RETENTION}
     return UpdateOne(
         {"_id": f"{tenant}:{series}:{day:%Y-%m-%d}"},
         {
-            "$setOnInsert": {**fixed, "open": True},
+            "$setOnInsert": {**on_insert, "open": True},
             "$inc": {
                 f"hours.{at.hour}.{name}": amount for name, amount in zip("wab", sums, strict=True)
             },

@@ -98,7 +98,7 @@ class InventoryCounter:
 
     def _ports(self, now: datetime) -> Iterator[Utilisation]:
         """Yield the utilisation of the access ports of each element and of each site."""
-        counted = self._aggregate(
+        rows = self._aggregate(
             {"$match": {"tenant": self._tenant, "body.category": {"$in": ACCESS_CATEGORIES}}},
             {
                 "$group": {
@@ -112,18 +112,18 @@ class InventoryCounter:
                 }
             },
         )
-        either = [
+        identifying = [
             {"body.category": ACCESS_GATEWAY},
             {"body.resourceCharacteristic.name": MANAGEMENT_ADDRESS},
         ]
-        documents = self._find({"tenant": self._tenant, "$or": either})
+        documents = self._find({"tenant": self._tenant, "$or": identifying})
         elements = {
             document["id"]: _capacity_object(document, ACCESS_PORTS, 0) for document in documents
         }
         by_element: dict[str, dict[str, int]] = {}
         by_place: dict[str, dict[str, int]] = {}
         names: dict[str, str] = {}
-        for row in counted:
+        for row in rows:
             key = row["_id"]
             element = elements.get(key.get("element"))
             place = key.get("place") or (element.places[0] if element and element.places else "")
@@ -179,19 +179,19 @@ class InventoryCounter:
 
     def _uplinks(self, now: datetime) -> Iterator[Utilisation]:
         for uplink in self._find(self._category_query(UPLINK)):
-            drawn, reserved = bandwidth.allocated_and_reserved(uplink["body"], now)
+            used, reserved = bandwidth.allocated_and_reserved(uplink["body"], now)
             capacity_object = _capacity_object(
                 uplink, UPLINK, float(bandwidth.limit(uplink["body"]) or 0)
             )
-            yield Utilisation(capacity_object, float(drawn), float(reserved), now)
+            yield Utilisation(capacity_object, float(used), float(reserved), now)
 
     def _category_query(self, category: str) -> dict[str, Any]:
         return {"tenant": self._tenant, "body.category": category}
 
 
 def _add_count(counts: dict[str, dict[str, int]], key: str, status: str, count: int) -> None:
-    of_key = counts.setdefault(key, {})
-    of_key[status] = of_key.get(status, 0) + count
+    by_status = counts.setdefault(key, {})
+    by_status[status] = by_status.get(status, 0) + count
 
 
 def _port_utilisation(

@@ -75,7 +75,7 @@ class CapacityPoller:
                 if await run_blocking(self._executor, self._acquire_lease):
                     await self._run_round(stop)
             except (PyMongoError, TmfError) as error:
-                log.warning("capacity measurement delayed: %s", error)
+                log.warning("capacity measurement delayed", extra={"error": str(error)})
             except Exception:
                 log.exception("capacity cannot be measured")
             with suppress(TimeoutError):
@@ -127,7 +127,7 @@ class CapacityPoller:
         await run_blocking(self._executor, self._meter.summarise_days, started)
         elements = await run_blocking(self._executor, self._registry.read)
         slots = asyncio.Semaphore(CONCURRENCY)
-        reached = await asyncio.gather(
+        are_read = await asyncio.gather(
             *(self._read_counters(element, slots) for element in elements.values())
         )
         for tenant in await run_blocking(self._executor, self._meter.tenants):
@@ -138,8 +138,8 @@ class CapacityPoller:
         log.info(
             "capacity measured",
             extra={
-                "elements": len(reached),
-                "reached": sum(reached),
+                "elements": len(are_read),
+                "reached": sum(are_read),
                 "seconds": round(duration, 2),
             },
         )
@@ -157,7 +157,10 @@ class CapacityPoller:
                     samples = await adapter.counters()
                 await run_blocking(self._executor, self._meter.record_counters, element, samples)
             except (ElementError, TimeoutError, PyMongoError, TmfError) as error:
-                log.info("counters not read: %s", error, extra={"element": element.target.name})
+                log.info(
+                    "counters not read",
+                    extra={"element": element.target.name, "error": str(error)},
+                )
                 return False
             except Exception:
                 log.exception("counters not read", extra={"element": element.target.name})

@@ -23,7 +23,7 @@ RETENTION = timedelta(days=2)
 #: Periods of hourly and daily history that forecasts use. Daily history is used if it has at least
 #: this number of weeks.
 HOURLY_WINDOW, DAILY_WINDOW, MIN_WEEKS = timedelta(days=28), timedelta(days=180), 6
-#: Maximum age of a forecast, in general and for ports; maximum number of new forecasts in a write.
+#: Maximum age of a forecast, in general and for ports; most new forecasts of one write.
 #: A forecast from four weeks of hours takes about 10 ms.
 FORECAST_AGE, PORT_FORECAST_AGE, FORECAST_BATCH = timedelta(minutes=15), timedelta(hours=6), 50
 #: Period in which the busiest hour of a port is determined.
@@ -73,13 +73,19 @@ class CapacityRecords:
         self, tenant: str, utilisations: Sequence[Utilisation], now: datetime
     ) -> list[CapacityRecord]:
         """Write the records of utilisations and return them, with their forecasts."""
-        previous_records = self._existing_records(tenant, [each.series for each in utilisations])
+        previous_records = self._existing_records(
+            tenant, [utilisation.series for utilisation in utilisations]
+        )
         stale = [
             utilisation
             for utilisation in utilisations
             if _is_forecast_stale(utilisation, previous_records.get(utilisation.series), now)
         ]
-        stale.sort(key=lambda each: previous_records.get(each.series, {}).get("foreseen") or EPOCH)
+        stale.sort(
+            key=lambda utilisation: (
+                previous_records.get(utilisation.series, {}).get("foreseen") or EPOCH
+            )
+        )
         forecasts = self._forecasts(tenant, stale[:FORECAST_BATCH], now)
         records = []
         for utilisation in utilisations:

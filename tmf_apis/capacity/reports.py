@@ -62,7 +62,9 @@ class CapacityReporter:
             Forbidden: The client acts for a party; capacity is for the operator only (HTTP 403).
         """
         if repository.context.parties is not None:
-            raise Forbidden("capacity is the operator's own: the token must not be a party's")
+            raise Forbidden(
+                "capacity reports are for the operator only; the token acts for a party"
+            )
         query = CapacityQuery(
             tuple(report.get("category", ())),
             tuple(report.get("place", ())),

@@ -10,7 +10,7 @@ from typing import Any
 
 from tmf_apis.fault_management.rules import AlarmReport, Effect
 
-#: An alarm is cleared when the utilisation is this far below the threshold, and the exhaustion
+#: An alarm is cleared when the utilisation is this far below the threshold, and exhaustion is
 #: farther away than the notice period times this factor.
 THRESHOLD_HYSTERESIS, NOTICE_HYSTERESIS = 0.05, 1.5
 SPECIFIC_PROBLEM = "capacity"
@@ -23,7 +23,7 @@ class AlarmState:
     """The target state of the alarm of a capacity object.
 
     Attributes:
-        is_raised: Whether the alarm is raised.
+        is_raised: The alarm is raised.
         severity: Its ``perceivedSeverity``.
         text: Its reason, for people.
     """
@@ -40,7 +40,7 @@ def alarm_state(record: Mapping[str, Any], notice_days: float, *, is_raised: boo
         record: The record.
         notice_days: Raise the alarm this number of days before exhaustion; 0: only at the
             threshold.
-        is_raised: Whether the alarm is raised already, so that the hysteresis applies.
+        is_raised: The alarm is raised already, so the hysteresis applies.
     """
     threshold, share = float(record["threshold"]), float(record["utilization"])
     if not threshold:

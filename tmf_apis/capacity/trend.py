@@ -74,7 +74,7 @@ def forecast(
         points: The history in any order, without two points at the same time.
         capacity: The capacity.
         now: Current time in UTC, from which days are counted.
-        season: Return the season of a point; only points of the same season are compared.
+        season: Returns the season of a point; only points of the same season are compared.
         used: Current usage; None: estimate it from the trend of the season with the highest usage.
     """
     seasons = _by_season(points, season, now)

@@ -341,10 +341,10 @@ def test_the_record_of_a_deleted_pool_is_deleted_and_its_alarm_cleared(repositor
 
 
 class SimulatedClock:
-    """A clock that advances by a minute at each look, while a port carries traffic.
+    """A clock that advances by a minute with each reading, while a port carries traffic.
 
-    It takes the place of ``datetime`` in the adapter, so the measured rates do not depend on the
-    speed of the machine.
+    It replaces ``datetime`` in the adapter, so the measured rates do not depend on the speed of the
+    machine.
     """
 
     def __init__(self, port, *, outgoing, incoming):
@@ -421,12 +421,12 @@ async def polled_gateway(database, repositories, meter, credentials_file):
                 await connections.close()
 
 
-async def wait_for(question):
-    """Return the first true answer to a question that queries the database."""
+async def wait_for(query):
+    """Return the first true result of a function that queries the database."""
     async with asyncio.timeout(30):
-        while not (answer := await asyncio.to_thread(question)):  # noqa: ASYNC110 - a query
+        while not (result := await asyncio.to_thread(query)):  # noqa: ASYNC110 - the database
             await asyncio.sleep(0.05)
-    return answer
+    return result
 
 
 def test_the_counters_of_a_gateway_become_the_utilisation_of_its_ports(  # noqa: PLR0913, PLR0917
@@ -521,4 +521,4 @@ def test_the_command_prints_the_report(mongodb_uri, database, repository, tmp_pa
     assert "90%" in table.output
     as_json = tmf_capacity("--json", "--category", "vlanRange")
     assert [item["used"] for item in json.loads(as_json.output)] == [9]
-    assert "nothing is known yet" in tmf_capacity("--category", "port").output
+    assert "no records: " in tmf_capacity("--category", "port").output
