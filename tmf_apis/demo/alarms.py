@@ -52,8 +52,8 @@ def alarm_resources(
 
 
 def _alarm(number: int, resource: Resource, state: str, random: Random, now: datetime) -> Resource:
-    problem, kind, cause, severity = _PROBLEMS[resource["category"]]
-    raised = random.uniform(60, 60 * 24 * 20)  # minutes
+    problem, alarm_type, cause, severity = _PROBLEMS[resource["category"]]
+    age = random.uniform(60, 60 * 24 * 20)  # minutes
     alarm: dict[str, Any] = {
         "@type": "Alarm",
         "id": f"alarm-{number:04}",
@@ -61,7 +61,7 @@ def _alarm(number: int, resource: Resource, state: str, random: Random, now: dat
         "sourceSystemId": _SOURCE,
         "reportingSystemId": _REPORTER,
         "state": state,
-        "alarmType": kind,
+        "alarmType": alarm_type,
         "perceivedSeverity": "cleared" if state == "cleared" else severity,
         "probableCause": cause,
         "specificProblem": problem,
@@ -71,8 +71,8 @@ def _alarm(number: int, resource: Resource, state: str, random: Random, now: dat
             "AlarmedObjectRef", resource["id"], resource["name"], resource["@type"],
             href=f"/tmf-api/resourceInventoryManagement/v5/resource/{resource['id']}",
         ),
-        "alarmRaisedTime": time_before(now, minutes=raised),
-        "alarmReportingTime": time_before(now, minutes=raised - 0.2),
+        "alarmRaisedTime": time_before(now, minutes=age),
+        "alarmReportingTime": time_before(now, minutes=age - 0.2),
         "ackState": "unacknowledged",
         "isRootCause": True,
         "alarmEscalation": severity == "critical",
@@ -83,15 +83,15 @@ def _alarm(number: int, resource: Resource, state: str, random: Random, now: dat
     if state == "updated" or (state == "raised" and number % 3 == 0):
         alarm |= {"ackState": "acknowledged", "ackUserId": "noc.ingrid", "ackSystemId": _REPORTER}
     if state != "raised":
-        alarm["alarmChangedTime"] = time_before(now, minutes=raised * 0.6)
+        alarm["alarmChangedTime"] = time_before(now, minutes=age * 0.6)
     if state == "cleared":
         alarm |= {
-            "alarmClearedTime": time_before(now, minutes=raised * 0.5),
+            "alarmClearedTime": time_before(now, minutes=age * 0.5),
             "clearSystemId": _SOURCE,
         }
     if number % 4 == 0:
         alarm["comment"] = [
-            _comment("Engineer is on the way.", time_before(now, minutes=raised * 0.8))
+            _comment("Engineer is on the way.", time_before(now, minutes=age * 0.8))
         ]
     service = next((identifier["id"] for identifier in resource.get("externalIdentifier", ())), "")
     if service:
@@ -146,7 +146,7 @@ def _tasks(alarms: list[Resource], now: datetime) -> Iterator[tuple[str, Resourc
     cleared = [alarm for alarm in alarms if alarm["state"] == "cleared"]
     acknowledged = [alarm for alarm in alarms if alarm["ackState"] == "acknowledged"]
     commented = [alarm for alarm in alarms if "comment" in alarm]
-    subject = {
+    subjects = {
         "AckAlarm": acknowledged,
         "UnAckAlarm": ungrouped,
         "ClearAlarm": cleared,
@@ -179,7 +179,7 @@ def _tasks(alarms: list[Resource], now: datetime) -> Iterator[tuple[str, Resourc
         "UnGroupAlarm": group,
     }
     for kind, result in _TASK_RESULTS.items():
-        references = [alarm_ref(alarm) for alarm in subject[kind][:2]]
+        references = [alarm_ref(alarm) for alarm in subjects[kind][:2]]
         pattern = "correlatedAlarm" if "Group" in kind else "alarmPattern"
         yield (
             kind,

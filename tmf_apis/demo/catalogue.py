@@ -227,11 +227,11 @@ def _value_use(specification: Specification, name: str, value: str | int) -> Res
 
 
 def _price(offer: Offer, kind: str, now: datetime) -> Resource:
-    reference = price_ref(offer, kind)
+    price_reference = price_ref(offer, kind)
     resource = catalogue_entity(
         "ProductOfferingPrice",
-        reference["id"],
-        reference["name"],
+        price_reference["id"],
+        price_reference["name"],
         now,
         description=f"Price of {offer.name}, without tax",
         isBundle=False,

@@ -61,7 +61,7 @@ class Customer:
 
     @property
     def can_have_ordered(self) -> bool:
-        """True if the state of the customer allows orders."""
+        """Return whether the state of the customer allows orders."""
         return self.status in {"Active", "Suspended", "Closed"}
 
     @property

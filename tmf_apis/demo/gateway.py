@@ -96,8 +96,8 @@ class DemoElement:
 
 
 def _decommissioned_gateway(gateway: Resource) -> Resource:
-    without = with_characteristics(gateway, {"managementAddress": None})
-    return {**without, "administrativeState": "locked", "operationalState": "disabled"}
+    without_address = with_characteristics(gateway, {"managementAddress": None})
+    return {**without_address, "administrativeState": "locked", "operationalState": "disabled"}
 
 
 @contextmanager

@@ -37,28 +37,28 @@ def load_demo_data(
         Number of resources that were written.
     """
     tenant = engine.settings.default_tenant
-    marks, mark = engine.database[META_COLLECTION], f"demo:{tenant}"
-    load = marks.find_one({"_id": mark})
-    if load is None:
+    marks, mark_id = engine.database[META_COLLECTION], f"demo:{tenant}"
+    mark = marks.find_one({"_id": mark_id})
+    if mark is None:
         if _has_resources(engine, tenant):
             return 0
         now = datetime.now(UTC).replace(second=0, microsecond=0)
-        new_load: dict[str, Any] = {"seed": seed, "now": now, "done": False}
-        marks.update_one({"_id": mark}, {"$setOnInsert": new_load}, upsert=True)
-        load = marks.find_one({"_id": mark}) or new_load
-    if load["done"]:
+        new_mark: dict[str, Any] = {"seed": seed, "now": now, "done": False}
+        marks.update_one({"_id": mark_id}, {"$setOnInsert": new_mark}, upsert=True)
+        mark = marks.find_one({"_id": mark_id}) or new_mark
+    if mark["done"]:
         return 0
     started, written = time.monotonic(), 0
-    now = load["now"].replace(tzinfo=UTC)
-    with ThreadPoolExecutor(1, "filling") as pool:
+    now = mark["now"].replace(tzinfo=UTC)
+    with ThreadPoolExecutor(1, "demo-loader") as executor:
         futures: list[Future[set[str]]] = []
-        for kind, documents in _batches(_documents(engine, operator_resources(load["seed"], now))):
-            futures.append(pool.submit(bulk.insert, engine.resources, kind, documents))
+        for kind, documents in _batches(_documents(engine, operator_resources(mark["seed"], now))):
+            futures.append(executor.submit(bulk.insert, engine.resources, kind, documents))
             written += len(documents)
             report_progress(f"demo data is being loaded: {written} resources")
         for future in futures:
             future.result()
-    marks.update_one({"_id": mark}, {"$set": {"done": True}})
+    marks.update_one({"_id": mark_id}, {"$set": {"done": True}})
     seconds = round(time.monotonic() - started, 2)
     log.info("demo operator loaded", extra={"resources": written, "seconds": seconds})
     return written

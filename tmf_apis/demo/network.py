@@ -38,8 +38,8 @@ class Network:
             site_sales = [sale for sale in sales if sale.customer.town_index == site.number - 1]
             for port, sale in zip(self._access_ports(site), site_sales, strict=False):
                 self._assign_port(port, sale)
-        for site, following in zip(sites, [*sites[1:], sites[0]], strict=True):
-            self._add_cable(site, following)
+        for site, next_site in zip(sites, [*sites[1:], sites[0]], strict=True):
+            self._add_cable(site, next_site)
 
     def add_resource(  # noqa: PLR0913
         self,
@@ -225,10 +225,15 @@ class Network:
 
     def _add_cable(self, site: Site, next_site: Site) -> None:
         id = f"{site.id}-cable"
-        name = f"{site.code} to {next_site.code}"
         values = {"length": 7 + site.number * 3, "fibres": 48}
-        characteristics = [characteristic(*fact) for fact in values.items()]
-        self.add_resource(site, id, name, "cable", resourceCharacteristic=characteristics)
+        characteristics = [characteristic(name, value) for name, value in values.items()]
+        self.add_resource(
+            site,
+            id,
+            f"{site.code} to {next_site.code}",
+            "cable",
+            resourceCharacteristic=characteristics,
+        )
         self.relate(id, "connectsTo", f"{site.id}-olt")
         self.relate(id, "connectsTo", f"{next_site.id}-olt")
 

@@ -159,8 +159,8 @@ def _basket(customer: Customer, random: Random, *, min_offers: int) -> list[Offe
         first, extras = random.choice(_ACCESS_OFFERS), (*_CONSUMER_EXTRAS, *_EXTRAS)
     else:
         first, extras = random.choice(_MOBILE_OFFERS), ("security", "storage", "roaming-week")
-    extra = random.sample(extras, random.randint(min_offers - 1, 2))
-    return [OFFERS_BY_ID[id] for id in (first, *extra)]
+    further = random.sample(extras, random.randint(min_offers - 1, 2))
+    return [OFFERS_BY_ID[id] for id in (first, *further)]
 
 
 def order_resource(order: Order, sites: list[Site], random: Random, now: datetime) -> Resource:
@@ -268,10 +268,10 @@ def _fixed_price_kinds(sale: Sale) -> list[str]:
 
 def _order_price(sale: Sale, kind: str) -> Resource:
     net = Decimal(sale.offer.monthly_price if kind == "monthly" else sale.offer.setup_price)
-    reference = price_ref(sale.offer, kind)
+    price_reference = price_ref(sale.offer, kind)
     price = {
         "@type": "OrderPrice",
-        "name": reference["name"],
+        "name": price_reference["name"],
         "priceType": "recurring" if kind == "monthly" else "oneTime",
         "price": {
             "@type": "Price",
@@ -279,7 +279,7 @@ def _order_price(sale: Sale, kind: str) -> Resource:
             "taxIncludedAmount": money(net + net * VAT_PERCENT / 100),
             "taxRate": float(VAT_PERCENT),
         },
-        "productOfferingPrice": reference,
+        "productOfferingPrice": price_reference,
     }
     return price | ({"recurringChargePeriod": "month"} if kind == "monthly" else {})
 

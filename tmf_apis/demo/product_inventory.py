@@ -99,9 +99,12 @@ def _services(
     sale: Sale, product: dict[str, Any], port: Resource | str | None
 ) -> Iterator[tuple[str, Resource]]:
     """Yield the services of an access and add references to them to its product."""
-    speeds = {way: int(access_values(sale)[f"{way}Speed"]) for way in ("downstream", "upstream")}
+    speeds = {
+        direction: int(access_values(sale)[f"{direction}Speed"])
+        for direction in ("downstream", "upstream")
+    }
     customer_facing = _service(
-        sale, product, ACCESS_SERVICE, {f"{way}Speed": v for way, v in speeds.items()}
+        sale, product, ACCESS_SERVICE, {f"{direction}Speed": v for direction, v in speeds.items()}
     )
     product["realizingService"] = [
         v4_reference("Service", customer_facing["id"], customer_facing["name"])
@@ -111,7 +114,7 @@ def _services(
         yield "Service", customer_facing
         return
     resource_facing = _service(
-        sale, product, LINE_SERVICE, {way: v * _MEGABIT for way, v in speeds.items()}
+        sale, product, LINE_SERVICE, {direction: v * _MEGABIT for direction, v in speeds.items()}
     )
     port_references = [v4_reference("Resource", port["id"], port["name"])]
     product["realizingResource"] = resource_facing["supportingResource"] = port_references

@@ -68,7 +68,7 @@ def technical_catalogue_resources(now: datetime) -> Iterator[tuple[str, Resource
 
 
 def _resource_category_ref(*, physical: bool) -> Resource:
-    id, name = ("things", "Things") if physical else ("identifiers", "Identifiers")
+    id, name = ("equipment", "Equipment") if physical else ("identifiers", "Identifiers")
     return v4_reference("ResourceCategory", f"resource-category-{id}", name, version="1.0")
 
 
@@ -199,7 +199,7 @@ def _access_specification(now: datetime) -> Resource:
         relatedParty=[_OWNER],
         specCharacteristic=[
             {
-                "name": f"{way}Speed",
+                "name": f"{direction}Speed",
                 "valueType": "number",
                 "configurable": True,
                 "minCardinality": 1,
@@ -208,7 +208,7 @@ def _access_specification(now: datetime) -> Resource:
                     {"unitOfMeasure": "Mbit/s", "valueType": "number"}
                 ],
             }
-            for way in _DIRECTIONS
+            for direction in _DIRECTIONS
         ],
         serviceSpecRelationship=[
             {
@@ -235,7 +235,7 @@ def _line_specification(now: datetime) -> Resource:
         relatedParty=[_OWNER],
         specCharacteristic=[
             {
-                "name": way,
+                "name": direction,
                 "valueType": "integer",
                 "configurable": False,
                 "minCardinality": 1,
@@ -247,11 +247,11 @@ def _line_specification(now: datetime) -> Resource:
                     {
                         "relationshipType": "mapsFrom",
                         "parentSpecificationId": ACCESS_SERVICE,
-                        "name": f"{way}Speed",
+                        "name": f"{direction}Speed",
                     }
                 ],
             }
-            for way in _DIRECTIONS
+            for direction in _DIRECTIONS
         ],
         resourceSpecification=[port, {**uplink, "minimumQuantity": 0}],
         **{"@baseType": "ServiceSpecification"},

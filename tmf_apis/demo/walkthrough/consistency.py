@@ -165,7 +165,10 @@ def _element_view(context: WalkthroughContext, purchase: Purchase) -> ServiceVie
             "element", "element over SNMP", "absent", None, f"{name} has no such service"
         )
     state = "switched on" if observed.settings.get("enabled") else "switched off"
-    down, up = (int(observed.settings.get(way, 0)) / MEGABIT for way in ("downstream", "upstream"))
+    down, up = (
+        int(observed.settings.get(direction, 0)) / MEGABIT
+        for direction in ("downstream", "upstream")
+    )
     location = f"{name} {observed.port}"
     if observed.port != purchase.port_name:
         state = "other port"

@@ -120,7 +120,7 @@ class WalkthroughContext:
         end = time.monotonic() + TIMEOUT
         while (result := poll()) is None:
             if time.monotonic() > end:
-                raise WalkthroughFailed(f"waited {TIMEOUT:g} s in vain for {description}")
+                raise WalkthroughFailed(f"waited {TIMEOUT:g} s without success for {description}")
             time.sleep(POLL_INTERVAL)
         return result
 
@@ -132,7 +132,7 @@ class WalkthroughContext:
         Args:
             event_type: Type of the event.
             id: Id of the resource.
-            predicate: Return whether the resource in the event is the expected one.
+            predicate: Returns whether the resource in the event is the expected one.
         """
 
         def has_arrived() -> bool | None:
@@ -168,7 +168,7 @@ class WalkthroughContext:
             if milestone["status"] != "Yet-To-Reach"
         }
         before = self._printed_milestones.setdefault(order["id"], set())
-        new = [f"{name}{how}" for name, how in reached.items() if name not in before]
+        new = [f"{name}{suffix}" for name, suffix in reached.items() if name not in before]
         before.update(reached)
         return ", ".join(new)
 
@@ -179,8 +179,8 @@ def _event_resource(event: dict[str, Any]) -> dict[str, Any]:
 
 def _event_summary(event_type: str, resource: dict[str, Any]) -> str:
     """Return a summary of the resource of an event."""
-    for sort in ("JeopardyAlert", "ErrorMessage"):
-        if sort in event_type:
-            return str((resource.get(f"productOrder{sort}") or [{}])[-1].get("message", ""))
+    for event_name in ("JeopardyAlert", "ErrorMessage"):
+        if event_name in event_type:
+            return str((resource.get(f"productOrder{event_name}") or [{}])[-1].get("message", ""))
     name = resource.get("specificProblem") or resource.get("description") or ""
     return f"{name} {resource.get('state', '')}".strip()

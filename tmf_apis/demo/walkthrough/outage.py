@@ -8,7 +8,7 @@ from tmf_apis.demo.walkthrough.first_order import FIBRE_1000_SPEED
 from tmf_apis.demo.walkthrough.orders import Purchase
 
 
-def cut_and_mend_cable(context: WalkthroughContext, purchase: Purchase) -> None:
+def cut_and_repair_cable(context: WalkthroughContext, purchase: Purchase) -> None:
     """Cut the cable of a port and repair it; wait for the alarm to be raised and cleared."""
     query = {"alarmedObject.id": purchase.port_id, "specificProblem": "linkDown"}
 

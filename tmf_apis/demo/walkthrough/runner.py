@@ -44,7 +44,7 @@ def run_steps(context: WalkthroughContext, *, exit_when_done: bool) -> None:
         modification.fail_downgrade(context, purchase)
         cancellation.order_and_cancel(context, second)
         modification.suspend_and_resume(context, purchase)
-        outage.cut_and_mend_cable(context, purchase)
+        outage.cut_and_repair_cable(context, purchase)
         modification.terminate(context, purchase)
         context.start_step(
             "Events that the subscriber received", f"{len(listener.events)} events, shown above"
