@@ -85,7 +85,7 @@ class _JobReport:
     errors: list[str] = field(default_factory=list)
 
     def add_error(self, text: str) -> None:
-        """Count an error, and keep its text while the log has room."""
+        """Count an error, and add its text unless the log has ``MAX_LOGGED_ERRORS`` already."""
         self.counts["failed"] += 1
         if len(self.errors) < MAX_LOGGED_ERRORS:
             self.errors.append(text[:500])

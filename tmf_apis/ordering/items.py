@@ -137,7 +137,7 @@ class OrderItemSchema:
         )
 
     def with_initial_states(self, order: Resource) -> Resource:
-        """Return an order with all items in the initial state, whatever the client sent."""
+        """Return an order with all items in the initial state; their own states are ignored."""
         return self.map_items(order, lambda item: {**item, "state": _INITIAL_STATE})
 
     def with_end_state(self, order: Resource, state: str) -> Resource:

@@ -38,14 +38,12 @@ class ItemDesign:
         tasks: Its tasks, in order.
         provided_specifications: Ids of the service specifications that its products have.
         required_specifications: Ids of those that its products require and do not have.
-        is_leaf: The item has no parts.
     """
 
     plan: ItemPlan
     tasks: tuple[Task, ...] = ()
     provided_specifications: frozenset[str] = frozenset()
     required_specifications: frozenset[str] = frozenset()
-    is_leaf: bool = True
 
 
 @dataclass(slots=True)
@@ -77,8 +75,7 @@ class ItemPlanner:
         """
         action = item.get("action", "add")
         if action == "noChange":
-            plan = ItemPlan(item["id"], action)
-            return ItemDesign(plan, is_leaf=order_items.is_leaf(item))
+            return ItemDesign(ItemPlan(item["id"], action))
         parent = "" if parent_item is None else self._product_id(parent_item)
         if action == "add":
             return self._design_add(item, parent)
@@ -99,9 +96,9 @@ class ItemPlanner:
 
     def _design_inventory_change(self, item: Resource, parent: str) -> ItemDesign:
         """Design an item that changes a product in the inventory only."""
-        leaf, product = order_items.is_leaf(item), reference_id(item.get("product"))
+        product = reference_id(item.get("product"))
         offer = self._offer(reference_id(item.get("productOffering")))
-        if leaf and (offer.decomposition or self._network_offers(offer)):
+        if order_items.is_leaf(item) and (offer.decomposition or self._network_offers(offer)):
             raise Unfulfillable(
                 f"no service {product or '(product.id is missing)'} is in operation"
             )
@@ -111,7 +108,7 @@ class ItemPlanner:
             item["action"],
             product=_product_plan(product, offer, {}, status, parent) if product else None,
         )
-        return ItemDesign(plan, is_leaf=leaf)
+        return ItemDesign(plan)
 
     def _reject_second_change(self, item: str, product: str) -> None:
         if (other := self._item_by_product.setdefault(product, item)) != item:
@@ -321,7 +318,7 @@ def _design_inventory_addition(
     plan = ItemPlan(
         item["id"], "add", "new", _product_plan(product, offer, values, "active", parent)
     )
-    return ItemDesign(plan, is_leaf=order_items.is_leaf(item))
+    return ItemDesign(plan)
 
 
 def _only_switches(item: Resource, installed: InstalledProduct) -> bool:

@@ -121,7 +121,7 @@ def decisions(repository: Repository, entries: Iterable[TaskEntry]) -> Mapping[s
         waiting[task["id"]]: Decision(
             str(task["decision"]),
             str(task.get("decisionReason") or ""),
-            str(task.get("decidedBy") or "somebody"),
+            str(task.get("decidedBy") or "a person"),
         )
         for task in tasks
         if task.get("decision")
