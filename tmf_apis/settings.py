@@ -1,5 +1,6 @@
 """The configuration: one immutable value, read from ``TMF_*`` environment variables."""
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -33,6 +34,12 @@ def _at_least(minimum: float, kind: type[int] | type[float]) -> Callable[[str], 
         return value
 
     return parse
+
+
+def _log_level(text: str) -> str:
+    if text.upper() not in logging.getLevelNamesMapping():
+        raise ValueError("expected DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    return text
 
 
 def _parser(default: object) -> Callable[[str], Any]:
@@ -101,7 +108,9 @@ class Settings:
     hub_limit: int = _setting(100, "Most hub subscriptions of one tenant", "subscriptions")
     job_bytes: int = _setting(1_073_741_824, "Largest file of an import or export job", "bytes")
     job_seconds: float = _setting(3600.0, "Time limit of an import or export job", "seconds")
-    threads: int = _setting(16, "Most concurrent requests of one process", "threads")
+    threads: int = _setting(
+        16, "Most concurrent requests of one process", "threads", parse=_at_least(1, int)
+    )
 
     # Behaviour
     partial_status: int = _setting(206, "Status of a partial list: 206 or 200")
@@ -182,7 +191,7 @@ class Settings:
         "Remedy of periodic audits for differences: none, correctNetwork, acceptIntoInventory or"
         " openTask",
     )
-    log_level: str = _setting("INFO", "Lowest level of logged messages")
+    log_level: str = _setting("INFO", "Lowest level of logged messages", parse=_log_level)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
