@@ -106,6 +106,6 @@ API_MODULES: tuple[Callable[[ModuleContext], ApiModule | None], ...] = (
 
 def make_api_modules(context: ModuleContext) -> Iterator[ApiModule]:
     """Yield the API modules whose contracts are served."""
-    for make in API_MODULES:
-        if module := make(context):
+    for build in API_MODULES:
+        if module := build(context):
             yield module

@@ -71,10 +71,10 @@ class TaskActivities:
     @activity.defn(name="task-do")
     async def run_task(self, key: TaskKey) -> None:
         """Run a task with the permissions of its owner."""
-        work = asyncio.get_running_loop().run_in_executor(self._executor, self._run, key)
-        while not (await asyncio.wait({work}, timeout=HEARTBEAT_INTERVAL))[0]:
+        future = asyncio.get_running_loop().run_in_executor(self._executor, self._run, key)
+        while not (await asyncio.wait({future}, timeout=HEARTBEAT_INTERVAL))[0]:
             activity.heartbeat()
-        await work
+        await future
 
     def _run(self, key: TaskKey) -> None:
         try:

@@ -264,14 +264,14 @@ class TestSchemas:
         }
         created = api.post(path, json=apple)
         assert created.status_code == 201, created.text
-        for wrong, place in (
+        for wrong, pointer in (
             ({"colour": "blue"}, "/colour"),
             ({"box": {"width": "x"}}, "/box/width"),
             ({"name": 3}, "/name"),
         ):
             response = api.post(path, json={**apple, **wrong})
             assert response.status_code == 400
-            assert response.json()["message"].startswith(place)
+            assert response.json()["message"].startswith(pointer)
         changed = api.patch(f"{path}/{created.json()['id']}", json={"colour": "blue"})
         assert changed.status_code == 400
 

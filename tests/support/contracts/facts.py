@@ -83,45 +83,45 @@ def _kind(schema):
     return "/".join(schema[key] for key in ("type", "format") if key in schema)
 
 
-def _schema_facts(schema, place) -> Iterator[str]:
-    """Yield the facts of a schema; ``place`` is a path such as ``validFor`` or ``note[].text``."""
+def _schema_facts(schema, path) -> Iterator[str]:
+    """Yield the facts of a schema; ``path`` is, for example, ``validFor`` or ``note[].text``."""
     parts = schema.get("allOf", ())
-    if len(parts) == 1 and "$ref" in parts[0] and place and set(schema) <= REFERENCE_SIBLINGS:
+    if len(parts) == 1 and "$ref" in parts[0] and path and set(schema) <= REFERENCE_SIBLINGS:
         schema = {**schema, **parts[0]}
         del schema["allOf"]
-    yield f"{place}: {_kind(schema)}"
-    yield from (f"{place} {key} {json.dumps(schema[key])}" for key in CONSTRAINTS if key in schema)
-    yield from (f"{place} enum {value}" for value in schema.get("enum", ()))
-    yield from (f"{place} required {name}" for name in schema.get("required", ()))
-    yield from _composition_facts(schema, place)
-    yield from _member_facts(schema, place)
-    yield from _discriminator_facts(schema.get("discriminator"), place)
+    yield f"{path}: {_kind(schema)}"
+    yield from (f"{path} {key} {json.dumps(schema[key])}" for key in CONSTRAINTS if key in schema)
+    yield from (f"{path} enum {value}" for value in schema.get("enum", ()))
+    yield from (f"{path} required {name}" for name in schema.get("required", ()))
+    yield from _composition_facts(schema, path)
+    yield from _member_facts(schema, path)
+    yield from _discriminator_facts(schema.get("discriminator"), path)
 
 
-def _composition_facts(schema, place) -> Iterator[str]:
-    """Yield the facts of allOf, oneOf and anyOf; inline parts of allOf are the schema's own."""
+def _composition_facts(schema, path) -> Iterator[str]:
+    """Yield the facts of allOf, oneOf and anyOf; inline allOf parts count as the schema itself."""
     for key in ("allOf", "oneOf", "anyOf"):
         for part in schema.get(key, ()):
             if "$ref" in part:
-                yield f"{place} {key} {_name(part['$ref'])}"
+                yield f"{path} {key} {_name(part['$ref'])}"
             else:
-                yield from _schema_facts(part, place if key == "allOf" else f"{place}|")
+                yield from _schema_facts(part, path if key == "allOf" else f"{path}|")
 
 
-def _member_facts(schema, place) -> Iterator[str]:
+def _member_facts(schema, path) -> Iterator[str]:
     for name, attribute in schema.get("properties", {}).items():
-        yield from _schema_facts(attribute, f"{place}.{name}" if place else name)
+        yield from _schema_facts(attribute, f"{path}.{name}" if path else name)
     if "items" in schema:
-        yield from _schema_facts(schema["items"], f"{place}[]")
+        yield from _schema_facts(schema["items"], f"{path}[]")
     if isinstance(schema.get("additionalProperties"), dict):
-        yield from _schema_facts(schema["additionalProperties"], f"{place}{{}}")
+        yield from _schema_facts(schema["additionalProperties"], f"{path}{{}}")
 
 
-def _discriminator_facts(discriminator, place) -> Iterator[str]:
+def _discriminator_facts(discriminator, path) -> Iterator[str]:
     if discriminator:
-        yield f"{place} discriminator {discriminator['propertyName']}"
+        yield f"{path} discriminator {discriminator['propertyName']}"
         for name, reference in discriminator.get("mapping", {}).items():
-            yield f"{place} mapping {name} {_name(reference)}"
+            yield f"{path} mapping {name} {_name(reference)}"
 
 
 def published_facts():

@@ -35,7 +35,7 @@ class ResourceCreator(WriteAccess):
         Args:
             identity: The client.
             kind: The kind.
-            resource: Its stored form; an ``id`` in it is kept.
+            resource: Its stored form; its ``id`` is used if it has one.
             context: The request.
             idempotency: The request's key, stored with the resource.
             validate: Raises an error if the final form violates the contract.
@@ -99,7 +99,7 @@ class ResourceCreator(WriteAccess):
         Args:
             identity: The owner.
             kind: The kind.
-            resource: Its stored form; an ``id`` in it is kept.
+            resource: Its stored form; its ``id`` is used if it has one.
             context: The request.
             validate: Raises an error if the final form violates the contract.
 

@@ -188,7 +188,7 @@ class Repository(Protocol):
     def create(self, kind: str, resource: Resource) -> Resource:
         """Create a resource and return it with its id.
 
-        An ``id`` in ``resource`` is kept, so that a repeated call can be recognised.
+        If ``resource`` has an ``id``, it is used, so that a repeated call can be recognised.
 
         Raises:
             Conflict: There is already a resource with this id (HTTP 409).

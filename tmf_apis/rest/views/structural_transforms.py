@@ -216,7 +216,7 @@ class FirstItem(SelfInverseTransform):
 class MemberTranslation(SelfInverseTransform):
     """Two members with the same meaning but different values: v4 ``mediumType``, v5 ``@type``.
 
-    A value that the mapping does not have stays where it is.
+    Values that the mapping does not have are not moved.
     """
 
     def __init__(self, v4_member: str, v5_member: str, mapping: Mapping[str, str]) -> None:
