@@ -4,7 +4,6 @@ import asyncio
 import re
 import shutil
 import signal
-import time
 from dataclasses import replace
 
 import pytest
@@ -29,6 +28,7 @@ from adapters.registry import find_adapter
 from adapters.testing import MBIT, AdapterContract, provide
 from adapters.values import Intent
 from tests.support.netconf_session import open_local_session
+from tests.support.waiting import wait_in_thread
 
 UNAVAILABLE = netconf_unavailable_reason()
 IPERF3 = pytest.mark.skipif(shutil.which("iperf3") is None, reason="iperf3 is not installed")
@@ -105,26 +105,19 @@ def shaped_rate(lab, device="sub1"):
     return int(match[1]) if match else 0
 
 
-async def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition is not met in time"
-        await asyncio.sleep(0.05)
-
-
 async def test_the_adapter_is_found_by_its_name():
     assert find_adapter("netconf") is NetconfElement
     assert {base.ATOMIC, base.CONFIRMED, base.EFFECT} <= NetconfElement.capabilities
 
 
 async def test_the_kernel_applies_a_commit(lab, element, slow):
-    await until(lambda: (shaped_rate(lab), shaped_rate(lab, "isub1")) == (20, 10))
+    await wait_in_thread(lambda: (shaped_rate(lab), shaped_rate(lab, "isub1")) == (20, 10))
 
 
 async def test_an_unconfirmed_commit_is_reverted_after_its_timeout(lab, element, slow):
     transaction = await element.apply(await element.plan(FAST), confirm_within=3)
-    await until(lambda: shaped_rate(lab) == 100)
-    await until(lambda: shaped_rate(lab) == 20)
+    await wait_in_thread(lambda: shaped_rate(lab) == 100)
+    await wait_in_thread(lambda: shaped_rate(lab) == 20)
     assert (await element.verify(SLOW)).good
     with pytest.raises(NotVerified, match="downstream is 20000000"):
         await element.confirm(transaction)
@@ -172,8 +165,8 @@ async def test_without_persist_a_pending_commit_ends_with_its_session(
     monkeypatch.setattr("adapters.netconf.candidate.PERSIST", "no such capability")
     async with create_adapter(lab, idle="0", timeout="9") as other:
         transaction = await other.apply(await other.plan(FAST), confirm_within=30)
-        await until(lambda: shaped_rate(lab) == 100)
-    await until(lambda: shaped_rate(lab) == 20)
+        await wait_in_thread(lambda: shaped_rate(lab) == 100)
+    await wait_in_thread(lambda: shaped_rate(lab) == 20)
     with pytest.raises(NotVerified, match="downstream"):
         await element.confirm(transaction)
 
@@ -314,7 +307,7 @@ async def test_a_plan_is_applied_again_after_a_crash_of_the_server(lab, element)
     assert (await element.verify(SLOW)).good
     await element.apply(plan)
     assert (await element.verify(FAST)).good
-    await until(lambda: shaped_rate(lab) == 100)
+    await wait_in_thread(lambda: shaped_rate(lab) == 100)
     await element.remove("service-1")
 
 
@@ -327,7 +320,7 @@ async def test_a_session_is_shared_and_closed_when_it_is_idle(lab, element):
         assert await second._session() is session
     async with create_adapter(lab, timeout="8", idle="2") as third:
         assert await third._session() is session
-    await until(lambda: session.is_lost)
+    await wait_in_thread(lambda: session.is_lost)
 
 
 async def test_a_request_that_the_server_reads_together_with_the_hello_is_answered(
@@ -426,7 +419,7 @@ async def test_the_end_of_the_server_ends_the_fault_monitor(lab, element):
 async def test_the_throughput_is_measured_through_the_port(lab, element, slow):
     head = await asyncio.to_thread(lab.network.start_test_head, "sub1")
     target = replace(element.target, options={"testAddress": f"sub2=127.0.0.1 sub1={head}"})
-    await until(lambda: shaped_rate(lab) == 20)
+    await wait_in_thread(lambda: shaped_rate(lab) == 20)
     verdict = await effect.measure(target, SLOW)
     assert verdict.good, verdict.difference
     assert verdict.observed["measuredDownstream"] == pytest.approx(19e6, rel=0.1)
@@ -447,7 +440,7 @@ async def test_a_busy_test_head_is_retried(lab, element):
     head = await asyncio.to_thread(lab.network.start_test_head, "sub2")
     intent = Intent("service-9", "sub2", {"downstream": 50 * MBIT})
     await provide(element, intent)
-    await until(lambda: shaped_rate(lab, "sub2") == 50)
+    await wait_in_thread(lambda: shaped_rate(lab, "sub2") == 50)
     verdicts = await asyncio.gather(
         *(effect.measure(element.target, intent, head) for _ in range(2)), return_exceptions=True
     )

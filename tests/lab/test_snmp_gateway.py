@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from adapters.snmp.traps import SenderRegistry, TrapReceiver
 from adapters.snmp.wire import usm
 from adapters.testing import AdapterContract, premium, provide
 from adapters.values import Intent, Target
+from tests.support.waiting import wait_until
 from tmf_apis.fault_management.rules import Effect, report_from_notification
 
 UNAVAILABLE = lab_unavailable_reason()
@@ -268,10 +268,7 @@ def test_a_lab_is_removed_when_its_process_is_killed():
         namespace, files = child.stdout.readline().split()
         assert namespace in ip("netns")
         os.kill(child.pid, signal.SIGKILL)
-    end = time.monotonic() + 30
-    while namespace in ip("netns") or Path(files).exists():
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    wait_until(lambda: namespace not in ip("netns") and not Path(files).exists())
 
 
 def test_a_new_lab_removes_the_namespaces_of_dead_processes():

@@ -1,5 +1,6 @@
 """Wait for the effects of other threads and processes."""
 
+import asyncio
 import time
 
 
@@ -10,3 +11,8 @@ def wait_until(condition, *, timeout=30.0, pause=0.01):
         assert time.monotonic() < deadline, f"not true within {timeout:g} s"
         time.sleep(pause)
     return result
+
+
+async def wait_in_thread(condition):
+    """Like ``wait_until``, while the event loop runs on."""
+    return await asyncio.to_thread(wait_until, condition)

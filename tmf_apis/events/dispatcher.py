@@ -10,13 +10,11 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
@@ -27,6 +25,7 @@ from tmf_apis.events.signatures import subscription_key
 from tmf_apis.security.outbound import OutboundPolicy
 from tmf_apis.security.pinned_http import async_connection_pool
 from tmf_apis.store import leases
+from tmf_apis.store.executor import run_blocking
 from tmf_apis.store.leases import Lease
 
 #: Most concurrent deliveries to one subscription.
@@ -39,7 +38,6 @@ FLUSH_SIZE = 100
 IDLE_TIMEOUT = 2.0
 
 Document = dict[str, Any]
-T = TypeVar("T")
 #: Delivery, attempt, and the pause until the next attempt in seconds; None: there is none.
 DeliveryOutcome = tuple[Document, Attempt, float | None]
 log = logging.getLogger(__name__)
@@ -80,11 +78,6 @@ class DispatcherContext:
     max_age: timedelta
     poll_interval: float
     lease_margin: float
-
-    async def run_in_executor(self, call: Callable[..., T], *args: object, **keywords: object) -> T:
-        """Run a database call without blocking the event loop; return its result."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.executor, partial(call, *args, **keywords))
 
     def backoff(self, tries: int) -> float:
         """Return a pause in seconds: exponential backoff with full jitter."""
@@ -162,8 +155,12 @@ class SubscriptionDispatcher:
         while self._tasks and await self._renew_lease():
             await self._record_outcomes(wait=0.1)
         context = self._context
-        await context.run_in_executor(
-            leases.release, context.subscriptions, self._subscription_id, context.owner
+        await run_blocking(
+            context.executor,
+            leases.release,
+            context.subscriptions,
+            self._subscription_id,
+            context.owner,
         )
 
     @property
@@ -184,7 +181,7 @@ class SubscriptionDispatcher:
         context = self._context
         if self._lease.is_valid_for(context.attempt_timeout + context.lease_margin / 2):
             return True
-        lease = await context.run_in_executor(context.acquire_lease, self._subscription_id)
+        lease = await run_blocking(context.executor, context.acquire_lease, self._subscription_id)
         # If the token is higher by one, the lease had expired, but no other process acquired it.
         if lease is None or lease.fencing_token > self._lease.fencing_token + 1:
             return False
@@ -199,7 +196,8 @@ class SubscriptionDispatcher:
     async def _fetch_window(self) -> dict[str, list[Document]]:
         """Return due deliveries of idle resources; of one resource only while probing."""
         self.wakeup.clear()
-        window = await self._context.run_in_executor(
+        window = await run_blocking(
+            self._context.executor,
             self._context.queue.fetch_window,
             self._subscription_id,
             list(self._tasks.values()),
@@ -259,8 +257,11 @@ class SubscriptionDispatcher:
         finished, self._finished_tasks = self._finished_tasks, []
         outcomes, self._outcomes = self._outcomes, []
         if outcomes:
-            await self._context.run_in_executor(
-                self._context.queue.record_attempts, self._lease.fencing_token, outcomes
+            await run_blocking(
+                self._context.executor,
+                self._context.queue.record_attempts,
+                self._lease.fencing_token,
+                outcomes,
             )
             await self._store_failures(outcomes)
         for task in finished:
@@ -274,7 +275,7 @@ class SubscriptionDispatcher:
             reason = "the subscriber answered 410 Gone"
             change: Document = {"state": "disabled", "reason": reason}
             await self._update_subscription(change)
-            await context.run_in_executor(context.queue.park, self._subscription_id, reason)
+            await run_blocking(context.executor, context.queue.park, self._subscription_id, reason)
             return
         if self._failures == self._stored_failures:
             return
@@ -297,7 +298,8 @@ class SubscriptionDispatcher:
         return pause
 
     async def _update_subscription(self, change: Document) -> None:
-        await self._context.run_in_executor(
+        await run_blocking(
+            self._context.executor,
             self._context.subscriptions.update_one,
             {"_id": self._subscription_id, "lease.fence": self._lease.fencing_token},
             [{"$set": change}],

@@ -21,6 +21,7 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from tmf_apis.events.dispatcher import FAILURE_THRESHOLD, DispatcherContext, SubscriptionDispatcher
+from tmf_apis.store.executor import run_blocking
 from tmf_apis.store.leases import Lease
 
 #: Interval between two checks for deliveries that are too old, in seconds.
@@ -78,22 +79,22 @@ class DispatcherPool:
         """Start a dispatcher for each subscription that has due deliveries and a free lease."""
         self._remove_finished()
         context = self._context
-        ids = await context.run_in_executor(context.queue.pending_subscriptions)
+        ids = await run_blocking(context.executor, context.queue.pending_subscriptions)
         ids = [id for id in ids if id not in self._dispatchers]
         if not ids:
             return
-        subscriptions = await context.run_in_executor(self._load_subscriptions, ids)
+        subscriptions = await run_blocking(context.executor, self._load_subscriptions, ids)
         for id in ids:
             if await self._clear_if_inactive(id, subscriptions.get(id)):
                 continue
             if subscriptions[id]["open"] and (
-                lease := await context.run_in_executor(self._acquire_lease, id)
+                lease := await run_blocking(context.executor, self._acquire_lease, id)
             ):
                 dispatcher = SubscriptionDispatcher(context, lease)
                 self._dispatchers[id] = dispatcher, asyncio.create_task(dispatcher.run())
         if time.monotonic() - self._expiry_checked_at > EXPIRY_CHECK_INTERVAL:
             self._expiry_checked_at = time.monotonic()
-            await context.run_in_executor(self._park_expired, subscriptions)
+            await run_blocking(context.executor, self._park_expired, subscriptions)
 
     def _remove_finished(self) -> None:
         for id, (_, task) in list(self._dispatchers.items()):
@@ -120,11 +121,11 @@ class DispatcherPool:
         """Clear the queue of a subscription that has ended or is disabled; return whether it is."""
         context = self._context
         if subscription is None:
-            await context.run_in_executor(context.queue.delete_pending, id)
+            await run_blocking(context.executor, context.queue.delete_pending, id)
             return True
         if subscription["state"] != "active":
             reason = "the subscription is disabled"
-            await context.run_in_executor(context.queue.park, id, reason)
+            await run_blocking(context.executor, context.queue.park, id, reason)
             return True
         return False
 

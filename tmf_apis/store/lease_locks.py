@@ -7,16 +7,17 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
 from tmf_apis.store import leases
+from tmf_apis.store.executor import run_blocking
 from tmf_apis.store.leases import Lease
 
 #: Lifetime of a lease that is not renewed, in seconds: after a crash other workers wait for it.
@@ -26,7 +27,6 @@ ACQUIRE_TIMEOUT, RETRY_PAUSE = 60.0, 0.1
 #: Longest time that a worker reuses a lease before it lets other workers acquire it, in seconds.
 MAX_HOLD = 5.0
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -154,7 +154,7 @@ class LeaseLocks:
         if not owner:
             return
         try:
-            await self._run_in_executor(lambda: leases.release(self._collection, id, owner))
+            await run_blocking(self._executor, leases.release, self._collection, id, owner)
         except PyMongoError as error:
             log.warning(
                 "lease not released; it expires", extra={"element": id, "error": str(error)}
@@ -182,14 +182,14 @@ class LeaseLocks:
         """Try to acquire the lease; create its document first if it does not exist."""
         if await self._try_acquire(id, state):
             return True
-        await self._run_in_executor(lambda: leases.create_if_absent(self._collection, id))
+        await run_blocking(self._executor, leases.create_if_absent, self._collection, id)
         return await self._try_acquire(id, state)
 
     async def _try_acquire(self, id: str, state: _LockState) -> bool:
         """Acquire or renew the lease; return whether this process holds it."""
         owner = state.owner
-        lease = await self._run_in_executor(
-            lambda: leases.acquire(self._collection, id, owner, LEASE_DURATION)
+        lease = await run_blocking(
+            self._executor, leases.acquire, self._collection, id, owner, LEASE_DURATION
         )
         if lease is None:
             return False
@@ -203,6 +203,3 @@ class LeaseLocks:
                 await self._try_acquire(id, state)
             except PyMongoError as error:
                 log.warning("lease not renewed", extra={"element": id, "error": str(error)})
-
-    async def _run_in_executor(self, operation: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, operation)

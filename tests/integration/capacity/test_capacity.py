@@ -14,6 +14,7 @@ from adapters import registry
 from adapters.credentials import Credentials
 from adapters.observations import Sample
 from adapters.snmp.simulator import SimulatedGateway
+from tests.support.waiting import wait_in_thread
 from tmf_apis.capacity.collector import CapacityCollector
 from tmf_apis.capacity.history import History
 from tmf_apis.capacity.inventory_counter import InventoryCounter
@@ -374,7 +375,7 @@ class PolledGateway:
                     return record
             return None
 
-        return await wait_for(find_record)
+        return await wait_in_thread(find_record)
 
     async def wait_for_requests(self, number):
         """Wait until the gateway has received a number of requests."""
@@ -421,14 +422,6 @@ async def polled_gateway(database, repositories, meter, credentials_file):
                 await connections.close()
 
 
-async def wait_for(query):
-    """Return the first true result of a function that queries the database."""
-    async with asyncio.timeout(30):
-        while not (result := await asyncio.to_thread(query)):  # noqa: ASYNC110 - the database
-            await asyncio.sleep(0.05)
-    return result
-
-
 def test_the_counters_of_a_gateway_become_the_utilisation_of_its_ports(  # noqa: PLR0913, PLR0917
     database, repositories, repository, meter, tmp_path, monkeypatch
 ):
@@ -446,7 +439,7 @@ def test_the_counters_of_a_gateway_become_the_utilisation_of_its_ports(  # noqa:
             assert first["utilization"] <= 0.9
             assert first["outgoing"] == pytest.approx(900 * MEGABIT, rel=1e-3)
             assert first["incoming"] == pytest.approx(10 * MEGABIT, rel=1e-3)
-            assert await wait_for(lambda: alarms(repository, state="raised"))
+            assert await wait_in_thread(lambda: alarms(repository, state="raised"))
             polled.gateway.restart()
             second = await polled.wait_for_record(lambda record: record["at"] > first["at"])
             assert second["utilization"] == pytest.approx(0.9, abs=0.05)

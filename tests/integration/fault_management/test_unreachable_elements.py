@@ -11,6 +11,7 @@ from adapters import registry
 from adapters.credentials import Credentials
 from adapters.errors import Unreachable
 from adapters.snmp.simulator import SimulatedGateway
+from tests.support.waiting import wait_in_thread
 from tmf_apis.element_access import breaker
 from tmf_apis.element_access.connections import Connections
 from tmf_apis.engine import CONTRACTS_DIR, Engine
@@ -39,12 +40,6 @@ def repositories(database, tmp_path):
     settings = Settings(mongodb_database=database.name, data_dir=tmp_path)
     contracts = load_contracts(CONTRACTS_DIR, tmp_path / "cache")
     return RepositoryFactory(Engine(settings, contracts, database).writer, "test")
-
-
-async def wait_until(condition):
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - the condition has no event
-            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
@@ -105,7 +100,7 @@ async def test_an_unreachable_element_has_one_alarm_until_it_answers(
         target = replace(gateway.target, options={"timeout": "1", "retries": "0"})
         async with registry.create_adapter(target, SECRETS) as adapter:
             element = (await register(repository, adapter)).element
-        await wait_until(lambda: consumer.registry.elements)
+        await wait_in_thread(lambda: consumer.registry.elements)
         assert unreachable_count() == 0
 
         gateway.fault_injection.silent = True
@@ -113,20 +108,20 @@ async def test_an_unreachable_element_has_one_alarm_until_it_answers(
             with pytest.raises(Unreachable):
                 async with consumer.connections.acquire(target) as adapter:
                     await adapter.probe()
-        await wait_until(alarms)
+        await wait_in_thread(alarms)
         (alarm,) = alarms()
         assert alarm["alarmedObject"]["id"] == element["id"]
         assert (alarm["alarmType"], alarm["probableCause"], alarm["perceivedSeverity"]) == (
             *("communicationsAlarm", "communicationsSubsystemFailure", "major"),
         )
-        await wait_until(lambda: unreachable_count() == 1)
+        await wait_in_thread(lambda: unreachable_count() == 1)
         request_count = count_requests(gateway)
-        await wait_until(lambda: request_count() >= 3)  # failed retries
+        await wait_in_thread(lambda: request_count() >= 3)  # failed retries
         assert [each["alarmDetails"] for each in alarms()] == [alarm["alarmDetails"]]
 
         gateway.fault_injection.silent = False
-        await wait_until(lambda: alarms(state="cleared"))
-        await wait_until(lambda: unreachable_count() == 0)
+        await wait_in_thread(lambda: alarms(state="cleared"))
+        await wait_in_thread(lambda: unreachable_count() == 0)
         assert len(alarms()) == 1
 
 

@@ -461,7 +461,7 @@ def test_milestones_and_alerts_are_events(operator):
 def test_a_repeated_failure_is_an_alert_in_the_attribute_of_a_service_order(operator):
     key = operator.place_order(item(chosen={"accessPort": "gw sub1"}), kind=KIND)
     reporter = operator.fulfilment.activities._failure_reporter
-    reporter.report_failure(key, "taking up", KeyError("bandwidth"), REPORT_AFTER_ATTEMPTS)
+    reporter.report_failure(key, "acceptance", KeyError("bandwidth"), REPORT_AFTER_ATTEMPTS)
     order = operator.get_order(key)
     assert "productOrderJeopardyAlert" not in order
     (alert,) = order["jeopardyAlert"]
@@ -469,3 +469,11 @@ def test_a_repeated_failure_is_an_alert_in_the_attribute_of_a_service_order(oper
         "ServiceOrderJeopardyAlert",
         "waitingForPerson",
     )
+
+
+def test_recovery_withdraws_tasks_of_earlier_versions(operator):
+    key = operator.place_order(item(chosen={"accessPort": "gw sub1"}), kind=KIND)
+    reporter = operator.fulfilment.activities._failure_reporter
+    reporter.report_failure(key, "taking up", KeyError("bandwidth"), REPORT_AFTER_ATTEMPTS)
+    reporter.report_recovery(key, "acceptance", REPORT_AFTER_ATTEMPTS + 1)
+    assert not operator.open_fallout_tasks()

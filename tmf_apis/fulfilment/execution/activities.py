@@ -89,7 +89,7 @@ class OrderActivities:
         The only batch of a small order starts at once. If it ends within ``INLINE_TIMEOUT``, the
         result has its progress; otherwise it continues, and ``advance`` waits for it.
         """
-        async with self._report_failures(key, "taking up"):
+        async with self._report_failures(key, "acceptance"):
             result, batch = await run_in_thread(self._executor, partial(self._intake.accept, key))
             if batch is None or len(self._eager_runs) >= MAX_EAGER_BATCHES:
                 return result
@@ -152,7 +152,7 @@ class OrderActivities:
     @activity.defn(name="order-late")
     async def check_due_date(self, key: OrderKey) -> float:
         """Add an alert to an order that is late; return the seconds until the next check."""
-        async with self._report_failures(key, "looking at the date"):
+        async with self._report_failures(key, "due date check"):
             return await run_in_thread(self._executor, partial(self._intake.check_due_date, key))
 
     @activity.defn(name="order-settle")

@@ -12,6 +12,8 @@ from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 FALLOUT_TASK = "FalloutTask"
 RETRY, SKIP, CANCEL = "retry", "skip", "cancel"
+#: Names of steps in tasks that earlier versions created.
+FORMER_STEP_NAMES = {"acceptance": "taking up", "due date check": "looking at the date"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,9 @@ def withdraw_failure(repository: Repository, key: OrderKey, step: str) -> None:
 
 
 def _find_tasks(repository: Repository, key: OrderKey, step: str) -> list[Resource]:
-    return list(repository.find(FALLOUT_TASK, {"order.id": key.order, "task": step}, limit=1000))
+    names = [step, FORMER_STEP_NAMES.get(step, step)]
+    query = {"order.id": key.order, "task": {"$in": names}}
+    return list(repository.find(FALLOUT_TASK, query, limit=1000))
 
 
 def decisions(repository: Repository, entries: Iterable[TaskEntry]) -> Mapping[str, Decision]:

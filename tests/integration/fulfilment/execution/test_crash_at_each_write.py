@@ -11,6 +11,7 @@ from adapters.snmp import mib
 from adapters.snmp.simulated_port import WRONG_VALUE
 from tests.support.crash_injector import ProcessKilled, inject_crashes
 from tests.support.fulfilment_harness import FINAL_STATES, WAIT_TIMEOUT, order_item
+from tests.support.waiting import wait_until
 from tmf_apis.fulfilment.execution.payloads import BatchRef
 
 #: The worker crashes after every n-th write, from another first write in each test; 1: after all.
@@ -80,10 +81,7 @@ def wait_for_tasks(operator):
         current = asyncio.current_task()
         return [task for task in asyncio.all_tasks() if task is not current]
 
-    deadline = time.monotonic() + WAIT_TIMEOUT
-    while operator.run_async(other_tasks()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: not operator.run_async(other_tasks()), timeout=WAIT_TIMEOUT)
 
 
 def orders_after_crashes(operator, injector, first, place, finish=lambda _: None):
