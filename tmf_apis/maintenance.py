@@ -66,7 +66,7 @@ class Maintenance:
             try:
                 count = await loop.run_in_executor(self._executor, self._release_expired)
             except (TmfError, PyMongoError) as error:
-                log.warning("expired reservations cannot be removed: %s", error)
+                log.warning("expired reservations cannot be removed", extra={"error": str(error)})
             else:
                 if count:
                     log.info("expired reservations removed", extra={"count": count})
@@ -96,11 +96,14 @@ class Maintenance:
         try:
             count = await loop.run_in_executor(self._executor, resume, kind, before)
         except (TmfError, PyMongoError) as error:
-            log.warning("side effects of writes are pending: %s", error, extra={"kind": kind})
+            context = {"kind": kind, "error": str(error)}
+            log.warning("side effects of writes are pending", extra=context)
         else:
             if count:
-                context = {"kind": kind, "count": count}
-                log.warning("side effects of interrupted writes completed", extra=context)
+                log.warning(
+                    "side effects of interrupted writes completed",
+                    extra={"kind": kind, "count": count},
+                )
 
     async def _try_resume_orders(self) -> bool:
         """Resume open orders; return False if they have to wait for Temporal or the database."""
@@ -108,7 +111,7 @@ class Maintenance:
         try:
             count = await loop.run_in_executor(self._long_task_executor, self._resume_orders)
         except TmfError as error:
-            log.info("open orders cannot be resumed yet: %s", error)
+            log.info("open orders cannot be resumed yet", extra={"error": str(error)})
             return False
         if count:
             log.info("open orders resumed", extra={"count": count})

@@ -226,7 +226,7 @@ class Server:
                 if self._mongod is not None:
                     raise
                 application.readiness.reason = str(error)
-                log.error("%s; trying again", error)  # noqa: TRY400
+                log.error("cannot start yet; trying again", extra={"error": str(error)})  # noqa: TRY400
                 self._stopping.wait(_DATABASE_RETRY_PAUSE)
         return None
 

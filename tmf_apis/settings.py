@@ -36,10 +36,28 @@ def _at_least(minimum: float, kind: type[int] | type[float]) -> Callable[[str], 
     return parse
 
 
+def _one_of(*names: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"expected {', '.join(names[:-1])} or {names[-1]}")
+        return text
+
+    return parse
+
+
 def _log_level(text: str) -> str:
     if text.upper() not in logging.getLevelNamesMapping():
         raise ValueError("expected DEBUG, INFO, WARNING, ERROR or CRITICAL")
     return text
+
+
+def _partial_status(text: str) -> int:
+    return int(_one_of("206", "200")(text))
+
+
+def _fallout_kinds(text: str) -> tuple[str, ...]:
+    kind = _one_of("unreachable", "misconfigured", "rejected", "conflict", "notVerified", "undo")
+    return tuple(map(kind, _comma_separated(text)))
 
 
 def _parser(default: object) -> Callable[[str], Any]:
@@ -113,7 +131,9 @@ class Settings:
     )
 
     # Behaviour
-    partial_status: int = _setting(206, "Status of a partial list: 206 or 200")
+    partial_status: int = _setting(
+        206, "Status of a partial list: 206 or 200", parse=_partial_status
+    )
     unknown_filters: bool = _setting(
         default=False, help="Accept filters on attributes that the contract does not have"
     )
@@ -158,6 +178,7 @@ class Settings:
         ("unreachable", "misconfigured", "undo"),
         "Failures that a person resolves instead of failing the item: unreachable, misconfigured,"
         " rejected, conflict, notVerified, undo (failed compensation)",
+        parse=_fallout_kinds,
     )
     fulfilment_confirm: float = _setting(
         60.0, "Time after which an element rolls back an unconfirmed change", "seconds"
@@ -190,6 +211,7 @@ class Settings:
         "none",
         "Remedy of periodic audits for differences: none, correctNetwork, acceptIntoInventory or"
         " openTask",
+        parse=_one_of("none", "correctNetwork", "acceptIntoInventory", "openTask"),
     )
     log_level: str = _setting("INFO", "Lowest level of logged messages", parse=_log_level)
 

@@ -73,7 +73,8 @@ class TemporalWorker:
             try:
                 await self._run_workers(stop)
             except (RPCError, RuntimeError, OSError) as error:
-                log.warning("Temporal does not answer: %s", error, extra={"at": self._address})
+                context = {"address": self._address, "error": str(error)}
+                log.warning("Temporal does not answer", extra=context)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), pause)
                 pause = min(2 * pause, longest)

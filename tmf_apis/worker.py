@@ -254,7 +254,7 @@ def _build(
         try:
             database = connect(settings, settings.mongodb_uri)
         except CannotStart as error:
-            log.error("%s; trying again", error)  # noqa: TRY400
+            log.error("cannot start yet; trying again", extra={"error": str(error)})  # noqa: TRY400
             time.sleep(DATABASE_RETRY_PAUSE)
         if stop.is_set():
             return None

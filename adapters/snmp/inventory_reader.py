@@ -86,5 +86,5 @@ class InventoryReader:
             return {column: {} for column in columns}
 
     def _log_unreadable_table(self, error: Rejected) -> None:
-        facts = {"element": self._session.element, "oid": error.path, "why": error.reason}
+        facts = {"element": self._session.element, "oid": error.path, "error": error.reason}
         _log.warning("a table of an element cannot be read", extra=facts)

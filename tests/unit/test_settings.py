@@ -18,6 +18,9 @@ def test_a_log_level_is_accepted_in_any_case(level):
     ("variable", "text"),
     [
         ("TMF_LOG_LEVEL", "verbose"),
+        ("TMF_PARTIAL_STATUS", "204"),
+        ("TMF_AUDIT_REMEDY", "repair"),
+        ("TMF_FULFILMENT_FALLOUT", "undo,unknown"),
         ("TMF_THREADS", "0"),
         ("TMF_PAGE_LIMIT", "-1"),
         ("TMF_CLOCK_SKEW", "nan"),

@@ -70,7 +70,7 @@ class KeySet:
                 self._fetched_at = now
             except (OSError, httpx.HTTPError, jwt.PyJWTError, ValueError) as error:
                 log.warning(
-                    "cannot read the JWKS", extra={"source": self._source, "why": str(error)}
+                    "cannot read the JWKS", extra={"source": self._source, "error": str(error)}
                 )
                 if not self._keys:
                     raise Unavailable("the keys that sign tokens cannot be read") from error

@@ -108,7 +108,7 @@ class ManagedProcess(ABC):
             self.child.rotate_log()
         elif self.child.check_restart_due():
             if self.child.pid:
-                log.error("restarting a process: %s", self.diagnosis())
+                log.error("restarting a process", extra={"diagnosis": self.diagnosis()})
             self.is_ready = False
             if self._end_orphan():
                 self.child.start(self.command())

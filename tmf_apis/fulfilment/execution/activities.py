@@ -120,9 +120,8 @@ class OrderActivities:
         if self._eager_runs.get(key) is run:
             del self._eager_runs[key]
         if not run.cancelled() and (error := run.exception()):
-            log.info(
-                "a batch that intake started has stopped: %s", error, extra={"order": key.order}
-            )
+            context = {"order": key.order, "error": str(error)}
+            log.info("a batch that intake started has stopped", extra=context)
 
     @activity.defn(name="order-reserve")
     async def reserve(self, batch_ref: BatchRef) -> None:

@@ -243,9 +243,8 @@ class BatchCommitter:
                         reservations.activate(repository, entry.allocation)
             except Unfulfillable as error:
                 log.warning(
-                    "a unit has lost a resource and is compensated: %s",
-                    error,
-                    extra={"order": batch.key.order},
+                    "a unit has lost a resource and is compensated",
+                    extra={"order": batch.key.order, "error": str(error)},
                 )
                 self.save_compensation(repository, graph.compensate(unit, error.public_message))
                 return True

@@ -69,10 +69,8 @@ class OrderEventHandler:
                 except Unavailable:
                     raise
                 except TmfError as error:
-                    context = {"tenant": tenant, "resource": id}
-                    log.warning(
-                        "a request to cancel cannot be handled yet: %s", error, extra=context
-                    )
+                    context = {"tenant": tenant, "resource": id, "error": str(error)}
+                    log.warning("a request to cancel cannot be handled yet", extra=context)
         return len(keys)
 
     def handle_order(self, event: PendingEvent) -> None:

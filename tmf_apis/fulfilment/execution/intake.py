@@ -240,7 +240,8 @@ class OrderIntake:
                 message = refusals.message_for(error, readers)
                 compensated += graph.compensate(entry.unit, message, entry.task.item)
                 context = {"order": key.order, "task": entry.task.id, "tenant": key.tenant}
-                log.info("the resources of a task cannot be reserved: %s", error, extra=context)
+                context["error"] = str(error)
+                log.info("the resources of a task cannot be reserved", extra=context)
                 self._journal.save([entry], "reason")
             else:
                 entry.state, entry.renewed_at = "reserved", time.time()

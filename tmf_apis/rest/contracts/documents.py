@@ -77,7 +77,7 @@ def _write_cache(file: Path, content: Mapping[str, object]) -> None:
     except (OSError, orjson.JSONEncodeError) as error:
         log.warning(
             "contract cannot be cached",
-            extra={"file": str(file), "why": str(error)},
+            extra={"file": str(file), "error": str(error)},
         )
         if name:
             with suppress(OSError):

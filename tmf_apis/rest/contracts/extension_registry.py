@@ -153,7 +153,7 @@ class ExtensionRegistry:
             try:
                 self.refresh()
             except (PyMongoError, TmfError) as error:
-                log.debug("extension types cannot be read", extra={"why": str(error)[:200]})
+                log.debug("extension types cannot be read", extra={"error": str(error)[:200]})
 
 
 def _schema_or_empty(type: str, text: str) -> Schema:
@@ -161,7 +161,7 @@ def _schema_or_empty(type: str, text: str) -> Schema:
     try:
         return extensions.dereferenced_schema(orjson.loads(text))
     except (TmfError, ValueError, KeyError) as error:  # written by another release
-        log.warning("extension type is not used", extra={"type": type, "why": str(error)[:200]})
+        log.warning("extension type is not used", extra={"type": type, "error": str(error)[:200]})
         return {}
 
 

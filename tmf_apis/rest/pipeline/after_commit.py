@@ -100,9 +100,8 @@ class AfterCommit:
             raise
         except TmfError as error:
             log.warning(
-                "a follow-up remains pending: %s",
-                error,
-                extra={"kind": kind, "resource": document["id"]},
+                "a follow-up remains pending",
+                extra={"kind": kind, "resource": document["id"], "error": str(error)},
             )
             return False
         return True
