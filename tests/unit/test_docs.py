@@ -2,6 +2,7 @@
 
 import ast
 import os
+import pkgutil
 import re
 import subprocess
 
@@ -67,11 +68,43 @@ COMPOSITION = {
 }
 #: Some commands are loaded when they are asked for.
 COMMANDS = set(main.list_commands(click.Context(main)))
-LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+#: The file and the anchor of a link; the file is empty within a document.
+LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
+FENCE = re.compile(r"```.*?```", re.DOTALL)
+#: Documents that may only name files of this repository; a changelog also names former ones.
+GUIDES = [
+    document
+    for document in DOCUMENTS
+    if document.parent != ROOT or document.name in {"README.md", "CONTRIBUTING.md"}
+]
+#: Files that a reader creates, after docs/adding-an-api.md.
+EXAMPLE_FILE = re.compile(r"(?:.*/)?(?:test_)?trouble_tickets(?:/.*)?(?:\.py)?")
+#: Files that several API modules have, so that a document names no particular one.
+MODULE_FILES = {"__init__.py", "actions.py", "model.py", "rules.py", "states.py"}
 
 
 def name_of(path):
     return path.relative_to(ROOT).as_posix()
+
+
+def prose_of(document):
+    """Return the text of a document without its code blocks."""
+    return FENCE.sub("", document.read_text("utf-8"))
+
+
+def anchors(document):
+    """Return the anchors of the headings of a document, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose_of(document), re.MULTILINE)
+    texts = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", text).replace(" ", "-") for text in texts}
+
+
+def named_folders(text):
+    """Return the folders that a text names, with or without a file in them."""
+    bases = (ROOT, ROOT / "tmf_apis")
+    names = [name.rpartition("/")[0] for name in re.findall(r"`([\w./-]+/[\w.-]*)`", text)]
+    folders = {base / name for base in bases for name in names if (base / name).is_dir()}
+    return {*bases, *folders, *(folder / name for folder in folders for name in names)}
 
 
 def imports(path):
@@ -130,9 +163,40 @@ def test_every_target_of_make_in_a_document_exists(document):
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_link_to_a_file_leads_somewhere(document):
-    text = re.sub(r"```.*?```", "", document.read_text("utf-8"), flags=re.DOTALL)
-    missing = [link for link in LINK.findall(text) if not (document.parent / link).exists()]
+    links = [path for path, _ in LINK.findall(prose_of(document))]
+    assert [path for path in links if not (document.parent / path).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_anchor_of_a_link_is_that_of_a_heading(document):
+    links = [
+        ((document.parent / path).resolve() if path else document, anchor)
+        for path, anchor in LINK.findall(prose_of(document))
+        if anchor
+    ]
+    assert [anchor for target, anchor in links if anchor not in anchors(target)] == []
+
+
+@pytest.mark.parametrize("document", GUIDES, ids=name_of)
+def test_every_python_file_in_a_document_exists(document):
+    """A file is named from the root, from ``tmf_apis/`` or from a folder that the text names."""
+    text = document.read_text("utf-8")
+    named = set(re.findall(r"(?<![\w./-])[\w./-]+\.py\b", text)) - MODULE_FILES
+    folders = named_folders(text)
+    missing = [
+        name
+        for name in named
+        if not EXAMPLE_FILE.fullmatch(name)
+        and not any((folder / name).is_file() for folder in folders)
+    ]
     assert missing == []
+
+
+@pytest.mark.parametrize("document", GUIDES, ids=name_of)
+def test_every_module_and_class_in_a_document_exists(document):
+    named = re.findall(r"`((?:tmf_apis|adapters|tests)(?:\.\w+)+)`", prose_of(document))
+    for name in named:
+        assert pkgutil.resolve_name(name), name
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
