@@ -25,7 +25,7 @@ $(STAMP): requirements.lock pyproject.toml
 	         "Name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "$(PYTHON) has no ensurepip; install it: apt-get install python3-venv"; exit 1; }
-	@test -x $(BIN)/python || { echo "Making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@test -x $(BIN)/python || { echo "Creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@test -x $(BIN)/pip || $(BIN)/python -m ensurepip --upgrade >/dev/null
 	@echo "Installing packages into $(VENV) (some 500 MB, a few minutes the first time)"
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on \
@@ -56,7 +56,7 @@ test: install elements ## Run all tests, on up to four processors
 test-unit: install ## Run the tests that need no database, server or element
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 tests/unit tmf_apis adapters
 
-bench: install ## Measure the server beside a baseline server
+bench: install ## Compare the server with a baseline server
 	@$(BIN)/python -m benchmarks
 
 lint: install ## Check style and types

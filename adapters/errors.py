@@ -7,7 +7,7 @@ ElementError
     Unsupported        the element or its adapter does not support the operation
   Conflict             the element has changed since the plan, or is locked: read and plan again
   PartiallyApplied     some steps are done, one is not: roll back
-  NotVerified          the element reports success but has another state: roll back, raise an alarm
+  NotVerified          the element reports success but has another state: roll back
 """
 
 from adapters.values import Transaction, Verdict
