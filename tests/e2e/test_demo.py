@@ -178,7 +178,7 @@ def test_a_cut_cable_raises_one_alarm_that_is_cleared_by_the_repair(walkthrough)
     assert "AlarmCreateEvent" in text
     assert text.count(", link down") == 2
     text = step(walkthrough, "is repaired")
-    assert "the alarm is cleared since" in text
+    assert "the alarm was cleared at" in text
     assert "AlarmStateChangeEvent" in text
     assert text.count(", link up") == 2
 

@@ -67,7 +67,7 @@ def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource
             " difference of the audit (resolveDifference), then skip or cancel the task"
         )
     if new.get("decision") == "skip" and not str(new.get("decisionReason") or "").strip():
-        raise InvalidBody("/decisionReason: a skip needs a reason")
+        raise InvalidBody("/decisionReason: required if the decision is skip")
     return {
         **new,
         "state": STATE_RESOLVED,

@@ -45,5 +45,5 @@ def cut_and_repair_cable(context: WalkthroughContext, purchase: Purchase) -> Non
     context.wait_for_event(
         "AlarmStateChangeEvent", raised["id"], lambda alarm: alarm.get("state") == "cleared"
     )
-    context.print_line(f"the alarm is cleared since {since}")
+    context.print_line(f"the alarm was cleared at {since}")
     wait_for_consistency(context, purchase, "running", FIBRE_1000_SPEED)

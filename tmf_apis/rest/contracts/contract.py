@@ -50,6 +50,8 @@ _HUB_ACTIONS: Final[Mapping[tuple[str, bool], Action]] = {
     ("delete", True): "unsubscribe",
 }
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
+#: Errors of code that reads a contract with another structure.
+_MALFORMED: Final = (KeyError, IndexError, TypeError, AttributeError)
 
 #: Schema -> kind, where the names differ: schemas of version 4, and of subtypes.
 _KINDS_BY_SCHEMA: Final[Mapping[str, str]] = {
@@ -178,15 +180,25 @@ def _load_contract(file: Path, cache_dir: Path | None) -> Contract:
             document=document,
             operations=tuple(_operations(document, number)),
         )
-    except (yaml.YAMLError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file.name} is not a contract: {error!r}") from error
+    except (yaml.YAMLError, ValueError, *_MALFORMED) as error:
+        raise ValueError(f"{file.name} is not a contract: {_explain(error)}") from error
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error.args[0]} is missing"
+    return str(error) or repr(error)
 
 
 def _operations(document: Document, number: str) -> Iterator[Operation]:
     for path, item in document["paths"].items():
         for method in _METHODS:
             if method in item:
-                yield _operation(document, number, path, method)
+                try:
+                    yield _operation(document, number, path, method)
+                except _MALFORMED as error:
+                    name = f"{method.upper()} {path}"
+                    raise ValueError(f"{name}: {_explain(error)}") from error
 
 
 def _operation(document: Document, number: str, path: str, method: str) -> Operation:
@@ -221,7 +233,7 @@ def _action(path: str, method: str) -> Action:
     table = _HUB_ACTIONS if resource == "hub" else _RESOURCE_ACTIONS
     action = table.get((method, bool(subpath))) if subpath in ([], ["{id}"]) else None
     if action is None:
-        raise KeyError(f"{method.upper()} {path} is not an operation of TMF630")
+        raise ValueError(f"{method.upper()} {path} is not an operation of TMF630")
     return action
 
 
@@ -245,7 +257,7 @@ def _resource_schema(document: Document, path_item: Document, operation: Documen
             if status in candidate["responses"]:
                 response = resolve_reference(document, candidate["responses"][status])
                 return _schema_name(response["content"]["application/json"]["schema"])
-    raise KeyError(f"{operation['operationId']} has no response with a resource")
+    raise ValueError(f"{operation['operationId']} has no response with a resource")
 
 
 def _schema_name(schema: Document) -> str:

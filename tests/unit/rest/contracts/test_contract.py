@@ -229,6 +229,16 @@ def test_an_invalid_contract_is_reported_with_its_file_name(tmp_path, text):
         load_contracts(tmp_path)
 
 
+def test_an_invalid_operation_is_reported_with_its_path_and_what_is_missing(tmp_path):
+    text = (OPENAPI / "TMF629-v5.yaml").read_text("utf-8")
+    file = tmp_path / "TMF629-v5.yaml"
+    file.write_text(text.replace("application/json:", "application/json;charset=utf-8:"), "utf-8")
+    with pytest.raises(
+        ValueError, match=r"contract: (GET|POST) /\w+: application/json is missing$"
+    ):
+        load_contracts(tmp_path)
+
+
 def test_a_further_api_needs_only_its_contract_file(tmp_path):
     file = OPENAPI / "TMF629-v5.yaml"
     text = file.read_text("utf-8").replace("customerManagement", "partyRoleManagement")
