@@ -4,48 +4,20 @@
 # ruff: noqa: PLC0415
 
 import dataclasses
-import json
-import logging
 import sys
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import click
 
+from tmf_apis.command_groups import DefaultRunGroup, LazyGroup
+from tmf_apis.json_logging import configure_logging
 from tmf_apis.settings import Settings
 from tmf_apis.store.process import CannotStart
-
-_RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-
-class JsonLinesFormatter(logging.Formatter):
-    """Formats a record as one line of JSON: time, level, message and the ``extra`` members."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line for a record."""
-        line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        line |= {name: v for name, v in vars(record).items() if name not in _RECORD_ATTRIBUTES}
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
-
-
-def configure_logging(level: str) -> None:
-    """Log JSON lines to standard error."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLinesFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for noisy in ("httpx", "httpcore", "uvicorn.error", "pymongo"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def _read_settings(data_dir: Path | None = None, mongodb_uri: str = "") -> Settings:
@@ -81,26 +53,7 @@ _data_dir_option = click.option(
 )
 
 
-class _LazyGroup(click.Group):
-    """A command group that imports some commands when they are used."""
-
-    lazy_commands: ClassVar = {"adapters": "adapters", "element": "group"}
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands."""
-        return sorted({*super().list_commands(ctx), *self.lazy_commands})
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command by its name."""
-        if cmd_name not in self.lazy_commands:
-            return super().get_command(ctx, cmd_name)
-        from tmf_apis.element_cli import command
-
-        lazy_command: click.Command = getattr(command, self.lazy_commands[cmd_name])
-        return lazy_command
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tmf-apis")
 def main() -> None:
     """TM Forum Open APIs on MongoDB, connected to network elements."""
@@ -257,7 +210,7 @@ def capacity(  # noqa: PLR0913, PLR0917
 
 
 @main.command()
-@click.argument("targets", nargs=-1, metavar="[ADDRESS|BLOCK|FILE]...")
+@click.argument("targets", nargs=-1, metavar="[ADDRESS|NETWORK|FILE]...")
 @click.option("--adapter", default="snmp", show_default=True, help="Adapter of new elements.")
 @click.option(
     "--credentials", multiple=True, help="Name of credentials; repeatable, all are tried."
@@ -284,10 +237,10 @@ def discover(  # noqa: PLR0913, PLR0917
 ) -> None:
     """Read network elements and update the resource inventory.
 
-    A target is an address or host name (also with :port), a range (198.18.0.1-198.18.0.9), a block
-    (198.18.0.0/24) or a file of such lines; a line may be a JSON object with address, adapter,
-    credentials, options and place. Without targets, the elements of the inventory are read again.
-    The exit status is 1 if a named element does not answer, refuses access or is ambiguous.
+    A target is an address or host name (also with :port), a range (198.18.0.1-198.18.0.9), a
+    network (198.18.0.0/24) or a file of such lines; a line may be a JSON object with address,
+    adapter, credentials, options and place. Without targets, the elements of the inventory are read
+    again. The exit status is 1 if a named element does not answer, refuses access or is ambiguous.
     """
     from tmf_apis.bulk_load.command import open_engine
     from tmf_apis.reconciliation import command
@@ -365,16 +318,7 @@ def audit(  # noqa: PLR0913, PLR0917
     sys.exit(status)
 
 
-class _DefaultRunGroup(click.Group):
-    """A group whose default command is ``run``."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Insert ``run`` if the arguments name no command."""
-        has_command = args and (args[0] in self.commands or args[0] in ctx.help_option_names)
-        return super().parse_args(ctx, args if has_command else ["run", *args])
-
-
-@main.group(cls=_DefaultRunGroup)
+@main.group(cls=DefaultRunGroup)
 def demo() -> None:
     """Run a demo operator with a walkthrough (`tmf demo run`), or write its data to files."""
 

@@ -58,6 +58,7 @@ COMPOSITION = {
     "__main__",
     "app",
     "cli",
+    "command_groups",
     "server",
     "web",
     "worker",

@@ -1,0 +1,34 @@
+"""Log records as lines of JSON on standard error."""
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+_RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonLinesFormatter(logging.Formatter):
+    """Formats a record as one line of JSON: time, level, message and the ``extra`` members."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line for a record."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: v for name, v in vars(record).items() if name not in _RECORD_ATTRIBUTES}
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def configure_logging(level: str) -> None:
+    """Log JSON lines to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLinesFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for noisy in ("httpx", "httpcore", "uvicorn.error", "pymongo"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
