@@ -88,7 +88,7 @@ class TemporalWorker:
         workers = [self._create_shared_worker(client)]
         if self._private_queue[0]:
             workers.append(self._create_private_worker(client))
-        log.info("working for Temporal", extra={"at": self._address, "queue": TASK_QUEUE})
+        log.info("working for Temporal", extra={"address": self._address, "queue": TASK_QUEUE})
         runs = [asyncio.create_task(worker.run()) for worker in workers]
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({*runs, stopping}, return_when=asyncio.FIRST_COMPLETED)

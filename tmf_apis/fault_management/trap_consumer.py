@@ -242,13 +242,13 @@ class TrapConsumer:
             async with asyncio.timeout(POLL_TIMEOUT), self._queue_for(element.key).lock:
                 await self._resynchronise(element)
         except CircuitOpenError:  # an alarm reports this
-            log.debug("element unreachable", extra={"at": element.target.name})
+            log.debug("element unreachable", extra={"element": element.target.name})
         except (ElementError, TimeoutError, Unavailable) as error:
             log.warning(
-                "element not polled", extra={"at": element.target.name, "error": str(error)}
+                "element not polled", extra={"element": element.target.name, "error": str(error)}
             )
         except Exception:
-            log.exception("element not polled", extra={"at": element.target.name})
+            log.exception("element not polled", extra={"element": element.target.name})
         self._port_names.setdefault(element.key, {})
 
     async def _resynchronise(self, element: Element) -> None:
