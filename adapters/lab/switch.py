@@ -55,7 +55,7 @@ except OSError:
 CONNECT_SCRIPT = """
 import socket, sys
 tcp = socket.socket()
-tcp.settimeout(0.5)
+tcp.settimeout(2)
 sys.exit(tcp.connect_ex((sys.argv[1], 1)) not in (0, 111))
 """
 

@@ -398,7 +398,7 @@ def test_an_order_with_a_fallout_task_is_pending_until_a_retry_is_decided(operat
 
 def test_a_task_that_was_done_by_hand_can_be_skipped(operator, fibre_offering):
     key, task = order_waiting_for_person(operator, fibre_offering)
-    with pytest.raises(InvalidBody, match="reason"):
+    with pytest.raises(InvalidBody, match="decisionReason"):
         decide(operator, task, "skip")
     decide(operator, task, "skip", decisionReason="set at the console")
     order = operator.run_order(key)
