@@ -20,6 +20,12 @@ hypothesis_settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
+def anyio_backend():
+    """The event loop of asynchronous tests."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def mongod(tmp_path_factory):
     """The embedded database of this test session."""
     server = EmbeddedMongod(Settings(data_dir=tmp_path_factory.mktemp("data")))

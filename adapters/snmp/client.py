@@ -9,7 +9,6 @@ import asyncio
 import secrets
 from collections.abc import Container, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from adapters.credentials import Secret
 from adapters.errors import Misconfigured, Rejected, Unreachable
@@ -28,25 +27,6 @@ ERROR_STATUS = (
 )  # fmt: skip
 
 
-class SecurityModel(Protocol):
-    """Encodes requests so that the agent accepts them, and verifies responses (RFC 3411)."""
-
-    def encode_request(self, request_id: int, pdu: Pdu) -> bytes:
-        """Return the message of a request."""
-
-    def decode_response(self, octets: bytes, pending: Container[int]) -> tuple[int, Pdu]:
-        """Return the request id and the PDU of a response.
-
-        Args:
-            octets: The message.
-            pending: Ids of the requests that wait for a response.
-
-        Raises:
-            Malformed: The octets are not a message.
-            NotAuthentic: The message does not prove its sender, or answers no pending request.
-        """
-
-
 class CommunitySecurity:
     """SNMP v2c: every message with the right community is accepted."""
 
@@ -60,7 +40,16 @@ class CommunitySecurity:
         )
 
     def decode_response(self, octets: bytes, pending: Container[int]) -> tuple[int, Pdu]:
-        """Return the request id and the PDU of a response."""
+        """Return the request id and the PDU of a response.
+
+        Args:
+            octets: The message.
+            pending: Ids of the requests that wait for a response.
+
+        Raises:
+            Malformed: The octets are not a message.
+            NotAuthentic: The message does not prove its sender, or answers no pending request.
+        """
         _, community, pdu = message.decode_community_message(octets)
         if not isinstance(pdu, Pdu) or community != self._community:
             raise NotAuthentic("another community")
@@ -98,6 +87,14 @@ class UserSecurity:
         """Return the request id and the PDU of a response.
 
         A report may be unauthenticated: it only says that there is no response.
+
+        Args:
+            octets: The message.
+            pending: Ids of the requests that wait for a response.
+
+        Raises:
+            Malformed: The octets are not a message.
+            NotAuthentic: The message does not prove its sender, or answers no pending request.
         """
         header = usm.decode_header(octets)
         if header.message_id not in pending:

@@ -15,8 +15,8 @@ from adapters import registry
 from adapters.credentials import Credentials
 from adapters.values import Target
 from tests.support.consistency import check_consistency
-from tests.support.fulfilment_harness import FINAL_STATES, order_item, speed_characteristics
-from tests.support.live_server import CATALOGUE, ORDERS, ThreadedGateway
+from tests.support.fulfilment_harness import FINAL_STATES, order_item
+from tests.support.live_server import ORDERS, ThreadedGateway, post_offering
 from tests.support.server import ServerProcess
 from tests.support.waiting import wait_until
 from tmf_apis.engine import CONTRACTS_DIR, Engine
@@ -29,7 +29,6 @@ from tmf_apis.store.connection import mongo_client as client_of
 from tmf_apis.store.embedded_mongod import EmbeddedMongod
 
 FAST_OPTIONS = {"timeout": "0.3", "retries": "1"}
-CATALOG_DEFAULTS = {"lastUpdate": "2026-01-01T00:00:00Z", "lifecycleStatus": "Active"}
 GATEWAY_NAMES = ("one", "two", "three")
 #: Longest time of an interrupted order on a busy machine, in seconds.
 RECOVERY_TIMEOUT = 120.0
@@ -114,26 +113,7 @@ class Operator:
         return self.post(f"{ORDERS}/productOrder", body)["id"]
 
     def create_offering(self, down, up):
-        characteristics = speed_characteristics(down, up)
-        specification = self.post(
-            f"{CATALOGUE}/productSpecification",
-            {
-                "@type": "ProductSpecification",
-                "name": f"Access {down}",
-                "productSpecCharacteristic": characteristics,
-                **CATALOG_DEFAULTS,
-            },
-        )
-        reference = {"@type": "ProductSpecificationRef", "id": specification["id"]}
-        return self.post(
-            f"{CATALOGUE}/productOffering",
-            {
-                "@type": "ProductOffering",
-                "name": f"Fibre {down}",
-                "productSpecification": reference,
-                **CATALOG_DEFAULTS,
-            },
-        )["id"]
+        return post_offering(self.post, down, up)
 
     def wait_for_final_states(self, *ids):
         """Wait for the final states of orders; return the orders."""

@@ -5,6 +5,7 @@ import json
 import time
 import uuid
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from adapters.snmp import mib
 from adapters.snmp.simulated_port import WRONG_VALUE
 from adapters.snmp.wire import ber
 from adapters.snmp.wire.message import Variable
-from tests.support.fulfilment_harness import MEGABIT, speed_characteristics
+from tests.support.fulfilment_harness import MEGABIT
 from tests.support.live_server import (
     ALARMS,
     CATALOGUE,
@@ -27,6 +28,7 @@ from tests.support.live_server import (
     Subscriber,
     ThreadedGateway,
     live_server,
+    post_offering,
 )
 from tests.support.waiting import wait_until
 from tmf_apis.engine import CONTRACTS_DIR, Engine
@@ -40,7 +42,6 @@ from tmf_apis.store.connection import mongo_client as client_of
 from tmf_apis.temporal_payloads import DATA_CONVERTER
 
 FAST_OPTIONS = {"timeout": "0.3", "retries": "1"}
-CATALOG_DEFAULTS = {"lastUpdate": "2026-01-01T00:00:00Z", "lifecycleStatus": "Active"}
 
 
 @pytest.fixture(scope="module")
@@ -119,29 +120,7 @@ def gateway(running_gateway):
 def offering(server):
     """A function that creates an offering with rates in Mbit/s."""
 
-    def create(down, up):
-        characteristics = speed_characteristics(down, up)
-        specification = server.post(
-            f"{CATALOGUE}/productSpecification",
-            {
-                "@type": "ProductSpecification",
-                "name": f"Access {down}/{up}",
-                "productSpecCharacteristic": characteristics,
-                **CATALOG_DEFAULTS,
-            },
-        )
-        reference = {"@type": "ProductSpecificationRef", "id": specification["id"]}
-        return server.post(
-            f"{CATALOGUE}/productOffering",
-            {
-                "@type": "ProductOffering",
-                "name": f"Fibre {down}",
-                "productSpecification": reference,
-                **CATALOG_DEFAULTS,
-            },
-        )["id"]
-
-    return create
+    return partial(post_offering, server.post)
 
 
 @pytest.fixture(scope="module")

@@ -42,11 +42,6 @@ FAST = Intent("service-1", "sub1", {"downstream": 100 * MBIT})
 
 
 @pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 def lab():
     with NetconfLab() as lab:
         yield lab

@@ -35,11 +35,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 def lab():
     with HlrLab(imsis=(IMSI, OTHER_IMSI)) as lab:
         yield lab

@@ -34,11 +34,6 @@ SHORT_TIMEOUT = {"timeout": "2", "retries": "0"}
 
 
 @pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 def lab():
     with SnmpLab(trap_port=TRAP_PORT) as lab:
         yield lab

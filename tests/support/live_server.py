@@ -15,7 +15,12 @@ from pathlib import Path
 import httpx
 
 from adapters.snmp.simulator import SimulatedGateway
-from tests.support.fulfilment_harness import FINAL_STATES, port_state
+from tests.support.fulfilment_harness import (
+    CATALOG_DEFAULTS,
+    FINAL_STATES,
+    port_state,
+    speed_characteristics,
+)
 from tests.support.waiting import wait_until
 from tmf_apis.store.embedded_temporal import free_port
 
@@ -219,3 +224,25 @@ def _is_ready(port, process):
         return httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200
     except httpx.HTTPError:
         return False
+
+
+def post_offering(post, down, up):
+    """Create a broadband offering with rates in Mbit/s by ``post(path, body)``; return its id."""
+    specification = post(
+        f"{CATALOGUE}/productSpecification",
+        {
+            "@type": "ProductSpecification",
+            "name": f"Access {down}/{up}",
+            "productSpecCharacteristic": speed_characteristics(down, up),
+            **CATALOG_DEFAULTS,
+        },
+    )
+    return post(
+        f"{CATALOGUE}/productOffering",
+        {
+            "@type": "ProductOffering",
+            "name": f"Fibre {down}",
+            "productSpecification": {"@type": "ProductSpecificationRef", "id": specification["id"]},
+            **CATALOG_DEFAULTS,
+        },
+    )["id"]

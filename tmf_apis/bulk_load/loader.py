@@ -51,11 +51,6 @@ class LoadResult:
     skipped_count: int = 0
     rejected_count: int = 0
 
-    @property
-    def line_count(self) -> int:
-        """Return the number of resources that were read."""
-        return self.loaded_count + self.skipped_count + self.rejected_count
-
 
 @dataclass(slots=True)
 class _Line:

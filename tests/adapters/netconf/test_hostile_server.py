@@ -35,11 +35,6 @@ NESTED_ENTITIES = "".join(
 )
 
 
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
 class SshServer(paramiko.ServerInterface):
     def __init__(self):
         self.subsystem = threading.Event()

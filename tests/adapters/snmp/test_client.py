@@ -30,11 +30,6 @@ SECRET = {
 PATIENT, IMPATIENT = RetryPolicy(30.0, 0), RetryPolicy(0.15, 0)
 
 
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
 class Agent(asyncio.DatagramProtocol):
     """Answers each request with the datagrams that ``reply`` returns for it."""
 

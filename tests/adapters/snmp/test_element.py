@@ -29,11 +29,6 @@ DEFAULT_ATTEMPTS = 3
 
 
 @pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def _gateway(anyio_backend):
     async with SimulatedGateway() as gateway:
         yield gateway

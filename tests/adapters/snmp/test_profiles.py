@@ -48,11 +48,6 @@ NAMED_SPEEDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
 def write_profile(folder, content, name="named-speeds"):
     file = folder / f"{name}.json"
     file.write_text(json.dumps(content))

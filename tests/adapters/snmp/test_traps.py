@@ -37,11 +37,6 @@ SECRET = {
 
 
 @pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture
 def senders():
     senders = SenderRegistry()
     senders.register("gw", SOURCE, {"community": "public"})

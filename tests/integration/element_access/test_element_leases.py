@@ -15,11 +15,6 @@ from tmf_apis.element_access.element_leases import ElementBusy, ElementLeases
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
 @pytest.fixture
 def clients(mongodb_uri):
     """The database clients of two workers, and the name of their database."""

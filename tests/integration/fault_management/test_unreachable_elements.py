@@ -31,11 +31,6 @@ SECRETS = Credentials("", {"TMF_CREDENTIAL_GW_SIM": '{"community": "simulated"}'
 
 
 @pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture
 def repositories(database, tmp_path):
     settings = Settings(mongodb_database=database.name, data_dir=tmp_path)
     contracts = load_contracts(CONTRACTS_DIR, tmp_path / "cache")

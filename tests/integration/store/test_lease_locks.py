@@ -13,11 +13,6 @@ from tmf_apis.store.lease_locks import LeaseHeld, LeaseLocks, LeaseUnavailable
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
 @pytest.fixture
 def two_workers(mongodb_uri):
     """The locks of two workers, each with a database client of its own."""

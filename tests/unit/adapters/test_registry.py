@@ -15,11 +15,6 @@ from adapters.snmp.simulator import SimulatedGateway
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 def test_built_in_adapters_are_found_without_being_installed():
     assert registry.find_adapter("snmp") is SnmpElement
     assert "snmp" in {adapter.name for adapter in registry.installed_adapters()}

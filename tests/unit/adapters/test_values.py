@@ -14,11 +14,6 @@ STEPS = (Step("sub1", "tag", "", "s"), Step("sub1", "enabled", before=True, afte
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 @pytest.mark.parametrize(
     "value",
     [

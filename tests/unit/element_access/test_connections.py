@@ -14,11 +14,6 @@ from tmf_apis.element_access.connections import Connections
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
 @pytest.fixture
 def credentials():
     return Credentials("", {"TMF_CREDENTIAL_GW_SIM": '{"community": "simulated"}'})

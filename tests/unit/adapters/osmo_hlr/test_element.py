@@ -16,11 +16,6 @@ INTENT = Intent("service-1", IMSI, {"msisdn": "491700000001"})
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 async def test_the_adapter_is_found_by_its_name():
     assert registry.find_adapter("osmo-hlr") is OsmoHlr
 

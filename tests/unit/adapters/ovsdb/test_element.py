@@ -14,11 +14,6 @@ from tests.support.tcp_server import tcp_server
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 async def test_the_adapter_is_found_by_its_name():
     assert registry.find_adapter("ovsdb") is OvsdbSwitch
 

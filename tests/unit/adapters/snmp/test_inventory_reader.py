@@ -11,11 +11,6 @@ from adapters.values import Component, Neighbour, Port
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
 async def inventory_of(gateway):
     secret = Secret(gateway.credentials[gateway.name])
     async with SnmpElement(gateway.target, secret) as element:
