@@ -11,12 +11,14 @@ def party_ids(resource: Mapping[str, Any]) -> Iterator[str]:
     ['42', '43']
     >>> list(party_ids({"relatedParty": {"id": "44"}}))
     ['44']
+    >>> list(party_ids({"relatedParty": [{"id": "45", "partyOrPartyRole": {"partyId": "7"}}]}))
+    ['45']
     """
     related = resource.get("relatedParty")
     for entry in related if isinstance(related, list) else [related]:
         if not isinstance(entry, Mapping):
             continue
         party = entry.get("partyOrPartyRole")
-        holder = party if isinstance(party, Mapping) else entry
-        if holder.get("id"):
-            yield str(holder["id"])
+        id = party.get("id") if isinstance(party, Mapping) else None
+        if id := id or entry.get("id"):
+            yield str(id)
