@@ -20,7 +20,7 @@ from tmf_apis.events.signatures import server_key
 from tmf_apis.fault_management.collector import UnreachableElementsCollector
 from tmf_apis.metrics import Metrics
 from tmf_apis.rest.contracts.contract import Contract, Operation
-from tmf_apis.rest.http import monitors
+from tmf_apis.rest.http import dry_runs, monitors
 from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.http.bulk import BulkHandler
 from tmf_apis.rest.http.handlers import ResourceHandlers
@@ -170,6 +170,8 @@ class Application:
         self.readiness.require_engine()
         handler, api, operation = self._routes[name]
         request.identity.require_scopes(operation.scopes)
+        if request.query_string:
+            dry_runs.refuse_unless_create(operation, request)
         return handler(api, operation, request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

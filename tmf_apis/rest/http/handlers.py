@@ -8,12 +8,11 @@ from pymongo.errors import DuplicateKeyError
 from tmf_apis.errors import (
     Conflict,
     InvalidBody,
-    InvalidQuery,
     NotFound,
     UnsupportedMediaType,
 )
 from tmf_apis.rest.contracts.contract import Operation
-from tmf_apis.rest.http import bodies, monitors, preconditions
+from tmf_apis.rest.http import bodies, dry_runs, monitors, preconditions
 from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.http.locks import KeyedLock
 from tmf_apis.rest.http.messages import Request, Response, json_response
@@ -82,7 +81,7 @@ class ResourceHandlers:
         """Handle POST of a collection: 201, or the first response to the same idempotency key."""
         kind = operation.kind
         resource = self._parse_resource(api, operation, request)
-        if _is_dry_run(request):
+        if dry_runs.is_requested(request):
             return self._dry_run_response(api, operation, request, resource)
         idempotency = request_key(operation, request, self._settings)
         if idempotency is None:
@@ -333,15 +332,3 @@ def path_filter(operation: Operation) -> dict[str, Any]:
     if not types:
         return {}
     return {"$or": [{f"body.{name}": {"$in": types}} for name in ("@type", "@baseType")]}
-
-
-def _is_dry_run(request: Request) -> bool:
-    """Return whether a request has ``dryRun=true``.
-
-    Raises:
-        InvalidQuery: ``dryRun`` is neither true nor false (HTTP 400).
-    """
-    value = request.parameter("dryRun")
-    if value not in {None, "true", "false"}:
-        raise InvalidQuery("dryRun: expected true or false")
-    return value == "true"

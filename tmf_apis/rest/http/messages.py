@@ -39,15 +39,16 @@ class Request:
         """Return the query parameters in the order of the query string.
 
         Raises:
-            InvalidQuery: The query string is not UTF-8 or has too many parameters (HTTP 400).
+            InvalidQuery: The query string is not UTF-8, has too many parameters, or repeats one
+                that has a single value (HTTP 400).
         """
         if self._parameters is None:
             self._parameters = parse_parameters(self.query_string)
         return self._parameters
 
     def parameter(self, name: str) -> str | None:
-        """Return the last value of a query parameter, or None."""
-        values = (value for key, value in reversed(self.parameters()) if key == name)
+        """Return the value of a query parameter, or None."""
+        values = (value for key, value in self.parameters() if key == name)
         return next(values, None)
 
 

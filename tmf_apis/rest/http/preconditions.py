@@ -1,6 +1,9 @@
 """Conditional requests: ``If-Match`` and ``If-None-Match``.
 
-Source: RFC 9110, section 13.
+The server's entity tags are strong. ``If-Match`` compares strongly, so a weak tag never matches: a
+change is based on exactly the stored version. ``If-None-Match`` compares weakly.
+
+Source: RFC 9110, sections 8.8.3.2 and 13.
 """
 
 import re
@@ -8,11 +11,15 @@ from collections.abc import Callable, Mapping
 
 from tmf_apis.errors import BadRequest
 
-_ENTITY_TAG = re.compile(r'\s*(?:W/)?"([\x21\x23-\x7e]*)"\s*', re.ASCII)
+_ENTITY_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e]*)"\s*', re.ASCII)
 
 
-def _entity_tags(header: str) -> frozenset[str] | None:
-    """Return the entity tags of a header, or None for ``*``.
+def _entity_tags(header: str, *, strong: bool) -> frozenset[str] | None:
+    """Return the entity tags of a header that can match, or None for ``*``.
+
+    Args:
+        header: The value of the header.
+        strong: Leave out weak tags.
 
     Raises:
         BadRequest: The header is not a list of entity tags (HTTP 400).
@@ -24,7 +31,8 @@ def _entity_tags(header: str) -> frozenset[str] | None:
         match = _ENTITY_TAG.fullmatch(part)
         if not match:
             raise BadRequest(f'{header[:80]!r} is not a list of entity tags such as "3"')
-        tags.add(match[1])
+        if not (strong and match[1]):
+            tags.add(match[2])
     return frozenset(tags)
 
 
@@ -36,7 +44,7 @@ def if_match(headers: Mapping[str, str]) -> Callable[[int], bool] | None:
     """
     if "if-match" not in headers:
         return None
-    tags = _entity_tags(headers["if-match"])
+    tags = _entity_tags(headers["if-match"], strong=True)
     return lambda rev: tags is None or str(rev) in tags
 
 
@@ -48,5 +56,5 @@ def is_not_modified(headers: Mapping[str, str], rev: int) -> bool:
     """
     if "if-none-match" not in headers:
         return False
-    tags = _entity_tags(headers["if-none-match"])
+    tags = _entity_tags(headers["if-none-match"], strong=False)
     return tags is None or str(rev) in tags

@@ -53,6 +53,13 @@ HOST_PATTERN = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?"
 _ZERO_QUALITY = re.compile(r"q\s*=\s*0(\.0*)?")
 _ANONYMOUS = Identity("anonymous", "")
 _METHODS = ("get", "post", "put", "patch", "delete")
+#: Headers of every response. A browser neither guesses another media type nor tells other sites the
+#: URL. Only the client itself may store a response, and it revalidates it with ``If-None-Match``.
+_COMMON_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"private, no-cache"),
+)
 
 
 class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
@@ -274,6 +281,7 @@ async def send_response(send: Send, response: Response, *, head: bool = False) -
         headers.append((b"content-type", response.media_type.encode()))
     if response.status not in {204, 304}:
         headers.append((b"content-length", str(len(response.body)).encode()))
+    headers += _COMMON_HEADERS
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else response.body})
 
