@@ -122,6 +122,9 @@ class Settings:
     jsonpath_limit: int = _setting(512, "Longest JSONPath filter", "characters")
     jsonpath_segments: int = _setting(8, "Most segments in a JSONPath filter", "segments")
     patch_limit: int = _setting(100, "Most operations in one patch", "operations")
+    patch_work: int = _setting(
+        500_000, "Most work of one patch; a copied value counts ten times", "values"
+    )
     resource_limit: int = _setting(4_194_304, "Largest stored resource", "bytes")
     hub_limit: int = _setting(100, "Most hub subscriptions of one tenant", "subscriptions")
     job_bytes: int = _setting(1_073_741_824, "Largest file of an import or export job", "bytes")

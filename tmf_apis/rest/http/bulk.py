@@ -25,6 +25,7 @@ from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.http.handlers import ResourceHandlers
 from tmf_apis.rest.http.messages import Request, Response, json_response
 from tmf_apis.rest.pipeline import patching
+from tmf_apis.rest.pipeline.patch_operations import PatchOperation
 from tmf_apis.settings import Settings
 
 Json = dict[str, Any]
@@ -67,7 +68,7 @@ class BulkHandler:
         api: Api,
         operations: OperationsByAction,
         request: Request,
-        item: patching.PatchOperation,
+        item: PatchOperation,
     ) -> Json:
         outcome: Json = {"op": item.op, "path": item.path}
         try:
@@ -81,7 +82,7 @@ class BulkHandler:
         api: Api,
         operations: OperationsByAction,
         request: Request,
-        item: patching.PatchOperation,
+        item: PatchOperation,
     ) -> tuple[Response, str]:
         """Run one operation; return its response and the resource's URL, "" after a removal."""
         if item.op == "add" and item.path in _COLLECTION_PATHS:
@@ -103,7 +104,7 @@ class BulkHandler:
         return response, orjson.loads(response.body)["href"]
 
 
-def _split_item_path(item: patching.PatchOperation) -> tuple[str, str]:
+def _split_item_path(item: PatchOperation) -> tuple[str, str]:
     """Return the id of the resource, and the JSON pointer inside it.
 
     Raises:
@@ -136,7 +137,7 @@ def _authorized_operation(
 
 
 def _item_request(
-    request: Request, item: patching.PatchOperation, method: str, media_type: str, value: object
+    request: Request, item: PatchOperation, method: str, media_type: str, value: object
 ) -> Request:
     """Return the request that is equivalent to one operation of the patch."""
     headers = {

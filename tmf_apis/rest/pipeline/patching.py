@@ -7,19 +7,28 @@ Source: RFC 7396 (merge patch), RFC 6902 (JSON patch), RFC 6901 (pointers), TMF6
 patch query: paths are JSONPath, one operation for every value that the path selects).
 """
 
-import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
 
-from tmf_apis.errors import Conflict, InvalidBody, TooLarge, UnsupportedMediaType
+from tmf_apis.errors import InvalidBody, TooLarge, UnsupportedMediaType
+from tmf_apis.rest.pipeline.patch_budget import COPY_WORK, PatchBudget, copied
+from tmf_apis.rest.pipeline.patch_operations import (
+    APPLIERS,
+    PatchOperation,
+    Pointer,
+    check_value,
+    invalid_operation,
+    pointer_segments,
+    remove,
+    value_at,
+)
 from tmf_apis.rest.pipeline.pointers import matching_pointers
 from tmf_apis.settings import Settings
 
 Resource = dict[str, Any]
-Pointer = tuple[str, ...]
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -99,25 +108,6 @@ def merge(target: object, patch: Resource) -> Resource:
 
 
 @dataclass(frozen=True, slots=True)
-class PatchOperation:
-    """One operation of a JSON patch.
-
-    Attributes:
-        number: Its index in the patch, for messages.
-        op: add, remove, replace, move, copy or test.
-        path: A JSON pointer, or a JSONPath in a JSON patch query.
-        value: The value of add, replace and test.
-        source: The member ``from`` of move and copy.
-    """
-
-    number: int
-    op: str
-    path: str
-    value: Any
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
 class JsonPatch:
     """A JSON patch (RFC 6902): all operations in their order, or none."""
 
@@ -145,60 +135,81 @@ class JsonPatch:
         Raises:
             InvalidBody: A path does not exist, or the operation is impossible there (HTTP 400).
             Conflict: A test fails (HTTP 409).
-            TooLarge: The operations add more than ``resource_limit`` allows (HTTP 413).
+            TooLarge: The operations add more than ``resource_limit`` allows, or need more work
+                than ``patch_work`` (HTTP 413).
         """
-        document: Any = copy.deepcopy(resource)
-        budget = _SizeBudget(self.settings.resource_limit, len(orjson.dumps(resource)))
+        return self.apply_within(PatchBudget.of(resource, self.settings), resource)
+
+    def apply_within(self, budget: PatchBudget, resource: Resource) -> Any:  # noqa: ANN401
+        """Return the patched resource; count the work in a budget."""
+        document: Any = copied(resource)
         for operation in self.operations:
-            document, value = self._operand(document, operation)
-            paths = self._pointers(document, operation, operation.path)
-            if not paths:
-                raise _invalid_operation(operation, "the path selects nothing")
-            for path in paths:
-                budget.spend(operation, value)
-                document = _APPLIERS[operation.op](document, path, copy.deepcopy(value), operation)
+            document = self._apply_operation(document, operation, budget)
         return document
 
-    def _operand(self, document: Any, operation: PatchOperation) -> tuple[Any, Any]:  # noqa: ANN401
+    def _apply_operation(
+        self,
+        document: Any,  # noqa: ANN401
+        operation: PatchOperation,
+        budget: PatchBudget,
+    ) -> Any:  # noqa: ANN401
+        document, value = self._operand(document, operation, budget)
+        paths = self._pointers(document, operation, operation.path, budget)
+        if not paths:
+            raise invalid_operation(operation, "the path selects nothing")
+        if operation.op in {"add", "replace", "copy"}:
+            budget.grow(value, times=len(paths))
+        work = COPY_WORK if operation.op in _OPERATIONS_WITH_FROM else 1
+        for path in paths:
+            budget.visit(1 + len(path))
+            if operation.op == "test":
+                check_value(document, path, operation, budget)
+                continue
+            is_moved = operation.op == "move" and len(paths) == 1
+            new = value if is_moved else budget.copy(value, work)
+            document = APPLIERS[operation.op](document, path, new, operation)
+            work = COPY_WORK
+        return document
+
+    def _operand(
+        self,
+        document: Any,  # noqa: ANN401
+        operation: PatchOperation,
+        budget: PatchBudget,
+    ) -> tuple[Any, Any]:
         """Return the document and the value of an operation; a moved value is removed from it."""
         if operation.op not in _OPERATIONS_WITH_FROM:
             return document, operation.value
-        sources = self._pointers(document, operation, operation.source)
+        sources = self._pointers(document, operation, operation.source, budget)
         if len(sources) != 1:
-            raise _invalid_operation(operation, f"from selects {len(sources)} values, not one")
+            raise invalid_operation(operation, f"from selects {len(sources)} values, not one")
         source = sources[0]
-        value = copy.deepcopy(_value_at(document, source, operation))
+        value = value_at(document, source, operation)
         if operation.op == "move":
-            for path in self._pointers(document, operation, operation.path):
+            for path in self._pointers(document, operation, operation.path, budget):
                 if path != source and path[: len(source)] == source:
-                    raise _invalid_operation(operation, "a value cannot be moved into itself")
-            document = _remove(document, source, operation)
+                    raise invalid_operation(operation, "a value cannot be moved into itself")
+            document = remove(document, source, operation)
         return document, value
 
-    def _pointers(self, document: Any, operation: PatchOperation, path: str) -> list[Pointer]:  # noqa: ANN401
+    def _pointers(
+        self,
+        document: Any,  # noqa: ANN401
+        operation: PatchOperation,
+        path: str,
+        budget: PatchBudget,
+    ) -> list[Pointer]:
         """Return the pointers that a path selects, in reverse document order.
 
         In this order, a removal does not shift the values that are changed later.
         """
         if not self.is_query or path.startswith("/") or path == "":
-            return [_pointer_segments(path)]
+            return [pointer_segments(path)]
         is_added = path == operation.path and operation.op in {"add", "copy", "move"}
-        pointers = matching_pointers(path, document, self.settings, include_missing=is_added)
+        pointers = matching_pointers(
+            path, document, self.settings, budget.visit, include_missing=is_added
+        )
         return pointers[::-1]
-
-
-class _SizeBudget:
-    """The number of bytes that the operations of a patch may still add to a resource."""
-
-    def __init__(self, limit: int, size: int) -> None:
-        self._remaining = limit - size
-        self._limit = limit
-
-    def spend(self, operation: PatchOperation, value: object) -> None:
-        if operation.op in {"add", "replace", "copy"}:
-            self._remaining -= len(orjson.dumps(value))
-            if self._remaining < 0:
-                raise TooLarge(f"the patched resource would exceed {self._limit} bytes")
 
 
 def _parsed_operation(number: int, value: object) -> PatchOperation:
@@ -221,110 +232,3 @@ def _text_member(number: int, value: Mapping[str, Any], name: str) -> str:
             f"/{number}/{name}: expected text of at most {_MAX_PATH_LENGTH} characters"
         )
     return text
-
-
-def _invalid_operation(operation: PatchOperation, reason: str) -> InvalidBody:
-    return InvalidBody(f"/{operation.number}: {operation.op} {operation.path[:100]!r}: {reason}")
-
-
-def _pointer_segments(path: str) -> Pointer:
-    """Return the segments of a JSON pointer (RFC 6901)."""
-    if path == "":
-        return ()
-    if not path.startswith("/"):
-        raise InvalidBody(f"{path[:100]!r} is not a JSON pointer; it starts with /")
-    return tuple(s.replace("~1", "/").replace("~0", "~") for s in path[1:].split("/"))
-
-
-def _value_at(document: Any, path: Pointer, operation: PatchOperation) -> Any:  # noqa: ANN401
-    for segment in path:
-        document = _child(document, segment, operation)
-    return document
-
-
-def _child(container: Any, segment: str, operation: PatchOperation) -> Any:  # noqa: ANN401
-    if isinstance(container, dict) and segment in container:
-        return container[segment]
-    if isinstance(container, list):
-        return container[_index(segment, len(container) - 1, operation)]
-    raise _invalid_operation(operation, f"there is no {segment[:100]!r}")
-
-
-def _index(segment: str, last: int, operation: PatchOperation) -> int:
-    is_number = segment.isascii() and segment.isdigit() and len(segment) < 7  # noqa: PLR2004
-    if not is_number or (segment[0] == "0" and segment != "0"):
-        raise _invalid_operation(operation, f"{segment[:100]!r} is not an array index")
-    if int(segment) > last:
-        raise _invalid_operation(operation, f"the array has no item {segment}")
-    return int(segment)
-
-
-def _add(document: Any, path: Pointer, value: Any, operation: PatchOperation) -> Any:  # noqa: ANN401
-    if not path:
-        return value
-    container = _value_at(document, path[:-1], operation)
-    segment = path[-1]
-    if isinstance(container, dict):
-        container[segment] = value
-    elif isinstance(container, list):
-        length = len(container)
-        index = length if segment == "-" else _index(segment, length, operation)
-        container.insert(index, value)
-    else:
-        raise _invalid_operation(operation, "the parent is neither an object nor an array")
-    return document
-
-
-def _remove(document: Any, path: Pointer, operation: PatchOperation) -> Any:  # noqa: ANN401
-    if not path:
-        raise _invalid_operation(operation, "the whole resource cannot be removed by a patch")
-    container = _value_at(document, path[:-1], operation)
-    _child(container, path[-1], operation)
-    if isinstance(container, list):
-        del container[int(path[-1])]
-    else:
-        del container[path[-1]]
-    return document
-
-
-def _remove_value(document: Any, path: Pointer, value: Any, operation: PatchOperation) -> Any:  # noqa: ANN401, ARG001
-    return _remove(document, path, operation)
-
-
-def _replace(document: Any, path: Pointer, value: Any, operation: PatchOperation) -> Any:  # noqa: ANN401
-    if not path:
-        return value
-    container = _value_at(document, path[:-1], operation)
-    _child(container, path[-1], operation)
-    container[int(path[-1]) if isinstance(container, list) else path[-1]] = value
-    return document
-
-
-def _test(document: Any, path: Pointer, value: Any, operation: PatchOperation) -> Any:  # noqa: ANN401
-    current = _value_at(document, path, operation)
-    if not _is_equal(current, value):
-        raise Conflict(
-            f"/{operation.number}: test {operation.path[:100]!r}: the value is different"
-        )
-    return document
-
-
-def _is_equal(left: Any, right: Any) -> bool:  # noqa: ANN401
-    """Return whether two JSON values are equal; true does not equal 1, but 1 equals 1.0."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(_is_equal(left[k], right[k]) for k in left)
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(_is_equal, left, right))
-    return bool(left == right)
-
-
-_APPLIERS: Mapping[str, Callable[[Any, Pointer, Any, PatchOperation], Any]] = {
-    "add": _add,
-    "copy": _add,
-    "move": _add,
-    "remove": _remove_value,
-    "replace": _replace,
-    "test": _test,
-}

@@ -4,8 +4,9 @@ The paths are parsed by ``rest/query/jsonpath``. They are evaluated in memory he
 is applied to one version of one resource.
 """
 
+import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import re2
@@ -28,6 +29,8 @@ from tmf_apis.settings import Settings
 
 #: Member names and array indexes on the way to a value (RFC 6901).
 Pointer = tuple[str, ...]
+#: A regular expression reads as many characters in the time in which a value is visited.
+_CHARACTERS_PER_VISIT = 64
 _Matches = Iterator[tuple[Pointer, Any]]
 
 
@@ -35,6 +38,7 @@ def matching_pointers(
     text: str,
     document: Any,  # noqa: ANN401
     settings: Settings,
+    visit: Callable[[int], None],
     *,
     include_missing: bool = False,
 ) -> list[Pointer]:
@@ -44,6 +48,7 @@ def matching_pointers(
         text: ``$.productOrderItem[?(@.id=='1')].quantity``.
         document: The resource.
         settings: The limits.
+        visit: Called with numbers of visited values; it raises an exception to stop.
         include_missing: Also select a member that does not exist in an existing object, to add
             it.
 
@@ -51,87 +56,109 @@ def matching_pointers(
         InvalidQuery: The path is malformed (HTTP 400).
         FeatureNotImplemented: It uses a part of JSONPath that is not supported (HTTP 501).
     """
-    return [
-        pointer
-        for pointer, _ in _walk(
-            document, parse_path(text, settings), (), include_missing=include_missing
-        )
-    ]
+    path = parse_path(text, settings)
+    matches = _Evaluator(visit).walk(document, path, (), include_missing=include_missing)
+    return [pointer for pointer, _ in matches]
 
 
-def _walk(value: Any, path: JsonPath, pointer: Pointer, *, include_missing: bool) -> _Matches:  # noqa: ANN401
-    if not path:
-        yield pointer, value
-        return
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _walk_element(
-                item, path, (*pointer, str(index)), include_missing=include_missing
+class _Evaluator:
+    """Evaluates JSONPath on a value, and counts the values that it visits."""
+
+    def __init__(self, visit: Callable[[int], None]) -> None:
+        self._visit = visit
+
+    def walk(
+        self,
+        value: Any,  # noqa: ANN401
+        path: JsonPath,
+        pointer: Pointer,
+        *,
+        include_missing: bool = False,
+    ) -> _Matches:
+        """Yield the pointers and values that a path selects."""
+        self._visit(1)
+        if not path:
+            yield pointer, value
+            return
+        if isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from self._walk_element(
+                    item, path, (*pointer, str(index)), include_missing=include_missing
+                )
+        elif path[0].condition is not None:
+            if self._is_met(path[0].condition, value):
+                yield from self.walk(value, path[1:], pointer, include_missing=include_missing)
+        elif isinstance(value, dict):
+            yield from self._walk_member(value, path, pointer, include_missing=include_missing)
+
+    def _walk_element(
+        self,
+        item: Any,  # noqa: ANN401
+        path: JsonPath,
+        pointer: Pointer,
+        *,
+        include_missing: bool,
+    ) -> _Matches:
+        condition = path[0].condition
+        if condition is None:
+            yield from self.walk(item, path, pointer, include_missing=include_missing)
+        elif self._is_met(condition, item):
+            yield from self.walk(item, path[1:], pointer, include_missing=include_missing)
+
+    def _walk_member(
+        self, value: dict[str, Any], path: JsonPath, pointer: Pointer, *, include_missing: bool
+    ) -> _Matches:
+        name, rest = path[0].name, path[1:]
+        if name in value:
+            yield from self.walk(
+                value[name], rest, (*pointer, name), include_missing=include_missing
             )
-    elif path[0].condition is not None:
-        if _is_met(path[0].condition, value):
-            yield from _walk(value, path[1:], pointer, include_missing=include_missing)
-    elif isinstance(value, dict):
-        yield from _walk_member(value, path, pointer, include_missing=include_missing)
+        elif include_missing and not rest:
+            yield (*pointer, name), None
+
+    def _is_met(self, expression: Expression, value: Any) -> bool:  # noqa: ANN401
+        self._visit(1)
+        match expression:
+            case AllOf(parts):
+                return all(self._is_met(part, value) for part in parts)
+            case AnyOf(parts):
+                return any(self._is_met(part, value) for part in parts)
+            case Not(negated):
+                return not self._is_met(negated, value)
+            case Exists(path):
+                return any(True for _ in self.walk(value, path, ()))
+            case Match(path, pattern, flags):
+                return self._is_matched(_regex(pattern, flags), self._values(value, path))
+            case Compare(path, operator, literals):
+                values = self._values(value, path)
+                self._visit(len(values) * len(literals))
+                return _is_comparison_met(operator, literals, values)
+
+    def _values(self, value: Any, path: JsonPath) -> list[Any]:  # noqa: ANN401
+        """Return the values that a path selects; the elements of an array one by one."""
+        values = []
+        for _, selected in self.walk(value, path, ()):
+            values.extend(selected if isinstance(selected, list) else [selected])
+        return values
+
+    def _is_matched(self, regex: Any, values: list[Any]) -> bool:  # noqa: ANN401
+        for value in values:
+            if isinstance(value, str):
+                self._visit(1 + len(value) // _CHARACTERS_PER_VISIT)
+                if regex.search(value):
+                    return True
+        return False
 
 
-def _walk_element(
-    item: Any,  # noqa: ANN401
-    path: JsonPath,
-    pointer: Pointer,
-    *,
-    include_missing: bool,
-) -> _Matches:
-    condition = path[0].condition
-    if condition is None:
-        yield from _walk(item, path, pointer, include_missing=include_missing)
-    elif _is_met(condition, item):
-        yield from _walk(item, path[1:], pointer, include_missing=include_missing)
-
-
-def _walk_member(
-    value: dict[str, Any], path: JsonPath, pointer: Pointer, *, include_missing: bool
-) -> _Matches:
-    name, rest = path[0].name, path[1:]
-    if name in value:
-        yield from _walk(value[name], rest, (*pointer, name), include_missing=include_missing)
-    elif include_missing and not rest:
-        yield (*pointer, name), None
-
-
-def _is_met(expression: Expression, value: Any) -> bool:  # noqa: ANN401
-    match expression:
-        case AllOf(parts):
-            return all(_is_met(part, value) for part in parts)
-        case AnyOf(parts):
-            return any(_is_met(part, value) for part in parts)
-        case Not(negated):
-            return not _is_met(negated, value)
-        case Exists(path):
-            return any(True for _ in _walk(value, path, (), include_missing=False))
-        case Match(path, pattern, flags):
-            return _is_matched(pattern, flags, _values(value, path))
-        case Compare(path, operator, literals):
-            return _is_comparison_met(operator, literals, _values(value, path))
-
-
-def _values(value: Any, path: JsonPath) -> list[Any]:  # noqa: ANN401
-    """Return the values that a path selects; the elements of an array one by one."""
-    values = []
-    for _, selected in _walk(value, path, (), include_missing=False):
-        values.extend(selected if isinstance(selected, list) else [selected])
-    return values
-
-
-def _is_matched(pattern: str, flags: str, values: list[Any]) -> bool:
+@functools.lru_cache(maxsize=256)
+def _regex(pattern: str, flags: str) -> Any:  # noqa: ANN401
     options = re2.Options()
     options.log_errors = False
     options.case_sensitive = "i" not in flags
     try:
-        compiled = re2.compile(pattern, options)
+        return re2.compile(pattern, options)
     except re2.error:
         raise InvalidBody(f"{pattern[:80]!r} is not a regular expression") from None
-    return any(isinstance(value, str) and compiled.search(value) for value in values)
 
 
 def _is_comparison_met(operator: str, literals: tuple[Literal, ...], values: list[Any]) -> bool:

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from tmf_apis.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
+from tmf_apis.rest.pipeline.patch_budget import PatchBudget
 from tmf_apis.rest.pipeline.patching import (
     JSON_PATCH,
     JSON_PATCH_QUERY,
@@ -202,3 +204,91 @@ def test_any_patch_results_in_a_document_or_an_error(document, patch, query):
     with contextlib.suppress(InvalidBody, InvalidQuery, Conflict, TooLarge, FeatureNotImplemented):
         patched(JSON_PATCH_QUERY if query else JSON_PATCH, patch, document)
     assert document == before
+
+
+def hostile_patches():
+    """Short patches that multiply values or visit them again and again."""
+    seed = {"op": "add", "path": "/a", "value": {"x": [1] * 20}}
+    large = {"op": "add", "path": "/a", "value": [[1] * 50] * 20}
+    item = "$.productOrderItem[?(@.quantity==2)]"
+    below = st.sampled_from(["/a", "/a/x", "/a/x/0", "", "/b", "/note"])
+    copies = st.builds(
+        lambda source, target, count: [
+            {"op": "copy", "from": source, "path": f"{target}/c{n}"} for n in range(count)
+        ],
+        below,
+        below,
+        st.integers(1, 40),
+    )
+    moves = st.builds(
+        lambda count: [
+            {"op": "move", "from": ["/a", "/b"][n % 2], "path": ["/b", "/a"][n % 2]}
+            for n in range(count)
+        ],
+        st.integers(1, 60),
+    )
+    tests = st.integers(1, 60).map(lambda n: [{**large, "op": "test"}] * n)
+    selections = st.integers(1, 60).map(
+        lambda n: [{"op": "add", "path": f"{item}.x", "value": list(range(50))}] * n
+    )
+    conditions = st.integers(1, 30).map(
+        lambda n: [{"op": "test", "path": f"$.a[?(@.x=~/1*/ || {n}<@.x)]", "value": 1}] * n
+    )
+    parts = st.lists(copies | moves | tests | selections | conditions, min_size=1, max_size=4)
+    return st.builds(
+        lambda first, more: [first, *(o for part in more for o in part)][:100],
+        st.sampled_from([seed, large]),
+        parts,
+    )
+
+
+@settings(deadline=None)
+@given(hostile_patches(), st.booleans())
+def test_the_work_of_a_patch_stays_within_its_limit(operations, query):
+    limits = Settings(patch_work=20_000, resource_limit=200_000)
+    patch = parse_patch(JSON_PATCH_QUERY if query else JSON_PATCH, operations, limits)
+    budget = PatchBudget.of(ORDER, limits)
+    result = None
+    with contextlib.suppress(InvalidBody, InvalidQuery, Conflict, FeatureNotImplemented, TooLarge):
+        result = patch.apply_within(budget, ORDER)
+    # Work is counted before it is done, so at most one step is over the limit.
+    assert budget.work <= limits.patch_work + 1000
+    if result is not None:
+        assert budget.work <= limits.patch_work
+        assert len(orjson.dumps(result)) <= limits.resource_limit
+        assert number_of_values(result) <= limits.patch_work
+
+
+def number_of_values(value):
+    """Return the number of JSON values in a value, itself included."""
+    members = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, dict | list):
+        return 1
+    return 1 + sum(number_of_values(member) for member in members)
+
+
+def test_copies_of_copies_are_stopped_by_the_number_of_values_that_they_make():
+    bomb = [{"op": "add", "path": "/x", "value": {"a": [0] * 8}}]
+    bomb += [{"op": "copy", "from": "/x", "path": f"/x/{n}"} for n in range(14)]
+    assert len(orjson.dumps(bomb)) < 900
+    budget = PatchBudget.of(ORDER, SETTINGS)
+    with pytest.raises(TooLarge, match="work"):
+        parse_patch(JSON_PATCH, bomb, SETTINGS).apply_within(budget, ORDER)
+    assert budget.work <= SETTINGS.patch_work + 10
+
+
+def test_a_value_that_the_client_sends_is_not_counted_as_copied():
+    values = [[number] * 100 for number in range(900)]
+    budget = PatchBudget.of(ORDER, SETTINGS)
+    operation = {"op": "replace", "path": "/note", "value": values}
+    changed = parse_patch(JSON_PATCH, [operation], SETTINGS).apply_within(budget, ORDER)
+    assert changed["note"] == values
+    assert budget.work < 100_000
+
+
+def test_a_move_costs_the_same_for_a_large_value():
+    budget = PatchBudget.of(ORDER, SETTINGS)
+    patch = [{"op": "move", "from": "/productOrderItem", "path": "/x"}]
+    moved = parse_patch(JSON_PATCH, patch, SETTINGS).apply_within(budget, ORDER)
+    assert moved["x"] == ORDER["productOrderItem"]
+    assert budget.work < 10
