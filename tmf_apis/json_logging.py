@@ -5,6 +5,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
+from tmf_apis.repeated_errors import ErrorLimitingHandler
+
 _RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -26,8 +28,8 @@ class JsonLinesFormatter(logging.Formatter):
 
 
 def configure_logging(level: str) -> None:
-    """Log JSON lines to standard error."""
-    handler = logging.StreamHandler()
+    """Log JSON lines to standard error; errors that repeat, once a minute with their count."""
+    handler = ErrorLimitingHandler()
     handler.setFormatter(JsonLinesFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in ("httpx", "httpcore", "uvicorn.error", "pymongo"):
