@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -10,6 +11,7 @@ from typing import Any, Self
 
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off", ""})
+_ATTRIBUTE_RULE = re.compile(r"-?(?:[a-z@][\w@-]*|[A-Z]\w*\.[\w@-]+)(?:\.[\w@-]+)*")
 
 
 def _boolean(text: str) -> bool:
@@ -60,6 +62,17 @@ def _fallout_kinds(text: str) -> tuple[str, ...]:
     return tuple(map(kind, _comma_separated(text)))
 
 
+def _attribute_rules(text: str) -> tuple[str, ...]:
+    rules = _comma_separated(text)
+    for rule in rules:
+        if not _ATTRIBUTE_RULE.fullmatch(rule):
+            raise ValueError(
+                "expected attributes such as note.text or Customer.creditProfile, with - before"
+                " an attribute that is not personal"
+            )
+    return rules
+
+
 def _parser(default: object) -> Callable[[str], Any]:
     if isinstance(default, bool):
         return _boolean
@@ -108,6 +121,19 @@ class Settings:
     audience: str = _setting("", "Required audience (aud) of tokens; empty: any")
     clock_skew: float = _setting(30.0, "Tolerance for token times", "seconds")
     default_tenant: str = _setting("default", "Tenant of tokens without one, and without auth")
+
+    # Personal data
+    pii_attributes: tuple[str, ...] = _setting(
+        (),
+        "Further personal attributes, as note.text; with - in front: attributes that are not",
+        parse=_attribute_rules,
+    )
+    pii_characteristics: tuple[str, ...] = _setting(
+        (), "Further characteristics that are personal; with - in front: that are not"
+    )
+    pii_names: bool = _setting(
+        default=False, help="Names of customers and parties are personal, too"
+    )
 
     # Limits
     body_limit: int = _setting(1_048_576, "Largest request body", "bytes")
