@@ -34,6 +34,11 @@ from tmf_apis.rest.http.routing import (
     routing_document,
     send_response,
 )
+from tmf_apis.security.request_origin import (
+    REQUEST_ID_HEADER,
+    current_origin,
+    request_origin,
+)
 from tmf_apis.security.tokens import TokenAuthenticator
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import ping
@@ -167,6 +172,7 @@ class Application:
 
     def _dispatch(self, name: str, request: Request) -> Response:
         request.identity = self._authenticator.authenticate(request.headers)
+        current_origin.set(request.origin.with_identity(request.identity))
         self.readiness.require_engine()
         handler, api, operation = self._routes[name]
         request.identity.require_scopes(operation.scopes)
@@ -175,10 +181,16 @@ class Application:
         return handler(api, operation, request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request; the response has the request's id."""
         if scope["type"] == "lifespan":
             await _handle_lifespan(receive, send)
             return
+        client = scope.get("client") or ("", 0)
+        origin = request_origin(str(client[0]), dict(scope.get("headers", ())))
+        current_origin.set(origin)
+        await self._answer(scope, receive, _with_request_id(send, origin.request_id))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         if path == "/health/live":
             await send_response(send, json_response(200, {"status": "alive"}))
@@ -205,6 +217,18 @@ def _operation_name(contract: Contract, operation: Operation) -> str:
 
 def _bulk_operation_name(contract: Contract, operation: Operation) -> str:
     return f"{contract.number} {contract.version} bulk {operation.resource}"
+
+
+def _with_request_id(send: Send, request_id: str) -> Send:
+    """Return a function that sends the messages of a response with the id of its request."""
+    header = (REQUEST_ID_HEADER.encode(), request_id.encode())
+
+    async def send_with_id(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), header]}
+        await send(message)
+
+    return send_with_id
 
 
 async def _handle_lifespan(receive: Receive, send: Send) -> None:

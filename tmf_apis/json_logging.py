@@ -6,12 +6,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tmf_apis.repeated_errors import ErrorLimitingHandler
+from tmf_apis.security.request_origin import current_origin
 
 _RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonLinesFormatter(logging.Formatter):
-    """Formats a record as one line of JSON: time, level, message and the ``extra`` members."""
+    """Formats a record as one line of JSON: time, level, message and the ``extra`` members.
+
+    A line that is logged during a request has the request's id in ``request``.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line for a record."""
@@ -21,6 +25,8 @@ class JsonLinesFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if request_id := current_origin.get().request_id:
+            line["request"] = request_id
         line |= {name: v for name, v in vars(record).items() if name not in _RECORD_ATTRIBUTES}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

@@ -20,7 +20,7 @@ MODULES = sorted(
 )
 #: The modules that every package may import.
 BASE = ("settings", "errors", "serialization")
-INFRASTRUCTURE = (*BASE, "security", "store", "events", "rest")
+INFRASTRUCTURE = (*BASE, "security", "store", "audit_log", "events", "rest")
 #: The packages that ``api_modules`` registers; capacity uses layers above the others.
 API_MODULES = tuple(
     sorted(
@@ -36,8 +36,9 @@ OPERATIONS = (*INFRASTRUCTURE, *API_MODULES, "element_access")
 ALLOWED_IMPORTS = {
     "security": BASE,
     "store": (*BASE, "security"),
-    "events": (*BASE, "security", "store"),
-    "rest": (*BASE, "security", "store", "events"),
+    "audit_log": (*BASE, "security", "store"),
+    "events": (*BASE, "security", "store", "audit_log"),
+    "rest": (*BASE, "security", "store", "audit_log", "events"),
     **dict.fromkeys(API_MODULES, INFRASTRUCTURE),
     "element_access": (*BASE, "security", "store", "events"),
     "fulfilment": OPERATIONS,

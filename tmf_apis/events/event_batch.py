@@ -8,6 +8,7 @@ from typing import Any
 
 from pymongo import DeleteMany, DeleteOne, UpdateMany, UpdateOne
 
+from tmf_apis.audit_log.entries import entry_of_event
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.store.model import DELETED_TENANT
 
@@ -38,6 +39,17 @@ class EventBatch:
     failures: dict[str, PendingEvent] = field(default_factory=dict)
     queued_ids: dict[str, list[str]] = field(default_factory=dict)
     has_more: bool = False
+
+
+def audit_entries(batch: EventBatch) -> list[Document]:
+    """Return the audit entries of the writes whose events are processed for the first time."""
+    entries = (
+        entry_of_event(event)
+        for document in batch.documents
+        for event in document["events"]
+        if not event["fanned"]
+    )
+    return [entry for entry in entries if entry]
 
 
 def removal_writes(batch: EventBatch, event_ids: list[str]) -> list[Write]:

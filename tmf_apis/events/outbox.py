@@ -16,15 +16,18 @@ them. An event has the members::
     due       time of the next attempt in milliseconds since 1970; 0 until an attempt has failed
     tries     number of failed attempts
     fanned    true once its deliveries are queued
+    audit     facts about the write for the audit log; only in the first event of a write
 """
 
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypedDict, Unpack
+from typing import Any, NotRequired, TypedDict, Unpack
 
 #: Most events of one write.
 MAX_EVENTS = 16
+#: Name of the event of a write that no subscriber hears of; it carries the write's audit record.
+UNANNOUNCED = ""
 #: Attributes that every write changes; a change of these alone causes no event.
 TIMESTAMP_ATTRIBUTES = frozenset({"lastUpdate", "lastModified"})
 
@@ -44,6 +47,7 @@ class PendingEvent(TypedDict):
     due: int
     tries: int
     fanned: bool
+    audit: NotRequired[dict[str, Any]]
 
 
 class EventOrigin(TypedDict):
@@ -128,6 +132,16 @@ def resource_deleted(
     return pending_event(kind, "Delete", body, **origin)
 
 
+def changed_attributes(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:
+    """Return the names of the attributes that differ."""
+    return {name for name in {*old, *new} if old.get(name) != new.get(name)}
+
+
+def unannounced_write(kind: str, **origin: Unpack[EventOrigin]) -> dict[str, Any]:
+    """Return the event of a write that changes nothing that subscribers hear of."""
+    return pending_event(kind, UNANNOUNCED, {}, **origin)
+
+
 def change_events(
     kind: str,
     old: Mapping[str, Any],
@@ -147,7 +161,7 @@ def change_events(
         extra_events: Names of further events that the change causes ("Milestone").
         **origin: The resource, see ``EventOrigin``.
     """
-    names = {name for name in {*old, *new} if old.get(name) != new.get(name)} - TIMESTAMP_ATTRIBUTES
+    names = changed_attributes(old, new) - TIMESTAMP_ATTRIBUTES
     events = []
     if names & set(state_attributes):
         events.append(state_changed(kind, new, **origin))

@@ -1,9 +1,9 @@
 """The relay: moves pending events from the outbox to the queue of deliveries.
 
-For each event the relay queues a delivery for each matching subscription (idempotent), calls the
-listeners inside the server, and then removes the event from the outbox. A relay that is killed at
-any point repeats the steps that it has not completed: a delivery is queued once, a listener can be
-called twice.
+For each event the relay adds the entry of its write to the audit log (idempotent), queues a
+delivery for each matching subscription (idempotent), calls the listeners inside the server, and
+then removes the event from the outbox. A relay that is killed at any point repeats the steps that
+it has not completed: a delivery is queued once, a listener can be called twice.
 
 Any number of relays can run; a lease gives each kind to one of them. An event fails if a listener
 raises an exception or if it cannot be rendered. It stays in the outbox, with the later events of
@@ -19,11 +19,12 @@ from typing import Any
 
 from pymongo.database import Database
 
+from tmf_apis.audit_log.log import AuditLog
 from tmf_apis.events.delivery_queue import DeliveryQueue
 from tmf_apis.events.envelope import EventRenderer
-from tmf_apis.events.event_batch import EventBatch, removal_writes, retry_writes
+from tmf_apis.events.event_batch import EventBatch, audit_entries, removal_writes, retry_writes
 from tmf_apis.events.matcher import SubscriptionMatcher
-from tmf_apis.events.outbox import PendingEvent
+from tmf_apis.events.outbox import UNANNOUNCED, PendingEvent
 from tmf_apis.store import leases
 from tmf_apis.store.indexes import PENDING_INDEX
 from tmf_apis.store.leases import LEASE_COLLECTION
@@ -76,6 +77,7 @@ class Relay:
         """
         self._database = database
         self._queue = queue
+        self._audit_log = AuditLog(database)
         self._handlers = handlers
         self._owner = owner
         self._lease_duration = lease_duration
@@ -83,7 +85,8 @@ class Relay:
         self._unfinished_kinds: set[str] = set()
 
     def prepare(self, kinds: Iterable[str]) -> None:
-        """Create the index and the lease of each kind."""
+        """Create the index and the lease of each kind, and the audit log."""
+        self._audit_log.prepare()
         for kind in kinds:
             self._database[kind].create_indexes([PENDING_INDEX])
             leases.create_if_absent(self._database[LEASE_COLLECTION], kind)
@@ -139,6 +142,7 @@ class Relay:
         notify: Callable[[set[str]], object],
     ) -> set[str]:
         """Relay a batch; return the subscriptions that have new deliveries."""
+        self._audit_log.append(audit_entries(batch))
         queued = self._enqueue_deliveries(batch)
         if queued:
             notify(queued)
@@ -192,7 +196,9 @@ class Relay:
             event for document in batch.documents for event in document["events"]
         ]
         matcher = SubscriptionMatcher(self._database, self._handlers.render)
-        new_events = [event for event in events if not event["fanned"]]
+        new_events = [
+            event for event in events if not event["fanned"] and event["what"] != UNANNOUNCED
+        ]
         deliveries = matcher.deliveries(new_events) if new_events else []
         for document in batch.documents:
             renderable = _renderable_prefix(document["events"], matcher.render_errors)
@@ -238,7 +244,7 @@ class Relay:
                 if time.monotonic() > end:
                     batch.has_more = True
                     return
-                if not _call_each(listeners, event):
+                if event["what"] != UNANNOUNCED and not _call_each(listeners, event):
                     batch.failures[key] = event
                     break
                 completed_ids.append(event["id"])

@@ -8,6 +8,7 @@ import orjson
 from tmf_apis.errors import TmfError
 from tmf_apis.rest.query.parameters import parse_parameters
 from tmf_apis.security.identity import Identity
+from tmf_apis.security.request_origin import NO_ORIGIN, RequestOrigin
 
 
 @dataclass(slots=True)
@@ -23,6 +24,7 @@ class Request:
         body: The raw body.
         id: The ``{id}`` of the path, or "".
         identity: The client; anonymous until the request is authenticated.
+        origin: Address of the client and id of the request.
     """
 
     method: str
@@ -33,6 +35,7 @@ class Request:
     body: bytes
     identity: Identity
     id: str = ""
+    origin: RequestOrigin = NO_ORIGIN
     _parameters: list[tuple[str, str]] | None = None
 
     def parameters(self) -> list[tuple[str, str]]:

@@ -31,6 +31,7 @@ from tmf_apis.errors import (
 from tmf_apis.rest.http.messages import Request, Response, error_response
 from tmf_apis.security.csrf import reject_cross_site
 from tmf_apis.security.identity import Identity
+from tmf_apis.security.request_origin import current_origin
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import tmf_error
 
@@ -178,6 +179,7 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
             body,
             _ANONYMOUS,
             id,
+            current_origin.get(),
         )
 
     def _base_url(self, scope: Scope, headers: Mapping[str, str]) -> str:
@@ -199,6 +201,7 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
             self._queued_requests -= 1
 
     def _dispatch_safely(self, name: str, request: Request) -> Response:
+        current_origin.set(request.origin)  # threads of a pool do not inherit it
         try:
             return self._dispatch(name, request)
         except TmfError as error:

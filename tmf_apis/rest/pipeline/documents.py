@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tmf_apis.errors import Forbidden
 from tmf_apis.events import outbox
+from tmf_apis.rest.pipeline.audit_records import audit_record
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource, ResourcePolicy
 from tmf_apis.rest.pipeline.policy_application import needs_after_commit, owning_parties
 from tmf_apis.rest.pipeline.representation import json_fragments
@@ -101,10 +102,13 @@ class DocumentBuilder:
 
     def creation_event(self, kind: str, document: Document, context: RequestContext) -> Document:
         """Return the create event of a new document."""
-        return outbox.resource_created(
-            kind, document["body"], tenant=document["tenant"], id=document["id"], rev=1,
+        body = document["body"]
+        event = outbox.resource_created(
+            kind, body, tenant=document["tenant"], id=document["id"], rev=1,
             parties=document["parties"], now=context.now,
         )  # fmt: skip
+        event["audit"] = audit_record(self.policy_of(kind), context, None, body)
+        return event
 
     def update(
         self,
@@ -118,11 +122,15 @@ class DocumentBuilder:
         policy, old, body = self.policy_of(kind), document["body"], stored_body(resource)
         id, rev = document["id"], document["rev"] + 1
         parties = sorted({*owning_parties(policy, resource), *document.get("owner", ())})
+        origin: outbox.EventOrigin = {
+            "tenant": identity.tenant, "id": id, "rev": rev, "parties": parties, "now": context.now,
+        }  # fmt: skip
         events = outbox.change_events(
-            kind, old, body, tenant=identity.tenant, id=id, rev=rev,
-            parties=parties, now=context.now, state_attributes=policy.state_event_attributes,
+            kind, old, body, state_attributes=policy.state_event_attributes,
             extra_events=policy.extra_events(old, body) if policy.extra_events else (),
-        )  # fmt: skip
+            **origin,
+        ) or [outbox.unannounced_write(kind, **origin)]  # fmt: skip
+        events[0]["audit"] = audit_record(policy, context, old, body)
         incomplete = bool(document.get("loose")) or _types_incomplete(context)
         changes: Document = {"body": body, "parties": parties}
         changes |= self._text(kind, id, body, types_incomplete=incomplete)
@@ -134,12 +142,15 @@ class DocumentBuilder:
         self, identity: Identity, kind: str, document: Document, context: RequestContext
     ) -> Document:
         """Return the delete event of a document."""
-        owners = owning_parties(self.policy_of(kind), resource_of(document))
-        return outbox.resource_deleted(
-            kind, document["body"], tenant=identity.tenant, id=document["id"],
+        policy, body = self.policy_of(kind), document["body"]
+        owners = owning_parties(policy, resource_of(document))
+        event = outbox.resource_deleted(
+            kind, body, tenant=identity.tenant, id=document["id"],
             rev=document["rev"] + 1, parties=sorted({*owners, *document.get("owner", ())}),
             now=context.now,
         )  # fmt: skip
+        event["audit"] = audit_record(policy, context, body, None)
+        return event
 
     def _text(self, kind: str, id: str, body: Resource, *, types_incomplete: bool) -> Document:
         """Return the members of a document that hold the JSON of each version."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from tmf_apis.errors import IllegalTransition
 from tmf_apis.rest.contracts.dates import rfc3339
+from tmf_apis.security.request_origin import NO_ORIGIN, RequestOrigin
 
 Resource = dict[str, Any]
 
@@ -125,6 +126,7 @@ class RequestContext:
         system: The server itself makes the request (a workflow, a job), not a client.
         make_id: Returns a new id for a resource or a part of one.
         parties: The parties that the client acts for; None for the operator and the server itself.
+        origin: The client, address and id of the request that caused this one, for the audit log.
     """
 
     now: datetime
@@ -134,6 +136,7 @@ class RequestContext:
     system: bool
     make_id: Callable[[], str]
     parties: frozenset[str] | None = None
+    origin: RequestOrigin = NO_ORIGIN
 
     @property
     def timestamp(self) -> str:

@@ -13,6 +13,7 @@ from tmf_apis.rest.pipeline.policy import Repository, RequestContext, Resource, 
 from tmf_apis.rest.views.kind_registry import KindRegistry
 from tmf_apis.rest.views.transforms import Transform
 from tmf_apis.security.identity import Identity
+from tmf_apis.security.request_origin import current_origin
 from tmf_apis.store.resources import Document, ResourceStore
 
 #: Creates the repository of an identity; the first argument is the writer that it writes through.
@@ -94,6 +95,7 @@ class WriteAccess:
             system=system,
             make_id=new_id,
             parties=identity.parties,
+            origin=current_origin.get(),
         )
 
     def _read_writable(
