@@ -129,7 +129,7 @@ def token(  # noqa: PLR0913, PLR0917
         subject=subject,
         scopes=scopes,
         tenant=tenant,
-        parties=parties or None,
+        parties=parties if parties != () else None,
         hours=hours,
     )
     click.echo(text)

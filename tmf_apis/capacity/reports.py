@@ -61,7 +61,7 @@ class CapacityReporter:
         Raises:
             Forbidden: The client acts for a party; capacity is for the operator only (HTTP 403).
         """
-        if repository.context.parties is not None:
+        if not repository.context.is_staff:
             raise Forbidden(
                 "capacity reports are for the operator only; the token acts for a party"
             )

@@ -16,14 +16,13 @@ from pymongo import DESCENDING
 
 from tmf_apis.console.page_context import Engine, PageContext
 from tmf_apis.errors import Forbidden, InvalidQuery, NotFound, UnsupportedMediaType
-from tmf_apis.events import delivery_admin, subscriptions
+from tmf_apis.events import delivery_admin, inbox, subscriptions
 from tmf_apis.events.delivery_admin import DeliveryCriteria
 from tmf_apis.events.delivery_queue import COLLECTION as DELIVERIES
 from tmf_apis.rest.contracts import extensions
 from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.contracts.extension_registry import ExtensionType
 from tmf_apis.rest.http import bodies
-from tmf_apis.rest.http.hub import INBOX_COLLECTION
 from tmf_apis.rest.query import paging
 from tmf_apis.rest.query.filtering import Pair
 from tmf_apis.rest.query.paging import Page, PageResult
@@ -145,7 +144,7 @@ class AdminViews:
         engine, identity, parameters = self._authorize(*_NOTIFICATION_FILTERS, *_PAGE_PARAMETERS)
         page = self._page(parameters)
         query = {"tenant": identity.tenant, **_subset(parameters, _NOTIFICATION_FILTERS)}
-        collection = engine.database[INBOX_COLLECTION]
+        collection = engine.database[inbox.COLLECTION]
         cursor = collection.find(query, {"_id": 0, "tenant": 0}).sort("received", DESCENDING)
         rows = list(cursor.skip(page.offset).limit(page.limit or 1))
         return self._list_response(

@@ -84,6 +84,6 @@ class PageContext:
             reject_cross_site(request.method, headers, self.settings.public_url)
         identity = self.authenticator.authenticate(headers)
         identity.require_scopes(scopes)
-        if identity.parties is not None:
+        if not identity.is_staff:
             raise Forbidden("a token that acts for a party cannot use the administration")
         return identity

@@ -1,11 +1,12 @@
 """Matches events with subscriptions and builds a delivery for each match.
 
 MongoDB itself evaluates the query of a subscription (``$documents`` and ``$match``), so a filter
-has the same meaning for events as for lists of resources.
+has the same meaning for events as for lists of resources. It runs on events that a subscriber is
+permitted to receive; an event that it must not see has no effect on its subscription.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,8 +54,8 @@ class SubscriptionMatcher:
             if audience not in rendered:
                 rendered[audience] = self._notifications(events, audience)
             notifications = rendered[audience]
-            ids = self._matching_ids(filter_json, notifications, subscriptions)
-            deliveries += _deliveries(events, notifications, ids, subscriptions)
+            for matched, ids in self._matches(events, filter_json, notifications, subscriptions):
+                deliveries += _deliveries(events, notifications, ids, matched)
         position = {event["id"]: n for n, event in enumerate(events)}
         return sorted(deliveries, key=lambda delivery: position[delivery["event"]])
 
@@ -81,30 +82,50 @@ class SubscriptionMatcher:
                 notifications[event["id"]] = notification
         return notifications
 
-    def _matching_ids(
-        self, filter_json: str, notifications: Mapping[str, Json], subscriptions: list[Document]
-    ) -> set[str]:
-        """Return the ids of the events that match a filter; an empty filter matches all."""
+    def _matches(
+        self,
+        events: Sequence[PendingEvent],
+        filter_json: str,
+        notifications: Mapping[str, Json],
+        subscriptions: list[Document],
+    ) -> Iterator[tuple[list[Document], set[str]]]:
+        """Yield subscriptions of one filter with the ids of the events that match it.
+
+        If the filter cannot be run, it is run for the subscriptions of each set of parties alone,
+        because it may fail on an event that the others must not see.
+        """
         if not filter_json:
-            return set(notifications)
+            yield subscriptions, set(notifications)
+            return
+        visible = [
+            notifications[event["id"]]
+            for event in events
+            if event["id"] in notifications
+            and any(_can_receive(subscription, event) for subscription in subscriptions)
+        ]
+        try:
+            yield subscriptions, self._matching_ids(filter_json, visible)
+        except OperationFailure as error:
+            if error.code == MAX_TIME_MS_EXPIRED or error.has_error_label("RetryableWriteError"):
+                raise
+            groups = _by_parties(subscriptions)
+            if len(groups) == 1:
+                self._disable(subscriptions, error)
+                return
+            for group in groups:
+                yield from self._matches(events, filter_json, notifications, group)
+
+    def _matching_ids(self, filter_json: str, notifications: Iterable[Json]) -> set[str]:
+        """Return the ids of the notifications that match a filter."""
         query = json_util.loads(filter_json)
         ids: set[str] = set()
-        for documents in _chunks(notifications.values()):
+        for documents in _chunks(notifications):
             pipeline = [
                 {"$documents": {"$literal": documents}},
                 {"$match": query},
                 {"$project": {"eventId": 1}},
             ]
-            try:
-                rows = list(self._database.aggregate(pipeline))
-            except OperationFailure as error:
-                if error.code == MAX_TIME_MS_EXPIRED or error.has_error_label(
-                    "RetryableWriteError"
-                ):
-                    raise
-                self._disable(subscriptions, error)
-                return set()
-            ids.update(row["eventId"] for row in rows)
+            ids.update(row["eventId"] for row in self._database.aggregate(pipeline))
         return ids
 
     def _disable(self, subscriptions: list[Document], error: OperationFailure) -> None:
@@ -117,6 +138,19 @@ class SubscriptionMatcher:
             {"_id": {"$in": ids}},
             {"$set": {"state": "disabled", "reason": f"its query cannot be run: {error}"[:500]}},
         )
+
+
+def _can_receive(subscription: Document, event: PendingEvent) -> bool:
+    return subscription["tenant"] == event["tenant"] and can_see(subscription, event)
+
+
+def _by_parties(subscriptions: Iterable[Document]) -> list[list[Document]]:
+    """Return the subscriptions of each tenant and set of parties."""
+    groups: dict[tuple[str, str], list[Document]] = {}
+    for subscription in subscriptions:
+        key = (subscription["tenant"], repr(subscription.get("parties")))
+        groups.setdefault(key, []).append(subscription)
+    return list(groups.values())
 
 
 def _chunks(notifications: Iterable[Json]) -> Iterable[list[Json]]:
@@ -146,7 +180,7 @@ def _deliveries(
         notification = notifications[event["id"]]
         full_payload = b""
         for subscription in subscriptions:
-            if subscription["tenant"] != event["tenant"] or not can_see(subscription, event):
+            if not _can_receive(subscription, event):
                 continue
             if fields := subscription["fields"]:
                 payload = orjson.dumps(field_projection(notification, fields), default=str)

@@ -13,6 +13,9 @@ A subscription is a document of the collection ``Subscription``::
     lane      {failures, next, error}: failures in a row, time of the next attempt, last error
     lease     the lease of the process that delivers to it
     same      hash of the members that identify a duplicate registration
+
+A subscription is managed by the operator, and by clients that act for all of its parties: a client
+that acts for one of two parties must not read or end what serves the other one, too.
 """
 
 import hashlib
@@ -96,8 +99,11 @@ class SubscriptionRepository:
         return self._database[COLLECTION]
 
     def prepare(self) -> None:
-        """Create the indexes."""
+        """Create the indexes; add the parties to the hashes of earlier releases."""
         self.collection.create_index("same", unique=True)
+        for document in self.collection.find({"parties": {"$type": "array"}}):
+            if (same := _duplicate_hash(document)) != document["same"]:
+                self.collection.update_one({"_id": document["_id"]}, {"$set": {"same": same}})
         self.collection.create_index([("tenant", 1), ("api", 1), ("version", 1), ("_id", 1)])
 
     def create(
@@ -106,10 +112,12 @@ class SubscriptionRepository:
         """Register a subscription and return its document.
 
         Raises:
+            Forbidden: The client acts for no party (HTTP 403).
             InvalidBody: The callback is not permitted, or the query is invalid (HTTP 400).
             Conflict: The client has registered the same callback and query before (HTTP 409).
             TooManyRequests: The tenant has reached the limit of subscriptions (HTTP 429).
         """
+        identity.require_owner()
         try:
             target = check_url(request.callback, self._policy)
         except InvalidBody as error:
@@ -173,11 +181,7 @@ def can_see(subscription: Mapping[str, Any], event: PendingEvent) -> bool:
 
 
 def _document(request: SubscriptionRequest, identity: Identity) -> Document:
-    duplicate_key = (
-        identity.tenant, identity.subject, request.api, request.version, request.callback,
-        request.query,
-    )  # fmt: skip
-    return {
+    document = {
         "_id": str(uuid.uuid4()),
         "api": request.api,
         "version": request.version,
@@ -185,16 +189,27 @@ def _document(request: SubscriptionRequest, identity: Identity) -> Document:
         "query": request.query,
         "base": request.base_url.rstrip("/"),
         "tenant": identity.tenant,
-        "parties": None if identity.parties is None else sorted(identity.parties),
+        "parties": identity.owners,
         "subject": identity.subject,
         "created": datetime.now(UTC),
         "state": "active",
         "lane": {"failures": 0},
-        "same": hashlib.sha256(repr(duplicate_key).encode()).hexdigest(),
     }
+    return {**document, "same": _duplicate_hash(document)}
+
+
+def _duplicate_hash(subscription: Mapping[str, Any]) -> str:
+    """Return a hash that is the same for two registrations of one client with the same content."""
+    names = ("tenant", "subject", "api", "version", "callback", "query")
+    key = tuple(subscription[name] for name in names)
+    if (parties := subscription["parties"]) is not None:
+        key = (*key, *parties)
+    return hashlib.sha256(repr(key).encode()).hexdigest()
 
 
 def _owner_filter(identity: Identity) -> Document:
-    if identity.parties is None:
+    """Return the query for the subscriptions that a client manages."""
+    if identity.owners is None:
         return {"tenant": identity.tenant}
-    return {"tenant": identity.tenant, "parties": {"$in": sorted(identity.parties)}}
+    all_are_own = {"$type": "array", "$ne": [], "$not": {"$elemMatch": {"$nin": identity.owners}}}
+    return {"tenant": identity.tenant, "parties": all_are_own}

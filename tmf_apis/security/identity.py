@@ -18,7 +18,8 @@ class Identity:
         subject: Subject of the token; "anonymous" without authentication.
         tenant: Tenant whose data the client can access.
         parties: Ids of the parties for which the client acts; None: the operator's own staff and
-            systems, which can access all data of the tenant.
+            systems, which can access all data of the tenant. An empty set is nobody: the client
+            sees only what everybody may see, and creates nothing.
         scopes: Scopes of the token; None means all (authentication is off).
     """
 
@@ -26,6 +27,33 @@ class Identity:
     tenant: str
     parties: frozenset[str] | None = None
     scopes: frozenset[str] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse ``EVERYONE`` as a party: it would match the resources of the catalogues."""
+        if self.parties is not None and EVERYONE in self.parties:
+            raise ValueError(f"{EVERYONE!r} is not the id of a party")
+
+    @property
+    def is_staff(self) -> bool:
+        """Return whether the client is the operator's own staff, or one of its systems.
+
+        Use this instead of the truth value of ``parties``, which is false for nobody, too.
+        """
+        return self.parties is None
+
+    @property
+    def owners(self) -> list[str] | None:
+        """The parties that own what the client creates, sorted; None: the operator owns it."""
+        return None if self.parties is None else sorted(self.parties)
+
+    def require_owner(self) -> None:
+        """Check that what the client creates has an owner.
+
+        Raises:
+            Forbidden: The client is neither staff nor acts for a party (HTTP 403).
+        """
+        if self.owners == []:
+            raise Forbidden("the token acts for no party (its claim party is empty)")
 
     def require_scopes(self, scopes: Iterable[str]) -> None:
         """Check that the client has all scopes.
@@ -40,12 +68,12 @@ class Identity:
 
     def read_filter(self) -> dict[str, Any]:
         """Return the query for the resources that the client can read."""
-        if self.parties is None:
+        if self.owners is None:
             return {"tenant": self.tenant}
-        return {"tenant": self.tenant, "parties": {"$in": [*sorted(self.parties), EVERYONE]}}
+        return {"tenant": self.tenant, "parties": {"$in": [*self.owners, EVERYONE]}}
 
     def write_filter(self) -> dict[str, Any]:
         """Return the query for the resources that the client can change."""
-        if self.parties is None:
+        if self.owners is None:
             return {"tenant": self.tenant}
-        return {"tenant": self.tenant, "parties": {"$in": sorted(self.parties)}}
+        return {"tenant": self.tenant, "parties": {"$in": self.owners}}

@@ -241,6 +241,25 @@ def test_a_query_that_fails_later_disables_its_subscription_only(
     assert subscriptions.collection.find_one({"_id": bad["_id"]})["state"] == "disabled"
 
 
+def test_an_event_of_others_has_no_effect_on_the_subscription_of_a_party(
+    database, subscriptions, queue, subscribe, make_relay
+):
+    """A filter that fails on an event would tell by its failure what the event contains."""
+    of_p1, of_p2 = (
+        subscribe("eventType=X", identity=Identity(party, "acme", frozenset({party})))
+        for party in ("p1", "p2")
+    )
+    is_foreign = {"$eq": [{"$first": "$event.productOrder.secret"}, 1]}
+    filter = orjson.dumps({"$expr": {"$not": is_foreign}}).decode()  # fails on a text
+    subscriptions.collection.update_many({}, {"$set": {"filter": filter}})
+    database.ProductOrder.insert_many(
+        [order("1", parties=["p1"], secret=[2]), order("2", parties=["p2"], secret="text")]
+    )
+    assert make_relay().drain("ProductOrder") == {of_p1["_id"]}
+    states = {row["_id"]: row["state"] for row in subscriptions.collection.find()}
+    assert states == {of_p1["_id"]: "active", of_p2["_id"]: "disabled"}
+
+
 def test_the_relay_finds_pending_events_by_their_index(database, make_relay):
     make_relay()
     database.ProductOrder.insert_many(

@@ -1,8 +1,10 @@
 """Registration and ownership of subscriptions."""
 
+import hashlib
+
 import pytest
 
-from tmf_apis.errors import Conflict, InvalidBody, NotFound, TooManyRequests
+from tmf_apis.errors import Conflict, Forbidden, InvalidBody, NotFound, TooManyRequests
 from tmf_apis.security.identity import Identity
 
 OPERATOR = Identity("operator", "acme")
@@ -50,3 +52,45 @@ def test_a_client_sees_and_ends_its_own_subscriptions_only(subscriptions, subscr
     subscriptions.delete(theirs["_id"], "TMF622", "v4", partner)
     listed = subscriptions.list("TMF622", "v4", OPERATOR)
     assert [subscription["_id"] for subscription in listed] == [ours["_id"]]
+
+
+def partner(*parties, subject="p"):
+    return Identity(subject, "acme", frozenset(parties))
+
+
+def test_a_subscription_of_two_parties_is_managed_by_clients_of_both(subscriptions, subscribe):
+    shared = subscribe(identity=partner("p1", "p2"))
+    for identity in (partner("p1"), partner("p2"), partner("p1", "p3"), partner()):
+        assert subscriptions.list("TMF622", "v4", identity) == []
+        with pytest.raises(NotFound):
+            subscriptions.get(shared["_id"], "TMF622", "v4", identity)
+        with pytest.raises(NotFound):
+            subscriptions.delete(shared["_id"], "TMF622", "v4", identity)
+    for identity in (partner("p1", "p2"), partner("p1", "p2", "p3"), OPERATOR):
+        assert subscriptions.get(shared["_id"], "TMF622", "v4", identity)["_id"] == shared["_id"]
+    subscriptions.delete(shared["_id"], "TMF622", "v4", partner("p3", "p2", "p1"))
+
+
+def test_a_client_that_acts_for_nobody_cannot_subscribe(subscribe):
+    with pytest.raises(Forbidden):
+        subscribe(identity=partner())
+
+
+def test_a_registration_does_not_prevent_the_same_one_of_other_parties(subscribe):
+    identities = [OPERATOR, *(partner(*names, subject="operator") for names in ("a", "b", "ab"))]
+    ids = {subscribe(identity=identity)["_id"] for identity in identities}
+    assert len(ids) == len(identities)
+    for identity in identities:
+        with pytest.raises(Conflict):
+            subscribe(identity=identity)
+
+
+def test_a_registration_of_an_earlier_release_is_still_recognised(subscriptions, subscribe):
+    stored = subscribe(identity=partner("p1"))
+    former = ("acme", "p", "TMF622", "v4", "http://127.0.0.1:9/cb", "")
+    former_hash = hashlib.sha256(repr(former).encode()).hexdigest()
+    subscriptions.collection.update_one({"_id": stored["_id"]}, {"$set": {"same": former_hash}})
+    subscriptions.prepare()
+    with pytest.raises(Conflict):
+        subscribe(identity=partner("p1"))
+    subscribe(identity=partner("p2"))

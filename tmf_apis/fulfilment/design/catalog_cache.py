@@ -73,7 +73,7 @@ class CatalogCache:
                 the resources of certain parties.
             offerings: Ids of the offerings.
         """
-        if repository.context.parties is not None:
+        if not repository.context.is_staff:
             return self._read_catalog(repository, offerings)
         key = (repository.tenant, offerings)
         entry = self._entries.get(key)

@@ -81,7 +81,7 @@ def dry_run_allocations(
     """
     dry_run = DryRunRepository(repository)
     readers = [owner_repository] if owner_repository else None
-    if (owner_repository or repository).context.parties is None:
+    if (owner_repository or repository).context.is_staff:
         readers = []
     allocations: dict[str, Allocation] = {}
     unmet: list[UnmetRequirement] = []

@@ -4,14 +4,12 @@ Source: TMF630 part 1, "Notification"; published contracts, ``/hub`` and ``/list
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
 
 from tmf_apis.errors import InvalidBody, UnsupportedMediaType
+from tmf_apis.events.inbox import Inbox
 from tmf_apis.events.signatures import subscription_key
 from tmf_apis.events.subscriptions import SubscriptionRepository, SubscriptionRequest, split_query
 from tmf_apis.rest.contracts.contract import Operation
@@ -22,8 +20,6 @@ from tmf_apis.rest.query.fields import FieldSelection
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import translate_errors
 
-#: Collection of the events that the listeners received.
-INBOX_COLLECTION = "Notification"
 _MAX_EVENT_ID_LENGTH = 256
 
 Document = dict[str, Any]
@@ -41,7 +37,7 @@ class HubHandlers:
         compile_query: QueryCompiler,
         settings: Settings,
     ) -> None:
-        self._database = database
+        self._inbox = Inbox(database)
         self._subscriptions = subscriptions
         self._secret = secret
         self._compile_query = compile_query
@@ -49,8 +45,7 @@ class HubHandlers:
 
     def prepare(self) -> None:
         """Create the indexes of the inbox."""
-        self._database[INBOX_COLLECTION].create_index([("tenant", 1), ("eventId", 1)], unique=True)
-        self._database[INBOX_COLLECTION].create_index([("tenant", 1), ("received", -1)])
+        self._inbox.prepare()
 
     def subscribe(self, api: Api, operation: Operation, request: Request) -> Response:
         """Handle POST /hub: 201 with the subscription and, only here, its signature key."""
@@ -106,25 +101,21 @@ class HubHandlers:
         return Response(204)
 
     def receive_event(self, api: Api, operation: Operation, request: Request) -> Response:
-        """Handle POST /listener/...: store the event, once for each ``eventId``."""
+        """Handle POST /listener/...: store the event, once for each client and ``eventId``."""
         body = self._parse_object(request)
         api.schemas.check(operation.body_schema or operation.schema, body)
         event_id = body.get("eventId")
         if not isinstance(event_id, str) or not 0 < len(event_id) <= _MAX_EVENT_ID_LENGTH:
             raise InvalidBody(f"/eventId: expected text of 1 to {_MAX_EVENT_ID_LENGTH} characters")
-        document = {
-            "tenant": request.identity.tenant,
+        event = {
             "eventId": event_id,
             "api": api.contract.number,
             "version": api.contract.version,
             "eventType": body.get("eventType") or operation.event_type,
-            "subject": request.identity.subject,
-            "parties": sorted(request.identity.parties or ()),
-            "received": datetime.now(UTC),
             "body": body,
         }
-        with translate_errors(), suppress(DuplicateKeyError):
-            self._database[INBOX_COLLECTION].insert_one(document)
+        with translate_errors():
+            self._inbox.add(request.identity, event)
         return _listener_response(operation, api, request, event_id)
 
     def _parse_object(self, request: Request) -> Document:

@@ -29,11 +29,23 @@ def request_key(
     if not 0 < len(key) <= _MAX_KEY_LENGTH:
         raise InvalidQuery(f"an Idempotency-Key has 1 to {_MAX_KEY_LENGTH} characters")
     identity = request.identity
-    parties = ",".join(sorted(identity.parties or ()))
-    scope = (identity.tenant, identity.subject, parties, request.path, operation.operation_id)
+    owners = identity.owners
+    parties = "" if owners is None else ",".join(map(_escape, owners))
+    client = (identity.tenant, _escape(identity.subject), parties)
     return IdempotencyKey.from_request(
-        (*scope, key), request.body, hours=settings.idempotency_hours
+        (*client, request.path, operation.operation_id, key),
+        request.body,
+        hours=settings.idempotency_hours,
     )
+
+
+def _escape(text: str) -> str:
+    """Return a text without separators, so that no two clients have the same scope.
+
+    >>> _escape("a,b"), _escape("42")
+    ('a%2Cb', '42')
+    """
+    return text.replace("%", "%25").replace(",", "%2C").replace("\0", "%00")
 
 
 def find_first_result(

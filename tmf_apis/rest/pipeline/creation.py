@@ -42,10 +42,12 @@ class ResourceCreator(WriteAccess):
 
         Raises:
             Conflict: There is already a resource with this id (HTTP 409).
-            Forbidden: A party may not create resources of this kind (HTTP 403).
+            Forbidden: A party may not create resources of this kind, or the client acts for no
+                party (HTTP 403).
             TmfError: The policy or ``validate`` refuses it.
             DuplicateKeyError: Another request with the idempotency key was faster.
         """
+        identity.require_owner()
         policy = self.policy_of(kind)
         id, body = _new_body(policy, kind, resource, context)
         if policy.check:
@@ -127,6 +129,7 @@ class ResourceCreator(WriteAccess):
             InvalidQuery: The kind has no dry run (HTTP 400).
             TmfError: As ``create`` does.
         """
+        identity.require_owner()
         policy = self.policy_of(kind)
         if policy.dry_run is None:
             raise InvalidQuery(f"dryRun: {kind} has no dry run")

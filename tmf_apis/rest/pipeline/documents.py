@@ -80,23 +80,25 @@ class DocumentBuilder:
         """Return the document of a new resource, without its event.
 
         Raises:
-            Forbidden: A party may not create resources of this kind (HTTP 403).
+            Forbidden: A party may not create resources of this kind, or the client acts for no
+                party (HTTP 403).
         """
+        identity.require_owner()
         body = stored_body(resource)
         parties = owning_parties(self.policy_of(kind), {**body, "id": id})
-        owner = sorted(identity.parties or ())
-        if owner and EVERYONE in parties:
+        owner = identity.owners
+        if owner is not None and EVERYONE in parties:
             raise Forbidden(f"only the operator can create a {kind}")
         document: Document = {
             "_id": f"{identity.tenant}:{id}",
             "tenant": identity.tenant,
             "id": id,
             "rev": 1,
-            "parties": sorted({*parties, *owner}),
+            "parties": sorted({*parties, *(owner or ())}),
             "body": body,
         }
         document |= self._text(kind, id, body, types_incomplete=_types_incomplete(context))
-        if owner:
+        if owner is not None:
             document["owner"] = owner
         return document
 

@@ -125,7 +125,8 @@ class RequestContext:
         flags: The operator's settings that policies depend on (``check_references`` ...).
         system: The server itself makes the request (a workflow, a job), not a client.
         make_id: Returns a new id for a resource or a part of one.
-        parties: The parties that the client acts for; None for the operator and the server itself.
+        parties: The parties that the client acts for; None for the operator and the server itself,
+            empty for nobody. Ask ``is_staff``, not for the truth value.
         origin: The client, address and id of the request that caused this one, for the audit log.
     """
 
@@ -137,6 +138,11 @@ class RequestContext:
     make_id: Callable[[], str]
     parties: frozenset[str] | None = None
     origin: RequestOrigin = NO_ORIGIN
+
+    @property
+    def is_staff(self) -> bool:
+        """Return whether the operator or the server itself makes the request."""
+        return self.parties is None
 
     @property
     def timestamp(self) -> str:

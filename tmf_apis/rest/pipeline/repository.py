@@ -8,7 +8,7 @@ from tmf_apis.errors import NotFound
 from tmf_apis.rest.pipeline.documents import READ_PROJECTION
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource
 from tmf_apis.rest.pipeline.writer import ResourceWriter
-from tmf_apis.security.identity import Identity
+from tmf_apis.security.identity import EVERYONE, Identity
 from tmf_apis.store.connection import translate_errors
 from tmf_apis.store.resources import Document
 
@@ -35,7 +35,7 @@ class ScopedRepository:
         self.context = context
         self.now: datetime = context.now
         self.tenant = identity.tenant
-        self._sees_tenant = identity.parties is None
+        self._sees_tenant = identity.is_staff
         self.identity_map: IdentityMap = {}
 
     def get(self, kind: str, id: str) -> Resource:
@@ -210,10 +210,8 @@ class RepositoryFactory:
         document = self._writer.resources.find_one(kind, {"tenant": tenant}, id, {"owner": 1})
         if document is None:
             raise NotFound(f"there is no {kind} {id}")
-        parties = document.get("owner")
-        return self._repository_for(
-            Identity(self._subject, tenant, frozenset(parties) if parties else None)
-        )
+        owner = frozenset(document["owner"]) if "owner" in document else None
+        return self._repository_for(Identity(self._subject, tenant, owner))
 
     def for_readers(self, tenant: str, kind: str, id: str) -> list[ScopedRepository]:
         """Return a repository of each party that may read a resource.
@@ -225,6 +223,7 @@ class RepositoryFactory:
         return [
             self._repository_for(Identity(self._subject, tenant, frozenset({party})))
             for party in parties
+            if party != EVERYONE
         ]
 
     def path_of(self, kind: str, id: str) -> str:

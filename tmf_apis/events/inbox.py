@@ -1,0 +1,81 @@
+"""The inbox: events that other systems sent to the listeners.
+
+An event is a document of the collection ``Notification``::
+
+    tenant, api, version, eventType, eventId, subject, received (UTC), body
+    parties   the client's parties, sorted; empty for the operator
+    client    {"subject", "parties"}: the sender; ``parties`` is null for the operator
+
+The sender chooses the ``eventId``, so an event is a duplicate only of one with the same id and type
+from the same client: no client can use up the id of an event that another will send.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError, OperationFailure
+
+from tmf_apis.security.identity import Identity
+
+COLLECTION = "Notification"
+#: The members that identify an event.
+_KEY = ("tenant", "client", "api", "eventType", "eventId")
+#: Unique index of earlier releases, in which the first client to use an id took it from the others.
+_FORMER_INDEX = "tenant_1_eventId_1"
+#: MongoDB error codes: there is no such collection, or no such index.
+_MISSING_CODES = frozenset({26, 27})
+
+Document = dict[str, Any]
+
+
+class Inbox:
+    """The events that the listeners of one database received."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._collection = database[COLLECTION]
+
+    def prepare(self) -> None:
+        """Create the indexes; add the sender to the events of earlier releases."""
+        self._collection.update_many(
+            {"client": {"$exists": False}},
+            [{"$set": {"client": {"subject": "$subject", "parties": _parties_or_null()}}}],
+        )
+        self._collection.create_index([(name, 1) for name in _KEY], unique=True, name="event")
+        self._collection.create_index([("tenant", 1), ("received", -1)])
+        try:
+            self._collection.drop_index(_FORMER_INDEX)
+        except OperationFailure as error:
+            if error.code not in _MISSING_CODES:
+                raise
+
+    def add(self, identity: Identity, event: Mapping[str, Any]) -> None:
+        """Store an event, unless the client has sent it before.
+
+        Args:
+            identity: The sender.
+            event: The members ``api``, ``version``, ``eventType``, ``eventId`` and ``body``.
+
+        Raises:
+            Forbidden: The client acts for no party (HTTP 403).
+        """
+        identity.require_owner()
+        owners = identity.owners
+        document = {
+            **event,
+            "tenant": identity.tenant,
+            "subject": identity.subject,
+            "parties": owners or [],
+            "client": {"subject": identity.subject, "parties": owners},
+            "received": datetime.now(UTC),
+        }
+        with suppress(DuplicateKeyError):
+            self._collection.insert_one(document)
+
+
+def _parties_or_null() -> Document:
+    """Return the expression for the parties of an event without ``client``."""
+    is_operator = {"$eq": [{"$ifNull": ["$parties", []]}, []]}
+    return {"$cond": [is_operator, None, "$parties"]}
