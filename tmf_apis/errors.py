@@ -19,7 +19,9 @@ Source: TMF630 REST API Design Guidelines part 1, "Error representation".
       UriTooLong                  414  24   URI too long
       UnsupportedMediaType        415  25   Unsupported media type
       Unprocessable               422  26   Unprocessable request
+      RequestTimeout              408  28   Request incomplete
       TooManyRequests             429  27   Limit reached
+      HeadersTooLarge             431  29   Request headers too large
       FeatureNotImplemented       501  2    Not implemented
       Unavailable                 503  5    Service unavailable
 
@@ -170,6 +172,18 @@ class TooManyRequests(TmfError):
     """The client or tenant has reached a limit."""
 
     status, code, reason = 429, "27", "Limit reached"
+
+
+class RequestTimeout(TmfError):
+    """The request did not arrive completely within its time limit."""
+
+    status, code, reason = 408, "28", "Request incomplete"
+
+
+class HeadersTooLarge(TmfError):
+    """The headers of the request are too long or too many."""
+
+    status, code, reason = 431, "29", "Request headers too large"
 
 
 class FeatureNotImplemented(TmfError):

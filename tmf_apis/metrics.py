@@ -29,6 +29,12 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        self._refusals = Counter(
+            "tmf_refusals",
+            "Requests and connections that a limit refused, by limit",
+            ("limit",),
+            registry=self.registry,
+        )
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def observe(self, operation: str, method: str, status: int, seconds: float) -> None:
@@ -47,6 +53,10 @@ class Metrics:
         counter, latency = children
         counter.inc()
         latency.observe(seconds)
+
+    def count_refusal(self, limit: str) -> None:
+        """Count a request or connection that a limit refused."""
+        self._refusals.labels(limit).inc()
 
     def register_backlog(self, backlog: BacklogMonitor) -> None:
         """Add the metrics of the events and deliveries that wait."""

@@ -139,6 +139,24 @@ class Settings:
     body_limit: int = _setting(1_048_576, "Largest request body", "bytes")
     depth_limit: int = _setting(32, "Deepest nesting of a body", "levels")
     array_limit: int = _setting(1000, "Longest array in a body", "items")
+    header_bytes: int = _setting(16_384, "Largest head of a request (URI and headers)", "bytes")
+    header_count: int = _setting(100, "Most headers of a request", "headers")
+    header_seconds: float = _setting(10.0, "Time limit for the head of a request", "seconds")
+    body_seconds: float = _setting(30.0, "Time limit for the body of a request", "seconds")
+    stall_seconds: float = _setting(
+        30.0, "How long a client can accept no more of its response", "seconds"
+    )
+    connection_limit: int = _setting(
+        1000, "Most open connections of one process; 0: any number", "connections"
+    )
+    address_connections: int = _setting(
+        256, "Most open connections of one address; 0: any number", "connections"
+    )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        (),
+        "Networks (CIDR) of proxies whose X-Forwarded-For names the client; empty: none",
+        parse=_networks,
+    )
     uri_limit: int = _setting(8192, "Longest path and query", "bytes")
     page_limit: int = _setting(1000, "Most resources in one response", "resources")
     page_size: int = _setting(100, "Resources in one response by default")

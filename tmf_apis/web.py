@@ -8,6 +8,7 @@ import uvicorn
 from tmf_apis.app import CONTRACTS_DIR, Application, Engine, Readiness
 from tmf_apis.console import ConsoleApplication, PageContext
 from tmf_apis.rest.contracts.contract import load_contracts
+from tmf_apis.rest.http.protocol import ConnectionLimits, limited_protocol
 from tmf_apis.security.local_keys import jwks_file
 from tmf_apis.security.tokens import TokenAuthenticator
 from tmf_apis.settings import Settings
@@ -18,7 +19,6 @@ log = logging.getLogger(__name__)
 #: Longest wait for requests in progress when the server stops, in seconds.
 SHUTDOWN_TIMEOUT = 10
 _KEEP_ALIVE_TIMEOUT = 75
-_MAX_HEADER_BYTES = 64 * 1024
 
 
 def build_application(settings: Settings, temporal_ui_url: Callable[[], str]) -> Application:
@@ -58,6 +58,8 @@ def open_engine(application: Application, mongodb_uri: str) -> Engine:
 
 def create_server(application: Application) -> uvicorn.Server:
     """Return the server; ``run(sockets=[...])`` serves until its ``should_exit`` is set."""
+    settings = application.settings
+    limits = ConnectionLimits(settings, application.metrics.count_refusal)
     config = uvicorn.Config(
         application,
         log_config=None,
@@ -65,6 +67,9 @@ def create_server(application: Application) -> uvicorn.Server:
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
         timeout_keep_alive=_KEEP_ALIVE_TIMEOUT,
-        h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
+        http=limited_protocol(limits),
+        ws="none",
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
     )
     return uvicorn.Server(config)

@@ -97,7 +97,7 @@ class ConsoleApplication:
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
-        return await read_body(headers, receive, self._settings.body_limit)
+        return await read_body(headers, receive, self._settings)
 
 
 def create_flask_app(context: PageContext, contracts_dir: Path) -> Flask:

@@ -23,6 +23,7 @@ from tmf_apis.errors import (
     MethodNotAllowed,
     NotAcceptable,
     NotFound,
+    RequestTimeout,
     TmfError,
     TooLarge,
     Unavailable,
@@ -42,8 +43,9 @@ OperationDispatcher = Callable[[str, Request], Response]
 
 log = logging.getLogger(__name__)
 
-#: Longest wait for the body of a request, in seconds.
-_BODY_TIMEOUT = 30.0
+#: Largest part of a response that is given to the connection at once, in bytes. The next part
+#: follows when the client has accepted most of it.
+_PART_SIZE = 65_536
 #: Names below the mount path of a contract that the console serves.
 PAGE_NAMES = frozenset({"", "docs", "openapi.json", "openapi.yaml"})
 #: Most requests that wait for a thread or use one; further requests are refused with 503.
@@ -169,7 +171,7 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
             reject_cross_site(scope["method"], headers, self._settings.public_url)
         body = b""
         if scope["method"] not in {"GET", "HEAD"}:
-            body = await read_body(headers, receive, self._settings.body_limit)
+            body = await read_body(headers, receive, self._settings)
         return Request(
             scope["method"],
             self._base_url(scope, headers),
@@ -220,26 +222,27 @@ class ClientDisconnected(Exception):
     """The client disconnected before its request was complete."""
 
 
-async def read_body(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
+async def read_body(headers: Mapping[str, str], receive: Receive, settings: Settings) -> bytes:
     """Return the body of a request.
 
     Args:
         headers: By lower-case name.
         receive: Returns the next ASGI message.
-        limit: The largest size, in bytes.
+        settings: The limits of size and time.
 
     Raises:
-        TooLarge: The body has more than ``limit`` bytes (HTTP 413).
-        BadRequest: The body did not arrive in time (HTTP 400).
+        TooLarge: The body has more than ``body_limit`` bytes (HTTP 413).
+        RequestTimeout: The body did not arrive in time (HTTP 408).
         ClientDisconnected: The client disconnected.
     """
+    limit, seconds = settings.body_limit, settings.body_seconds
     length = headers.get("content-length", "0")
     if length.isdecimal() and int(length) > limit:
         raise TooLarge(f"the body has {length} bytes; at most {limit} are allowed")
     chunks: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(_BODY_TIMEOUT):
+        async with asyncio.timeout(seconds):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -252,7 +255,7 @@ async def read_body(headers: Mapping[str, str], receive: Receive, limit: int) ->
                 if not message.get("more_body"):
                     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
     except TimeoutError:
-        raise BadRequest(f"the body did not arrive within {_BODY_TIMEOUT:.0f} seconds") from None
+        raise RequestTimeout(f"the body did not arrive within {seconds:g} seconds") from None
 
 
 def _require_json(accept: str) -> None:
@@ -286,7 +289,20 @@ async def send_response(send: Send, response: Response, *, head: bool = False) -
         headers.append((b"content-length", str(len(response.body)).encode()))
     headers += _COMMON_HEADERS
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if head else response.body})
+    body = b"" if head else response.body
+    for start in range(0, len(body) - _PART_SIZE, _PART_SIZE):
+        part = body[start : start + _PART_SIZE]
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": body[_last_part(len(body)) :]})
+
+
+def _last_part(size: int) -> int:
+    """Return where the last part of a body starts.
+
+    >>> _last_part(0), _last_part(65_536), _last_part(65_537)
+    (0, 0, 65536)
+    """
+    return max(0, size - 1) // _PART_SIZE * _PART_SIZE
 
 
 def _is_json_patch(scope: Scope) -> bool:

@@ -1,0 +1,230 @@
+"""Limits of connections, heads, bodies and slow readers, on raw sockets."""
+
+import contextlib
+import socket
+import threading
+from collections import Counter
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import uvicorn
+
+from tests.support.raw_http import connection, received_until_closed, response
+from tests.support.waiting import wait_until
+from tmf_apis.errors import TmfError
+from tmf_apis.rest.http.messages import Response, error_response
+from tmf_apis.rest.http.protocol import ConnectionLimits, limited_protocol
+from tmf_apis.rest.http.routing import read_body, send_response
+from tmf_apis.settings import Settings
+
+SMALL = Settings(
+    header_bytes=4096,
+    header_count=20,
+    header_seconds=0.3,
+    body_seconds=0.3,
+    stall_seconds=0.3,
+    connection_limit=40,
+    address_connections=30,
+)
+GET = b"GET /small HTTP/1.1\r\nHost: x\r\n"
+#: The size of the large response: more than the buffers of both systems hold.
+LARGE = 32 * 2**20
+
+
+class LimitedServer:
+    """A server of small and large responses with the limits of SMALL."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.refusals = Counter()
+        self.limits = ConnectionLimits(settings, self._count)
+        self.bodies = []
+        config = uvicorn.Config(
+            self._answer,
+            log_config=None,
+            http=limited_protocol(self.limits),
+            lifespan="off",
+            interface="asgi3",
+        )
+        self._server = uvicorn.Server(config)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = self._socket.getsockname()
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
+
+    def _count(self, reason):
+        self.refusals[reason] += 1
+
+    async def _answer(self, scope, receive, send):
+        headers = {k.decode(): v.decode() for k, v in scope["headers"]}
+        try:
+            if scope["path"] == "/early":
+                await send_response(send, Response(200, b"early"))
+                return
+            self.bodies.append(await read_body(headers, receive, self.settings))
+        except TmfError as error:
+            await send_response(send, error_response(error))
+        else:
+            body = b"x" * LARGE if scope["path"] == "/large" else b"small"
+            await send_response(send, Response(200, body))
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.should_exit = True
+        self._thread.join(10)
+        self._socket.close()
+
+
+@pytest.fixture(scope="module")
+def limited():
+    with LimitedServer(SMALL) as limited:
+        yield limited
+
+
+@pytest.fixture(autouse=True)
+def _no_connection_is_left(limited):
+    yield
+    wait_until(lambda: limited.limits.total == 0, timeout=5)
+    assert not limited.limits.by_address
+
+
+def is_answering(limited):
+    with connection(limited.address) as sock:
+        sock.sendall(GET + b"\r\n")
+        return response(sock)[0] == 200
+
+
+HEADS = {
+    "one long header": (GET + b"X: " + b"a" * 5000 + b"\r\n\r\n", 431),
+    "many headers": (GET + b"X: y\r\n" * 20 + b"\r\n", 431),
+    "headers that are long together": (GET + (b"X: " + b"a" * 500 + b"\r\n") * 15 + b"\r\n", 431),
+    "a long URI": (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+    "a megabyte": (GET + b"X: " + b"a" * 2**20 + b"\r\n\r\n", 431),
+    "a megabyte without an end": (GET + b"X: " + b"a" * 2**20, 431),
+    "a long name": (GET + b"x" * 2**20, 431),
+    "a second head": (GET + b"\r\n" + GET + b"X: " + b"a" * 5000 + b"\r\n\r\n", 200),
+}
+
+
+@pytest.mark.parametrize(("head", "status"), HEADS.values(), ids=HEADS)
+def test_a_head_over_its_limits_is_refused(limited, head, status):
+    with connection(limited.address) as sock, contextlib.suppress(ConnectionError):
+        sock.sendall(head)
+        assert response(sock)[0] == status
+        received_until_closed(sock)
+    assert is_answering(limited)
+
+
+def test_a_head_within_its_limits_is_accepted(limited):
+    head = GET + (b"X: " + b"a" * 180 + b"\r\n") * 19 + b"\r\n"
+    with connection(limited.address) as sock:
+        for part in (head[:10], head[10:2000], head[2000:] + head):
+            sock.sendall(part)
+        assert response(sock)[0] == 200
+
+
+def test_the_limit_is_that_of_each_request_of_a_connection(limited):
+    with connection(limited.address) as sock:
+        for _ in range(20):
+            sock.sendall(GET + b"X: " + b"a" * 1000 + b"\r\n\r\n")
+            assert response(sock)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "part", [b"", b"G", GET, GET + b"X: a", b"\r\n\r\n"], ids=["nothing", "G", "half", "X", "CRLF"]
+)
+def test_a_head_that_does_not_end_is_refused_in_time(limited, part):
+    with connection(limited.address) as sock:
+        sock.sendall(part)
+        assert received_until_closed(sock).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_head_that_arrives_byte_by_byte_is_refused_in_time(limited):
+    """Each byte does not extend the time limit."""
+    with connection(limited.address) as sock, contextlib.suppress(ConnectionError):
+        sock.settimeout(0.05)
+        sock.sendall(GET)
+        for _ in range(100):
+            sock.sendall(b"X")
+            with contextlib.suppress(TimeoutError):
+                assert sock.recv(100).startswith(b"HTTP/1.1 408 ")
+                return
+        pytest.fail("the server waits for ever")
+
+
+def test_a_body_that_does_not_end_is_refused_in_time(limited):
+    with connection(limited.address) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+        assert response(sock)[0] == 408
+
+
+def test_a_reader_that_accepts_nothing_is_disconnected(limited):
+    before = limited.refusals["stalled"]
+    with connection(limited.address, receive_buffer=4096) as sock:
+        sock.sendall(GET.replace(b"small", b"large") + b"\r\n")
+        wait_until(lambda: limited.refusals["stalled"] > before, timeout=10)
+        assert len(received_until_closed(sock)) < LARGE
+
+
+def test_a_reader_that_is_slow_but_steady_gets_all(limited):
+    before = limited.refusals["stalled"]
+    with connection(limited.address) as sock:
+        sock.sendall(GET.replace(b"small", b"large") + b"Connection: close\r\n\r\n")
+        assert len(received_until_closed(sock)) > LARGE
+    assert limited.refusals["stalled"] == before
+
+
+def test_one_address_cannot_open_more_connections_than_its_limit(limited):
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(connection(limited.address)) for _ in range(30)]
+        for sock in socks:
+            sock.sendall(GET + b"\r\n")
+            assert response(sock)[0] == 200
+        extra = stack.enter_context(connection(limited.address))
+        status, head, _ = response(extra)
+        assert status == 429
+        assert b"Retry-After: 1" in head
+        socks[0].close()
+        wait_until(lambda: limited.limits.total < 31, timeout=5)
+        wait_until(lambda: is_answering(limited), timeout=5)
+
+
+def test_a_new_connection_takes_the_place_of_an_idle_one():
+    settings = replace(SMALL, connection_limit=5, address_connections=0)
+    with LimitedServer(settings) as limited, contextlib.ExitStack() as stack:
+        for _ in range(20):
+            sock = stack.enter_context(connection(limited.address))
+            sock.sendall(GET + b"\r\n")
+            assert response(sock)[0] == 200
+            wait_until(lambda: limited.limits.total <= 5, timeout=5)
+
+
+def test_connections_that_send_nothing_do_not_keep_others_out_for_long():
+    settings = replace(SMALL, connection_limit=5, address_connections=0)
+    with LimitedServer(settings) as limited, contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(connection(limited.address))
+        wait_until(lambda: is_answering(limited), timeout=5)
+
+
+def test_a_body_that_nobody_needs_does_not_keep_its_connection(limited):
+    with connection(limited.address) as sock:
+        sock.sendall(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab")
+        assert response(sock)[0] == 200
+        sock.sendall(b"cd" + GET + b"\r\n")
+        assert response(sock)[0] == 200
+
+
+def test_the_server_refuses_a_head_of_forty_megabytes(server):
+    url = urlsplit(server.url)
+    with connection((url.hostname, url.port)) as sock, contextlib.suppress(ConnectionError):
+        sock.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX: ")
+        for _ in range(40):
+            sock.sendall(b"a" * 2**20)
+        assert response(sock)[0] == 431
+    metrics = httpx.get(f"{server.url}/metrics").text
+    assert 'tmf_refusals_total{limit="headers"}' in metrics
