@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from tmf_apis.capacity.collector import CapacityCollector
 from tmf_apis.engine import CONTRACTS_DIR, Engine
-from tmf_apis.errors import Unavailable
+from tmf_apis.errors import Forbidden, TmfError, Unauthorized, Unavailable
 from tmf_apis.events.backlog import BacklogMonitor
 from tmf_apis.events.signatures import server_key
 from tmf_apis.fault_management.collector import UnreachableElementsCollector
@@ -24,6 +24,7 @@ from tmf_apis.rest.http import dry_runs, monitors
 from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.http.bulk import BulkHandler
 from tmf_apis.rest.http.handlers import ResourceHandlers
+from tmf_apis.rest.http.headers import request_headers
 from tmf_apis.rest.http.hub import HubHandlers
 from tmf_apis.rest.http.messages import Request, Response, error_response, json_response
 from tmf_apis.rest.http.routing import (
@@ -35,7 +36,9 @@ from tmf_apis.rest.http.routing import (
     send_response,
 )
 from tmf_apis.security.request_origin import (
+    CERTIFICATE_MEMBER,
     REQUEST_ID_HEADER,
+    RequestOrigin,
     current_origin,
     request_origin,
 )
@@ -47,6 +50,8 @@ __all__ = ["CONTRACTS_DIR", "Application", "Engine", "Readiness"]
 
 Handler = Callable[[Api, Operation, Request], Response]
 
+#: Scopes of which one is needed for ``/metrics``.
+METRICS_SCOPES = ("metrics", "admin")
 #: Longest wait for the database in a readiness check, in seconds.
 _PING_TIMEOUT = 2.0
 
@@ -114,6 +119,7 @@ class Application:
         self.readiness = readiness
         self.metrics = Metrics()
         self._authenticator = authenticator
+        self.metrics.register_refusals(authenticator.refusals)
         self._routes: dict[str, tuple[Handler, Api, Operation]] = {}
         routing = partial(
             ContractRoutingMiddleware,
@@ -171,14 +177,20 @@ class Application:
         self.readiness.engine = engine
 
     def _dispatch(self, name: str, request: Request) -> Response:
-        request.identity = self._authenticator.authenticate(request.headers)
-        current_origin.set(request.origin.with_identity(request.identity))
-        self.readiness.require_engine()
-        handler, api, operation = self._routes[name]
-        request.identity.require_scopes(operation.scopes)
-        if request.query_string:
-            dry_runs.refuse_unless_create(operation, request)
-        return handler(api, operation, request)
+        try:
+            request.identity = self._authenticator.authenticate(request.headers, request.origin)
+            current_origin.set(request.origin.with_identity(request.identity))
+            self.readiness.require_engine()
+            handler, api, operation = self._routes[name]
+            request.identity.require_scopes(operation.scopes)
+            if request.query_string:
+                dry_runs.refuse_unless_create(operation, request)
+            return handler(api, operation, request)
+        except (Unauthorized, Forbidden) as error:
+            self._authenticator.refusals.record(
+                error, request.origin, request.path, request.identity.subject
+            )
+            raise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; the response has the request's id."""
@@ -186,7 +198,8 @@ class Application:
             await _handle_lifespan(receive, send)
             return
         client = scope.get("client") or ("", 0)
-        origin = request_origin(str(client[0]), dict(scope.get("headers", ())))
+        certificate = (scope.get("state") or {}).get(CERTIFICATE_MEMBER, "")
+        origin = request_origin(str(client[0]), dict(scope.get("headers", ())), certificate)
         current_origin.set(origin)
         await self._answer(scope, receive, _with_request_id(send, origin.request_id))
 
@@ -198,10 +211,26 @@ class Application:
             await self._send_readiness(send)
         elif path == "/metrics":
             loop = asyncio.get_running_loop()
-            text = await loop.run_in_executor(None, self.metrics.exposition)
-            await send_response(send, Response(200, text, media_type=CONTENT_TYPE_LATEST))
+            origin = current_origin.get()
+            response = await loop.run_in_executor(None, self._metrics_response, scope, origin)
+            await send_response(send, response, head=scope["method"] == "HEAD")
         else:
             await self._app(scope, receive, send)
+
+    def _metrics_response(self, scope: Scope, origin: RequestOrigin) -> Response:
+        """Return the metrics for a client of the operator that has one of their scopes."""
+        subject = ""
+        try:
+            headers = request_headers(scope["headers"])
+            identity = self._authenticator.authenticate(headers, origin)
+            subject = identity.subject
+            identity.require_staff()
+            identity.require_one_scope(METRICS_SCOPES)
+        except TmfError as error:
+            if isinstance(error, (Unauthorized, Forbidden)):
+                self._authenticator.refusals.record(error, origin, scope["path"], subject)
+            return error_response(error)
+        return Response(200, self.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
     async def _send_readiness(self, send: Send) -> None:
         loop = asyncio.get_running_loop()

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from tmf_apis.events.backlog import BacklogMonitor
+from tmf_apis.security.refusals import RefusalLog
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -58,6 +59,10 @@ class Metrics:
         """Count a request or connection that a limit refused."""
         self._refusals.labels(limit).inc()
 
+    def register_refusals(self, refusals: RefusalLog) -> None:
+        """Add the numbers of failed log-ins and refused requests."""
+        self.registry.register(AccessDenialCollector(refusals))
+
     def register_backlog(self, backlog: BacklogMonitor) -> None:
         """Add the metrics of the events and deliveries that wait."""
         self.registry.register(BacklogCollector(backlog))
@@ -65,6 +70,24 @@ class Metrics:
     def exposition(self) -> bytes:
         """Return the metrics in the Prometheus text format."""
         return generate_latest(self.registry)
+
+
+class AccessDenialCollector(Collector):
+    """The metric of failed log-ins and refused requests."""
+
+    def __init__(self, refusals: RefusalLog) -> None:
+        self._refusals = refusals
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the number of refusals by status and cause."""
+        family = CounterMetricFamily(
+            "tmf_access_denied",
+            "Failed log-ins (401) and refused requests (403)",
+            labels=["status", "cause"],
+        )
+        for (status, cause), count in sorted(self._refusals.counts.copy().items()):
+            family.add_metric([str(status), cause], count)
+        yield family
 
 
 class BacklogCollector(Collector):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off", ""})
@@ -45,6 +46,21 @@ def _one_of(*names: str) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def _source(text: str) -> str:
+    """Return a file name or URL; without TLS, a URL may lead to this machine only."""
+    if not text.startswith("http://"):
+        return text
+    if urlsplit(text).hostname not in {"localhost", "127.0.0.1", "::1"}:
+        raise ValueError("expected a file or an https URL; http is for loopback addresses only")
+    return text
+
+
+def _endpoint(text: str) -> str:
+    if text and not text.startswith(("https://", "http://")):
+        raise ValueError("expected an https URL")
+    return _source(text)
 
 
 def _log_level(text: str) -> str:
@@ -116,9 +132,40 @@ class Settings:
 
     # Identity
     auth: str = _setting("auto", "on, off, or auto: off only while listening on loopback")
-    jwks: str = _setting("", "File or https URL of the keys that sign tokens (JWKS)")
+    jwks: str = _setting("", "File or https URL of the keys that sign tokens (JWKS)", parse=_source)
+    jwks_refresh: float = _setting(
+        300.0,
+        "Age at which the keys are read again; a key that has been removed is refused then",
+        "seconds",
+        parse=_at_least(1.0, float),
+    )
+    jwks_outage: float = _setting(
+        12.0,
+        "How long the last keys and revocations are used while their source cannot be read",
+        "hours",
+    )
     issuer: str = _setting("", "Required issuer (iss) of tokens; empty: any")
     audience: str = _setting("", "Required audience (aud) of tokens; empty: any")
+    revocation_list: str = _setting(
+        "", "File or https URL of the list of revoked tokens (JSON); empty: none", parse=_source
+    )
+    revocation_refresh: float = _setting(
+        60.0,
+        "Age at which the revocation list is read again",
+        "seconds",
+        parse=_at_least(1.0, float),
+    )
+    introspection_url: str = _setting(
+        "",
+        "Endpoint that checks opaque tokens (RFC 7662), and all tokens without TMF_JWKS; empty:"
+        " none",
+        parse=_endpoint,
+    )
+    introspection_client: str = _setting("", "Client id of this server at that endpoint")
+    introspection_secret: str = _setting("", "Client secret for that endpoint", secret=True)
+    introspection_cache: float = _setting(
+        60.0, "Longest time for which the answer of that endpoint is used", "seconds"
+    )
     clock_skew: float = _setting(30.0, "Tolerance for token times", "seconds")
     default_tenant: str = _setting("default", "Tenant of tokens without one, and without auth")
 

@@ -30,7 +30,8 @@ def build_application(settings: Settings, temporal_ui_url: Callable[[], str]) ->
     """
     contracts = load_contracts(CONTRACTS_DIR, settings.data_dir / "cache")
     jwks = settings.jwks
-    if settings.is_authentication_required and not jwks:
+    needs_keys = settings.is_authentication_required and not settings.introspection_url
+    if needs_keys and not jwks:
         jwks = str(jwks_file(settings.data_dir))
         log.warning("TMF_JWKS is not set: only tokens of `tmf token` are accepted")
     authenticator = TokenAuthenticator(

@@ -7,13 +7,14 @@ from typing import Any, Protocol
 from flask import request
 from pymongo.database import Database
 
-from tmf_apis.errors import BadRequest, Forbidden
+from tmf_apis.errors import BadRequest, Forbidden, Unauthorized
 from tmf_apis.rest.contracts.contract import Contract
 from tmf_apis.rest.contracts.extension_registry import ExtensionRegistry
 from tmf_apis.rest.http.routing import HOST_PATTERN
 from tmf_apis.rest.pipeline.policy import ResourcePolicy
 from tmf_apis.security.csrf import reject_cross_site
 from tmf_apis.security.identity import Identity
+from tmf_apis.security.request_origin import current_origin
 from tmf_apis.security.tokens import TokenAuthenticator
 from tmf_apis.settings import Settings
 
@@ -79,11 +80,16 @@ class PageContext:
             Forbidden: The token lacks a scope or acts for a party, or the request comes from a
                 page of another site (HTTP 403).
         """
-        headers = {name.lower(): value for name, value in request.headers}
-        if not self.authenticator.enabled:
-            reject_cross_site(request.method, headers, self.settings.public_url)
-        identity = self.authenticator.authenticate(headers)
-        identity.require_scopes(scopes)
-        if not identity.is_staff:
-            raise Forbidden("a token that acts for a party cannot use the administration")
+        origin, subject = current_origin.get(), ""
+        try:
+            headers = {name.lower(): value for name, value in request.headers}
+            if not self.authenticator.enabled:
+                reject_cross_site(request.method, headers, self.settings.public_url)
+            identity = self.authenticator.authenticate(headers, origin)
+            subject = identity.subject
+            identity.require_scopes(scopes)
+            identity.require_staff()
+        except (Unauthorized, Forbidden) as error:
+            self.authenticator.refusals.record(error, origin, request.path, subject)
+            raise
         return identity

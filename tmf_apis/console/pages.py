@@ -26,6 +26,7 @@ from tmf_apis.errors import (
     UnsupportedMediaType,
     UriTooLong,
 )
+from tmf_apis.rest.http.headers import request_headers
 from tmf_apis.rest.http.messages import error_response
 from tmf_apis.rest.http.routing import (
     ClientDisconnected,
@@ -92,11 +93,9 @@ class ConsoleApplication:
             raise UriTooLong(f"path and query are longer than {limit} bytes")
         if not scope["query_string"].isascii():
             raise BadRequest("the query string has bytes that are not ASCII")
+        headers = request_headers(scope["headers"])
         if scope["method"] in _METHODS_WITHOUT_BODY:
             return b""
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
         return await read_body(headers, receive, self._settings)
 
 

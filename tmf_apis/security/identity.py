@@ -66,6 +66,24 @@ class Identity:
         if missing := [scope for scope in scopes if scope not in self.scopes]:
             raise Forbidden(f"the token lacks the scope {' '.join(missing)}")
 
+    def require_one_scope(self, scopes: Iterable[str]) -> None:
+        """Check that the client has one of several scopes.
+
+        Raises:
+            Forbidden: The client has none of them; the message names them (HTTP 403).
+        """
+        if self.scopes is not None and self.scopes.isdisjoint(scopes):
+            raise Forbidden(f"the token lacks the scope {' or '.join(scopes)}")
+
+    def require_staff(self) -> None:
+        """Check that the client is the operator's own staff, or one of its systems.
+
+        Raises:
+            Forbidden: The client acts for a party (HTTP 403).
+        """
+        if not self.is_staff:
+            raise Forbidden("a token that acts for a party cannot use the administration")
+
     def read_filter(self) -> dict[str, Any]:
         """Return the query for the resources that the client can read."""
         if self.owners is None:

@@ -17,6 +17,9 @@ from tmf_apis.security.identity import Identity
 
 #: The header that carries the id of a request, in requests and responses.
 REQUEST_ID_HEADER = "x-request-id"
+#: Member of the state of a connection (ASGI ``scope["state"]``) with the thumbprint of the client's
+#: certificate.
+CERTIFICATE_MEMBER = "client_certificate"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]{1,45}", re.ASCII)
@@ -31,6 +34,8 @@ class RequestOrigin:
         request_id: Id of the request; empty: there was none.
         subject: Subject of the client's token; empty: not authenticated (yet).
         parties: Parties for which the client acts; None: the operator's staff and systems.
+        certificate: Thumbprint of the client's TLS certificate (RFC 8705, ``x5t#S256``); empty: the
+            client has sent none.
         cause: The resource that background work is done for, as "<kind>:<id>"; empty: none.
     """
 
@@ -38,6 +43,7 @@ class RequestOrigin:
     request_id: str = ""
     subject: str = ""
     parties: frozenset[str] | None = None
+    certificate: str = ""
     cause: str = ""
 
     def with_identity(self, identity: Identity) -> "RequestOrigin":
@@ -51,7 +57,9 @@ NO_ORIGIN = RequestOrigin()
 current_origin: ContextVar[RequestOrigin] = ContextVar("request_origin", default=NO_ORIGIN)
 
 
-def request_origin(address: str, headers: Mapping[bytes, bytes]) -> RequestOrigin:
+def request_origin(
+    address: str, headers: Mapping[bytes, bytes], certificate: str = ""
+) -> RequestOrigin:
     """Return the origin of an HTTP request before its client is authenticated.
 
     The id is that of ``X-Request-Id``, else the trace id of ``traceparent``, else a new one. A
@@ -60,6 +68,7 @@ def request_origin(address: str, headers: Mapping[bytes, bytes]) -> RequestOrigi
     Args:
         address: Address of the client; a text that is not an IP address is dropped.
         headers: Raw headers, by lower-case name.
+        certificate: Thumbprint of the client's TLS certificate.
 
     >>> request_origin("127.0.0.1", {b"x-request-id": b"a-1"}).request_id
     'a-1'
@@ -68,4 +77,6 @@ def request_origin(address: str, headers: Mapping[bytes, bytes]) -> RequestOrigi
     if not _REQUEST_ID.fullmatch(id):
         trace = _TRACE_PARENT.fullmatch(headers.get(b"traceparent", b"").decode("latin-1"))
         id = trace[1] if trace else secrets.token_hex(8)
-    return RequestOrigin(address if _ADDRESS.fullmatch(address) else "", id)
+    return RequestOrigin(
+        address if _ADDRESS.fullmatch(address) else "", id, certificate=certificate
+    )

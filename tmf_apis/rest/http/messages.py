@@ -20,10 +20,10 @@ class Request:
         base_url: Scheme and authority of this server, without a trailing slash.
         path: The decoded path.
         query_string: The raw query string.
-        headers: By lower-case name; of a repeated header the last value.
+        headers: By lower-case name.
         body: The raw body.
-        id: The ``{id}`` of the path, or "".
         identity: The client; anonymous until the request is authenticated.
+        id: The ``{id}`` of the path, or "".
         origin: Address of the client and id of the request.
     """
 

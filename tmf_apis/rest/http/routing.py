@@ -29,6 +29,7 @@ from tmf_apis.errors import (
     Unavailable,
     UriTooLong,
 )
+from tmf_apis.rest.http.headers import request_headers
 from tmf_apis.rest.http.messages import Request, Response, error_response
 from tmf_apis.security.csrf import reject_cross_site
 from tmf_apis.security.identity import Identity
@@ -162,9 +163,7 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
         query = scope["query_string"]
         if len(query) + len(scope["path"]) > self._settings.uri_limit:
             raise UriTooLong(f"path and query are longer than {self._settings.uri_limit} bytes")
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        headers = request_headers(scope["headers"])
         if (accept := headers.get("accept")) and scope["method"] != "DELETE":
             _require_json(accept)
         if self._settings.auth == "off":
