@@ -307,6 +307,9 @@ class Settings:
         " openTask",
         parse=_one_of("none", "correctNetwork", "acceptIntoInventory", "openTask"),
     )
+    audit_log_days: float = _setting(
+        400.0, "How long entries of the audit log are kept; 0: forever", "days"
+    )
     log_level: str = _setting("INFO", "Lowest level of logged messages", parse=_log_level)
 
     @classmethod

@@ -17,6 +17,7 @@ from functools import partial
 
 from adapters.credentials import Credentials
 from adapters.values import Target
+from tmf_apis.audit_log.maintenance import AuditLogMaintenance
 from tmf_apis.background_tasks import BackgroundAction, TaskActivities, TaskKey, TaskWorkflow
 from tmf_apis.capacity.meter import CapacityMeter
 from tmf_apis.capacity.poller import CapacityPoller
@@ -106,6 +107,7 @@ class Worker:
         self._trap_consumer = self._create_trap_consumer(credentials)
         self._capacity_poller = self._create_capacity_poller(credentials)
         self._scheduler = self._create_scheduler()
+        self._audit_log = AuditLogMaintenance(engine.database, settings, self._quick_executor)
         self._maintenance = Maintenance(
             engine,
             self._repositories,
@@ -189,6 +191,7 @@ class Worker:
                 self._capacity_poller.run(stop),
                 self._scheduler.run(stop),
                 self._maintenance.run(stop),
+                self._audit_log.run(stop),
             )
         except Exception:
             # A part may not react to ``stop``, and the supervisor restarts only ended processes.

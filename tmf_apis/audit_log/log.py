@@ -8,6 +8,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from tmf_apis.audit_log.blocks import ChainHead
 from tmf_apis.store.bulk import insert_new
 
 #: Collections of the entries, of the blocks that seal them, and of the state of each chain.
@@ -34,7 +35,16 @@ ENTRY_INDEXES = (
 )
 BLOCK_INDEXES = (
     IndexModel([("tenant", ASCENDING), ("number", ASCENDING)], name="number", unique=True),
+    IndexModel(
+        [("ids.0", ASCENDING)],
+        name="unapplied",
+        partialFilterExpression={"ids.0": {"$exists": True}},
+    ),
 )
+
+
+#: Matches the blocks some of whose entries may lack their sequence.
+_UNAPPLIED = {"ids.0": {"$exists": True}}
 
 
 class AuditLog:
@@ -58,6 +68,44 @@ class AuditLog:
     def append_in(self, session: ClientSession, entry: Document) -> None:
         """Add an entry within a transaction, so that it exists if and only if the change does."""
         self.entries.insert_one(entry, session=session)
+
+    def has_pending(self) -> bool:
+        """Return whether there are entries that are not sealed yet."""
+        return self.entries.find_one({"pending": True}, {"_id": 1}) is not None
+
+    def pending_entries(self, limit: int) -> list[Document]:
+        """Return the oldest entries that are not sealed yet."""
+        return list(self.entries.find({"pending": True}).sort([("time", 1)]).limit(limit))
+
+    def pending_tenants(self, limit: int) -> set[str]:
+        """Return the tenants of the oldest entries that are not sealed yet."""
+        rows = self.entries.find({"pending": True}, {"tenant": 1}).sort([("time", 1)]).limit(limit)
+        return {row["tenant"] for row in rows}
+
+    def tenants(self) -> list[str]:
+        """Return the tenants that have entries, sorted."""
+        return sorted({*self.entries.distinct("tenant"), *self.blocks.distinct("tenant")})
+
+    def last_block(self, tenant: str) -> Document | None:
+        """Return the last block of a tenant; None if there is none."""
+        return self.blocks.find_one({"tenant": tenant}, sort=[("number", -1)])
+
+    def anchor(self, tenant: str) -> Document | None:
+        """Return the last block that retention has dropped, without its digests; None: none."""
+        chain = self.chains.find_one({"_id": tenant})
+        return chain["anchor"] if chain else None
+
+    def head(self, tenant: str, last_block: Document | None) -> ChainHead:
+        """Return the end of a chain whose last block has been read."""
+        return ChainHead.of(tenant, last_block or self.anchor(tenant))
+
+    def has_unapplied_blocks(self) -> bool:
+        """Return whether entries of a block lack their sequence after a crash."""
+        return self.blocks.find_one(_UNAPPLIED, {"_id": 1}) is not None
+
+    def unapplied_blocks(self) -> list[Document]:
+        """Return the blocks some of whose entries lack their sequence after a crash."""
+        return list(self.blocks.find(_UNAPPLIED))
 
     def pending_count(self) -> int:
         """Return the number of entries that are not sealed yet."""

@@ -1,0 +1,84 @@
+"""The worker's part of the audit log: seals new entries and drops old ones."""
+
+import asyncio
+import logging
+import os
+import socket
+import time
+import uuid
+from concurrent.futures import Executor
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from tmf_apis.audit_log.log import AuditLog
+from tmf_apis.audit_log.retention import drop_before
+from tmf_apis.audit_log.sealing import Sealer
+from tmf_apis.audit_log.signing import KEY_FILE, SigningKey, load_or_create_key
+from tmf_apis.audit_log.verification import retention_of
+from tmf_apis.settings import Settings
+from tmf_apis.store.executor import run_blocking
+
+log = logging.getLogger(__name__)
+
+#: Pause between two searches for entries that are not sealed, in seconds.
+SEAL_INTERVAL = 1.0
+#: Pause between two searches for entries that are older than the retention time, in seconds.
+DROP_INTERVAL = 3600.0
+#: Subject of the entries that record dropped ones.
+SUBJECT = "tmf-apis"
+
+
+class AuditLogMaintenance:
+    """Seals and drops entries until the worker stops."""
+
+    def __init__(
+        self, database: Database[dict[str, Any]], settings: Settings, executor: Executor
+    ) -> None:
+        """Create the maintenance; the database is not used yet.
+
+        Args:
+            database: The database.
+            settings: The retention time, and the data directory with the key.
+            executor: Runs the database calls.
+        """
+        self._log = AuditLog(database)
+        self._retention = retention_of(settings.audit_log_days)
+        self._executor = executor
+        owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}"
+        self._sealer = Sealer(self._log, owner, _signing_key(settings))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Seal entries at intervals, and drop old ones each hour, until ``stop`` is set."""
+        next_drop = 0.0
+        while not stop.is_set():
+            try:
+                await run_blocking(self._executor, self._sealer.seal, stop.is_set)
+                if time.monotonic() >= next_drop:
+                    await run_blocking(self._executor, self._drop)
+                    next_drop = time.monotonic() + DROP_INTERVAL
+            except PyMongoError as error:
+                log.warning("audit log cannot be sealed", extra={"error": str(error)[:300]})
+            except Exception:
+                log.exception("audit log cannot be sealed")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), SEAL_INTERVAL)
+
+    def _drop(self) -> None:
+        if self._retention is None:
+            return
+        count = drop_before(self._log, datetime.now(UTC) - self._retention, SUBJECT)
+        if count:
+            log.info("old audit entries dropped", extra={"count": count})
+
+
+def _signing_key(settings: Settings) -> SigningKey | None:
+    """Return the key of the data directory; None if it cannot be read or created."""
+    try:
+        return load_or_create_key(settings.data_dir / KEY_FILE)
+    except (OSError, ValueError) as error:
+        log.error("blocks of the audit log are not signed", extra={"error": str(error)})  # noqa: TRY400
+        return None
