@@ -20,6 +20,8 @@ from tmf_apis.rest.contracts.schemas import Schemas
 from tmf_apis.rest.contracts.type_defaults import TypeDefaults
 from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.pipeline.documents import DocumentBuilder
+from tmf_apis.rest.pipeline.owners import OwnerRoles
+from tmf_apis.rest.pipeline.party_guard import PartyGuard
 from tmf_apis.rest.pipeline.policy import ResourcePolicy
 from tmf_apis.rest.pipeline.repository import ScopedRepository
 from tmf_apis.rest.pipeline.representation import client_view
@@ -96,8 +98,14 @@ class Engine:
             "check_references": settings.check_references,
             "unique_customers": settings.unique_customers,
         }
-        builder = DocumentBuilder(self.policies, _type_defaults(contracts), self.kind_registry)
-        self.writer = ResourceWriter(self.resources, builder, flags, ScopedRepository)
+        builder = DocumentBuilder(
+            self.policies, _type_defaults(contracts), self.kind_registry,
+            OwnerRoles(settings.owner_roles),
+        )  # fmt: skip
+        guard = PartyGuard(
+            self.resources, builder, contracts, reference_limit=settings.reference_limit
+        )
+        self.writer = ResourceWriter(self.resources, builder, flags, ScopedRepository, guard)
         self.subscriptions = SubscriptionRepository(
             database, self.outbound_policy, limit=settings.hub_limit
         )

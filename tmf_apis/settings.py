@@ -15,6 +15,15 @@ FALSE_WORDS = frozenset({"0", "false", "no", "off", ""})
 _ATTRIBUTE_RULE = re.compile(r"-?(?:[a-z@][\w@-]*|[A-Z]\w*\.[\w@-]+)(?:\.[\w@-]+)*")
 
 
+#: Roles in which a related party owns a resource.
+OWNER_ROLES = (
+    *("customer", "end customer", "wholesale customer", "owner", "legal owner", "holder"),
+    *("account holder", "buyer", "payer", "bill payer", "bill receiver", "bill responsible"),
+    *("user", "end user", "subscriber", "service subscriber", "consumer", "client", "tenant"),
+    *("requester", "requestor", "orderer", "initiator", "originator", "partner", "reseller"),
+)
+
+
 def _boolean(text: str) -> bool:
     if (lowered := text.strip().lower()) in TRUE_WORDS | FALSE_WORDS:
         return lowered in TRUE_WORDS
@@ -167,6 +176,9 @@ class Settings:
         60.0, "Longest time for which the answer of that endpoint is used", "seconds"
     )
     clock_skew: float = _setting(30.0, "Tolerance for token times", "seconds")
+    owner_roles: tuple[str, ...] = _setting(
+        OWNER_ROLES, "Roles in which a related party owns a resource; so does one without"
+    )
     default_tenant: str = _setting("default", "Tenant of tokens without one, and without auth")
 
     # Personal data
@@ -217,6 +229,9 @@ class Settings:
         500_000, "Most work of one patch; a copied value counts ten times", "values"
     )
     resource_limit: int = _setting(4_194_304, "Largest stored resource", "bytes")
+    reference_limit: int = _setting(
+        1000, "Most references to other resources in one body of a party", "references"
+    )
     hub_limit: int = _setting(100, "Most hub subscriptions of one tenant", "subscriptions")
     job_bytes: int = _setting(1_073_741_824, "Largest file of an import or export job", "bytes")
     job_seconds: float = _setting(3600.0, "Time limit of an import or export job", "seconds")

@@ -81,7 +81,10 @@ class Collection:
             order = collection_of(self.contract, "productOrder").create(client).json()
             return {"productOrder": {"id": order["id"], **typed}}
         if self.kind == "CancelServiceOrder":
-            order = collection_of(self.contract, "serviceOrder").create(client).json()
+            orders = collection_of(self.contract, "serviceOrder")
+            body = orders.body(client)
+            del body["serviceOrderItem"][0]["service"]["id"]  # a service to be added has none
+            order = orders.create(client, body).json()
             return {"serviceOrder": {"id": order["id"]}}
         if self.kind == "ResolveDifference":
             audit = collection_of(self.contract, "networkAudit").create(client).json()

@@ -21,6 +21,7 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
         after_commit=links.update_inverse_references,
         after_commit_if=has_changed("parentAlarm", "correlatedAlarm"),
         parties=party_ids,
+        party_rules=rules.PARTY_RULES,
         state_attributes=frozenset({"state", "ackState"}),
     )
     tasks = {
@@ -31,6 +32,7 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
             handle=partial(actions.start_task, task_type),
             run_in_background=partial(actions.complete_task, task_type),
             parties=party_ids,
+            party_rules=rules.TASK_PARTY_RULES,
         )
         for task_type in actions.ALARM_TASKS
     }

@@ -5,6 +5,7 @@ Source: TMF642 v4.0.0 and v5.0.0, Alarm; ITU-T X.733; 3GPP TS 32.111-2 (acknowle
 
 from tmf_apis.errors import InvalidBody
 from tmf_apis.rest.pipeline.json_values import json_objects
+from tmf_apis.rest.pipeline.party_rules import Access, PartyRules, Setter
 from tmf_apis.rest.pipeline.periods import canonical_timestamp
 from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 
@@ -40,6 +41,40 @@ TASK_LIFECYCLE = Lifecycle(
     server_sets_initial=True,
 )
 
+
+#: A party acknowledges, comments and groups its alarms; only who raised one says what it is. The
+#: object of an alarm may be in another system.
+PARTY_RULES = PartyRules(
+    references={
+        "parentAlarm": Access.OWN,
+        "correlatedAlarm": Access.OWN,
+        "alarmedObject": Access.ANYWHERE,
+    },
+    setters=dict.fromkeys(
+        (
+            *("state", "perceivedSeverity", "alarmType", "probableCause", "specificProblem"),
+            *("alarmRaisedTime", "alarmClearedTime", "alarmReportingTime", "alarmDetails"),
+            *("alarmedObject", "alarmedObjectType", "affectedService", "serviceAffecting"),
+            *("sourceSystemId", "reportingSystemId", "externalAlarmId", "isRootCause"),
+            *("crossedThresholdInformation", "plannedOutageIndicator", "alarmEscalation"),
+            *("proposedRepairedActions", "place", "clearSystemId", "clearUserId"),
+        ),
+        Setter.CREATOR,
+    ),
+    deleted_by=Setter.CREATOR,
+)
+#: A task finds its alarms by patterns, with the rights of the client.
+TASK_PARTY_RULES = PartyRules(
+    references=dict.fromkeys(
+        (
+            *("alarmPattern", "*.alarmPattern.parentAlarm", "*.alarmPattern.correlatedAlarm"),
+            *("*.alarmPattern.affectedService", "parentAlarm", "*.parentAlarm.correlatedAlarm"),
+            *("*.parentAlarm.affectedService", "correlatedAlarm"),
+            *("*.correlatedAlarm.parentAlarm", "*.correlatedAlarm.affectedService"),
+        ),
+        Access.TASK,
+    )
+)
 
 #: Severity of an alarm that is raised without one. Source: ITU-T X.733 clause 8.1.2.3.
 DEFAULT_SEVERITY = "indeterminate"

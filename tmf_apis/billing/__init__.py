@@ -5,7 +5,11 @@ the id of the account gives access to the bills of the account, and to its rates
 related party in the contract.
 """
 
+from dataclasses import replace
+
 from tmf_apis.billing import actions, model, rules
+from tmf_apis.rest.contracts.reference_schema import ACCOUNT
+from tmf_apis.rest.pipeline.party_rules import READ_ONLY
 from tmf_apis.rest.pipeline.policy import ApiModule, ResourcePolicy
 from tmf_apis.security.identity import EVERYONE
 from tmf_apis.settings import Settings
@@ -22,10 +26,12 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
             on_create=rules.on_create_bill,
             on_change=rules.on_change_bill,
             parties=rules.parties,
+            party_rules=replace(READ_ONLY, holds={ACCOUNT: ("billingAccount.id",)}),
         ),
         "AppliedCustomerBillingRate": ResourcePolicy(
             on_create=rules.on_create_rate,
             parties=rules.parties,
+            party_rules=replace(READ_ONLY, holds={ACCOUNT: ("billingAccount.id",)}),
         ),
         "BillCycle": ResourcePolicy(parties=lambda _: (EVERYONE,)),
         "CustomerBillOnDemand": ResourcePolicy(

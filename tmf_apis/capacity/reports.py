@@ -12,6 +12,7 @@ from tmf_apis.capacity.meter import CapacityMeter
 from tmf_apis.capacity.records import CapacityQuery, CapacityRecord
 from tmf_apis.errors import Forbidden
 from tmf_apis.rest.contracts.dates import rfc3339
+from tmf_apis.rest.pipeline.party_rules import READ_ONLY
 from tmf_apis.rest.pipeline.policy import ApiModule, Repository, Resource, ResourcePolicy
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import MongoDatabase
@@ -141,5 +142,6 @@ def api_module(settings: Settings, database: MongoDatabase) -> ApiModule:
     policy = ResourcePolicy(
         server_owned=frozenset({"creationDate", "count", "resource"}),
         handle=CapacityReporter(database, settings).handle,
+        party_rules=READ_ONLY,
     )
     return ApiModule(number="NETWORK", policies={"CapacityReport": policy})

@@ -15,5 +15,6 @@ def api_module(settings: Settings) -> ApiModule:
         on_change=rules.on_change,
         check=checks.refuse_duplicate if settings.unique_customers else None,
         parties=rules.parties,
+        party_rules=rules.PARTY_RULES,
     )
     return ApiModule(number="TMF629", policies={"Customer": policy}, models=(model.Customer,))

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tmf_apis.errors import InvalidBody
+from tmf_apis.rest.contracts.reference_schema import ACCOUNT
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.owners import party_ids
+from tmf_apis.rest.pipeline.party_rules import PartyRules, Setter, operator_decides
 from tmf_apis.rest.pipeline.periods import check_valid_for
 from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 
@@ -28,6 +30,17 @@ LIFECYCLE = Lifecycle(
     initial_states=("Initialized", "Validated", "Approved", "Active", "Suspended"),
     source="SID, PartyRole; TMF629 v5.0.1, Customer.status (free text)",
     allows_unknown_states=True,
+)
+
+#: The operator decides about credit, accounts and status; a customer keeps its engaged party.
+PARTY_RULES = PartyRules(
+    setters={
+        **operator_decides("account", "creditProfile", "status", "statusReason", "agreement"),
+        **operator_decides("partyRoleSpecification", "validFor"),
+        "engagedParty": Setter.ON_CREATE,
+    },
+    deleted_by=Setter.CREATOR,
+    holds={ACCOUNT: ("account.id",)},
 )
 
 #: RFC 5321: a local part of at most 64 and a path of at most 254 characters.

@@ -18,6 +18,7 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
         after_commit=actions.update_inverse_relationships,
         after_commit_if=_affects_relationships,
         parties=party_ids,
+        party_rules=rules.PARTY_RULES,
         state_attributes=rules.STATE_ATTRIBUTES,
     )
     return ApiModule(number="TMF639", policies={"Resource": policy}, models=(model.Resource,))

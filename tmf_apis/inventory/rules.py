@@ -11,6 +11,7 @@ from typing import Any
 from tmf_apis.errors import Conflict, InvalidBody
 from tmf_apis.inventory.relationships import edges
 from tmf_apis.rest.pipeline.json_values import json_objects
+from tmf_apis.rest.pipeline.party_rules import Access, PartyRules, operator_decides
 from tmf_apis.rest.pipeline.periods import check_order, check_valid_for
 from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 
@@ -32,6 +33,24 @@ _OPERATING_DATES = ("startOperatingDate", "endOperatingDate")
 #: Attributes whose change is a state change.
 STATE_ATTRIBUTES = frozenset(
     {"administrativeState", "operationalState", "usageState", "resourceStatus", "lifecycleState"}
+)
+
+
+#: A party documents its own equipment; the states are those of the network.
+PARTY_RULES = PartyRules(
+    references={
+        "*.resource": Access.OWN,
+        "*.supportingResource": Access.OWN,
+        "*.connectionPoint": Access.OWN,
+        "*.endpoint": Access.OWN,
+    },
+    setters=operator_decides(
+        *STATE_ATTRIBUTES,
+        *("alarmStatus", "allocationStatus", "availabilityStatus", "controlStatus"),
+        *("proceduralStatus", "standbyStatus", "unknownStatus", "powerConsumingState"),
+        *("autoModification", "resourceOrderItem", "startOperatingDate", "endOperatingDate"),
+        *("creationDate", "lastUpdate"),
+    ),
 )
 
 

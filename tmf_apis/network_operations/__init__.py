@@ -8,6 +8,7 @@ from functools import partial
 
 from tmf_apis.network_operations import fallout, rules
 from tmf_apis.network_operations.discovery_scope import DiscoveryScope
+from tmf_apis.rest.pipeline.party_rules import READ_ONLY
 from tmf_apis.rest.pipeline.policy import ApiModule, ResourcePolicy
 from tmf_apis.settings import Settings
 
@@ -23,12 +24,14 @@ def api_module(settings: Settings) -> ApiModule:
             server_owned=rules.DISCOVERY_SERVER_OWNED,
             on_create=partial(rules.on_create_discovery, DiscoveryScope.from_settings(settings)),
             handle=rules.require_operator,
+            party_rules=READ_ONLY,
         ),
         "NetworkAudit": ResourcePolicy(
             lifecycle=rules.TASK_LIFECYCLE,
             server_owned=rules.AUDIT_SERVER_OWNED,
             on_create=rules.on_create_task,
             handle=rules.require_operator,
+            party_rules=READ_ONLY,
         ),
         "ResolveDifference": ResourcePolicy(
             lifecycle=rules.TASK_LIFECYCLE,
@@ -36,6 +39,7 @@ def api_module(settings: Settings) -> ApiModule:
             on_create=rules.on_create_task,
             check=rules.validate_audit_reference,
             handle=rules.require_operator,
+            party_rules=READ_ONLY,
         ),
     }
     return ApiModule(number="NETWORK", policies=policies, models=(fallout.FalloutTask,))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tmf_apis.errors import Conflict, InvalidBody
+from tmf_apis.rest.pipeline.party_rules import READ_ONLY
 from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource, ResourcePolicy
 from tmf_apis.store.indexes import body_index
 from tmf_apis.store.model import StoredResource
@@ -87,4 +88,5 @@ POLICY = ResourcePolicy(
     on_create=on_create,
     on_change=on_change,
     parties=no_parties,
+    party_rules=READ_ONLY,
 )

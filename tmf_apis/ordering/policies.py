@@ -21,7 +21,13 @@ from tmf_apis.ordering.order_schema import (
     SERVICE_ORDER_SCHEMA,
     OrderSchema,
 )
+from tmf_apis.ordering.party_rules import (
+    CANCELLATION_RULES,
+    PRODUCT_ORDER_RULES,
+    SERVICE_ORDER_RULES,
+)
 from tmf_apis.rest.pipeline.owners import party_ids
+from tmf_apis.rest.pipeline.party_rules import PartyRules
 from tmf_apis.rest.pipeline.policy import (
     ApiModule,
     DryRun,
@@ -57,6 +63,7 @@ def api_module(settings: Settings, *, dry_run: DryRun | None = None) -> ApiModul
                 server_owned=frozenset({"creationDate"}),
                 check=product_orders.check_offerings,
                 parties=product_orders.parties,
+                party_rules=PRODUCT_ORDER_RULES,
                 dry_run=dry_run,
             ),
             "CancelProductOrder": replace(
@@ -82,6 +89,7 @@ def service_api_module(settings: Settings, *, dry_run: DryRun | None = None) -> 
                 server_owned=_SERVICE_ORDER_SERVER_OWNED,
                 check=service_orders.check_services,
                 parties=service_orders.parties,
+                party_rules=SERVICE_ORDER_RULES,
                 dry_run=dry_run,
             ),
             "CancelServiceOrder": _cancellation_policy(
@@ -94,12 +102,13 @@ def service_api_module(settings: Settings, *, dry_run: DryRun | None = None) -> 
     )
 
 
-def _order_policy(
+def _order_policy(  # noqa: PLR0913
     schema: OrderSchema,
     *,
     server_owned: frozenset[str],
     check: PolicyCheck,
     parties: Callable[[Resource], Iterable[str]],
+    party_rules: PartyRules,
     dry_run: DryRun | None,
 ) -> ResourcePolicy:
     return ResourcePolicy(
@@ -111,6 +120,7 @@ def _order_policy(
         on_delete=partial(rules.on_delete, schema=schema),
         check=check,
         parties=parties,
+        party_rules=party_rules,
         extra_events=partial(rules.extra_events, schema=schema),
     )
 
@@ -127,4 +137,5 @@ def _cancellation_policy(
         handle=cancellation.cancel,
         run_in_background=cancellation.assess,
         parties=parties,
+        party_rules=CANCELLATION_RULES,
     )

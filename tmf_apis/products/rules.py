@@ -4,6 +4,8 @@ Source: TMF637 v4.0.0, Product, ProductStatusType and the state diagram of the u
 """
 
 from tmf_apis.errors import InvalidBody
+from tmf_apis.rest.contracts.reference_schema import ACCOUNT
+from tmf_apis.rest.pipeline.party_rules import Access, PartyRules, operator_decides
 from tmf_apis.rest.pipeline.periods import check_order
 from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 from tmf_apis.rest.pipeline.provisioned import ProvisionedKind
@@ -32,6 +34,23 @@ LIFECYCLE = Lifecycle(
         "pendingActive": frozenset({"suspended"}),
     },
     source="TMF637 Product Inventory Management, ProductStatusType",
+)
+
+#: Products come from orders: a party names and describes its own, and sets their place.
+PARTY_RULES = PartyRules(
+    references={
+        "*.product": Access.OWN,
+        "*.realizingService": Access.OWN,
+        "*.realizingResource": Access.OWN,
+    },
+    setters=operator_decides(
+        *("status", "productPrice", "productTerm", "billingAccount", "agreement"),
+        *("productOffering", "productSpecification", "productRelationship", "product"),
+        *("realizingService", "realizingResource", "productOrderItem", "orderDate"),
+        *("startDate", "terminationDate", "isBundle", "isCustomerVisible"),
+        "productSerialNumber",
+    ),
+    holds={ACCOUNT: ("billingAccount.id",)},
 )
 
 PROVISIONED_PRODUCT = ProvisionedKind(

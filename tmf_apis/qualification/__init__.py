@@ -28,6 +28,7 @@ def api_module(settings: Settings, *, find_obstacles: ObstacleFinder | None = No
             handle=partial(actions.qualify, kind, find_obstacles),
             tenant_wide=True,
             parties=party_ids,
+            party_rules=rules.PARTY_RULES,
         )
         for kind in rules.SERVER_OWNED
     }

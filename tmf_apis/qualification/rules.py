@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tmf_apis.rest.pipeline.catalog_terms import ON_SALE_STATES
+from tmf_apis.rest.pipeline.party_rules import PartyRules, operator_decides
 from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 
 _NO_STATES: frozenset[str] = frozenset()
@@ -53,6 +54,22 @@ SERVER_OWNED: Mapping[str, frozenset[str]] = {
         }
     ),
 }
+
+
+#: The results are the operator's.
+PARTY_RULES = PartyRules(
+    setters=operator_decides(
+        *("state", "qualificationResult"),
+        *(
+            f"serviceQualificationItem.{name}"
+            for name in (
+                *("state", "qualificationResult", "eligibilityUnavailabilityReason"),
+                *("alternateServiceProposal", "terminationError", "expirationDate"),
+                *("expectedServiceAvailabilityDate",),
+            )
+        ),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,5 +18,6 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
         on_delete=rules.PROVISIONED_SERVICE.check_delete,
         check=checks.check_dependencies,
         parties=party_ids,
+        party_rules=rules.PARTY_RULES,
     )
     return ApiModule(number="TMF638", policies={"Service": policy}, models=(Service,))

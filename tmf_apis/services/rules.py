@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tmf_apis.errors import InvalidBody
+from tmf_apis.rest.pipeline.party_rules import Access, PartyRules, operator_decides
 from tmf_apis.rest.pipeline.periods import check_order, check_valid_for
 from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 from tmf_apis.rest.pipeline.provisioned import ProvisionedKind
@@ -29,6 +30,21 @@ LIFECYCLE = Lifecycle(
         "terminated": frozenset(),
     },
     source="TMF638 Service Inventory Management, ServiceStateType",
+)
+
+#: Services come from orders: a party names and describes its own, and sets their place.
+PARTY_RULES = PartyRules(
+    references={
+        "*.service": Access.OWN,
+        "*.supportingService": Access.OWN,
+        "*.supportingResource": Access.OWN,
+    },
+    setters=operator_decides(
+        *("state", "serviceSpecification", "supportingService", "supportingResource"),
+        *("serviceRelationship", "serviceOrderItem", "relatedEntity", "feature", "serviceType"),
+        *("serviceDate", "startDate", "endDate", "startMode", "hasStarted"),
+        *("isServiceEnabled", "isStateful", "isBundle"),
+    ),
 )
 
 PROVISIONED_SERVICE = ProvisionedKind(

@@ -13,7 +13,8 @@ Each kind has a collection of the same name (``ProductOrder``). A stored documen
     loose    true if nested objects in ``body`` may lack the ``@type`` that v5 requires; ``text``
              has it
     events   the outbox: pending events; absent if there are none
-    todo     {"old", "at", "rev"}: a write whose effects on other resources are not completed
+    todo     {"old", "at", "rev", "parties"}: a write whose effects on other resources are not
+             completed; ``parties`` only if a client of these parties wrote
     idem     {"key", "hash"}: the Idempotency-Key of the creating request; absent without one and
              after deletion
 """

@@ -37,7 +37,7 @@ class ResourceStore:
         """
         self.database = database
         self.counts = counts
-        self._query_time = query_time
+        self.query_time = query_time
         self._collections: dict[str, Collection[Document]] = {}
 
     def collection(self, kind: str) -> Collection[Document]:
@@ -85,7 +85,7 @@ class ResourceStore:
         Runs the command itself, because pymongo's cursors take a third longer. As they do, it
         tries once more after a lost connection.
         """
-        command = {"find": kind, **options, "maxTimeMS": self._query_time}
+        command = {"find": kind, **options, "maxTimeMS": self.query_time}
         with translate_errors():
             try:
                 cursor = self.database.command(command)["cursor"]

@@ -15,7 +15,7 @@ from tests.support.fulfilment_harness import order_item as product_item
 from tests.support.live_server import ThreadedGateway, live_server
 from tests.support.waiting import wait_until
 from tmf_apis.engine import CONTRACTS_DIR, Engine
-from tmf_apis.errors import Conflict
+from tmf_apis.errors import Conflict, NotFound
 from tmf_apis.fulfilment.execution.failure_reporter import REPORT_AFTER_ATTEMPTS
 from tmf_apis.reconciliation.discovery import register
 from tmf_apis.rest.contracts.contract import load_contracts
@@ -288,10 +288,10 @@ def test_a_service_order_cannot_change_a_supporting_service(operator):
 def test_a_service_belongs_to_the_party_of_its_order(operator):
     service = add_service(operator, parties=["ada"], relatedParty=[ADA])
     bob = {**ADA, "id": "bob"}
-    order = run_service_order(
-        operator, item("delete", service=service), parties=["bob"], relatedParty=[bob]
-    )
-    assert order["state"] == "failed"
+    with pytest.raises(NotFound, match="/serviceOrderItem/0/service/id: there is no Service"):
+        run_service_order(
+            operator, item("delete", service=service), parties=["bob"], relatedParty=[bob]
+        )
     assert port_state(operator.gw, "sub1")[1] == 100 * MEGABIT
     order = run_service_order(
         operator, item("delete", service=service), parties=["ada"], relatedParty=[ADA]

@@ -6,6 +6,7 @@ process dies before that, the follow-up runs again, so it must be safe to repeat
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from tmf_apis.errors import TmfError, Unavailable
@@ -31,18 +32,19 @@ class AfterCommit:
         self,
         resources: ResourceStore,
         policy_of: Callable[[str], ResourcePolicy],
-        tenant_repository: Callable[[Identity, RequestContext], Repository],
+        repository_for: Callable[[Identity, RequestContext], Repository],
     ) -> None:
         """Store the collaborators.
 
         Args:
             resources: The store of the resources and markers.
             policy_of: Returns the policy of a kind.
-            tenant_repository: Returns a repository that sees an identity's whole tenant.
+            repository_for: Returns a repository that sees and changes what an identity may: the
+                follow-up of a party's write changes no resource of others.
         """
         self._resources = resources
         self._policy_of = policy_of
-        self._tenant_repository = tenant_repository
+        self._repository_for = repository_for
 
     def run(
         self,
@@ -63,7 +65,8 @@ class AfterCommit:
         """
         follow_up = self._policy_of(kind).after_commit
         assert follow_up is not None  # noqa: S101 - without a follow-up, no marker is set
-        follow_up(self._tenant_repository(identity, context), *change)
+        context = context if context.system else replace(context, system=True)
+        follow_up(self._repository_for(identity, context), *change)
         self._resources.clear_side_effect(kind, *version)
 
     def resume(
@@ -91,7 +94,12 @@ class AfterCommit:
     ) -> bool:
         """Run one follow-up; return False if it failed and remains pending."""
         key, marker = document["_id"], document["todo"]
-        identity = Identity("server", key.partition(":")[0])
+        parties = marker.get("parties")
+        identity = Identity(
+            "server",
+            key.partition(":")[0],
+            None if parties is None else frozenset(parties),
+        )
         old = marker["old"] and {**marker["old"], "id": document["id"]}
         new = resource_of(document) if document["tenant"] != DELETED_TENANT else None
         try:

@@ -6,7 +6,11 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from tmf_apis.errors import InvalidQuery
-from tmf_apis.rest.pipeline.documents import cacheable_document, resource_of
+from tmf_apis.rest.pipeline.documents import (
+    cacheable_document,
+    resource_of,
+    side_effect_marker,
+)
 from tmf_apis.rest.pipeline.idempotency import IdempotencyKey
 from tmf_apis.rest.pipeline.ids import new_id
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource, ResourcePolicy
@@ -42,12 +46,14 @@ class ResourceCreator(WriteAccess):
 
         Raises:
             Conflict: There is already a resource with this id (HTTP 409).
-            Forbidden: A party may not create resources of this kind, or the client acts for no
-                party (HTTP 403).
+            Forbidden: A party may not create resources of this kind, or not so, or the client acts
+                for no party (HTTP 403).
+            NotFound: A party names a resource that it cannot see (HTTP 404).
             TmfError: The policy or ``validate`` refuses it.
             DuplicateKeyError: Another request with the idempotency key was faster.
         """
         identity.require_owner()
+        self.guard.check_create(identity, kind, resource, context)
         policy = self.policy_of(kind)
         id, body = _new_body(policy, kind, resource, context)
         if policy.check:
@@ -64,7 +70,7 @@ class ResourceCreator(WriteAccess):
             document["idem"] = idempotency.to_document(text)
         has_follow_up = needs_after_commit(policy, None, body)
         if has_follow_up:
-            document["todo"] = {"old": None, "at": context.timestamp, "rev": 1}
+            document["todo"] = side_effect_marker(None, 1, context)
         self._insert(kind, document)
         if has_follow_up:
             change = (None, resource_of(document))
@@ -133,6 +139,7 @@ class ResourceCreator(WriteAccess):
         policy = self.policy_of(kind)
         if policy.dry_run is None:
             raise InvalidQuery(f"dryRun: {kind} has no dry run")
+        self.guard.check_create(identity, kind, resource, context)
         id, body = _new_body(policy, kind, resource, context)
         tenant_wide = self._tenant_repository(identity, context)
         if policy.check:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tmf_apis.errors import Forbidden
 from tmf_apis.events import outbox
 from tmf_apis.rest.pipeline.audit_records import audit_record
+from tmf_apis.rest.pipeline.owners import STANDARD_OWNER_ROLES, OwnerRoles
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource, ResourcePolicy
 from tmf_apis.rest.pipeline.policy_application import needs_after_commit, owning_parties
 from tmf_apis.rest.pipeline.representation import json_fragments
@@ -18,7 +19,7 @@ from tmf_apis.security.identity import EVERYONE, Identity
 from tmf_apis.store.resources import Document
 
 #: The members of a document that a change needs.
-READ_PROJECTION = {"id": 1, "rev": 1, "body": 1, "owner": 1, "loose": 1, "todo": 1}
+READ_PROJECTION = dict.fromkeys(("id", "rev", "body", "owner", "parties", "loose", "todo"), 1)
 _DEFAULT_POLICY = ResourcePolicy()
 
 
@@ -57,6 +58,7 @@ class DocumentBuilder:
         policies: Mapping[str, ResourcePolicy],
         type_defaults: Mapping[str, Transform],
         kinds: KindRegistry,
+        owner_roles: OwnerRoles = STANDARD_OWNER_ROLES,
     ) -> None:
         """Store the tables that documents are built from.
 
@@ -65,7 +67,9 @@ class DocumentBuilder:
             type_defaults: For each kind, the transform that gives nested objects the types that
                 v5 requires.
             kinds: The kinds that are served.
+            owner_roles: The roles in which a related party owns a resource.
         """
+        self.owner_roles = owner_roles
         self._policies = policies
         self.kinds = kinds
         self.type_defaults = type_defaults
@@ -85,7 +89,7 @@ class DocumentBuilder:
         """
         identity.require_owner()
         body = stored_body(resource)
-        parties = owning_parties(self.policy_of(kind), {**body, "id": id})
+        parties = owning_parties(self.policy_of(kind), {**body, "id": id}, self.owner_roles)
         owner = identity.owners
         if owner is not None and EVERYONE in parties:
             raise Forbidden(f"only the operator can create a {kind}")
@@ -101,6 +105,11 @@ class DocumentBuilder:
         if owner is not None:
             document["owner"] = owner
         return document
+
+    def parties_after(self, kind: str, document: Document, resource: Resource) -> list[str]:
+        """Return the parties to which a document belongs after a change, sorted."""
+        owners = owning_parties(self.policy_of(kind), resource, self.owner_roles)
+        return sorted({*owners, *document.get("owner", ())})
 
     def creation_event(self, kind: str, document: Document, context: RequestContext) -> Document:
         """Return the create event of a new document."""
@@ -123,7 +132,7 @@ class DocumentBuilder:
         """Return the update that stores a changed resource, with its events."""
         policy, old, body = self.policy_of(kind), document["body"], stored_body(resource)
         id, rev = document["id"], document["rev"] + 1
-        parties = sorted({*owning_parties(policy, resource), *document.get("owner", ())})
+        parties = self.parties_after(kind, document, resource)
         origin: outbox.EventOrigin = {
             "tenant": identity.tenant, "id": id, "rev": rev, "parties": parties, "now": context.now,
         }  # fmt: skip
@@ -145,11 +154,9 @@ class DocumentBuilder:
     ) -> Document:
         """Return the delete event of a document."""
         policy, body = self.policy_of(kind), document["body"]
-        owners = owning_parties(policy, resource_of(document))
         event = outbox.resource_deleted(
-            kind, body, tenant=identity.tenant, id=document["id"],
-            rev=document["rev"] + 1, parties=sorted({*owners, *document.get("owner", ())}),
-            now=context.now,
+            kind, body, tenant=identity.tenant, id=document["id"], rev=document["rev"] + 1,
+            parties=self.parties_after(kind, document, resource_of(document)), now=context.now,
         )  # fmt: skip
         event["audit"] = audit_record(policy, context, body, None)
         return event
@@ -185,7 +192,27 @@ def pending_side_effect(document: Document, rev: int, context: RequestContext) -
     """
     pending = document.get("todo")
     old = pending["old"] if pending else document["body"]
-    return {"old": old, "at": context.timestamp, "rev": rev}
+    return side_effect_marker(old, rev, context, pending)
+
+
+def side_effect_marker(
+    old: Resource | None, rev: int, context: RequestContext, pending: Document | None = None
+) -> Document:
+    """Return the marker of an ``after_commit`` with the rights of the client that wrote.
+
+    Args:
+        old: The resource before; None: it is new.
+        rev: The version after the write.
+        context: The request.
+        pending: The marker of an earlier write. If one of the two clients is not a party, neither
+            counts as one.
+    """
+    marker: Document = {"old": old, "at": context.timestamp, "rev": rev}
+    parties = context.parties
+    if parties is None or (pending and pending.get("parties") is None):
+        return marker
+    earlier = pending["parties"] if pending else ()
+    return {**marker, "parties": sorted({*parties, *earlier})}
 
 
 def _types_incomplete(context: RequestContext) -> bool:

@@ -1,7 +1,55 @@
-"""The parties that a resource refers to."""
+"""The parties that a resource refers to, and the roles in which they own it."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from tmf_apis.settings import OWNER_ROLES
+
+_PARTIES: Final = "relatedParty"
+
+
+class OwnerRoles:
+    """The roles in which a related party owns a resource; a party without a role owns it, too."""
+
+    def __init__(self, roles: Iterable[str] = OWNER_ROLES) -> None:
+        """Store the roles; case, blanks and punctuation do not count."""
+        self._roles = frozenset(map(_normalised, roles))
+
+    def __contains__(self, role: object) -> bool:
+        """Return whether a related party in a role owns the resource.
+
+        >>> "End-User" in OwnerRoles(), "installer" in OwnerRoles(), None in OwnerRoles()
+        (True, False, True)
+        """
+        name = _normalised(role) if isinstance(role, str) else ""
+        return not name or name in self._roles
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that is the same for the same roles."""
+        return ",".join(sorted(self._roles))
+
+    def owners_only(self, resource: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a resource without the related parties that do not own it, at any depth.
+
+        >>> parties = [{"id": "1", "role": "installer"}, {"id": "2", "role": "buyer"}]
+        >>> OwnerRoles().owners_only({"item": [{"relatedParty": parties}]})
+        {'item': [{'relatedParty': [{'id': '2', 'role': 'buyer'}]}]}
+        """
+        return {
+            name: self._owners(value) if name == _PARTIES else self._inner(value)
+            for name, value in resource.items()
+        }
+
+    def _inner(self, value: Any) -> Any:  # noqa: ANN401
+        if isinstance(value, dict):
+            return self.owners_only(value)
+        return [self._inner(item) for item in value] if isinstance(value, list) else value
+
+    def _owners(self, related: Any) -> list[Any]:  # noqa: ANN401
+        entries = related if isinstance(related, list) else [related]
+        return [e for e in entries if isinstance(e, Mapping) and e.get("role") in self]
 
 
 def party_ids(resource: Mapping[str, Any]) -> Iterator[str]:
@@ -22,3 +70,11 @@ def party_ids(resource: Mapping[str, Any]) -> Iterator[str]:
         id = party.get("id") if isinstance(party, Mapping) else None
         if id := id or entry.get("id"):
             yield str(id)
+
+
+def _normalised(role: str) -> str:
+    return re.sub(r"[\W_]+", "", role).lower()
+
+
+#: The roles unless the operator sets others.
+STANDARD_OWNER_ROLES: Final = OwnerRoles()

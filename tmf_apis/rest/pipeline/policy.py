@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from tmf_apis.errors import IllegalTransition
 from tmf_apis.rest.contracts.dates import rfc3339
+from tmf_apis.rest.pipeline.party_rules import PartyRules
 from tmf_apis.security.request_origin import NO_ORIGIN, RequestOrigin
 
 Resource = dict[str, Any]
@@ -300,6 +301,7 @@ class ResourcePolicy:
             resource ("Milestone" of ProductOrderMilestoneEvent); at most 14.
         state_attributes: Attributes whose change is a StateChangeEvent instead of an
             AttributeValueChangeEvent; default: the lifecycle's attribute.
+        party_rules: What a party may name and set in a resource of this kind.
     """
 
     lifecycle: Lifecycle | None = None
@@ -317,6 +319,7 @@ class ResourcePolicy:
     parties: Callable[[Resource], Iterable[str]] | None = None
     extra_events: Callable[[Resource, Resource], Iterable[str]] | None = None
     state_attributes: frozenset[str] | None = None
+    party_rules: PartyRules = field(default_factory=PartyRules)
 
     @property
     def state_event_attributes(self) -> frozenset[str]:

@@ -5,7 +5,7 @@ functions, so both apply the same rules.
 """
 
 from tmf_apis.errors import InvalidBody
-from tmf_apis.rest.pipeline.owners import party_ids
+from tmf_apis.rest.pipeline.owners import STANDARD_OWNER_ROLES, OwnerRoles, party_ids
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource, ResourcePolicy
 from tmf_apis.security.identity import EVERYONE
 
@@ -83,14 +83,21 @@ def needs_after_commit(policy: ResourcePolicy, old: Resource | None, new: Resour
     return policy.after_commit is not None and policy.after_commit_if(old, new)
 
 
-def owning_parties(policy: ResourcePolicy, resource: Resource) -> list[str]:
+def owning_parties(
+    policy: ResourcePolicy, resource: Resource, roles: OwnerRoles = STANDARD_OWNER_ROLES
+) -> list[str]:
     """Return the ids of the parties that a resource belongs to, sorted.
 
     A resource belongs to everybody only if the policy says so for the whole kind. A client cannot
     achieve that by an attribute.
+
+    Args:
+        policy: The kind's policy.
+        resource: The stored form, with its id.
+        roles: The roles in which a related party owns a resource.
     """
     parties = policy.parties or party_ids
-    owners = {str(party) for party in parties(resource)}
+    owners = {str(party) for party in parties(roles.owners_only(resource))}
     if EVERYONE in owners and EVERYONE not in parties({}):
         owners.remove(EVERYONE)
     return sorted(owners)

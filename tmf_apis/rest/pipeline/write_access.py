@@ -9,6 +9,7 @@ from tmf_apis.errors import Forbidden, NotFound
 from tmf_apis.rest.pipeline.after_commit import AfterCommit
 from tmf_apis.rest.pipeline.documents import READ_PROJECTION, DocumentBuilder
 from tmf_apis.rest.pipeline.ids import new_id
+from tmf_apis.rest.pipeline.party_guard import PartyGuard
 from tmf_apis.rest.pipeline.policy import Repository, RequestContext, Resource, ResourcePolicy
 from tmf_apis.rest.views.kind_registry import KindRegistry
 from tmf_apis.rest.views.transforms import Transform
@@ -50,6 +51,7 @@ class WriteAccess:
         builder: DocumentBuilder,
         flags: Mapping[str, bool],
         make_repository: MakeRepository,
+        guard: PartyGuard | None = None,
     ) -> None:
         """Store the collaborators.
 
@@ -58,12 +60,14 @@ class WriteAccess:
             builder: Builds documents by the policies of the kinds.
             flags: The operator's settings that policies depend on.
             make_repository: Creates the repository that a policy reads and writes through.
+            guard: Checks what parties name and set; default: one that knows no contract.
         """
         self.resources = resources
         self._builder = builder
         self._flags = flags
         self._make_repository = make_repository
-        self._after_commit = AfterCommit(resources, builder.policy_of, self._tenant_repository)
+        self.guard = guard or PartyGuard(resources, builder, ())
+        self._after_commit = AfterCommit(resources, builder.policy_of, self.repository_for)
 
     @property
     def kinds(self) -> KindRegistry:

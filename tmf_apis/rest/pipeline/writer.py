@@ -154,6 +154,7 @@ class ResourceWriter(ResourceCreator):
             document = self._read_writable(identity, kind, id, extra_filter)
             _check_precondition(kind, document, precondition)
             old, key, rev = resource_of(document), document["_id"], document["rev"]
+            self.guard.check_delete(identity, kind, document, context)
             check_deletion(policy, old, context)
             if policy.check:
                 policy.check(self._tenant_repository(identity, context), old, None)
@@ -192,6 +193,7 @@ class ResourceWriter(ResourceCreator):
         new = edit(old)
         if is_same_json(new, old):
             return None
+        self.guard.check_change(identity, kind, document, new, context)
         new = changed_resource(policy, kind, old, new, context)
         if is_same_json(new, old):
             return None

@@ -1,0 +1,135 @@
+"""The attributes of a resource that a party may not set or change; pure, no I/O."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from tmf_apis.errors import Forbidden
+from tmf_apis.rest.pipeline.party_rules import ANY_ATTRIBUTE, PartyRules, Setter
+from tmf_apis.rest.pipeline.policy import Lifecycle, Resource
+
+#: Members that are not decided by anybody: they name the resource and its type.
+_NEUTRAL = frozenset({"id", "href", "@type", "@baseType", "@schemaLocation", "@referredType"})
+_MISSING = object()
+
+
+def check_new(rules: PartyRules, lifecycle: Lifecycle | None, resource: Resource) -> None:
+    """Check that a party sets no attribute in a new resource that the operator decides.
+
+    The initial state of the lifecycle is allowed, because the server would set it.
+
+    Raises:
+        Forbidden: It sets one; the message names it (HTTP 403).
+    """
+    default = {}
+    if lifecycle and resource.get(lifecycle.attribute) == lifecycle.initial_states[0]:
+        default[lifecycle.attribute] = lifecycle.initial_states[0]
+    _check(rules, default, resource, allowed={Setter.OWNER, Setter.CREATOR, Setter.ON_CREATE})
+
+
+def check_changed(
+    rules: PartyRules,
+    lifecycle: Lifecycle | None,
+    old: Resource,
+    new: Resource,
+    *,
+    is_creator: bool,
+) -> None:
+    """Check that a party changes no attribute that the operator decides.
+
+    Args:
+        rules: The rules of the kind.
+        lifecycle: The state machine of the kind.
+        old: The resource before.
+        new: The resource after.
+        is_creator: The party created the resource.
+
+    Raises:
+        Forbidden: It changes one, or moves the resource to a state that only the operator may move
+            it to; the message names the attribute (HTTP 403).
+    """
+    _check(rules, old, new, allowed={Setter.OWNER, *([Setter.CREATOR] if is_creator else [])})
+    if lifecycle is None or rules.states is None:
+        return
+    before, after = old.get(lifecycle.attribute), new.get(lifecycle.attribute)
+    if before != after and after is not None and after not in rules.states:
+        states = ", ".join(sorted(rules.states))
+        raise Forbidden(f"/{lifecycle.attribute}: a party may move it only to {states}")
+
+
+def check_created(rules: PartyRules, old: Resource, new: Resource, *, is_creator: bool) -> None:
+    """Check that a task of a party changes no attribute that only the creator decides.
+
+    The server itself sets all other attributes while it executes a task.
+
+    Raises:
+        Forbidden: The party has not created the resource (HTTP 403).
+    """
+    if not is_creator and Setter.CREATOR in rules.setters.values():
+        _check(rules, old, new, allowed=set(Setter) - {Setter.CREATOR})
+
+
+def _check(rules: PartyRules, old: Resource, new: Resource, allowed: set[Setter]) -> None:
+    forbidden = {path: setter for path, setter in rules.setters.items() if setter not in allowed}
+    if ANY_ATTRIBUTE in forbidden:
+        for name in sorted({*old, *new} - _NEUTRAL):
+            if name not in rules.setters and old.get(name) != new.get(name):
+                _refuse(f"/{name}", rules.setters[ANY_ATTRIBUTE])
+    for path, setter in forbidden.items():
+        if path != ANY_ATTRIBUTE and (pointer := _difference(old, new, path.split("."))):
+            _refuse(pointer, setter)
+
+
+def _refuse(pointer: str, setter: Setter) -> None:
+    who = {
+        Setter.CREATOR: "only its creator and the operator change this attribute",
+        Setter.ON_CREATE: "only the operator changes this attribute",
+    }
+    raise Forbidden(f"{pointer}: {who.get(setter, 'only the operator sets this attribute')}")
+
+
+def _difference(old: Resource, new: Resource, path: list[str]) -> str:
+    """Return the pointer of a value at a path that differs; empty if all are the same."""
+    before, after = dict(_values(old, path)), dict(_values(new, path))
+    for key, value in after.items():
+        if before.get(key, _MISSING) != value:
+            return "/" + "/".join(key)
+    holders = {key for key, _ in _values(new, path[:-1])}
+    for key in before.keys() - after.keys():
+        if key[:-1] in holders:
+            return "/" + "/".join(key)
+    return ""
+
+
+def _values(
+    value: Any,  # noqa: ANN401
+    path: list[str],
+    key: tuple[str, ...] = (),
+    name: str = "",
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield key and value of each value at a path.
+
+    An object in an array is known by its ``id``, so that the order of the array does not matter. An
+    attribute may contain others of the same name (the parts of an order item).
+
+    Args:
+        value: The value.
+        path: The names that are left.
+        key: The names and ids that lead to the value.
+        name: The name of the attribute that holds the value.
+    """
+    if isinstance(value, list) and (path or name):
+        seen = Counter[str]()
+        for index, item in enumerate(value):
+            label = str(item.get("id", index)) if isinstance(item, dict) else str(index)
+            seen[label] += 1
+            label += f" ({seen[label]})" if seen[label] > 1 else ""
+            yield from _values(item, path, (*key, label), name)
+    elif not path:
+        yield key, value
+    elif isinstance(value, dict):
+        if path[0] in value:
+            inner_name = path[0] if len(path) > 1 else ""
+            yield from _values(value[path[0]], path[1:], (*key, path[0]), inner_name)
+        if name in value and name != path[0]:
+            yield from _values(value[name], path, (*key, name), name)
