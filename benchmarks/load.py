@@ -5,7 +5,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 
@@ -35,11 +35,28 @@ def _encoded_requests(template: RequestTemplate, port: int) -> Iterator[bytes]:
         yield head.encode() + body
 
 
-async def _send_requests(
-    port: int, requests: Iterator[bytes], end: float, times: list[float], error_statuses: list[int]
+async def send_requests(  # noqa: PLR0913
+    port: int,
+    template: RequestTemplate,
+    is_over: Callable[[], bool],
+    times: list[float],
+    error_statuses: list[int],
+    *,
+    pause: float = 0.0,
 ) -> None:
+    """Send requests over one connection, one after another.
+
+    Args:
+        port: The port of the server on this machine.
+        template: The requests.
+        is_over: Called before each request; True ends the function.
+        times: Receives the latency of each request, in seconds.
+        error_statuses: Receives each status other than 2xx.
+        pause: Time between two requests, in seconds.
+    """
+    requests = _encoded_requests(template, port)
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
-    while time.perf_counter() < end:
+    while not is_over():
         started = time.perf_counter()
         writer.write(next(requests))
         head = await reader.readuntil(b"\r\n\r\n")
@@ -51,6 +68,8 @@ async def _send_requests(
         times.append(time.perf_counter() - started)
         if head[9:10] != b"2":
             error_statuses.append(int(head[9:12]))
+        if pause:
+            await asyncio.sleep(pause)
     writer.close()
 
 
@@ -60,11 +79,14 @@ async def run_load(
     """Send requests; return count, seconds, latencies in ms, and the statuses other than 2xx."""
     times: list[float] = []
     error_statuses: list[int] = []
-    requests = _encoded_requests(template, port)
     started = time.perf_counter()
     end = started + seconds
+
+    def is_over() -> bool:
+        return time.perf_counter() >= end
+
     await asyncio.gather(
-        *(_send_requests(port, requests, end, times, error_statuses) for _ in range(connections))
+        *(send_requests(port, template, is_over, times, error_statuses) for _ in range(connections))
     )
     duration = time.perf_counter() - started
     times.sort()
