@@ -24,8 +24,8 @@ from benchmarks.requests import BASE_PATH, run_process, wait_until_ready
 
 PORT = 18473
 URL = f"http://127.0.0.1:{PORT}"
-#: Offerings that the readers read.
-STORED = 500
+#: Offerings that the readers read one by one.
+READ = 500
 #: Concurrent readers of each kind of request, and the pause of a reader between two requests, in
 #: seconds: the readers load the server, but do not saturate it.
 READERS, PAUSE = 2, 0.01
@@ -71,7 +71,7 @@ def percentiles(times: list[float]) -> tuple[float, float]:
 
 async def read_while(task: asyncio.Future[Any]) -> dict[str, tuple[float, float]]:
     """Send read requests until a future is done; return the percentiles of each kind."""
-    paths = [f"{BASE_PATH}/productOffering/stored-{number}" for number in range(STORED)]
+    paths = [f"{BASE_PATH}/productOffering/stored-{number}" for number in range(READ)]
     templates = {
         "get": RequestTemplate("GET", paths),
         "list 20": RequestTemplate("GET", [f"{BASE_PATH}/productOffering?limit=20"]),
@@ -120,6 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--stored", type=int, default=READ, help="offerings stored before")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
@@ -127,7 +128,7 @@ def main() -> None:
         environment = {"TMF_AUTH": "off", "TMF_DATA_DIR": str(folder)}
         with run_process([*command, "--data-dir", str(folder)], environment):
             wait_until_ready(f"{URL}/health/ready", 150)
-            run_job(write_file(folder, "stored.ndjson", STORED, "stored"))
+            run_job(write_file(folder, "stored.ndjson", max(options.stored, READ), "stored"))
             asyncio.run(measure(folder, options.rows, options.rounds))
 
 

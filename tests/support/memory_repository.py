@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from tmf_apis.errors import Conflict, NotFound
+from tmf_apis.errors import Conflict, NotFound, TmfError
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource, ResourcePolicy
 from tmf_apis.rest.pipeline.policy_application import (
     changed_resource,
@@ -149,6 +149,10 @@ class MemoryRepository:
 
     def create(self, kind: str, resource: Resource, *, system: bool = True) -> Resource:
         """Create a resource; with ``system=False`` as a client."""
+        new = self._checked_new(kind, resource, system=system)
+        return self._store_new(kind, new, system=system)
+
+    def _checked_new(self, kind: str, resource: Resource, *, system: bool = True) -> Resource:
         policy, repository = self._policy_and_repository(kind, system=system)
         new = copy.deepcopy(resource)
         new.setdefault("id", self.context.make_id())
@@ -157,8 +161,10 @@ class MemoryRepository:
         new = new_resource(policy, kind, new, repository.context)
         if policy.check:
             policy.check(repository, None, new)
-        if policy.handle and not system:
-            new = policy.handle(repository, new)
+        return policy.handle(repository, new) if policy.handle and not system else new
+
+    def _store_new(self, kind: str, new: Resource, *, system: bool = True) -> Resource:
+        policy, repository = self._policy_and_repository(kind, system=system)
         self._record_write("create", kind, new["id"])
         self.resources.setdefault(kind, {})[new["id"]] = copy.deepcopy(new)
         self._follow_up(policy, repository, None, new)
@@ -176,6 +182,19 @@ class MemoryRepository:
                 new = new_resource(policy, kind, copy.deepcopy(resource), repository.context)
                 self.resources.setdefault(kind, {})[id] = new
         return existing
+
+    def create_each(self, kind: str, resources: Iterable[Resource]) -> list[TmfError | None]:
+        outcomes: list[TmfError | None] = []
+        checked = []
+        for resource in resources:
+            outcomes.append(None)
+            try:
+                checked.append(self._checked_new(kind, resource))
+            except TmfError as error:
+                outcomes[-1] = error
+        for new in checked:
+            self._store_new(kind, new)
+        return outcomes
 
     def change(
         self,

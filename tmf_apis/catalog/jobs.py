@@ -11,10 +11,9 @@ the job is then ``Failed``, but its other lines have been imported.
 
 import hashlib
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import BinaryIO
@@ -23,22 +22,19 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
-from tmf_apis.catalog import rules
 from tmf_apis.catalog.definitions import PRODUCT_CATALOG, CatalogDefinition
 from tmf_apis.catalog.export import QueryBuilder, attribute_query, media_type, write_resources
 from tmf_apis.catalog.files import FileArea, path_segments
+from tmf_apis.catalog.import_batch import ImportBatch, JobReport, Row
 from tmf_apis.catalog.states import JOB_LIFECYCLE
 from tmf_apis.catalog.stream import RawResource, decompressed_chunks, limited_chunks, raw_resources
-from tmf_apis.errors import InvalidBody, NotFound, TmfError, Unavailable, Unprocessable
+from tmf_apis.errors import InvalidBody, TmfError, Unavailable, Unprocessable
 from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.http.bodies import parse
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 from tmf_apis.security import outbound, pinned_http
 from tmf_apis.security.outbound import OutboundPolicy
 from tmf_apis.settings import Settings
-
-#: Largest number of errors in the error log; further errors are counted only.
-MAX_LOGGED_ERRORS = 200
 
 #: Interval between two updates of the progress, in seconds.
 PROGRESS_INTERVAL = 2.0
@@ -77,31 +73,6 @@ class JobContext:
     definition: CatalogDefinition = PRODUCT_CATALOG
 
 
-@dataclass(slots=True)
-class _JobReport:
-    """The results of a job so far."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    errors: list[str] = field(default_factory=list)
-
-    def add_error(self, text: str) -> None:
-        """Count an error, and add its text unless the log has ``MAX_LOGGED_ERRORS`` already."""
-        self.counts["failed"] += 1
-        if len(self.errors) < MAX_LOGGED_ERRORS:
-            self.errors.append(text[:500])
-
-    @property
-    def error_log(self) -> str:
-        """The errors, one a line."""
-        more = self.counts["failed"] - len(self.errors)
-        return "\n".join([*self.errors, *([f"and {more} more"] if more else [])])
-
-    def progress_attributes(self) -> Resource:
-        """Return the attributes of the job that show its progress."""
-        progress: Resource = {"progress": dict(self.counts)}
-        return {**progress, "errorLog": self.error_log} if self.errors else progress
-
-
 def check_url(context: JobContext, new: Resource | None) -> None:
     """Check that the URL of a job is permitted or is a path in the file area.
 
@@ -135,12 +106,12 @@ def _run_job(
     kind: str,
     repository: Repository,
     job: Resource,
-    transfer: Callable[[Repository, Resource, _JobReport], None],
+    transfer: Callable[[Repository, Resource, JobReport], None],
 ) -> None:
     if repository.get(kind, job["id"]).get("status") in JOB_LIFECYCLE.final_states:
         return
     repository.change(kind, job["id"], lambda stored: {**stored, "status": "Running"})
-    report, start = _JobReport(), time.monotonic()
+    report, start = JobReport(), time.monotonic()
     try:
         transfer(repository, job, report)
     except Unavailable:
@@ -166,30 +137,45 @@ def _client_message(error: Exception) -> str:
 
 
 def _import_file(
-    context: JobContext, repository: Repository, job: Resource, report: _JobReport
+    context: JobContext, repository: Repository, job: Resource, report: JobReport
 ) -> None:
     settings = context.settings
+    batch = ImportBatch(repository, context.definition, report)
     report_progress = _progress_reporter(
-        context.definition.import_job_kind, repository, job, report, settings.job_seconds
-    )
+        context.definition.import_job_kind, repository, job, report, settings.job_seconds,
+        before=batch.flush,
+    )  # fmt: skip
     with _open_source(context, repository, job["url"]) as chunks:
         plain = limited_chunks(decompressed_chunks(chunks), settings.job_bytes)
-        for raw_resource in raw_resources(plain, settings.resource_limit):
-            report.counts["lines"] += 1
-            try:
-                outcome = _import_resource(context, repository, job, raw_resource)
-                report.counts[outcome] += 1
-            except Unavailable:
-                raise
-            except TmfError as error:
-                report.add_error(f"line {raw_resource.line}: {error.message or error.reason}")
-            report_progress()
+        try:
+            for raw_resource in raw_resources(plain, settings.resource_limit):
+                report.counts["lines"] += 1
+                try:
+                    row = _parse_row(context, job, raw_resource)
+                except Unavailable:
+                    raise
+                except TmfError as error:
+                    batch.add_error(raw_resource.line, error)
+                else:
+                    batch.add(row)
+                report_progress()
+        finally:
+            batch.flush()
 
 
-def _progress_reporter(
-    kind: str, repository: Repository, job: Resource, report: _JobReport, max_seconds: float
+def _progress_reporter(  # noqa: PLR0913
+    kind: str,
+    repository: Repository,
+    job: Resource,
+    report: JobReport,
+    max_seconds: float,
+    *,
+    before: Callable[[], None] = lambda: None,
 ) -> Callable[[], None]:
-    """Return a function that stores the progress at intervals and ends a job after its time."""
+    """Return a function that stores the progress at intervals and ends a job after its time.
+
+    ``before`` is called before the progress is stored.
+    """
     start = last = time.monotonic()
 
     def report_progress() -> None:
@@ -199,6 +185,7 @@ def _progress_reporter(
             raise Unprocessable(f"the job took longer than {max_seconds:g} seconds")
         if now - last > PROGRESS_INTERVAL:
             last = now
+            before()
             repository.change(
                 kind, job["id"], lambda stored: {**stored, **report.progress_attributes()}
             )
@@ -206,10 +193,12 @@ def _progress_reporter(
     return report_progress
 
 
-def _import_resource(
-    context: JobContext, repository: Repository, job: Resource, raw_resource: RawResource
-) -> str:
-    """Import one resource; return ``created``, ``replaced`` or ``unchanged``."""
+def _parse_row(context: JobContext, job: Resource, raw_resource: RawResource) -> Row:
+    """Return a valid row of a file in its stored form, with its id.
+
+    Raises:
+        InvalidBody: The row is invalid (HTTP 400).
+    """
     if raw_resource.error:
         raise InvalidBody(raw_resource.error)
     resource = parse(raw_resource.raw, context.settings)
@@ -227,9 +216,7 @@ def _import_resource(
         raise InvalidBody("/name: expected a text that is not blank")
     resource.pop("href", None)
     new = {**context.validate(kind, resource), "id": id}
-    return _create_or_replace(
-        repository, kind, new, context.definition.server_maintained_attributes.get(kind, ())
-    )
+    return Row(raw_resource.line, kind, new, len(raw_resource.raw))
 
 
 def _kind_of(definition: CatalogDefinition, resource: Resource, job: Resource) -> str:
@@ -245,30 +232,6 @@ def _content_id(kind: str, resource: Resource) -> str:
     """Return an id for a resource without one, which depends on its content only."""
     text = orjson.dumps([kind, resource], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(text).hexdigest()[:32]
-
-
-def _create_or_replace(
-    repository: Repository, kind: str, resource: Resource, maintained_attributes: tuple[str, ...]
-) -> str:
-    try:
-        old = repository.get(kind, resource["id"])
-    except NotFound:
-        repository.create(kind, resource)
-        return "created"
-
-    def replace(stored: Resource) -> Resource:
-        maintained = {name: stored[name] for name in maintained_attributes if name in stored}
-        new = rules.with_defaults(
-            kind, {**maintained, **resource, "lastUpdate": stored.get("lastUpdate")}
-        )
-        return stored if _comparable_attributes(new) == _comparable_attributes(stored) else new
-
-    new = repository.change(kind, resource["id"], replace)
-    return "unchanged" if _comparable_attributes(new) == _comparable_attributes(old) else "replaced"
-
-
-def _comparable_attributes(resource: Resource) -> Resource:
-    return {name: value for name, value in resource.items() if name != "href" and value is not None}
 
 
 @contextmanager
@@ -300,7 +263,7 @@ def _scheme(url: str) -> str:
 
 
 def _export_file(
-    context: JobContext, repository: Repository, job: Resource, report: _JobReport
+    context: JobContext, repository: Repository, job: Resource, report: JobReport
 ) -> None:
     settings = context.settings
     report_progress = _progress_reporter(

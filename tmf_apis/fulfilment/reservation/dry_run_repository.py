@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from tmf_apis.errors import Conflict, NotFound
+from tmf_apis.errors import Conflict, NotFound, TmfError
 from tmf_apis.inventory.ports import holder_of
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
@@ -87,6 +87,14 @@ class DryRunRepository:
             except Conflict:
                 existing_ids.add(resource["id"])
         return existing_ids
+
+    def create_each(self, kind: str, resources: Sequence[Resource]) -> list[TmfError | None]:
+        """Create resources in the overlay; return the error of each, None if there is none."""
+        existing_ids = self.create_many(kind, resources)
+        return [
+            Conflict(f"there is a {kind} {id} already") if id in existing_ids else None
+            for id in (resource["id"] for resource in resources)
+        ]
 
     def change(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:
         """Change a resource in the overlay.

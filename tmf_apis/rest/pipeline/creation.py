@@ -5,7 +5,7 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from tmf_apis.errors import InvalidQuery
+from tmf_apis.errors import InvalidQuery, TmfError, Unavailable
 from tmf_apis.rest.pipeline.documents import (
     cacheable_document,
     resource_of,
@@ -52,6 +52,64 @@ class ResourceCreator(WriteAccess):
             TmfError: The policy or ``validate`` refuses it.
             DuplicateKeyError: Another request with the idempotency key was faster.
         """
+        document = self._checked_document(identity, kind, resource, context, validate)
+        if idempotency:
+            document["idem"] = idempotency.to_document(document["text"])
+        self._insert(kind, document)
+        self._run_follow_up(identity, kind, document, context)
+        return WriteResult(
+            document["id"], 1, document["body"], document["text"],
+            document=cacheable_document(document),
+        )  # fmt: skip
+
+    def create_each(
+        self,
+        identity: Identity,
+        kind: str,
+        resources: Iterable[Resource],
+        context: RequestContext,
+    ) -> list[TmfError | None]:
+        """Create resources as ``create`` does, those that no check refuses in one bulk write.
+
+        The checks see the database as it was before. The ids are different.
+
+        Returns:
+            The error of each resource; None if it was created.
+
+        Raises:
+            Unavailable: The database does not answer; some may be written (HTTP 503).
+        """
+        outcomes: list[TmfError | None] = []
+        documents: dict[int, Document] = {}
+        for number, resource in enumerate(resources):
+            outcomes.append(None)
+            try:
+                documents[number] = self._checked_document(identity, kind, resource, context)
+            except Unavailable:
+                raise
+            except TmfError as error:
+                outcomes[number] = error
+        existing = bulk.insert(self.resources, kind, list(documents.values()))
+        for number, document in documents.items():
+            if document["_id"] in existing:
+                outcomes[number] = duplicate_id(kind, document["id"])
+            else:
+                self._run_follow_up(identity, kind, document, context)
+        return outcomes
+
+    def _checked_document(
+        self,
+        identity: Identity,
+        kind: str,
+        resource: Resource,
+        context: RequestContext,
+        validate: Callable[[Resource], None] | None = None,
+    ) -> Document:
+        """Return the document of a new resource, with its event and the marker of its follow-up.
+
+        Raises:
+            TmfError: The policy or ``validate`` refuses it.
+        """
         identity.require_owner()
         self.guard.check_create(identity, kind, resource, context)
         policy = self.policy_of(kind)
@@ -64,18 +122,18 @@ class ResourceCreator(WriteAccess):
         if validate:
             validate(body)
         document = self._builder.new_document(identity, kind, id, body, context)
-        body, text = document["body"], document["text"]
         document["events"] = [self._builder.creation_event(kind, document, context)]
-        if idempotency:
-            document["idem"] = idempotency.to_document(text)
-        has_follow_up = needs_after_commit(policy, None, body)
-        if has_follow_up:
+        if needs_after_commit(policy, None, document["body"]):
             document["todo"] = side_effect_marker(None, 1, context)
-        self._insert(kind, document)
-        if has_follow_up:
+        return document
+
+    def _run_follow_up(
+        self, identity: Identity, kind: str, document: Document, context: RequestContext
+    ) -> None:
+        """Run the follow-up of a create, if it has one."""
+        if "todo" in document:
             change = (None, resource_of(document))
             self._after_commit.run(identity, context, kind, (document["_id"], 1), change)
-        return WriteResult(id, 1, body, text, document=cacheable_document(document))
 
     def _insert(self, kind: str, document: Document) -> None:
         """Insert a document.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from tmf_apis.errors import IllegalTransition
+from tmf_apis.errors import IllegalTransition, TmfError
 from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.party_rules import PartyRules
 from tmf_apis.security.request_origin import NO_ORIGIN, RequestOrigin
@@ -209,6 +209,18 @@ class Repository(Protocol):
 
         Existing resources stay unchanged. The policy's ``check`` and ``after_commit`` are not
         called: the caller creates complete, consistent sets of resources.
+        """
+
+    def create_each(self, kind: str, resources: Sequence[Resource]) -> list[TmfError | None]:
+        """Create resources with different ids as ``create`` does, but in one bulk write.
+
+        The policy's ``check`` sees the resources as they were before.
+
+        Returns:
+            The error of each resource; None if it was created.
+
+        Raises:
+            Unavailable: The database does not answer; some may be written (HTTP 503).
         """
 
     def change(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:

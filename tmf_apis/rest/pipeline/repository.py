@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from tmf_apis.errors import NotFound
+from tmf_apis.errors import NotFound, TmfError
 from tmf_apis.rest.pipeline.documents import READ_PROJECTION
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource
 from tmf_apis.rest.pipeline.writer import ResourceWriter
@@ -107,6 +107,12 @@ class ScopedRepository:
         )
         self._cache_documents(kind, documents)
         return existing
+
+    def create_each(self, kind: str, resources: Sequence[Resource]) -> list[TmfError | None]:
+        """Create resources as ``create`` does; return the error of each, None if there is none."""
+        if not resources:
+            return []
+        return self._writer.create_each(self._identity, kind, resources, self._system_context())
 
     def change(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:
         """Change a resource by a function of its stored form."""

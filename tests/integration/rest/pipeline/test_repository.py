@@ -106,3 +106,39 @@ def test_change_many_changes_a_resource_that_is_changed_meanwhile(
     assert {service["name"] for service in repository.find("Service", {})} == {"new"}
     documents = factory_and_database[1].Service.find({"tenant": tenant})
     assert {document["id"]: document["rev"] for document in documents} == {"a": 2, "b": 3, "c": 2}
+
+
+def test_create_each_stores_in_one_write_what_create_stores(
+    repository, other_repository, factory_and_database, tenant
+):
+    rows = [{"id": id, "name": "x", "lifecycleStatus": "Active"} for id in "abc"]
+    database = factory_and_database[1]
+    with profiled_operations(database) as operations:
+        assert repository.create_each("ProductOffering", rows) == [None, None, None]
+        inserts = operations(ns=f"{database.name}.ProductOffering", op="insert")
+        assert sum(operation.get("ninserted", 0) for operation in inserts) == 3
+        assert len(inserts) == 1
+    other_repository.create("ProductOffering", {**rows[0], "id": "single"})
+    documents = {d["id"]: d for d in database.ProductOffering.find({"tenant": tenant})}
+    assert documents["a"].keys() == documents["single"].keys()
+    assert documents["a"]["events"][0].keys() == documents["single"]["events"][0].keys()
+    assert documents["a"]["events"][0]["what"] == "Create"
+
+
+def test_create_each_reports_what_is_refused_and_creates_the_others(repository):
+    repository.create("Category", {"id": "b", "name": "old"})
+    cycle = {"id": "x", "name": "x", "bundledProductOffering": [{"id": "x"}]}
+    first, second = repository.create_each("ProductOffering", [cycle, {"id": "y", "name": "y"}])
+    assert (type(first).__name__, second) == ("InvalidBody", None)
+    outcomes = repository.create_each("Category", [{"id": id, "name": "new"} for id in "abc"])
+    assert [type(outcome).__name__ for outcome in outcomes] == ["NoneType", "Conflict", "NoneType"]
+    assert repository.get("Category", "b")["name"] == "old"
+    assert repository.get("Category", "c")["name"] == "new"
+
+
+def test_create_each_runs_the_follow_up_of_each_resource(repository):
+    repository.create("Category", {"id": "top", "name": "top"})
+    children = [{"id": id, "name": id, "parent": {"id": "top"}} for id in ("one", "two")]
+    assert repository.create_each("Category", children) == [None, None]
+    parent = repository.get("Category", "top")
+    assert {child["id"] for child in parent["subCategory"]} == {"one", "two"}
