@@ -14,9 +14,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from tmf_apis.capacity.collector import CapacityCollector
 from tmf_apis.engine import CONTRACTS_DIR, Engine
-from tmf_apis.errors import Forbidden, TmfError, Unauthorized, Unavailable
+from tmf_apis.errors import BadRequest, Forbidden, TmfError, Unauthorized, Unavailable
 from tmf_apis.events.backlog import BacklogMonitor
-from tmf_apis.events.signatures import server_key
+from tmf_apis.events.signatures import SENDER_HEADER, sender_id, server_key
 from tmf_apis.fault_management.collector import UnreachableElementsCollector
 from tmf_apis.metrics import Metrics
 from tmf_apis.rest.contracts.contract import Contract, Operation
@@ -50,6 +50,7 @@ __all__ = ["CONTRACTS_DIR", "Application", "Engine", "Readiness"]
 
 Handler = Callable[[Api, Operation, Request], Response]
 
+_SENDER = SENDER_HEADER.lower()
 #: Scopes of which one is needed for ``/metrics``.
 METRICS_SCOPES = ("metrics", "admin")
 #: Longest wait for the database in a readiness check, in seconds.
@@ -120,6 +121,7 @@ class Application:
         self.metrics = Metrics()
         self._authenticator = authenticator
         self.metrics.register_refusals(authenticator.refusals)
+        self._sender_id = ""
         self._routes: dict[str, tuple[Handler, Api, Operation]] = {}
         routing = partial(
             ContractRoutingMiddleware,
@@ -143,6 +145,7 @@ class Application:
         handlers = ResourceHandlers(engine.writer, self.settings)
         bulk = BulkHandler(handlers, self.settings)
         key = server_key(engine.database, self.settings.hub_secret)
+        self._sender_id = sender_id(key)
         hub = HubHandlers(
             engine.database, engine.subscriptions, key, engine.compile_query, self.settings
         )
@@ -177,6 +180,8 @@ class Application:
         self.readiness.engine = engine
 
     def _dispatch(self, name: str, request: Request) -> Response:
+        if request.headers.get(_SENDER) == self._sender_id:
+            raise BadRequest("this server has sent the notification itself")
         try:
             request.identity = self._authenticator.authenticate(request.headers, request.origin)
             current_origin.set(request.origin.with_identity(request.identity))

@@ -73,10 +73,7 @@ class Engine:
         self.settings = settings
         self.contracts = contracts
         self.database = database
-        self.outbound_policy = OutboundPolicy(
-            settings.callback_loopback or not settings.is_authentication_required,
-            settings.callback_hosts,
-        )
+        self.outbound_policy = OutboundPolicy.from_settings(settings)
         self.kind_registry = KindRegistry.from_contracts(contracts)
         self.apis = {c.base_path: self._api(c) for c in contracts}
         self.extension_registry = ExtensionRegistry(database, self._apply_extensions)

@@ -169,6 +169,12 @@ class Server:
             )
         folder.mkdir(parents=True, exist_ok=True)
 
+    def _settings_with_own_address(self) -> Settings:
+        """Return the settings with the address on which this server listens."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        own_addresses = (*self.settings.own_addresses, f"{host}:{self._port}")
+        return replace(self.settings, own_addresses=own_addresses)
+
     def _temporal_ui_url(self) -> str:
         """Return the URL of the embedded Temporal's web interface; empty if there is none."""
         return self._temporal.ui_url if self._temporal and self._temporal.state else ""
@@ -181,7 +187,7 @@ class Server:
 
             started = time.monotonic()
             application = self._application = web.build_application(
-                self.settings, self._temporal_ui_url
+                self._settings_with_own_address(), self._temporal_ui_url
             )
             self._http = web.create_server(application)
             self._http_thread = threading.Thread(
@@ -287,6 +293,7 @@ class Server:
         return {
             **os.environ,
             "TMF_AUTH": settings.auth,
+            "TMF_OWN_ADDRESSES": ",".join(self._settings_with_own_address().own_addresses),
             "TMF_DATA_DIR": str(Path(settings.data_dir).absolute()),
             "TMF_MONGODB_URI": self.uri,
             "TMF_TEMPORAL_ADDRESS": address,

@@ -38,6 +38,22 @@ def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(map(ip_network, _comma_separated(text)))
 
 
+def _ports(text: str) -> tuple[int, ...]:
+    ports = tuple(map(int, _comma_separated(text)))
+    if not all(0 < port < 65_536 for port in ports):  # noqa: PLR2004
+        raise ValueError("expected ports from 1 to 65535")
+    return ports
+
+
+def _endpoints(text: str) -> tuple[str, ...]:
+    endpoints = _comma_separated(text)
+    for endpoint in endpoints:
+        parts = urlsplit(f"//{endpoint}")
+        if not parts.hostname or not parts.port or parts.path:
+            raise ValueError(f"expected host:port, not {endpoint!r}")
+    return endpoints
+
+
 def _at_least(minimum: float, kind: type[int] | type[float]) -> Callable[[str], Any]:
     def parse(text: str) -> float:
         value = kind(text)
@@ -260,6 +276,17 @@ class Settings:
     # Events
     callback_hosts: tuple[str, ...] = _setting(
         (), "Hosts that callbacks and job URLs may name; empty: any public one"
+    )
+    callback_ports: tuple[int, ...] = _setting(
+        (),
+        "Ports of other services, such as 22 or 5432, that callbacks and job URLs may name",
+        parse=_ports,
+    )
+    own_addresses: tuple[str, ...] = _setting(
+        (),
+        "Further addresses of this server (host:port), to which callbacks must not lead, beside"
+        " TMF_PUBLIC_URL and the address on which it listens",
+        parse=_endpoints,
     )
     callback_timeout: float = _setting(
         10.0, "Time limit of one delivery to a subscriber", "seconds"

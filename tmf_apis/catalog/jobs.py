@@ -248,11 +248,20 @@ def _open_source(
         pinned_http.pinned_client(
             context.outbound_policy, timeout=settings.callback_timeout
         ) as client,
-        client.stream("GET", url, headers=headers) as response,
+        client.stream("GET", _permitted_url(context, url), headers=headers) as response,
     ):
         if not response.is_success:
             raise InvalidBody(f"/url: the server answered {response.status_code}")
         yield response.iter_raw(_CHUNK_SIZE)
+
+
+def _permitted_url(context: JobContext, url: str) -> str:
+    """Return a URL of a job in ASCII.
+
+    Raises:
+        InvalidBody: The server must not send requests to the URL (HTTP 400).
+    """
+    return outbound.parse_url(url, context.outbound_policy).url
 
 
 def _scheme(url: str) -> str:
@@ -293,6 +302,6 @@ def _upload(context: JobContext, url: str, file: BinaryIO, content_type: str) ->
     with pinned_http.pinned_client(
         context.outbound_policy, timeout=context.settings.callback_timeout
     ) as client:
-        response = client.put(url, content=chunks, headers=headers)
+        response = client.put(_permitted_url(context, url), content=chunks, headers=headers)
     if not response.is_success:
         raise InvalidBody(f"/url: the server answered {response.status_code}")

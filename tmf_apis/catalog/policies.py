@@ -41,8 +41,7 @@ def api_module(  # noqa: PLR0913
         definition: The catalogue.
         check_offering: A further check of product offerings before a write.
     """
-    loopback = settings.callback_loopback or not settings.is_authentication_required
-    outbound_policy = outbound_policy or OutboundPolicy(loopback, settings.callback_hosts)
+    outbound_policy = outbound_policy or OutboundPolicy.from_settings(settings)
     context = JobContext(
         settings=settings,
         outbound_policy=outbound_policy,

@@ -21,7 +21,7 @@ from pymongo.errors import PyMongoError
 
 from tmf_apis.events.delivery_queue import WINDOW_RESOURCES, Attempt, DeliveryQueue
 from tmf_apis.events.sender import Subscriber, send
-from tmf_apis.events.signatures import subscription_key
+from tmf_apis.events.signatures import sender_id, subscription_key
 from tmf_apis.security.outbound import OutboundPolicy
 from tmf_apis.security.pinned_http import async_connection_pool
 from tmf_apis.store import leases
@@ -108,6 +108,7 @@ class SubscriptionDispatcher:
         self._subscriber = Subscriber(
             lease.document["url"],
             subscription_key(context.server_key, self._subscription_id),
+            sender_id(context.server_key),
             async_connection_pool(context.policy, max_connections=MAX_CONCURRENT),
         )
         self._limit = asyncio.Semaphore(MAX_CONCURRENT)

@@ -10,7 +10,7 @@ import httpcore
 
 from tmf_apis.errors import InvalidBody
 from tmf_apis.events.delivery_queue import Attempt
-from tmf_apis.events.signatures import signature
+from tmf_apis.events.signatures import SENDER_HEADER, signature
 from tmf_apis.security.outbound import OutboundPolicy, parse_url
 
 #: Most bytes of a response body that are read.
@@ -35,11 +35,13 @@ class Subscriber:
     Attributes:
         url: The callback URL.
         key: Key of the signature.
+        sender: Identity of the sending server.
         pool: The connections of this subscriber alone.
     """
 
     url: str
     key: str
+    sender: str
     pool: httpcore.AsyncConnectionPool
 
 
@@ -58,9 +60,9 @@ async def send(
     status: int | None = None
     retry_after = 0.0
     try:
-        parse_url(subscriber.url, policy)
+        url = parse_url(subscriber.url, policy).url
         async with asyncio.timeout(attempt_timeout):
-            status, retry_after = await _post(subscriber, payload, attempt_timeout)
+            status, retry_after = await _post(subscriber, url, payload, attempt_timeout)
         error = "" if 200 <= status < 300 else _status_error(status)  # noqa: PLR2004
     except TimeoutError:
         error = f"no complete answer within {attempt_timeout:g} s"
@@ -72,19 +74,20 @@ async def send(
 
 
 async def _post(
-    subscriber: Subscriber, payload: bytes, attempt_timeout: float
+    subscriber: Subscriber, url: str, payload: bytes, attempt_timeout: float
 ) -> tuple[int, float]:
     headers: list[tuple[bytes | str, bytes | str]] = [
-        ("Host", _authority(subscriber.url)),
+        ("Host", _authority(url)),
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(payload))),
         ("Accept", "*/*"),
         ("User-Agent", "tmf-apis"),
+        (SENDER_HEADER, subscriber.sender),
         ("X-TMF-Signature", signature(subscriber.key, int(time.time()), payload)),
     ]
     timeouts = dict.fromkeys(("connect", "read", "write", "pool"), attempt_timeout)
     async with subscriber.pool.stream(
-        "POST", subscriber.url, headers=headers, content=payload, extensions={"timeout": timeouts}
+        "POST", url, headers=headers, content=payload, extensions={"timeout": timeouts}
     ) as response:
         response_headers = {name.lower(): value for name, value in response.headers}
         retry_after = _retry_after(response_headers.get(b"retry-after"))

@@ -18,6 +18,10 @@ from pymongo.database import Database
 SECRET_COLLECTION, HUB_SECRET_ID = "secret", "hub"
 
 
+#: Header of notifications that identifies the sender.
+SENDER_HEADER = "X-TMF-Sender"
+
+
 def server_key(database: Database[dict[str, Any]], configured: str) -> bytes:
     """Return the key from which the keys of subscriptions are derived.
 
@@ -32,6 +36,14 @@ def server_key(database: Database[dict[str, Any]], configured: str) -> bytes:
         return_document=ReturnDocument.AFTER,
     )
     return bytes((document or {})["key"])
+
+
+def sender_id(root_key: bytes) -> str:
+    """Return the value of ``SENDER_HEADER``: the same for all servers and workers of a database.
+
+    A server refuses what it has sent itself, so that no subscriptions form a loop.
+    """
+    return hmac.digest(root_key, b"sender", "sha256").hex()[:32]
 
 
 def subscription_key(root_key: bytes, subscription: str) -> str:

@@ -8,17 +8,22 @@ server cannot connect to it until it resolves, and then checks the address.
 import asyncio
 import re
 import socket
+import string
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from urllib.parse import SplitResult, urlsplit
+from typing import Self
+from urllib.parse import SplitResult, quote, urlsplit
 
 import idna
 
 from tmf_apis.errors import InvalidBody
 from tmf_apis.security.addresses import Address, denial_reason
+from tmf_apis.security.own_endpoints import NO_ENDPOINTS, OwnEndpoints
+from tmf_apis.security.ports import SERVICE_PORTS
+from tmf_apis.settings import Settings
 
 #: Longest permitted URL, in characters.
 MAX_URL_LENGTH = 2048
@@ -38,10 +43,24 @@ class OutboundPolicy:
         allow_loopback: This machine is permitted.
         allowed_hosts: Permitted hosts (``host`` or ``*.example.com``); empty: every public host. A
             listed host can have a private address.
+        allowed_ports: Permitted ports of other services (``ports``).
+        own: The addresses of this server, which are not permitted.
     """
 
     allow_loopback: bool = False
     allowed_hosts: tuple[str, ...] = ()
+    allowed_ports: tuple[int, ...] = ()
+    own: OwnEndpoints = NO_ENDPOINTS
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Return the policy of the settings; without authentication, loopback is permitted."""
+        return cls(
+            settings.callback_loopback or not settings.is_authentication_required,
+            settings.callback_hosts,
+            settings.callback_ports,
+            OwnEndpoints.from_texts(settings.public_url, settings.own_addresses),
+        )
 
     def is_listed(self, host: str) -> bool:
         """Return whether a host is in the list of permitted hosts."""
@@ -78,7 +97,8 @@ def check_url(url: str, policy: OutboundPolicy) -> Target:
     """
     target = parse_url(url, policy)
     return replace(
-        target, addresses=check_addresses(target.host, resolve_host(target.host), policy)
+        target,
+        addresses=check_addresses(target.host, target.port, resolve_host(target.host), policy),
     )
 
 
@@ -94,31 +114,42 @@ def parse_url(url: str, policy: OutboundPolicy) -> Target:
     if policy.allowed_hosts and not (policy.is_listed(host) or is_local):
         allowed = ", ".join(policy.allowed_hosts)
         raise InvalidBody(f"the operator permits only these hosts: {allowed}; not {host}")
+    _check_port(host, port, policy)
     netloc = f"[{host}]" if ":" in host else host
     if parts.port is not None:
         netloc += f":{port}"
-    target = parts._replace(netloc=netloc, path=parts.path or "/", fragment="")
+    target = parts._replace(
+        netloc=netloc,
+        path=_ascii_text(parts.path or "/"),
+        query=_ascii_text(parts.query),
+        fragment="",
+    )
     if literal := _ip_literal(host):
-        check_addresses(host, [literal], policy)
+        check_addresses(host, port, [literal], policy)
     return Target(target.geturl(), parts.scheme, host, port)
 
 
 def check_addresses(
-    host: str, resolved_addresses: Iterable[Address], policy: OutboundPolicy
+    host: str, port: int, resolved_addresses: Iterable[Address], policy: OutboundPolicy
 ) -> tuple[str, ...]:
-    """Check the addresses of a host; return them as text.
+    """Check the addresses to which a host and port lead; return them as text.
+
+    A name that leads to the same proxy as this server's own name is refused, unless it is listed.
 
     Raises:
         InvalidBody: The policy forbids one of them (HTTP 400).
     """
     is_listed = policy.is_listed(host)
-    allow_loopback = policy.allow_loopback or host in policy.allowed_hosts
     addresses = tuple(resolved_addresses)
     for address in addresses:
         if reason := denial_reason(
-            address, allow_loopback=allow_loopback, allow_internal=is_listed
+            address, allow_loopback=policy.allow_loopback, allow_internal=is_listed
         ):
             raise InvalidBody(f"host {host} leads to {address}, which is refused: {reason}")
+        if policy.own.is_local(address, port) or (
+            not is_listed and policy.own.is_shared(address, port, resolve_host)
+        ):
+            raise InvalidBody(f"host {host} and port {port} lead to this server")
     return tuple(map(str, addresses))
 
 
@@ -183,6 +214,28 @@ def _split_url(url: str) -> tuple[SplitResult, int]:
     return parts, port or DEFAULT_PORTS[parts.scheme]
 
 
+def _check_port(host: str, port: int, policy: OutboundPolicy) -> None:
+    if policy.own.is_own_name(host, port):
+        raise InvalidBody(f"host {host} and port {port} are those of this server")
+    if port in SERVICE_PORTS and port not in policy.allowed_ports:
+        raise InvalidBody(
+            f"port {port} is refused, it is that of {SERVICE_PORTS[port]};"
+            " the operator can permit it (TMF_CALLBACK_PORTS)"
+        )
+
+
+def _ascii_text(text: str) -> str:
+    """Return a path or query with its non-ASCII characters percent-encoded (RFC 3987, 3.1).
+
+    Raises:
+        InvalidBody: A character cannot be encoded (HTTP 400).
+    """
+    try:
+        return quote(text, safe=string.printable)
+    except UnicodeEncodeError:
+        raise InvalidBody("a URL has no surrogate code points") from None
+
+
 def _ascii_host(host: str) -> str:
     if ":" in host:
         try:
@@ -191,9 +244,11 @@ def _ascii_host(host: str) -> str:
             return _refuse(host)
     try:
         name = host if host.isascii() else idna.encode(host, uts46=True).decode()
-    except idna.IDNAError:
+        name = name.lower().removesuffix(".")
+        if "xn--" in name:
+            idna.decode(name)  # clients of HTTP decode such names, too
+    except (idna.IDNAError, UnicodeError):
         return _refuse(host)
-    name = name.lower().removesuffix(".")
     if NUMERIC_HOST.match(name):
         try:
             return str(IPv4Address(name))

@@ -5,16 +5,16 @@ connection is made to the checked address. There are no proxies and no cookies, 
 not followed.
 """
 
+import asyncio
 import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 
 import httpcore
 import httpx
 
 from tmf_apis.errors import InvalidBody
-from tmf_apis.security.addresses import Address
 from tmf_apis.security.outbound import (
     OutboundPolicy,
     check_addresses,
@@ -44,7 +44,7 @@ class AsyncPinnedBackend(httpcore.AsyncNetworkBackend):
             httpcore.ConnectError: No address accepts it, or the policy forbids one of them.
         """
         failure: Exception = httpcore.ConnectError(f"host {host} does not resolve")
-        for address in _permitted_addresses(host, await resolve_host_async(host), self._policy):
+        for address in await self._permitted_addresses(host, port):
             try:
                 return await self._backend.connect_tcp(
                     address, port, timeout, local_address, socket_options
@@ -52,6 +52,16 @@ class AsyncPinnedBackend(httpcore.AsyncNetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
+
+    async def _permitted_addresses(self, host: str, port: int) -> tuple[str, ...]:
+        """Return the addresses of a host; raise ``httpcore.ConnectError`` if one is forbidden."""
+        check = partial(check_addresses, host, port, await resolve_host_async(host), self._policy)
+        try:
+            if self._policy.own.has_port(port):  # the check resolves the names of this server
+                return await asyncio.to_thread(check)
+            return check()
+        except InvalidBody as error:
+            raise httpcore.ConnectError(error.message) from None
 
     async def sleep(self, seconds: float) -> None:
         """Sleep between two attempts of httpcore."""
@@ -79,9 +89,8 @@ class PinnedBackend(httpcore.NetworkBackend):
             httpcore.ConnectError: No address accepts it, or the policy forbids one of them.
         """
         try:
-            target = check_url(
-                f"http://[{host}]" if ":" in host else f"http://{host}", self._policy
-            )
+            netloc = f"[{host}]" if ":" in host else host
+            target = check_url(f"http://{netloc}:{port}", self._policy)
         except InvalidBody as error:
             raise httpcore.ConnectError(error.message) from None
         failure: Exception = httpcore.ConnectError(f"host {host} does not resolve")
@@ -93,15 +102,6 @@ class PinnedBackend(httpcore.NetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
-
-
-def _permitted_addresses(
-    host: str, addresses: Iterable[Address], policy: OutboundPolicy
-) -> tuple[str, ...]:
-    try:
-        return check_addresses(host, addresses, policy)
-    except InvalidBody as error:
-        raise httpcore.ConnectError(error.message) from None
 
 
 @cache
