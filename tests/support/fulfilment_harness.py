@@ -61,7 +61,8 @@ class FulfilmentHarness:
     def use_new_tenant(self):
         """Use an empty tenant from now on."""
         self.tenant = f"t{uuid.uuid4().hex[:8]}"
-        self.repository = RepositoryFactory(self.engine.writer, "test").for_tenant(self.tenant)
+        self.repositories = RepositoryFactory(self.engine.writer, "test")
+        self.repository = self.repositories.for_tenant(self.tenant)
         self.gateways = {}
 
     def configure(self, **settings):

@@ -229,6 +229,10 @@ class MemoryRepository:
                 changed[id] = self.change(kind, id, edit)
         return changed
 
+    def for_network(self, parties: frozenset[str] | None) -> "MemoryRepository":
+        """Return this repository: it has no owners."""
+        return self
+
     def delete(self, kind: str, id: str, *, system: bool = True) -> None:
         """Delete a resource; with ``system=False`` as a client."""
         policy, repository = self._policy_and_repository(kind, system=system)

@@ -35,17 +35,32 @@ def refuse_foreign_account(repository: Repository, task: Resource) -> Resource:
     Raises:
         NotFound: The client can read no customer, rate or bill of the account (HTTP 404).
     """
-    account, parties = account_id(task), repository.context.parties
-    if account is None or parties is None or account in parties:
+    account = account_id(task)
+    if account is None or can_see_account(repository, account):
         return task
-    for kind, path in (
+    raise NotFound(f"there is no billing account {account}")
+
+
+def can_see_account(repository: Repository, account: str) -> bool:
+    """Return whether a client may name a billing account: it is its own, or it can read it.
+
+    It can read the account if it can read a customer, rate, bill or product of the account. The
+    operator's staff may name every account.
+
+    Args:
+        repository: Sees what the client may.
+        account: Id of the account.
+    """
+    parties = repository.context.parties
+    if parties is None or account in parties:
+        return True
+    paths = (
         ("Customer", "account.id"),
         (RATE_KIND, _ACCOUNT_ID_PATH),
         (BILL_KIND, _ACCOUNT_ID_PATH),
-    ):
-        if repository.find(kind, {path: account}, limit=1):
-            return task
-    raise NotFound(f"there is no billing account {account}")
+        ("Product", _ACCOUNT_ID_PATH),
+    )
+    return any(repository.find(kind, {path: account}, limit=1) for kind, path in paths)
 
 
 def produce_bill(repository: Repository, task: Resource) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tmf_apis.fulfilment.design.order_designer import OrderDesigner
+from tmf_apis.fulfilment.order_rights import OrderRights
 from tmf_apis.fulfilment.reservation import reservations
 from tmf_apis.fulfilment.values import (
     Allocation,
@@ -17,6 +18,8 @@ from tmf_apis.fulfilment.values import (
 )
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
+#: ``facing`` of the services that a customer may know.
+CUSTOMER_FACING = "customer"
 #: Attribute of the response that holds the plan.
 PLAN_ATTRIBUTE = "fulfilmentPlan"
 _COMPENSATION_TEXT: Mapping[str, str] = {
@@ -56,13 +59,16 @@ def fulfilment_plan(
     Returns:
         A JSON object: ``feasible``; ``item``, with products and services; ``task``, with the
         resources, the element, the settings and the compensation of each; ``missing``, with the
-        reasons why the order cannot be fulfilled.
+        reasons why the order cannot be fulfilled. A party sees only the services that face the
+        customer, and neither resources, elements nor settings of tasks.
     """
     key = OrderKey(repository.tenant, str(order["id"]), kind)
-    design = designer.design(repository, key, order)
+    rights = OrderRights.of_client(repository, client_repository)
+    design = designer.design(rights, key, order)
     allocations, unmet_requirements = reservations.dry_run_allocations(
-        repository, key, design.tasks, client_repository
+        rights.network, key, design.tasks, client_repository
     )
+    is_operator = rights.parties is None
     rejections = [
         {"orderItemId": item, "reason": reason}
         for item, reason in sorted(design.rejections.items())
@@ -71,8 +77,14 @@ def fulfilment_plan(
         "@type": "FulfilmentPlan",
         "feasible": not (unmet_requirements or rejections),
         "fulfilledHere": not design.is_empty,
-        "item": [_item(plan, has_products=kind == "ProductOrder") for plan in design.items],
-        "task": [_task(task, allocations.get(task.id)) for task in design.tasks],
+        "item": [
+            _item(plan, has_products=kind == "ProductOrder", is_operator=is_operator)
+            for plan in design.items
+        ],
+        "task": [
+            {**_task(task), **(_network_of(task, allocations.get(task.id)) if is_operator else {})}
+            for task in design.tasks
+        ],
         "missing": [*rejections, *map(_unmet_requirement, unmet_requirements)],
         **_sequence(design),
     }
@@ -83,13 +95,17 @@ def _sequence(design: OrderDesign) -> dict[str, Any]:
     return {"sequence": [task.id for task in design.tasks]} if design.tasks else {}
 
 
-def _item(plan: ItemPlan, *, has_products: bool) -> dict[str, Any]:
+def _item(plan: ItemPlan, *, has_products: bool, is_operator: bool) -> dict[str, Any]:
     item: dict[str, Any] = {
         "orderItemId": plan.item,
         "action": plan.action,
         "change": plan.change,
         "task": list(plan.tasks),
-        "service": list(map(_service, plan.services)),
+        "service": [
+            _service(service)
+            for service in plan.services
+            if is_operator or service.facing == CUSTOMER_FACING
+        ],
     }
     if has_products:
         products = (plan.product, *plan.bundled_products)
@@ -116,15 +132,21 @@ def _product(plan: ProductPlan) -> dict[str, Any]:
     }
 
 
-def _task(task: Task, allocation: Allocation | None) -> dict[str, Any]:
-    attributes: dict[str, Any] = {
+def _task(task: Task) -> dict[str, Any]:
+    return {
         "id": task.id,
         "orderItemId": task.item,
         "action": task.action,
         "service": task.service,
-        "setting": dict(allocation.settings if allocation else task.settings),
         "after": list(task.depends_on),
         "undo": _COMPENSATION_TEXT[task.action],
+    }
+
+
+def _network_of(task: Task, allocation: Allocation | None) -> dict[str, Any]:
+    """Return the effect of a task on the network, for the staff of the operator."""
+    attributes: dict[str, Any] = {
+        "setting": dict(allocation.settings if allocation else task.settings)
     }
     if allocation:
         attributes["resource"] = [

@@ -33,7 +33,8 @@ def obstacles(offers: OfferCache, repository: Repository, service: Mapping[str, 
     design = service_order_planner.service_order_design(
         key, {"id": _ORDER_ID, "serviceOrderItem": [item]}, catalog, offers
     )
-    unmet_requirements = reservations.unmet_requirements(repository, key, design.tasks)
+    network = repository.for_network(repository.context.parties)
+    unmet_requirements = reservations.unmet_requirements(network, key, design.tasks)
     reasons = [requirement.reason for requirement in unmet_requirements]
     return [*design.rejections.values(), *dict.fromkeys(reasons)]
 

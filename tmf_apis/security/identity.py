@@ -95,3 +95,49 @@ class Identity:
         if self.owners is None:
             return {"tenant": self.tenant}
         return {"tenant": self.tenant, "parties": {"$in": self.owners}}
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkIdentity(Identity):
+    """The operator, restricted to its own resources while it works for some customers.
+
+    It sees and changes what the operator created. A resource that a party created, or that belongs
+    to other parties only, does not exist for it.
+
+    Attributes:
+        customers: Ids of the parties that it works for; None: the operator itself.
+    """
+
+    customers: frozenset[str] | None = None
+
+    def read_filter(self) -> dict[str, Any]:
+        """Return the query for the operator's resources that are nobody's or the customers'."""
+        created_by_operator = {"tenant": self.tenant, "owner": {"$exists": False}}
+        if self.customers is None:
+            return created_by_operator
+        return {**created_by_operator, "parties": {"$in": [[], *sorted(self.customers)]}}
+
+    def write_filter(self) -> dict[str, Any]:
+        """Return the query for the resources that can be changed, which are all it can see."""
+        return self.read_filter()
+
+
+@dataclass(frozen=True, slots=True)
+class DelegatedIdentity(Identity):
+    """The operator, restricted to what some customers may access while it works for them.
+
+    It sets attributes that only the operator decides, and creates resources of the operator.
+
+    Attributes:
+        customers: Ids of the parties that it works for.
+    """
+
+    customers: frozenset[str] = frozenset()
+
+    def read_filter(self) -> dict[str, Any]:
+        """Return the query for the resources that the customers can read."""
+        return {"tenant": self.tenant, "parties": {"$in": [*sorted(self.customers), EVERYONE]}}
+
+    def write_filter(self) -> dict[str, Any]:
+        """Return the query for the resources that the customers can change."""
+        return {"tenant": self.tenant, "parties": {"$in": sorted(self.customers)}}

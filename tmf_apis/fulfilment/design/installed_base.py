@@ -7,6 +7,7 @@ from tmf_apis.fulfilment.design import service_order_planner
 from tmf_apis.fulfilment.design.catalog import InstalledProduct, InstalledService
 from tmf_apis.fulfilment.design.catalog_reader import read_by_id
 from tmf_apis.fulfilment.design.references import reference_id, referenced_ids
+from tmf_apis.fulfilment.order_rights import OrderRights
 from tmf_apis.fulfilment.reservation import resource_queries
 from tmf_apis.inventory import resource_state
 from tmf_apis.inventory.characteristics import values_by_name
@@ -27,28 +28,27 @@ _PRODUCT, _SERVICE = "Product", "Service"
 _ResourcesByOwner = dict[str, list[Resource]]
 
 
-def read_installed_products(
-    repository: Repository, ids: Iterable[str]
-) -> dict[str, InstalledProduct]:
+def read_installed_products(rights: OrderRights, ids: Iterable[str]) -> dict[str, InstalledProduct]:
     """Return the products among some ids that have a service on a resource, by id.
 
-    An id may also be that of a service that belongs to no product.
+    An id may also be that of a service that belongs to no product. What the orderer cannot see
+    does not exist.
     """
-    wanted_ids = sorted(set(ids))
-    if not wanted_ids:
+    network = rights.network
+    products = read_by_id(rights.orderer, _PRODUCT, set(ids))
+    if not (wanted_ids := _visible_ids(rights, ids, products)):
         return {}
-    products = read_by_id(repository, _PRODUCT, set(wanted_ids))
-    parts = _read_part_ids(repository, wanted_ids) if products else {}
+    parts = _read_part_ids(rights.orderer, wanted_ids) if products else {}
     product_ids = [*wanted_ids, *(id for part_ids in parts.values() for id in part_ids)]
-    resources = _resources_by_product(repository, product_ids)
+    resources = _resources_by_product(network, product_ids)
     ids_without_resources = [id for id in wanted_ids if id not in resources]
-    for service, carriers in _resources_by_service(repository, ids_without_resources).items():
+    for service, carriers in _resources_by_service(network, ids_without_resources).items():
         resources.setdefault(service, []).extend(carriers)
     service_ids = {service_of(resource) for owned in resources.values() for resource in owned} - {
         ""
     }
-    services = read_by_id(repository, _SERVICE, service_ids)
-    resources = _with_places(repository, resources)
+    services = read_by_id(rights.services, _SERVICE, service_ids)
+    resources = _with_places(network, resources)
     return {
         id: _installed_product(resources, services, products.get(id, {}), id, parts.get(id, []))
         for id in wanted_ids
@@ -56,10 +56,24 @@ def read_installed_products(
     }
 
 
-def read_installed_services(
-    repository: Repository, ids: Iterable[str]
-) -> dict[str, InstalledProduct]:
-    """Return the services among some ids that are on a resource, directly or by a part, by id."""
+def _visible_ids(
+    rights: OrderRights, ids: Iterable[str], products: Mapping[str, Resource]
+) -> list[str]:
+    """Return the ids of the products and services that the orderer can see, sorted.
+
+    For the staff, all ids: a product may be older than the inventory of products.
+    """
+    if rights.parties is None:
+        return sorted(set(ids))
+    return sorted({*products, *rights.visible_ids(_SERVICE, set(ids) - products.keys())})
+
+
+def read_installed_services(rights: OrderRights, ids: Iterable[str]) -> dict[str, InstalledProduct]:
+    """Return the services among some ids that are on a resource, directly or by a part, by id.
+
+    What the orderer cannot see does not exist.
+    """
+    repository = rights.orderer
     ordered_services = read_by_id(repository, _SERVICE, set(ids))
     services, level = dict(ordered_services), ordered_services
     for _ in range(_MAX_DEPTH):
@@ -69,7 +83,8 @@ def read_installed_services(
         if not (level := read_by_id(repository, _SERVICE, part_ids - services.keys())):
             break
         services |= level
-    resources = _with_places(repository, _resources_by_service(repository, sorted(services)))
+    network = rights.network
+    resources = _with_places(network, _resources_by_service(network, sorted(services)))
     change_obstacles = {
         id: f"service {id} belongs to a {owner_type}; order a change of that {owner_type}"
         for id, (owner_type, _) in service_orders.service_owners(

@@ -7,13 +7,16 @@ from tmf_apis.fulfilment.design import (
     installed_base,
     order_items,
     order_planner,
+    order_subjects,
     service_order_planner,
 )
 from tmf_apis.fulfilment.design.catalog_cache import CatalogCache
 from tmf_apis.fulfilment.design.offers import OfferCache
+from tmf_apis.fulfilment.design.subject_problems import SubjectProblems
+from tmf_apis.fulfilment.order_rights import OrderRights
 from tmf_apis.fulfilment.values import OrderDesign, OrderKey
 from tmf_apis.ordering.order_schema import SERVICE_ORDER_SCHEMA
-from tmf_apis.rest.pipeline.policy import Repository, Resource
+from tmf_apis.rest.pipeline.policy import Resource
 
 
 class OrderDesigner:
@@ -30,38 +33,49 @@ class OrderDesigner:
         self.offers = OfferCache()
         self._catalogs = CatalogCache(catalog_reader.read_offerings)
 
-    def design(self, repository: Repository, key: OrderKey, order: Resource) -> OrderDesign:
+    def design(self, rights: OrderRights, key: OrderKey, order: Resource) -> OrderDesign:
         """Return the design of an order for the current catalogue and inventory.
 
         Args:
-            repository: Sees the whole tenant.
+            rights: The rights of the order.
             key: Identifies the order.
             order: The order.
         """
+        problems = order_subjects.problems(rights, key, order)
         if key.kind == SERVICE_ORDER_SCHEMA.kind:
-            return self._design_service_order(repository, key, order)
-        return self._design_product_order(repository, key, order)
+            return self._design_service_order(rights, key, order, problems)
+        return self._design_product_order(rights, key, order, problems)
 
     def _design_product_order(
-        self, repository: Repository, key: OrderKey, order: Resource
+        self, rights: OrderRights, key: OrderKey, order: Resource, problems: SubjectProblems
     ) -> OrderDesign:
-        products = installed_base.read_installed_products(
-            repository, order_items.product_ids(order)
-        )
+        products = installed_base.read_installed_products(rights, order_items.product_ids(order))
         offerings = order_items.offering_ids(order)
         offerings |= {product.offering for product in products.values()} - {""}
-        catalog = self._catalogs.get(repository, frozenset(offerings))
+        catalog = self._catalogs.get(rights.operator, frozenset(offerings))
         return order_planner.order_design(
-            key, order, replace(catalog, installed_base=products), self.offers
+            key,
+            order,
+            replace(catalog, installed_base=products),
+            self.offers,
+            problems,
         )
 
     def _design_service_order(
-        self, repository: Repository, key: OrderKey, order: Resource
+        self, rights: OrderRights, key: OrderKey, order: Resource, problems: SubjectProblems
     ) -> OrderDesign:
         services = installed_base.read_installed_services(
-            repository, service_order_planner.service_ids(order)
+            rights, service_order_planner.service_ids(order)
         )
         specifications = service_order_planner.specification_ids(order)
         specifications |= {service.offering for service in services.values()} - {""}
-        catalog = catalog_reader.read_service_specifications(repository, specifications, services)
-        return service_order_planner.service_order_design(key, order, catalog, self.offers)
+        catalog = catalog_reader.read_service_specifications(
+            rights.operator, specifications, services
+        )
+        return service_order_planner.service_order_design(
+            key,
+            order,
+            catalog,
+            self.offers,
+            problems,
+        )

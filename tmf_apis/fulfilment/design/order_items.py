@@ -42,11 +42,12 @@ def product_ids(order: Mapping[str, Any]) -> set[str]:
     for item, _ in items_with_parents(order):
         if id := reference_id(item.get("product")):
             ids.add(id)
-        ids |= _related_product_ids(item)
+        ids |= related_product_ids(item)
     return ids
 
 
-def _related_product_ids(item: Mapping[str, Any]) -> set[str]:
+def related_product_ids(item: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the products that the product of an item is related to."""
     relationships = json_objects((item.get("product") or {}).get("productRelationship"))
     return {
         id

@@ -12,8 +12,9 @@ from tmf_apis.errors import Unfulfillable
 from tmf_apis.fulfilment.design.catalog import Catalog
 from tmf_apis.fulfilment.design.item_planner import ItemDesign, ItemPlanner
 from tmf_apis.fulfilment.design.offers import OfferCache
-from tmf_apis.fulfilment.design.order_items import is_leaf, items_with_parents
+from tmf_apis.fulfilment.design.order_items import ItemsWithParents, is_leaf, items_with_parents
 from tmf_apis.fulfilment.design.references import reference_id
+from tmf_apis.fulfilment.design.subject_problems import NO_PROBLEMS, SubjectProblems
 from tmf_apis.fulfilment.design.task_graph import combined_design
 from tmf_apis.fulfilment.values import OrderDesign, OrderKey
 from tmf_apis.ordering.states import ITEM_LIFECYCLE
@@ -26,28 +27,29 @@ def order_design(
     order: Mapping[str, Any],
     catalog: Catalog,
     offers: OfferCache,
-    rejections: Mapping[str, str] | None = None,
+    problems: SubjectProblems = NO_PROBLEMS,
 ) -> OrderDesign:
     """Return the design of an order; finished items are left out.
 
     The design is empty if no item names an offering of the catalogue or a product in operation:
-    such an order is fulfilled elsewhere.
+    such an order is fulfilled elsewhere, unless the problems say otherwise.
 
     Args:
         key: Identifies the order.
         order: The order.
         catalog: Offerings and products that the order refers to.
         offers: The compiled offers.
-        rejections: From the ids of items that are rejected already to the reasons.
+        problems: The items that are rejected already.
     """
     items = items_with_parents(order)
-    if not any(_is_fulfilled_here(item, catalog) for item, _ in items if is_leaf(item)):
+    if not problems.is_fulfilled_here and not _has_fulfillable_item(items, catalog):
         return OrderDesign()
     planner = ItemPlanner(key, catalog, offers, {item["id"] for item, _ in items})
     designs: dict[str, ItemDesign] = {}
-    all_rejections = dict(rejections or {})
+    all_rejections = dict(problems.reasons)
+    excluded = problems.reasons.keys() | problems.bundles
     for item, parent in items:
-        if item.get("state") in _FINAL_STATES or item["id"] in all_rejections:
+        if item.get("state") in _FINAL_STATES or item["id"] in excluded:
             continue
         try:
             designs[item["id"]] = planner.design(item, parent)
@@ -55,6 +57,10 @@ def order_design(
             if is_leaf(item):
                 all_rejections[item["id"]] = str(error)
     return combined_design(designs, all_rejections, items)
+
+
+def _has_fulfillable_item(items: ItemsWithParents, catalog: Catalog) -> bool:
+    return any(_is_fulfilled_here(item, catalog) for item, _ in items if is_leaf(item))
 
 
 def _is_fulfilled_here(item: Mapping[str, Any], catalog: Catalog) -> bool:

@@ -14,6 +14,7 @@ from tmf_apis.fulfilment.design import order_planner
 from tmf_apis.fulfilment.design.catalog import Catalog, InstalledProduct
 from tmf_apis.fulfilment.design.offers import OfferCache
 from tmf_apis.fulfilment.design.references import reference_id
+from tmf_apis.fulfilment.design.subject_problems import NO_PROBLEMS, SubjectProblems
 from tmf_apis.fulfilment.values import ItemPlan, OrderDesign, OrderKey
 from tmf_apis.ordering.items import SERVICE_ORDER_ITEMS
 from tmf_apis.ordering.order_schema import SERVICE_ORDER_SCHEMA
@@ -108,7 +109,11 @@ def _product_status(service: Mapping[str, Any]) -> str:
 
 
 def service_order_design(
-    key: OrderKey, order: Mapping[str, Any], catalog: Catalog, offers: OfferCache
+    key: OrderKey,
+    order: Mapping[str, Any],
+    catalog: Catalog,
+    offers: OfferCache,
+    problems: SubjectProblems = NO_PROBLEMS,
 ) -> OrderDesign:
     """Return the design of a service order.
 
@@ -117,13 +122,16 @@ def service_order_design(
         order: The order.
         catalog: Specifications as offerings, and services in operation as ``installed_base``.
         offers: The compiled offers.
+        problems: The items that are rejected already.
     """
-    rejections = {
+    obstacles = {
         item["id"]: reason
         for item in SERVICE_ORDER_SCHEMA.all_items(order)
         if not item.get(_ITEMS) and (reason := _obstacle(item, catalog.installed_base))
     }
-    design = order_planner.order_design(key, as_product_order(order), catalog, offers, rejections)
+    all_problems = replace(problems, reasons={**obstacles, **problems.reasons})
+    product_order = as_product_order(order)
+    design = order_planner.order_design(key, product_order, catalog, offers, all_problems)
     return replace(
         design,
         items=tuple(_service_item_plan(plan, catalog.installed_base) for plan in design.items),

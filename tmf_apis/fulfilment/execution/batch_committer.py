@@ -9,6 +9,7 @@ from functools import partial
 
 from tmf_apis.errors import NotFound, Unfulfillable
 from tmf_apis.fulfilment import order_kinds
+from tmf_apis.fulfilment.design.order_subjects import missing_subject
 from tmf_apis.fulfilment.execution import fallout, order_updates
 from tmf_apis.fulfilment.execution.batch_graph import CANCELLATION_REASON, BatchGraph
 from tmf_apis.fulfilment.execution.claims import Claims
@@ -24,6 +25,8 @@ from tmf_apis.fulfilment.execution.journal import (
 )
 from tmf_apis.fulfilment.execution.order_updates import OrderUpdate
 from tmf_apis.fulfilment.execution.payloads import BatchProgress
+from tmf_apis.fulfilment.execution.public_texts import NETWORK_FAILED, public_update
+from tmf_apis.fulfilment.order_rights import OrderRights, order_rights, owner_of_order
 from tmf_apis.fulfilment.reservation import reservations
 from tmf_apis.fulfilment.values import Allocation, OrderKey
 from tmf_apis.ordering.rules import is_past_point_of_no_return
@@ -65,12 +68,45 @@ class BatchCommitter:
     def load_batch(self, key: OrderKey, number: int) -> Batch:
         """Return a batch with decisions and a cancellation applied and reservations renewed."""
         batch = self._journal.batch(key, number)
-        repository = self._repositories.for_tenant(key.tenant)
+        rights = self.rights_of(batch)
         batch.order_state = self._journal.order_state(key)
-        self._compensate_cancelled(repository, batch)
-        self._apply_decisions(repository, batch)
-        self._renew_reservations(repository, batch)
+        self._compensate_cancelled(rights.operator, batch)
+        self._compensate_foreign(rights, batch)
+        self._apply_decisions(rights.operator, batch)
+        self._renew_reservations(rights.operator, batch)
         return batch
+
+    def rights_of(self, batch: Batch) -> OrderRights:
+        """Return the rights of the order of a batch."""
+        owner = batch.owner
+        if not batch.has_owner_recorded:
+            owner = owner_of_order(self._repositories, batch.key)
+        return order_rights(self._repositories, batch.key, owner, batch.rights)
+
+    def _compensate_foreign(self, rights: OrderRights, batch: Batch) -> bool:
+        """Compensate the open units that change what the orderer does not own any more.
+
+        Returns:
+            Whether there was such a unit.
+        """
+        changed_ids = {
+            item.plan.product.id: item
+            for item in batch.items
+            if item.state == "open" and item.goal == FORWARD
+            if item.plan and item.plan.product and item.plan.action not in {"add", "noChange"}
+        }
+        if rights.parties is None or not changed_ids:
+            return False
+        kind = order_kinds.kind_of(batch.key).subject_kind
+        graph, changed = BatchGraph(batch), list[ItemEntry | TaskEntry]()
+        for id in sorted(changed_ids.keys() - rights.visible_ids(kind, changed_ids)):
+            item = changed_ids[id]
+            reason = missing_subject(batch.key.kind, id)
+            changed += graph.compensate(item.unit, reason, item.item_id)
+            context = {"order": batch.key.order, "tenant": batch.key.tenant, "kind": kind}
+            log.warning("the subject of an order changed hands", extra={**context, "resource": id})
+        self.save_compensation(rights.operator, changed)
+        return bool(changed)
 
     def _renew_reservations(self, repository: Repository, batch: Batch) -> None:
         """Renew the reservations of waiting tasks; compensate a unit that has lost one."""
@@ -124,7 +160,7 @@ class BatchCommitter:
             if entry.state == "waiting":
                 fallout.withdraw(repository, entry)
                 entry.state = entry.state_before_fallout
-        self._journal.save(items, "goal", "reason")
+        self._journal.save(items, "goal", "reason", "public_reason")
         self._journal.save(tasks, "goal", "state", "attempts", "failing_since", "retry_at")
 
     def _apply_decisions(self, repository: Repository, batch: Batch) -> None:
@@ -143,9 +179,10 @@ class BatchCommitter:
                 entry.quarantine_reason = f"{entry.reason}; {explanation}"
             elif decision.action == fallout.CANCEL:
                 reason = f"{entry.reason}; {explanation}"
-                self.save_compensation(
-                    repository, graph.compensate(entry.unit, reason, entry.task.item)
+                compensated = graph.compensate(
+                    entry.unit, reason, entry.task.item, public_reason=NETWORK_FAILED
                 )
+                self.save_compensation(repository, compensated)
             self._journal.save(
                 [entry],
                 *("attempts", "failing_since", "retry_at", "state"),
@@ -170,17 +207,18 @@ class BatchCommitter:
 
     def commit(self, batch: Batch) -> BatchProgress:
         """Write the results of a batch so far; return its progress."""
-        repository = self._repositories.for_tenant(batch.key.tenant, previous=batch.repository)
+        rights = self.rights_of(batch)
+        repository = rights.operator
         order = self._get_order(repository, batch.key)
         state = batch.order_state = str(order.get("state", ""))
-        if self._compensate_cancelled(repository, batch):
+        if self._compensate_cancelled(repository, batch) or self._compensate_foreign(rights, batch):
             return BatchProgress(incomplete=True, retry_in=_IMMEDIATELY)
         if state == "held" and self._mark_held(batch.key):
             return BatchProgress(incomplete=True)
         self._release(repository, batch)
-        if self._activate_units(repository, batch):
+        if self._activate_units(rights, batch):
             return BatchProgress(incomplete=True, retry_in=_IMMEDIATELY)
-        inventory_writer = order_kinds.kind_of(batch.key).inventory_writer(repository, order)
+        inventory_writer = order_kinds.kind_of(batch.key).inventory_writer(rights, order)
         update = OrderUpdate(
             is_reserved=any(entry.allocation and entry.goal == FORWARD for entry in batch.entries)
         )
@@ -189,6 +227,8 @@ class BatchCommitter:
             inventory_writer, batch, update, cancelled=order_updates.is_cancelling(order)
         )
         self._collect_waits(batch, update)
+        if order_kinds.kind_of(batch.key).has_party_readers(order, rights.parties):
+            update = public_update(update, batch)
         if state:
             state = self._update_order(repository, batch.key, order, update)
         for item in finished:
@@ -225,7 +265,7 @@ class BatchCommitter:
             entry.state = "undone" if entry.allocation else "failed"
         self._journal.save(compensated, "state")
 
-    def _activate_units(self, repository: Repository, batch: Batch) -> bool:
+    def _activate_units(self, rights: OrderRights, batch: Batch) -> bool:
         """Assign the resources of complete units to their services.
 
         An activated unit is never compensated: the journal records that before the products are
@@ -240,13 +280,14 @@ class BatchCommitter:
             try:
                 for entry in entries:
                     if entry.allocation is not None:
-                        reservations.activate(repository, entry.allocation)
+                        reservations.activate(rights.network, entry.allocation)
             except Unfulfillable as error:
                 log.warning(
                     "a unit has lost a resource and is compensated",
                     extra={"order": batch.key.order, "error": str(error)},
                 )
-                self.save_compensation(repository, graph.compensate(unit, error.public_message))
+                compensated = graph.compensate(unit, error.public_message)
+                self.save_compensation(rights.operator, compensated)
                 return True
             for item in items:
                 item.state = CLOSING

@@ -175,13 +175,16 @@ class BatchGraph:
             dependency.state in DONE_STATES for dependency in dependencies
         )
 
-    def compensate(self, unit: str, reason: str, *items: str) -> list[ItemEntry | TaskEntry]:
+    def compensate(
+        self, unit: str, reason: str, *items: str, public_reason: str = ""
+    ) -> list[ItemEntry | TaskEntry]:
         """Set the goal of a unit, and of the units that depend on it, to compensation.
 
         Args:
             unit: The unit.
-            reason: The reason, for the customer.
+            reason: The reason.
             *items: Ids of the items that caused it; other items of the unit refer to them.
+            public_reason: The reason for customers, if it differs.
 
         Returns:
             The entries that were changed.
@@ -190,7 +193,9 @@ class BatchGraph:
         for item in self.batch.items:
             if item.unit == unit and item.state == "open" and item.goal == FORWARD:
                 is_other = items and item.item_id not in items
-                item.reason = f"with item {', '.join(items)}: {reason}" if is_other else reason
+                prefix = f"with item {', '.join(items)}: " if is_other else ""
+                item.reason = prefix + reason
+                item.public_reason = prefix + public_reason if public_reason else ""
                 item.goal = COMPENSATE
                 changed.append(item)
         entries = [

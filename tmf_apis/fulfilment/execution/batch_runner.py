@@ -14,6 +14,7 @@ from tmf_apis.fulfilment.execution.batch_graph import BatchGraph
 from tmf_apis.fulfilment.execution.journal import COMPENSATE, Batch, FencedOff, Journal, TaskEntry
 from tmf_apis.fulfilment.execution.payloads import BatchProgress, BatchRef
 from tmf_apis.fulfilment.execution.provisioning import Provisioner, error_kind, run_in_thread
+from tmf_apis.fulfilment.execution.public_texts import NETWORK_FAILED
 from tmf_apis.ordering.states import CANCELLATION_STATES
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 from tmf_apis.settings import Settings
@@ -165,6 +166,9 @@ class BatchRunner:
     def _give_up(self, batch: Batch, entry: TaskEntry, error_kind: str) -> None:
         """Create a fallout task, quarantine the resources, or compensate the unit."""
         is_compensation = entry.goal == COMPENSATE
+        context = {"order": batch.key.order, "tenant": batch.key.tenant, "task": entry.task.id}
+        context |= {"element": entry.element, "error": entry.reason}
+        log.warning("a task on the network is given up", extra=context)
         fallout_kind = UNDO_FALLOUT if is_compensation else error_kind
         if error_kind == "unexpected" or fallout_kind in self._fallout_kinds:
             self._committer.create_fallout_task(batch.key, entry)
@@ -173,7 +177,9 @@ class BatchRunner:
             self._journal.save([entry], "state", "quarantine_reason")
         else:
             repository = self._repositories.for_tenant(batch.key.tenant)
-            changed = BatchGraph(batch).compensate(entry.unit, entry.reason, entry.task.item)
+            changed = BatchGraph(batch).compensate(
+                entry.unit, entry.reason, entry.task.item, public_reason=NETWORK_FAILED
+            )
             self._committer.save_compensation(repository, changed)
 
 

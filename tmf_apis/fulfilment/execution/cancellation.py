@@ -1,5 +1,6 @@
 """Answers requests to cancel orders that have no work left to undo."""
 
+import logging
 from collections.abc import Iterable
 
 from tmf_apis.errors import NotFound
@@ -9,12 +10,16 @@ from tmf_apis.fulfilment.execution.batch_committer import BatchCommitter
 from tmf_apis.fulfilment.execution.batch_graph import CANCELLATION_REASON
 from tmf_apis.fulfilment.execution.journal import COMPENSATE, ItemEntry, Journal, TaskEntry
 from tmf_apis.fulfilment.execution.payloads import BatchProgress, Cancellation
+from tmf_apis.fulfilment.execution.public_texts import UNDONE
 from tmf_apis.fulfilment.order_kinds import OrderKind
+from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.ordering.order_schema import OrderSchema
 from tmf_apis.ordering.rules import is_past_point_of_no_return
 from tmf_apis.ordering.states import CANCEL_TASK_LIFECYCLE, CANCELLATION_STATES
 from tmf_apis.rest.pipeline.policy import Repository, Resource
-from tmf_apis.rest.pipeline.repository import RepositoryFactory
+from tmf_apis.rest.pipeline.repository import RepositoryFactory, ScopedRepository
+
+log = logging.getLogger(__name__)
 
 
 class CancellationResolver:
@@ -37,14 +42,25 @@ class CancellationResolver:
         cancelled_items = [
             item for batch in batches for item in batch.items if item.reason == CANCELLATION_REASON
         ]
-        resolve_cancellation(
-            repository, order_kinds.kind_of(key), cancellation.task, undo_texts, cancelled_items
-        )
+        kind = order_kinds.kind_of(key)
+        if undo_texts and self._has_party_readers(kind, repository, key):
+            log.info("an order is undone", extra={"order": key.order, "undone": undo_texts})
+            undo_texts = [UNDONE]
+        resolve_cancellation(repository, kind, cancellation.task, undo_texts, cancelled_items)
         if order_updates.is_final(self._journal.order_state(key)):
             return BatchProgress(
                 orders_to_wake=self._committer.finish_order(key, head.get("claims", ()))
             )
         return BatchProgress()
+
+    def _has_party_readers(
+        self, kind: OrderKind, repository: ScopedRepository, key: OrderKey
+    ) -> bool:
+        try:
+            order = repository.get(key.kind, key.order)
+            return kind.has_party_readers(order, repository.owner_of(key.kind, key.order))
+        except NotFound:
+            return False
 
 
 def undo_descriptions(entries: Iterable[TaskEntry]) -> Iterable[str]:

@@ -15,11 +15,12 @@ from tmf_apis.fulfilment.execution.batch_graph import BatchGraph, reorder_moves,
 from tmf_apis.fulfilment.execution.claims import Claims
 from tmf_apis.fulfilment.execution.journal import FORWARD, Batch, ItemEntry, Journal, TaskEntry
 from tmf_apis.fulfilment.execution.payloads import BatchRef, IntakeResult
+from tmf_apis.fulfilment.order_rights import OrderRights, order_rights
 from tmf_apis.fulfilment.reservation import refusals, reservations
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.rest.pipeline.periods import canonical_timestamp
 from tmf_apis.rest.pipeline.policy import Repository, Resource
-from tmf_apis.rest.pipeline.repository import RepositoryFactory
+from tmf_apis.rest.pipeline.repository import RepositoryFactory, ScopedRepository
 
 log = logging.getLogger(__name__)
 
@@ -76,21 +77,22 @@ class OrderIntake:
             order = repository.get(key.kind, key.order)
         except NotFound:
             order = {"id": key.order}
+        rights = order_rights(self._repositories, key, self._owner(repository, key))
         if head is None:
-            outcome = self._plan(repository, key, order)
+            outcome = self._plan(rights, key, order)
             if isinstance(outcome, IntakeResult):
                 return outcome, None
             batches, is_first = outcome
         else:
             batches, is_first = self._load_batches(key, head), False
         batch_count, new_batch = len(batches), None
-        started = self._mark_in_progress(repository, key, batches)
+        started = self._mark_in_progress(rights.operator, key, batches)
         if batch_count == 1 and started is not None:
-            self._reserve_batch(repository, batches[0], started, first_attempt=is_first)
+            self._reserve_batch(rights, batches[0], started, first_attempt=is_first)
             if is_first:
                 new_batch = batches[0]
                 new_batch.order_state = str(started.get("state", ""))
-                new_batch.repository = repository
+                new_batch.rights = rights
         result = IntakeResult(
             batches=batch_count,
             reserved=batch_count == 1,
@@ -100,11 +102,19 @@ class OrderIntake:
         )
         return result, new_batch
 
+    @staticmethod
+    def _owner(repository: ScopedRepository, key: OrderKey) -> frozenset[str] | None:
+        """Return the parties of the client that placed an order; None: the operator's staff."""
+        try:
+            return repository.owner_of(key.kind, key.order)
+        except NotFound:
+            return None
+
     def _load_batches(self, key: OrderKey, head: Mapping[str, Any]) -> list[Batch]:
         return [self._journal.batch(key, number) for number in range(head["batches"])]
 
     def _plan(
-        self, repository: Repository, key: OrderKey, order: Resource
+        self, rights: OrderRights, key: OrderKey, order: Resource
     ) -> IntakeResult | tuple[list[Batch], bool]:
         """Plan an order and store its batches in the journal.
 
@@ -113,7 +123,7 @@ class OrderIntake:
             result for an order that cannot be planned now, or at all.
         """
         kind = order_kinds.kind_of(key)
-        products = kind.changed_ids(order)
+        products = self._claimable_ids(rights, key, order)
         if order.get("state") not in order_updates.OPEN_STATES:
             return self._dismiss(key, products)
         if order["state"] == "acknowledged":
@@ -121,25 +131,34 @@ class OrderIntake:
             if start_in > 0:
                 return IntakeResult(start_in=start_in)
         if holder := self._claims.acquire(key, products, self._is_finished):
-            self._warn_blocked(repository, key, holder)
+            self._warn_blocked(rights.operator, key, holder)
             return IntakeResult(blocked=True)
-        design = self._designer.design(repository, key, order)
+        design = self._designer.design(rights, key, order)
         if design.is_empty:
             return self._dismiss(key, products)
         size = max(MIN_BATCH_SIZE, len(design.items) // TARGET_BATCH_COUNT)
         batches = split_into_batches(key, kind.as_product_order(order), design, size)
         claims = sorted(products)
         due = canonical_timestamp(order.get("requestedCompletionDate"))
-        head = self._journal.create(
-            key, batches, {"batches": len(batches), "claims": claims, "due": due}
-        )
+        owner = None if rights.parties is None else sorted(rights.parties)
+        fields = {"batches": len(batches), "claims": claims, "due": due, "owner": owner}
+        head = self._journal.create(key, batches, fields)
         if not head["fresh"]:
             return self._load_batches(key, head), False
         planned = [
-            Batch(key, number, items, tasks, tuple(claims))
+            Batch(key, number, items, tasks, tuple(claims), owner=rights.parties)
             for number, (items, tasks) in enumerate(batches)
         ]
         return planned, True
+
+    @staticmethod
+    def _claimable_ids(rights: OrderRights, key: OrderKey, order: Resource) -> set[str]:
+        """Return the ids of what an order changes; it does not claim what is somebody else's."""
+        kind = order_kinds.kind_of(key)
+        ids = kind.changed_ids(order)
+        if rights.parties is None:
+            return ids
+        return rights.visible_ids(kind.subject_kind, ids)
 
     def _dismiss(self, key: OrderKey, products: Iterable[str]) -> IntakeResult:
         """Finish an order that fulfilment has nothing to do for."""
@@ -199,15 +218,16 @@ class OrderIntake:
             order = repository.get(key.kind, key.order)
         except NotFound:
             return
-        self._reserve_batch(repository, self._journal.batch(key, batch_ref.number), order)
+        batch = self._journal.batch(key, batch_ref.number)
+        self._reserve_batch(self._committer.rights_of(batch), batch, order)
 
     def _reserve_batch(
-        self, repository: Repository, batch: Batch, order: Resource, *, first_attempt: bool = False
+        self, rights: OrderRights, batch: Batch, order: Resource, *, first_attempt: bool = False
     ) -> None:
         if order.get("state") not in order_updates.OPEN_STATES | {"held"}:
             return
-        self._reserve_tasks(repository, batch, first_attempt=first_attempt)
-        inventory_writer = order_kinds.kind_of(batch.key).inventory_writer(repository, order)
+        self._reserve_tasks(rights, batch, first_attempt=first_attempt)
+        inventory_writer = order_kinds.kind_of(batch.key).inventory_writer(rights, order)
         items = [item for item in batch.items if item.goal == FORWARD and item.state == "open"]
         self._journal.save(
             [item for item in items if inventory_writer.record_previous_states(item)],
@@ -216,10 +236,9 @@ class OrderIntake:
         for item in items:
             inventory_writer.write_pending(item)
 
-    def _reserve_tasks(self, repository: Repository, batch: Batch, *, first_attempt: bool) -> None:
+    def _reserve_tasks(self, rights: OrderRights, batch: Batch, *, first_attempt: bool) -> None:
         """Reserve the resources of the designed tasks; compensate units that lack one."""
         key = batch.key
-        owner_repository = self._owner_repository(repository, batch)
         graph, compensated = BatchGraph(batch), list[ItemEntry | TaskEntry]()
         reserved: list[TaskEntry] = []
         for entry in batch.entries:
@@ -227,10 +246,10 @@ class OrderIntake:
                 continue
             try:
                 entry.allocation = reservations.reserve(
-                    repository,
+                    rights.network,
                     key,
                     entry.task,
-                    owner_repository,
+                    rights.orderer,
                     duration=self._committer.reservation_time,
                     first_attempt=first_attempt,
                 )
@@ -248,16 +267,7 @@ class OrderIntake:
                 reserved.append(entry)
         self._journal.save(reserved, "state", "allocation", "renewed_at")
         self._journal.save(reorder_moves(batch), "task")
-        self._committer.save_compensation(repository, compensated)
-
-    def _owner_repository(self, repository: Repository, batch: Batch) -> Repository:
-        """Return a repository with the visibility of the order's owner, if that matters.
-
-        Only tasks that touch an existing service depend on it.
-        """
-        if all(entry.task.action == "provide" for entry in batch.entries):
-            return repository
-        return self._repositories.for_owner(batch.key.tenant, batch.key.kind, batch.key.order)
+        self._committer.save_compensation(rights.operator, compensated)
 
     def check_due_date(self, key: OrderKey) -> float:
         """Add an alert to an order that is late.

@@ -1,5 +1,6 @@
 """Writes the products and services of an order into the inventories; every write is idempotent."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -9,10 +10,13 @@ from typing import Any
 from tmf_apis.errors import Conflict, NotFound
 from tmf_apis.fulfilment.execution import inventory_records
 from tmf_apis.fulfilment.execution.journal import ItemEntry, TaskEntry
+from tmf_apis.fulfilment.order_rights import OrderRights
 from tmf_apis.fulfilment.values import Allocation, ItemPlan, ProductPlan, ServicePlan
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.lookups import get_or_none
 from tmf_apis.rest.pipeline.policy import Repository, Resource
+
+log = logging.getLogger(__name__)
 
 PRODUCT, SERVICE = "Product", "Service"
 #: Final states of a product.
@@ -26,16 +30,20 @@ class InventoryWriter:
     """Writes the products of one order, and their services, into the inventories."""
 
     def __init__(
-        self, repository: Repository, order: Mapping[str, Any], items: Mapping[str, Resource]
+        self, rights: OrderRights, order: Mapping[str, Any], items: Mapping[str, Resource]
     ) -> None:
         """Store the order.
 
+        Existing products are changed with the rights of the orderer. What the order itself has
+        created or marked is created and restored with the rights of the operator.
+
         Args:
-            repository: Sees the whole tenant.
-            order: The order.
+            rights: The rights of the order.
+            order: The order; that of a party names the party only.
             items: The items of the order by id.
         """
-        self._repository = repository
+        self._rights = rights
+        self._repository = rights.operator
         self._order = order
         self._items = items
 
@@ -84,21 +92,27 @@ class InventoryWriter:
         if (plan := item.plan) is None or (product := plan.product) is None:
             return
         if plan.change == "cease":
+            own = self._terminate_product(plan, product)
             services = {*product.services, *(service.id for service in plan.services)}
-            services |= self._terminate_product(plan, product) | _ceased_services(entries)
-            self._terminate_services(services, self._order_link(plan, product))
+            services |= _ceased_services(entries)
+            link = self._order_link(plan, product)
+            self._terminate_services(services, link, self._rights.services)
+            self._terminate_services(own - services, link, self._rights.orderer)
             return
         enabled = product.status != "suspended"
         allocations = [entry.allocation for entry in entries if entry.allocation]
-        link, services = self._activate_product(plan, product, allocations)
+        link, own = self._activate_product(plan, product, allocations)
         self._activate_services(plan, link, allocations, enabled=enabled)
         if not plan.services:
-            services |= {
+            services = {
                 id for entry in entries for id in (entry.task.service, entry.task.cfs) if id
             }
-            self._set_enabled(services, self._order_link(plan, product), enabled=enabled)
+            order_link = self._order_link(plan, product)
+            self._set_enabled(services, order_link, self._rights.services, enabled=enabled)
+            self._set_enabled(own - services, order_link, self._rights.orderer, enabled=enabled)
         planned_ids = {service.id for service in plan.services}
-        self._terminate_services(_ceased_services(entries) - planned_ids)
+        ceased = _ceased_services(entries) - planned_ids
+        self._terminate_services(ceased, None, self._rights.services)
 
     def _activate_services(
         self, plan: ItemPlan, link: ServiceLink, allocations: Sequence[Allocation], *, enabled: bool
@@ -109,17 +123,20 @@ class InventoryWriter:
             ids = {service.id, *service.supporting_services}
             own = [allocation for allocation in allocations if allocation.service in ids]
             edits[service.id] = partial(self._active_service, service, link, own, enabled)
-        changed = self._repository.change_many(SERVICE, edits) if edits else {}
+        changed = self._rights.services.change_many(SERVICE, edits) if edits else {}
         for id in edits.keys() - changed.keys():
-            self._upsert(SERVICE, id, edits[id])
+            self._upsert(self._rights.services, SERVICE, id, edits[id])
 
-    def _set_enabled(self, services: Iterable[str], link: ServiceLink, *, enabled: bool) -> None:
+    def _set_enabled(
+        self, services: Iterable[str], link: ServiceLink, repository: Repository, *, enabled: bool
+    ) -> None:
         """Suspend or resume services without other changes."""
         now = self._repository.now
-        self._change_services(
-            services,
-            lambda old: inventory_records.active_service(link(old), (), now, enabled=enabled),
-        )
+
+        def edit(old: Resource) -> Resource:
+            return inventory_records.active_service(link(old), (), now, enabled=enabled)
+
+        _change_services(repository, services, edit)
 
     def _active_service(
         self,
@@ -164,15 +181,18 @@ class InventoryWriter:
 
     def _mark_terminating(self, product: ProductPlan) -> None:
         """Write that a product is about to be terminated."""
-        self._change_if_present(
-            PRODUCT, product.id, lambda old: {**old, "status": inventory_records.PENDING_TERMINATE}
+        _change_if_present(
+            self._rights.orderer,
+            PRODUCT,
+            product.id,
+            lambda old: {**old, "status": inventory_records.PENDING_TERMINATE},
         )
 
     def _service_link(self, plan: ItemPlan, product: ProductPlan) -> ServiceLink:  # noqa: ARG002
         """Return the link for new services of an existing product."""
         return partial(
             inventory_records.with_product,
-            get_or_none(self._repository, PRODUCT, product.id) or {"id": product.id},
+            get_or_none(self._rights.orderer, PRODUCT, product.id) or {"id": product.id},
         )
 
     def _order_link(self, plan: ItemPlan, product: ProductPlan) -> ServiceLink:  # noqa: ARG002
@@ -188,7 +208,7 @@ class InventoryWriter:
             new = self._planned_product(old, plan, product, product.status)
             return inventory_records.active_product(new, product, allocations, self._repository.now)
 
-        active = self._upsert(PRODUCT, product.id, activate)
+        active = self._upsert(self._rights.orderer, PRODUCT, product.id, activate)
         return partial(inventory_records.with_product, active), _realizing_services(active)
 
     def _terminate_product(self, plan: ItemPlan, product: ProductPlan) -> set[str]:
@@ -198,36 +218,44 @@ class InventoryWriter:
             new = inventory_records.with_order_item(old, self._order, self._items[plan.item])
             return inventory_records.terminated_product(new, self._repository.now)
 
-        return _realizing_services(self._change_if_present(PRODUCT, product.id, terminate))
+        terminated = _change_if_present(self._rights.orderer, PRODUCT, product.id, terminate)
+        return _realizing_services(terminated)
 
     def _restore_product(self, item: ItemEntry, product: ProductPlan) -> None:
         """Restore the status that a product had before it was about to be terminated."""
         if status := item.previous_states.get(f"{PRODUCT}:{product.id}"):
-            self._change_if_present(PRODUCT, product.id, partial(_restored_product, status))
+            restore = partial(_restored_product, status)
+            _change_if_present(self._repository, PRODUCT, product.id, restore)
 
     def _abandon_product(self, product: ProductPlan, status: str) -> None:
         """Write that a new product was not provided."""
-        self._change_if_present(
-            PRODUCT, product.id, partial(_abandoned_product, status, self._repository.now)
-        )
+        abandon = partial(_abandoned_product, status, self._repository.now)
+        _change_if_present(self._repository, PRODUCT, product.id, abandon)
 
     def _planned_product(
         self, old: Resource, plan: ItemPlan, product: ProductPlan, status: str
     ) -> Resource:
-        return inventory_records.product(old, product, self._items[plan.item], self._order, status)
+        new = inventory_records.product(old, product, self._items[plan.item], self._order, status)
+        return self._with_previous_parties(old, new)
 
-    def _terminate_services(self, services: Iterable[str], link: ServiceLink | None = None) -> None:
-        now, apply_link = self._repository.now, link or _identity
-        self._change_services(
-            services, lambda old: inventory_records.terminated_service(apply_link(old), now)
-        )
+    def _with_previous_parties(self, old: Resource, new: Resource) -> Resource:
+        """Return a changed resource that belongs to whom it did: a party does not give it away."""
+        if self._rights.parties is None or "relatedParty" not in old:
+            return new
+        return {**new, "relatedParty": old["relatedParty"]}
 
-    def _change_services(
-        self, services: Iterable[str], edit: Callable[[Resource], Resource]
+    def _terminate_services(
+        self,
+        services: Iterable[str],
+        link: ServiceLink | None = None,
+        repository: Repository | None = None,
     ) -> None:
-        """Change services; ids that are not in the inventory are skipped."""
-        if edits := dict.fromkeys(sorted(services), edit):
-            self._repository.change_many(SERVICE, edits)
+        now, apply_link = self._repository.now, link or _identity
+
+        def edit(old: Resource) -> Resource:
+            return inventory_records.terminated_service(apply_link(old), now)
+
+        _change_services(repository or self._repository, services, edit)
 
     def _known_states(self, ids: Sequence[str]) -> dict[str, str]:
         if not ids:
@@ -235,24 +263,28 @@ class InventoryWriter:
         services = self._repository.find(SERVICE, {"id": {"$in": sorted(ids)}}, limit=len(ids))
         return {service["id"]: str(service.get("state", "")) for service in services}
 
-    def _change_if_present(
-        self, kind: str, id: str, edit: Callable[[Resource], Resource]
+    def _upsert(
+        self, repository: Repository, kind: str, id: str, edit: Callable[[Resource], Resource]
     ) -> Resource:
-        try:
-            return self._repository.change(kind, id, edit)
-        except NotFound:  # older than this inventory, or deleted meanwhile
-            return {}
+        """Change a resource, or create it if it does not exist.
 
-    def _upsert(self, kind: str, id: str, edit: Callable[[Resource], Resource]) -> Resource:
-        """Change a resource, or create it if it does not exist."""
+        A resource that does not belong to the orderer any more stays as it is.
+        """
         try:
-            return self._repository.change(kind, id, edit)
+            return repository.change(kind, id, edit)
         except NotFound:
             pass
+        new = edit({"id": id})
         try:
-            return self._repository.create(kind, edit({"id": id}))
+            return self._repository.create(kind, new)
         except Conflict:  # created by an interrupted or a concurrent attempt
-            return self._repository.change(kind, id, edit)
+            if changed := _change_if_present(repository, kind, id, edit):
+                return changed
+        log.warning(
+            "the result of an order is not written: its subject belongs to somebody else now",
+            extra={"order": self._order["id"], "kind": kind, "resource": id},
+        )
+        return new
 
 
 class ServiceInventoryWriter(InventoryWriter):
@@ -269,7 +301,12 @@ class ServiceInventoryWriter(InventoryWriter):
 
     def _with_order_item(self, plan: ItemPlan, product: ProductPlan) -> ServiceLink:
         order, item = self._order, self._items[plan.item]
-        return partial(inventory_records.with_service_order_item, order, item, product.id)
+
+        def link(old: Resource) -> Resource:
+            new = inventory_records.with_service_order_item(order, item, product.id, old)
+            return self._with_previous_parties(old, new)
+
+        return link
 
     def _activate_product(
         self,
@@ -293,6 +330,23 @@ class ServiceInventoryWriter(InventoryWriter):
 
     def _abandon_product(self, product: ProductPlan, status: str) -> None:
         """Do nothing: the services are terminated one by one."""
+
+
+def _change_services(
+    repository: Repository, services: Iterable[str], edit: Callable[[Resource], Resource]
+) -> None:
+    """Change services; ids that the repository does not show are skipped."""
+    if edits := dict.fromkeys(sorted(services), edit):
+        repository.change_many(SERVICE, edits)
+
+
+def _change_if_present(
+    repository: Repository, kind: str, id: str, edit: Callable[[Resource], Resource]
+) -> Resource:
+    try:
+        return repository.change(kind, id, edit)
+    except NotFound:  # older than this inventory, somebody else's, or deleted meanwhile
+        return {}
 
 
 def _identity(service: Resource) -> Resource:

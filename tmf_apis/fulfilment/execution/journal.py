@@ -3,7 +3,7 @@
 The collection ``fulfilment_tasks`` has four types of documents (``what``)::
 
     start   an order that is to be planned, perhaps after its start date or after another order
-    order   the head of a planned order: number of batches, claimed products, due date, end
+    order   the head of a planned order: number of batches, claimed products, due date, end, owner
     item    one item of an order: its plan, state and goal (forward, or compensation)
     task    one task on the network: its state, its allocation and the plan of the element
 
@@ -24,8 +24,8 @@ from pymongo import ASCENDING, IndexModel, UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from adapters.values import Plan, Transaction
+from tmf_apis.fulfilment.order_rights import OrderRights
 from tmf_apis.fulfilment.values import Allocation, ItemPlan, OrderKey, Task
-from tmf_apis.rest.pipeline.repository import ScopedRepository
 from tmf_apis.serialization import from_document, stored_as, stored_names, to_document
 from tmf_apis.store.connection import MongoDatabase, translate_errors
 from tmf_apis.store.model import DELETED_TENANT as DELETED
@@ -118,7 +118,8 @@ class ItemEntry:
             once inventory and order are written.
         goal: ``FORWARD`` or ``COMPENSATE``.
         plan: The plan of the item; None if it was rejected.
-        reason: Why it is compensated, for the customer.
+        reason: Why it is compensated.
+        public_reason: The reason for customers, if it differs.
         previous_states: The earlier states of its product and services, by ``<kind>:<id>``.
         fencing_token: Token of the worker that has taken the batch over; see ``Journal.fence``.
     """
@@ -130,6 +131,7 @@ class ItemEntry:
     goal: str = FORWARD
     plan: ItemPlan | None = None
     reason: str = ""
+    public_reason: str = ""
     previous_states: dict[str, str] = field(default_factory=dict, metadata=stored_as("before"))
     fencing_token: str = field(default="", metadata=stored_as("by"))
 
@@ -149,7 +151,9 @@ class Batch:
         entries: Its tasks.
         claims: Ids of the products that the order has claimed.
         order_state: The order's state when it was read last; empty if it was deleted.
-        repository: The repository that has the batch's resources in its identity map, if the same
+        owner: The parties of the client that placed the order; None: the operator's staff.
+        has_owner_recorded: Whether ``owner`` is known; earlier releases did not record it.
+        rights: The repositories that have the batch's resources in their identity maps, if the same
             process has just read or created them.
     """
 
@@ -159,7 +163,9 @@ class Batch:
     entries: list[TaskEntry]
     claims: tuple[str, ...] = ()
     order_state: str = ""
-    repository: ScopedRepository | None = None
+    owner: frozenset[str] | None = None
+    has_owner_recorded: bool = True
+    rights: OrderRights | None = None
 
 
 class Journal:
@@ -273,12 +279,20 @@ class Journal:
         with translate_errors():
             query = {"of": key.qualified_id, "batch": {"$in": [-1, number]}}
             documents = list(self._tasks.find(query).sort("place", 1))
-        claims = next(
-            (document["claims"] for document in documents if document["what"] == "order"), ()
-        )
+        head = next((document for document in documents if document["what"] == "order"), {})
         items = [_item_entry(document) for document in documents if document["what"] == "item"]
         entries = [_task_entry(document) for document in documents if document["what"] == "task"]
-        return Batch(key, number, items, entries, tuple(claims))
+        claims = tuple(head.get("claims", ()))
+        owner = head.get("owner")
+        return Batch(
+            key,
+            number,
+            items,
+            entries,
+            claims,
+            owner=None if owner is None else frozenset(owner),
+            has_owner_recorded="owner" in head,
+        )
 
     def update(self, entry: TaskEntry | ItemEntry, **changes: object) -> None:
         """Set attributes of an entry, in memory and in the database.

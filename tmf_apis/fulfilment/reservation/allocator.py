@@ -10,7 +10,6 @@ from tmf_apis.fulfilment.reservation.allocation_draft import (
     resources_by_slot,
 )
 from tmf_apis.fulfilment.reservation.candidate_finder import CandidateFinder, unmet_reason
-from tmf_apis.fulfilment.reservation.refusals import can_read_order
 from tmf_apis.fulfilment.reservation.resource_queries import (
     RESOURCE_KIND,
     FindResources,
@@ -19,8 +18,15 @@ from tmf_apis.fulfilment.reservation.resource_queries import (
 from tmf_apis.fulfilment.reservation.task_reservations import TaskReservations
 from tmf_apis.fulfilment.values import Allocation, OrderKey, ResourceRequirement, Task
 from tmf_apis.inventory import resource_state
-from tmf_apis.inventory.ports import SERVICE_IDENTIFIER, element_id_of, holder_of, service_of
+from tmf_apis.inventory.ports import (
+    SERVICE_IDENTIFIER,
+    element_id_of,
+    external_id,
+    holder_of,
+    service_of,
+)
 from tmf_apis.inventory.resource_state import ResourceUsage
+from tmf_apis.rest.pipeline.lookups import get_or_none
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 #: Duration of a reservation that is not renewed.
@@ -44,7 +50,7 @@ class ResourceAllocator:
         """Store the task.
 
         Args:
-            repository: Sees the whole tenant.
+            repository: Sees the resources of the network that the order may use.
             key: The order.
             task: The task.
             owner_repository: Sees what the order's owner can see.
@@ -56,7 +62,6 @@ class ResourceAllocator:
         # A service that is named after the order did not exist before the order either.
         self._is_first_attempt = first_attempt and task.service.startswith(f"{key.order}-")
         self._repository = repository
-        self._key = key
         self._task = task
         self._owner_repository = owner_repository
         self._reservations = TaskReservations(repository, key, task, duration)
@@ -282,11 +287,18 @@ class ResourceAllocator:
             draft.previous_usage[slot] = ResourceUsage(task.service, amount=share)
 
     def _can_change(self, resources: list[Resource]) -> bool:
-        """Return whether the order's owner can read the orders that set the service up."""
-        usages = [resource_state.service_use(resource).usage for resource in resources]
-        orders = {usage.ordered_by.partition("/")[0] for usage in usages} - {""}
-        kinds = dict.fromkeys(("ProductOrder", self._key.kind))
-        return all(can_read_order(self._owner_repository, order, *kinds) for order in orders)
+        """Return whether the order's owner may change the service that is on some resources.
+
+        It is a service of a product that the owner can see or, if it belongs to no product, a
+        service that it can see.
+        """
+        owner = self._owner_repository
+        if owner.context.parties is None:
+            return True
+        products = {external_id(each, resource_state.PRODUCT_IDENTIFIER) for each in resources}
+        if products := products - {""}:
+            return all(get_or_none(owner, "Product", id) for id in products)
+        return get_or_none(owner, "Service", self._task.service) is not None
 
 
 def _refusal(error: Exception) -> Unfulfillable:

@@ -124,6 +124,12 @@ class DryRunRepository:
         """
         raise NotFound(f"{kind} {id} cannot be deleted in a dry run")
 
+    def for_network(self, parties: frozenset[str] | None) -> "DryRunRepository":
+        """Return a repository of the operator's own resources with the same changes."""
+        network = DryRunRepository(self._repository.for_network(parties))
+        network._overlay = self._overlay
+        return network
+
 
 def _is_named_in(resource: Resource, query: Mapping[str, Any]) -> bool:
     """Return whether a query names a resource by its id or by an external identifier."""

@@ -47,7 +47,7 @@ def reserve(  # noqa: PLR0913
     """Reserve the resources of a task; safe to repeat.
 
     Args:
-        repository: Sees the whole tenant.
+        repository: Sees the resources of the network that the order may use.
         key: The order.
         task: The task.
         owner_repository: Sees what the order's owner can see.
@@ -71,7 +71,7 @@ def dry_run_allocations(
     """Return the allocations that the tasks of an order would get, without a reservation.
 
     Args:
-        repository: Sees the whole tenant.
+        repository: Sees the resources of the network that the order may use.
         key: The order.
         tasks: The tasks.
         owner_repository: Sees what the order's owner can see; None if the owner is not known.

@@ -245,6 +245,16 @@ class Repository(Protocol):
     def delete(self, kind: str, id: str) -> None:
         """Delete a resource and store its delete event."""
 
+    def for_network(self, parties: frozenset[str] | None) -> "Repository":
+        """Return a repository of the operator's own resources.
+
+        It shows neither the resources that parties created nor those that belong to other parties.
+
+        Args:
+            parties: The parties that the operator works for; None: none, so that it also shows the
+                operator's resources that belong to any party.
+        """
+
 
 #: A check before a write, called with a tenant-wide repository, the old and the new resource.
 PolicyCheck = Callable[[Repository, Resource | None, Resource | None], None]

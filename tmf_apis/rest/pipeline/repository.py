@@ -1,6 +1,7 @@
 """Repositories over the write pipeline, for task handlers, jobs and workflows."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ from tmf_apis.errors import NotFound, TmfError
 from tmf_apis.rest.pipeline.documents import READ_PROJECTION
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource
 from tmf_apis.rest.pipeline.writer import ResourceWriter
-from tmf_apis.security.identity import EVERYONE, Identity
+from tmf_apis.security.identity import EVERYONE, DelegatedIdentity, Identity, NetworkIdentity
 from tmf_apis.store.connection import translate_errors
 from tmf_apis.store.resources import Document
 
@@ -138,6 +139,27 @@ class ScopedRepository:
         """Delete a resource."""
         self._writer.delete(self._identity, kind, id, self._system_context())
 
+    def for_network(self, parties: frozenset[str] | None) -> "ScopedRepository":
+        """Return a repository of the operator's own resources, see ``Repository``."""
+        identity = NetworkIdentity(self._identity.subject, self.tenant, customers=parties)
+        return ScopedRepository(self._writer, identity, self.context)
+
+    def owner_of(self, kind: str, id: str) -> frozenset[str] | None:
+        """Return the parties of the client that created a resource; None: the operator did.
+
+        A resource that was just read is not read again.
+
+        Raises:
+            NotFound: There is none that the identity may see (HTTP 404).
+        """
+        document = self.identity_map.get((kind, id))
+        if document is None:
+            access = self._identity.read_filter()
+            document = self._writer.resources.find_one(kind, access, id, {"owner": 1})
+        if document is None:
+            raise NotFound(f"there is no {kind} {id}")
+        return frozenset(document["owner"]) if "owner" in document else None
+
     def _cache_documents(self, kind: str, documents: Sequence[Document | None]) -> None:
         """Add documents to the identity map.
 
@@ -207,16 +229,19 @@ class RepositoryFactory:
             repository.identity_map = previous.identity_map
         return repository
 
+    def on_behalf_of(self, tenant: str, parties: frozenset[str]) -> ScopedRepository:
+        """Return a repository of the operator that sees and changes what some parties may."""
+        identity = DelegatedIdentity(self._subject, tenant, customers=parties)
+        context = self._writer.request_context(identity, system=True)
+        return ScopedRepository(self._writer, identity, replace(context, parties=parties))
+
     def for_owner(self, tenant: str, kind: str, id: str) -> ScopedRepository:
         """Return a repository that sees what the client that created a resource may see.
 
         Raises:
             NotFound: The resource does not exist (HTTP 404).
         """
-        document = self._writer.resources.find_one(kind, {"tenant": tenant}, id, {"owner": 1})
-        if document is None:
-            raise NotFound(f"there is no {kind} {id}")
-        owner = frozenset(document["owner"]) if "owner" in document else None
+        owner = self.for_tenant(tenant).owner_of(kind, id)
         return self._repository_for(Identity(self._subject, tenant, owner))
 
     def for_readers(self, tenant: str, kind: str, id: str) -> list[ScopedRepository]:

@@ -26,6 +26,7 @@ from tests.support.paths import ROOT
 from tmf_apis.errors import Conflict, IllegalTransition
 from tmf_apis.fulfilment.execution.journal import FencedOff
 from tmf_apis.fulfilment.execution.payloads import BatchRef
+from tmf_apis.fulfilment.order_rights import order_rights
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_a_concurrent_intake_keeps_the_journal_of_the_first(operator, fibre_offe
         operator.accept(key)
         states = operator.task_states(key)
         assert set(states.values()) == {"reserved"}
-        operator.intake._plan(operator.repository, key, order)
+        operator.intake._plan(order_rights(operator.repositories, key, None), key, order)
     assert operator.task_states(key) == states
     assert operator.run_order(key)["state"] == "failed"
     operator.assert_consistent()

@@ -208,11 +208,20 @@ def test_releasing_a_change_leaves_the_service_as_it_was(repository):
     assert all_resources(repository) == before
 
 
-def test_a_service_of_an_unreadable_order_cannot_be_changed(repository, repositories):
+def test_only_who_can_see_a_service_can_change_it(repository, repositories):
     create_gateway(repository, ports=1)
     reservations.activate(repository, reserve(repository))
+    alice = {"id": "alice", "role": "customer", "@referredType": "Party"}
+    repository.create("Product", {"id": "o-1-1", "relatedParty": [alice]})
+    change = task("o-2", action="change", service="o-1-1")
+
+    def change_as(client):
+        return reservations.reserve(repository, key(repository, "o-2"), change, client)
+
     with pytest.raises(Unfulfillable, match="no service o-1-1 is in operation"):
-        reserve(repository, "o-2", action="change", service="o-1-1")
+        change_as(party_repository(repositories, repository.tenant, "bob"))
+    assert change_as(party_repository(repositories, repository.tenant, "alice")).resources
+    assert change_as(repository).resources
 
 
 def test_a_service_is_not_provided_twice(repository):
