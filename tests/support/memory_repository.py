@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tmf_apis.errors import Conflict, NotFound, TmfError
+from tmf_apis.rest.pipeline.dependents import refuse_deletion
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource, ResourcePolicy
 from tmf_apis.rest.pipeline.policy_application import (
     changed_resource,
@@ -238,6 +239,14 @@ class MemoryRepository:
         policy, repository = self._policy_and_repository(kind, system=system)
         old = self.get(kind, id)
         check_deletion(policy, copy.deepcopy(old), repository.context)
+        dependents = [
+            resource
+            for dependent in policy.needed_by
+            if not system or dependent.blocks_server
+            for resource in self.find(dependent.kind, dependent.query(id), limit=10)
+            if (dependent.kind, resource["id"]) != (kind, id)
+        ]
+        refuse_deletion(f"{kind} {id}", dependents)
         if policy.check:
             policy.check(repository, copy.deepcopy(old), None)
         self._record_write("delete", kind, id)

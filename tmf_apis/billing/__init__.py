@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from tmf_apis.billing import actions, model, rules
 from tmf_apis.rest.contracts.reference_schema import ACCOUNT
+from tmf_apis.rest.pipeline.dependents import OPEN_BILLS, Dependents
 from tmf_apis.rest.pipeline.party_rules import READ_ONLY
 from tmf_apis.rest.pipeline.policy import ApiModule, ResourcePolicy
 from tmf_apis.security.identity import EVERYONE
@@ -33,7 +34,10 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
             parties=rules.parties,
             party_rules=replace(READ_ONLY, holds={ACCOUNT: ("billingAccount.id",)}),
         ),
-        "BillCycle": ResourcePolicy(parties=lambda _: (EVERYONE,)),
+        "BillCycle": ResourcePolicy(
+            parties=lambda _: (EVERYONE,),
+            needed_by=(Dependents("CustomerBill", "billCycle.id", OPEN_BILLS),),
+        ),
         "CustomerBillOnDemand": ResourcePolicy(
             lifecycle=rules.TASK_LIFECYCLE,
             server_owned=frozenset({"customerBill", "failure", "lastUpdate"}),

@@ -18,6 +18,7 @@ class CustomerBill(StoredResource):
             body_index("paymentDueDate"),
             body_index("billNo"),
             body_index("category"),
+            body_index("billCycle.id"),
             body_index("runType"),
             body_index("relatedParty.partyOrPartyRole.id"),
         ],

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from tmf_apis.catalog import rules
 from tmf_apis.errors import Conflict, InvalidBody, NotFound
-from tmf_apis.rest.pipeline import lookups, references
+from tmf_apis.rest.pipeline import references
 from tmf_apis.rest.pipeline.cycles import is_reachable
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 from tmf_apis.rest.pipeline.references import Reference
@@ -70,21 +70,6 @@ def archive_version(
         return
     with suppress(Conflict):  # stored already
         repository.create(kind, rules.superseded_version({**old, "id": new["id"]}, repository.now))
-
-
-def refuse_while_needed(kind: str, repository: Repository, old: Resource | None) -> None:
-    """Check that a specification to be deleted is not a component or dependency of another.
-
-    Raises:
-        Conflict: Another specification needs it (HTTP 409).
-    """
-    if old is None or repository.context.system:
-        return
-    attribute = rules.RELATIONSHIP_ATTRIBUTES[kind]
-    needs_it = {"relationshipType": {"$in": sorted(rules.PREREQUISITE_TYPES)}, "id": old["id"]}
-    query = {"id": {"$ne": old["id"]}, attribute: {"$elemMatch": needs_it}}
-    dependents = repository.find(kind, query, limit=lookups.MAX_NAMED_DEPENDENTS + 1)
-    lookups.refuse_while_needed(f"{kind} {old['id']}", dependents)
 
 
 def check_references(

@@ -14,7 +14,7 @@ class ProductCatalog(StoredResource):
     """A collection of categories."""
 
     meta: ClassVar[dict[str, Any]] = _meta(
-        "ProductCatalog", "name", "lifecycleStatus", "catalogType", "lastUpdate"
+        "ProductCatalog", "name", "lifecycleStatus", "catalogType", "lastUpdate", "category.id"
     )
 
 
@@ -71,6 +71,8 @@ class ProductSpecification(StoredResource):
         "category.id",
         "lastUpdate",
         "bundledProductSpecification.id",
+        "serviceSpecification.id",
+        "resourceSpecification.id",
         "externalIdentifier.id",
     )
 

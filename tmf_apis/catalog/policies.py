@@ -5,6 +5,7 @@ from functools import partial
 
 from tmf_apis.catalog import actions, jobs, model, rules
 from tmf_apis.catalog.definitions import PRODUCT_CATALOG, CatalogDefinition
+from tmf_apis.catalog.dependents import NEEDED_BY
 from tmf_apis.catalog.export import QueryBuilder, attribute_query
 from tmf_apis.catalog.jobs import ImportValidator, JobContext, skip_validation
 from tmf_apis.catalog.states import ENTITY_LIFECYCLE, JOB_LIFECYCLE
@@ -85,6 +86,7 @@ def _entity_policy(
     return replace(
         policy,
         lifecycle=ENTITY_LIFECYCLE,
+        needed_by=NEEDED_BY.get(kind, ()),
         on_create=partial(rules.on_create, kind),
         on_change=partial(rules.on_change, kind),
         parties=rules.public_parties,
@@ -102,7 +104,6 @@ def _check_entity(
     actions.refuse_bundle_cycle(kind, repository, new)
     actions.check_version(kind, repository, old, new)
     if kind in rules.RELATIONSHIP_ATTRIBUTES:
-        actions.refuse_while_needed(kind, repository, old if new is None else None)
         actions.check_references(kind, repository, old, new)
     if further_check:
         further_check(repository, old, new)

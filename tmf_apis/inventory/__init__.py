@@ -1,6 +1,8 @@
 """TMF639 Resource Inventory: the resources of the network, their states and relationships."""
 
 from tmf_apis.inventory import actions, model, rules
+from tmf_apis.inventory.relationships import DEPENDENCY_TYPES
+from tmf_apis.rest.pipeline.dependents import ACTIVE_PRODUCTS, ACTIVE_SERVICES, Dependents
 from tmf_apis.rest.pipeline.owners import party_ids
 from tmf_apis.rest.pipeline.policy import ApiModule, Resource, ResourcePolicy, has_changed
 from tmf_apis.settings import Settings
@@ -14,6 +16,16 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
         lifecycle=rules.ADMINISTRATIVE_LIFECYCLE,
         on_create=rules.on_create,
         on_change=rules.on_change,
+        needed_by=(
+            Dependents(
+                "Resource",
+                "resourceRelationship.resource.id",
+                types=DEPENDENCY_TYPES,
+                blocks_server=True,
+            ),
+            Dependents("Service", "supportingResource.id", ACTIVE_SERVICES),
+            Dependents("Product", "realizingResource.id", ACTIVE_PRODUCTS),
+        ),
         check=actions.check_relationships,
         after_commit=actions.update_inverse_relationships,
         after_commit_if=_affects_relationships,

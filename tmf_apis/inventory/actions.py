@@ -6,7 +6,6 @@ from tmf_apis.errors import Conflict, NotFound, Stale
 from tmf_apis.inventory.relationships import (
     CONTAINED_IN_TYPES,
     CONTAINS_TYPES,
-    DEPENDENCY_TYPES,
     INVERSE_TYPES,
     edges,
     target_ids,
@@ -14,25 +13,19 @@ from tmf_apis.inventory.relationships import (
     without_edge,
 )
 from tmf_apis.rest.pipeline.cycles import is_reachable
-from tmf_apis.rest.pipeline.lookups import (
-    MAX_NAMED_DEPENDENTS,
-    get_or_none,
-    refuse_while_needed,
-)
+from tmf_apis.rest.pipeline.lookups import get_or_none
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 _KIND = "Resource"
 
 
 def check_relationships(repository: Repository, old: Resource | None, new: Resource | None) -> None:
-    """Check that a resource does not contain itself, and is not deleted while it is needed.
+    """Check that a resource does not contain itself.
 
     Raises:
-        Conflict: The resource would contain itself, or is still needed (HTTP 409).
+        Conflict: The resource would contain itself (HTTP 409).
     """
     if new is None:
-        if old is not None:
-            _refuse_delete_while_needed(repository, old)
         return
     containment_types = CONTAINED_IN_TYPES | CONTAINS_TYPES
     if any(type_ in containment_types for type_, _ in edges(new) - edges(old)):
@@ -108,13 +101,6 @@ def _add_missing_inverses(repository: Repository, new: Resource) -> None:
             types_to_remove=(),
             types_to_add=types & set(INVERSE_TYPES),
         )
-
-
-def _refuse_delete_while_needed(repository: Repository, old: Resource) -> None:
-    dependency = {"relationshipType": {"$in": sorted(DEPENDENCY_TYPES)}, "resource.id": old["id"]}
-    query = {"id": {"$ne": old["id"]}, "resourceRelationship": {"$elemMatch": dependency}}
-    dependents = repository.find(_KIND, query, limit=MAX_NAMED_DEPENDENTS + 1)
-    refuse_while_needed(f"{_KIND} {old['id']}", dependents)
 
 
 def _refuse_cycle(repository: Repository, new: Resource) -> None:

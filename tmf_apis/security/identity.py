@@ -1,6 +1,6 @@
 """The identity of a client: created once for each request, and part of each query and write."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,10 @@ class Identity:
         """The parties that own what the client creates, sorted; None: the operator owns it."""
         return None if self.parties is None else sorted(self.parties)
 
+    def acts_for(self, parties: Collection[str]) -> bool:
+        """Return whether the client acts for one of these parties; staff acts for none."""
+        return self.parties is not None and not self.parties.isdisjoint(parties)
+
     def require_owner(self) -> None:
         """Check that what the client creates has an owner.
 
@@ -89,6 +93,10 @@ class Identity:
         if self.owners is None:
             return {"tenant": self.tenant}
         return {"tenant": self.tenant, "parties": {"$in": [*self.owners, EVERYONE]}}
+
+    def can_read(self, parties: Collection[str]) -> bool:
+        """Return whether the client can read a resource of these parties."""
+        return self.parties is None or not {*self.parties, EVERYONE}.isdisjoint(parties)
 
     def write_filter(self) -> dict[str, Any]:
         """Return the query for the resources that the client can change."""

@@ -8,5 +8,5 @@ ON_SALE_STATES = frozenset({"Active", "Launched"})
 
 #: ``relationshipType`` of a specification to its components.
 COMPOSITION_TYPES = frozenset({"consistsOf", "composedOf", "bundled"})
-#: ``relationshipType`` of a specification to the specifications that it depends on.
+#: ``relationshipType`` of a specification, product or service to those that it depends on.
 DEPENDENCY_TYPES = frozenset({"requires", "dependency", "reliesOn"})

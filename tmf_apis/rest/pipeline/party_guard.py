@@ -168,7 +168,7 @@ class PartyGuard:
                 raise NotFound(
                     f"{reference.pointer}: there is no {reference.kind} {reference.id[:100]}"
                 )
-            if reference.access is Access.OWN and parties.isdisjoint(identity.parties or ()):
+            if reference.access is Access.OWN and not identity.acts_for(parties):
                 raise Forbidden(
                     f"{reference.pointer}: only the operator can act on"
                     f" {reference.kind} {reference.id[:100]}"
@@ -186,7 +186,7 @@ def is_public(policy: ResourcePolicy) -> bool:
 
 
 def _is_creator(identity: Identity, document: Document) -> bool:
-    return not frozenset(document.get("owner", ())).isdisjoint(identity.parties or ())
+    return identity.acts_for(document.get("owner", ()))
 
 
 def _schemas_by_kind(

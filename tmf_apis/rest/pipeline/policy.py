@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from tmf_apis.errors import IllegalTransition, TmfError
 from tmf_apis.rest.contracts.dates import rfc3339
+from tmf_apis.rest.pipeline.dependents import Dependents
 from tmf_apis.rest.pipeline.party_rules import PartyRules
 from tmf_apis.security.request_origin import NO_ORIGIN, RequestOrigin
 
@@ -302,8 +303,11 @@ class ResourcePolicy:
         on_change: Checks a change, called with the old and the new resource after the lifecycle;
             pure.
         on_delete: Raises an error if the resource may not be deleted; pure.
+        needed_by: The resources that rest on one of this kind; a client cannot delete it while
+            there are any.
         check: Checks that need other resources, called before a write with a tenant-wide
-            repository, the old resource (None on create) and the new one (None on delete).
+            repository, the old resource (None on create) and the new one (None on delete). The
+            context of the repository is that of the request.
         after_commit: Follow-up on other resources, called after the write with the same arguments.
             It is called again after a crash, so it must be safe to repeat.
         after_commit_if: Returns whether a write needs ``after_commit``; called with the old and the
@@ -331,6 +335,7 @@ class ResourcePolicy:
     on_create: Callable[[Resource, RequestContext], Resource] = _unchanged
     on_change: Callable[[Resource, Resource, RequestContext], Resource] = _accept_change
     on_delete: Callable[[Resource, RequestContext], None] | None = None
+    needed_by: tuple[Dependents, ...] = ()
     check: PolicyCheck | None = None
     after_commit: Callable[[Repository, Resource | None, Resource | None], None] | None = None
     after_commit_if: Callable[[Resource | None, Resource | None], bool] = _always

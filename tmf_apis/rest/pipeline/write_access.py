@@ -1,7 +1,7 @@
 """The base of all writes: policies, request contexts, repositories and writable documents."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -130,8 +130,8 @@ class WriteAccess:
         return self.resources.find_many(kind, query, READ_PROJECTION)
 
     def _tenant_repository(self, identity: Identity, context: RequestContext) -> Repository:
-        """Return a repository that sees the whole tenant, for a policy's checks and follow-ups."""
-        operator = Identity(identity.subject, identity.tenant)
-        if not context.system:
-            context = replace(context, system=True)
-        return self.repository_for(operator, context)
+        """Return a repository that sees the whole tenant, for the checks of a policy.
+
+        Its context is that of the client, so that a check knows for whom it decides.
+        """
+        return self.repository_for(Identity(identity.subject, identity.tenant), context)

@@ -11,7 +11,13 @@ from datetime import datetime
 from typing import Any
 
 from tmf_apis.errors import NotFound, PreconditionFailed, Stale
+from tmf_apis.rest.pipeline.body_queries import body_query
 from tmf_apis.rest.pipeline.creation import ResourceCreator
+from tmf_apis.rest.pipeline.dependents import (
+    MAX_NAMED_DEPENDENTS,
+    blocking_filter,
+    refuse_deletion,
+)
 from tmf_apis.rest.pipeline.documents import (
     DocumentUpdate,
     cacheable_document,
@@ -156,6 +162,7 @@ class ResourceWriter(ResourceCreator):
             old, key, rev = resource_of(document), document["_id"], document["rev"]
             self.guard.check_delete(identity, kind, document, context)
             check_deletion(policy, old, context)
+            self._refuse_while_needed(identity, kind, document, context)
             if policy.check:
                 policy.check(self._tenant_repository(identity, context), old, None)
             event = self._builder.deletion_event(identity, kind, document, context)
@@ -167,6 +174,33 @@ class ResourceWriter(ResourceCreator):
                     self._after_commit.run(identity, context, kind, (key, rev + 1), change)
                 return
         raise _stale(kind, id)
+
+    def _refuse_while_needed(
+        self, identity: Identity, kind: str, document: Document, context: RequestContext
+    ) -> None:
+        """Check that no other resource rests on one that is to be deleted.
+
+        Raises:
+            Conflict: Another resource rests on it; the message names those that the client can
+                read (HTTP 409).
+        """
+        id, tenant = document["id"], identity.tenant
+        parties = self._builder.parties_after(kind, document, resource_of(document))
+        allowed = blocking_filter(identity, parties)
+        documents: list[Document] = []
+        for dependents in self.policy_of(kind).needed_by:
+            if context.system and not dependents.blocks_server:
+                continue
+            query = {"$and": [allowed, body_query(dependents.query(id), tenant)]}
+            documents += self.resources.find_many(
+                dependents.kind,
+                {"_id": {"$ne": document["_id"]}, **query},
+                {"id": 1, "body.name": 1, "parties": 1},
+                limit=MAX_NAMED_DEPENDENTS + 1,
+            )
+            if len(documents) > MAX_NAMED_DEPENDENTS:
+                break
+        refuse_deletion(f"{kind} {id}", [_visible_part(identity, row) for row in documents])
 
     def resume_after_commits(self, kind: str, before: datetime) -> int:
         """Run the follow-ups of writes whose process died before it ran them.
@@ -252,6 +286,13 @@ class ResourceWriter(ResourceCreator):
         if needs_after_commit(self.policy_of(kind), old, new):
             version = (update.document["_id"], update.rev)
             self._after_commit.run(identity, context, kind, version, (old, new))
+
+
+def _visible_part(identity: Identity, document: Document) -> Resource:
+    """Return id and name of a document's resource; nothing if the client cannot read it."""
+    if not identity.can_read(document["parties"]):
+        return {}
+    return {"id": document["id"], "name": document["body"].get("name")}
 
 
 def _check_precondition(
