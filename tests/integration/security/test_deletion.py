@@ -10,6 +10,7 @@ from tests.support.contract_collections import COLLECTIONS
 from tests.support.paths import ROOT
 from tmf_apis.engine import Engine
 from tmf_apis.errors import Conflict
+from tmf_apis.rest.pipeline.party_rules import PartyRules
 from tmf_apis.security.identity import EVERYONE, Identity
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import mongo_client
@@ -181,6 +182,7 @@ def test_a_check_knows_the_client_for_whom_it_decides(engine):
         engine.policies[kind] = dataclasses.replace(
             policy,
             check=record,
+            party_rules=PartyRules(),
             on_delete=None,
             after_commit=None,
             on_change=lambda _, new, __: new,

@@ -54,7 +54,7 @@ class ReferenceLookup:
 
     def _find_held(self, identity: Identity, kind: str, ids: set[str]) -> Targets:
         """Return the ids that the resources of a party hold; the party itself may be an account."""
-        parties = identity.parties or frozenset()
+        parties = frozenset() if identity.parties is None else identity.parties
         held = ids & parties
         for holder, path in self._holders[kind]:
             held |= self._find_held_by(identity, holder, path, ids)
