@@ -28,7 +28,7 @@ WORKDIR /var/lib/tmf
 VOLUME /var/lib/tmf
 EXPOSE 8620
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8620/health/live', timeout=4)"]
+    CMD ["python", "-c", "import os, ssl, urllib.request as u; tls = os.environ.get('TMF_TLS_CERT'); u.urlopen(f'http{\"s\" if tls else \"\"}://127.0.0.1:8620/health/live', timeout=4, context=ssl._create_unverified_context() if tls else None)"]
 # The image has no embedded servers: set TMF_MONGODB_URI and TMF_TEMPORAL_ADDRESS.
 ENTRYPOINT ["tmf"]
 CMD ["serve", "--host", "0.0.0.0", "--port", "8620"]

@@ -4,7 +4,7 @@ It connects the operations of ``rest`` to the engine; ``web`` creates it.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -122,6 +122,7 @@ class Application:
         self._authenticator = authenticator
         self.metrics.register_refusals(authenticator.refusals)
         self._sender_id = ""
+        self._headers = _connection_headers(settings)
         self._routes: dict[str, tuple[Handler, Api, Operation]] = {}
         routing = partial(
             ContractRoutingMiddleware,
@@ -206,7 +207,8 @@ class Application:
         certificate = (scope.get("state") or {}).get(CERTIFICATE_MEMBER, "")
         origin = request_origin(str(client[0]), dict(scope.get("headers", ())), certificate)
         current_origin.set(origin)
-        await self._answer(scope, receive, _with_request_id(send, origin.request_id))
+        headers = [(REQUEST_ID_HEADER.encode(), origin.request_id.encode()), *self._headers]
+        await self._answer(scope, receive, _with_headers(send, headers))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -253,16 +255,22 @@ def _bulk_operation_name(contract: Contract, operation: Operation) -> str:
     return f"{contract.number} {contract.version} bulk {operation.resource}"
 
 
-def _with_request_id(send: Send, request_id: str) -> Send:
-    """Return a function that sends the messages of a response with the id of its request."""
-    header = (REQUEST_ID_HEADER.encode(), request_id.encode())
+def _with_headers(send: Send, headers: Sequence[tuple[bytes, bytes]]) -> Send:
+    """Return a function that sends the messages of a response with further headers."""
 
-    async def send_with_id(message: dict[str, Any]) -> None:
+    async def send_with_headers(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), header]}
+            message = {**message, "headers": [*message.get("headers", ()), *headers]}
         await send(message)
 
-    return send_with_id
+    return send_with_headers
+
+
+def _connection_headers(settings: Settings) -> list[tuple[bytes, bytes]]:
+    """Return the headers of every response: with TLS, that browsers use nothing else."""
+    if not settings.tls_cert or not settings.tls_hsts:
+        return []
+    return [(b"strict-transport-security", f"max-age={settings.tls_hsts}".encode())]
 
 
 async def _handle_lifespan(receive: Receive, send: Send) -> None:

@@ -66,13 +66,37 @@ def main() -> None:
 @click.option("--port", default=8620, show_default=True, help="TCP port; 0 for a free one.")
 @_data_dir_option
 @click.option("--demo", is_flag=True, help="Load a demo operator into an empty database first.")
+@click.option(
+    "--tls-cert", default="", help="TLS certificate and chain (PEM); default: TMF_TLS_CERT."
+)
+@click.option("--tls-key", default="", help="Its private key (PEM); default: TMF_TLS_KEY.")
+@click.option(
+    "--tls-client-ca",
+    default="",
+    help="Authorities of client certificates (PEM); default: TMF_TLS_CLIENT_CA.",
+)
 @_report_start_errors
-def serve(host: str, port: int, data_dir: Path | None, *, demo: bool) -> None:
+def serve(  # noqa: PLR0913, PLR0917
+    host: str,
+    port: int,
+    data_dir: Path | None,
+    tls_cert: str,
+    tls_key: str,
+    tls_client_ca: str,
+    *,
+    demo: bool,
+) -> None:
     """Serve the APIs with all processes that they need, until stopped."""
     from tmf_apis.demo import load_demo_data
     from tmf_apis.server import Server
 
     settings = _read_settings(data_dir)
+    settings = dataclasses.replace(
+        settings,
+        tls_cert=tls_cert or settings.tls_cert,
+        tls_key=tls_key or settings.tls_key,
+        tls_client_ca=tls_client_ca or settings.tls_client_ca,
+    )
     configure_logging(settings.log_level)
     load_data = load_demo_data if demo else None
     sys.exit(Server(settings, host=host, port=port, load_data=load_data).run())

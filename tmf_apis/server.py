@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from tmf_apis.gc_tuning import tune_gc
 from tmf_apis.security.addresses import is_loopback
+from tmf_apis.security.tls import ReloadingContext, TlsFiles, UnusableTlsFiles
 from tmf_apis.settings import Settings
 from tmf_apis.store.embedded_mongod import EmbeddedMongod
 from tmf_apis.store.embedded_temporal import EmbeddedTemporal
@@ -65,6 +66,25 @@ def resolve_auth(settings: Settings, host: str) -> Settings:
     return settings
 
 
+def _tls_context(settings: Settings) -> ReloadingContext | None:
+    """Return the TLS context of the settings; None without TLS.
+
+    Raises:
+        CannotStart: The files cannot be used; the message has the reason.
+    """
+    if not settings.tls_cert:
+        if settings.tls_key or settings.tls_client_ca:
+            raise CannotStart("TLS needs a certificate: --tls-cert or TMF_TLS_CERT")
+        return None
+    files = TlsFiles(
+        settings.tls_cert, settings.tls_key, settings.tls_client_ca, settings.tls_client_auth
+    )
+    try:
+        return ReloadingContext(files)
+    except UnusableTlsFiles as error:
+        raise CannotStart(f"cannot serve over TLS: {error}") from None
+
+
 class Server:
     """The process tree of ``tmf serve``."""
 
@@ -96,6 +116,7 @@ class Server:
         self._worker = ChildProcess("worker", settings.data_dir / "worker.log") if worker else None
         self._stopping = threading.Event()
         self._signal_received = False
+        self._tls = _tls_context(settings)
         self._application: Application | None = None
         self._http: uvicorn.Server | None = None
         self._http_thread: threading.Thread | None = None
@@ -110,6 +131,12 @@ class Server:
     def uri(self) -> str:
         """The URI of the database."""
         return self._mongod.uri if self._mongod else self.settings.mongodb_uri
+
+    @property
+    def _listening_url(self) -> str:
+        """The URL of the address on which the server listens."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{'https' if self._tls else 'http'}://{host}:{self._port}"
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit status."""
@@ -162,6 +189,13 @@ class Server:
                 process.prepare()
                 self._processes.append(process)
                 process.supervise()
+        is_public_url_https = self.settings.public_url.startswith("https://")
+        if not (self._tls or is_public_url_https or is_loopback(self._host)):
+            log.warning(
+                "tokens and data are not encrypted on the network: the server listens without TLS"
+                " (TMF_TLS_CERT), and TMF_PUBLIC_URL names no https proxy in front of it",
+                extra={"host": self._host},
+            )
         if self.settings.auth == "off":
             log.warning(
                 "authentication is off: every user of this machine has full access",
@@ -171,8 +205,8 @@ class Server:
 
     def _settings_with_own_address(self) -> Settings:
         """Return the settings with the address on which this server listens."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        own_addresses = (*self.settings.own_addresses, f"{host}:{self._port}")
+        netloc = self._listening_url.partition("://")[2]
+        own_addresses = (*self.settings.own_addresses, netloc)
         return replace(self.settings, own_addresses=own_addresses)
 
     def _temporal_ui_url(self) -> str:
@@ -189,7 +223,7 @@ class Server:
             application = self._application = web.build_application(
                 self._settings_with_own_address(), self._temporal_ui_url
             )
-            self._http = web.create_server(application)
+            self._http = web.create_server(application, self._tls.context if self._tls else None)
             self._http_thread = threading.Thread(
                 target=self._http.run, kwargs={"sockets": [sock]}, name="http"
             )
@@ -203,7 +237,7 @@ class Server:
             application.attach_engine(engine)
             application.readiness.reason = ""
             seconds = round(time.monotonic() - started, 2)
-            log.info("ready at http://%s:%s", self._host, self._port, extra={"seconds": seconds})
+            log.info("ready at %s", self._listening_url, extra={"seconds": seconds})
         except CannotStart as error:
             self._failures.append(str(error))
             self._stopping.set()
@@ -240,6 +274,8 @@ class Server:
         while not self._is_stopping() and (startup.is_alive() or self._is_serving()):
             for process in self._processes:
                 self._supervise_process(process)
+            if self._tls:
+                self._tls.reload_if_changed()
             if self._worker and self._application and not self._application.readiness.reason:
                 self._keep_worker(self._worker)
             self._stopping.wait(
@@ -297,7 +333,7 @@ class Server:
             "TMF_DATA_DIR": str(Path(settings.data_dir).absolute()),
             "TMF_MONGODB_URI": self.uri,
             "TMF_TEMPORAL_ADDRESS": address,
-            "TMF_PUBLIC_URL": settings.public_url or f"http://{self._host}:{self._port}",
+            "TMF_PUBLIC_URL": settings.public_url or self._listening_url,
         }
 
     def _stop(self) -> None:

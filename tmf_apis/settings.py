@@ -145,6 +145,21 @@ class Settings:
     # Locations
     data_dir: Path = _setting(Path("data"), "Directory of the embedded database and of files")
     public_url: str = _setting("", "URL that clients use for this server; empty: the Host header")
+    tls_cert: str = _setting("", "File of the TLS certificate and its chain (PEM); empty: no TLS")
+    tls_key: str = _setting("", "File of its private key (PEM); empty: in the same file")
+    tls_client_ca: str = _setting(
+        "", "File of the authorities of client certificates (PEM); empty: none are requested"
+    )
+    tls_client_auth: str = _setting(
+        "optional",
+        "Whether a client must send a certificate: optional or required",
+        parse=_one_of("optional", "required"),
+    )
+    tls_hsts: int = _setting(
+        31_536_000,
+        "How long browsers use https only (Strict-Transport-Security); 0: not sent",
+        "seconds",
+    )
     mongodb_uri: str = _setting(
         "", "The operator's replica set; empty: embedded mongod", secret=True
     )

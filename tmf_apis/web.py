@@ -1,6 +1,7 @@
 """The composition of the HTTP side: contracts, authentication, pages and the listening server."""
 
 import logging
+import ssl
 from collections.abc import Callable
 
 import uvicorn
@@ -57,8 +58,13 @@ def open_engine(application: Application, mongodb_uri: str) -> Engine:
     return engine
 
 
-def create_server(application: Application) -> uvicorn.Server:
-    """Return the server; ``run(sockets=[...])`` serves until its ``should_exit`` is set."""
+def create_server(application: Application, tls: ssl.SSLContext | None) -> uvicorn.Server:
+    """Return the server; ``run(sockets=[...])`` serves until its ``should_exit`` is set.
+
+    Args:
+        application: The application.
+        tls: The TLS context of the listening socket; None: no TLS.
+    """
     settings = application.settings
     limits = ConnectionLimits(settings, application.metrics.count_refusal)
     config = uvicorn.Config(
@@ -73,4 +79,6 @@ def create_server(application: Application) -> uvicorn.Server:
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
     )
+    config.load()
+    config.ssl = tls
     return uvicorn.Server(config)

@@ -67,7 +67,8 @@ class ServerProcess:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )
-        self.url = f"http://127.0.0.1:{self.process.args[5]}"
+        scheme = "https" if "TMF_TLS_CERT" in self.environment else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.process.args[5]}"
         if wait:
             self.await_ready(wait, position)
         return self
@@ -78,8 +79,8 @@ class ServerProcess:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended: {self.log[position:][-2000:]}")
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.url}/health/ready", timeout=5.0).status_code == 200:
+            with contextlib.suppress(httpx.HTTPError), self.client() as client:
+                if client.get("/health/ready", timeout=5.0).status_code == 200:
                     return
             time.sleep(0.05)
         raise AssertionError(f"the server was not ready in {wait} s: {self.log[-2000:]}")

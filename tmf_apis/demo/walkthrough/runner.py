@@ -75,7 +75,12 @@ def run_walkthrough(
     failures: list[str] = []
     with run_gateway(settings.data_dir, real=real) as element:
         demo_settings = replace(
-            settings, auth="off", credentials_file=os.environ["TMF_CREDENTIALS_FILE"]
+            settings,
+            auth="off",
+            tls_cert="",
+            tls_key="",
+            tls_client_ca="",
+            credentials_file=os.environ["TMF_CREDENTIALS_FILE"],
         )
         server = Server(
             demo_settings, host="127.0.0.1", port=port, load_data=element.load_demo_data

@@ -26,6 +26,8 @@ from tmf_apis.errors import (
     UriTooLong,
 )
 from tmf_apis.rest.http.messages import error_response
+from tmf_apis.security.request_origin import CERTIFICATE_MEMBER
+from tmf_apis.security.tls import client_thumbprint
 from tmf_apis.settings import Settings
 
 #: Most bytes that are parsed before the limits are checked again.
@@ -117,6 +119,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept the connection, or answer 429 or 503 and close it."""
         super().connection_made(transport)
+        if certificate := client_thumbprint(transport.get_extra_info("ssl_object")):
+            self.app_state = {**self.app_state, CERTIFICATE_MEMBER: certificate}
         self._address = self.client[0] if self.client else ""
         error = self.limits.add(self._address)
         has_room = isinstance(error, Unavailable) and self._close_idle_connection()
