@@ -12,6 +12,7 @@ from typing import Any
 from connexion.middleware import ConnexionMiddleware
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from tmf_apis.audit_log.recorder import is_recorded_refusal
 from tmf_apis.capacity.collector import CapacityCollector
 from tmf_apis.engine import CONTRACTS_DIR, Engine
 from tmf_apis.errors import BadRequest, Forbidden, TmfError, Unauthorized, Unavailable
@@ -129,6 +130,7 @@ class Application:
             dispatch=self._dispatch,
             settings=settings,
             observe=self.metrics.observe,
+            report=self._record_refusal,
         )
         self._app = ConnexionMiddleware(pages, middlewares=[routing])
         for contract in contracts:
@@ -144,7 +146,7 @@ class Application:
     def attach_engine(self, engine: Engine) -> None:
         """Route the operations to an engine, and add its metrics."""
         handlers = ResourceHandlers(engine.writer, self.settings)
-        bulk = BulkHandler(handlers, self.settings)
+        bulk = BulkHandler(handlers, self.settings, engine.activity)
         key = server_key(engine.database, self.settings.hub_secret)
         self._sender_id = sender_id(key)
         hub = HubHandlers(
@@ -198,10 +200,27 @@ class Application:
             )
             raise
 
+    def _close(self) -> None:
+        """Store the audit entries that are still in memory."""
+        if self.readiness.engine is not None:
+            self.readiness.engine.activity.close()
+
+    def _record_refusal(self, name: str, method: str, status: int, request: Request | None) -> None:
+        """Add a refused request to the audit log."""
+        engine, is_authenticated = self.readiness.engine, request and request.identity.tenant
+        identity = request.identity if request and is_authenticated else None
+        if engine is None or not is_recorded_refusal(method, status, identity):
+            return
+        operation = self._routes[name][2] if name in self._routes else None
+        engine.activity.count_refusal(
+            current_origin.get(), identity, name, status,
+            kind=operation.kind if operation else "", resource=request.id if request else "",
+        )  # fmt: skip
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; the response has the request's id."""
         if scope["type"] == "lifespan":
-            await _handle_lifespan(receive, send)
+            await _handle_lifespan(receive, send, self._close)
             return
         client = scope.get("client") or ("", 0)
         certificate = (scope.get("state") or {}).get(CERTIFICATE_MEMBER, "")
@@ -273,9 +292,11 @@ def _connection_headers(settings: Settings) -> list[tuple[bytes, bytes]]:
     return [(b"strict-transport-security", f"max-age={settings.tls_hsts}".encode())]
 
 
-async def _handle_lifespan(receive: Receive, send: Send) -> None:
+async def _handle_lifespan(receive: Receive, send: Send, close: Callable[[], None]) -> None:
     while True:
         message = await receive()
+        if message["type"] == "lifespan.shutdown":
+            await asyncio.get_running_loop().run_in_executor(None, close)
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return

@@ -8,6 +8,8 @@ from typing import Any
 from pymongo.database import Database
 
 from tmf_apis.api_modules import ModuleContext, make_api_modules
+from tmf_apis.audit_log.log import AuditLog
+from tmf_apis.audit_log.recorder import ActivityRecorder
 from tmf_apis.events.envelope import Audience, Json, notification
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.subscriptions import SubscriptionRepository, SubscriptionRequest
@@ -103,6 +105,8 @@ class Engine:
             self.resources, builder, contracts, reference_limit=settings.reference_limit
         )
         self.writer = ResourceWriter(self.resources, builder, flags, ScopedRepository, guard)
+        self.audit_log = AuditLog(database)
+        self.activity = ActivityRecorder(self.audit_log, settings.default_tenant)
         self.subscriptions = SubscriptionRepository(
             database, self.outbound_policy, limit=settings.hub_limit
         )
@@ -145,6 +149,7 @@ class Engine:
 
     def prepare(self) -> None:
         """Create missing indexes and load the extension types."""
+        self.audit_log.prepare()
         indexes.ensure_indexes(self.database, self.document_models())
         self.extension_registry.refresh()
 

@@ -1,14 +1,17 @@
 """The stored audit log: entries are only added, never changed except to seal them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from tmf_apis.audit_log.blocks import ChainHead
+from tmf_apis.audit_log.entries import client_facts, new_entry
+from tmf_apis.security.identity import Identity
+from tmf_apis.security.request_origin import current_origin
 from tmf_apis.store.bulk import insert_new
 
 #: Collections of the entries, of the blocks that seal them, and of the state of each chain.
@@ -17,6 +20,7 @@ BLOCK_COLLECTION = "audit_log_blocks"
 CHAIN_COLLECTION = "audit_log_chains"
 
 Document = dict[str, Any]
+T = TypeVar("T")
 
 ENTRY_INDEXES = (
     IndexModel([("tenant", ASCENDING), ("time", DESCENDING), ("_id", ASCENDING)], name="time"),
@@ -65,9 +69,42 @@ class AuditLog:
         """Add entries; those that exist already stay unchanged, so a repetition is harmless."""
         insert_new(self.entries, entries)
 
-    def append_in(self, session: ClientSession, entry: Document) -> None:
-        """Add an entry within a transaction, so that it exists if and only if the change does."""
-        self.entries.insert_one(entry, session=session)
+    def record(self, identity: Identity, operation: str, **members: object) -> None:
+        """Add an entry of the current request, before the caller goes on.
+
+        Args:
+            identity: The client.
+            operation: What the client does, such as "erase".
+            **members: Further members of the entry: kind, resource, attributes (names only).
+        """
+        self.append([_entry_of_request(identity, operation, members)])
+
+    def record_with(
+        self,
+        identity: Identity,
+        operation: str,
+        write: Callable[[ClientSession], T],
+        **members: object,
+    ) -> T:
+        """Add an entry in a transaction with a change; return the result of ``write``.
+
+        So the entry exists if and only if the change does.
+
+        Args:
+            identity: The client.
+            operation: What the client does.
+            write: Makes the change with the session; called again after a conflict. An exception
+                ends the transaction without an entry.
+            **members: Further members of the entry, as of ``record``.
+        """
+        entry = _entry_of_request(identity, operation, members)
+
+        def change(session: ClientSession) -> T:
+            self.entries.insert_one(entry, session=session)
+            return write(session)
+
+        with self.database.client.start_session() as session:
+            return session.with_transaction(change)
 
     def has_pending(self) -> bool:
         """Return whether there are entries that are not sealed yet."""
@@ -115,3 +152,8 @@ class AuditLog:
         """Return the time of the oldest entry that is not sealed yet; None if there is none."""
         entry = self.entries.find_one({"pending": True}, {"time": 1}, sort=[("time", 1)])
         return entry["time"] if entry else None
+
+
+def _entry_of_request(identity: Identity, operation: str, members: Document) -> Document:
+    facts = client_facts(current_origin.get(), identity.subject, identity.parties)
+    return new_entry(identity.tenant, operation, facts, **members)

@@ -6,7 +6,7 @@ the token's tenant.
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import orjson
@@ -34,7 +34,7 @@ Document = dict[str, Any]
 SCOPE = "admin"
 #: Longest value of a parameter, in characters.
 _MAX_PARAMETER_LENGTH = 512
-_PAGE_PARAMETERS = ("limit", "offset")
+PAGE_PARAMETERS = ("limit", "offset")
 _SUBSCRIPTION_FILTERS = ("api", "version", "state")
 _NOTIFICATION_FILTERS = ("api", "version", "eventType", "eventId", "subject")
 
@@ -56,7 +56,7 @@ def blueprint(context: PageContext) -> Blueprint:
         ("/schemas/<type>", "PUT", views.put_schema),
         ("/schemas/<type>", "DELETE", views.delete_schema),
     ):
-        pages.add_url_rule(path, view.__name__, _with_time_limit(context, view), methods=[method])
+        pages.add_url_rule(path, view.__name__, with_time_limit(context, view), methods=[method])
     return pages
 
 
@@ -80,13 +80,13 @@ class AdminViews:
 
     def _page(self, parameters: Mapping[str, str]) -> Page:
         return paging.page_from_parameters(
-            _subset(parameters, _PAGE_PARAMETERS), (), self._context.settings
+            _subset(parameters, PAGE_PARAMETERS), (), self._context.settings
         )
 
     def list_deliveries(self) -> Response:
         """GET /admin/deliveries: newest first, with their last attempts."""
         names = ("subscription", "state", "event", "type", "resource")
-        engine, identity, parameters = self._authorize(*names, *_PAGE_PARAMETERS)
+        engine, identity, parameters = self._authorize(*names, *PAGE_PARAMETERS)
         if parameters.get("state", "parked") not in delivery_admin.DELIVERY_STATES:
             raise InvalidQuery(f"state is one of {', '.join(delivery_admin.DELIVERY_STATES)}")
         page = self._page(parameters)
@@ -105,17 +105,23 @@ class AdminViews:
         if row is None:
             raise NotFound(f"there is no delivery {id[:200]}")
         payload = orjson.loads(row.pop("payload"))
-        return _json_response(200, _json_document({"id": row.pop("_id"), **row, "body": payload}))
+        return json_response(200, _json_document({"id": row.pop("_id"), **row, "body": payload}))
 
     def replay_delivery(self, id: str) -> Response:
         """POST /admin/deliveries/{id}/replay: send it again."""
         engine, identity, _ = self._authorize()
-        count = delivery_admin.replay_delivery(engine.database, id, identity.tenant)
-        return _json_response(202, {"replayed": count})
+        count = engine.audit_log.record_with(
+            identity,
+            "replay",
+            partial(delivery_admin.replay_delivery, engine.database, id, identity.tenant),
+            kind="Delivery",
+            resource=id[:200],
+        )
+        return json_response(202, {"replayed": count})
 
     def list_subscriptions(self) -> Response:
         """GET /admin/subscriptions: newest first, with the number of deliveries in each state."""
-        engine, identity, parameters = self._authorize(*_SUBSCRIPTION_FILTERS, *_PAGE_PARAMETERS)
+        engine, identity, parameters = self._authorize(*_SUBSCRIPTION_FILTERS, *PAGE_PARAMETERS)
         page = self._page(parameters)
         query = {"tenant": identity.tenant, **_subset(parameters, _SUBSCRIPTION_FILTERS)}
         collection = engine.database[subscriptions.COLLECTION]
@@ -130,18 +136,30 @@ class AdminViews:
     def replay_parked(self, id: str) -> Response:
         """POST /admin/subscriptions/{id}/replay: send all its parked deliveries again."""
         engine, identity, _ = self._authorize()
-        count = delivery_admin.replay_parked(engine.database, id, identity.tenant)
-        return _json_response(202, {"replayed": count})
+        count = engine.audit_log.record_with(
+            identity,
+            "replay",
+            partial(delivery_admin.replay_parked, engine.database, id, identity.tenant),
+            kind="Hub",
+            resource=id[:200],
+        )
+        return json_response(202, {"replayed": count})
 
     def enable_subscription(self, id: str) -> Response:
         """POST /admin/subscriptions/{id}/enable: deliver to a disabled subscription again."""
         engine, identity, _ = self._authorize()
-        delivery_admin.enable_subscription(engine.database, id, identity.tenant)
+        engine.audit_log.record_with(
+            identity,
+            "enable",
+            partial(delivery_admin.enable_subscription, engine.database, id, identity.tenant),
+            kind="Hub",
+            resource=id[:200],
+        )
         return Response(status=204)
 
     def list_notifications(self) -> Response:
         """GET /admin/notifications: the events that the listeners received, newest first."""
-        engine, identity, parameters = self._authorize(*_NOTIFICATION_FILTERS, *_PAGE_PARAMETERS)
+        engine, identity, parameters = self._authorize(*_NOTIFICATION_FILTERS, *PAGE_PARAMETERS)
         page = self._page(parameters)
         query = {"tenant": identity.tenant, **_subset(parameters, _NOTIFICATION_FILTERS)}
         collection = engine.database[inbox.COLLECTION]
@@ -155,12 +173,12 @@ class AdminViews:
         """GET /admin/schemas: every extension type."""
         engine, _, _ = self._authorize()
         types = engine.extension_registry.list()
-        return _json_response(200, [self._extension_resource(type) for type in types])
+        return json_response(200, [self._extension_resource(type) for type in types])
 
     def get_schema(self, type: str) -> Response:
         """GET /admin/schemas/{type}: the schema as it was sent."""
         engine, _, _ = self._authorize()
-        return _json_response(200, engine.extension_registry.get(type).schema)
+        return json_response(200, engine.extension_registry.get(type).schema)
 
     def put_schema(self, type: str) -> Response:
         """PUT /admin/schemas/{type}: register or replace an extension type."""
@@ -170,16 +188,16 @@ class AdminViews:
         if media_type not in {bodies.JSON, "application/schema+json"}:
             raise UnsupportedMediaType(f"{media_type} is not accepted here; send {bodies.JSON}")
         schema = extensions.validated_schema(type, request.get_data(), self._context.contracts)
-        if not engine.extension_registry.put(type, schema, identity.subject):
-            return _json_response(200, schema)
+        if not engine.extension_registry.put(type, schema, identity):
+            return json_response(200, schema)
         location = {"Location": f"{self._context.base_url()}/admin/schemas/{type}"}
-        return _json_response(201, schema, location)
+        return json_response(201, schema, location)
 
     def delete_schema(self, type: str) -> Response:
         """DELETE /admin/schemas/{type}: resources of the type are not changed."""
         engine, identity, _ = self._authorize()
         self._require_default_tenant(identity)
-        engine.extension_registry.delete(type)
+        engine.extension_registry.delete(type, identity)
         return Response(status=204)
 
     def _require_default_tenant(self, identity: Identity) -> None:
@@ -211,7 +229,7 @@ class AdminViews:
         url = self._context.base_url() + request.path.rstrip("/")
         if link := paging.link_header(url, _query_pairs(), result, settings):
             headers["Link"] = link
-        return _json_response(paging.page_status(page, len(items), total, settings), items, headers)
+        return json_response(paging.page_status(page, len(items), total, settings), items, headers)
 
 
 _SUBSCRIPTION_PROJECTION = dict.fromkeys(
@@ -223,9 +241,7 @@ _SUBSCRIPTION_PROJECTION = dict.fromkeys(
 )
 
 
-def _with_time_limit(
-    context: PageContext, view: Callable[..., Response]
-) -> Callable[..., Response]:
+def with_time_limit(context: PageContext, view: Callable[..., Response]) -> Callable[..., Response]:
     """Return a view with a limit on its database time and a response that is not cached."""
 
     @wraps(view)
@@ -267,9 +283,8 @@ def _subset(parameters: Mapping[str, str], names: Iterable[str]) -> dict[str, st
     return {name: parameters[name] for name in names if name in parameters}
 
 
-def _json_response(
-    status: int, value: object, headers: Mapping[str, str] | None = None
-) -> Response:
+def json_response(status: int, value: object, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a response with a JSON body."""
     return Response(orjson.dumps(value), status, headers, content_type="application/json")
 
 

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from flask import request
+from flask import g, request
 from pymongo.database import Database
 
+from tmf_apis.audit_log.log import AuditLog
+from tmf_apis.audit_log.recorder import ActivityRecorder
 from tmf_apis.errors import BadRequest, Forbidden, Unauthorized
 from tmf_apis.rest.contracts.contract import Contract
 from tmf_apis.rest.contracts.extension_registry import ExtensionRegistry
@@ -25,10 +27,16 @@ class Engine(Protocol):
     policies: dict[str, ResourcePolicy]
     database: Database[dict[str, Any]]
     extension_registry: ExtensionRegistry
+    audit_log: AuditLog
+    activity: ActivityRecorder
 
 
 class Readiness(Protocol):
     """The state of the server, as the pages use it."""
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine; None until it is open."""
 
     def require_engine(self) -> Engine:
         """Return the engine.
@@ -87,6 +95,8 @@ class PageContext:
                 reject_cross_site(request.method, headers, self.settings.public_url)
             identity = self.authenticator.authenticate(headers, origin)
             subject = identity.subject
+            g.identity = identity
+            current_origin.set(origin.with_identity(identity))
             identity.require_scopes(scopes)
             identity.require_staff()
         except (Unauthorized, Forbidden) as error:

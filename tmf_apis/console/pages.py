@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from a2wsgi import WSGIMiddleware
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException
 
-from tmf_apis.console import admin, contract_pages, index, lifecycles
+from tmf_apis.audit_log.recorder import is_recorded_refusal
+from tmf_apis.console import admin, audit_log, contract_pages, index, lifecycles
 from tmf_apis.console.page_context import PageContext
 from tmf_apis.errors import (
     BadRequest,
@@ -36,6 +37,7 @@ from tmf_apis.rest.http.routing import (
     read_body,
     send_response,
 )
+from tmf_apis.security.request_origin import current_origin
 from tmf_apis.store.connection import tmf_error
 
 log = logging.getLogger(__name__)
@@ -111,11 +113,13 @@ def create_flask_app(context: PageContext, contracts_dir: Path) -> Flask:
     app.register_error_handler(Exception, _unexpected_error_response)
     app.before_request(partial(_check_host, context))
     app.after_request(_set_security_headers)
+    app.after_request(partial(_record_refusal, context))
     for blueprint in (
         index.blueprint(context),
         contract_pages.blueprint(context, contracts_dir),
         lifecycles.blueprint(context),
         admin.blueprint(context),
+        audit_log.blueprint(context),
     ):
         app.register_blueprint(blueprint)
     return app
@@ -140,6 +144,19 @@ def _body_receiver(body: bytes) -> Callable[[], Any]:
 def _set_security_headers(response: Response) -> Response:
     for name, value in _SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
+    return response
+
+
+def _record_refusal(context: PageContext, response: Response) -> Response:
+    """Add a refused request of the administration to the audit log."""
+    identity, status = g.get("identity"), response.status_code
+    if (
+        request.path.startswith("/admin")
+        and (engine := context.readiness.engine) is not None
+        and is_recorded_refusal(request.method, status, identity)
+    ):
+        operation = f"{request.method} {request.url_rule or '/admin'}"
+        engine.activity.count_refusal(current_origin.get(), identity, operation, status)
     return response
 
 

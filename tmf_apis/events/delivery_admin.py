@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import DESCENDING
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from tmf_apis.errors import Conflict, NotFound
@@ -59,7 +60,12 @@ def find_deliveries(
     return [_public_form(row) for row in rows], collection.count_documents(query)
 
 
-def replay_delivery(database: Database[Document], id: str, tenant: str | None = None) -> int:
+def replay_delivery(
+    database: Database[Document],
+    id: str,
+    tenant: str | None = None,
+    session: ClientSession | None = None,
+) -> int:
     """Queue a parked or delivered delivery again; return how many were queued, 0 or 1.
 
     Raises:
@@ -71,11 +77,14 @@ def replay_delivery(database: Database[Document], id: str, tenant: str | None = 
     if delivery is None:
         raise NotFound(f"there is no delivery {id}")
     _require_active(database, delivery["subscription"], tenant)
-    return _requeue(database, {"_id": id, "state": {"$ne": "pending"}})
+    return _requeue(database, {"_id": id, "state": {"$ne": "pending"}}, session)
 
 
 def replay_parked(
-    database: Database[Document], subscription: str, tenant: str | None = None
+    database: Database[Document],
+    subscription: str,
+    tenant: str | None = None,
+    session: ClientSession | None = None,
 ) -> int:
     """Queue all parked deliveries of a subscription again; return how many were queued.
 
@@ -84,11 +93,14 @@ def replay_parked(
         Conflict: It is disabled (HTTP 409).
     """
     _require_active(database, subscription, tenant)
-    return _requeue(database, {"subscription": subscription, "state": "parked"})
+    return _requeue(database, {"subscription": subscription, "state": "parked"}, session)
 
 
 def enable_subscription(
-    database: Database[Document], subscription: str, tenant: str | None = None
+    database: Database[Document],
+    subscription: str,
+    tenant: str | None = None,
+    session: ClientSession | None = None,
 ) -> None:
     """Enable a disabled subscription; its parked deliveries stay parked until they are replayed.
 
@@ -98,6 +110,7 @@ def enable_subscription(
     result = database[subscriptions.COLLECTION].update_one(
         {"_id": subscription, **DeliveryCriteria(tenant=tenant).query()},
         {"$set": {"state": "active", "lane": {"failures": 0}}, "$unset": {"reason": ""}},
+        session=session,
     )
     if not result.matched_count:
         raise NotFound(f"there is no hub subscription {subscription}")
@@ -129,12 +142,14 @@ def _require_active(database: Database[Document], id: str, tenant: str | None) -
         raise Conflict(f"hub subscription {id} is disabled: {row.get('reason', '')}")
 
 
-def _requeue(database: Database[Document], query: Mapping[str, Any]) -> int:
+def _requeue(
+    database: Database[Document], query: Mapping[str, Any], session: ClientSession | None
+) -> int:
     change = {
         "$set": {"state": "pending", "due": IMMEDIATELY, "tries": 0, "created": datetime.now(UTC)},
         "$unset": {"expires": "", "reason": ""},
     }
-    return database[COLLECTION].update_many(query, change).modified_count
+    return database[COLLECTION].update_many(query, change, session=session).modified_count
 
 
 def _public_form(row: Document) -> Document:

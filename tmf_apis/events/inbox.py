@@ -15,9 +15,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from bson import ObjectId
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
+from tmf_apis.audit_log.log import AuditLog
 from tmf_apis.security.identity import Identity
 
 COLLECTION = "Notification"
@@ -36,6 +38,7 @@ class Inbox:
 
     def __init__(self, database: Database[Document]) -> None:
         self._collection = database[COLLECTION]
+        self._audit_log = AuditLog(database)
 
     def prepare(self) -> None:
         """Create the indexes; add the sender to the events of earlier releases."""
@@ -64,6 +67,7 @@ class Inbox:
         identity.require_owner()
         owners = identity.owners
         document = {
+            "_id": ObjectId(),
             **event,
             "tenant": identity.tenant,
             "subject": identity.subject,
@@ -72,7 +76,13 @@ class Inbox:
             "received": datetime.now(UTC),
         }
         with suppress(DuplicateKeyError):
-            self._collection.insert_one(document)
+            self._audit_log.record_with(
+                identity,
+                "notify",
+                lambda session: self._collection.insert_one(document, session=session),
+                kind=COLLECTION,
+                resource=str(document["_id"]),
+            )
 
 
 def _parties_or_null() -> Document:

@@ -27,10 +27,12 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from bson import json_util
+from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
+from tmf_apis.audit_log.log import AuditLog
 from tmf_apis.errors import Conflict, InvalidBody, NotFound, TooManyRequests
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.security.identity import EVERYONE, Identity
@@ -92,6 +94,7 @@ class SubscriptionRepository:
         self._database = database
         self._policy = policy
         self._limit = limit
+        self._audit_log = AuditLog(database)
 
     @property
     def collection(self) -> Collection[Document]:
@@ -130,7 +133,13 @@ class SubscriptionRepository:
         if self.collection.count_documents({"tenant": identity.tenant}) >= self._limit:
             raise TooManyRequests(f"a tenant has at most {self._limit} hub subscriptions")
         try:
-            self.collection.insert_one(document)
+            self._audit_log.record_with(
+                identity,
+                "subscribe",
+                lambda session: self.collection.insert_one(document, session=session),
+                kind="Hub",
+                resource=document["_id"],
+            )
         except DuplicateKeyError:
             raise Conflict(f"{request.callback} is already registered with this query") from None
         return document
@@ -158,8 +167,12 @@ class SubscriptionRepository:
             NotFound: The client has no subscription with this id (HTTP 404).
         """
         query = {**_owner_filter(identity), "_id": id, "api": api, "version": version}
-        if not self.collection.delete_one(query).deleted_count:
-            raise NotFound(f"there is no hub subscription {id}")
+
+        def remove(session: ClientSession) -> None:
+            if not self.collection.delete_one(query, session=session).deleted_count:
+                raise NotFound(f"there is no hub subscription {id}")
+
+        self._audit_log.record_with(identity, "unsubscribe", remove, kind="Hub", resource=id)
 
     def _serialized_filter(self, query: Mapping[str, Any]) -> str:
         """Return a compiled query as text.

@@ -14,6 +14,7 @@ from tests.support.extension_types import FRUIT
 from tests.support.server import ALL_SCOPES
 from tests.support.waiting import wait_until
 from tmf_apis.rest.contracts.extension_registry import ExtensionRegistry
+from tmf_apis.security.identity import Identity
 
 CATALOG = "/tmf-api/productCatalogManagement/v5"
 ADMIN = (*ALL_SCOPES, "admin")
@@ -314,10 +315,10 @@ class TestSchemas:
         reader.refresh()
         reader.start()
         try:
-            writer.put("Fruit", FRUIT, "me")
+            writer.put("Fruit", FRUIT, Identity("me", "acme"))
             assert written[-1].keys() == {"Fruit"}
             eventually(lambda: read and read[-1].keys() == {"Fruit"})
-            writer.delete("Fruit")
+            writer.delete("Fruit", Identity("me", "acme"))
             eventually(lambda: read[-1] == {})
         finally:
             reader.stop()

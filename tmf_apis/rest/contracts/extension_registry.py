@@ -13,11 +13,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
+from tmf_apis.audit_log.log import AuditLog
 from tmf_apis.errors import NotFound, TmfError, TooManyRequests
 from tmf_apis.rest.contracts import extensions
 from tmf_apis.rest.contracts.extensions import Extensions, Schema
+from tmf_apis.security.identity import Identity
 from tmf_apis.store.connection import MongoDatabase, translate_errors
 from tmf_apis.store.indexes import META_COLLECTION
 
@@ -60,6 +63,7 @@ class ExtensionRegistry:
             on_change: Called with all types after each change, including changes before the start.
         """
         self._database = database
+        self._audit_log = AuditLog(database)
         self._on_change = on_change
         self._revision = 0
         self._lock = threading.Lock()
@@ -95,7 +99,7 @@ class ExtensionRegistry:
             raise NotFound(f"there is no extension type {type[:80]!r}")
         return _extension_type(document)
 
-    def put(self, type: str, schema: Schema, subject: str) -> bool:
+    def put(self, type: str, schema: Schema, identity: Identity) -> bool:
         """Register or replace a type; return whether it is new.
 
         Raises:
@@ -104,29 +108,39 @@ class ExtensionRegistry:
         collection = self._database[COLLECTION]
         content = {
             "schema": orjson.dumps(schema).decode(),
-            "subject": subject,
+            "subject": identity.subject,
             "changed": datetime.now(UTC),
         }
+
+        def replace(session: ClientSession) -> bool:
+            result = collection.replace_one({"_id": type}, content, upsert=True, session=session)
+            self._increment_revision(session)
+            return result.upserted_id is not None
+
         with translate_errors():
             if collection.count_documents({"_id": {"$ne": type}}) >= MAX_TYPES:
                 raise TooManyRequests(f"there are at most {MAX_TYPES} extension types")
-            result = collection.replace_one({"_id": type}, content, upsert=True)
-            self._increment_revision()
+            is_new = self._audit_log.record_with(
+                identity, "define", replace, kind=COLLECTION, resource=type
+            )
         self.refresh()
-        return result.upserted_id is not None
+        return is_new
 
-    def delete(self, type: str) -> None:
+    def delete(self, type: str, identity: Identity) -> None:
         """Delete a type; its resources are not changed.
 
         Raises:
             NotFound: There is no type of this name (HTTP 404).
         """
+        collection = self._database[COLLECTION]
+
+        def remove(session: ClientSession) -> None:
+            if not collection.delete_one({"_id": type}, session=session).deleted_count:
+                raise NotFound(f"there is no extension type {type[:80]!r}")
+            self._increment_revision(session)
+
         with translate_errors():
-            result = self._database[COLLECTION].delete_one({"_id": type})
-            if result.deleted_count:
-                self._increment_revision()
-        if not result.deleted_count:
-            raise NotFound(f"there is no extension type {type[:80]!r}")
+            self._audit_log.record_with(identity, "delete", remove, kind=COLLECTION, resource=type)
         self.refresh()
 
     def refresh(self) -> None:
@@ -143,9 +157,9 @@ class ExtensionRegistry:
             self._on_change({type: schema for type, schema in schemas.items() if schema})
             self._revision = revision
 
-    def _increment_revision(self) -> None:
+    def _increment_revision(self, session: ClientSession) -> None:
         self._database[META_COLLECTION].update_one(
-            _REVISION_KEY, {"$inc": {"count": 1}}, upsert=True
+            _REVISION_KEY, {"$inc": {"count": 1}}, upsert=True, session=session
         )
 
     def _poll(self) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from tmf_apis.audit_log.recorder import ActivityRecorder, is_recorded_refusal
 from tmf_apis.errors import InvalidBody, MethodNotAllowed, TmfError
 from tmf_apis.rest.contracts.contract import Action, Operation
 from tmf_apis.rest.http import bodies
@@ -42,8 +43,11 @@ _EXCLUDED_HEADERS = frozenset(
 class BulkHandler:
     """The handler of PATCH on a collection."""
 
-    def __init__(self, handlers: ResourceHandlers, settings: Settings) -> None:
+    def __init__(
+        self, handlers: ResourceHandlers, settings: Settings, activity: ActivityRecorder
+    ) -> None:
         self._handlers = handlers
+        self._activity = activity
         self._settings = settings
 
     def patch(self, api: Api, operation: Operation, request: Request) -> Response:
@@ -74,8 +78,26 @@ class BulkHandler:
         try:
             response, href = self._dispatch_item(api, operations, request, item)
         except TmfError as error:
+            self._record_refusal(api, operations, request, item, error.status)
             return {**outcome, "status": error.status, "error": error.body()}
         return {**outcome, "status": response.status, **({"href": href} if href else {})}
+
+    def _record_refusal(
+        self,
+        api: Api,
+        operations: OperationsByAction,
+        request: Request,
+        item: PatchOperation,
+        status: int,
+    ) -> None:
+        """Add a refused operation to the audit log."""
+        if is_recorded_refusal("PATCH", status, request.identity):
+            kind = next(iter(operations.values())).kind
+            name = f"{api.contract.number} {api.contract.version} bulk {item.op} {kind}"
+            resource = item.path.removeprefix("/").partition("/")[0]
+            self._activity.count_refusal(
+                request.origin, request.identity, name, status, kind=kind, resource=resource
+            )
 
     def _dispatch_item(
         self,

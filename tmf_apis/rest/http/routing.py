@@ -41,6 +41,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 OperationDispatcher = Callable[[str, Request], Response]
+ResponseReporter = Callable[[str, str, int, Request | None], None]
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
         dispatch: OperationDispatcher,
         settings: Settings,
         observe: Callable[..., None],
+        report: ResponseReporter = lambda *_: None,
     ) -> None:
         """Create the middleware; ``add_api`` adds the contracts.
 
@@ -85,11 +87,14 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
                 the response.
             settings: The limits of requests.
             observe: Called after each response with operation, method, status and seconds.
+            report: Called after each error response with operation, method, status and request;
+                without the request if it was refused before it was read.
         """
         self.app = app
         self._dispatch = dispatch
         self._settings = settings
         self._observe = observe
+        self._report = report
         self._routes: dict[str, dict[str, str]] = {}
         self._bulk_operations: dict[str, str] = {}
         self._prefixes: list[str] = []
@@ -120,7 +125,7 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        name = ""
+        name, request = "", None
         try:
             name = self._operation_name(route, scope, path)
             request = await self._read_request(scope, receive, id)
@@ -131,6 +136,8 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
             return
         await send_response(send, response, head=scope["method"] == "HEAD")
         self._observe(name, scope["method"], response.status, time.perf_counter() - started)
+        if response.status >= BadRequest.status:
+            self._report(name, scope["method"], response.status, request)
 
     def _is_outside_contracts(self, path: str) -> bool:
         """Return whether a path without an operation belongs to the next application."""
