@@ -22,20 +22,15 @@ from tmf_apis.fault_management.collector import UnreachableElementsCollector
 from tmf_apis.metrics import Metrics
 from tmf_apis.rest.contracts.contract import Contract, Operation
 from tmf_apis.rest.http import dry_runs, monitors
+from tmf_apis.rest.http.admission import Admission, AdmissionMiddleware, AsgiApplication
 from tmf_apis.rest.http.api import Api
+from tmf_apis.rest.http.asgi import Receive, Scope, Send, send_response
 from tmf_apis.rest.http.bulk import BulkHandler
 from tmf_apis.rest.http.handlers import ResourceHandlers
 from tmf_apis.rest.http.headers import request_headers
 from tmf_apis.rest.http.hub import HubHandlers
 from tmf_apis.rest.http.messages import Request, Response, error_response, json_response
-from tmf_apis.rest.http.routing import (
-    ContractRoutingMiddleware,
-    Receive,
-    Scope,
-    Send,
-    routing_document,
-    send_response,
-)
+from tmf_apis.rest.http.routing import ContractRoutingMiddleware, routing_document
 from tmf_apis.security.request_origin import (
     CERTIFICATE_MEMBER,
     REQUEST_ID_HEADER,
@@ -124,6 +119,10 @@ class Application:
         self.metrics.register_refusals(authenticator.refusals)
         self._sender_id = ""
         self._headers = _connection_headers(settings)
+        self._limited: AsgiApplication = self._answer_admitted
+        if authenticator.enabled:
+            limits = Admission(settings, authenticator.known_client, self.metrics.count_refusal)
+            self._limited = AdmissionMiddleware(self._answer_admitted, limits)
         self._routes: dict[str, tuple[Handler, Api, Operation]] = {}
         routing = partial(
             ContractRoutingMiddleware,
@@ -235,7 +234,11 @@ class Application:
             await send_response(send, json_response(200, {"status": "alive"}))
         elif path == "/health/ready":
             await self._send_readiness(send)
-        elif path == "/metrics":
+        else:
+            await self._limited(scope, receive, send)
+
+    async def _answer_admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/metrics":
             loop = asyncio.get_running_loop()
             origin = current_origin.get()
             response = await loop.run_in_executor(None, self._metrics_response, scope, origin)

@@ -266,6 +266,35 @@ class Settings:
     hub_limit: int = _setting(100, "Most hub subscriptions of one tenant", "subscriptions")
     job_bytes: int = _setting(1_073_741_824, "Largest file of an import or export job", "bytes")
     job_seconds: float = _setting(3600.0, "Time limit of an import or export job", "seconds")
+    client_rate: float = _setting(
+        1000.0, "Requests of one client (token subject); 0: any number", "per second"
+    )
+    client_burst: int = _setting(
+        10_000, "Requests of one client at once, after a pause", "requests", parse=_at_least(1, int)
+    )
+    client_concurrency: int = _setting(
+        200, "Requests of one client at a time; 0: any number", "requests"
+    )
+    tenant_rate: float = _setting(2000.0, "Requests of one tenant; 0: any number", "per second")
+    tenant_burst: int = _setting(
+        20_000, "Requests of one tenant at once, after a pause", "requests", parse=_at_least(1, int)
+    )
+    tenant_concurrency: int = _setting(
+        500, "Requests of one tenant at a time; 0: any number", "requests"
+    )
+    address_rate: float = _setting(
+        50.0, "Requests of one address without a valid token; 0: any number", "per second"
+    )
+    address_burst: int = _setting(
+        1000,
+        "Requests of one address without a valid token at once, after a pause",
+        "requests",
+        parse=_at_least(1, int),
+    )
+    queue_seconds: float = _setting(30.0, "Longest wait for a thread", "seconds")
+    search_threads: int = _setting(
+        8, "Most threads that filter and sort lists at a time", "threads", parse=_at_least(1, int)
+    )
     threads: int = _setting(
         16, "Most concurrent requests of one process", "threads", parse=_at_least(1, int)
     )

@@ -27,9 +27,7 @@ from tmf_apis.errors import (
     UnsupportedMediaType,
     UriTooLong,
 )
-from tmf_apis.rest.http.headers import request_headers
-from tmf_apis.rest.http.messages import error_response
-from tmf_apis.rest.http.routing import (
+from tmf_apis.rest.http.asgi import (
     ClientDisconnected,
     Receive,
     Scope,
@@ -37,6 +35,8 @@ from tmf_apis.rest.http.routing import (
     read_body,
     send_response,
 )
+from tmf_apis.rest.http.headers import request_headers
+from tmf_apis.rest.http.messages import error_response
 from tmf_apis.security.request_origin import current_origin
 from tmf_apis.store.connection import tmf_error
 

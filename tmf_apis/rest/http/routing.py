@@ -6,12 +6,10 @@ that took three quarters of the time of a read. connexion's ``Specification`` an
 ``ConnexionMiddleware`` are still used: they load and check each contract and call ``add_api``.
 """
 
-import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from connexion.middleware.abstract import SpecMiddleware
@@ -23,12 +21,18 @@ from tmf_apis.errors import (
     MethodNotAllowed,
     NotAcceptable,
     NotFound,
-    RequestTimeout,
     TmfError,
-    TooLarge,
-    Unavailable,
     UriTooLong,
 )
+from tmf_apis.rest.http.asgi import (
+    ClientDisconnected,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    send_response,
+)
+from tmf_apis.rest.http.fair_pool import FairThreadPool, Origin, PoolLimits
 from tmf_apis.rest.http.headers import request_headers
 from tmf_apis.rest.http.messages import Request, Response, error_response
 from tmf_apis.security.csrf import reject_cross_site
@@ -37,34 +41,29 @@ from tmf_apis.security.request_origin import current_origin
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import tmf_error
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 OperationDispatcher = Callable[[str, Request], Response]
 ResponseReporter = Callable[[str, str, int, Request | None], None]
 
 log = logging.getLogger(__name__)
 
-#: Largest part of a response that is given to the connection at once, in bytes. The next part
-#: follows when the client has accepted most of it.
-_PART_SIZE = 65_536
 #: Names below the mount path of a contract that the console serves.
 PAGE_NAMES = frozenset({"", "docs", "openapi.json", "openapi.yaml"})
-#: Most requests that wait for a thread or use one; further requests are refused with 503.
+#: Most requests that wait for a thread; further requests are refused with 503.
 _MAX_QUEUED_REQUESTS = 2000
+#: The part of the threads that one tenant can use while another one is present, as a divisor.
+_CONTENDED_PART = 8
+#: Member of the scope with the tenant and client that a request counts for.
+ACCOUNT = "tmf_apis.account"
+_NO_ACCOUNT = ("", "")
+#: Parameters of lists that use an index in any case; of offsets, the most digits.
+_CHEAP_PARAMETERS = frozenset({b"limit", b"offset", b"fields", b"after", b"before"})
+_CHEAP_DIGITS = 4
 #: A valid Host header: host and optional port.
 HOST_PATTERN = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
 #: The parameter of a media range that the client does not accept.
 _ZERO_QUALITY = re.compile(r"q\s*=\s*0(\.0*)?")
 _ANONYMOUS = Identity("anonymous", "")
 _METHODS = ("get", "post", "put", "patch", "delete")
-#: Headers of every response. A browser neither guesses another media type nor tells other sites the
-#: URL. Only the client itself may store a response, and it revalidates it with ``If-None-Match``.
-_COMMON_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cache-control", b"private, no-cache"),
-)
 
 
 class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
@@ -99,8 +98,7 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
         self._bulk_operations: dict[str, str] = {}
         self._prefixes: list[str] = []
         self._page_paths: set[str] = set()
-        self._executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="request")
-        self._queued_requests = 0
+        self._pool = FairThreadPool(_pool_limits(settings))
 
     def add_api(self, specification: Specification, *, base_path: str, **_: object) -> None:
         """Add the operations of a contract below one of its mount paths."""
@@ -129,7 +127,8 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
         try:
             name = self._operation_name(route, scope, path)
             request = await self._read_request(scope, receive, id)
-            response = await self._run_in_thread(name, request)
+            origin = self._origin(scope, id)
+            response = await self._pool.run(origin, self._dispatch_safely, name, request)
         except TmfError as error:
             response = error_response(error)
         except ClientDisconnected:
@@ -190,6 +189,11 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
             current_origin.get(),
         )
 
+    def _origin(self, scope: Scope, id: str) -> Origin:
+        tenant, client = scope.get(ACCOUNT, _NO_ACCOUNT)
+        query = scope["query_string"]
+        return Origin(tenant, client, is_search=bool(query) and not id and is_search(query))
+
     def _base_url(self, scope: Scope, headers: Mapping[str, str]) -> str:
         if self._settings.public_url:
             return self._settings.public_url.rstrip("/")
@@ -197,16 +201,6 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
         if not HOST_PATTERN.fullmatch(host):
             raise BadRequest("the Host header is not a host and port")
         return f"{scope['scheme']}://{host}"
-
-    async def _run_in_thread(self, name: str, request: Request) -> Response:
-        if self._queued_requests >= _MAX_QUEUED_REQUESTS:
-            raise Unavailable("too many requests at once", headers={"Retry-After": "1"})
-        self._queued_requests += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._executor, self._dispatch_safely, name, request)
-        finally:
-            self._queued_requests -= 1
 
     def _dispatch_safely(self, name: str, request: Request) -> Response:
         current_origin.set(request.origin)  # threads of a pool do not inherit it
@@ -224,44 +218,27 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
             return error_response(TmfError())
 
 
-class ClientDisconnected(Exception):
-    """The client disconnected before its request was complete."""
+def _pool_limits(settings: Settings) -> PoolLimits:
+    return PoolLimits(
+        threads=settings.threads,
+        search_threads=min(settings.search_threads, settings.threads),
+        contended_threads=max(1, settings.threads // _CONTENDED_PART),
+        waiting=_MAX_QUEUED_REQUESTS,
+        seconds=settings.queue_seconds,
+    )
 
 
-async def read_body(headers: Mapping[str, str], receive: Receive, settings: Settings) -> bytes:
-    """Return the body of a request.
+def is_search(query_string: bytes) -> bool:
+    """Return whether a query string of a list makes the database search, sort or skip much.
 
-    Args:
-        headers: By lower-case name.
-        receive: Returns the next ASGI message.
-        settings: The limits of size and time.
-
-    Raises:
-        TooLarge: The body has more than ``body_limit`` bytes (HTTP 413).
-        RequestTimeout: The body did not arrive in time (HTTP 408).
-        ClientDisconnected: The client disconnected.
+    >>> is_search(b"limit=20&fields=name"), is_search(b"limit=5&offset=20000"), is_search(b"a=1")
+    (False, True, True)
     """
-    limit, seconds = settings.body_limit, settings.body_seconds
-    length = headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > limit:
-        raise TooLarge(f"the body has {length} bytes; at most {limit} are allowed")
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnected
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                if size > limit:
-                    raise TooLarge(f"the body has more than {limit} bytes")
-                chunks.append(chunk)
-                if not message.get("more_body"):
-                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    except TimeoutError:
-        raise RequestTimeout(f"the body did not arrive within {seconds:g} seconds") from None
+    for parameter in query_string.split(b"&"):
+        name, _, value = parameter.partition(b"=")
+        if name not in _CHEAP_PARAMETERS or (name == b"offset" and len(value) > _CHEAP_DIGITS):
+            return True
+    return False
 
 
 def _require_json(accept: str) -> None:
@@ -281,34 +258,6 @@ def _require_json(accept: str) -> None:
         if covers_json and not is_refused:
             return
     raise NotAcceptable(f"responses are application/json, which Accept {accept[:100]!r} excludes")
-
-
-async def send_response(send: Send, response: Response, *, head: bool = False) -> None:
-    """Send a response; to ``head`` requests without its body."""
-    headers = [
-        (name.lower().encode(), value.encode("latin-1", "replace"))
-        for name, value in response.headers.items()
-    ]
-    if response.body:
-        headers.append((b"content-type", response.media_type.encode()))
-    if response.status not in {204, 304}:
-        headers.append((b"content-length", str(len(response.body)).encode()))
-    headers += _COMMON_HEADERS
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    body = b"" if head else response.body
-    for start in range(0, len(body) - _PART_SIZE, _PART_SIZE):
-        part = body[start : start + _PART_SIZE]
-        await send({"type": "http.response.body", "body": part, "more_body": True})
-    await send({"type": "http.response.body", "body": body[_last_part(len(body)) :]})
-
-
-def _last_part(size: int) -> int:
-    """Return where the last part of a body starts.
-
-    >>> _last_part(0), _last_part(65_536), _last_part(65_537)
-    (0, 0, 65536)
-    """
-    return max(0, size - 1) // _PART_SIZE * _PART_SIZE
 
 
 def _is_json_patch(scope: Scope) -> bool:
