@@ -145,8 +145,7 @@ def token(  # noqa: PLR0913, PLR0917
     settings = _read_settings(data_dir)
     if not scopes:
         contracts = load_contracts(CONTRACTS_DIR, settings.data_dir / "cache")
-        operations = [operation for contract in contracts for operation in contract.operations]
-        all_scopes = {scope for operation in operations for scope in operation.scopes}
+        all_scopes = {scope for contract in contracts for scope in contract.scopes}
         scopes = (*sorted(all_scopes), "admin")
     text = local_keys.issue_token(
         settings,

@@ -14,6 +14,7 @@ from tmf_apis.events.envelope import Audience, Json, notification
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.subscriptions import SubscriptionRepository, SubscriptionRequest
 from tmf_apis.fulfilment.design.order_designer import OrderDesigner
+from tmf_apis.inventory.model import hide_elements
 from tmf_apis.rest.contracts.contract import Contract, event_types
 from tmf_apis.rest.contracts.dates import DateNormalizer
 from tmf_apis.rest.contracts.extension_registry import ExtensionRegistry
@@ -148,9 +149,10 @@ class Engine:
         return [models.get(kind) or document_class(kind) for kind in self.kinds]
 
     def prepare(self) -> None:
-        """Create missing indexes and load the extension types."""
+        """Create missing indexes, migrate stored data and load the extension types."""
         self.audit_log.prepare()
         indexes.ensure_indexes(self.database, self.document_models())
+        hide_elements(self.database)
         self.extension_registry.refresh()
 
     def render_event(self, event: PendingEvent, audience: Audience) -> Json | None:

@@ -37,7 +37,7 @@ from tmf_apis.fulfilment.execution.event_handler import OrderEventHandler
 from tmf_apis.fulfilment.execution.workflow import OrderWorkflow
 from tmf_apis.gc_tuning import tune_gc
 from tmf_apis.inventory.characteristics import resource_characteristics
-from tmf_apis.inventory.ports import MANAGEMENT_ADDRESS
+from tmf_apis.inventory.management import MANAGEMENT_ADDRESS
 from tmf_apis.inventory.tenants import tenants_with_elements
 from tmf_apis.maintenance import Maintenance
 from tmf_apis.reconciliation import task_handlers as reconciliation

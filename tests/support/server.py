@@ -18,10 +18,13 @@ from tmf_apis.security import local_keys
 from tmf_apis.settings import Settings
 
 #: Every scope of every API.
-ALL_SCOPES = tuple(
-    f"{api}:{verb}"
-    for api in sorted({file.stem.split("-")[0].lower() for file in OPENAPI.glob("*.yaml")})
-    for verb in ("read", "create", "update", "delete", "subscribe", "notify")
+ALL_SCOPES = (
+    "tmf639:elements",
+    *(
+        f"{api}:{verb}"
+        for api in sorted({file.stem.split("-")[0].lower() for file in OPENAPI.glob("*.yaml")})
+        for verb in ("read", "create", "update", "delete", "subscribe", "notify")
+    ),
 )
 
 

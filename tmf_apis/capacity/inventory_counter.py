@@ -27,10 +27,10 @@ from tmf_apis.fulfilment.reservation import bandwidth
 from tmf_apis.fulfilment.reservation.pools import IS_ALLOCATED_FROM, POOL, range_of
 from tmf_apis.inventory.characteristics import resource_characteristics
 from tmf_apis.inventory.elements import carrier_key
+from tmf_apis.inventory.management import MANAGEMENT_ADDRESS
 from tmf_apis.inventory.ports import (
     ACCESS_GATEWAY,
     ACCESS_PORT,
-    MANAGEMENT_ADDRESS,
     PORT_CATEGORIES,
     SWITCH_PORT,
 )

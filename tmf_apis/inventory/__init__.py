@@ -1,6 +1,6 @@
 """TMF639 Resource Inventory: the resources of the network, their states and relationships."""
 
-from tmf_apis.inventory import actions, model, rules
+from tmf_apis.inventory import actions, management, model, rules
 from tmf_apis.inventory.relationships import DEPENDENCY_TYPES
 from tmf_apis.rest.pipeline.dependents import ACTIVE_PRODUCTS, ACTIVE_SERVICES, Dependents
 from tmf_apis.rest.pipeline.owners import party_ids
@@ -26,10 +26,12 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
             Dependents("Service", "supportingResource.id", ACTIVE_SERVICES),
             Dependents("Product", "realizingResource.id", ACTIVE_PRODUCTS),
         ),
+        on_delete=rules.on_delete,
         check=actions.check_relationships,
         after_commit=actions.update_inverse_relationships,
         after_commit_if=_affects_relationships,
         parties=party_ids,
+        is_staff_only=management.has_management_data,
         party_rules=rules.PARTY_RULES,
         state_attributes=rules.STATE_ATTRIBUTES,
     )

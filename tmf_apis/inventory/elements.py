@@ -9,7 +9,8 @@ from typing import Any
 from adapters.errors import Misconfigured
 from adapters.values import Target
 from tmf_apis.inventory.characteristics import resource_characteristics
-from tmf_apis.inventory.ports import MANAGEMENT_ADDRESS, PORT_CATEGORIES, element_id_of
+from tmf_apis.inventory.management import MANAGEMENT_ADDRESS
+from tmf_apis.inventory.ports import PORT_CATEGORIES, element_id_of
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 #: Most elements of a tenant, and most ports of an element.
@@ -39,9 +40,12 @@ def target_of(element: Mapping[str, Any]) -> Target:
 
 
 def managed_elements(repository: Repository) -> list[Resource]:
-    """Return the elements of a tenant that have a management address, of any category."""
+    """Return the elements of a tenant that have a management address, of any category.
+
+    What a party created is not an element.
+    """
     query = {"resourceCharacteristic.name": MANAGEMENT_ADDRESS}
-    resources = repository.find(_KIND, query, limit=MAX_RESULTS)
+    resources = repository.for_network(None).find(_KIND, query, limit=MAX_RESULTS)
     return [
         resource
         for resource in resources
@@ -60,7 +64,7 @@ def ports_by_key(repository: Repository, element_id: str) -> dict[str, Resource]
     }
     ports = [
         resource
-        for resource in repository.find(_KIND, query, limit=MAX_RESULTS)
+        for resource in repository.for_network(None).find(_KIND, query, limit=MAX_RESULTS)
         if element_id_of(resource) == element_id
     ]
     # An uplink may have the name of a port: the port comes last and takes precedence.

@@ -12,8 +12,6 @@ ACCESS_PORT, PORT, ACCESS_GATEWAY = "accessPort", "port", "accessGateway"
 SWITCH_PORT = "switchPort"
 #: Categories of ports; other resources are ports if they have the characteristic ``portName``.
 PORT_CATEGORIES = (ACCESS_PORT, PORT, SWITCH_PORT)
-#: The characteristic that makes a resource an element.
-MANAGEMENT_ADDRESS = "managementAddress"
 #: ``externalIdentifierType`` of the service on a resource, and of the order item that holds it.
 SERVICE_IDENTIFIER, HOLDER_IDENTIFIER = "service", "orderItem"
 #: ``owner`` of the external identifiers that fulfilment writes.

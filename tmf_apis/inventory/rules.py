@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tmf_apis.errors import Conflict, InvalidBody
+from tmf_apis.inventory.management import check_management_data
 from tmf_apis.inventory.relationships import edges
 from tmf_apis.rest.pipeline.json_values import json_objects
-from tmf_apis.rest.pipeline.party_rules import Access, PartyRules, operator_decides
+from tmf_apis.rest.pipeline.party_rules import Access, PartyRules, Setter, operator_decides
 from tmf_apis.rest.pipeline.periods import check_order, check_valid_for
 from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 
@@ -36,6 +37,11 @@ STATE_ATTRIBUTES = frozenset(
 )
 
 
+#: Attributes of the operator's resources by which fulfilment finds and configures them.
+_NETWORK_ATTRIBUTES = (
+    *("@type", "category", "externalIdentifier", "name", "place", "relatedParty"),
+    *("resourceCharacteristic", "resourceRelationship", "resourceSpecification", "value"),
+)
 #: A party documents its own equipment; the states are those of the network.
 PARTY_RULES = PartyRules(
     references={
@@ -50,16 +56,19 @@ PARTY_RULES = PartyRules(
         *("proceduralStatus", "standbyStatus", "unknownStatus", "powerConsumingState"),
         *("autoModification", "resourceOrderItem", "startOperatingDate", "endOperatingDate"),
         *("creationDate", "lastUpdate"),
-    ),
+    )
+    | dict.fromkeys(_NETWORK_ATTRIBUTES, Setter.CREATOR),
 )
 
 
-def on_create(resource: Resource, context: RequestContext) -> Resource:  # noqa: ARG001
+def on_create(resource: Resource, context: RequestContext) -> Resource:
     """Return a new resource with its states and a name.
 
     Raises:
+        Forbidden: The client may not set management data (HTTP 403).
         InvalidBody: The states, dates or characteristics contradict each other (HTTP 400).
     """
+    check_management_data(None, resource, context)
     _check(resource)
     check_order(resource, *_OPERATING_DATES)
     new = {"operationalState": "enabled", **resource}
@@ -73,13 +82,15 @@ def on_create(resource: Resource, context: RequestContext) -> Resource:  # noqa:
     return new
 
 
-def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource:  # noqa: ARG001
+def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource:
     """Return the changed resource; one that goes out of service is no longer in use.
 
     Raises:
+        Forbidden: The client may not change a resource with management data (HTTP 403).
         Conflict: A resource that is out of service would be in use (HTTP 409).
         InvalidBody: The dates or characteristics contradict each other (HTTP 400).
     """
+    check_management_data(old, new, context)
     _check({name: value for name, value in new.items() if value != old.get(name) or name == "id"})
     if any(new.get(name) != old.get(name) for name in _OPERATING_DATES):
         check_order(new, *_OPERATING_DATES)
@@ -89,6 +100,15 @@ def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource
     if new.get("usageState") == old.get("usageState") and not out_of_service_reason(old):
         return {**new, "usageState": "idle"}
     raise Conflict(_contradiction(new, reason))
+
+
+def on_delete(resource: Resource, context: RequestContext) -> None:
+    """Check that the client may delete a resource.
+
+    Raises:
+        Forbidden: The client may not delete a resource with management data (HTTP 403).
+    """
+    check_management_data(resource, None, context)
 
 
 def out_of_service_reason(resource: Mapping[str, Any]) -> str | None:

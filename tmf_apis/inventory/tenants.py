@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tmf_apis.inventory.ports import MANAGEMENT_ADDRESS
+from tmf_apis.inventory.management import MANAGEMENT_ADDRESS
 from tmf_apis.store.connection import MongoDatabase, translate_errors
 from tmf_apis.store.model import DELETED_TENANT
 

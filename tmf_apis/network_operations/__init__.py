@@ -23,7 +23,7 @@ def api_module(settings: Settings) -> ApiModule:
             lifecycle=rules.TASK_LIFECYCLE,
             server_owned=rules.DISCOVERY_SERVER_OWNED,
             on_create=partial(rules.on_create_discovery, DiscoveryScope.from_settings(settings)),
-            handle=rules.require_operator,
+            handle=rules.require_element_manager,
             party_rules=READ_ONLY,
         ),
         "NetworkAudit": ResourcePolicy(

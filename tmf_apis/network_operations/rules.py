@@ -5,6 +5,7 @@ Source: TaskStateType of TMF630 part 7 ("Task resource"); this project defines t
 
 from tmf_apis.errors import Forbidden, InvalidBody, NotFound, Unprocessable
 from tmf_apis.network_operations.discovery_scope import DiscoveryScope, TargetNotPermitted
+from tmf_apis.rest.pipeline.element_scope import require_element_scope
 from tmf_apis.rest.pipeline.policy import Lifecycle, Repository, RequestContext, Resource
 
 TASK_LIFECYCLE = Lifecycle(
@@ -68,6 +69,16 @@ def require_operator(repository: Repository, resource: Resource) -> Resource:
     if not repository.context.is_staff:
         raise Forbidden("only the operator may do this: the token must not have a party")
     return resource
+
+
+def require_element_manager(repository: Repository, discovery: Resource) -> Resource:
+    """Return a discovery unchanged if the client may write elements, as the discovery does.
+
+    Raises:
+        Forbidden: The client acts for a party, or its token lacks the scope (HTTP 403).
+    """
+    require_element_scope(repository.context, "a discovery writes elements into the inventory")
+    return discovery
 
 
 def validate_audit_reference(

@@ -128,6 +128,13 @@ class Contract:
     document: Document = field(repr=False, compare=False)
     operations: tuple[Operation, ...] = field(repr=False)
 
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The scopes that the contract declares; some belong to no operation alone."""
+        schemes = self.document["components"].get("securitySchemes", {})
+        flows = (flow for each in schemes.values() for flow in each.get("flows", {}).values())
+        return frozenset(scope for flow in flows for scope in flow.get("scopes", ()))
+
 
 def load_contracts(folder: Path, cache_dir: Path | None = None) -> list[Contract]:
     """Return the contracts of a folder, ordered by number and version.

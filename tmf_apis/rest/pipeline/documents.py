@@ -91,7 +91,7 @@ class DocumentBuilder:
         body = stored_body(resource)
         parties = owning_parties(self.policy_of(kind), {**body, "id": id}, self.owner_roles)
         owner = identity.owners
-        if owner is not None and EVERYONE in parties:
+        if owner is not None and (EVERYONE in parties or self._is_staff_only(kind, body)):
             raise Forbidden(f"only the operator can create a {kind}")
         document: Document = {
             "_id": f"{identity.tenant}:{id}",
@@ -108,8 +108,14 @@ class DocumentBuilder:
 
     def parties_after(self, kind: str, document: Document, resource: Resource) -> list[str]:
         """Return the parties to which a document belongs after a change, sorted."""
+        if self._is_staff_only(kind, resource):
+            return []
         owners = owning_parties(self.policy_of(kind), resource, self.owner_roles)
         return sorted({*owners, *document.get("owner", ())})
+
+    def _is_staff_only(self, kind: str, resource: Resource) -> bool:
+        is_staff_only = self.policy_of(kind).is_staff_only
+        return is_staff_only is not None and is_staff_only(resource)
 
     def creation_event(self, kind: str, document: Document, context: RequestContext) -> Document:
         """Return the create event of a new document."""

@@ -130,6 +130,7 @@ class RequestContext:
         parties: The parties that the client acts for; None for the operator and the server itself,
             empty for nobody. Ask ``is_staff``, not for the truth value.
         origin: The client, address and id of the request that caused this one, for the audit log.
+        scopes: The scopes of the client's token; None: all.
     """
 
     now: datetime
@@ -140,6 +141,7 @@ class RequestContext:
     make_id: Callable[[], str]
     parties: frozenset[str] | None = None
     origin: RequestOrigin = NO_ORIGIN
+    scopes: frozenset[str] | None = None
 
     @property
     def is_staff(self) -> bool:
@@ -323,6 +325,8 @@ class ResourcePolicy:
             worker calls it with a repository and the task at least once; safe to repeat.
         parties: Returns the ids of the parties that own the resource; default: those of
             ``relatedParty``.
+        is_staff_only: Returns whether a resource belongs to no party, whoever it names and whoever
+            created it, so that only staff see it.
         extra_events: Returns the names of further events of a change, from the old and the new
             resource ("Milestone" of ProductOrderMilestoneEvent); at most 14.
         state_attributes: Attributes whose change is a StateChangeEvent instead of an
@@ -344,6 +348,7 @@ class ResourcePolicy:
     dry_run: DryRun | None = None
     run_in_background: Callable[[Repository, Resource], None] | None = None
     parties: Callable[[Resource], Iterable[str]] | None = None
+    is_staff_only: Callable[[Resource], bool] | None = None
     extra_events: Callable[[Resource, Resource], Iterable[str]] | None = None
     state_attributes: frozenset[str] | None = None
     party_rules: PartyRules = field(default_factory=PartyRules)

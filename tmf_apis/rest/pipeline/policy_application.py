@@ -96,6 +96,8 @@ def owning_parties(
         resource: The stored form, with its id.
         roles: The roles in which a related party owns a resource.
     """
+    if policy.is_staff_only and policy.is_staff_only(resource):
+        return []
     parties = policy.parties or party_ids
     owners = {str(party) for party in parties(roles.owners_only(resource))}
     if EVERYONE in owners and EVERYONE not in parties({}):

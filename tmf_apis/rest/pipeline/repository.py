@@ -141,7 +141,12 @@ class ScopedRepository:
         self._writer.delete(self._identity, kind, id, self._system_context())
 
     def for_network(self, parties: frozenset[str] | None) -> "ScopedRepository":
-        """Return a repository of the operator's own resources, see ``Repository``."""
+        """Return a repository of the operator's own resources, see ``Repository``.
+
+        The repository of a party is returned unchanged: it never sees more.
+        """
+        if not self._identity.is_staff:
+            return self
         identity = NetworkIdentity(self._identity.subject, self.tenant, customers=parties)
         return ScopedRepository(self._writer, identity, self.context)
 

@@ -100,6 +100,7 @@ class WriteAccess:
             make_id=new_id,
             parties=identity.parties,
             origin=current_origin.get(),
+            scopes=identity.scopes,
         )
 
     def _read_writable(
