@@ -26,7 +26,7 @@ from tmf_apis.security.tls import ReloadingContext, TlsFiles, UnusableTlsFiles
 from tmf_apis.settings import Settings
 from tmf_apis.store.embedded_mongod import EmbeddedMongod
 from tmf_apis.store.embedded_temporal import EmbeddedTemporal
-from tmf_apis.store.managed_process import ManagedProcess
+from tmf_apis.store.managed_process import ManagedProcess, prepare_data_directory
 from tmf_apis.store.process import CannotStart, ChildProcess
 
 if TYPE_CHECKING:  # slow imports: done at run time while the database starts
@@ -146,6 +146,8 @@ class Server:
         }
         try:
             with self._bound_socket() as sock:
+                os.umask(0o077)
+                prepare_data_directory(self.settings.data_dir)
                 self._start_processes()
                 startup = threading.Thread(
                     target=self._start_application, args=(sock,), name="startup"
@@ -183,7 +185,6 @@ class Server:
 
     def _start_processes(self) -> None:
         """Start the embedded servers; they get ready while the contracts are read."""
-        folder = self.settings.data_dir
         for process in (self._mongod, self._temporal):
             if process is not None:
                 process.prepare()
@@ -201,12 +202,13 @@ class Server:
                 "authentication is off: every user of this machine has full access",
                 extra={"host": self._host},
             )
-        folder.mkdir(parents=True, exist_ok=True)
 
     def _settings_with_own_address(self) -> Settings:
         """Return the settings with the address on which this server listens."""
         netloc = self._listening_url.partition("://")[2]
         own_addresses = (*self.settings.own_addresses, netloc)
+        if self.settings.metrics_port:
+            own_addresses += (f"{self.settings.metrics_host}:{self.settings.metrics_port}",)
         return replace(self.settings, own_addresses=own_addresses)
 
     def _temporal_ui_url(self) -> str:
@@ -223,6 +225,7 @@ class Server:
             application = self._application = web.build_application(
                 self._settings_with_own_address(), self._temporal_ui_url
             )
+            self._serve_metrics(application)
             self._http = web.create_server(application, self._tls.context if self._tls else None)
             self._http_thread = threading.Thread(
                 target=self._http.run, kwargs={"sockets": [sock]}, name="http"
@@ -247,6 +250,26 @@ class Server:
             self._stopping.set()
         finally:
             tune_gc()
+
+    def _serve_metrics(self, application: "Application") -> None:
+        """Serve the metrics on a port of their own, without a token, if one is set.
+
+        Raises:
+            CannotStart: The port cannot be used.
+        """
+        host, port = self.settings.metrics_host, self.settings.metrics_port
+        if not port:
+            return
+        from prometheus_client import start_http_server  # noqa: PLC0415 - already imported
+
+        try:
+            start_http_server(port, host, application.metrics.registry)
+        except OSError as error:
+            raise CannotStart(
+                f"cannot listen on {host} port {port} for metrics: {error.strerror};"
+                " choose another with TMF_METRICS_PORT"
+            ) from error
+        log.info("metrics at http://%s:%s/metrics", host, port)
 
     def _set_unready_reason(self, text: str) -> None:
         if self._application:

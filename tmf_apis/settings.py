@@ -396,6 +396,10 @@ class Settings:
     audit_log_days: float = _setting(
         400.0, "How long entries of the audit log are kept; 0: forever", "days"
     )
+    metrics_host: str = _setting("127.0.0.1", "Address of the port for metrics")
+    metrics_port: int = _setting(
+        0, "Port for /metrics without a token; 0: only on the port of the APIs, with a token"
+    )
     log_level: str = _setting("INFO", "Lowest level of logged messages", parse=_log_level)
 
     @classmethod

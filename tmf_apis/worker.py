@@ -46,6 +46,7 @@ from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import MongoDatabase, connect
+from tmf_apis.store.managed_process import prepare_data_directory
 from tmf_apis.store.process import CannotStart
 from tmf_apis.temporal_worker import TASK_QUEUE, TemporalWorker
 
@@ -279,6 +280,8 @@ def run(settings: Settings) -> None:
     ):
         if not value:
             raise CannotStart(f"{name} is not set: the worker needs the servers of `tmf serve`")
+    os.umask(0o077)
+    prepare_data_directory(settings.data_dir)
     asyncio.run(_run_until_signal(settings))
     logging.shutdown()
     os._exit(0)  # tasks that cannot be interrupted are repeated by the next worker

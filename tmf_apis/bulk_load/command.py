@@ -36,7 +36,6 @@ def open_engine(settings: Settings) -> Iterator[Engine]:
     """
     mongod = None if settings.mongodb_uri else EmbeddedMongod(settings)
     if mongod:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
         mongod.start()
     try:
         database = connect(settings, mongod.uri if mongod else settings.mongodb_uri)

@@ -17,12 +17,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tmf_apis.security.private_directory import UnsafeDirectory, make_private
 from tmf_apis.store.process import CannotStart, ChildProcess, command_line
 
 log = logging.getLogger(__name__)
 
 #: Time between the request to end and the kill of an orphaned process, in seconds.
 ORPHAN_GRACE = 30.0
+
+
+def prepare_data_directory(folder: Path) -> None:
+    """Create a data directory for this user only, or narrow an existing one.
+
+    Raises:
+        CannotStart: It is not writable, or another user could replace its files.
+    """
+    try:
+        make_private(folder)
+    except UnsafeDirectory as error:
+        raise CannotStart(str(error)) from None
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+
+
+def _not_writable(folder: Path, error: OSError) -> CannotStart:
+    return CannotStart(
+        f"data directory {folder} is not writable by user {os.geteuid()}: {error.strerror};"
+        " change its permissions, or name another one in TMF_DATA_DIR"
+    )
 
 
 class ManagedProcess(ABC):
@@ -134,16 +156,13 @@ class ManagedProcess(ABC):
         """Create the data directory.
 
         Raises:
-            CannotStart: It is not writable.
+            CannotStart: It is not writable, or another user could replace its files.
         """
+        prepare_data_directory(self.folder)
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(self._open_lock())
         except OSError as error:
-            raise CannotStart(
-                f"data directory {self.folder} is not writable by user {os.geteuid()}:"
-                f" {error.strerror}; change its permissions, or name another one in TMF_DATA_DIR"
-            ) from error
+            raise _not_writable(self.folder, error) from error
 
     def _open_lock(self) -> int:
         return os.open(self._path("owner"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
