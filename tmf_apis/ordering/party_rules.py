@@ -46,5 +46,5 @@ SERVICE_ORDER_RULES = PartyRules(
 )
 CANCELLATION_RULES = PartyRules(
     references={"productOrder": Access.OWN, "serviceOrder": Access.OWN},
-    setters=operator_decides("state", "effectiveCancellationDate", "errorMessage"),
+    setters=operator_decides("state", "effectiveCancellationDate"),
 )

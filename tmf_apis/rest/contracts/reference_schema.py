@@ -22,8 +22,10 @@ ENTITY: Final = "Entity"
 #: Account types are one pseudo-kind: accounts are not resources of this server.
 ACCOUNT: Final = "Account"
 _REFERENCE_SUFFIX: Final = re.compile(
-    r"(RefOrPartyRoleRef|OrPartyRole|RefOrValue|Ref|Relationship)(_FVO|_MVO|_Create|_Update)?$"
+    r"(RefOrPartyRoleRef|OrPartyRole|RefOrValue|Ref|Relationship)$"
 )
+#: Suffixes of the variants of a type: bodies of POST and PATCH, and responses.
+_VARIANT_SUFFIX: Final = re.compile(r"_(FVO|MVO|RES|Create|Update)$")
 #: Types whose name does not follow from the kind that they refer to.
 _TYPE_ALIASES: Final[Mapping[str, str]] = {
     "Bill": "CustomerBill",
@@ -155,7 +157,7 @@ class ReferenceSchema:
         stem = _REFERENCE_SUFFIX.sub("", name)
         if stem == name:
             return name if kind_of(name) in self._kinds else ""
-        if not name.rstrip("_FVOM").endswith("Relationship"):
+        if not name.endswith("Relationship"):
             return stem.removeprefix("Related") or stem
         has_inner = any(self._is_reference(inner) for inner in shape.properties.values())
         return stem if self.kind_of_type(stem) and not has_inner else ""
@@ -209,7 +211,7 @@ def _shape_of(
         name = str(reference).rpartition("/")[2]
         if name in ancestors:
             return shape
-        shape.names.append(name)
+        shape.names.append(_VARIANT_SUFFIX.sub("", name))
         component = document.get("components", {}).get("schemas", {}).get(name, {})
         shape.merge(_shape_of(document, component, ancestors | {name}, subtypes=subtypes))
         return shape

@@ -89,25 +89,25 @@ def _refuse(pointer: str, setter: Setter) -> None:
 
 
 def _difference(old: Resource, new: Resource, path: list[str]) -> str:
-    """Return the pointer of a value at a path that differs; empty if all are the same."""
-    before, after = dict(_values(old, path)), dict(_values(new, path))
-    for key, value in after.items():
-        if before.get(key, _MISSING) != value:
-            return "/" + "/".join(key)
-    holders = {key for key, _ in _values(new, path[:-1])}
-    for key in before.keys() - after.keys():
-        if key[:-1] in holders:
-            return "/" + "/".join(key)
+    """Return the pointer of a value at a path that differs; empty if all are the same.
+
+    An object that the new resource does not have any more does not count.
+    """
+    *parents, name = path
+    before = {key: holder.get(name, _MISSING) for key, holder in _holders(old, parents)}
+    for key, holder in _holders(new, parents):
+        if holder.get(name, _MISSING) != before.get(key, _MISSING):
+            return "/" + "/".join((*key, name))
     return ""
 
 
-def _values(
+def _holders(
     value: Any,  # noqa: ANN401
     path: list[str],
     key: tuple[str, ...] = (),
     name: str = "",
-) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield key and value of each value at a path.
+) -> Iterator[tuple[tuple[str, ...], Resource]]:
+    """Yield key and object of each object at a path.
 
     An object in an array is known by its ``id``, so that the order of the array does not matter. An
     attribute may contain others of the same name (the parts of an order item).
@@ -118,18 +118,17 @@ def _values(
         key: The names and ids that lead to the value.
         name: The name of the attribute that holds the value.
     """
-    if isinstance(value, list) and (path or name):
+    if isinstance(value, list):
         seen = Counter[str]()
         for index, item in enumerate(value):
             label = str(item.get("id", index)) if isinstance(item, dict) else str(index)
             seen[label] += 1
             label += f" ({seen[label]})" if seen[label] > 1 else ""
-            yield from _values(item, path, (*key, label), name)
-    elif not path:
-        yield key, value
+            yield from _holders(item, path, (*key, label), name)
     elif isinstance(value, dict):
-        if path[0] in value:
-            inner_name = path[0] if len(path) > 1 else ""
-            yield from _values(value[path[0]], path[1:], (*key, path[0]), inner_name)
-        if name in value and name != path[0]:
-            yield from _values(value[name], path, (*key, name), name)
+        if not path:
+            yield key, value
+        elif path[0] in value:
+            yield from _holders(value[path[0]], path[1:], (*key, path[0]), path[0])
+        if name in value and path[:1] != [name]:
+            yield from _holders(value[name], path, (*key, name), name)
