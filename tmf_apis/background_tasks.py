@@ -78,7 +78,8 @@ class TaskActivities:
 
     def _run(self, key: TaskKey) -> None:
         try:
-            repository = self._repositories.for_owner(key.tenant, key.kind, key.id)
+            repositories = self._repositories.working_for(key.kind, key.id)
+            repository = repositories.for_owner(key.tenant, key.kind, key.id)
             task = repository.get(key.kind, key.id)
         except NotFound:  # deleted meanwhile
             return

@@ -1,5 +1,6 @@
 """Groups of commands for the command line."""
 
+from importlib import import_module
 from typing import ClassVar
 
 import click
@@ -8,7 +9,12 @@ import click
 class LazyGroup(click.Group):
     """A command group that imports some commands when they are used, so `tmf --help` is fast."""
 
-    lazy_commands: ClassVar = {"adapters": "adapters", "element": "group"}
+    #: Module and attribute of the commands.
+    lazy_commands: ClassVar = {
+        "adapters": ("tmf_apis.element_cli.command", "adapters"),
+        "element": ("tmf_apis.element_cli.command", "group"),
+        "audit-log": ("tmf_apis.audit_log.command", "group"),
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -18,9 +24,8 @@ class LazyGroup(click.Group):
         """Return a command by its name."""
         if cmd_name not in self.lazy_commands:
             return super().get_command(ctx, cmd_name)
-        from tmf_apis.element_cli import command  # noqa: PLC0415
-
-        lazy_command: click.Command = getattr(command, self.lazy_commands[cmd_name])
+        module, attribute = self.lazy_commands[cmd_name]
+        lazy_command: click.Command = getattr(import_module(module), attribute)
         return lazy_command
 
 

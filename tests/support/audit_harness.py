@@ -3,7 +3,9 @@
 from contextlib import contextmanager
 from datetime import timedelta
 
+from tmf_apis.audit_log.entries import new_entry
 from tmf_apis.audit_log.log import AuditLog
+from tmf_apis.audit_log.sealing import Sealer
 from tmf_apis.engine import Engine
 from tmf_apis.events.delivery_queue import DeliveryQueue
 from tmf_apis.events.relay import EventHandlers, Relay
@@ -106,3 +108,17 @@ def audit_harness(mongodb_uri, contracts, name):
         client.drop_database(name)
         yield AuditHarness(contracts, client[name])
         client.drop_database(name)
+
+
+def append(log, count, tenant=STAFF.tenant):
+    """Append entries that are not sealed."""
+    facts = {"subject": "ann", "kind": "Service"}
+    log.append([new_entry(tenant, "change", facts, revision=n) for n in range(count)])
+
+
+def sealed(log, count=35, key=None):
+    """Append and seal entries; return the sealer."""
+    append(log, count)
+    sealer = Sealer(log, "s", key)
+    sealer.seal()
+    return sealer

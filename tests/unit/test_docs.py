@@ -146,7 +146,7 @@ def test_the_table_of_settings_is_what_the_command_prints(monkeypatch):
 
 
 def test_the_table_of_commands_is_complete():
-    named = set(re.findall(r"^\| `tmf (\w+)` \|", README, re.MULTILINE))
+    named = set(re.findall(r"^\| `tmf ([\w-]+)` \|", README, re.MULTILINE))
     assert named == COMMANDS
 
 

@@ -13,6 +13,7 @@ An entry has the members::
     parties     parties for which the client acts; absent: the operator's staff and systems
     address     address of the client; absent: a command or the server itself
     requestId   id of the request (X-Request-Id)
+    account     account of the operating system that ran a command
     actor       the part of the server that wrote on behalf of ``subject``; absent: the client
     cause       the resource that the server worked for, as "<kind>:<id>"
     operation   "create", "change", "delete", "load" ...; of refusals: the operation's name
@@ -69,6 +70,7 @@ def client_facts(origin: RequestOrigin, subject: str, parties: Iterable[str] | N
     for name, value in (
         ("address", origin.address),
         ("requestId", origin.request_id),
+        ("account", origin.account),
         ("cause", origin.cause),
     ):
         if value:
@@ -104,6 +106,24 @@ def entry_of_event(event: Mapping[str, Any]) -> Document | None:
     if entry["operation"] == "create":
         entry["attributes"] = attribute_names(event["body"])
     return entry
+
+
+def attribute_to_creator(
+    entry: Document, creators: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> None:
+    """Name the creator of the resource that the server worked for as the subject of an entry.
+
+    Args:
+        entry: The entry; it is changed.
+        creators: The creators of resources, by tenant and "<kind>:<id>".
+    """
+    creator = creators.get((entry["tenant"], entry.get("cause", "")))
+    if creator is None or "address" in entry:
+        return
+    entry["actor"], entry["subject"] = entry["subject"], creator["subject"]
+    entry.pop("parties", None)
+    if "parties" in creator:
+        entry["parties"] = creator["parties"]
 
 
 def new_entry(tenant: str, operation: str, facts: Mapping[str, Any], **members: object) -> Document:

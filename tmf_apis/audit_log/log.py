@@ -1,6 +1,6 @@
 """The stored audit log: entries are only added, never changed except to seal them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -9,7 +9,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from tmf_apis.audit_log.blocks import ChainHead
-from tmf_apis.audit_log.entries import client_facts, new_entry
+from tmf_apis.audit_log.entries import attribute_to_creator, client_facts, new_entry
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.request_origin import current_origin
 from tmf_apis.store.bulk import insert_new
@@ -47,6 +47,8 @@ BLOCK_INDEXES = (
 )
 
 
+#: Most ids of resources in the entries that are read at a time.
+MAX_IDS = 20_000
 #: Matches the blocks some of whose entries may lack their sequence.
 _UNAPPLIED = {"ids.0": {"$exists": True}}
 
@@ -68,6 +70,35 @@ class AuditLog:
     def append(self, entries: Sequence[Document]) -> None:
         """Add entries; those that exist already stay unchanged, so a repetition is harmless."""
         insert_new(self.entries, entries)
+
+    def append_writes(self, entries: Sequence[Document]) -> None:
+        """Add the entries of writes.
+
+        What the server wrote for a resource is attributed to the client that created the resource;
+        the server becomes the ``actor``.
+        """
+        causes = {entry["cause"].partition(":")[2] for entry in entries if "cause" in entry}
+        if causes:
+            tenants = {entry["tenant"] for entry in entries}
+            creators = self._creators(tenants, causes)
+            for entry in entries:
+                attribute_to_creator(entry, creators)
+        self.append(entries)
+
+    def _creators(
+        self, tenants: Iterable[str], ids: Iterable[str]
+    ) -> dict[tuple[str, str], Document]:
+        """Return the entries of the creation of resources, by tenant and "<kind>:<id>"."""
+        query = {
+            "tenant": {"$in": sorted(tenants)},
+            "resource": {"$in": sorted(ids)},
+            "operation": "create",
+        }
+        members = dict.fromkeys(("tenant", "kind", "resource", "subject", "parties"), 1)
+        return {
+            (row["tenant"], f"{row['kind']}:{row['resource']}"): row
+            for row in self.entries.find(query, members)
+        }
 
     def record(self, identity: Identity, operation: str, **members: object) -> None:
         """Add an entry of the current request, before the caller goes on.
@@ -112,7 +143,16 @@ class AuditLog:
 
     def pending_entries(self, limit: int) -> list[Document]:
         """Return the oldest entries that are not sealed yet."""
-        return list(self.entries.find({"pending": True}).sort([("time", 1)]).limit(limit))
+        entries: list[Document] = []
+        weight = 0
+        with self.entries.find({"pending": True}).sort([("time", 1)]).limit(limit) as cursor:
+            for entry in cursor:
+                entries.append(entry)
+                resource = entry.get("resource")
+                weight += len(resource) if isinstance(resource, list) else 1
+                if weight > MAX_IDS:
+                    break
+        return entries
 
     def pending_tenants(self, limit: int) -> set[str]:
         """Return the tenants of the oldest entries that are not sealed yet."""

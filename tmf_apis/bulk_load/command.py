@@ -17,9 +17,9 @@ from tmf_apis.bulk_load.loader import Loader, LoadResult
 from tmf_apis.bulk_load.resource_types import TypeResolver
 from tmf_apis.errors import TmfError
 from tmf_apis.rest.contracts.contract import load_contracts
+from tmf_apis.security.request_origin import command_origin, current_origin
 from tmf_apis.settings import Settings
-from tmf_apis.store.connection import connect
-from tmf_apis.store.embedded_mongod import EmbeddedMongod
+from tmf_apis.store.embedded_mongod import open_database
 
 #: Number of bytes that are read at a time.
 _CHUNK_SIZE = 1 << 18
@@ -34,21 +34,12 @@ def open_engine(settings: Settings) -> Iterator[Engine]:
     Raises:
         CannotStart: The database cannot be reached or started.
     """
-    mongod = None if settings.mongodb_uri else EmbeddedMongod(settings)
-    if mongod:
-        mongod.start()
-    try:
-        database = connect(settings, mongod.uri if mongod else settings.mongodb_uri)
+    current_origin.set(command_origin())
+    with open_database(settings) as database:
         contracts = load_contracts(CONTRACTS_DIR, settings.data_dir / "cache")
         engine = Engine(settings, contracts, database)
         engine.prepare()
-        try:
-            yield engine
-        finally:
-            database.client.close()
-    finally:
-        if mongod:
-            mongod.stop()
+        yield engine
 
 
 class RejectFile:

@@ -8,6 +8,7 @@ initial state.
 import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -104,7 +105,9 @@ class Loader:
                 documents = self._documents(kind, batch, on_reject, result)
                 if pending_write:
                     pending_write.result()
-                pending_write = executor.submit(self._write, kind, documents, result)
+                pending_write = executor.submit(
+                    copy_context().run, self._write, kind, documents, result
+                )
                 yield result
             if pending_write:
                 pending_write.result()
@@ -198,6 +201,11 @@ class Loader:
         )
 
     def _write(self, kind: str, documents: list[Document], result: LoadResult) -> None:
+        """Write a batch after its entry in the audit log, which names all its resources."""
+        if documents:
+            operation = "overwrite" if self._replace else "load"
+            ids = [document["id"] for document in documents]
+            self._engine.audit_log.record(self._identity, operation, kind=kind, resource=ids)
         if self._replace:
             bulk.replace(self._engine.resources, kind, documents)
             result.loaded_count += len(documents)

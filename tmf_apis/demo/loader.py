@@ -53,7 +53,7 @@ def load_demo_data(
     with ThreadPoolExecutor(1, "demo-loader") as executor:
         futures: list[Future[set[str]]] = []
         for kind, documents in _batches(_documents(engine, operator_resources(mark["seed"], now))):
-            futures.append(executor.submit(bulk.insert, engine.resources, kind, documents))
+            futures.append(executor.submit(_write, engine, kind, documents))
             written += len(documents)
             report_progress(f"demo data is being loaded: {written} resources")
         for future in futures:
@@ -62,6 +62,14 @@ def load_demo_data(
     seconds = round(time.monotonic() - started, 2)
     log.info("demo operator loaded", extra={"resources": written, "seconds": seconds})
     return written
+
+
+def _write(engine: "Engine", kind: str, documents: list[Document]) -> set[str]:
+    """Insert a batch after its entry in the audit log."""
+    identity = Identity("demo", engine.settings.default_tenant)
+    ids = [document["id"] for document in documents]
+    engine.audit_log.record(identity, "load", kind=kind, resource=ids)
+    return bulk.insert(engine.resources, kind, documents)
 
 
 def _has_resources(engine: "Engine", tenant: str) -> bool:

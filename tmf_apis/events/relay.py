@@ -142,7 +142,7 @@ class Relay:
         notify: Callable[[set[str]], object],
     ) -> set[str]:
         """Relay a batch; return the subscriptions that have new deliveries."""
-        self._audit_log.append(audit_entries(batch))
+        self._audit_log.append_writes(audit_entries(batch))
         queued = self._enqueue_deliveries(batch)
         if queued:
             notify(queued)

@@ -72,6 +72,7 @@ def order_rights(
         owner: The parties of the client that placed it; None: the operator's own staff.
         previous: Earlier rights of the order, whose identity maps are shared.
     """
+    repositories = repositories.working_for(key.kind, key.order)
     operator = repositories.for_tenant(key.tenant)
     network = operator.for_network(owner)
     orderer = operator if owner is None else repositories.on_behalf_of(key.tenant, owner)

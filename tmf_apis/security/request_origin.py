@@ -7,6 +7,8 @@ runs there sets it.
 Source: W3C Trace Context, section 3.2 (``traceparent``).
 """
 
+import getpass
+import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -36,6 +38,7 @@ class RequestOrigin:
         parties: Parties for which the client acts; None: the operator's staff and systems.
         certificate: Thumbprint of the client's TLS certificate (RFC 8705, ``x5t#S256``); empty: the
             client has sent none.
+        account: Account of the operating system that runs a command; empty: a request.
         cause: The resource that background work is done for, as "<kind>:<id>"; empty: none.
     """
 
@@ -44,6 +47,7 @@ class RequestOrigin:
     subject: str = ""
     parties: frozenset[str] | None = None
     certificate: str = ""
+    account: str = ""
     cause: str = ""
 
     def with_identity(self, identity: Identity) -> "RequestOrigin":
@@ -80,3 +84,12 @@ def request_origin(
     return RequestOrigin(
         address if _ADDRESS.fullmatch(address) else "", id, certificate=certificate
     )
+
+
+def command_origin() -> RequestOrigin:
+    """Return the origin of the writes of a command."""
+    try:
+        account = getpass.getuser()
+    except (KeyError, OSError):  # the user id has no name
+        account = str(os.getuid())
+    return RequestOrigin(account=account)

@@ -13,7 +13,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,7 +23,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from tmf_apis.settings import Settings
-from tmf_apis.store.connection import MIN_SERVER_VERSION
+from tmf_apis.store.connection import MIN_SERVER_VERSION, MongoDatabase, connect
 from tmf_apis.store.managed_process import ManagedProcess
 from tmf_apis.store.process import CannotStart
 
@@ -228,3 +229,24 @@ def _log_message(line: str) -> str:
         return line[:300]
     attributes = json.dumps(entry.get("attr", {}))
     return f"{entry.get('msg', '')} {attributes}"[:300]
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[MongoDatabase]:
+    """Open the configured database; start the embedded one if need be.
+
+    Raises:
+        CannotStart: The database cannot be reached or started.
+    """
+    mongod = None if settings.mongodb_uri else EmbeddedMongod(settings)
+    if mongod:
+        mongod.start()
+    try:
+        database = connect(settings, mongod.uri if mongod else settings.mongodb_uri)
+        try:
+            yield database
+        finally:
+            database.client.close()
+    finally:
+        if mongod:
+            mongod.stop()

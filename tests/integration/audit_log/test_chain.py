@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.support.audit_harness import append, sealed
 from tests.support.crash_injector import ProcessKilled, inject_crashes
 from tmf_apis.audit_log import sealing
 from tmf_apis.audit_log.blocks import ChainHead, block_hash, next_block
@@ -28,19 +29,6 @@ def log(harness, monkeypatch):
 @pytest.fixture
 def key(tmp_path):
     return load_or_create_key(tmp_path / "key.pem")
-
-
-def append(log, count, tenant=TENANT):
-    facts = {"subject": "ann", "kind": "Service"}
-    log.append([new_entry(tenant, "change", facts, revision=n) for n in range(count)])
-
-
-def sealed(log, count=35, key=None):
-    """Append and seal entries; return the sealer."""
-    append(log, count)
-    sealer = Sealer(log, "s", key)
-    sealer.seal()
-    return sealer
 
 
 def problem(log, checkpoint=None, **options):

@@ -1,11 +1,13 @@
 """Each write has exactly one entry, which is a part of the write itself."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
 
 from tests.support.audit_harness import STAFF, request_from
 from tests.support.crash_injector import ProcessKilled, inject_crashes
+from tmf_apis.rest.pipeline.repository import RepositoryFactory
 from tmf_apis.security.identity import Identity
 
 PARTY = Identity("bob", "acme", frozenset({"42"}))
@@ -152,3 +154,19 @@ def test_pending_events_of_an_earlier_release_cause_no_entry(harness):
     harness.change("Customer", id, name="B")
     harness.drain()
     assert revisions(harness.entries()) == {id: [2]}
+
+
+def test_work_for_a_resource_is_attributed_to_its_creator(harness):
+    with request_from(PARTY):
+        order = harness.create("ImportJob", PARTY, url="file:x", contentType="application/json")
+    harness.drain()
+    repositories = RepositoryFactory(harness.engine.writer, "tmf-apis")
+    repository = repositories.working_for("ImportJob", order).for_tenant("acme")
+    with ThreadPoolExecutor(1) as executor:  # threads do not inherit the origin
+        resource = {"@type": "Service", "id": "s", "state": "active"}
+        executor.submit(repository.create, "Service", resource).result()
+    harness.drain()
+    (entry,) = harness.entries(kind="Service")
+    assert (entry["subject"], entry["parties"]) == ("bob", ["42"])
+    assert (entry["actor"], entry["cause"]) == ("tmf-apis", f"ImportJob:{order}")
+    assert "address" not in entry

@@ -194,7 +194,12 @@ class BatchCommitter:
         entry.fallout_count += 1
         state = entry.state_before_fallout if entry.state == "waiting" else entry.state
         order_path = self._repositories.path_of(key.kind, key.order)
-        id = fallout.create_task(self._repositories.for_tenant(key.tenant), key, entry, order_path)
+        id = fallout.create_task(
+            self._repositories.working_for(key.kind, key.order).for_tenant(key.tenant),
+            key,
+            entry,
+            order_path,
+        )
         self._journal.update(
             entry,
             state="waiting",

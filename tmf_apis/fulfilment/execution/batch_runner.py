@@ -176,7 +176,9 @@ class BatchRunner:
             entry.state, entry.quarantine_reason = "restored", entry.reason
             self._journal.save([entry], "state", "quarantine_reason")
         else:
-            repository = self._repositories.for_tenant(batch.key.tenant)
+            repository = self._repositories.working_for(batch.key.kind, batch.key.order).for_tenant(
+                batch.key.tenant
+            )
             changed = BatchGraph(batch).compensate(
                 entry.unit, entry.reason, entry.task.item, public_reason=NETWORK_FAILED
             )

@@ -35,7 +35,7 @@ class CancellationResolver:
     def resolve(self, cancellation: Cancellation) -> BatchProgress:
         """Answer a request to cancel and finish its order; return the orders to wake."""
         key = cancellation.order
-        repository = self._repositories.for_tenant(key.tenant)
+        repository = self._repositories.working_for(key.kind, key.order).for_tenant(key.tenant)
         head = self._journal.head(key) or {"batches": 0}
         batches = [self._journal.batch(key, number) for number in range(head["batches"])]
         undo_texts = list(undo_descriptions(entry for batch in batches for entry in batch.entries))

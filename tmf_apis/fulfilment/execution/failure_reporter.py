@@ -50,12 +50,16 @@ class RepeatedFailureReporter:
             attempt: Number of the attempt that succeeded, from 1.
         """
         if attempt > REPORT_AFTER_ATTEMPTS:
-            fallout.withdraw_failure(self._repositories.for_tenant(key.tenant), key, step)
+            fallout.withdraw_failure(
+                self._repositories.working_for(key.kind, key.order).for_tenant(key.tenant),
+                key,
+                step,
+            )
 
     def _create_fallout_task(
         self, key: OrderKey, step: str, error: Exception, attempt: int
     ) -> None:
-        repository = self._repositories.for_tenant(key.tenant)
+        repository = self._repositories.working_for(key.kind, key.order).for_tenant(key.tenant)
         id = fallout.report_failure(repository, key, step, error, attempt)
         alert = (
             f"task {id}",

@@ -72,7 +72,7 @@ class OrderIntake:
         if head and "ended" in head:
             woken = tuple(self._claims.release(key, head["claims"]))
             return IntakeResult(orders_to_wake=woken), None
-        repository = self._repositories.for_tenant(key.tenant)
+        repository = self._repositories.working_for(key.kind, key.order).for_tenant(key.tenant)
         try:
             order = repository.get(key.kind, key.order)
         except NotFound:
@@ -213,7 +213,7 @@ class OrderIntake:
     def reserve(self, batch_ref: BatchRef) -> None:
         """Reserve the resources of a batch and write its pending products and services."""
         key = batch_ref.key
-        repository = self._repositories.for_tenant(key.tenant)
+        repository = self._repositories.working_for(key.kind, key.order).for_tenant(key.tenant)
         try:
             order = repository.get(key.kind, key.order)
         except NotFound:
@@ -275,7 +275,7 @@ class OrderIntake:
         Returns:
             The seconds until the order may be late; 0 if no further check is needed.
         """
-        repository = self._repositories.for_tenant(key.tenant)
+        repository = self._repositories.working_for(key.kind, key.order).for_tenant(key.tenant)
         try:
             order = repository.get(key.kind, key.order)
         except NotFound:

@@ -11,6 +11,7 @@ from tmf_apis.rest.pipeline.documents import READ_PROJECTION
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource
 from tmf_apis.rest.pipeline.writer import ResourceWriter
 from tmf_apis.security.identity import EVERYONE, DelegatedIdentity, Identity, NetworkIdentity
+from tmf_apis.security.request_origin import current_origin
 from tmf_apis.store.connection import translate_errors
 from tmf_apis.store.resources import Document
 
@@ -178,21 +179,30 @@ class ScopedRepository:
         self.identity_map |= {(kind, doc["id"]): doc for doc in documents if doc}
 
     def _system_context(self) -> RequestContext:
-        return self._writer.request_context(self._identity, self.context.version, system=True)
+        """Return the context of a write now; its origin is that of the repository."""
+        return self._writer.request_context(
+            self._identity, self.context.version, system=True, origin=self.context.origin
+        )
 
 
 class RepositoryFactory:
     """Creates repositories for tasks outside a request: workflows, jobs, notifications."""
 
-    def __init__(self, writer: ResourceWriter, subject: str) -> None:
+    def __init__(self, writer: ResourceWriter, subject: str, cause: str = "") -> None:
         """Store the writer.
 
         Args:
             writer: The write pipeline.
             subject: The subject of the writes.
+            cause: The resource that the writes are made for, as "<kind>:<id>"; empty: none.
         """
         self._writer = writer
         self._subject = subject
+        self._cause = cause
+
+    def working_for(self, kind: str, id: str) -> "RepositoryFactory":
+        """Return a factory of repositories whose writes the audit log attributes to a resource."""
+        return RepositoryFactory(self._writer, self._subject, f"{kind}:{id}")
 
     def for_tenant(self, tenant: str, previous: ScopedRepository | None = None) -> ScopedRepository:
         """Return a repository that sees the whole tenant.
@@ -209,7 +219,7 @@ class RepositoryFactory:
     def on_behalf_of(self, tenant: str, parties: frozenset[str]) -> ScopedRepository:
         """Return a repository of the operator that sees and changes what some parties may."""
         identity = DelegatedIdentity(self._subject, tenant, customers=parties)
-        context = self._writer.request_context(identity, system=True)
+        context = self._context(identity)
         return ScopedRepository(self._writer, identity, replace(context, parties=parties))
 
     def for_owner(self, tenant: str, kind: str, id: str) -> ScopedRepository:
@@ -240,5 +250,10 @@ class RepositoryFactory:
         return kinds.resource_path(kind, kinds.latest_version(kind), id, {})
 
     def _repository_for(self, identity: Identity) -> ScopedRepository:
-        context = self._writer.request_context(identity, system=True)
-        return ScopedRepository(self._writer, identity, context)
+        return ScopedRepository(self._writer, identity, self._context(identity))
+
+    def _context(self, identity: Identity) -> RequestContext:
+        origin = current_origin.get()
+        if self._cause:
+            origin = replace(origin, cause=self._cause)
+        return self._writer.request_context(identity, system=True, origin=origin)

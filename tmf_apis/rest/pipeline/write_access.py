@@ -14,7 +14,7 @@ from tmf_apis.rest.pipeline.policy import Repository, RequestContext, Resource, 
 from tmf_apis.rest.views.kind_registry import KindRegistry
 from tmf_apis.rest.views.transforms import Transform
 from tmf_apis.security.identity import Identity
-from tmf_apis.security.request_origin import current_origin
+from tmf_apis.security.request_origin import RequestOrigin, current_origin
 from tmf_apis.store.resources import Document, ResourceStore
 
 #: Creates the repository of an identity; the first argument is the writer that it writes through.
@@ -88,9 +88,21 @@ class WriteAccess:
         return self._make_repository(self, identity, context)
 
     def request_context(
-        self, identity: Identity, version: str = "v5", *, system: bool = False
+        self,
+        identity: Identity,
+        version: str = "v5",
+        *,
+        system: bool = False,
+        origin: RequestOrigin | None = None,
     ) -> RequestContext:
-        """Return the context of a request that an identity makes now."""
+        """Return the context of a request that an identity makes now.
+
+        Args:
+            identity: The client.
+            version: The API version of the request.
+            system: The server itself makes the request.
+            origin: The origin for the audit log; None: that of the current request.
+        """
         return RequestContext(
             now=datetime.now(UTC),
             version=version,
@@ -99,7 +111,7 @@ class WriteAccess:
             system=system,
             make_id=new_id,
             parties=identity.parties,
-            origin=current_origin.get(),
+            origin=current_origin.get() if origin is None else origin,
             scopes=identity.scopes,
         )
 
