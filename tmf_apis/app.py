@@ -15,7 +15,14 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from tmf_apis.audit_log.recorder import is_recorded_refusal
 from tmf_apis.capacity.collector import CapacityCollector
 from tmf_apis.engine import CONTRACTS_DIR, Engine
-from tmf_apis.errors import BadRequest, Forbidden, TmfError, Unauthorized, Unavailable
+from tmf_apis.errors import (
+    BadRequest,
+    Forbidden,
+    TmfError,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+)
 from tmf_apis.events.backlog import BacklogMonitor
 from tmf_apis.events.signatures import SENDER_HEADER, sender_id, server_key
 from tmf_apis.fault_management.collector import UnreachableElementsCollector
@@ -144,7 +151,7 @@ class Application:
 
     def attach_engine(self, engine: Engine) -> None:
         """Route the operations to an engine, and add its metrics."""
-        handlers = ResourceHandlers(engine.writer, self.settings)
+        handlers = ResourceHandlers(engine.writer, engine.quotas, self.settings)
         bulk = BulkHandler(handlers, self.settings, engine.activity)
         key = server_key(engine.database, self.settings.hub_secret)
         self._sender_id = sender_id(key)
@@ -197,6 +204,9 @@ class Application:
             self._authenticator.refusals.record(
                 error, request.origin, request.path, request.identity.subject
             )
+            raise
+        except TooManyRequests as error:
+            self.metrics.count_refusal(error.limit or "other")
             raise
 
     def _close(self) -> None:

@@ -26,6 +26,7 @@ from tmf_apis.rest.pipeline.documents import DocumentBuilder
 from tmf_apis.rest.pipeline.owners import OwnerRoles
 from tmf_apis.rest.pipeline.party_guard import PartyGuard
 from tmf_apis.rest.pipeline.policy import ResourcePolicy
+from tmf_apis.rest.pipeline.quotas import Quotas
 from tmf_apis.rest.pipeline.repository import ScopedRepository
 from tmf_apis.rest.pipeline.representation import client_view
 from tmf_apis.rest.pipeline.writer import ResourceWriter
@@ -106,10 +107,14 @@ class Engine:
             self.resources, builder, contracts, reference_limit=settings.reference_limit
         )
         self.writer = ResourceWriter(self.resources, builder, flags, ScopedRepository, guard)
+        self.quotas = Quotas(settings, self.resources, self.resources.usage, self.writer.policy_of)
         self.audit_log = AuditLog(database)
         self.activity = ActivityRecorder(self.audit_log, settings.default_tenant)
         self.subscriptions = SubscriptionRepository(
-            database, self.outbound_policy, limit=settings.hub_limit
+            database,
+            self.outbound_policy,
+            limit=settings.hub_limit,
+            client_limit=settings.client_hub_limit,
         )
         self._event_types = {c.base_path: event_types(c) for c in contracts}
         self._api_numbers = {o.kind: c.number for c in contracts for o in c.operations}

@@ -169,9 +169,19 @@ class Unprocessable(TmfError):
 
 
 class TooManyRequests(TmfError):
-    """The client or tenant has reached a limit."""
+    """The client or tenant has reached a limit.
+
+    Attributes:
+        limit: Name of the limit, for the metrics; empty if it is counted elsewhere.
+    """
 
     status, code, reason = 429, "27", "Limit reached"
+
+    def __init__(
+        self, message: str = "", *, headers: Mapping[str, str] | None = None, limit: str = ""
+    ) -> None:
+        super().__init__(message, headers=headers)
+        self.limit = limit
 
 
 class RequestTimeout(TmfError):

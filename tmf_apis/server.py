@@ -365,6 +365,7 @@ class Server:
             self._worker.stop(_SHUTDOWN_GRACE)
         if self._application and (engine := self._application.readiness.engine):
             engine.counts.stop()
+            engine.resources.usage.stop()
             engine.extension_registry.stop()
             engine.database.client.close()
         for process in reversed(self._processes):

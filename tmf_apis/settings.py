@@ -264,6 +264,27 @@ class Settings:
         1000, "Most references to other resources in one body of a party", "references"
     )
     hub_limit: int = _setting(100, "Most hub subscriptions of one tenant", "subscriptions")
+    client_hub_limit: int = _setting(
+        50, "Most hub subscriptions of one party; 0: any number", "subscriptions"
+    )
+    hub_backlog: int = _setting(
+        100_000, "Most pending events of one subscription; older ones are parked", "events"
+    )
+    job_limit: int = _setting(
+        1000, "Most unfinished jobs and tasks of a kind of one tenant; 0: any number", "jobs"
+    )
+    client_job_limit: int = _setting(
+        100, "Most unfinished jobs and tasks of a kind of one party; 0: any number", "jobs"
+    )
+    order_limit: int = _setting(
+        1_000_000, "Most orders of one tenant in a day (UTC); 0: any number", "orders"
+    )
+    client_order_limit: int = _setting(
+        100_000, "Most orders of one client in a day (UTC); 0: any number", "orders"
+    )
+    storage_limit: int = _setting(
+        107_374_182_400, "Most stored JSON of one tenant; 0: any size", "bytes"
+    )
     job_bytes: int = _setting(1_073_741_824, "Largest file of an import or export job", "bytes")
     job_seconds: float = _setting(3600.0, "Time limit of an import or export job", "seconds")
     client_rate: float = _setting(

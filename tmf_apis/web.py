@@ -54,6 +54,7 @@ def open_engine(application: Application, mongodb_uri: str) -> Engine:
     engine = Engine(settings, application.contracts, connect(settings, mongodb_uri))
     engine.prepare()
     engine.counts.start()
+    engine.resources.usage.start(engine.kinds)
     engine.extension_registry.start()
     return engine
 

@@ -264,6 +264,7 @@ def _build(
             return None
     engine = Engine(settings, contracts, database)
     engine.prepare()
+    engine.resources.usage.start(engine.kinds)
     engine.extension_registry.start()  # import jobs also validate the operator's own types
     return Worker(settings, engine, loop)
 

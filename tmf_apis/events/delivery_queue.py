@@ -201,6 +201,15 @@ class DeliveryQueue:
         change = {"state": "parked", "reason": reason, "expires": expires}
         return self.collection.update_many(query, {"$set": change}).modified_count
 
+    def park_excess(self, subscription: str, limit: int) -> int:
+        """Park the oldest pending deliveries of a subscription that has more than ``limit``."""
+        query = {**PENDING, "subscription": subscription}
+        newest = self.collection.find(query, {"created": 1}).sort("created", DESCENDING)
+        for delivery in newest.skip(limit).limit(1):
+            before = delivery["created"] + timedelta(milliseconds=1)
+            return self.park(subscription, f"more than {limit} events were pending", before=before)
+        return 0
+
     def delete_pending(self, subscription: str) -> None:
         """Delete the pending deliveries of a subscription that has ended."""
         self.collection.delete_many({**PENDING, "subscription": subscription})

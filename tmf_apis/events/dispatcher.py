@@ -59,6 +59,7 @@ class DispatcherContext:
         retry_first: Pause before the first retry, in seconds; it doubles with each retry.
         retry_longest: Longest pause, in seconds.
         max_age: Age at which a failing delivery is parked.
+        max_backlog: Most pending deliveries of a subscription; older ones are parked.
         poll_interval: Interval between two reads of the queue, in seconds.
         lease_margin: Difference between the duration of a lease and ``attempt_timeout``, in
             seconds. No attempt outlives the lease, so two processes never deliver to one
@@ -76,6 +77,7 @@ class DispatcherContext:
     retry_first: float
     retry_longest: float
     max_age: timedelta
+    max_backlog: int
     poll_interval: float
     lease_margin: float
 

@@ -40,6 +40,7 @@ class DispatcherPool:
         self._context = context
         self._dispatchers: dict[str, tuple[SubscriptionDispatcher, asyncio.Task[None]]] = {}
         self._wakeup = asyncio.Event()
+        self._backlog_checked_at = float("-inf")
         self._expiry_checked_at = 0.0
 
     def wake(self, subscriptions: set[str]) -> None:
@@ -79,8 +80,11 @@ class DispatcherPool:
         """Start a dispatcher for each subscription that has due deliveries and a free lease."""
         self._remove_finished()
         context = self._context
-        ids = await run_blocking(context.executor, context.queue.pending_subscriptions)
-        ids = [id for id in ids if id not in self._dispatchers]
+        pending = await run_blocking(context.executor, context.queue.pending_subscriptions)
+        if time.monotonic() - self._backlog_checked_at > EXPIRY_CHECK_INTERVAL:
+            self._backlog_checked_at = time.monotonic()
+            await run_blocking(context.executor, self._park_excess, pending)
+        ids = [id for id in pending if id not in self._dispatchers]
         if not ids:
             return
         subscriptions = await run_blocking(context.executor, self._load_subscriptions, ids)
@@ -135,3 +139,10 @@ class DispatcherPool:
         for id, subscription in subscriptions.items():
             if subscription.get("lane", {}).get("failures", 0) >= FAILURE_THRESHOLD:
                 self._context.queue.park(id, "not delivered in time", before=before)
+
+    def _park_excess(self, ids: list[str]) -> None:
+        """Park the oldest deliveries of the subscriptions that have too many pending ones."""
+        limit = self._context.max_backlog
+        for id in ids:
+            if limit and (count := self._context.queue.park_excess(id, limit)):
+                log.warning("too many pending events", extra={"subscription": id, "parked": count})

@@ -110,6 +110,7 @@ async def run(  # noqa: PLR0913
             retry_first=settings.retry_first,
             retry_longest=settings.retry_longest,
             max_age=timedelta(days=settings.retry_days),
+            max_backlog=settings.hub_backlog,
             poll_interval=settings.relay_interval,
             lease_margin=lease_margin,
         )

@@ -40,6 +40,9 @@ from tmf_apis.security.outbound import OutboundPolicy, check_url
 
 COLLECTION = "Subscription"
 
+#: How long a client with too many subscriptions should wait, in seconds.
+_LIMIT_PAUSE = "60"
+
 Document = dict[str, Any]
 
 
@@ -83,17 +86,26 @@ def split_query(query: str) -> tuple[str, tuple[str, ...]]:
 class SubscriptionRepository:
     """The subscriptions of one database; a client sees its own only."""
 
-    def __init__(self, database: Database[Document], policy: OutboundPolicy, *, limit: int) -> None:
+    def __init__(
+        self,
+        database: Database[Document],
+        policy: OutboundPolicy,
+        *,
+        limit: int,
+        client_limit: int = 0,
+    ) -> None:
         """Create the repository.
 
         Args:
             database: The database of the subscriptions.
             policy: Hosts that callbacks may have.
             limit: Most subscriptions of one tenant.
+            client_limit: Most subscriptions of one party; 0: any number.
         """
         self._database = database
         self._policy = policy
         self._limit = limit
+        self._client_limit = client_limit
         self._audit_log = AuditLog(database)
 
     @property
@@ -130,8 +142,7 @@ class SubscriptionRepository:
         document["fields"] = list(fields)
         if filter:
             document["filter"] = self._serialized_filter(compile_query(request, filter))
-        if self.collection.count_documents({"tenant": identity.tenant}) >= self._limit:
-            raise TooManyRequests(f"a tenant has at most {self._limit} hub subscriptions")
+        self._check_limits(identity)
         try:
             self._audit_log.record_with(
                 identity,
@@ -143,6 +154,25 @@ class SubscriptionRepository:
         except DuplicateKeyError:
             raise Conflict(f"{request.callback} is already registered with this query") from None
         return document
+
+    def _check_limits(self, identity: Identity) -> None:
+        """Check the number of subscriptions of a tenant and of a party.
+
+        Raises:
+            TooManyRequests: A limit is reached (HTTP 429).
+        """
+        is_party = identity.parties is not None
+        for name, limit, query in (
+            ("tenant", self._limit, {"tenant": identity.tenant}),
+            ("client", self._client_limit if is_party else 0, _owner_filter(identity)),
+        ):
+            has_limit = limit or name == "tenant"
+            if has_limit and self.collection.count_documents(query) >= limit:
+                raise TooManyRequests(
+                    f"a {name} has at most {limit} hub subscriptions",
+                    headers={"Retry-After": _LIMIT_PAUSE},
+                    limit=f"{name}_hubs",
+                )
 
     def list(self, api: str, version: str, identity: Identity) -> list[Document]:
         """Return the subscriptions of a client to an API, oldest first."""

@@ -9,6 +9,7 @@ from pymongo.errors import BulkWriteError
 
 from tmf_apis.store.connection import DUPLICATE_KEY, translate_errors
 from tmf_apis.store.resources import Document, ResourceStore
+from tmf_apis.store.usage import body_size
 
 #: Number of documents in one command.
 BATCH_SIZE = 1000
@@ -23,7 +24,11 @@ def insert(resources: ResourceStore, kind: str, documents: Sequence[Document]) -
         Unavailable: The database does not answer; some documents may be written (HTTP 503).
     """
     with translate_errors():
-        return insert_new(resources.collection(kind), documents)
+        existing = insert_new(resources.collection(kind), documents)
+    for document in documents:
+        if document["_id"] not in existing:
+            resources.record_bytes(document["tenant"], body_size(document["body"]))
+    return existing
 
 
 def insert_new(collection: Collection[Document], documents: Sequence[Document]) -> set[Any]:

@@ -18,6 +18,7 @@ from tmf_apis.errors import Conflict
 from tmf_apis.store.connection import translate_errors
 from tmf_apis.store.count_cache import CountCache
 from tmf_apis.store.model import DELETED_TENANT, PURGEABLE
+from tmf_apis.store.usage import UsageCounters, body_size, bytes_key
 
 Document = dict[str, Any]
 
@@ -37,6 +38,7 @@ class ResourceStore:
         """
         self.database = database
         self.counts = counts
+        self.usage = UsageCounters(database)
         self.query_time = query_time
         self._collections: dict[str, Collection[Document]] = {}
 
@@ -107,6 +109,7 @@ class ResourceStore:
         """
         with translate_errors():
             self.collection(kind).insert_one(document)
+        self.record_bytes(document["tenant"], body_size(document["body"]))
         self.counts.record_insert(kind, document["_id"], document["tenant"])
 
     def replace(
@@ -126,6 +129,7 @@ class ResourceStore:
             result = self.collection(kind).update_one(query, update)
         if result.matched_count:
             self.counts.record_update(kind)
+            self._record_growth(old, changes)
         return result.matched_count == 1
 
     def replace_many(
@@ -139,7 +143,19 @@ class ResourceStore:
             result = self.collection(kind).bulk_write(writes, ordered=False)
         if result.matched_count:
             self.counts.record_update(kind)
-        return result.matched_count == len(replacements)
+        is_complete = result.matched_count == len(replacements)
+        if is_complete:  # otherwise the writes are repeated
+            for old, changes, _ in replacements:
+                self._record_growth(old, changes)
+        return is_complete
+
+    def record_bytes(self, tenant: str, size: int) -> None:
+        """Count bytes that a tenant stores, or no longer stores if ``size`` is negative."""
+        self.usage.add(bytes_key(tenant), size)
+
+    def _record_growth(self, old: Document, changes: Mapping[str, Any]) -> None:
+        tenant = old["_id"].partition(":")[0]
+        self.record_bytes(tenant, body_size(changes["body"]) - body_size(old["body"]))
 
     def remove(
         self,

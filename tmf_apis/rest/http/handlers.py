@@ -21,6 +21,7 @@ from tmf_apis.rest.http.replay import find_first_result, request_key
 from tmf_apis.rest.pipeline import patching
 from tmf_apis.rest.pipeline.idempotency import IdempotencyKey
 from tmf_apis.rest.pipeline.policy import Resource
+from tmf_apis.rest.pipeline.quotas import Quotas
 from tmf_apis.rest.pipeline.representation import array_json, etag, resource_json
 from tmf_apis.rest.pipeline.write_access import WriteResult
 from tmf_apis.rest.pipeline.writer import ResourceWriter
@@ -34,8 +35,9 @@ from tmf_apis.store.resources import is_same_json
 class ResourceHandlers:
     """The handlers of the operations of resources."""
 
-    def __init__(self, writer: ResourceWriter, settings: Settings) -> None:
+    def __init__(self, writer: ResourceWriter, quotas: Quotas, settings: Settings) -> None:
         self._writer = writer
+        self._quotas = quotas
         self._renderer = ResourceRenderer(writer.kinds, writer.type_defaults)
         self._resources = writer.resources
         self._settings = settings
@@ -131,8 +133,9 @@ class ResourceHandlers:
         kind, version = operation.kind, api.contract.version
         stored = versions.to_stored(kind, version, resource)
         context = self._writer.request_context(request.identity, version)
+        self._quotas.check_create(request.identity, kind)
         try:
-            return self._writer.create(
+            result = self._writer.create(
                 request.identity, kind, stored, context,
                 idempotency=idempotency, validate=self._stored_form_check(api, operation, resource),
             )  # fmt: skip
@@ -146,6 +149,8 @@ class ResourceHandlers:
             if isinstance(error, Conflict):
                 raise
             raise Conflict("another request with this Idempotency-Key is running") from None
+        self._quotas.record_create(request.identity, kind)
+        return result
 
     def patch(self, api: Api, operation: Operation, request: Request) -> Response:
         """Handle PATCH of a resource: 200 with the changed resource."""
@@ -218,6 +223,7 @@ class ResourceHandlers:
             is_json_patch: The change is a JSON Patch. It may refer to the types of nested objects
                 that only v5 shows, and its result may exceed the limits of a body.
         """
+        self._quotas.check_storage(request.identity)
         kind, version = operation.kind, api.contract.version
         with_types = self._renderer.type_defaults(kind, version) if is_json_patch else None
 

@@ -33,6 +33,7 @@ from tmf_apis.rest.pipeline.policy_application import (
 from tmf_apis.rest.pipeline.write_access import WriteResult
 from tmf_apis.security.identity import Identity
 from tmf_apis.store.resources import Document, is_same_json
+from tmf_apis.store.usage import body_size
 
 #: Attempts at a change while other clients change the same resource.
 MAX_ATTEMPTS = 12
@@ -169,6 +170,7 @@ class ResourceWriter(ResourceCreator):
             has_follow_up = needs_after_commit(policy, old, None)
             marker = pending_side_effect(document, rev + 1, context) if has_follow_up else None
             if self.resources.remove(kind, key, rev, [event], marker):
+                self.resources.record_bytes(identity.tenant, -body_size(document["body"]))
                 if has_follow_up:
                     change = (old, None)
                     self._after_commit.run(identity, context, kind, (key, rev + 1), change)
