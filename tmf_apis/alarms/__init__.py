@@ -18,6 +18,7 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
         on_create=rules.on_create,
         on_change=rules.on_change,
         check=links.check_parents,
+        exclusive=links.lock_name,
         after_commit=links.update_inverse_references,
         after_commit_if=has_changed("parentAlarm", "correlatedAlarm"),
         parties=party_ids,

@@ -8,7 +8,7 @@ from tmf_apis.errors import Conflict, NotFound
 from tmf_apis.rest.pipeline.cycles import is_reachable
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.lookups import get_or_none
-from tmf_apis.rest.pipeline.policy import Repository, Resource
+from tmf_apis.rest.pipeline.policy import Repository, RequestContext, Resource
 
 PARENTS, CHILDREN = "parentAlarm", "correlatedAlarm"
 _KIND = "Alarm"
@@ -54,8 +54,17 @@ def check_parents(repository: Repository, old: Resource | None, new: Resource | 
     Raises:
         Conflict: A new parent is a descendant of the alarm (HTTP 409).
     """
-    if new and referenced_ids(new, PARENTS) - referenced_ids(old, PARENTS):
+    if new and _has_new_parent(old, new):
         refuse_cycle(repository, referenced_ids(new, PARENTS), {new["id"]})
+
+
+def lock_name(old: Resource | None, new: Resource, context: RequestContext) -> str:  # noqa: ARG001
+    """Return the lock of the groups of alarms, if an existing alarm gets a parent."""
+    return "Alarm.parentAlarm" if old is not None and _has_new_parent(old, new) else ""
+
+
+def _has_new_parent(old: Resource | None, new: Resource) -> bool:
+    return bool(referenced_ids(new, PARENTS) - referenced_ids(old, PARENTS))
 
 
 def refuse_cycle(repository: Repository, parents: set[str], children: set[str]) -> None:

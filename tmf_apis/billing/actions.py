@@ -4,6 +4,10 @@ A run first claims each rate by writing a reference to the bill into it. It then
 from all rates that refer to it, and marks these rates as billed. A run that was interrupted, or
 that ran twice at the same time, is completed by the next run: the id of the bill follows from the
 id of the task, and the references on the rates decide what is on the bill.
+
+The first unbilled rate of an account decides which of several tasks makes the bill: the task that
+claims it. The others find its claim, help to make that bill and refer to it, so that tasks of the
+same moment do not divide the rates among several bills.
 """
 
 from collections.abc import Iterable
@@ -13,6 +17,7 @@ from tmf_apis.billing.charges import Charge, charge_of
 from tmf_apis.billing.rules import account_id
 from tmf_apis.errors import Conflict, InvalidBody, NotFound
 from tmf_apis.rest.pipeline.batch_reader import iter_resources
+from tmf_apis.rest.pipeline.lookups import get_or_none
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 TASK_KIND = "CustomerBillOnDemand"
@@ -77,14 +82,13 @@ def produce_bill(repository: Repository, task: Resource) -> None:
 
 
 def _create_bill(repository: Repository, task: Resource) -> dict[str, str]:
-    id = bill_id(task["id"])
     account = account_id(task)
     if account is None:
         raise Unbillable("rejected", "billingAccount: expected the account to bill")
-    claimed = _claim_rates(repository, id, account)
+    id, claimed = _claim_rates(repository, bill_id(task["id"]), account)
     owners = repository.find("Customer", {"account.id": account}, limit=100)
     try:
-        repository.create(BILL_KIND, bill_of(task, claimed, owners, repository.now))
+        repository.create(BILL_KIND, bill_of(id, task, claimed, owners, repository.now))
     except Conflict:
         repository.change(
             BILL_KIND, id, lambda bill: with_current_totals(bill, _claimed_rates(repository, id))
@@ -94,25 +98,55 @@ def _create_bill(repository: Repository, task: Resource) -> dict[str, str]:
     return {"@type": "CustomerBillRef", "id": id, "@referredType": BILL_KIND}
 
 
-def _claim_rates(repository: Repository, id: str, account: str) -> list[Resource]:
-    """Write the reference to the bill on every unbilled rate; return all rates that have it."""
-    query = {_ACCOUNT_ID_PATH: account, "isBilled": {"$ne": True}, "bill.id": {"$exists": False}}
-    unbilled = list(iter_resources(repository, RATE_KIND, query))
-    claimed = _claimed_rates(repository, id)
+def _claim_rates(repository: Repository, own_id: str, account: str) -> tuple[str, list[Resource]]:
+    """Write the reference to the bill on every unbilled rate.
+
+    Returns:
+        The id of the bill, which is that of another task if that task has claimed the first
+        unbilled rate, and all rates on the bill.
+    """
+    query = {_ACCOUNT_ID_PATH: account, "isBilled": {"$ne": True}}
+    open_rates = list(iter_resources(repository, RATE_KIND, query))
+    unbilled = [rate for rate in open_rates if not rate.get("bill")]
+    id = own_id
+    if not (claimed := _claimed_rates(repository, own_id)):
+        id = _bill_in_progress(repository, open_rates)
+        claimed = _claimed_rates(repository, id) if id else []
     currency = _currency(claimed or unbilled, account)
+    for rate in unbilled:
+        if _has_currency(rate, currency):
+            id = _claim(repository, rate, id or own_id)
+    claimed = _claimed_rates(repository, id)
+    if not claimed:
+        raise Unbillable("rejected", f"account {account} has no unbilled rates")
+    return id, claimed
+
+
+def _bill_in_progress(repository: Repository, open_rates: Iterable[Resource]) -> str:
+    """Return the id of the bill that claimed the first of the open rates; empty: none has.
+
+    A bill that has left its initial state is not in progress; it does not change any more.
+    """
+    for rate in open_rates:
+        id = (rate.get("bill") or {}).get("id")
+        if not id:
+            return ""
+        bill = get_or_none(repository, BILL_KIND, id)
+        if bill is None or bill.get("state") == "new":
+            return str(id)
+    return ""
+
+
+def _claim(repository: Repository, rate: Resource, id: str) -> str:
+    """Write a reference to a bill on a rate, unless it has one; return the id of its bill."""
     reference = {"@type": "CustomerBillRef", "id": id, "@referredType": BILL_KIND}
 
     def claim(rate: Resource) -> Resource:
         is_free = not rate.get("bill") and not rate.get("isBilled")
         return {**rate, "bill": reference} if is_free else rate
 
-    for rate in unbilled:
-        if _has_currency(rate, currency):
-            repository.change(RATE_KIND, rate["id"], claim)
-    claimed = _claimed_rates(repository, id)
-    if not claimed:
-        raise Unbillable("rejected", f"account {account} has no unbilled rates")
-    return claimed
+    stored = repository.change(RATE_KIND, rate["id"], claim)
+    return str((stored.get("bill") or reference)["id"])
 
 
 def _claimed_rates(repository: Repository, id: str) -> list[Resource]:

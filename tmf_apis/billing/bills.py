@@ -15,29 +15,31 @@ from tmf_apis.rest.pipeline.tmf_schema import json_number
 
 #: Time from the date of a bill to its due date.
 PAYMENT_TERM = timedelta(days=14)
+_ID_SUFFIX = "-bill"
 
 
 def bill_id(task_id: str) -> str:
     """Return the id of the bill of a task, so that repeated runs produce the same bill."""
-    return f"{task_id}-bill"
+    return f"{task_id}{_ID_SUFFIX}"
 
 
 def bill_of(
-    task: Resource, rates: Sequence[Resource], owners: Iterable[Resource], now: datetime
+    id: str, task: Resource, rates: Sequence[Resource], owners: Iterable[Resource], now: datetime
 ) -> Resource:
     """Return the bill for the rates of an account.
 
     Args:
+        id: The id of the bill.
         task: The request for the bill.
         rates: The rates on the bill; at least one, all in the same currency.
         owners: The customers that have the account.
         now: The date of the bill, in UTC.
     """
-    id = bill_id(task["id"])
+    number = id.removesuffix(_ID_SUFFIX).replace("-", "")[-12:].upper()
     bill: Resource = {
         "@type": "CustomerBill",
         "id": id,
-        "billNo": f"B{now:%Y%m%d}-{task['id'].replace('-', '')[-12:].upper()}",
+        "billNo": f"B{now:%Y%m%d}-{number}",
         "billDate": rfc3339(now),
         "paymentDueDate": rfc3339(now + PAYMENT_TERM),
         "runType": "offCycle",

@@ -8,7 +8,7 @@ from tmf_apis.catalog import rules
 from tmf_apis.errors import Conflict, InvalidBody, NotFound
 from tmf_apis.rest.pipeline import references
 from tmf_apis.rest.pipeline.cycles import is_reachable
-from tmf_apis.rest.pipeline.policy import Repository, Resource
+from tmf_apis.rest.pipeline.policy import Repository, RequestContext, Resource
 from tmf_apis.rest.pipeline.references import Reference
 
 #: Form of a version number; it becomes part of a path.
@@ -41,6 +41,19 @@ def refuse_bundle_cycle(kind: str, repository: Repository, new: Resource | None)
         raise InvalidBody(
             f"/{rules.COMPONENT_ATTRIBUTES[kind]}: {kind} {new['id']} would be a part of itself"
         )
+
+
+def bundle_lock_name(
+    kind: str, old: Resource | None, new: Resource, context: RequestContext
+) -> str:
+    """Return the lock of the bundles of a kind, if a client adds a component to one.
+
+    No bundle refers to a new entity, so a new one does not close a cycle.
+    """
+    if old is None or context.system:
+        return ""
+    added = set(rules.component_ids(kind, new)) - set(rules.component_ids(kind, old))
+    return f"{kind}.bundle" if added else ""
 
 
 def check_version(

@@ -7,7 +7,7 @@ from typing import Any
 
 from tmf_apis.errors import InvalidBody, NotFound
 from tmf_apis.rest.pipeline.cycles import MAX_DEPTH
-from tmf_apis.rest.pipeline.policy import Repository, Resource
+from tmf_apis.rest.pipeline.policy import Repository, RequestContext, Resource
 
 
 def reference_ids(references: Iterable[Mapping[str, Any]] | None) -> Iterator[str]:
@@ -58,6 +58,12 @@ class CategoryTree:
                 f"/{self.children_attribute}: {min(invalid_children)} is this category or one of"
                 " its ancestors"
             )
+
+    def lock_name(self, old: Resource | None, new: Resource, context: RequestContext) -> str:
+        """Return the lock of the tree, if a client changes the place of a category in it."""
+        names = (self.parent_attribute, self.children_attribute)
+        is_same = all((old or {}).get(name) == new.get(name) for name in names)
+        return "" if context.system or is_same else f"{self.kind}.tree"
 
     @property
     def _parent_pointer(self) -> str:

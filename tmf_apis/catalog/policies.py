@@ -67,6 +67,7 @@ def _entity_policy(
     if kind == definition.category_tree.kind:
         policy = ResourcePolicy(
             check=lambda repository, old, new: definition.category_tree.check(repository, new),  # noqa: ARG005
+            exclusive=definition.category_tree.lock_name,
             after_commit=definition.category_tree.update_inverse_references,
             after_commit_if=has_changed(
                 definition.category_tree.parent_attribute,
@@ -78,6 +79,7 @@ def _entity_policy(
     elif kind in rules.COMPONENT_ATTRIBUTES:
         policy = ResourcePolicy(
             check=partial(_check_entity, kind, further_check),
+            exclusive=partial(actions.bundle_lock_name, kind),
             after_commit=partial(actions.archive_version, kind),
             after_commit_if=_is_new_version,
         )

@@ -1,5 +1,7 @@
 """TMF629 Customer Management: customers, their contact data and their status."""
 
+from dataclasses import replace
+
 from tmf_apis.customer import checks, model, rules
 from tmf_apis.rest.pipeline.policy import ApiModule, ResourcePolicy
 from tmf_apis.settings import Settings
@@ -13,8 +15,9 @@ def api_module(settings: Settings) -> ApiModule:
         lifecycle=rules.LIFECYCLE,
         on_create=rules.on_create,
         on_change=rules.on_change,
-        check=checks.refuse_duplicate if settings.unique_customers else None,
         parties=rules.parties,
         party_rules=rules.PARTY_RULES,
     )
+    if settings.unique_customers:
+        policy = replace(policy, check=checks.refuse_duplicate, exclusive=checks.lock_name)
     return ApiModule(number="TMF629", policies={"Customer": policy}, models=(model.Customer,))

@@ -28,6 +28,7 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
         ),
         on_delete=rules.on_delete,
         check=actions.check_relationships,
+        exclusive=actions.lock_name,
         after_commit=actions.update_inverse_relationships,
         after_commit_if=_affects_relationships,
         parties=party_ids,

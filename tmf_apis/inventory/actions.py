@@ -14,7 +14,7 @@ from tmf_apis.inventory.relationships import (
 )
 from tmf_apis.rest.pipeline.cycles import is_reachable
 from tmf_apis.rest.pipeline.lookups import get_or_none
-from tmf_apis.rest.pipeline.policy import Repository, Resource
+from tmf_apis.rest.pipeline.policy import Repository, RequestContext, Resource
 
 _KIND = "Resource"
 
@@ -27,9 +27,24 @@ def check_relationships(repository: Repository, old: Resource | None, new: Resou
     """
     if new is None:
         return
-    containment_types = CONTAINED_IN_TYPES | CONTAINS_TYPES
-    if any(type_ in containment_types for type_, _ in edges(new) - edges(old)):
+    if _has_new_containment(old, new):
         _refuse_cycle(repository, new)
+
+
+def lock_name(old: Resource | None, new: Resource, context: RequestContext) -> str:
+    """Return the lock of the tree of resources, if a client puts a resource into another one.
+
+    A new resource that is only contained in others does not close a cycle, and the server adds
+    inverses of what a client has written.
+    """
+    if old is None or context.system or not _has_new_containment(old, new):
+        return ""
+    return "Resource.containment"
+
+
+def _has_new_containment(old: Resource | None, new: Resource) -> bool:
+    containment_types = CONTAINED_IN_TYPES | CONTAINS_TYPES
+    return any(type_ in containment_types for type_, _ in edges(new) - edges(old))
 
 
 def update_inverse_relationships(

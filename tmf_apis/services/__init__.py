@@ -26,6 +26,7 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
             Dependents("Product", "realizingService.id", ACTIVE_PRODUCTS),
         ),
         check=checks.check_dependencies,
+        exclusive=checks.lock_name,
         parties=party_ids,
         party_rules=rules.PARTY_RULES,
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from tmf_apis.errors import Conflict
 from tmf_apis.rest.pipeline import references
 from tmf_apis.rest.pipeline.cycles import is_reachable
-from tmf_apis.rest.pipeline.policy import Repository, Resource
+from tmf_apis.rest.pipeline.policy import Repository, RequestContext, Resource
 from tmf_apis.rest.pipeline.references import Reference
 from tmf_apis.services import rules
 
@@ -21,10 +21,23 @@ def check_dependencies(repository: Repository, old: Resource | None, new: Resour
     """
     if new is None:
         return
-    added = set(rules.supporting_service_ids(new)) - set(rules.supporting_service_ids(old or {}))
-    if added:
+    if added := _added_ids(old, new):
         _refuse_cycle(repository, new, added)
     references.check_targets_exist(repository, _references(old or {}), _references(new))
+
+
+def lock_name(old: Resource | None, new: Resource, context: RequestContext) -> str:
+    """Return the lock of the tree of services, if a client adds a supporting service.
+
+    No other service refers to a new one, so a new service does not close a cycle.
+    """
+    if old is None or context.system or not _added_ids(old, new):
+        return ""
+    return "Service.supportingService"
+
+
+def _added_ids(old: Resource | None, new: Resource) -> set[str]:
+    return set(rules.supporting_service_ids(new)) - set(rules.supporting_service_ids(old or {}))
 
 
 def _refuse_cycle(repository: Repository, new: Resource, added_ids: Iterable[str]) -> None:

@@ -362,7 +362,7 @@ def test_a_late_repetition_does_not_undo_a_payment():
 
 
 def test_the_bill_id_follows_from_the_task_id():
-    bill = bills.bill_of({"id": "t-1", "billingAccount": {"id": "acc"}}, [a_rate("r1")], [], NOW)
+    bill = bills.bill_of("t-1-bill", {"billingAccount": {"id": "acc"}}, [a_rate("r1")], [], NOW)
     assert bill["id"] == bills.bill_id("t-1")
     assert "relatedParty" not in bill
 

@@ -55,7 +55,8 @@ class ResourceCreator(WriteAccess):
         document = self._checked_document(identity, kind, resource, context, validate)
         if idempotency:
             document["idem"] = idempotency.to_document(document["text"])
-        self._insert(kind, document)
+        with self._check_and_write(identity, kind, (None, resource_of(document)), context):
+            self._insert(kind, document)
         self._run_follow_up(identity, kind, document, context)
         return WriteResult(
             document["id"], 1, document["body"], document["text"],

@@ -277,6 +277,10 @@ def _always(old: Resource | None, new: Resource | None) -> bool:  # noqa: ARG001
     return True
 
 
+def _no_lock(old: Resource | None, new: Resource, context: RequestContext) -> str:  # noqa: ARG001
+    return ""
+
+
 def has_changed(*attributes: str) -> Callable[[Resource | None, Resource | None], bool]:
     """Return a predicate: whether a write changes one of these first-level attributes.
 
@@ -310,6 +314,10 @@ class ResourcePolicy:
         check: Checks that need other resources, called before a write with a tenant-wide
             repository, the old resource (None on create) and the new one (None on delete). The
             context of the repository is that of the request.
+        exclusive: Returns the name of the lock under which ``check`` and the write have to be one
+            step, from the old resource (None on create), the new one and the request; empty: none.
+            Without it, two clients could each make a change that the other one's change forbids.
+            It costs two round trips to the database.
         after_commit: Follow-up on other resources, called after the write with the same arguments.
             It is called again after a crash, so it must be safe to repeat.
         after_commit_if: Returns whether a write needs ``after_commit``; called with the old and the
@@ -341,6 +349,7 @@ class ResourcePolicy:
     on_delete: Callable[[Resource, RequestContext], None] | None = None
     needed_by: tuple[Dependents, ...] = ()
     check: PolicyCheck | None = None
+    exclusive: Callable[[Resource | None, Resource, RequestContext], str] = _no_lock
     after_commit: Callable[[Repository, Resource | None, Resource | None], None] | None = None
     after_commit_if: Callable[[Resource | None, Resource | None], bool] = _always
     handle: Callable[[Repository, Resource], Resource] | None = None

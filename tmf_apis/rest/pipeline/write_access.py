@@ -1,6 +1,7 @@
 """The base of all writes: policies, request contexts, repositories and writable documents."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,7 @@ from tmf_apis.rest.views.kind_registry import KindRegistry
 from tmf_apis.rest.views.transforms import Transform
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.request_origin import RequestOrigin, current_origin
+from tmf_apis.store.named_locks import NamedLocks
 from tmf_apis.store.resources import Document, ResourceStore
 
 #: Creates the repository of an identity; the first argument is the writer that it writes through.
@@ -67,6 +69,7 @@ class WriteAccess:
         self._flags = flags
         self._make_repository = make_repository
         self.guard = guard or PartyGuard(resources, builder, ())
+        self._locks = NamedLocks(resources.database)
         self._after_commit = AfterCommit(resources, builder.policy_of, self.repository_for)
 
     @property
@@ -141,6 +144,31 @@ class WriteAccess:
             return []
         query = {"_id": {"$in": keys}, **identity.write_filter()}
         return self.resources.find_many(kind, query, READ_PROJECTION)
+
+    @contextmanager
+    def _check_and_write(
+        self,
+        identity: Identity,
+        kind: str,
+        change: tuple[Resource | None, Resource],
+        context: RequestContext,
+    ) -> Iterator[None]:
+        """Make the policy's check and the write in the context one step, if the policy asks for it.
+
+        The check has succeeded before; it is repeated while others wait.
+
+        Raises:
+            TmfError: The check refuses the change now.
+        """
+        policy = self.policy_of(kind)
+        name = policy.exclusive(*change, context)
+        if not name:
+            yield
+            return
+        with self._locks.hold(identity.tenant, name):
+            if policy.check:
+                policy.check(self._tenant_repository(identity, context), *change)
+            yield
 
     def _tenant_repository(self, identity: Identity, context: RequestContext) -> Repository:
         """Return a repository that sees the whole tenant, for the checks of a policy.

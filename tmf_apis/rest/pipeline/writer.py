@@ -123,7 +123,11 @@ class ResourceWriter(ResourceCreator):
                 update = self._prepare_update(identity, kind, document, edits[id], context)
                 changed[id] = update.resource if update else resource_of(document)
                 updates += [update] if update else []
-        if self.resources.replace_many(kind, [(u.document, u.changes, u.events) for u in updates]):
+        exclusive = self.policy_of(kind).exclusive
+        is_locked = any(exclusive(resource_of(u.document), u.resource, context) for u in updates)
+        if not is_locked and self.resources.replace_many(
+            kind, [(u.document, u.changes, u.events) for u in updates]
+        ):
             for update in updates:
                 self._follow_up(identity, kind, update, context)
             return changed
@@ -271,7 +275,12 @@ class ResourceWriter(ResourceCreator):
         self, identity: Identity, kind: str, update: DocumentUpdate, context: RequestContext
     ) -> WriteResult | None:
         """Write an update and run its follow-up; return None if the document is stale."""
-        if not self.resources.replace(kind, update.document, update.changes, update.events):
+        change = (resource_of(update.document), update.resource)
+        with self._check_and_write(identity, kind, change, context):
+            is_written = self.resources.replace(
+                kind, update.document, update.changes, update.events
+            )
+        if not is_written:
             return None
         result = WriteResult(
             update.document["id"], update.rev, update.changes["body"], update.changes["text"],
