@@ -24,6 +24,7 @@ from tmf_apis.rest.contracts.type_defaults import TypeDefaults
 from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.pipeline.documents import DocumentBuilder
 from tmf_apis.rest.pipeline.owners import OwnerRoles
+from tmf_apis.rest.pipeline.ownership_migration import update_parties
 from tmf_apis.rest.pipeline.party_guard import PartyGuard
 from tmf_apis.rest.pipeline.policy import ResourcePolicy
 from tmf_apis.rest.pipeline.quotas import Quotas
@@ -99,7 +100,7 @@ class Engine:
             "check_references": settings.check_references,
             "unique_customers": settings.unique_customers,
         }
-        builder = DocumentBuilder(
+        builder = self._builder = DocumentBuilder(
             self.policies, _type_defaults(contracts), self.kind_registry,
             OwnerRoles(settings.owner_roles),
         )  # fmt: skip
@@ -158,6 +159,7 @@ class Engine:
         self.audit_log.prepare()
         indexes.ensure_indexes(self.database, self.document_models())
         hide_elements(self.database)
+        update_parties(self.database, self._builder, self.kinds)
         self.extension_registry.refresh()
 
     def render_event(self, event: PendingEvent, audience: Audience) -> Json | None:

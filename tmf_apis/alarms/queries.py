@@ -29,13 +29,17 @@ class AlarmKey:
 
 
 def find_open(repository: Repository, key: AlarmKey) -> Resource | None:
-    """Return the alarm of a problem that is not cleared, the latest if there are several."""
+    """Return the alarm of a problem that is not cleared, the latest if there are several.
+
+    An alarm that a party has created under the same key is not the alarm of the network.
+    """
     query = {
         "sourceSystemId": key.source,
         "externalAlarmId": key.problem,
         "state": {"$nin": ["cleared", "Cleared", "CLEARED"]},
     }
-    alarms = repository.find("Alarm", query, limit=1, sort="-id")
+    network = repository.for_network(None)
+    alarms = network.find("Alarm", query, limit=1, sort="-id")
     return alarms[0] if alarms else None
 
 

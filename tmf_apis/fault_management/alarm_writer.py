@@ -108,7 +108,8 @@ class AlarmWriter:
             "specificProblem": _LINK_DOWN,
             "state": {"$ne": "cleared"},
         }
-        return repository.find("Alarm", query, limit=MAX_OPEN_ALARMS)
+        network = repository.for_network(None)  # a party cannot imitate an alarm of it
+        return network.find("Alarm", query, limit=MAX_OPEN_ALARMS)
 
     def _clear_alarm(
         self,

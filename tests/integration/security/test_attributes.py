@@ -208,3 +208,48 @@ def test_a_party_takes_a_resource_from_nobody(clients):
         assert response.status_code == 403, response.text
     reordered = {"relatedParty": parties[::-1]}
     assert alice.patch(product["href"], json=reordered).status_code == 200
+
+
+def test_a_replacement_by_a_party_keeps_what_the_operator_decides(clients):
+    path = "/tmf-api/resourceInventoryManagement/v4/logicalResource"
+    party = {"id": "alice", "role": "customer", "@referredType": "Individual"}
+    body = {"@type": "LogicalResource", "name": "line", "relatedParty": [party]}
+    new = clients["alice"].post(path, json=body).json()
+    clients["staff"].patch(new["href"], json={"administrativeState": "locked"})
+    replaced = clients["alice"].put(new["href"], json={**body, "name": "my line"})
+    assert replaced.status_code == 200, replaced.text
+    assert replaced.json()["administrativeState"] == "locked"
+    opened = clients["alice"].put(new["href"], json={**body, "administrativeState": "unlocked"})
+    assert opened.status_code == 403
+
+
+def test_a_relationship_changes_no_resource_of_others(clients):
+    path = "/tmf-api/resourceInventoryManagement/v5/resource"
+    party = {
+        "@type": "RelatedPartyRefOrPartyRoleRef",
+        "role": "customer",
+        "partyOrPartyRole": {"@type": "PartyRef", "id": "alice", "@referredType": "Individual"},
+    }
+
+    def create(name, client, **members):
+        response = client.post(path, json={"@type": "LogicalResource", "name": name, **members})
+        assert response.status_code == 201, response.text
+        return response.json()
+
+    def contained_in(other):
+        reference = {"@type": "ResourceRef", "id": other["id"]}
+        relationship = {"@type": "ResourceRelationship", "relationshipType": "isContainedIn"}
+        return [{**relationship, "resource": reference}]
+
+    staff, alice = clients["staff"], clients["alice"]
+    card = create("card", staff)
+    port = create("port", staff, relatedParty=[party], resourceRelationship=contained_in(card))
+    before = staff.get(card["href"])
+    assert before.json()["resourceRelationship"][0]["resource"]["id"] == port["id"]
+    own = create("own", alice)
+    inner = create("inner", alice, resourceRelationship=contained_in(own))
+    assert alice.get(own["href"]).json()["resourceRelationship"][0]["resource"]["id"] == inner["id"]
+    assert alice.patch(inner["href"], json={"resourceRelationship": []}).status_code == 200
+    assert "resourceRelationship" not in alice.get(own["href"]).json()
+    assert alice.patch(port["href"], json={"resourceRelationship": None}).status_code == 403
+    assert staff.get(card["href"]).headers["etag"] == before.headers["etag"]

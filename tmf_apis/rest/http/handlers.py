@@ -164,11 +164,13 @@ class ResourceHandlers:
         """Handle PUT of a resource: replace all attributes that the client may set.
 
         Attributes that hold a state keep their value if the body does not have them, because a
-        resource always has a state.
+        resource always has a state; those that the operator decides do so for a party.
         """
         resource = self._parse_resource(api, operation, request, is_replacement=True)
         policy = self._writer.policy_of(operation.kind)
         preserved = policy.server_owned | policy.state_event_attributes | {"id", "href", "@type"}
+        if not request.identity.is_staff:
+            preserved |= policy.party_rules.decided_names
 
         def edit(old: Resource) -> Resource:
             return {**{k: v for k, v in old.items() if k in preserved}, **resource}

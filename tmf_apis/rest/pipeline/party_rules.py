@@ -68,6 +68,15 @@ class PartyRules:
         """Return whether parties can only read the resources."""
         return self.setters.get(ANY_ATTRIBUTE) is Setter.OPERATOR
 
+    @property
+    def decided_names(self) -> frozenset[str]:
+        """The first-level attributes that a party cannot change in every case."""
+        return frozenset(
+            path
+            for path, setter in self.setters.items()
+            if setter is not Setter.OWNER and path != ANY_ATTRIBUTE and "." not in path
+        )
+
     def access(self, path: tuple[str, ...]) -> Access | None:
         """Return the declared access of a reference; the longest matching path decides."""
         if declared := self.references.get(".".join(path)):
