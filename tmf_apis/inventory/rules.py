@@ -46,6 +46,7 @@ _NETWORK_ATTRIBUTES = (
 PARTY_RULES = PartyRules(
     references={
         "*.resource": Access.OWN,
+        "*.resourceRelationship": Access.OWN,
         "*.supportingResource": Access.OWN,
         "*.connectionPoint": Access.OWN,
         "*.endpoint": Access.OWN,
@@ -58,6 +59,7 @@ PARTY_RULES = PartyRules(
         *("creationDate", "lastUpdate"),
     )
     | dict.fromkeys(_NETWORK_ATTRIBUTES, Setter.CREATOR),
+    deleted_by=Setter.CREATOR,
 )
 
 

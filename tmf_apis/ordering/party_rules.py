@@ -1,6 +1,6 @@
 """The rules about what a party may name and set in orders and their cancellations."""
 
-from tmf_apis.rest.pipeline.party_rules import Access, PartyRules, operator_decides
+from tmf_apis.rest.pipeline.party_rules import Access, PartyRules, Setter, operator_decides
 
 #: What an order changes, ends or uses has to belong to the party.
 _OWNED = {
@@ -10,6 +10,9 @@ _OWNED = {
     "*.realizingResource": Access.OWN,
     "*.supportingService": Access.OWN,
     "*.supportingResource": Access.OWN,
+    "*.productRelationship": Access.OWN,
+    "*.serviceRelationship": Access.OWN,
+    "*.orderId": Access.OWN,
     "*.productOrderId": Access.OWN,
     "*.serviceOrderId": Access.OWN,
     "orderRelationship": Access.OWN,
@@ -20,7 +23,7 @@ _PARTY_STATES = frozenset({"acknowledged", "pending", "held", "cancelled"})
 PRODUCT_ORDER_RULES = PartyRules(
     references=_OWNED,
     setters=operator_decides(
-        *("completionDate", "expectedCompletionDate", "orderTotalPrice"),
+        *("completionDate", "expectedCompletionDate", "cancellationDate", "orderTotalPrice"),
         *("productOrderErrorMessage", "productOrderJeopardyAlert", "productOrderMilestone"),
         *("productOrderItem.itemPrice", "productOrderItem.itemTotalPrice"),
         *("productOrderItem.state", "productOrderItem.product.productPrice"),
@@ -32,6 +35,7 @@ PRODUCT_ORDER_RULES = PartyRules(
         *("productOrderItem.product.productOrderItem",),
     ),
     states=_PARTY_STATES,
+    deleted_by=Setter.CREATOR,
 )
 SERVICE_ORDER_RULES = PartyRules(
     references=_OWNED,
@@ -43,6 +47,7 @@ SERVICE_ORDER_RULES = PartyRules(
         *("serviceOrderItem.service.serviceOrderItem",),
     ),
     states=_PARTY_STATES,
+    deleted_by=Setter.CREATOR,
 )
 CANCELLATION_RULES = PartyRules(
     references={"productOrder": Access.OWN, "serviceOrder": Access.OWN},

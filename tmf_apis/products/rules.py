@@ -5,7 +5,7 @@ Source: TMF637 v4.0.0, Product, ProductStatusType and the state diagram of the u
 
 from tmf_apis.errors import InvalidBody
 from tmf_apis.rest.contracts.reference_schema import ACCOUNT
-from tmf_apis.rest.pipeline.party_rules import Access, PartyRules, operator_decides
+from tmf_apis.rest.pipeline.party_rules import Access, PartyRules, Setter, operator_decides
 from tmf_apis.rest.pipeline.periods import check_order
 from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 from tmf_apis.rest.pipeline.provisioned import ProvisionedKind
@@ -51,6 +51,7 @@ PARTY_RULES = PartyRules(
         "productSerialNumber",
     ),
     holds={ACCOUNT: ("billingAccount.id",)},
+    deleted_by=Setter.CREATOR,
 )
 
 PROVISIONED_PRODUCT = ProvisionedKind(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tmf_apis.errors import InvalidBody
-from tmf_apis.rest.pipeline.party_rules import Access, PartyRules, operator_decides
+from tmf_apis.rest.pipeline.party_rules import Access, PartyRules, Setter, operator_decides
 from tmf_apis.rest.pipeline.periods import check_order, check_valid_for
 from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource
 from tmf_apis.rest.pipeline.provisioned import ProvisionedKind
@@ -36,6 +36,7 @@ LIFECYCLE = Lifecycle(
 PARTY_RULES = PartyRules(
     references={
         "*.service": Access.OWN,
+        "*.serviceRelationship": Access.OWN,
         "*.supportingService": Access.OWN,
         "*.supportingResource": Access.OWN,
     },
@@ -45,6 +46,7 @@ PARTY_RULES = PartyRules(
         *("serviceDate", "startDate", "endDate", "startMode", "hasStarted"),
         *("isServiceEnabled", "isStateful", "isBundle"),
     ),
+    deleted_by=Setter.CREATOR,
 )
 
 PROVISIONED_SERVICE = ProvisionedKind(

@@ -149,23 +149,17 @@ class ReferenceSchema:
         if "id" not in shape.properties and "href" not in shape.properties:
             return ""
         for name in shape.names:
-            if target := self._target_of_name(name, shape):
+            if target := self._target_of_name(name):
                 return target
         return ENTITY if "@referredType" in shape.properties else ""
 
-    def _target_of_name(self, name: str, shape: _Shape) -> str:
+    def _target_of_name(self, name: str) -> str:
         stem = _REFERENCE_SUFFIX.sub("", name)
         if stem == name:
             return name if kind_of(name) in self._kinds else ""
         if not name.endswith("Relationship"):
             return stem.removeprefix("Related") or stem
-        has_inner = any(self._is_reference(inner) for inner in shape.properties.values())
-        return stem if self.kind_of_type(stem) and not has_inner else ""
-
-    def _is_reference(self, fragments: Sequence[Fragment]) -> bool:
-        """Return whether an attribute is a reference to a kind that this server stores."""
-        names = _with_items(fragments).names
-        return any(_REFERENCE_SUFFIX.search(name) and self.kind_of_type(name) for name in names)
+        return stem if self.kind_of_type(stem) else ""
 
 
 def references_of(schema: ReferenceSchema) -> Iterator[tuple[tuple[str, ...], ReferenceNode]]:
