@@ -286,6 +286,12 @@ class Settings:
         107_374_182_400, "Most stored JSON of one tenant; 0: any size", "bytes"
     )
     job_bytes: int = _setting(1_073_741_824, "Largest file of an import or export job", "bytes")
+    job_area_bytes: int = _setting(
+        10_737_418_240, "Most bytes of the job files of staff, and of each party", "bytes"
+    )
+    job_area_files: int = _setting(
+        10_000, "Most job files and folders of staff, and of each party", "files"
+    )
     job_seconds: float = _setting(3600.0, "Time limit of an import or export job", "seconds")
     client_rate: float = _setting(
         1000.0, "Requests of one client (token subject); 0: any number", "per second"

@@ -1,17 +1,23 @@
-"""The server's file area, with a directory for each tenant, and its ``file:`` URLs.
+"""The server's file area, with a directory for each client, and its ``file:`` URLs.
 
-A ``file:`` URL is a path within the tenant's directory: ``file:july/catalogue.ndjson``. It cannot
-lead out of the directory: ``..``, absolute paths and symbolic links are refused.
+The operator has one directory for each tenant; so has each set of parties that clients act for. A
+``file:`` URL is a path within the client's directory: ``file:july/catalogue.ndjson``. It cannot
+lead out of the directory: ``..``, absolute paths and symbolic links are refused. Names are compared
+in the Unicode form NFC.
 """
 
+import hashlib
 import os
 import stat
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 from urllib.parse import quote, unquote, urlsplit
+
+import orjson
 
 from tmf_apis.errors import InvalidBody
 
@@ -37,7 +43,8 @@ def path_segments(url: str) -> tuple[str, ...]:
         parts = urlsplit(url)
     except ValueError as error:
         raise InvalidBody(f"/url: not a URL: {error}") from None
-    segments = tuple(map(unquote, parts.path.lstrip("/").split("/")))
+    names = map(unquote, parts.path.lstrip("/").split("/"))
+    segments = tuple(unicodedata.normalize("NFC", name) for name in names)
     is_more_than_path = parts.netloc or parts.query or parts.fragment
     is_valid = len(segments) <= _MAX_DEPTH and all(map(_is_valid_segment, segments))
     if is_more_than_path or not is_valid:
@@ -53,11 +60,42 @@ def _is_valid_segment(segment: str) -> bool:
     return is_plain and is_visible and len(segment.encode()) <= _MAX_SEGMENT_BYTES
 
 
-class FileArea:
-    """The files of one tenant, below the data directory."""
+def directory_name(tenant: str, parties: Collection[str] | None) -> str:
+    """Return the name of the directory of a client.
 
-    def __init__(self, data_dir: Path, tenant: str) -> None:
-        self._root = data_dir / "files" / f"tenant-{quote(tenant, safe='')}"
+    The ids of parties are not part of it: they may contain any character.
+
+    >>> directory_name("default", None)
+    'tenant-default'
+    >>> directory_name("default", {"42"})[:22]
+    'party-5358984f444eb395'
+    """
+    if parties is None:
+        return f"tenant-{quote(tenant, safe='')}"
+    return "party-" + hashlib.sha256(orjson.dumps([tenant, *sorted(parties)])).hexdigest()
+
+
+class FileArea:
+    """The files of one client, below the data directory."""
+
+    def __init__(self, data_dir: Path, tenant: str, parties: Collection[str] | None = None) -> None:
+        """Create the area.
+
+        Args:
+            data_dir: The data directory.
+            tenant: The tenant of the client.
+            parties: The parties that it acts for; None: the operator.
+        """
+        self._root = data_dir / "files" / directory_name(tenant, parties)
+
+    def usage(self) -> tuple[int, int]:
+        """Return the number of files and directories in the area, and the bytes of the files."""
+        count = size = 0
+        for folder, folders, files in os.walk(self._root):
+            count += len(folders) + len(files)
+            with suppress(FileNotFoundError):  # replaced meanwhile
+                size += sum(os.lstat(os.path.join(folder, name)).st_size for name in files)  # noqa: PTH118
+        return count, size
 
     @contextmanager
     def open_for_reading(self, url: str) -> Iterator[BinaryIO]:

@@ -28,7 +28,7 @@ from tmf_apis.catalog.files import FileArea, path_segments
 from tmf_apis.catalog.import_batch import ImportBatch, JobReport, Row
 from tmf_apis.catalog.states import JOB_LIFECYCLE
 from tmf_apis.catalog.stream import RawResource, decompressed_chunks, limited_chunks, raw_resources
-from tmf_apis.errors import InvalidBody, TmfError, Unavailable, Unprocessable
+from tmf_apis.errors import Forbidden, InvalidBody, TmfError, Unavailable, Unprocessable
 from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.http.bodies import parse
 from tmf_apis.rest.pipeline.policy import Repository, Resource
@@ -93,7 +93,11 @@ def check_url(context: JobContext, new: Resource | None) -> None:
 
 
 def run_import(context: JobContext, repository: Repository, job: Resource) -> None:
-    """Run an import job; safe to repeat."""
+    """Run an import job; safe to repeat.
+
+    A job of a party fails: only the operator writes the entities of the catalogues, by a job as by
+    a POST.
+    """
     _run_job(context.definition.import_job_kind, repository, job, partial(_import_file, context))
 
 
@@ -139,6 +143,8 @@ def _client_message(error: Exception) -> str:
 def _import_file(
     context: JobContext, repository: Repository, job: Resource, report: JobReport
 ) -> None:
+    if not repository.context.is_staff:
+        raise Forbidden("only the operator can import into a catalogue")
     settings = context.settings
     batch = ImportBatch(repository, context.definition, report)
     report_progress = _progress_reporter(
@@ -240,7 +246,7 @@ def _open_source(
 ) -> Iterator[Iterator[bytes]]:
     settings = context.settings
     if _scheme(url) == "file":
-        with FileArea(settings.data_dir, repository.tenant).open_for_reading(url) as file:
+        with _file_area(context, repository).open_for_reading(url) as file:
             yield iter(lambda: file.read(_CHUNK_SIZE), b"")
         return
     headers = {"Accept": "application/x-ndjson, application/json", "Accept-Encoding": "identity"}
@@ -278,8 +284,9 @@ def _export_file(
     report_progress = _progress_reporter(
         context.definition.export_job_kind, repository, job, report, settings.job_seconds
     )
-    area = FileArea(settings.data_dir, repository.tenant)
+    area = _file_area(context, repository)
     is_file = _scheme(job["url"]) == "file"
+    max_bytes = _max_export_bytes(settings, area) if is_file else settings.job_bytes
     target: AbstractContextManager[BinaryIO] = (
         area.open_for_writing(job["url"]) if is_file else area.open_temporary()
     )
@@ -287,11 +294,32 @@ def _export_file(
         for kind in write_resources(context.definition, repository, job, file, context.build_query):
             report.counts["lines"] += 1
             report.counts[kind] += 1
-            if file.tell() > settings.job_bytes:
-                raise InvalidBody(f"the file would be larger than {settings.job_bytes} bytes")
+            if file.tell() > max_bytes:
+                raise InvalidBody(f"the file would be larger than {max_bytes} bytes")
             report_progress()
         if not is_file:
             _upload(context, job["url"], file, media_type(job))
+
+
+def _file_area(context: JobContext, repository: Repository) -> FileArea:
+    """Return the files of the client that created a job."""
+    parties = repository.context.parties
+    return FileArea(context.settings.data_dir, repository.tenant, parties)
+
+
+def _max_export_bytes(settings: Settings, area: FileArea) -> int:
+    """Return the largest size that a new file of an area may have.
+
+    Raises:
+        InvalidBody: The area is full (HTTP 400).
+    """
+    count, size = area.usage()
+    if count >= settings.job_area_files or size >= settings.job_area_bytes:
+        raise InvalidBody(
+            f"/url: the file area is full: {count} files and folders of"
+            f" {settings.job_area_files}, {size} bytes of {settings.job_area_bytes}"
+        )
+    return min(settings.job_bytes, settings.job_area_bytes - size)
 
 
 def _upload(context: JobContext, url: str, file: BinaryIO, content_type: str) -> None:

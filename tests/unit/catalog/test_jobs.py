@@ -6,6 +6,7 @@ import os
 import stat
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -14,11 +15,13 @@ from hypothesis import strategies as st
 
 from tests.support.memory_repository import NOW, MemoryRepository, request_context
 from tmf_apis.catalog import api_module, attribute_query, rules
+from tmf_apis.catalog.definitions import CATALOG_DEFINITIONS
 from tmf_apis.catalog.export import is_json_array, media_type
 from tmf_apis.catalog.files import path_segments
 from tmf_apis.catalog.stream import decompressed_chunks, limited_chunks, raw_resources
 from tmf_apis.errors import InvalidBody, InvalidQuery, TooLarge, Unavailable
 from tmf_apis.rest.contracts.dates import rfc3339
+from tmf_apis.security.identity import EVERYONE
 from tmf_apis.security.outbound import OutboundPolicy
 from tmf_apis.settings import Settings
 
@@ -372,6 +375,82 @@ def test_each_tenant_has_its_own_files(new_repository, folder):
     repository = new_repository()
     repository.tenant = "../tenant-default"
     assert imported(repository, "file:in")["status"] == "Failed"
+
+
+#: Clients: the parties for which each acts; None: the operator.
+CLIENTS = [
+    None,
+    {"a"},
+    {"b"},
+    {"a", "b"},
+    {"a,b"},
+    {"../tenant-default"},
+    {"é"},
+    {"e\u0301"},
+    set(),
+]
+
+
+def of_client(repository, parties):
+    """Return the repository of a client of the same tenant."""
+    parties = None if parties is None else frozenset(parties)
+    repository.context = replace(repository.context, parties=parties)
+    return repository
+
+
+def test_each_client_has_its_own_files(new_repository, tmp_path):
+    """The export of one client neither replaces the file of another one nor can be read by it."""
+    for number, parties in enumerate(CLIENTS):
+        repository = of_client(new_repository(), parties)
+        for copy in range(number + 1):
+            repository.create("ProductOffering", {**OFFERINGS[0], "id": str(copy)})
+        job = exported(repository, "file:catalogue.ndjson")
+        assert job["status"] == "Succeeded", job["errorLog"]
+    files = [path.read_bytes() for path in (tmp_path / "files").glob("*/catalogue.ndjson")]
+    assert sorted(file.count(b"\n") for file in files) == list(range(1, len(CLIENTS) + 1))
+    (of_staff,) = (tmp_path / "files" / "tenant-default").iterdir()
+    assert of_staff.read_bytes().count(b"\n") == 1
+
+
+def test_a_party_imports_nothing(new_repository, tmp_path):
+    repository = of_client(new_repository(), {"a"})
+    with serving(lines(*OFFERINGS)) as (url, requests):
+        job = imported(repository, url)
+    assert (job["status"], "only the operator" in job["errorLog"]) == ("Failed", True)
+    assert requests == []
+    assert repository.find("ProductOffering", {}) == []
+
+
+@pytest.mark.parametrize("definition", CATALOG_DEFINITIONS, ids=lambda d: d.number)
+def test_each_kind_that_a_file_can_have_is_written_by_the_operator_only(definition):
+    policies = api_module(Settings(), definition=definition).policies
+    for kind in definition.entity_kinds:
+        assert EVERYONE in policies[kind].parties({}), kind
+
+
+def test_two_spellings_of_a_name_in_unicode_are_one_file(new_repository, folder):
+    repository = new_repository()
+    repository.create("ProductOffering", OFFERINGS[0])
+    for name in ("caf\u00e9", "cafe\u0301", "caf%C3%A9", "cafe%CC%81"):
+        assert exported(repository, f"file:{name}.ndjson")["status"] == "Succeeded"
+    assert [path.name for path in folder.iterdir()] == ["caf\u00e9.ndjson"]
+
+
+def test_the_files_of_a_client_have_a_largest_number_and_size(new_repository, folder):
+    (folder / "one").write_bytes(b"x" * 1000)
+    (folder / "two").write_bytes(b"x")
+    for changes, message in (
+        ({"job_area_files": 2}, "2 files and folders of 2"),
+        ({"job_area_bytes": 1001}, "1001 bytes of 1001"),
+        ({"job_area_bytes": 1010}, "would be larger than 9 bytes"),
+    ):
+        repository = new_repository(**changes)
+        repository.create("ProductOffering", OFFERINGS[0])
+        job = exported(repository, "file:three")
+        assert (job["status"], message in job["errorLog"]) == ("Failed", True), job
+        assert not (folder / "three").exists()
+        other = of_client(repository, {"a"})
+        assert exported(other, "file:three")["status"] == "Succeeded"
 
 
 @settings(deadline=None)
