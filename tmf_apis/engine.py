@@ -124,7 +124,7 @@ class Engine:
         return Api(
             contract,
             Schemas(contract.document, contract.version),
-            DateNormalizer(contract.document),
+            DateNormalizer(contract.document, accept_minutes=contract.version == "v4"),
             ListQueryCompiler(
                 contract, self.settings, stored_contract=self._stored_contract(contract)
             ),

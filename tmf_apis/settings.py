@@ -229,6 +229,10 @@ class Settings:
     body_limit: int = _setting(1_048_576, "Largest request body", "bytes")
     depth_limit: int = _setting(32, "Deepest nesting of a body", "levels")
     array_limit: int = _setting(1000, "Longest array in a body", "items")
+    text_limit: int = _setting(
+        65_536, "Longest text in a body, embedded files excepted", "characters"
+    )
+    name_limit: int = _setting(1024, "Longest name or id in a body", "characters")
     header_bytes: int = _setting(16_384, "Largest head of a request (URI and headers)", "bytes")
     header_count: int = _setting(100, "Most headers of a request", "headers")
     header_seconds: float = _setting(10.0, "Time limit for the head of a request", "seconds")

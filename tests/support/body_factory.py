@@ -41,7 +41,7 @@ EXCLUDED_ATTRIBUTES = {
     "LogicalResource": {"resourceRelationship"},
 }
 #: Bodies of schemas that are always the same.
-FIXED_BODIES = {"AlarmedObject": {"id": "element-1"}}
+FIXED_BODIES = {"AlarmedObject": {"id": "element-1"}, "Money": {"unit": "EUR", "value": 1.5}}
 #: Attributes that no body has unless they are required.
 _SERVER_ATTRIBUTES = {"id", "href", "@schemaLocation", "@baseType"}
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tmf_apis.errors import InvalidBody
+from tmf_apis.rest.contracts.texts import check_texts
 from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.rest.views import versions
 from tmf_apis.rest.views.kind_names import SUBTYPES
@@ -24,6 +25,7 @@ class TypeResolver:
     def __init__(self, engine: "Engine", version: str) -> None:
         """Register the types of a version, and of APIs that have another version only."""
         self.version = version
+        self._settings = engine.settings
         self._kinds: dict[str, str] = {}
         self._entries: dict[str, TypeEntry] = {}
         apis = sorted(engine.apis.values(), key=lambda api: api.contract.version != version)
@@ -81,6 +83,7 @@ class TypeResolver:
                 pointer and the rule.
         """
         api, operation = self._entry(kind, resource)
+        check_texts(resource, self._settings)
         resource = api.dates.normalise(operation.schema, {"@type": operation.schema, **resource})
         api.schemas.check(self._body_schema(operation), resource)
         api.schemas.check_resource_type(operation.schema, resource)

@@ -92,6 +92,7 @@ class ImportBatch:
         self._report = report
         self._rows: list[Row] = []
         self._ids: set[str] = set()
+        self._named_ids: set[str] = set()
         self._errors: list[tuple[int, TmfError]] = []
 
     def add_error(self, line: int, error: TmfError) -> None:
@@ -106,11 +107,12 @@ class ImportBatch:
         Raises:
             Unavailable: The database does not answer (HTTP 503).
         """
-        is_connected = self._is_connected(row)
-        if is_connected or not self._ids.isdisjoint(_ids_in(row.resource)):
+        is_connected, ids = self._is_connected(row), set(_ids_in(row.resource))
+        if is_connected or not self._ids.isdisjoint(ids) or row.id in self._named_ids:
             self.flush()
         self._rows.append(row)
         self._ids.add(row.id)
+        self._named_ids |= ids
         size = sum(pending.size for pending in self._rows)
         if is_connected or len(self._rows) >= BATCH_ROWS or size >= BATCH_BYTES:
             self.flush()
@@ -121,7 +123,8 @@ class ImportBatch:
         Raises:
             Unavailable: The database does not answer (HTTP 503).
         """
-        rows, self._rows, self._ids = self._rows, [], set()
+        rows, self._rows = self._rows, []
+        self._ids, self._named_ids = set(), set()
         errors, self._errors = self._errors, []
         for kind in dict.fromkeys(row.kind for row in rows):
             errors += self._write(kind, [row for row in rows if row.kind == kind])

@@ -1,5 +1,8 @@
 """Stored times: RFC 3339 text in UTC with milliseconds, whose text order is the order of time.
 
+Clients send times with an offset, because a time without one is ambiguous. Version 4 also accepts
+the form of the published examples, without seconds and offset (UTC is assumed).
+
 Only attributes of the format ``date-time`` in the contract are converted. Other text that looks
 like a time (the value of a characteristic) is not changed.
 """
@@ -14,11 +17,18 @@ _COMPONENTS = "#/components/schemas/"
 _DATE_TIME = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:?\d\d)?", re.ASCII
 )
+_WITH_OFFSET = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:?\d\d)", re.ASCII
+)
+_MINUTES = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d", re.ASCII)
 _CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 
 
 def canonical_timestamp(text: str) -> str | None:
     """Return the stored form of a time, or None if the text is not a time.
+
+    A time without an offset is accepted, because an earlier release has stored such times; see
+    ``accepted_timestamp`` for those that clients send.
 
     >>> canonical_timestamp("2026-03-01T12:00:00+02:00")
     '2026-03-01T10:00:00.000Z'
@@ -37,6 +47,28 @@ def canonical_timestamp(text: str) -> str | None:
     return rfc3339(moment)
 
 
+def accepted_timestamp(text: str, *, accept_minutes: bool = True) -> str | None:
+    """Return the stored form of a time that a client sends, or None if it is not accepted.
+
+    Args:
+        text: The client's text.
+        accept_minutes: Accept a time without seconds and offset, in UTC.
+
+    >>> accepted_timestamp("2026-03-01T12:00:00+02:00"), accepted_timestamp("2017-08-23T00:00")
+    ('2026-03-01T10:00:00.000Z', '2017-08-23T00:00:00.000Z')
+    >>> accepted_timestamp("2026-03-01T12:00:00"), accepted_timestamp("2026-03-01T12:00:60Z")
+    (None, None)
+    """
+    if _WITH_OFFSET.fullmatch(text) or (accept_minutes and _MINUTES.fullmatch(text)):
+        return canonical_timestamp(text)
+    return None
+
+
+def is_timestamp(text: str) -> bool:
+    """Return whether a text is a time with an offset; the check of the format ``date-time``."""
+    return accepted_timestamp(text, accept_minutes=False) is not None
+
+
 def rfc3339(instant: datetime) -> str:
     """Return a time in UTC in the stored form: RFC 3339, milliseconds, ``Z``.
 
@@ -44,13 +76,20 @@ def rfc3339(instant: datetime) -> str:
     >>> rfc3339(datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC))
     '2026-01-02T03:04:05.678Z'
     """
-    return instant.strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"
+    return instant.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 class DateNormalizer:
     """Normalizes the times in the resources of one contract."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, Any], *, accept_minutes: bool = True) -> None:
+        """Create the normalizer of a contract.
+
+        Args:
+            document: The OpenAPI document.
+            accept_minutes: Accept times without seconds and offset, in UTC.
+        """
+        self._accept_minutes = accept_minutes
         self._schemas: Mapping[str, Any] = document["components"]["schemas"]
         self.set_extensions({})
 
@@ -76,7 +115,7 @@ class DateNormalizer:
         if type(value) is str:
             if node is not None or _CANONICAL.fullmatch(value):
                 return value
-            return canonical_timestamp(value) or value
+            return accepted_timestamp(value, accept_minutes=self._accept_minutes) or value
         if type(value) is dict:
             return (
                 value if node is None else self._normalised_object(self._merged_tree(node), value)

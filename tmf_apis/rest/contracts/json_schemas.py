@@ -22,6 +22,10 @@ _CREATE_SUFFIX = re.compile(r"_(?:FVO|Create)\Z")
 _FORM_SUFFIX = re.compile(r"_(?:FVO|MVO|Create|Update)\Z")
 #: Formats that are validated; others (int32, uri) are only hints.
 _CHECKED_FORMATS = frozenset({"date-time", "date", "email"})
+#: Format of the unit of an amount of money; error messages show the name.
+CURRENCY_FORMAT = "currency code of ISO 4217, such as EUR"
+#: Schemas of amounts of money, without the suffixes of their forms.
+_MONEY_SCHEMAS = frozenset({"Money"})
 _COPIED_KEYWORDS = frozenset(
     {
         "type", "format", "enum", "required", "minimum", "maximum", "minItems", "maxItems",
@@ -65,9 +69,17 @@ class JsonSchemas:
             return self._extension_schema(name)
         schema = self._schemas[name]
         mapping = self.type_mapping(name) or self._extension_mapping(name)
+        if _FORM_SUFFIX.sub("", name) in _MONEY_SCHEMAS:
+            return self._money_schema(schema)
         if form == "own" or not mapping:
             return self._own_schema(schema)
         return self._dispatch_schema(name, schema, mapping)
+
+    def _money_schema(self, schema: Schema) -> Schema:
+        """Return the JSON Schema of an amount of money, whose unit is a currency."""
+        own = self._own_schema(schema)
+        unit = {**own["properties"]["unit"], "format": CURRENCY_FORMAT}
+        return {**own, "properties": {**own["properties"], "unit": unit}}
 
     def type_mapping(self, name: str) -> dict[str, str]:
         """Return type name -> schema name, including the types of mapped types."""

@@ -7,12 +7,22 @@ from typing import Any
 import jsonschema_rs
 
 from tmf_apis.errors import InvalidBody
-from tmf_apis.rest.contracts.json_schemas import COMPONENTS, JsonSchemas, Schema
+from tmf_apis.rest.contracts.currencies import is_currency
+from tmf_apis.rest.contracts.dates import is_timestamp
+from tmf_apis.rest.contracts.json_schemas import (
+    COMPONENTS,
+    CURRENCY_FORMAT,
+    JsonSchemas,
+    Schema,
+)
 
 Resource = dict[str, Any]
 
 _TYPE_ATTRIBUTES = ("@type", "@baseType")
 _ABSENT = object()
+#: Checks of formats that differ from those of the library: its ``date-time`` has leap seconds and
+#: years that the stored form cannot have.
+_FORMATS = {"date-time": is_timestamp, CURRENCY_FORMAT: is_currency}
 #: Most violations that one error message lists.
 _MAX_VIOLATIONS = 3
 
@@ -187,6 +197,7 @@ class Schemas:
                     validator = self._validators[name] = jsonschema_rs.Draft202012Validator(
                         self._json_schemas.json_schema(name),
                         validate_formats=True,
+                        formats=_FORMATS,
                         pattern_options=jsonschema_rs.RegexOptions(),  # linear time
                     )
         return validator

@@ -11,6 +11,7 @@ from tmf_apis.errors import (
     NotFound,
     UnsupportedMediaType,
 )
+from tmf_apis.rest.contracts import texts
 from tmf_apis.rest.contracts.contract import Operation
 from tmf_apis.rest.http import bodies, dry_runs, monitors, preconditions
 from tmf_apis.rest.http.api import Api
@@ -262,6 +263,7 @@ class ResourceHandlers:
         """Return the stored form of a changed resource after validating it with the contract."""
         changed = {k: v for k, v in after.items() if v is not before.get(k)}
         after = {**after, **api.dates.normalise(operation.schema, changed)}
+        texts.check_texts(changed, self._settings, before)
         patching.check_size(after, self._settings)
         api.schemas.check_change(
             operation.schema, before, after, create_schema=api.create_schema(operation)
@@ -279,6 +281,8 @@ class ResourceHandlers:
         resource = bodies.parse(request.body, self._settings)
         if not isinstance(resource, dict):
             raise InvalidBody("/: expected an object")
+        if not is_replacement and texts.may_violate(request.body, self._settings):
+            texts.check_texts(resource, self._settings)
         if b"null" in request.body:
             resource = bodies.without_nulls(resource)
         schema = operation.body_schema or operation.schema

@@ -12,6 +12,7 @@ from tmf_apis.errors import InvalidBody, UnsupportedMediaType
 from tmf_apis.events.inbox import Inbox
 from tmf_apis.events.signatures import subscription_key
 from tmf_apis.events.subscriptions import SubscriptionRepository, SubscriptionRequest, split_query
+from tmf_apis.rest.contracts import texts
 from tmf_apis.rest.contracts.contract import Operation
 from tmf_apis.rest.http import bodies
 from tmf_apis.rest.http.api import Api
@@ -125,6 +126,8 @@ class HubHandlers:
         body = bodies.parse(request.body, self._settings)
         if not isinstance(body, dict):
             raise InvalidBody("/: expected an object")
+        if texts.may_violate(request.body, self._settings):
+            texts.check_texts(body, self._settings)
         return dict(bodies.without_nulls(body))
 
 

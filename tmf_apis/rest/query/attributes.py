@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from tmf_apis.errors import InvalidQuery
-from tmf_apis.rest.contracts.dates import canonical_timestamp
+from tmf_apis.rest.contracts.dates import accepted_timestamp
+from tmf_apis.rest.contracts.texts import CONTROL
 from tmf_apis.rest.query.schema_paths import AttributeType
 
 #: A value that a query compares with a value of a database document.
@@ -117,16 +118,16 @@ def check_path(path: str) -> None:
 
 
 def check_text(text: str) -> None:
-    """Check that a value is Unicode text without NUL and not too long.
+    """Check that a value is Unicode text without control characters and not too long.
 
     Raises:
-        InvalidQuery: The value is longer than ``VALUE_LIMIT``, or contains NUL or a surrogate
-            (HTTP 400).
+        InvalidQuery: The value is longer than ``VALUE_LIMIT``, or contains a surrogate or a control
+            character other than tab and line break (HTTP 400).
     """
     if len(text) > VALUE_LIMIT:
         raise InvalidQuery(f"a value has at most {VALUE_LIMIT} characters")
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise InvalidQuery("a value has a character (NUL or surrogate) that is not text")
+    if CONTROL.search(text):
+        raise InvalidQuery("a value has a control character or a surrogate, which is not text")
 
 
 def number_from_text(text: str) -> int | float | None:
@@ -158,7 +159,7 @@ def timestamp_from_text(text: str) -> str | None:
     text = text.strip(" ")
     if _DATE.fullmatch(text):
         text += "T00:00:00Z"
-    return canonical_timestamp(_UNESCAPED_PLUS.sub(r"\1+\2", text))
+    return accepted_timestamp(_UNESCAPED_PLUS.sub(r"\1+\2", text))
 
 
 def _boolean_from_text(text: str) -> bool | None:
