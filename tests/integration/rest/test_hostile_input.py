@@ -27,7 +27,7 @@ def client(server):
 
 @pytest.fixture
 def category(client):
-    created = client.post(CATEGORY, json={"name": f"c-{uuid.uuid4().hex}"})
+    created = client.post(CATEGORY, json={"name": f"c-{uuid.uuid4().hex}-z"})
     assert created.status_code == 201
     return created.json()
 
