@@ -53,7 +53,7 @@ def check_texts(value: Any, settings: Settings, before: Any = None) -> None:  # 
     violations = list(_violations(value, "", (), settings))
     if violations and before is not None:
         known = {(rule, text) for _, rule, text in _violations(before, "", (), settings)}
-        violations = [found for found in violations if found[1:] not in known]
+        violations = [new for new in violations if new[1:] not in known]
     if violations:
         pointer, rule, _ = violations[0]
         raise InvalidBody(f"{pointer or '/'}: {rule}")
