@@ -139,6 +139,7 @@ def token(  # noqa: PLR0913, PLR0917
 ) -> None:
     """Print a bearer token for evaluation, signed with the server's local key."""
     from tmf_apis.app import CONTRACTS_DIR
+    from tmf_apis.audit_log.spool import spool_token
     from tmf_apis.rest.contracts.contract import load_contracts
     from tmf_apis.security import local_keys
 
@@ -155,6 +156,7 @@ def token(  # noqa: PLR0913, PLR0917
         parties=parties if parties != () else None,
         hours=hours,
     )
+    spool_token(settings.data_dir, tenant or settings.default_tenant, subject, parties, hours)
     click.echo(text)
 
 

@@ -30,7 +30,11 @@ ENTRY_INDEXES = (
     IndexModel(
         [("tenant", ASCENDING), ("resource", ASCENDING), ("time", DESCENDING)], name="resource"
     ),
-    IndexModel([("tenant", ASCENDING), ("sequence", ASCENDING)], name="sequence"),
+    IndexModel(
+        [("tenant", ASCENDING), ("sequence", ASCENDING)],
+        name="sequence",
+        partialFilterExpression={"sequence": {"$exists": True}},
+    ),
     IndexModel(
         [("pending", ASCENDING), ("time", ASCENDING)],
         name="pending",

@@ -1,4 +1,4 @@
-"""The worker's part of the audit log: seals new entries and drops old ones."""
+"""The worker's part of the audit log: moves the spool, seals new entries and drops old ones."""
 
 import asyncio
 import logging
@@ -6,6 +6,7 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from tmf_apis.audit_log.log import AuditLog
 from tmf_apis.audit_log.retention import drop_before
 from tmf_apis.audit_log.sealing import Sealer
 from tmf_apis.audit_log.signing import KEY_FILE, SigningKey, load_or_create_key
+from tmf_apis.audit_log.spool import SPOOL_FILE, move_spool
 from tmf_apis.audit_log.verification import retention_of
 from tmf_apis.settings import Settings
 from tmf_apis.store.executor import run_blocking
@@ -48,6 +50,7 @@ class AuditLogMaintenance:
         self._log = AuditLog(database)
         self._retention = retention_of(settings.audit_log_days)
         self._executor = executor
+        self._spool = settings.data_dir / SPOOL_FILE
         owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}"
         self._sealer = Sealer(self._log, owner, _signing_key(settings))
 
@@ -55,17 +58,24 @@ class AuditLogMaintenance:
         """Seal entries at intervals, and drop old ones each hour, until ``stop`` is set."""
         next_drop = 0.0
         while not stop.is_set():
-            try:
-                await run_blocking(self._executor, self._sealer.seal, stop.is_set)
-                if time.monotonic() >= next_drop:
-                    await run_blocking(self._executor, self._drop)
-                    next_drop = time.monotonic() + DROP_INTERVAL
-            except PyMongoError as error:
-                log.warning("audit log cannot be sealed", extra={"error": str(error)[:300]})
-            except Exception:
-                log.exception("audit log cannot be sealed")
+            await self._attempt(lambda: move_spool(self._spool, self._log))
+            await self._attempt(lambda: self._sealer.seal(stop.is_set))
+            if time.monotonic() >= next_drop and await self._attempt(self._drop):
+                next_drop = time.monotonic() + DROP_INTERVAL
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), SEAL_INTERVAL)
+
+    async def _attempt(self, step: Callable[[], object]) -> bool:
+        """Run a step in the executor; return False if it failed and has to be repeated."""
+        try:
+            await run_blocking(self._executor, step)
+        except (PyMongoError, OSError) as error:
+            log.warning("audit log cannot be maintained", extra={"error": str(error)[:300]})
+            return False
+        except Exception:
+            log.exception("audit log cannot be maintained")
+            return False
+        return True
 
     def _drop(self) -> None:
         if self._retention is None:

