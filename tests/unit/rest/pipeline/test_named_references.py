@@ -72,6 +72,13 @@ def test_a_free_form_value_that_names_a_resource_is_a_reference(value):
     assert kinds_and_ids("Product", body) == [("Product", "1")]
 
 
+@pytest.mark.parametrize("type_", [{}, {"@referredType": "Category"}], ids=["no type", "other"])
+def test_a_relationship_that_has_an_id_itself_refers_to_its_own_kind_whatever_it_claims(type_):
+    related = {"productRelationship": [{"relationshipType": "reliesOn", "id": "1", **type_}]}
+    body = {"productOrderItem": [{"product": related}]}
+    assert kinds_and_ids("ProductOrder", body) == [("Product", "1")]
+
+
 @pytest.mark.parametrize(
     "value",
     [
