@@ -254,6 +254,9 @@ class Settings:
     uri_limit: int = _setting(8192, "Longest path and query", "bytes")
     page_limit: int = _setting(1000, "Most resources in one response", "resources")
     page_size: int = _setting(100, "Resources in one response by default")
+    spool_limit: int = _setting(
+        1_073_741_824, "Most bytes of large responses in temporary files", "bytes"
+    )
     offset_limit: int = _setting(100_000, "Largest offset; deeper pages go by cursor")
     filter_values: int = _setting(100, "Most values in one filter", "values")
     regex_limit: int = _setting(256, "Longest regular expression", "characters")

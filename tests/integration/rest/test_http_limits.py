@@ -1,10 +1,12 @@
 """Limits of connections, heads, bodies and slow readers, on raw sockets."""
 
 import contextlib
+import re
 import socket
 import threading
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -228,3 +230,52 @@ def test_the_server_refuses_a_head_of_forty_megabytes(server):
         assert response(sock)[0] == 431
     metrics = httpx.get(f"{server.url}/metrics").text
     assert 'tmf_refusals_total{limit="headers"}' in metrics
+
+
+@pytest.fixture
+def large_categories(api):
+    """Fifteen categories of 100 KB each."""
+    path = "/tmf-api/productCatalogManagement/v5/category"
+    values = [f"{number}" * 100_000 for number in range(5, 10)] * 3
+    created = [
+        api.post(path, json={"@type": "Category", "name": value[0], "description": value})
+        for value in values
+    ]
+    assert [answer.status_code for answer in created] == [201] * 15
+    return [answer.json() for answer in created]
+
+
+@pytest.mark.parametrize("query", ["limit=15", "limit=15&before=", "limit=15&fields=description"])
+def test_a_list_of_megabytes_is_the_same_as_its_resources(api, large_categories, query):
+    answer = api.get(f"/tmf-api/productCatalogManagement/v5/category?{query}")
+    assert answer.status_code == 200
+    assert len(answer.content) > 1_500_000
+    by_id = {category["id"]: category for category in large_categories}
+    listed = answer.json()
+    assert [item["id"] for item in listed] == sorted(by_id)
+    assert all(item.items() <= by_id[item["id"]].items() for item in listed)
+
+
+def test_slow_readers_of_large_lists_do_not_hold_memory(
+    authenticated_server, api, large_categories
+):
+    path = "/tmf-api/productCatalogManagement/v5/category?limit=15"
+    head = (
+        f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {api.headers['Authorization']}\r\n\r\n"
+    )
+    url = urlsplit(authenticated_server.url)
+    api.get(path)
+    with contextlib.ExitStack() as stack:
+        before = resident_bytes(authenticated_server.process.pid)
+        for _ in range(60):
+            sock = stack.enter_context(connection((url.hostname, url.port), receive_buffer=4096))
+            sock.sendall(head.encode())
+            assert sock.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 200"
+        # Sixty bodies of 1.5 MB are 90 MB.
+        assert resident_bytes(authenticated_server.process.pid) - before < 45_000_000
+
+
+def resident_bytes(pid):
+    """Return the memory of a process that is not shared with files."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(re.search(r"RssAnon:\s+(\d+) kB", status)[1])

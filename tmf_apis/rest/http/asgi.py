@@ -74,23 +74,31 @@ async def send_response(send: Send, response: Response, *, head: bool = False) -
         (name.lower().encode(), value.encode("latin-1", "replace"))
         for name, value in response.headers.items()
     ]
-    if response.body:
+    size = len(response.spooled or response.body)
+    if size:
         headers.append((b"content-type", response.media_type.encode()))
     if response.status not in {204, 304}:
-        headers.append((b"content-length", str(len(response.body)).encode()))
+        headers.append((b"content-length", str(size).encode()))
     headers += _COMMON_HEADERS
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    body = b"" if head else response.body
-    for start in range(0, len(body) - _PART_SIZE, _PART_SIZE):
-        part = body[start : start + _PART_SIZE]
-        await send({"type": "http.response.body", "body": part, "more_body": True})
-    await send({"type": "http.response.body", "body": body[_last_part(len(body)) :]})
+    try:
+        for start in range(0, 0 if head else size, _PART_SIZE):
+            end = start + _PART_SIZE
+            await send(
+                {
+                    "type": "http.response.body",
+                    "body": _part(response, start, end),
+                    "more_body": end < size,
+                }
+            )
+        if head or not size:
+            await send({"type": "http.response.body", "body": b""})
+    finally:
+        if response.spooled:
+            response.spooled.close()
 
 
-def _last_part(size: int) -> int:
-    """Return where the last part of a body starts.
-
-    >>> _last_part(0), _last_part(65_536), _last_part(65_537)
-    (0, 0, 65536)
-    """
-    return max(0, size - 1) // _PART_SIZE * _PART_SIZE
+def _part(response: Response, start: int, end: int) -> bytes:
+    if response.spooled:
+        return response.spooled.read(start, end - start)
+    return response.body[start:end]

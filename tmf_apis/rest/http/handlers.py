@@ -1,6 +1,6 @@
 """The operations of resources, the same for every resource of every contract."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
@@ -19,11 +19,12 @@ from tmf_apis.rest.http.locks import KeyedLock
 from tmf_apis.rest.http.messages import Request, Response, json_response
 from tmf_apis.rest.http.rendering import ResourceRenderer, requested_fields
 from tmf_apis.rest.http.replay import find_first_result, request_key
+from tmf_apis.rest.http.spool import SPOOL_SIZE, Spool
 from tmf_apis.rest.pipeline import patching
 from tmf_apis.rest.pipeline.idempotency import IdempotencyKey
 from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.rest.pipeline.quotas import Quotas
-from tmf_apis.rest.pipeline.representation import array_json, etag, resource_json
+from tmf_apis.rest.pipeline.representation import array_json, array_parts, etag, resource_json
 from tmf_apis.rest.pipeline.write_access import WriteResult
 from tmf_apis.rest.pipeline.writer import ResourceWriter
 from tmf_apis.rest.query import list_query
@@ -43,6 +44,7 @@ class ResourceHandlers:
         self._resources = writer.resources
         self._settings = settings
         self._key_locks = KeyedLock()
+        self._spool = Spool(settings.data_dir, settings.spool_limit)
 
     def retrieve(self, api: Api, operation: Operation, request: Request) -> Response:
         """Handle GET of a resource: 200, or 304 if the client has this version."""
@@ -73,12 +75,19 @@ class ResourceHandlers:
         headers = page.headers(url, request.parameters(), self._settings)
         status = page.status(self._settings)
         if query.fields.tree is None:
-            items = ((document["id"], document["text"][version]) for document in page.documents)
-            return Response(status, array_json(items, request.base_url), headers)
+            items = [(document["id"], document["text"][version]) for document in page.documents]
+            if sum(len(fragment) for _, fragment in items) < SPOOL_SIZE:
+                return Response(status, array_json(items, request.base_url), headers)
+            page.documents.clear()
+            parts = array_parts(_consumed(items), request.base_url)
+            return Response(status, headers=headers, spooled=self._spool.add(parts))
         resources = self._renderer.resources(
             kind, version, request.base_url, page.documents, query.fields
         )
-        return json_response(status, resources, headers)
+        response = json_response(status, resources, headers)
+        if len(response.body) < SPOOL_SIZE:
+            return response
+        return Response(status, headers=headers, spooled=self._spool.add([response.body]))
 
     def create(self, api: Api, operation: Operation, request: Request) -> Response:
         """Handle POST of a collection: 201, or the first response to the same idempotency key."""
@@ -344,3 +353,10 @@ def path_filter(operation: Operation) -> dict[str, Any]:
     if not types:
         return {}
     return {"$or": [{f"body.{name}": {"$in": types}} for name in ("@type", "@baseType")]}
+
+
+def _consumed(items: list[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    """Yield the items; each can be freed as soon as it has been used."""
+    items.reverse()
+    while items:
+        yield items.pop()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from tmf_apis.errors import TmfError
+from tmf_apis.rest.http.spool import SpooledBody
 from tmf_apis.rest.query.parameters import parse_parameters
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.request_origin import NO_ORIGIN, RequestOrigin
@@ -57,12 +58,21 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """A response: its status, body, media type and other headers."""
+    """A response: its status, body, media type and other headers.
+
+    Attributes:
+        status: HTTP status code.
+        body: The body, unless ``spooled`` has it.
+        headers: Further headers.
+        media_type: The value of ``Content-Type``.
+        spooled: A large body; it is closed when it has been sent.
+    """
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     media_type: str = "application/json"
+    spooled: SpooledBody | None = None
 
 
 def json_response(status: int, value: object, headers: Mapping[str, str] | None = None) -> Response:

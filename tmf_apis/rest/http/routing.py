@@ -55,9 +55,11 @@ _CONTENDED_PART = 8
 #: Member of the scope with the tenant and client that a request counts for.
 ACCOUNT = "tmf_apis.account"
 _NO_ACCOUNT = ("", "")
-#: Parameters of lists that use an index in any case; of offsets, the most digits.
-_CHEAP_PARAMETERS = frozenset({b"limit", b"offset", b"fields", b"after", b"before"})
-_CHEAP_DIGITS = 4
+#: Parameters of lists that use an index, and the length up to which their values are cheap: three
+#: digits of a limit, four of an offset.
+_CHEAP_PARAMETERS = {
+    b"limit": 3, b"offset": 4, b"fields": 8192, b"after": 8192, b"before": 8192
+}  # fmt: skip
 #: A valid Host header: host and optional port.
 HOST_PATTERN = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
 #: The parameter of a media range that the client does not accept.
@@ -229,14 +231,14 @@ def _pool_limits(settings: Settings) -> PoolLimits:
 
 
 def is_search(query_string: bytes) -> bool:
-    """Return whether a query string of a list makes the database search, sort or skip much.
+    """Return whether a query string of a list makes the database search, sort, skip or read much.
 
     >>> is_search(b"limit=20&fields=name"), is_search(b"limit=5&offset=20000"), is_search(b"a=1")
     (False, True, True)
     """
     for parameter in query_string.split(b"&"):
         name, _, value = parameter.partition(b"=")
-        if name not in _CHEAP_PARAMETERS or (name == b"offset" and len(value) > _CHEAP_DIGITS):
+        if len(value) > _CHEAP_PARAMETERS.get(name, -1):
             return True
     return False
 

@@ -4,7 +4,7 @@ The stored fragment of an API version is everything after the base URL of the hr
 response is a concatenation of bytes: ``{"id":"42","href":"`` base ``/tmf-api/…/42","name":"x"}``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -62,6 +62,19 @@ def array_json(items: Iterable[tuple[str, bytes]], base: str) -> bytes:
     middle = b',"href":"' + base.encode()
     parts = [b'{"id":' + orjson.dumps(id) + middle + fragment for id, fragment in items]
     return b"[" + b",".join(parts) + b"]"
+
+
+def array_parts(items: Iterable[tuple[str, bytes]], base: str) -> Iterator[bytes]:
+    """Yield the parts of the JSON array of several resources, one resource at a time.
+
+    >>> b"".join(array_parts([("1", b'/1"}'), ("2", b'/2"}')], "http://x"))
+    b'[{"id":"1","href":"http://x/1"},{"id":"2","href":"http://x/2"}]'
+    """
+    separator = b"["
+    for id, fragment in items:
+        yield separator + resource_json(id, base, fragment)
+        separator = b","
+    yield b"]" if separator == b"," else b"[]"
 
 
 def client_view(  # noqa: PLR0913, PLR0917
