@@ -3,12 +3,16 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from adapters.errors import Misconfigured
 
 #: ``TMF_CREDENTIAL_<NAME>`` contains one secret as a JSON object and overrides the file.
 VARIABLE_PREFIX = "TMF_CREDENTIAL_"
+#: Members of credentials that say where they may be used; all others are secrets.
+_SCOPE_MEMBERS = ("tenants", "networks")
 
 
 class Secret(Mapping[str, str]):
@@ -32,11 +36,27 @@ class Secret(Mapping[str, str]):
         return f"Secret({', '.join(f'{key}=***' for key in self)})"
 
 
+@dataclass(frozen=True, slots=True)
+class CredentialEntry:
+    """The credentials with one name.
+
+    Attributes:
+        secret: The secret values.
+        tenants: The tenants whose elements may use them, "*" for all; None: not stated.
+        networks: The networks in which they may be used; None: not stated.
+    """
+
+    secret: Secret
+    tenants: tuple[str, ...] | None = None
+    networks: tuple[IPv4Network | IPv6Network, ...] | None = None
+
+
 class Credentials:
     """The operator's secrets, from the environment or from a JSON file.
 
-    The file contains one object: name -> object of text values. It is read at each ``get``, so
-    that secrets can be changed at any time.
+    The file contains one object: name -> object of text values, which may also have the lists
+    ``tenants`` and ``networks`` (CIDR). It is read at each ``get``, so that secrets can be changed
+    at any time.
     """
 
     def __init__(self, file: Path | str = "", environment: Mapping[str, str] = os.environ) -> None:
@@ -44,7 +64,11 @@ class Credentials:
         self._environment = environment
 
     def get(self, name: str, *, element: str = "") -> Secret:
-        """Return the secret with a name; the empty name has an empty secret.
+        """Return the secret with a name; see ``entry``."""
+        return self.entry(name, element=element).secret
+
+    def entry(self, name: str, *, element: str = "") -> CredentialEntry:
+        """Return the credentials with a name; the empty name has an empty secret.
 
         Args:
             name: Name of the credentials.
@@ -55,10 +79,10 @@ class Credentials:
                 values.
         """
         if not name:
-            return Secret({})
+            return CredentialEntry(Secret({}))
         variable = VARIABLE_PREFIX + name.upper().replace("-", "_")
         if (text := self._environment.get(variable)) is not None:
-            return self._secret(_parse_json(text, variable, element), variable, element)
+            return _parse_entry(_parse_json(text, variable, element), variable, element)
         if self._file is None:
             raise Misconfigured(element, f"no credentials {name!r}: set {variable}")
         try:
@@ -68,13 +92,32 @@ class Credentials:
         content = _parse_json(text, "the credentials file", element)
         if not isinstance(content, dict) or name not in content:
             raise Misconfigured(element, f"no credentials {name!r} in the file or in {variable}")
-        return self._secret(content[name], f"credentials {name!r}", element)
+        return _parse_entry(content[name], f"credentials {name!r}", element)
 
-    @staticmethod
-    def _secret(content: object, source: str, element: str) -> Secret:
-        if isinstance(content, dict) and all(isinstance(text, str) for text in content.values()):
-            return Secret(content)
+
+def _parse_entry(content: object, source: str, element: str) -> CredentialEntry:
+    if not isinstance(content, dict):
         raise Misconfigured(element, f"{source}: expected a JSON object of text values")
+    values = {name: value for name, value in content.items() if name not in _SCOPE_MEMBERS}
+    if not all(isinstance(text, str) for text in values.values()):
+        raise Misconfigured(element, f"{source}: expected a JSON object of text values")
+    tenants, networks = (_parse_list(content, name, source, element) for name in _SCOPE_MEMBERS)
+    try:
+        parsed = None if networks is None else tuple(map(ip_network, networks))
+    except ValueError as error:
+        raise Misconfigured(element, f"{source}: networks: {error}") from None
+    return CredentialEntry(Secret(values), tenants, parsed)
+
+
+def _parse_list(
+    content: Mapping[str, object], name: str, source: str, element: str
+) -> tuple[str, ...] | None:
+    value = content.get(name)
+    if value is None:
+        return None
+    if isinstance(value, list) and all(isinstance(text, str) for text in value):
+        return tuple(value)
+    raise Misconfigured(element, f"{source}: {name}: expected a list of texts")
 
 
 def _parse_json(text: str, source: str, element: str) -> object:

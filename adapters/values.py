@@ -24,6 +24,8 @@ class Target:
         adapter: Name of the adapter (``tmf adapters`` lists them).
         credentials: Name of the credentials; a target never contains the secret itself.
         options: Options of the adapter; see its documentation.
+        tenant: Tenant that the element belongs to, for the rights on its credentials; empty on the
+            command line.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Target:
     adapter: str = "snmp"
     credentials: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    tenant: str = field(default="", compare=False)
 
     def endpoint(self, default: int) -> tuple[str, int]:
         """Return the host and the port, which is ``default`` if the address has none.

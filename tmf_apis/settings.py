@@ -409,6 +409,12 @@ class Settings:
     capacity_notice: float = _setting(
         30.0, "How long before exhaustion a capacity alarm is raised", "days"
     )
+    element_networks: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        (),
+        "Networks (CIDR) in which elements may be; empty: those of discovery or, if it has none,"
+        " all except loopback and special addresses; without authentication, all",
+        parse=_networks,
+    )
     discovery_networks: tuple[IPv4Network | IPv6Network, ...] = _setting(
         (),
         "Networks (CIDR) that discovery through the API can scan; empty: none, but any without"

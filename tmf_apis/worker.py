@@ -21,6 +21,7 @@ from tmf_apis.audit_log.maintenance import AuditLogMaintenance
 from tmf_apis.background_tasks import BackgroundAction, TaskActivities, TaskKey, TaskWorkflow
 from tmf_apis.capacity.meter import CapacityMeter
 from tmf_apis.capacity.poller import CapacityPoller
+from tmf_apis.element_access.access_policy import AccessPolicy
 from tmf_apis.element_access.connections import Connections
 from tmf_apis.element_access.element_leases import LINGER, ElementLeases
 from tmf_apis.engine import CONTRACTS_DIR, Engine
@@ -79,9 +80,11 @@ class Worker:
         self._capacity_executor = ThreadPoolExecutor(CAPACITY_THREADS, "capacity")
         self._repositories = RepositoryFactory(engine.writer, SUBJECT)
         credentials = Credentials(settings.credentials_file)
+        self._access_policy = AccessPolicy.from_settings(settings)
         self._connections = Connections(
             credentials,
             ElementLeases(engine.database, self._quick_executor, linger=LINGER),
+            policy=self._access_policy,
             on_circuit_change=self._handle_circuit_change,
         )
         private_queue = f"{TASK_QUEUE}-{uuid.uuid4().hex}"
@@ -144,7 +147,7 @@ class Worker:
     def _create_trap_consumer(self, credentials: Credentials) -> TrapConsumer:
         database = self._engine.database
         return TrapConsumer(
-            ElementRegistry(database, self._repositories, credentials),
+            ElementRegistry(database, self._repositories, credentials, self._access_policy),
             AlarmWriter(database, self._repositories),
             self._connections,
             self._quick_executor,
@@ -156,7 +159,7 @@ class Worker:
         return CapacityPoller(
             database,
             CapacityMeter(database, self._settings, self._repositories),
-            ElementRegistry(database, self._repositories, credentials),
+            ElementRegistry(database, self._repositories, credentials, self._access_policy),
             self._connections,
             self._capacity_executor,
             self._settings.capacity_interval,

@@ -126,7 +126,7 @@ def _resource_of_port(state, gateway, port):
     for resource in state.resources.values():
         is_port = resource_characteristics(resource).get("portName") == port.name
         element = element_id_of(resource)
-        if is_port and element and target_of(state.resources[element]).name == gateway:
+        if is_port and element and target_of(state.resources[element], "").name == gateway:
             return resource
     return None
 

@@ -18,6 +18,7 @@ from adapters.credentials import Credentials
 from adapters.snmp.simulator import SimulatedGateway
 from adapters.values import Target
 from tests.support.consistency import check_consistency
+from tmf_apis.element_access.access_policy import UNRESTRICTED
 from tmf_apis.element_access.connections import Connections
 from tmf_apis.engine import Engine
 from tmf_apis.errors import NotFound
@@ -56,6 +57,7 @@ class FulfilmentHarness:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._executor = ThreadPoolExecutor(4)
         self.connections = None
+        self.access_policy = UNRESTRICTED
         self.restart_worker()
 
     def use_new_tenant(self):
@@ -75,7 +77,7 @@ class FulfilmentHarness:
         """Replace the worker by a new one, which has only the data in the database."""
         if self.connections is not None:
             self.run_async(self.connections.close())
-        self.connections = Connections(Credentials(self.credentials))
+        self.connections = Connections(Credentials(self.credentials), policy=self.access_policy)
         self.fulfilment = Fulfilment(
             self.database,
             RepositoryFactory(self.engine.writer, "tmf-apis"),

@@ -6,10 +6,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
-from adapters import registry
 from adapters.base import Adapter
 from adapters.credentials import Credentials
 from adapters.values import Target
+from tmf_apis.element_access.access_policy import (
+    UNRESTRICTED,
+    AccessPolicy,
+    checked_address,
+    create_adapter,
+)
 from tmf_apis.element_access.breaker import Breaker
 from tmf_apis.element_access.element_leases import ElementLeases
 
@@ -39,6 +44,7 @@ class Connections:
         credentials: Credentials,
         leases: ElementLeases | None = None,
         *,
+        policy: AccessPolicy = UNRESTRICTED,
         on_circuit_change: Callable[[Target, bool], None] = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -48,11 +54,13 @@ class Connections:
             credentials: The operator's secrets.
             leases: Serialize changes of one element between workers; None: this is the only
                 worker.
+            policy: The rules for connections to elements.
             on_circuit_change: Called with an element and True each time its circuit opens, also
                 after a failed retry, and with False when it closes.
             clock: Monotonic clock of the pool and of the circuit breakers, in seconds.
         """
         self.credentials = credentials
+        self._policy = policy
         self._leases = leases
         self._on_circuit_change = on_circuit_change
         self._clock = clock
@@ -69,7 +77,8 @@ class Connections:
             exclusive: Keep other workers from changing the element while the block runs.
 
         Raises:
-            Misconfigured: The adapter or the credentials do not exist.
+            Misconfigured: The adapter or the credentials do not exist; as ``NotPermitted``, the
+                operator does not permit the address, or the credentials for it.
             Unreachable: The name of the element cannot be resolved; as ``CircuitOpenError``, the
                 element failed several times in a row; as ``ElementBusy``, another worker changes
                 the element.
@@ -120,7 +129,7 @@ class Connections:
         await self._close_idle()
         async with self._open_locks.setdefault(key, asyncio.Lock()):
             if (pooled := self._adapters.get(key)) is None:
-                adapter = registry.create_adapter(target, self.credentials)
+                adapter = await create_adapter(target, self.credentials, self._policy)
                 await adapter.__aenter__()
                 pooled = self._adapters[key] = _PooledAdapter(adapter, last_used_at=self._clock())
         return pooled
@@ -143,6 +152,15 @@ class Connections:
             self._open_locks.pop(key, None)
         for pooled in expired:
             await pooled.adapter.__aexit__(None, None, None)
+
+    async def checked_address(self, target: Target, address: str) -> str:
+        """Return the checked form of a further address of an element, such as a test head.
+
+        Raises:
+            Misconfigured: As ``NotPermitted``, the operator does not permit the address.
+            Unreachable: Its name cannot be resolved.
+        """
+        return await checked_address(target, address, self._policy)
 
     async def close(self) -> None:
         """Close all adapters and release the leases."""

@@ -63,7 +63,7 @@ def select_element(
             selector.tenant or settings.default_tenant
         )
         element = _find_element(repository, selector.id)
-        yield target_of(element), ElementLeases(engine.database)
+        yield target_of(element, repository.tenant), ElementLeases(engine.database)
 
 
 def _target_from_options(selector: ElementSelector) -> Target:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import click
 
-from adapters import base, registry
+from adapters import base
 from adapters.base import Adapter
 from adapters.credentials import Credentials
 from adapters.errors import (
@@ -20,6 +20,7 @@ from adapters.errors import (
     Unreachable,
 )
 from adapters.values import Intent, Plan, Target, Transaction
+from tmf_apis.element_access.access_policy import COMMAND_LINE, create_adapter
 from tmf_apis.element_access.element_leases import ElementLeases
 from tmf_apis.element_cli import output
 from tmf_apis.element_cli.transaction_store import (
@@ -74,7 +75,7 @@ class ElementSession:
         """Run an operation of the adapter and return its result."""
 
         async def run() -> T:
-            async with registry.create_adapter(self.target, self._credentials) as adapter:
+            async with await self._connect() as adapter:
                 return await operation(adapter)
 
         return asyncio.run(run())
@@ -124,9 +125,12 @@ class ElementSession:
             self.query(lambda adapter: adapter.confirm(transaction))
         click.echo(f"to undo the change: tmf element rollback {record.id}")
 
+    async def _connect(self) -> Adapter:
+        return await create_adapter(self.target, self._credentials, COMMAND_LINE)
+
     async def _apply(self, plan: Plan) -> Transaction:
         lease = self._leases.hold(self.target.name) if self._leases else nullcontext()
-        async with lease, registry.create_adapter(self.target, self._credentials) as adapter:
+        async with lease, await self._connect() as adapter:
             confirm_within = CONFIRM_TIMEOUT if base.CONFIRMED in adapter.capabilities else None
             return await adapter.apply(plan, confirm_within=confirm_within)
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from adapters.credentials import Credentials
-from adapters.errors import Misconfigured
+from adapters.errors import ElementError, Misconfigured
 from adapters.snmp.traps import SenderRegistry
 from adapters.values import Target
+from tmf_apis.element_access.access_policy import UNRESTRICTED, AccessPolicy, checked_target
 from tmf_apis.inventory.elements import managed_elements, target_of
 from tmf_apis.inventory.tenants import tenants_with_elements
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
@@ -46,7 +47,11 @@ class ElementRegistry:
     """
 
     def __init__(
-        self, database: MongoDatabase, repositories: RepositoryFactory, credentials: Credentials
+        self,
+        database: MongoDatabase,
+        repositories: RepositoryFactory,
+        credentials: Credentials,
+        policy: AccessPolicy = UNRESTRICTED,
     ) -> None:
         """Create an empty registry.
 
@@ -54,7 +59,9 @@ class ElementRegistry:
             database: Holds the inventory.
             repositories: Give access to the inventory by tenant.
             credentials: The operator's secrets.
+            policy: The rules for connections to elements.
         """
+        self._policy = policy
         self._database = database
         self._repositories = repositories
         self._credentials = credentials
@@ -70,7 +77,7 @@ class ElementRegistry:
         for tenant in tenants_with_elements(self._database):
             for resource in managed_elements(self._repositories.for_tenant(tenant)):
                 try:
-                    yield Element(tenant, resource["id"], target_of(resource))
+                    yield Element(tenant, resource["id"], target_of(resource, tenant))
                 except Misconfigured as error:
                     log.warning(
                         "element ignored", extra={"resource": resource["id"], "error": str(error)}
@@ -94,11 +101,11 @@ class ElementRegistry:
     def _trust(self, element: Element) -> None:
         target = element.target
         try:
-            host, port = target.endpoint(0)
-            secret = self._credentials.get(target.credentials, element=target.name)
+            checked, entry = checked_target(target, self._credentials, self._policy)
+            host, port = checked.endpoint(0)
             address = str(socket.getaddrinfo(host, port)[0][4][0])
-            self.senders.register(element.key, address, secret)
-        except (Misconfigured, ValueError, OSError) as error:
+            self.senders.register(element.key, address, entry.secret)
+        except (ElementError, ValueError, OSError) as error:
             log.warning(
                 "notifications of an element are refused",
                 extra={"element": target.name, "error": str(error)},

@@ -18,8 +18,12 @@ MAX_RESULTS = 10_000
 _KIND = "Resource"
 
 
-def target_of(element: Mapping[str, Any]) -> Target:
+def target_of(element: Mapping[str, Any], tenant: str) -> Target:
     """Return the management target of an element.
+
+    Args:
+        element: The resource of the element.
+        tenant: The tenant that it belongs to.
 
     Raises:
         Misconfigured: The element has no characteristic ``managementAddress``.
@@ -36,6 +40,7 @@ def target_of(element: Mapping[str, Any]) -> Target:
         str(values.get("adapter") or "snmp"),
         str(values.get("credentials") or ""),
         {str(key): str(value) for key, value in options.items()},
+        tenant,
     )
 
 

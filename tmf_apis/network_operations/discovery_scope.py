@@ -5,11 +5,11 @@ Discovery from the command line is not restricted, because only the operator has
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Self
 
 from tmf_apis.network_operations.targets import DiscoveryTarget, host_and_port, parse_targets
-from tmf_apis.security.addresses import Address, Network, embedded_ipv4
+from tmf_apis.security.addresses import Address, Network, is_in_networks
 from tmf_apis.security.outbound import resolve_host
 from tmf_apis.settings import Settings
 
@@ -79,9 +79,4 @@ class DiscoveryScope:
         return DiscoveryTarget(f"{text}:{port}" if port else text, target.is_explicit)
 
     def _is_permitted(self, address: Address) -> bool:
-        """Return whether an address, or every IPv4 address embedded in it, is permitted."""
-        embedded = embedded_ipv4(address) if isinstance(address, IPv6Address) else ()
-        return all(
-            any(effective in network for network in self.networks or ())
-            for effective in embedded or (address,)
-        )
+        return is_in_networks(address, self.networks or ())

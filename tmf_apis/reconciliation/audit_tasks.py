@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from adapters.credentials import Credentials
+from tmf_apis.element_access.access_policy import UNRESTRICTED, AccessPolicy
 from tmf_apis.element_access.connections import Connections
 from tmf_apis.element_access.element_leases import ElementLeases
 from tmf_apis.errors import NotFound
@@ -36,14 +37,19 @@ class AuditTasks:
     """Runs the tasks; each is safe to repeat."""
 
     def __init__(
-        self, credentials: Credentials, make_leases: Callable[[], ElementLeases] | None = None
+        self,
+        credentials: Credentials,
+        make_leases: Callable[[], ElementLeases] | None = None,
+        policy: AccessPolicy = UNRESTRICTED,
     ) -> None:
         """Create the runner of tasks.
 
         Args:
             credentials: The operator's secrets.
             make_leases: Creates the leases on elements for one event loop; None: no leases.
+            policy: The rules for connections to elements.
         """
+        self._policy = policy
         self._credentials = credentials
         self._make_leases = make_leases
 
@@ -69,7 +75,9 @@ class AuditTasks:
         progress: TaskProgress,
     ) -> None:
         connections = Connections(
-            self._credentials, self._make_leases() if self._make_leases else None
+            self._credentials,
+            self._make_leases() if self._make_leases else None,
+            policy=self._policy,
         )
         try:
             result = await Auditor(repository, connections).run(
@@ -158,7 +166,9 @@ class AuditTasks:
                 outcome = RemedyOutcome("failed", "the element is no longer in the inventory")
                 outcomes[position] = remedy, outcome
         connections = Connections(
-            self._credentials, self._make_leases() if self._make_leases else None
+            self._credentials,
+            self._make_leases() if self._make_leases else None,
+            policy=self._policy,
         )
         try:
             outcomes |= await _apply_remedies(

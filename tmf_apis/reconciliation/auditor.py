@@ -118,7 +118,8 @@ class Auditor:
     async def _confirmed_differences(
         self, element: Resource, expected_state: ExpectedState
     ) -> list[Difference]:
-        async with self._connections.acquire(target_of(element)) as adapter:
+        target = target_of(element, self._repository.tenant)
+        async with self._connections.acquire(target) as adapter:
             differences = await read_differences(adapter, expected_state)
             if not differences:
                 return []
@@ -143,7 +144,8 @@ class Auditor:
         expected_state = (
             await asyncio.to_thread(expected_states, self._repository, [element["id"]], now)
         )[element["id"]]
-        async with self._connections.acquire(target_of(element)) as adapter:
+        target = target_of(element, self._repository.tenant)
+        async with self._connections.acquire(target) as adapter:
             differences = await read_differences(adapter, expected_state)
         return next((difference for difference in differences if difference.key == key), None)
 

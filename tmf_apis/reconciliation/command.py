@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from adapters.credentials import Credentials
+from tmf_apis.element_access.access_policy import COMMAND_LINE
 from tmf_apis.element_access.connections import Connections
 from tmf_apis.element_access.element_leases import ElementLeases
 from tmf_apis.network_operations.targets import MAX_ADDRESSES, parse_targets
@@ -168,7 +169,7 @@ def _parse_options(arguments: tuple[str, ...]) -> dict[str, str]:
 
 def element_connections(credentials_file: str, database: MongoDatabase) -> Connections:
     """Return connections to elements that use the secrets of a credentials file."""
-    return Connections(Credentials(credentials_file), ElementLeases(database))
+    return Connections(Credentials(credentials_file), ElementLeases(database), policy=COMMAND_LINE)
 
 
 def audit(  # noqa: PLR0913 - the options of the command

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from adapters import registry
 from adapters.base import Adapter
 from adapters.credentials import Credentials
 from adapters.errors import ElementError, Unreachable
 from adapters.values import Target
+from tmf_apis.element_access.access_policy import COMMAND_LINE, AccessPolicy, create_adapter
 from tmf_apis.inventory.elements import managed_elements, target_of
 from tmf_apis.network_operations.targets import DiscoveryTarget
 from tmf_apis.reconciliation import links, snapshots
@@ -109,7 +109,12 @@ class Discovery:
     """One discovery run."""
 
     def __init__(
-        self, repository: Repository, credentials: Credentials, *, concurrency: int = CONCURRENCY
+        self,
+        repository: Repository,
+        credentials: Credentials,
+        *,
+        concurrency: int = CONCURRENCY,
+        policy: AccessPolicy = COMMAND_LINE,
     ) -> None:
         """Create a run.
 
@@ -117,7 +122,9 @@ class Discovery:
             repository: Repository of the tenant.
             credentials: The operator's secrets.
             concurrency: Number of elements that are read at the same time.
+            policy: The rules for connections to elements.
         """
+        self._policy = policy
         self._repository = repository
         self._credentials = credentials
         self._slots = asyncio.Semaphore(concurrency)
@@ -181,7 +188,7 @@ class Discovery:
         address, is_explicit = candidate.target.address, candidate.target.is_explicit
         failures: list[ElementError] = []
         known_elements = self._index.by_address(address)
-        for target in _connection_targets(candidate, known_elements):
+        for target in _connection_targets(candidate, known_elements, self._repository.tenant):
             try:
                 async with self._slots:
                     return await self._read_snapshot(target, candidate)
@@ -202,13 +209,14 @@ class Discovery:
         return DiscoveryOutcome(address, status, element, message=message)
 
     async def _read_snapshot(self, target: Target, candidate: Candidate) -> Snapshot:
-        async with self._connect(target) as adapter:
+        async with await self._connect(target) as adapter:
             facts = await adapter.probe()
             snapshot = await snapshots.read_snapshot(adapter, facts)
-        return replace(snapshot, place=candidate.site)
+        # the target as the inventory has it: the adapter connects to its checked address
+        return replace(snapshot, target=target, place=candidate.site)
 
-    def _connect(self, target: Target) -> Adapter:
-        return registry.create_adapter(target, self._credentials)
+    async def _connect(self, target: Target) -> Adapter:
+        return await create_adapter(target, self._credentials, self._policy)
 
     async def _resolve_address_change(self, element_match: ElementMatch) -> ElementMatch:
         """Return the match of an element after checking its known address, if that is another one.
@@ -238,11 +246,15 @@ class Discovery:
         if known_element is None:
             return None
         try:
-            target = target_of(known_element)
+            target = target_of(known_element, self._repository.tenant)
             if target.address == snapshot.target.address:
                 return None
-            async with asyncio.timeout(snapshots.READ_TIMEOUT), self._connect(target) as adapter:
-                return await snapshots.read_snapshot(adapter)
+            async with (
+                asyncio.timeout(snapshots.READ_TIMEOUT),
+                await self._connect(target) as adapter,
+            ):
+                snapshot = await snapshots.read_snapshot(adapter)
+                return replace(snapshot, target=target)
         except (ElementError, InconsistentSnapshot, TimeoutError):
             return None
 
@@ -266,12 +278,15 @@ class Discovery:
         )
 
 
-def _connection_targets(candidate: Candidate, known_elements: list[Resource]) -> list[Target]:
+def _connection_targets(
+    candidate: Candidate, known_elements: list[Resource], tenant: str
+) -> list[Target]:
     """Return the connection targets to try, beginning with those in the inventory."""
-    targets = [target_of(element) for element in known_elements]
+    targets = [target_of(element, tenant) for element in known_elements]
     address = candidate.target.address
     for name in candidate.credentials or ("",):
-        target = Target(address, address, candidate.adapter, name, dict(candidate.options))
+        options = dict(candidate.options)
+        target = Target(address, address, candidate.adapter, name, options, tenant)
         if not any((target.adapter, name) == (old.adapter, old.credentials) for old in targets):
             targets.append(target)
     return targets
@@ -281,7 +296,7 @@ def known_candidates(repository: Repository) -> list[Candidate]:
     """Return the elements of the inventory as candidates."""
     candidates: dict[str, Candidate] = {}
     for element in managed_elements(repository):
-        target = target_of(element)
+        target = target_of(element, repository.tenant)
         candidates[target.address] = Candidate(
             DiscoveryTarget(target.address, is_explicit=True),
             target.adapter,

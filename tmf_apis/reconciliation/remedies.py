@@ -103,7 +103,8 @@ class RemedyExecutor:
         holder = f"{self._audit_id}/{difference.service}#audit"
         reserved_ids = await asyncio.to_thread(self._reserve_ports, element, difference, holder)
         try:
-            async with self._connections.acquire(target_of(element), exclusive=True) as adapter:
+            target = target_of(element, self._repository.tenant)
+            async with self._connections.acquire(target, exclusive=True) as adapter:
                 return await _correct_element(adapter, difference)
         finally:
             await asyncio.to_thread(self._release_ports, reserved_ids, holder)

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from adapters.credentials import Credentials
+from tmf_apis.element_access.access_policy import AccessPolicy
 from tmf_apis.element_access.element_leases import ElementLeases
 from tmf_apis.network_operations.discovery_scope import DiscoveryScope
 from tmf_apis.reconciliation.audit_tasks import AuditTasks
@@ -29,10 +30,11 @@ def task_handlers(
     credentials: Credentials, database: MongoDatabase, settings: Settings
 ) -> dict[str, TaskHandler]:
     """Return the handlers by kind of task."""
-    auditing = AuditTasks(credentials, lambda: ElementLeases(database))
+    policy = AccessPolicy.from_settings(settings)
+    auditing = AuditTasks(credentials, lambda: ElementLeases(database), policy)
     return {
         "NetworkDiscovery": partial(
-            run_discovery, credentials, DiscoveryScope.from_settings(settings)
+            run_discovery, credentials, DiscoveryScope.from_settings(settings), policy
         ),
         "NetworkAudit": auditing.run_audit,
         "ResolveDifference": auditing.run_resolution,
@@ -40,7 +42,11 @@ def task_handlers(
 
 
 def run_discovery(
-    credentials: Credentials, scope: DiscoveryScope, repository: Repository, task: Resource
+    credentials: Credentials,
+    scope: DiscoveryScope,
+    policy: AccessPolicy,
+    repository: Repository,
+    task: Resource,
 ) -> None:
     """Run a discovery and write its result into the task."""
     if task.get("state") in FINAL_STATES:
@@ -49,7 +55,7 @@ def run_discovery(
     try:
         progress.write({"state": "inProgress", "percentComplete": 0})
         result = asyncio.run(
-            Discovery(repository, credentials).run(
+            Discovery(repository, credentials, policy=policy).run(
                 _task_candidates(repository, task, scope),
                 lambda result: progress.write_if_due(lambda: discovery_attributes(result)),
             )

@@ -6,6 +6,7 @@ and it ignores IPv4 addresses that are embedded in IPv6 addresses.
 Source: IANA IPv4 and IPv6 special-purpose address registries; RFC 3056, 4291, 4380, 5214, 6052.
 """
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
@@ -85,6 +86,19 @@ def embedded_ipv4(address: IPv6Address) -> tuple[IPv4Address, ...]:
     is_compatible = address in IPV4_COMPATIBLE and int(address) > 1
     is_isatap = (int(address) >> 32) & 0xFFFFFFFF in ISATAP_IDENTIFIERS
     return (last_32_bits,) if is_translated or is_compatible or is_isatap else ()
+
+
+def is_in_networks(address: Address, networks: Iterable[Network]) -> bool:
+    """Return whether an address, or every IPv4 address embedded in it, is in some networks.
+
+    >>> is_in_networks(ip_address("::ffff:10.0.0.1"), [IPv4Network("10.0.0.0/8")])
+    True
+    """
+    networks = tuple(networks)
+    embedded = embedded_ipv4(address) if isinstance(address, IPv6Address) else ()
+    return all(
+        any(effective in network for network in networks) for effective in embedded or (address,)
+    )
 
 
 def denial_reason(

@@ -87,7 +87,7 @@ class Operator(FulfilmentHarness):
 
         async def ask():
             secrets = Credentials(self.credentials)
-            async with registry.create_adapter(target_of(element), secrets) as adapter:
+            async with registry.create_adapter(target_of(element, ""), secrets) as adapter:
                 return await question(adapter)
 
         return self.run_async(ask())

@@ -16,7 +16,7 @@ touched; from now on the element may have changed), ``applied`` (waiting to be v
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -281,7 +281,8 @@ class Journal:
             documents = list(self._tasks.find(query).sort("place", 1))
         head = next((document for document in documents if document["what"] == "order"), {})
         items = [_item_entry(document) for document in documents if document["what"] == "item"]
-        entries = [_task_entry(document) for document in documents if document["what"] == "task"]
+        tasks = (document for document in documents if document["what"] == "task")
+        entries = [_with_tenant(_task_entry(document), key.tenant) for document in tasks]
         claims = tuple(head.get("claims", ()))
         owner = head.get("owner")
         return Batch(
@@ -338,6 +339,15 @@ class Journal:
 
 def _order_fields(key: OrderKey) -> Document:
     return {"tenant": key.tenant, "order": key.order, "kind": key.kind}
+
+
+def _with_tenant(entry: TaskEntry, tenant: str) -> TaskEntry:
+    """Return an entry whose target names its tenant; earlier releases did not store it."""
+    allocation = entry.allocation
+    if allocation and allocation.target and not allocation.target.tenant:
+        target = replace(allocation.target, tenant=tenant)
+        entry.allocation = replace(allocation, target=target)
+    return entry
 
 
 def _updates(

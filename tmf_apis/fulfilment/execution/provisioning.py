@@ -135,7 +135,10 @@ class Provisioner:
         verdict = await adapter.verify(intent)
         if verdict.good and EFFECT in adapter.capabilities and intent.present:
             with suppress(Unsupported):  # the effect cannot be measured here
-                verdict = await _measure(adapter, intent, entry.allocation.test_head)
+                test_head = entry.allocation.test_head
+                if test_head:
+                    test_head = await self._connections.checked_address(adapter.target, test_head)
+                verdict = await _measure(adapter, intent, test_head)
         if not verdict.good:
             raise NotVerified(verdict)
 

@@ -46,12 +46,13 @@ class AllocationDraft:
             self.element,
         )
 
-    def to_allocation(self, task: Task, holder: str) -> Allocation:
+    def to_allocation(self, task: Task, holder: str, tenant: str) -> Allocation:
         """Return the allocation of a task.
 
         Args:
             task: The task.
             holder: The holder of the reservations.
+            tenant: The tenant of the order.
 
         Raises:
             Unfulfillable: The element's management data are incomplete.
@@ -68,7 +69,7 @@ class AllocationDraft:
             previous_usage=self.previous_usage,
             settings={} if task.action == "cease" else self._settings(task, resources),
             element=str(self.element["id"]) if self.element else "",
-            target=_target_or_none(self.element),
+            target=_target_or_none(self.element, tenant),
             port=carrier_key(self.carrier) if self.carrier else "",
             holder=holder,
             product=task.product,
@@ -132,10 +133,10 @@ def _characteristic_value(resource: Resource, name: str) -> Setting | None:
     return value if isinstance(value, bool | int | str) else None
 
 
-def _target_or_none(element: Resource | None) -> Target | None:
+def _target_or_none(element: Resource | None, tenant: str) -> Target | None:
     if element is None:
         return None
     try:
-        return target_of(element)
+        return target_of(element, tenant)
     except Misconfigured as error:
         raise Unfulfillable(str(error)) from error

@@ -84,7 +84,7 @@ class ResourceAllocator:
                 draft = self._allocate_new(draft)
             else:
                 self._allocate_existing(draft)
-            return draft.to_allocation(self._task, self._holder)
+            return draft.to_allocation(self._task, self._holder, self._repository.tenant)
         except Unfulfillable:
             self._reservations.release_difference(draft, AllocationDraft())
             raise

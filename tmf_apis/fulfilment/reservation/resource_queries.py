@@ -60,7 +60,7 @@ def is_manageable(element: Mapping[str, Any]) -> bool:
     """Return whether an element has complete management data and is not locked."""
     is_locked = element.get("administrativeState") == "locked"
     try:
-        return bool(target_of(element)) and not is_locked
+        return bool(target_of(element, "")) and not is_locked
     except Misconfigured:
         return False
 
