@@ -110,6 +110,11 @@ class BacklogCollector(Collector):
             return
         yield _gauge("tmf_pending_events", "Events that wait for the relay", backlog.pending_events)
         yield _gauge(
+            "tmf_audit_log_pending",
+            "Audit entries that are not sealed yet",
+            backlog.pending_audit_entries,
+        )
+        yield _gauge(
             "tmf_oldest_delivery_seconds", "Age of the oldest pending delivery", backlog.oldest_age
         )
         yield _gauge_by_state("tmf_deliveries", "Deliveries by state", backlog.deliveries)

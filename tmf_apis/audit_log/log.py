@@ -1,7 +1,6 @@
 """The stored audit log: entries are only added, never changed except to seal them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from typing import Any, TypeVar
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
@@ -81,13 +80,14 @@ class AuditLog:
         What the server wrote for a resource is attributed to the client that created the resource;
         the server becomes the ``actor``.
         """
-        causes = {entry["cause"].partition(":")[2] for entry in entries if "cause" in entry}
-        if causes:
-            tenants = {entry["tenant"] for entry in entries}
-            creators = self._creators(tenants, causes)
-            for entry in entries:
+        caused = [entry for entry in entries if "cause" in entry]
+        self.append([entry for entry in entries if "cause" not in entry])
+        if caused:
+            ids = {entry["cause"].partition(":")[2] for entry in caused}
+            creators = self._creators({entry["tenant"] for entry in caused}, ids)
+            for entry in caused:
                 attribute_to_creator(entry, creators)
-        self.append(entries)
+            self.append(caused)
 
     def _creators(
         self, tenants: Iterable[str], ids: Iterable[str]
@@ -190,12 +190,7 @@ class AuditLog:
 
     def pending_count(self) -> int:
         """Return the number of entries that are not sealed yet."""
-        return self.entries.count_documents({"pending": True}, hint="pending")
-
-    def oldest_pending(self) -> datetime | None:
-        """Return the time of the oldest entry that is not sealed yet; None if there is none."""
-        entry = self.entries.find_one({"pending": True}, {"time": 1}, sort=[("time", 1)])
-        return entry["time"] if entry else None
+        return self.entries.count_documents({"pending": True})
 
 
 def _entry_of_request(identity: Identity, operation: str, members: Document) -> Document:

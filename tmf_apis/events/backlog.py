@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pymongo
 from pymongo.errors import PyMongoError
 
+from tmf_apis.audit_log.log import AuditLog
 from tmf_apis.events import delivery_queue, subscriptions
 from tmf_apis.events.delivery_admin import DELIVERY_STATES, counts_by_subscription
 from tmf_apis.store.connection import MongoDatabase
@@ -30,6 +31,7 @@ class BacklogSnapshot:
     Attributes:
         is_available: The database answered; if not, the other attributes mean nothing.
         pending_events: Events that the relay has not processed yet.
+        pending_audit_entries: Audit entries that are not sealed yet.
         deliveries: Number of deliveries by state.
         oldest_age: Age of the oldest pending delivery, in seconds; 0 if there is none.
         subscriptions: Number of subscriptions by state.
@@ -37,6 +39,7 @@ class BacklogSnapshot:
 
     is_available: bool
     pending_events: int = 0
+    pending_audit_entries: int = 0
     deliveries: dict[str, int] = field(default_factory=dict)
     oldest_age: float = 0.0
     subscriptions: dict[str, int] = field(default_factory=dict)
@@ -91,6 +94,7 @@ def read_backlog(database: MongoDatabase, kinds: Sequence[str]) -> BacklogSnapsh
     return BacklogSnapshot(
         is_available=True,
         pending_events=sum(_pending_event_count(database, kind) for kind in kinds),
+        pending_audit_entries=AuditLog(database).pending_count(),
         deliveries={
             state: sum(by_state.get(state, 0) for by_state in counts.values())
             for state in DELIVERY_STATES
