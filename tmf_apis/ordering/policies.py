@@ -120,6 +120,7 @@ def _order_policy(  # noqa: PLR0913
         on_delete=partial(rules.on_delete, schema=schema),
         check=check,
         parties=parties,
+        party_holders=frozenset({schema.item_schema.items_attribute, schema.subject}),
         party_rules=party_rules,
         extra_events=partial(rules.extra_events, schema=schema),
     )

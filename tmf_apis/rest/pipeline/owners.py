@@ -1,7 +1,8 @@
 """The parties that a resource refers to, and the roles in which they own it."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from tmf_apis.settings import OWNER_ROLES
@@ -30,22 +31,33 @@ class OwnerRoles:
         """A text that is the same for the same roles."""
         return ",".join(sorted(self._roles))
 
-    def owners_only(self, resource: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a resource without the related parties that do not own it, at any depth.
+    def owners_only(
+        self, resource: dict[str, Any], holders: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Return a resource without the related parties that do not own it.
+
+        Args:
+            resource: The resource.
+            holders: Attributes whose objects have related parties that own the resource as well, at
+                any depth.
 
         >>> parties = [{"id": "1", "role": "installer"}, {"id": "2", "role": "buyer"}]
-        >>> OwnerRoles().owners_only({"item": [{"relatedParty": parties}]})
+        >>> OwnerRoles().owners_only({"item": [{"relatedParty": parties}]}, ["item"])
         {'item': [{'relatedParty': [{'id': '2', 'role': 'buyer'}]}]}
         """
-        return {
-            name: self._owners(value) if name == _PARTIES else self._inner(value)
-            for name, value in resource.items()
+        changes = {
+            name: self._inner(resource[name], holders) for name in holders if name in resource
         }
+        if _PARTIES in resource:
+            changes[_PARTIES] = self._owners(resource[_PARTIES])
+        return {**resource, **changes} if changes else resource
 
-    def _inner(self, value: Any) -> Any:  # noqa: ANN401
+    def _inner(self, value: Any, holders: Collection[str]) -> Any:  # noqa: ANN401
         if isinstance(value, dict):
-            return self.owners_only(value)
-        return [self._inner(item) for item in value] if isinstance(value, list) else value
+            return self.owners_only(value, holders)
+        if isinstance(value, list):
+            return [self._inner(item, holders) for item in value]
+        return value
 
     def _owners(self, related: Any) -> list[Any]:  # noqa: ANN401
         entries = related if isinstance(related, list) else [related]
@@ -72,6 +84,7 @@ def party_ids(resource: Mapping[str, Any]) -> Iterator[str]:
             yield str(id)
 
 
+@lru_cache(maxsize=1024)
 def _normalised(role: str) -> str:
     return re.sub(r"[\W_]+", "", role).lower()
 

@@ -41,7 +41,7 @@ class Setter(StrEnum):
     OPERATOR = "operator"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PartyRules:
     """The rules of one kind for clients that act for parties.
 

@@ -335,6 +335,8 @@ class ResourcePolicy:
             ``relatedParty``.
         is_staff_only: Returns whether a resource belongs to no party, whoever it names and whoever
             created it, so that only staff see it.
+        party_holders: Attributes, at any depth, whose objects have related parties that ``parties``
+            returns as well.
         extra_events: Returns the names of further events of a change, from the old and the new
             resource ("Milestone" of ProductOrderMilestoneEvent); at most 14.
         state_attributes: Attributes whose change is a StateChangeEvent instead of an
@@ -357,6 +359,7 @@ class ResourcePolicy:
     dry_run: DryRun | None = None
     run_in_background: Callable[[Repository, Resource], None] | None = None
     parties: Callable[[Resource], Iterable[str]] | None = None
+    party_holders: frozenset[str] = frozenset()
     is_staff_only: Callable[[Resource], bool] | None = None
     extra_events: Callable[[Resource, Resource], Iterable[str]] | None = None
     state_attributes: frozenset[str] | None = None

@@ -99,7 +99,7 @@ def owning_parties(
     if policy.is_staff_only and policy.is_staff_only(resource):
         return []
     parties = policy.parties or party_ids
-    owners = {str(party) for party in parties(roles.owners_only(resource))}
+    owners = {str(party) for party in parties(roles.owners_only(resource, policy.party_holders))}
     if EVERYONE in owners and EVERYONE not in parties({}):
         owners.remove(EVERYONE)
     return sorted(owners)

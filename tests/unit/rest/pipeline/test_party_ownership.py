@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.policies import all_policies, policy_of
 from tmf_apis.errors import Forbidden
 from tmf_apis.rest.pipeline.owners import OwnerRoles
 from tmf_apis.rest.pipeline.party_ownership import check_kept_owners, check_owners
@@ -63,3 +64,21 @@ def test_only_owning_roles_own():
     resource = {"relatedParty": related}
     assert owning_parties(ResourcePolicy(), resource, ROLES) == ["a", "c", "d"]
     assert owning_parties(ResourcePolicy(), resource, OwnerRoles(["Installer"])) == ["b", "c"]
+
+
+def test_only_owning_roles_own_the_items_of_an_order():
+    related = [party("a"), party("b", "installer")]
+    item = {"relatedParty": related, "productOrderItem": [{"relatedParty": related}]}
+    assert owning_parties(policy_of("ProductOrder"), {"productOrderItem": [item]}, ROLES) == ["a"]
+    service_item = {"service": {"relatedParty": related}}
+    order = {"serviceOrderItem": [service_item]}
+    assert owning_parties(policy_of("ServiceOrder"), order, ROLES) == ["a"]
+
+
+@pytest.mark.parametrize("kind", sorted(all_policies()))
+def test_no_policy_takes_an_owner_from_an_undeclared_attribute(kind):
+    policy = policy_of(kind)
+    nested = {"relatedParty": [party("b", "installer")]}
+    names = {"item", "service", "product", "resource", *policy.party_holders}
+    resource = {name: [nested] for name in names} | {"id": "x"}
+    assert "b" not in owning_parties(policy, resource, ROLES)
