@@ -73,7 +73,8 @@ class InventoryCounter:
             tenant: The tenant.
         """
         self._resources = database[_KIND]
-        self._tenant = tenant
+        #: What a party created does not belong to the network.
+        self._network = {"tenant": tenant, "owner": {"$exists": False}}
 
     def utilisations(self, now: datetime) -> list[Utilisation]:
         """Return the utilisations of everything that is counted rather than measured."""
@@ -82,7 +83,7 @@ class InventoryCounter:
     def port_objects(self, element: str) -> dict[str, CapacityObject]:
         """Return the ports of an element by natural key; their capacity is their speed."""
         query = {
-            "tenant": self._tenant,
+            **self._network,
             "body.resourceRelationship.resource.id": element,
             "body.category": {"$in": [*PORT_CATEGORIES, UPLINK]},
         }
@@ -99,7 +100,7 @@ class InventoryCounter:
     def _ports(self, now: datetime) -> Iterator[Utilisation]:
         """Yield the utilisation of the access ports of each element and of each site."""
         rows = self._aggregate(
-            {"$match": {"tenant": self._tenant, "body.category": {"$in": ACCESS_CATEGORIES}}},
+            {"$match": {**self._network, "body.category": {"$in": ACCESS_CATEGORIES}}},
             {
                 "$group": {
                     "_id": {
@@ -116,7 +117,7 @@ class InventoryCounter:
             {"body.category": ACCESS_GATEWAY},
             {"body.resourceCharacteristic.name": MANAGEMENT_ADDRESS},
         ]
-        documents = self._find({"tenant": self._tenant, "$or": identifying})
+        documents = self._find({**self._network, "$or": identifying})
         elements = {
             document["id"]: _capacity_object(document, ACCESS_PORTS, 0) for document in documents
         }
@@ -161,7 +162,7 @@ class InventoryCounter:
             return {}
         name = "body.resourceRelationship"
         rows = self._aggregate(
-            {"$match": {"tenant": self._tenant, f"{name}.resource.id": {"$in": pools}}},
+            {"$match": {**self._network, f"{name}.resource.id": {"$in": pools}}},
             {"$set": {"status": status_expression(now), "of": f"${name}"}},
             {"$unwind": "$of"},
             {
@@ -186,7 +187,7 @@ class InventoryCounter:
             yield Utilisation(capacity_object, float(used), float(reserved), now)
 
     def _category_query(self, category: str) -> dict[str, Any]:
-        return {"tenant": self._tenant, "body.category": category}
+        return {**self._network, "body.category": category}
 
 
 def _add_count(counts: dict[str, dict[str, int]], key: str, status: str, count: int) -> None:

@@ -79,7 +79,8 @@ def _target_from_options(selector: ElementSelector) -> Target:
 
 
 def _find_element(repository: Repository, id: str) -> Resource:
-    resources = repository.find("Resource", {"$or": [{"id": id}, {"name": id}]}, limit=MAX_MATCHES)
+    network = repository.for_network(None)  # what a party created is not an element
+    resources = network.find("Resource", {"$or": [{"id": id}, {"name": id}]}, limit=MAX_MATCHES)
     elements = [
         resource
         for resource in resources

@@ -155,7 +155,11 @@ def _required_categories(repository: Repository, specifications: Iterable[Resour
 
 
 def _has_free_resource(repository: Repository, category: str, place_ids: list[str]) -> bool:
-    """Return whether a resource of a category is free, or there is a pool of the category."""
+    """Return whether a resource of a category is free, or there is a pool of the category.
+
+    Resources that parties created are not for others.
+    """
+    repository = repository.for_network(repository.context.parties)
     query: dict[str, Any] = {
         "category": category,
         "usageState": "idle",

@@ -125,7 +125,7 @@ def _resources_in_use(
             {"externalIdentifier.externalIdentifierType": HOLDER_IDENTIFIER},
         ]
         query = {"$and": [query, {"$or": on_element}]}
-    yield from repository.find(RESOURCE_KIND, query, limit=MAX_RESOURCES)
+    yield from repository.for_network(None).find(RESOURCE_KIND, query, limit=MAX_RESOURCES)
 
 
 def _service_states(repository: Repository, services: list[str]) -> dict[str, str]:

@@ -197,7 +197,9 @@ def _stored_components(repository: Repository, element: str) -> dict[str, Resour
         }
         contained = [
             resource
-            for resource in repository.find(RESOURCE_KIND, query, limit=MAX_COMPONENTS)
+            for resource in repository.for_network(None).find(
+                RESOURCE_KIND, query, limit=MAX_COMPONENTS
+            )
             if element_id_of(resource) in set(level)
         ]
         level = [resource["id"] for resource in contained]

@@ -47,7 +47,10 @@ def update_links(repository: Repository) -> int:
             {"resourceRelationship.relationshipType": CONNECTED_TO},
         ],
     }
-    reporting_ports = {port["id"]: port for port in repository.find(_KIND, query, limit=_MAX_PORTS)}
+    reporting_ports = {
+        port["id"]: port
+        for port in repository.for_network(None).find(_KIND, query, limit=_MAX_PORTS)
+    }
     if not reporting_ports:
         return 0
     elements, ports = _possible_ends(repository, reporting_ports.values())
@@ -90,11 +93,14 @@ def _possible_ends(
         "resourceCharacteristic": {"$elemMatch": {"name": "macAddress", "value": {"$in": macs}}},
     }
     element_ids = (
-        {element_id_of(port) for port in repository.find(_KIND, by_mac, limit=_MAX_PORTS)}
+        {
+            element_id_of(port)
+            for port in repository.for_network(None).find(_KIND, by_mac, limit=_MAX_PORTS)
+        }
         if macs
         else set()
     )
-    elements = repository.find(
+    elements = repository.for_network(None).find(
         _KIND,
         {
             "resourceCharacteristic.name": "managementAddress",
@@ -115,7 +121,7 @@ def _possible_ends(
         "resourceRelationship.resource.id": {"$in": ids},
         "category": {"$in": PORT_CATEGORIES},
     }
-    ports = repository.find(_KIND, query, limit=_MAX_PORTS) if ids else []
+    ports = repository.for_network(None).find(_KIND, query, limit=_MAX_PORTS) if ids else []
     return elements, [port for port in ports if element_id_of(port) in set(ids)]
 
 

@@ -4,8 +4,10 @@ import uuid
 
 import pytest
 
+from tmf_apis.capacity.inventory_counter import InventoryCounter
 from tmf_apis.engine import Engine
 from tmf_apis.errors import Conflict, Forbidden, TmfError
+from tmf_apis.inventory.elements import ports_by_key
 from tmf_apis.security.identity import Identity
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import mongo_client
@@ -79,3 +81,37 @@ def test_a_reference_to_a_resource_of_others_is_like_one_to_nothing(engine, kind
         status, message = refusal(engine, BOB, kind, name="x", **{attribute: [reference]})
         answers.add((status, message.replace(id, "ID")))
     assert len(answers) == 1
+
+
+def test_a_resource_of_a_party_is_not_taken_for_one_of_the_network(engine):
+    """A party could otherwise answer for an element, a port or a pool under the same name."""
+    counter = InventoryCounter(engine.database, TENANT)
+    network = engine.writer.repository_for(STAFF, engine.writer.request_context(STAFF))
+    relation = {"relationshipType": "isContainedIn", "resource": {"id": "gw"}}
+    for identity, name in ((ALICE, "imitation"), (STAFF, "port")):
+        id = create(engine, identity, "Resource", name=name, category="accessPort", value=name).id
+        engine.database.Resource.update_one(
+            {"id": id}, {"$set": {"body.resourceRelationship": [relation]}}
+        )
+    assert [port.name for port in counter.port_objects("gw").values()] == ["port"]
+    assert [port["name"] for port in ports_by_key(network, "gw").values()] == ["port"]
+
+
+def test_a_resource_of_a_party_is_not_free_for_the_services_of_others(engine):
+    specification = {
+        "id": create(engine, STAFF, "ResourceSpecification", name="m", category="m").id
+    }
+    service = create(
+        engine, STAFF, "ServiceSpecification", name="s", lifecycleStatus="Active",
+        resourceSpecification=[specification],
+    )  # fmt: skip
+    item = {"id": "1", "service": {"serviceSpecification": {"id": service.id}}}
+
+    def result():
+        body = {"serviceQualificationItem": [item]}
+        return create(engine, BOB, "CheckServiceQualification", **body).body["qualificationResult"]
+
+    create(engine, ALICE, "Resource", name="m1", category="m")
+    assert result() == "unqualified"
+    create(engine, STAFF, "Resource", name="m2", category="m")
+    assert result() == "qualified"
