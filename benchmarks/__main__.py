@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import audit, discovery, fulfilment, planning, requests, scale
+from benchmarks import audit, discovery, fulfilment, importing, planning, requests, scale
 
 if __name__ == "__main__":
     quick = "--quick" in sys.argv
@@ -17,3 +17,5 @@ if __name__ == "__main__":
     sys.argv[1:] = ["--quick"] if quick else []
     discovery.main()
     audit.main()
+    sys.argv[1:] = ["--rows", "2000", "--rounds", "1"] if quick else []
+    importing.main()

@@ -23,7 +23,6 @@ from tmf_apis import (
 )
 from tmf_apis.fulfilment import dry_run, feasibility, launch_check
 from tmf_apis.fulfilment.design.order_designer import OrderDesigner
-from tmf_apis.rest.contracts.texts import check_texts
 from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.pipeline.policy import ApiModule, Resource
 from tmf_apis.rest.query.filtering import filter_query
@@ -60,16 +59,15 @@ def _catalog(context: ModuleContext, definition: catalog.CatalogDefinition) -> A
     return catalog.api_module(
         context.settings,
         outbound_policy=context.outbound_policy,
-        validate=partial(_import_form, api, context.settings),
+        validate=partial(_import_form, api),
         build_query=partial(_export_query, api, context.settings),
         definition=definition,
         check_offering=partial(launch_check.check_launch, strict=strict),
     )
 
 
-def _import_form(api: Api, settings: Settings, kind: str, resource: Resource) -> Resource:
+def _import_form(api: Api, kind: str, resource: Resource) -> Resource:
     """Return the stored form of a resource of an import file, checked against the contract."""
-    check_texts(resource, settings)
     resource = api.dates.normalise(kind, resource)
     api.schemas.check_partial(kind, resource)
     return resource

@@ -29,6 +29,7 @@ from tmf_apis.catalog.import_batch import ImportBatch, JobReport, Row
 from tmf_apis.catalog.states import JOB_LIFECYCLE
 from tmf_apis.catalog.stream import RawResource, decompressed_chunks, limited_chunks, raw_resources
 from tmf_apis.errors import Forbidden, InvalidBody, TmfError, Unavailable, Unprocessable
+from tmf_apis.rest.contracts import texts
 from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.http.bodies import parse
 from tmf_apis.rest.pipeline.policy import Repository, Resource
@@ -210,6 +211,8 @@ def _parse_row(context: JobContext, job: Resource, raw_resource: RawResource) ->
     resource = parse(raw_resource.raw, context.settings)
     if not isinstance(resource, dict):
         raise InvalidBody("expected a JSON object")
+    if texts.may_violate(raw_resource.raw, context.settings):
+        texts.check_texts(resource, context.settings)
     kind = _kind_of(context.definition, resource, job)
     resource = {"@type": kind, **{k: v for k, v in resource.items() if v is not None}}
     if resource["@type"] in context.definition.kind_aliases:
