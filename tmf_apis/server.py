@@ -25,7 +25,7 @@ from tmf_apis.security.addresses import is_loopback
 from tmf_apis.security.tls import ReloadingContext, TlsFiles, UnusableTlsFiles
 from tmf_apis.settings import Settings
 from tmf_apis.store.embedded_mongod import EmbeddedMongod
-from tmf_apis.store.embedded_temporal import EmbeddedTemporal
+from tmf_apis.store.embedded_temporal import EmbeddedTemporal, TemporalAccess
 from tmf_apis.store.managed_process import ManagedProcess, prepare_data_directory
 from tmf_apis.store.process import CannotStart, ChildProcess
 
@@ -211,9 +211,9 @@ class Server:
             own_addresses += (f"{self.settings.metrics_host}:{self.settings.metrics_port}",)
         return replace(self.settings, own_addresses=own_addresses)
 
-    def _temporal_ui_url(self) -> str:
-        """Return the URL of the embedded Temporal's web interface; empty if there is none."""
-        return self._temporal.ui_url if self._temporal and self._temporal.state else ""
+    def _temporal_access(self) -> TemporalAccess | None:
+        """Return how the embedded Temporal can be reached; None if there is none."""
+        return self._temporal.access if self._temporal and self._temporal.state else None
 
     def _start_application(self, sock: socket.socket) -> None:
         """Listen, connect to the database, load data and answer requests; runs in a thread."""
@@ -223,7 +223,7 @@ class Server:
 
             started = time.monotonic()
             application = self._application = web.build_application(
-                self._settings_with_own_address(), self._temporal_ui_url
+                self._settings_with_own_address(), self._temporal_access
             )
             self._serve_metrics(application)
             self._http = web.create_server(application, self._tls.context if self._tls else None)

@@ -168,6 +168,11 @@ class Settings:
     mongodb_timeout: float = _setting(5.0, "Time limit for the database to answer", "seconds")
     query_time: int = _setting(5000, "Time limit of one query in the database", "milliseconds")
     temporal_address: str = _setting("", "The operator's Temporal; empty: the embedded server")
+    temporal_isolation: str = _setting(
+        "auto",
+        "Network namespace of the embedded Temporal: on, off, or auto: if the system permits it",
+        parse=_one_of("auto", "on", "off"),
+    )
     temporal_namespace: str = _setting("default", "Temporal namespace")
 
     # Identity

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from temporalio.client import Client
 from temporalio.common import Priority
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import HttpConnectProxyConfig, RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from tmf_apis.errors import Unavailable
@@ -36,7 +36,29 @@ MAX_ACTIVITIES, MAX_CACHED_WORKFLOWS = 50, 200
 #: wait in Temporal.
 MAX_LOCAL_ACTIVITIES, MAX_WORKFLOW_TASKS = 16, 16
 
+#: Name of the embedded server for clients that connect by its socket.
+EMBEDDED_NAME = "temporal.invalid:7233"
+
 T = TypeVar("T")
+
+
+async def connect(address: str, namespace: str) -> Client:
+    """Return a client of Temporal.
+
+    Args:
+        address: Host and port, or ``unix:<path>`` for the embedded server.
+        namespace: The namespace.
+    """
+    if not address.startswith("unix:"):
+        return await Client.connect(address, namespace=namespace, data_converter=DATA_CONVERTER)
+    # The client knows unix sockets only as proxies; the socket leads to the same server for any
+    # name.
+    return await Client.connect(
+        EMBEDDED_NAME,
+        namespace=namespace,
+        data_converter=DATA_CONVERTER,
+        http_connect_proxy_config=HttpConnectProxyConfig(address),
+    )
 
 
 class TemporalWorker:
@@ -82,9 +104,7 @@ class TemporalWorker:
                 pause = RECONNECT_PAUSES[0]
 
     async def _run_workers(self, stop: asyncio.Event) -> None:
-        client = self._client = self._client or await Client.connect(
-            self._address, namespace=self._namespace, data_converter=DATA_CONVERTER
-        )
+        client = self._client = self._client or await connect(self._address, self._namespace)
         workers = [self._create_shared_worker(client)]
         if self._private_queue[0]:
             workers.append(self._create_private_worker(client))

@@ -14,6 +14,7 @@ from tmf_apis.security.local_keys import jwks_file
 from tmf_apis.security.tokens import TokenAuthenticator
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import connect
+from tmf_apis.store.embedded_temporal import TemporalAccess
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +23,14 @@ SHUTDOWN_TIMEOUT = 10
 _KEEP_ALIVE_TIMEOUT = 75
 
 
-def build_application(settings: Settings, temporal_ui_url: Callable[[], str]) -> Application:
+def build_application(
+    settings: Settings, temporal_access: Callable[[], TemporalAccess | None]
+) -> Application:
     """Return the application; it answers 503 until an engine is attached.
 
     Args:
         settings: The configuration; ``auth`` is "on" or "off".
-        temporal_ui_url: Returns the URL of the embedded Temporal's web page; empty if none runs.
+        temporal_access: Returns how the embedded Temporal can be reached; None if none runs.
     """
     contracts = load_contracts(CONTRACTS_DIR, settings.data_dir / "cache")
     jwks = settings.jwks
@@ -39,7 +42,7 @@ def build_application(settings: Settings, temporal_ui_url: Callable[[], str]) ->
         settings, enabled=settings.is_authentication_required, jwks=jwks
     )
     readiness = Readiness()
-    context = PageContext(settings, contracts, authenticator, readiness, temporal_ui_url)
+    context = PageContext(settings, contracts, authenticator, readiness, temporal_access)
     pages = ConsoleApplication(context, CONTRACTS_DIR)
     return Application(settings, contracts, authenticator, pages, readiness)
 

@@ -51,6 +51,7 @@ def blueprint(context: PageContext) -> Blueprint:
         ("/subscriptions/<id>/replay", "POST", views.replay_parked),
         ("/subscriptions/<id>/enable", "POST", views.enable_subscription),
         ("/notifications", "GET", views.list_notifications),
+        ("/temporal", "GET", views.get_temporal),
         ("/schemas", "GET", views.list_schemas),
         ("/schemas/<type>", "GET", views.get_schema),
         ("/schemas/<type>", "PUT", views.put_schema),
@@ -82,6 +83,18 @@ class AdminViews:
         return paging.page_from_parameters(
             _subset(parameters, PAGE_PARAMETERS), (), self._context.settings
         )
+
+    def get_temporal(self) -> Response:
+        """GET /admin/temporal: how Temporal and its web page can be reached."""
+        self._authorize()
+        settings, access = self._context.settings, self._context.temporal_access()
+        body = {
+            "address": access.address if access else settings.temporal_address,
+            "namespace": settings.temporal_namespace,
+            "pageSocket": access.page_socket if access else "",
+            "page": access.page_url if access else "",
+        }
+        return json_response(200, {name: value for name, value in body.items() if value})
 
     def list_deliveries(self) -> Response:
         """GET /admin/deliveries: newest first, with their last attempts."""

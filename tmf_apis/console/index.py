@@ -54,8 +54,14 @@ def _page_variables(context: PageContext) -> dict[str, Any]:
     return {
         "version": version("tmf-apis"),
         "authenticated": context.authenticator.enabled,
-        "temporal": context.temporal_ui_url(),
+        "temporal": _temporal_url(context),
     }
+
+
+def _temporal_url(context: PageContext) -> str:
+    """Return the URL of Temporal's page; "" with authentication, since this page needs no token."""
+    access = context.temporal_access()
+    return access.page_url if access and not context.authenticator.enabled else ""
 
 
 def _apis_by_number(context: PageContext) -> list[tuple[str, str, list[Contract]]]:

@@ -19,6 +19,7 @@ from tmf_apis.security.identity import Identity
 from tmf_apis.security.request_origin import current_origin
 from tmf_apis.security.tokens import TokenAuthenticator
 from tmf_apis.settings import Settings
+from tmf_apis.store.embedded_temporal import TemporalAccess
 
 
 class Engine(Protocol):
@@ -58,14 +59,14 @@ class PageContext:
         contracts: The APIs.
         authenticator: Authenticates requests to the administration.
         readiness: The state of the server and its engine.
-        temporal_ui_url: Returns the URL of the embedded Temporal's web page; empty if none runs.
+        temporal_access: Returns how the embedded Temporal can be reached; None if none runs.
     """
 
     settings: Settings
     contracts: list[Contract]
     authenticator: TokenAuthenticator
     readiness: Readiness
-    temporal_ui_url: Callable[[], str]
+    temporal_access: Callable[[], TemporalAccess | None]
 
     def base_url(self) -> str:
         """Return this server's URL as the client knows it, without a trailing slash.

@@ -5,14 +5,12 @@ port. Use it for evaluation, development, tests and small sites.
 """
 
 import functools
-import hashlib
 import importlib.util
 import json
 import os
 import shutil
 import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,10 +24,9 @@ from tmf_apis.settings import Settings
 from tmf_apis.store.connection import MIN_SERVER_VERSION, MongoDatabase, connect
 from tmf_apis.store.managed_process import ManagedProcess
 from tmf_apis.store.process import CannotStart
+from tmf_apis.store.sockets import socket_path
 
 REPLICA_SET = "tmf"
-#: Longest path of a unix socket that every system accepts, in bytes (macOS has the shortest).
-MAX_SOCKET_PATH = 100
 #: MongoDB error code: the member has no configuration yet.
 NOT_YET_INITIALIZED = 94
 
@@ -108,25 +105,6 @@ def mongod_path() -> Path:
     )
 
 
-def _socket_path(folder: Path) -> Path:
-    """Return the path of the socket: in the data directory, or in /tmp if that path is too long.
-
-    Raises:
-        CannotStart: Another user can access the directory in /tmp.
-    """
-    path = folder / "mongodb.sock"
-    if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
-        return path
-    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    short_folder = Path(tempfile.gettempdir()) / f"tmf-{os.geteuid()}-{digest}"
-    short_folder.mkdir(mode=0o700, exist_ok=True)
-    if short_folder.stat().st_uid != os.geteuid() or short_folder.stat().st_mode & 0o077:
-        raise CannotStart(
-            f"other users can access {short_folder}; remove it, or shorten TMF_DATA_DIR"
-        )
-    return short_folder / "mongodb.sock"
-
-
 class EmbeddedMongod(ManagedProcess):
     """The embedded database of one data directory."""
 
@@ -137,7 +115,7 @@ class EmbeddedMongod(ManagedProcess):
     @functools.cached_property
     def socket_path(self) -> Path:
         """Return the path of the unix socket."""
-        return _socket_path(self.folder)
+        return socket_path(self.folder, "mongodb.sock")
 
     @property
     def uri(self) -> str:

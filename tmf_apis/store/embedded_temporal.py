@@ -1,23 +1,36 @@
 """The embedded Temporal: the development server with an SQLite file in the data directory.
 
-It listens on the loopback interface only and serves its web UI. A restart reuses the same ports if
-they are free. Use it for evaluation, development, tests and small sites.
+It has a network namespace of its own where the system permits one: only this user can connect to
+it, by unix sockets in the data directory, and it can connect to nothing outside. Elsewhere it
+listens on the loopback interface. Use it for evaluation, development, tests and small sites.
 """
 
 import http.client
 import json
+import logging
 import shutil
 import socket
+import sys
 import sysconfig
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tmf_apis.settings import Settings
+from tmf_apis.store import network_namespace
 from tmf_apis.store.managed_process import ManagedProcess
 from tmf_apis.store.process import CannotStart
+from tmf_apis.store.sockets import UnixHTTPConnection, socket_path
+
+log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
+#: Ports inside the network namespace, and sockets in the data directory that lead to them.
+PORT, PAGE_PORT = 7233, 8233
+CLIENT_SOCKET, PAGE_SOCKET = "temporal.sock", "temporal-page.sock"
+#: Keeps the server from asking its vendor for newer versions.
+NO_VERSION_CHECK = "TEMPORAL_VERSION_CHECK_DISABLED=1"
 
 #: Texts in the log of a failed server, in lower case, and the reason to report.
 KNOWN_FAILURES = (
@@ -63,23 +76,50 @@ def free_port(preferred: object = None) -> int:
     raise CannotStart("no free TCP port on the loopback interface")
 
 
+@dataclass(frozen=True, slots=True)
+class TemporalAccess:
+    """The addresses of the embedded Temporal, for administrators only.
+
+    Attributes:
+        address: For clients: ``unix:<path>``, or host and port.
+        page_socket: Unix socket of the web page; "" if it has none.
+        page_url: URL of the web page; "" if it is only at the socket.
+    """
+
+    address: str
+    page_socket: str
+    page_url: str
+
+
 class EmbeddedTemporal(ManagedProcess):
-    """The embedded Temporal of one data directory."""
+    """The embedded Temporal of one data directory.
+
+    Temporal asks for no credentials. Therefore it runs in a network namespace of its own, where
+    the system permits one, and is reachable only through sockets of its user.
+    """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.data_dir, "temporal")
         self._namespace = settings.temporal_namespace
-        self._ports: dict[str, int] = {}
+        self._isolation = settings.temporal_isolation
+        self._has_page_port = not settings.is_authentication_required
+        self._state: dict[str, Any] = {}
+
+    @property
+    def access(self) -> TemporalAccess:
+        """Return how it can be reached; known after the start."""
+        state = self.state
+        page = f"http://{LOOPBACK}:{state['page']}" if state.get("page") else ""
+        if not state.get("isolated"):
+            return TemporalAccess(f"{LOOPBACK}:{state['port']}", "", page)
+        return TemporalAccess(
+            f"unix:{self._socket(CLIENT_SOCKET)}", self._socket(PAGE_SOCKET), page
+        )
 
     @property
     def address(self) -> str:
-        """Return host and port for clients; known after the start."""
-        return f"{LOOPBACK}:{self.state['port']}"
-
-    @property
-    def ui_url(self) -> str:
-        """Return the URL of the web UI; known after the start."""
-        return f"http://{LOOPBACK}:{self.state['page']}"
+        """Return the address for clients; known after the start."""
+        return self.access.address
 
     @property
     def command_marker(self) -> str:
@@ -87,31 +127,71 @@ class EmbeddedTemporal(ManagedProcess):
         return str(self.folder / "temporal.db")
 
     def command(self) -> Sequence[str | Path]:
-        """Return the command that starts Temporal, on the ports of the last start if free."""
+        """Return the command that starts Temporal, isolated if possible.
+
+        Raises:
+            CannotStart: The settings require isolation, and the system does not permit it.
+        """
+        if self._is_isolation_possible():
+            page = free_port(self.state.get("page")) if self._has_page_port else None
+            self._state = {"isolated": True, "page": page}
+            return [*self._isolation_command(page), "--", *self._server_command(PORT, PAGE_PORT)]
         state = self.state
-        self._ports = {name: free_port(state.get(name)) for name in ("port", "page")}
+        ports = {name: free_port(state.get(name)) for name in ("port", "page")}
+        self._state = {"isolated": False, **ports}
+        return ["env", NO_VERSION_CHECK, *self._server_command(ports["port"], ports["page"])]
+
+    def _is_isolation_possible(self) -> bool:
+        if self._isolation == "off":
+            return False
+        if network_namespace.is_available():
+            return True
+        if self._isolation == "on":
+            raise CannotStart(
+                "the system permits no network namespace for the embedded Temporal; set"
+                " TMF_TEMPORAL_ISOLATION=auto, or name your own in TMF_TEMPORAL_ADDRESS"
+            )
+        log.warning(
+            "every user of this machine can use the embedded Temporal: the system permits no"
+            " network namespaces; use your own (TMF_TEMPORAL_ADDRESS)"
+        )
+        return False
+
+    def _isolation_command(self, page: int | None) -> list[str | Path]:
+        forwards = [
+            f"unix:{self._socket(CLIENT_SOCKET)}={PORT}",
+            f"unix:{self._socket(PAGE_SOCKET)}={PAGE_PORT}",
+            *([f"tcp:{page}={PAGE_PORT}"] if page else []),
+        ]
+        options = (option for forward in forwards for option in ("--forward", forward))
+        launcher = [sys.executable, "-m", network_namespace.__name__, *options]
+        return ["env", NO_VERSION_CHECK, *launcher]
+
+    def _server_command(self, port: int, page: int) -> list[str | Path]:
         return [
             temporal_path(),
             *("server", "start-dev"),
             *("--ip", LOOPBACK),
-            *("--port", str(self._ports["port"])),
-            *("--ui-port", str(self._ports["page"])),
+            *("--port", str(port)),
+            *("--ui-port", str(page)),
             *("--db-filename", self.command_marker),
             *("--namespace", self._namespace),
             *("--sqlite-pragma", "journal_mode=wal"),
             "--ui-disable-news-fetch",
         ]
 
+    def _socket(self, name: str) -> str:
+        return str(socket_path(self.folder, name))
+
     def persistent_state(self) -> dict[str, Any]:
-        """Return the ports: ``port`` for clients and ``page`` for the web UI."""
-        return self._ports
+        """Return whether it is isolated, and its ports for clients and the web page, if any."""
+        return self._state
 
     def check_ready(self) -> bool:
         """Return whether the namespace can be used."""
-        port = self.state.get("page")
-        if not isinstance(port, int):
+        connection = self._page_connection()
+        if connection is None:
             return False
-        connection = http.client.HTTPConnection(LOOPBACK, port, timeout=1)
         try:
             connection.request("GET", f"/api/v1/namespaces/{self._namespace}")
             namespace = json.loads(connection.getresponse().read())
@@ -120,6 +200,14 @@ class EmbeddedTemporal(ManagedProcess):
         finally:
             connection.close()
         return bool(namespace.get("namespaceInfo", {}).get("name") == self._namespace)
+
+    def _page_connection(self) -> http.client.HTTPConnection | None:
+        state = self.state
+        if state.get("isolated"):
+            return UnixHTTPConnection(Path(self._socket(PAGE_SOCKET)), timeout=1)
+        if isinstance(port := state.get("page"), int):
+            return http.client.HTTPConnection(LOOPBACK, port, timeout=1)
+        return None
 
     def diagnosis(self) -> str:
         """Return a message with the reason why Temporal ended, from its log."""

@@ -65,3 +65,15 @@ def test_nobody_else_has_access_to_the_data_directory(closed_server):
     wide = [p for p in paths if stat.S_IMODE(p.lstat().st_mode) & 0o077 and not p.is_symlink()]
     assert wide == []
     assert "access of other users to the data directory removed" in closed_server.log
+
+
+def test_the_address_of_temporal_is_for_administrators_only(closed_server):
+    with closed_server.client(closed_server.token(scopes=["tmf620:read"])) as client:
+        assert client.get("/admin/temporal").status_code == 403
+        page = client.get("/", headers={"Accept": "text/html"}).text
+        assert "Running workflows" not in page
+        assert "temporal" not in client.get("/").text.lower()
+    with closed_server.client(closed_server.token(scopes=["admin"])) as client:
+        access = client.get("/admin/temporal").json()
+    assert access["address"].startswith(("unix:", "127.0.0.1:"))
+    assert access["namespace"] == "default"
