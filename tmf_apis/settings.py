@@ -388,6 +388,14 @@ class Settings:
     # Network
     trap_host: str = _setting("127.0.0.1", "Address to listen on for SNMP notifications")
     trap_port: int = _setting(0, "UDP port for SNMP notifications; 0: a free one")
+    trap_bytes: int = _setting(
+        16_384, "Largest SNMP notification", "bytes", parse=_at_least(484, int)
+    )
+    trap_rate: float = _setting(
+        1000.0,
+        "Most SNMP notifications of one address, on average over ten seconds; 0: any number",
+        "per second",
+    )
     credentials_file: str = _setting("", "JSON file of named element credentials")
     profiles_dir: str = _setting("", "Folder of profiles of SNMP elements (JSON)")
     fulfilment_patience: float = _setting(

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from adapters.credentials import Credentials
+from adapters.snmp.traps import TrapLimits
 from adapters.values import Target
 from tmf_apis.audit_log.maintenance import AuditLogMaintenance
 from tmf_apis.background_tasks import BackgroundAction, TaskActivities, TaskKey, TaskWorkflow
@@ -31,6 +32,7 @@ from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.relay import EventHandlers, EventListener
 from tmf_apis.fault_management.alarm_writer import AlarmWriter
 from tmf_apis.fault_management.element_registry import ElementRegistry
+from tmf_apis.fault_management.message_records import MessageRecords
 from tmf_apis.fault_management.trap_consumer import TrapConsumer
 from tmf_apis.fulfilment import order_kinds
 from tmf_apis.fulfilment.execution.composition import Fulfilment
@@ -146,12 +148,16 @@ class Worker:
 
     def _create_trap_consumer(self, credentials: Credentials) -> TrapConsumer:
         database = self._engine.database
+        records = MessageRecords(database)
+        records.create_indexes()
         return TrapConsumer(
             ElementRegistry(database, self._repositories, credentials, self._access_policy),
             AlarmWriter(database, self._repositories),
             self._connections,
             self._quick_executor,
             (self._settings.trap_host, self._settings.trap_port),
+            records,
+            TrapLimits(size=self._settings.trap_bytes, rate=self._settings.trap_rate),
         )
 
     def _create_capacity_poller(self, credentials: Credentials) -> CapacityPoller:

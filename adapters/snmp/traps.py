@@ -5,10 +5,12 @@ user is that of the element's credentials. Other datagrams are counted and dropp
 """
 
 import asyncio
+import hashlib
 import socket
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -18,10 +20,12 @@ from adapters.snmp import mib
 from adapters.snmp.wire import message, usm
 from adapters.snmp.wire.ber import Malformed, Value
 from adapters.snmp.wire.message import Pdu, TrapV1
-from adapters.snmp.wire.usm import NotAuthentic, User
+from adapters.snmp.wire.usm import EngineTime, EngineTimes, NotAuthentic, User
 
 RECEIVE_BUFFER = 4_194_304  # octets; the kernel may grant less
 CENTISECONDS = 100
+#: Time for which a source may send at once what it has not sent before, in seconds.
+BURST_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,11 @@ class ReceivedNotification:
 
     Attributes:
         notification: The notification.
+        digest: Digest of a v3 message, by which a replay is recognized; "" for v1 and v2c.
     """
 
     notification: Notification
+    digest: str = ""
     _reply: bytes = field(default=b"", repr=False)
     _source: tuple[str, int] = ("", 0)
     _transport: asyncio.DatagramTransport | None = field(default=None, repr=False)
@@ -68,6 +74,51 @@ class ReceivedNotification:
         """Answer an inform, which the element repeats otherwise; do nothing for a trap."""
         if self._reply and self._transport is not None and not self._transport.is_closing():
             self._transport.sendto(self._reply, self._source)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRecord:
+    """The newest time of an element's engine, to be stored.
+
+    Attributes:
+        element: The element.
+        engine_id: Identity of its engine.
+        time: The newest time.
+    """
+
+    element: str
+    engine_id: bytes
+    time: EngineTime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrapLimits:
+    """The limits of a receiver.
+
+    Attributes:
+        size: Largest datagram, in bytes.
+        rate: Most notifications of one source in a second, on average; 0: any number.
+    """
+
+    size: int = 16_384
+    rate: float = 1000.0
+
+
+@dataclass(slots=True)
+class _TokenBucket:
+    """The notifications that a source may send now."""
+
+    tokens: float
+    filled_at: float
+
+    def take(self, rate: float, now: float) -> bool:
+        """Take one token; return whether there was one."""
+        added = (now - self.filled_at) * rate
+        self.tokens, self.filled_at = min(self.tokens + added, rate * BURST_SECONDS), now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
 
 
 @dataclass(slots=True)
@@ -84,6 +135,7 @@ class SenderRegistry:
 
     def __init__(self) -> None:
         self._senders_by_address: dict[str, dict[str, NotificationSender]] = {}
+        self._times: dict[str, EngineTimes] = {}
 
     def register(self, element: str, address: str, secret: Mapping[str, str]) -> None:
         """Accept notifications of an element from an address, instead of any former one.
@@ -95,7 +147,8 @@ class SenderRegistry:
             sender = NotificationSender(element, community.encode())
         elif "user" in secret:
             try:
-                sender = NotificationSender(element, user=User.from_secret(secret))
+                user = replace(User.from_secret(secret), times=self._times_of(element))
+                sender = NotificationSender(element, user=user)
             except ValueError as error:
                 raise Misconfigured(element, f"credentials for notifications: {error}") from error
         else:
@@ -107,6 +160,27 @@ class SenderRegistry:
         """Accept no more notifications of an element."""
         for senders in self._senders_by_address.values():
             senders.pop(element, None)
+
+    def is_known(self, address: str) -> bool:
+        """Return whether an address is that of an element."""
+        return bool(self._senders_by_address.get(address))
+
+    def _times_of(self, element: str) -> EngineTimes:
+        """Return the times of an element's engines; they outlive a change of its credentials."""
+        return self._times.setdefault(element, EngineTimes(is_advancing=True))
+
+    def restore_times(self, records: Iterable[EngineRecord]) -> None:
+        """Set the newest times of engines, as stored by this or another receiver."""
+        for record in records:
+            self._times_of(record.element).restore(record.engine_id, record.time)
+
+    def take_changed_times(self) -> list[EngineRecord]:
+        """Return the times that have changed since the last call."""
+        return [
+            EngineRecord(element, engine_id, newest)
+            for element, times in self._times.items()
+            for engine_id, newest in times.take_changes().items()
+        ]
 
     def decode(self, octets: bytes, source: str) -> Notification:
         """Return the notification in a datagram.
@@ -174,23 +248,35 @@ def _trap_and_uptime(pdu: Pdu) -> tuple[str, int]:
     return trap.value, uptime.value
 
 
+DEFAULT_LIMITS = TrapLimits()
+
+
 class TrapReceiver(asyncio.DatagramProtocol):
     """A UDP endpoint for notifications; an asynchronous context manager and iterator.
 
     Attributes:
         senders: The elements that may send notifications; may be changed at any time.
         address: Address and port that the receiver listens on, once open.
-        counts: "received", "malformed", "refused", "overflowed" -> number of datagrams;
+        counts: "received", "malformed", "refused", "overflowed", "oversized", "limited" -> number
+            of datagrams;
             "undelivered" -> number of acknowledgements that the network reported as undelivered.
     """
 
     def __init__(
-        self, senders: SenderRegistry, host: str, port: int, *, queue_size: int = 10_000
+        self,
+        senders: SenderRegistry,
+        host: str,
+        port: int,
+        *,
+        queue_size: int = 10_000,
+        limits: TrapLimits = DEFAULT_LIMITS,
     ) -> None:
         self.senders = senders
         self.address = (host, port)
         self.counts: Counter[str] = Counter()
         self._queue: asyncio.Queue[ReceivedNotification] = asyncio.Queue(queue_size)
+        self._limits = limits
+        self._buckets: dict[str, _TokenBucket] = {}
         self._transport: asyncio.DatagramTransport | None = None
 
     async def __aenter__(self) -> Self:
@@ -215,11 +301,20 @@ class TrapReceiver(asyncio.DatagramProtocol):
 
     def datagram_received(self, octets: bytes, source: tuple[str, int]) -> None:
         """Queue a notification for ``receive``; count each datagram by its outcome."""
+        if len(octets) > self._limits.size:
+            self.counts["oversized"] += 1
+            return
+        if not self._is_within_rate(source[0]):
+            self.counts["limited"] += 1
+            return
         try:
             notification = self.senders.decode(octets, source[0])
             is_v2c_inform = notification.inform and notification.boots is None
             reply = _inform_response(octets) if is_v2c_inform else b""
-            received = ReceivedNotification(notification, reply, source[:2], self._transport)
+            digest = "" if notification.boots is None else hashlib.sha256(octets).hexdigest()
+            received = ReceivedNotification(
+                notification, digest, reply, source[:2], self._transport
+            )
             self._queue.put_nowait(received)
         except Malformed:
             self.counts["malformed"] += 1
@@ -229,6 +324,15 @@ class TrapReceiver(asyncio.DatagramProtocol):
             self.counts["overflowed"] += 1
         else:
             self.counts["received"] += 1
+
+    def _is_within_rate(self, source: str) -> bool:
+        """Return whether a source may send a notification now; those of no element always may."""
+        rate = self._limits.rate
+        if not rate or not self.senders.is_known(source):
+            return True
+        now = time.monotonic()
+        bucket = self._buckets.setdefault(source, _TokenBucket(rate * BURST_SECONDS, now))
+        return bucket.take(rate, now)
 
     def error_received(self, error: Exception) -> None:  # noqa: ARG002 - asyncio's name
         """Count an ICMP error, which an acknowledgement has caused."""

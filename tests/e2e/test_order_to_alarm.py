@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from temporalio.client import Client
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from adapters import condition_types, lab, registry
@@ -39,7 +38,9 @@ from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import mongo_client as client_of
+from tmf_apis.store.embedded_temporal import EmbeddedTemporal
 from tmf_apis.temporal_payloads import DATA_CONVERTER
+from tmf_apis.temporal_worker import connect
 
 FAST_OPTIONS = {"timeout": "0.3", "retries": "1"}
 
@@ -434,10 +435,11 @@ def test_orders_without_a_port_get_different_free_ports(server, gateway, fibre):
 
 
 def test_the_histories_of_all_workflows_replay(server):
+    temporal = EmbeddedTemporal(Settings(data_dir=server.data_dir))
+    wait_until(temporal.check_ready, timeout=60)
+
     async def replay():
-        command = next(command for command in server.children() if "server start-dev" in command)
-        port = command.split("--port ", 1)[1].split()[0]
-        client = await Client.connect(f"127.0.0.1:{port}", data_converter=DATA_CONVERTER)
+        client = await connect(temporal.address, "default")
         replayer = Replayer(
             workflows=[OrderWorkflow],
             workflow_runner=UnsandboxedWorkflowRunner(),

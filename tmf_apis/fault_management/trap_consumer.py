@@ -3,20 +3,26 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from adapters import base
 from adapters.errors import ElementError
-from adapters.snmp.traps import ReceivedNotification, TrapReceiver
+from adapters.snmp.traps import (
+    DEFAULT_LIMITS,
+    ReceivedNotification,
+    TrapLimits,
+    TrapReceiver,
+)
 from adapters.values import Target
 from tmf_apis.element_access.breaker import CircuitOpenError
 from tmf_apis.element_access.connections import Connections
 from tmf_apis.errors import Stale, Unavailable
 from tmf_apis.fault_management.alarm_writer import AlarmWriter
 from tmf_apis.fault_management.element_registry import Element, ElementRegistry
+from tmf_apis.fault_management.message_records import MessageRecords
 from tmf_apis.fault_management.rules import AlarmReport, report_from_notification
 from tmf_apis.store.executor import run_blocking
 
@@ -34,6 +40,10 @@ REORDERING_WINDOW = 30.0
 DEDUPLICATION_SIZE = 10_000
 #: Maximum time to poll an element, in seconds; maximum number of queued reports of an element.
 POLL_TIMEOUT, QUEUE_SIZE = 30.0, 10_000
+#: Pause between two writes of the times of engines, in seconds.
+STORE_INTERVAL = 1.0
+#: The counts of datagrams that the receiver has dropped.
+LOSSES = ("refused", "malformed", "overflowed", "oversized", "limited")
 
 
 @dataclass(slots=True)
@@ -55,6 +65,8 @@ class TrapConsumer:
         connections: Open adapters.
         executor: Runs blocking database calls.
         address: Host and port to listen at; port 0 is replaced by the real one at the start.
+        records: The stored times of engines and digests of messages.
+        limits: The limits of the receiver.
         wakeup: Set when the elements of the inventory may have changed.
     """
 
@@ -63,6 +75,8 @@ class TrapConsumer:
     connections: Connections
     executor: Executor
     address: tuple[str, int]
+    records: MessageRecords
+    limits: TrapLimits = DEFAULT_LIMITS
     wakeup: asyncio.Event = field(default_factory=asyncio.Event)
     _port_names: dict[str, Mapping[int, str]] = field(default_factory=dict)
     _latest_uptime: dict[str, float] = field(default_factory=dict)
@@ -82,7 +96,7 @@ class TrapConsumer:
         """Receive notifications until ``stop`` is set."""
         pause, longest = RETRY_PAUSES
         while not stop.is_set():
-            receiver = TrapReceiver(self.registry.senders, *self.address)
+            receiver = TrapReceiver(self.registry.senders, *self.address, limits=self.limits)
             try:
                 async with receiver:
                     self.address = receiver.address
@@ -102,6 +116,7 @@ class TrapConsumer:
         tasks = [
             asyncio.create_task(self._dispatch(receiver)),
             asyncio.create_task(self._refresh_elements(receiver, stop)),
+            asyncio.create_task(self._store_engine_times(stop)),
         ]
         await stop.wait()
         drain_tasks = [element_queue.task for element_queue in self._queues.values()]
@@ -110,6 +125,20 @@ class TrapConsumer:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        with suppress(Unavailable):
+            await run_blocking(
+                self.executor, self.records.save, self.registry.senders.take_changed_times()
+            )
+
+    async def _store_engine_times(self, stop: asyncio.Event) -> None:
+        """Store the newest times of engines at intervals, in one write for all of them."""
+        while not stop.is_set():
+            await _wait(stop, STORE_INTERVAL)
+            changed = self.registry.senders.take_changed_times()
+            try:
+                await run_blocking(self.executor, self.records.save, changed)
+            except Unavailable as error:  # later messages of the engines change the times again
+                log.warning("times of engines are not stored", extra={"error": str(error)})
 
     async def _refresh_elements(self, receiver: TrapReceiver, stop: asyncio.Event) -> None:
         reported_losses = 0
@@ -117,6 +146,8 @@ class TrapConsumer:
             self.wakeup.clear()
             try:
                 elements = await run_blocking(self.executor, self.registry.read)
+                times = await run_blocking(self.executor, self.records.load)
+                self.registry.senders.restore_times(times)
                 for element in await run_blocking(self.executor, self.registry.trust, elements):
                     self.poll(element)
                 await self._retry_unreachable()
@@ -124,7 +155,7 @@ class TrapConsumer:
                 log.warning("inventory cannot be read", extra={"error": str(error)})
             except Exception:
                 log.exception("elements cannot be refreshed")
-            losses = sum(receiver.counts[name] for name in ("refused", "malformed", "overflowed"))
+            losses = sum(receiver.counts[name] for name in LOSSES)
             if losses > reported_losses:
                 log.warning("notifications dropped", extra=dict(receiver.counts))
                 reported_losses = losses
@@ -165,13 +196,37 @@ class TrapConsumer:
     async def _drain(self, queue: asyncio.Queue[ReceivedNotification]) -> None:
         while True:
             received = await queue.get()
-            pause, longest = RETRY_PAUSES
-            while not await self._try_handle(received):
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, longest)
+            if await self._repeat(self._is_first, received):
+                await self._repeat(self._try_handle, received)
 
-    async def _try_handle(self, received: ReceivedNotification) -> bool:
-        """Handle a notification; return False if it must be retried."""
+    async def _repeat(
+        self,
+        step: Callable[[ReceivedNotification], Awaitable[bool | None]],
+        received: ReceivedNotification,
+    ) -> bool:
+        """Repeat a step until it has a result, which is not None; return the result."""
+        pause, longest = RETRY_PAUSES
+        while (result := await step(received)) is None:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, longest)
+        return result
+
+    async def _is_first(self, received: ReceivedNotification) -> bool | None:
+        """Return whether a message is no replay; None if the database does not answer."""
+        if not received.digest:
+            return True
+        context = {"element": received.notification.element}
+        try:
+            is_first = await run_blocking(self.executor, self.records.claim, received.digest)
+        except Unavailable as error:
+            log.warning("notification delayed", extra={**context, "error": str(error)})
+            return None
+        if not is_first:
+            log.warning("replayed notification dropped", extra=context)
+        return is_first
+
+    async def _try_handle(self, received: ReceivedNotification) -> bool | None:
+        """Handle a notification; return None if it must be retried."""
         try:
             await self._handle(received)
         except (Unavailable, Stale) as error:
@@ -179,7 +234,7 @@ class TrapConsumer:
                 "notification delayed",
                 extra={"element": received.notification.element, "error": str(error)},
             )
-            return False
+            return None
         except Exception:
             log.exception(
                 "notification not handled", extra={"element": received.notification.element}

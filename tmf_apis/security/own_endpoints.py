@@ -34,10 +34,11 @@ class OwnEndpoints:
         """Return the endpoints of a public URL (may be empty) and of texts ``host:port``."""
         endpoints = set()
         for text in (public_url, *(f"//{address}" for address in addresses)):
-            parts = urlsplit(text)
-            port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
-            if parts.hostname and port:
-                endpoints.add((parts.hostname.removesuffix("."), port))
+            with suppress(ValueError):  # an unusable TMF_PUBLIC_URL leads nowhere
+                parts = urlsplit(text)
+                port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+                if parts.hostname and port:
+                    endpoints.add((parts.hostname.removesuffix("."), port))
         return cls(frozenset(endpoints))
 
     def has_port(self, port: int) -> bool:

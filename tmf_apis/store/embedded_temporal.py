@@ -107,7 +107,7 @@ class EmbeddedTemporal(ManagedProcess):
 
     @property
     def access(self) -> TemporalAccess:
-        """Return how it can be reached; known after the start."""
+        """Return the addresses; known after the start."""
         state = self.state
         page = f"http://{LOOPBACK}:{state['page']}" if state.get("page") else ""
         if not state.get("isolated"):
@@ -184,7 +184,7 @@ class EmbeddedTemporal(ManagedProcess):
         return str(socket_path(self.folder, name))
 
     def persistent_state(self) -> dict[str, Any]:
-        """Return whether it is isolated, and its ports for clients and the web page, if any."""
+        """Return whether the server is isolated, and its ports for clients and the web page."""
         return self._state
 
     def check_ready(self) -> bool:

@@ -6,8 +6,10 @@ Source: RFC 3412 section 6 (message), RFC 3414 (USM, SHA), RFC 7860 (SHA-2), RFC
 import hashlib
 import hmac
 import struct
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
@@ -29,6 +31,10 @@ AUTH_FLAG, PRIV_FLAG = 1, 2
 USM_SECURITY_MODEL = 3
 #: Maximum age of a message, in seconds, relative to the newest message of its engine.
 TIME_WINDOW = 150
+#: How much slower than this machine's the clock of an engine may be, as a part of its time.
+CLOCK_DRIFT = 0.001
+#: Number of starts after which an engine must not be trusted any more (RFC 3414 section 2.2.2).
+LATCHED_BOOTS = 2**31 - 1
 ENGINE_ID_LIMIT = 32
 #: Size of the caches of a user. Anybody can fill them by inventing engine IDs, but computing a
 #: localized key again costs only two hashes of a few octets.
@@ -55,6 +61,73 @@ def password_key(password: str, hash_name: str) -> bytes:
     return hashlib.new(hash_name, expanded).digest()
 
 
+class EngineTime(NamedTuple):
+    """The time of an engine in its newest message.
+
+    Attributes:
+        boots: Number of starts of the engine (snmpEngineBoots).
+        engine_time: Seconds since its last start (latestReceivedEngineTime).
+        received_at: When the message arrived, in seconds since 1970.
+    """
+
+    boots: int
+    engine_time: int
+    received_at: float
+
+
+@dataclass(slots=True)
+class EngineTimes:
+    """The newest time of each engine, and the check of messages against it.
+
+    Attributes:
+        is_advancing: The time of an engine advances between its messages, so that a message which
+            is the newest one, but old, is refused too.
+        clock: Returns the current time, in seconds since 1970.
+    """
+
+    is_advancing: bool = False
+    clock: Callable[[], float] = time.time
+    _newest: dict[bytes, EngineTime] = field(default_factory=dict, repr=False)
+    _changed: set[bytes] = field(default_factory=set, repr=False)
+
+    def check(self, engine_id: bytes, boots: int, engine_time: int) -> None:
+        """Refuse an authentic message that is too old, and remember the newest time otherwise.
+
+        Raises:
+            NotAuthentic: The message is a replay, or was delayed beyond the time window.
+
+        Source: RFC 3414 section 3.2, step 7.
+        """
+        now = self.clock()
+        newest = self._newest.get(engine_id, EngineTime(0, 0, now))
+        elapsed = max(0.0, now - newest.received_at) if self.is_advancing else 0.0
+        oldest = newest.engine_time + elapsed * (1 - CLOCK_DRIFT) - TIME_WINDOW
+        is_old = boots < newest.boots or (boots == newest.boots and engine_time < oldest)
+        if is_old or boots >= LATCHED_BOOTS:
+            raise NotAuthentic("replayed or too late")
+        if len(self._newest) >= ENGINES_LIMIT and engine_id not in self._newest:
+            self.clear()
+        if engine_id not in self._newest or (boots, engine_time) > newest[:2]:
+            self._newest[engine_id] = EngineTime(boots, engine_time, now)
+            self._changed.add(engine_id)
+
+    def restore(self, engine_id: bytes, newest: EngineTime) -> None:
+        """Set the newest time of an engine, unless a newer one is known."""
+        known = self._newest.get(engine_id)
+        if known is None or newest[:2] > known[:2]:
+            self._newest[engine_id] = newest
+
+    def take_changes(self) -> dict[bytes, EngineTime]:
+        """Return the times that have changed since the last call."""
+        changes = {id: self._newest[id] for id in self._changed if id in self._newest}
+        self._changed.clear()
+        return changes
+
+    def clear(self) -> None:
+        """Forget all times."""
+        self._newest.clear()
+
+
 @dataclass(slots=True)
 class User:
     """An SNMPv3 user, with its keys and the newest time seen of each engine.
@@ -65,6 +138,7 @@ class User:
         auth_code_length: Length of the authentication code, in octets.
         auth_key: Key of the authentication password, not localized.
         priv_key: Key of the privacy password, not localized; None: messages are not encrypted.
+        times: The newest time of each engine that has sent messages of the user.
     """
 
     name: bytes
@@ -75,7 +149,7 @@ class User:
     _localized_keys: dict[bytes, tuple[bytes, bytes | None]] = field(
         default_factory=dict, repr=False
     )
-    _newest_times: dict[bytes, tuple[int, int]] = field(default_factory=dict, repr=False)
+    times: EngineTimes = field(default_factory=EngineTimes, repr=False)
 
     @classmethod
     def from_secret(cls, secret: Mapping[str, str]) -> "User":
@@ -104,7 +178,7 @@ class User:
 
     def forget_times(self) -> None:
         """Forget the newest time of every engine, so that older messages are accepted again."""
-        self._newest_times.clear()
+        self.times.clear()
 
     def localized_keys(self, engine_id: bytes) -> tuple[bytes, bytes | None]:
         """Return the authentication key and the privacy key for an engine."""
@@ -119,21 +193,6 @@ class User:
 
     def _localized_key(self, key: bytes, engine_id: bytes) -> bytes:
         return hashlib.new(self.hash_name, key + engine_id + key).digest()
-
-    def check_timeliness(self, engine_id: bytes, boots: int, engine_time: int) -> None:
-        """Refuse an authentic message that is too old, and remember the newest time otherwise.
-
-        Raises:
-            NotAuthentic: The message is a replay, or was delayed beyond the time window.
-
-        Source: RFC 3414 section 3.2, step 7.
-        """
-        newest = self._newest_times.get(engine_id, (0, 0))
-        if boots < newest[0] or (boots == newest[0] and engine_time < newest[1] - TIME_WINDOW):
-            raise NotAuthentic("replayed or too late")
-        if len(self._newest_times) >= ENGINES_LIMIT and engine_id not in self._newest_times:
-            self._newest_times.clear()
-        self._newest_times[engine_id] = max(newest, (boots, engine_time))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +245,7 @@ def decode_header(octets: bytes) -> V3Header:
     start, stop = ber.expect_tlv(octets, start, parameters_end, ber.SEQUENCE)
     engine, engine_end = ber.expect_tlv(octets, start, stop, ber.OCTETS)
     boots, boots_end = ber.expect_tlv(octets, engine_end, stop, ber.INTEGER)
-    time, time_end = ber.expect_tlv(octets, boots_end, stop, ber.INTEGER)
+    time_start, time_end = ber.expect_tlv(octets, boots_end, stop, ber.INTEGER)
     user, user_end = ber.expect_tlv(octets, time_end, stop, ber.OCTETS)
     auth_code_span = ber.expect_tlv(octets, user_end, stop, ber.OCTETS)
     salt, salt_end = ber.expect_tlv(octets, auth_code_span[1], stop, ber.OCTETS)
@@ -196,7 +255,7 @@ def decode_header(octets: bytes) -> V3Header:
         octets[flags],
         octets[engine:engine_end],
         ber.decode_integer(octets[boots:boots_end]),
-        ber.decode_integer(octets[time:time_end]),
+        ber.decode_integer(octets[time_start:time_end]),
         octets[user:user_end],
         auth_code_span,
         octets[salt:salt_end],
@@ -225,7 +284,7 @@ def authenticate_message(octets: bytes, header: V3Header, user: User) -> Pdu:
     code = hmac.digest(auth_key, signed, user.hash_name)[: user.auth_code_length]
     if not hmac.compare_digest(code, octets[start:stop]):
         raise NotAuthentic("wrong authentication code")
-    user.check_timeliness(header.engine_id, header.boots, header.engine_time)
+    user.times.check(header.engine_id, header.boots, header.engine_time)
     if not header.flags & PRIV_FLAG:
         return decode_plain_pdu(octets, header)
     start, stop = ber.expect_tlv(octets, header.scoped_pdu_start, header.end, ber.OCTETS)

@@ -17,7 +17,7 @@ from adapters import condition_types
 from adapters.errors import Misconfigured
 from adapters.snmp import mib
 from adapters.snmp.simulator import SimulatedGateway
-from adapters.snmp.traps import NotificationSender, SenderRegistry, TrapReceiver
+from adapters.snmp.traps import NotificationSender, SenderRegistry, TrapLimits, TrapReceiver
 from adapters.snmp.wire import ber, message, usm
 from adapters.snmp.wire.ber import Malformed
 from adapters.snmp.wire.message import Pdu, Variable
@@ -208,6 +208,62 @@ def test_a_replayed_v3_trap_is_refused(senders):
         senders.decode(old, SOURCE)
 
 
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_the_newest_message_is_refused_too_when_it_is_old(senders):
+    clock = senders._times_of("gw3").clock = Clock()
+    newest = v3(boots=3, seconds=100)
+    senders.decode(newest, SOURCE)
+    clock.now += usm.TIME_WINDOW - 1
+    senders.decode(newest, SOURCE)
+    clock.now += 5
+    with pytest.raises(NotAuthentic, match="replayed"):
+        senders.decode(newest, SOURCE)
+    senders.decode(v3(boots=3, seconds=254), SOURCE)
+
+
+def test_a_slow_clock_of_an_engine_is_tolerated(senders):
+    clock = senders._times_of("gw3").clock = Clock()
+    senders.decode(v3(boots=3, seconds=0), SOURCE)
+    month = 30 * 86_400
+    clock.now += month
+    senders.decode(v3(boots=3, seconds=int(month * 0.9995)), SOURCE)
+
+
+def test_an_engine_that_has_started_too_often_is_refused(senders):
+    with pytest.raises(NotAuthentic):
+        senders.decode(v3(boots=2**31 - 1), SOURCE)
+
+
+def test_times_outlive_the_receiver_and_a_change_of_credentials(senders):
+    old = v3(boots=3, seconds=100)
+    senders.decode(old, SOURCE)
+    senders.decode(v3(boots=4, seconds=1), SOURCE)
+    (record,) = senders.take_changed_times()
+    assert (record.element, record.time[:2]) == ("gw3", (4, 1))
+    assert senders.take_changed_times() == []
+    senders.register("gw3", SOURCE, SECRET)
+    restarted = SenderRegistry()
+    restarted.register("gw3", SOURCE, SECRET)
+    restarted.restore_times([record])
+    for registry in (senders, restarted):
+        with pytest.raises(NotAuthentic, match="replayed"):
+            registry.decode(old, SOURCE)
+        assert registry.decode(v3(boots=4, seconds=2), SOURCE).boots == 4
+
+
+def test_an_element_cannot_spoil_the_times_of_another(senders):
+    other = SECRET | {"user": "other"}
+    senders.register("foreign", SOURCE, other)
+    senders.decode(v3(other, boots=2**31 - 2), SOURCE)
+    assert senders.decode(v3(boots=3), SOURCE).boots == 3
+
+
 def test_notifications_of_an_unregistered_element_are_refused(senders):
     senders.unregister("gw")
     with pytest.raises(NotAuthentic):
@@ -303,6 +359,32 @@ async def test_the_receiver_counts_the_datagrams_that_it_drops(receiver, element
         await asyncio.sleep(0.01)
     assert receiver.counts == {"received": 3, "malformed": 2, "refused": 1, "overflowed": 1}
     assert (await receiver.receive()).notification.element == "gw"
+
+
+async def wait_for_count(receiver, total):
+    for _ in range(3000):
+        if receiver.counts.total() == total:
+            break
+        await asyncio.sleep(0.01)
+
+
+async def test_datagrams_are_limited_in_size_and_rate(anyio_backend, senders):
+    limits = TrapLimits(size=500, rate=0.5)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as element_socket:
+        async with TrapReceiver(senders, SOURCE, 0, limits=limits) as receiver:
+            more = Variable("1.3.6.1.9", ber.OCTETS, b"x" * 500)
+            for octets in (v2c(link_down(message.TRAP, more)), *[v2c()] * 8):
+                element_socket.sendto(octets, receiver.address)
+            await wait_for_count(receiver, 9)
+            assert receiver.counts == {"oversized": 1, "received": 5, "limited": 3}
+
+
+async def test_a_flood_of_strangers_takes_no_tokens(anyio_backend, senders):
+    async with TrapReceiver(senders, SOURCE, 0, limits=TrapLimits(rate=1.0)) as receiver:
+        for number in range(50):
+            receiver.datagram_received(v2c(), (f"192.0.2.{number}", 1))
+        assert receiver.counts == {"refused": 50}
+        assert receiver._buckets == {}
 
 
 async def test_an_inform_is_answered_when_it_is_acknowledged(receiver, element_socket):

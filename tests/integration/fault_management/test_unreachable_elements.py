@@ -19,6 +19,7 @@ from tmf_apis.fault_management import trap_consumer
 from tmf_apis.fault_management.alarm_writer import AlarmWriter
 from tmf_apis.fault_management.collector import UnreachableElementsCollector
 from tmf_apis.fault_management.element_registry import ElementRegistry
+from tmf_apis.fault_management.message_records import MessageRecords
 from tmf_apis.fault_management.trap_consumer import TrapConsumer
 from tmf_apis.reconciliation.discovery import register
 from tmf_apis.rest.contracts.contract import load_contracts
@@ -51,6 +52,7 @@ async def running_consumer(database, repositories):
             connections,
             executor,
             ("127.0.0.1", 0),
+            MessageRecords(database),
         )
         stop = asyncio.Event()
         running = asyncio.create_task(consumer.run(stop))
