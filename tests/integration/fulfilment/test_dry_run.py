@@ -1,6 +1,8 @@
 """POST /productOrder?dryRun=true over HTTP: the plan of an order, without any change."""
 
+import json
 import uuid
+from contextlib import ExitStack
 
 import pytest
 
@@ -55,6 +57,11 @@ def fibre(client):
 @pytest.fixture(scope="module")
 def site(client):
     """The id of a place with one free port."""
+    return create_site(client)
+
+
+def create_site(client):
+    """Create an element with one free port; return the id of its place."""
     site, tag = uuid.uuid4().hex[:8], uuid.uuid4().hex[:8]
     address = [{"@type": "StringCharacteristic", "name": "managementAddress", "value": "192.0.2.7"}]
     gateway = create(client, INVENTORY, {
@@ -138,3 +145,33 @@ def test_an_offering_that_cannot_be_fulfilled_cannot_be_launched(client):
     assert "upstreamSpeed" in response.json()["message"]
     draft = {**body, "lifecycleStatus": "In design"}
     assert client.post(f"{CATALOGUE}/productOffering", json=draft).status_code == 201
+
+
+@pytest.fixture
+def token_client(authenticated_server, tenant):
+    """A function that returns clients of the test's tenant."""
+    with ExitStack() as stack:
+
+        def create_client(**claims):
+            token = authenticated_server.token(tenant=tenant, **claims)
+            return stack.enter_context(authenticated_server.client(token))
+
+        yield create_client
+
+
+@pytest.mark.parametrize(("path", "version"), [(V4, "v4"), (V5, "v5")])
+def test_a_dry_run_shows_a_party_nothing_of_the_network(token_client, path, version):
+    staff, ada = token_client(), token_client(parties=["ada"])
+    body = offering_body(staff, serviceType="broadband", downstreamSpeed=100, upstreamSpeed=40)
+    fibre, site = create(staff, f"{CATALOGUE}/productOffering", body), create_site(staff)
+    request = order(fibre, site, version=version)
+    plans = []
+    for client in (staff, ada):
+        response = client.post(f"{path}?dryRun=true", json=request)
+        assert response.status_code == 200, response.text
+        plan = response.json()["fulfilmentPlan"]
+        assert plan["feasible"], plan
+        plans.append(json.dumps(plan))
+    for detail in ("gw-", "port-", '"element"', '"resource"', '"setting"', "snmp"):
+        assert (detail in plans[0], detail in plans[1]) == (True, False), detail
+    assert "downstreamSpeed" in plans[1]
