@@ -2,9 +2,12 @@
 
 import pytest
 
-from tests.support.contract_collections import CONTRACTS
+from tests.support.contract_collections import CONTRACTS, collections_with
 from tmf_apis.events.inbox import COLLECTION, Inbox
 from tmf_apis.security.identity import Identity
+from tmf_apis.settings import Settings
+from tmf_apis.store.connection import mongo_client
+from tmf_apis.store.embedded_mongod import EmbeddedMongod
 
 ORDER = "/tmf-api/productOrderingManagement/v5/productOrder"
 TIME = "2026-01-01T00:00:00Z"
@@ -101,3 +104,51 @@ def test_events_of_an_earlier_release_are_still_recognised(database):
     inbox.add(Identity("z", "acme"), event)
     inbox.add(Identity("y", "acme"), {**event, "eventId": "2"})
     assert rows.count_documents({}) == 4
+
+
+#: Unique indexes, by collection ("*": every kind) and name. Each begins with the tenant or a hash
+#: of it, and with the client wherever the client chooses the value.
+UNIQUE_INDEXES = {
+    ("*", "idempotency"),  # hash of tenant, subject, parties, path and operation
+    ("Notification", "event"),  # tenant, subject and parties, API, type of the event
+    ("Subscription", "same_1"),  # hash of tenant, subject, parties, API, callback and query
+    ("audit_log_blocks", "number"),  # tenant; the server chooses the numbers
+}
+
+
+def test_no_unique_index_has_names_of_several_clients(authenticated_server, api):
+    """A value that one client stores first could not be used by the others."""
+    assert api.get(ORDER).status_code == 200
+    settings = Settings(data_dir=authenticated_server.folder)
+    with mongo_client(settings, EmbeddedMongod(settings).uri) as client:
+        database = client[settings.mongodb_database]
+        unique = {
+            ("*" if index == "idempotency" else name, index)
+            for name in database.list_collection_names()
+            for index, definition in database[name].index_information().items()
+            if definition.get("unique")
+        }
+    assert {index for _, index in unique} <= {index for _, index in UNIQUE_INDEXES}
+    assert unique - UNIQUE_INDEXES == set()
+
+
+@pytest.mark.parametrize("collection", collections_with("create"), ids=str)
+def test_the_id_of_a_resource_of_others_changes_nothing(api, clients, collection):
+    """Neither a conflict nor anything else tells that an id is in use."""
+    existing = collection.create(api).json()["id"]
+    answers = []
+    for id in (existing, "0" * len(existing)):
+        response = clients[2].post(collection.path, json={**collection.body(api), "id": id})
+        answers.append(response.status_code)
+        assert response.json().get("id") != id, response.text
+        assert id not in response.json().get("message", "")
+    assert answers[0] == answers[1]
+
+
+def test_a_monitor_is_read_by_the_client_of_its_task(clients):
+    jobs = "/tmf-api/productCatalogManagement/v4/exportJob"
+    created = clients[2].post(jobs, json={"url": "file:out"}, headers={"Prefer": "respond-async"})
+    assert created.status_code == 202, created.text
+    monitor = created.headers["location"]
+    statuses = [client.get(monitor).status_code for client in clients]
+    assert statuses == [200, 200, 200, 200, 200, 404, 404]
