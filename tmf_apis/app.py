@@ -24,6 +24,7 @@ from tmf_apis.errors import (
     Unavailable,
 )
 from tmf_apis.events.backlog import BacklogMonitor
+from tmf_apis.events.inbox import Inbox
 from tmf_apis.events.signatures import SENDER_HEADER, sender_id, server_key
 from tmf_apis.fault_management.collector import UnreachableElementsCollector
 from tmf_apis.metrics import Metrics
@@ -156,7 +157,11 @@ class Application:
         key = server_key(engine.database, self.settings.hub_secret)
         self._sender_id = sender_id(key)
         hub = HubHandlers(
-            engine.database, engine.subscriptions, key, engine.compile_query, self.settings
+            Inbox(engine.database, engine.data_keys if self.settings.encryption else None),
+            engine.subscriptions,
+            key,
+            engine.compile_query,
+            self.settings,
         )
         hub.prepare()
         engine.subscriptions.prepare()

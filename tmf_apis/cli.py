@@ -147,7 +147,7 @@ def token(  # noqa: PLR0913, PLR0917
     if not scopes:
         contracts = load_contracts(CONTRACTS_DIR, settings.data_dir / "cache")
         all_scopes = {scope for contract in contracts for scope in contract.scopes}
-        scopes = (*sorted(all_scopes), "admin")
+        scopes = (*sorted(all_scopes), "admin", "pii")
     text = local_keys.issue_token(
         settings,
         subject=subject,

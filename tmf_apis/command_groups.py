@@ -14,6 +14,8 @@ class LazyGroup(click.Group):
         "adapters": ("tmf_apis.element_cli.command", "adapters"),
         "element": ("tmf_apis.element_cli.command", "group"),
         "audit-log": ("tmf_apis.audit_log.command", "group"),
+        "keys": ("tmf_apis.privacy_commands", "keys"),
+        "privacy": ("tmf_apis.privacy_commands", "privacy"),
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

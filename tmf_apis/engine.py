@@ -15,6 +15,7 @@ from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.subscriptions import SubscriptionRepository, SubscriptionRequest
 from tmf_apis.fulfilment.design.order_designer import OrderDesigner
 from tmf_apis.inventory.model import hide_elements
+from tmf_apis.privacy.service import Privacy
 from tmf_apis.rest.contracts.contract import Contract, event_types
 from tmf_apis.rest.contracts.dates import DateNormalizer
 from tmf_apis.rest.contracts.extension_registry import ExtensionRegistry
@@ -30,8 +31,10 @@ from tmf_apis.rest.pipeline.policy import ResourcePolicy
 from tmf_apis.rest.pipeline.quotas import Quotas
 from tmf_apis.rest.pipeline.repository import ScopedRepository
 from tmf_apis.rest.pipeline.representation import client_view
+from tmf_apis.rest.pipeline.sealing import SealingCodec
 from tmf_apis.rest.pipeline.writer import ResourceWriter
 from tmf_apis.rest.query.attributes import QueryableAttributes
+from tmf_apis.rest.query.event_attributes import EventAttributes
 from tmf_apis.rest.query.filtering import filter_query
 from tmf_apis.rest.query.list_query import ListQueryCompiler
 from tmf_apis.rest.query.parameters import parse_parameters
@@ -39,11 +42,15 @@ from tmf_apis.rest.query.schema_paths import AttributeType, ValueType
 from tmf_apis.rest.views.kind_names import lower_first
 from tmf_apis.rest.views.kind_registry import KindRegistry
 from tmf_apis.rest.views.transforms import Transform
+from tmf_apis.security.master_keys import KeyUnavailable, load_provider
 from tmf_apis.security.outbound import OutboundPolicy
+from tmf_apis.security.personal_attributes import PersonalAttributes
 from tmf_apis.settings import Settings
 from tmf_apis.store import indexes
 from tmf_apis.store.count_cache import CountCache
+from tmf_apis.store.data_keys import DataKeys
 from tmf_apis.store.model import StoredResource, document_class
+from tmf_apis.store.process import CannotStart
 from tmf_apis.store.resources import Document, ResourceStore
 
 #: The contracts of a checkout; an installed package has them in the same place.
@@ -95,15 +102,29 @@ class Engine:
             self.policies |= module.policies
         self.kinds = sorted({o.kind for c in contracts for o in c.operations if o.kind})
         self.counts = CountCache(database, query_time=settings.query_time)
-        self.resources = ResourceStore(database, self.counts, query_time=settings.query_time)
+        self.personal_attributes = PersonalAttributes.from_settings(settings)
+        self.data_keys = DataKeys(database, partial(load_provider, settings))
+        builder = self._builder = DocumentBuilder(
+            self.policies,
+            _type_defaults(contracts),
+            self.kind_registry,
+            OwnerRoles(settings.owner_roles),
+            self.personal_attributes,
+        )
+        self.codec = SealingCodec(
+            database,
+            self.data_keys,
+            self.personal_attributes,
+            builder.text_of,
+            encrypt=settings.encryption,
+        )
+        self.resources = ResourceStore(
+            database, self.counts, query_time=settings.query_time, codec=self.codec
+        )
         flags = {
             "check_references": settings.check_references,
             "unique_customers": settings.unique_customers,
         }
-        builder = self._builder = DocumentBuilder(
-            self.policies, _type_defaults(contracts), self.kind_registry,
-            OwnerRoles(settings.owner_roles),
-        )  # fmt: skip
         guard = PartyGuard(
             self.resources, builder, contracts, reference_limit=settings.reference_limit
         )
@@ -111,6 +132,7 @@ class Engine:
         self.quotas = Quotas(settings, self.resources, self.resources.usage, self.writer.policy_of)
         self.audit_log = AuditLog(database)
         self.activity = ActivityRecorder(self.audit_log, settings.default_tenant)
+        self.privacy = Privacy(settings, database, self.writer, self.codec, self.kinds)
         self.subscriptions = SubscriptionRepository(
             database,
             self.outbound_policy,
@@ -155,16 +177,33 @@ class Engine:
         return [models.get(kind) or document_class(kind) for kind in self.kinds]
 
     def prepare(self) -> None:
-        """Create missing indexes, migrate stored data and load the extension types."""
+        """Create missing indexes, migrate stored data and load the extension types.
+
+        Raises:
+            CannotStart: The master key of the encrypted data is missing.
+        """
         self.audit_log.prepare()
-        indexes.ensure_indexes(self.database, self.document_models())
+        table = self.personal_attributes
+        personal_kinds = {kind for kind in self.kinds if table.rules(kind) is not None}
+        indexes.ensure_indexes(self.database, self.document_models(), personal_kinds)
+        self._prepare_keys()
         hide_elements(self.database)
         update_parties(self.database, self._builder, self.kinds)
         self.extension_registry.refresh()
 
+    def _prepare_keys(self) -> None:
+        """Check that the master keys fit the database; a new database needs no migration."""
+        try:
+            if self.settings.encryption:
+                self.data_keys.provider  # noqa: B018 - generates the first key, or fails now
+            self.data_keys.prepare()
+            self.privacy.resealer.prepare(encrypt=self.settings.encryption)
+        except KeyUnavailable as error:
+            raise CannotStart(f"the personal data cannot be read: {error}") from error
+
     def render_event(self, event: PendingEvent, audience: Audience) -> Json | None:
         """Return an event as the notification of an audience; None if its contract has none."""
-        kind, version, body = event["kind"], audience.version, event["body"]
+        kind, version, body = event["kind"], audience.version, event["body"]  # masked
         kinds = self.kind_registry
         if self._api_numbers.get(kind) != audience.api or not kinds.is_served(kind, version):
             return None
@@ -174,6 +213,7 @@ class Engine:
         name = next((name for name in names if name in declared), None)
         if name is None:
             return None
+        body = self.codec.open_event(event, masked=not audience.sees_personal_data)
         resource = client_view(kinds, kind, version, event["resource"], audience.base_url, body)
         if version != "v4":
             resource = self.writer.type_defaults[kind](resource)
@@ -192,6 +232,9 @@ class Engine:
             type_of=partial(_event_attribute_type, contract, self.apis[contract.base_path].queries),
             prefix="",
             outside_body={},
+            blind_index=EventAttributes(
+                contract, self.personal_attributes, is_permitted=subscription.sees_personal_data
+            ),
         )
         return filter_query(parse_parameters(text), attributes, self.settings)
 

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 SIDE_EFFECT_INTERVAL = 30.0
 #: Age at which an unfinished write counts as abandoned by its process.
 MIN_PENDING_AGE = timedelta(seconds=15)
+#: Pause between two searches for personal data whose retention time is over, in seconds.
+PRIVACY_INTERVAL = 300.0
 #: Shortest pause between two searches for expired reservations, in seconds.
 MIN_SWEEP_INTERVAL = 60.0
 
@@ -57,7 +59,47 @@ class Maintenance:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run the jobs until ``stop`` is set."""
-        await asyncio.gather(self._resume_side_effects(stop), self._sweep_reservations(stop))
+        await asyncio.gather(
+            self._resume_side_effects(stop),
+            self._sweep_reservations(stop),
+            self._seal(stop),
+            self._maintain_privacy(stop),
+        )
+
+    async def _maintain_privacy(self, stop: asyncio.Event) -> None:
+        """Complete interrupted erasures; overwrite personal data whose time is over."""
+        loop, privacy = asyncio.get_running_loop(), self._engine.privacy
+        jobs = (
+            (privacy.erasure.resume, "interrupted erasures completed"),
+            (privacy.retention.run, "personal data overwritten after its retention time"),
+        )
+        while not stop.is_set():
+            for job, message in jobs:
+                try:
+                    count = await loop.run_in_executor(self._long_task_executor, job)
+                except (TmfError, PyMongoError) as error:
+                    context = {"job": message, "error": str(error)}
+                    log.warning("personal data cannot be removed yet", extra=context)
+                else:
+                    if count:
+                        log.info(message, extra={"count": count})
+            await _is_set_within(stop, PRIVACY_INTERVAL)
+
+    async def _seal(self, stop: asyncio.Event) -> None:
+        """Seal the documents of earlier releases and settings, once."""
+        loop = asyncio.get_running_loop()
+        while not stop.is_set() and self._engine.settings.encryption:
+            try:
+                count = await loop.run_in_executor(
+                    self._long_task_executor, self._engine.privacy.resealer.run
+                )
+            except (TmfError, PyMongoError) as error:
+                log.warning("personal data cannot be encrypted yet", extra={"error": str(error)})
+                await _is_set_within(stop, SIDE_EFFECT_INTERVAL)
+            else:
+                if count:
+                    log.info("personal data of stored documents encrypted", extra={"count": count})
+                return
 
     async def _sweep_reservations(self, stop: asyncio.Event) -> None:
         """Remove expired reservations at intervals."""

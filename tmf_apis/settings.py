@@ -114,6 +114,16 @@ def _attribute_rules(text: str) -> tuple[str, ...]:
     return rules
 
 
+def _retention(text: str) -> tuple[tuple[str, float], ...]:
+    periods = []
+    for part in _comma_separated(text):
+        kind, _, days = part.partition("=")
+        if not re.fullmatch(r"[A-Z]\w*", kind):
+            raise ValueError("expected kinds and days, such as ProductOrder=730")
+        periods.append((kind, float(_at_least(0, float)(days))))
+    return tuple(periods)
+
+
 def _parser(default: object) -> Callable[[str], Any]:
     if isinstance(default, bool):
         return _boolean
@@ -218,6 +228,14 @@ class Settings:
     default_tenant: str = _setting("default", "Tenant of tokens without one, and without auth")
 
     # Personal data
+    encryption: bool = _setting(default=True, help="Encrypt personal attributes in the database")
+    master_key: str = _setting(
+        "", "Master keys in base64, the current one first; empty: from the file", secret=True
+    )
+    master_key_file: str = _setting(
+        "", "File of the master keys; empty: keys/master.key in TMF_DATA_DIR, generated once"
+    )
+    key_provider: str = _setting("local", "Provider of the master keys: local, or a plug-in")
     pii_attributes: tuple[str, ...] = _setting(
         (),
         "Further personal attributes, as note.text; with - in front: attributes that are not",
@@ -225,6 +243,11 @@ class Settings:
     )
     pii_characteristics: tuple[str, ...] = _setting(
         (), "Further characteristics that are personal; with - in front: that are not"
+    )
+    retention: tuple[tuple[str, float], ...] = _setting(
+        (),
+        "Days after the end of a resource that its personal data is kept: ProductOrder=730,...",
+        parse=_retention,
     )
     pii_names: bool = _setting(
         default=False, help="Names of customers and parties are personal, too"

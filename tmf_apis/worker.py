@@ -192,7 +192,7 @@ class Worker:
                     engine.database,
                     self._settings,
                     engine.kinds,
-                    EventHandlers(engine.render_event, self._listeners),
+                    EventHandlers(engine.render_event, self._listeners, engine.data_keys),
                     stop,
                     policy=engine.outbound_policy,
                 ),

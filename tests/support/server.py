@@ -17,7 +17,7 @@ from tests.support.paths import OPENAPI, ROOT
 from tmf_apis.security import local_keys
 from tmf_apis.settings import Settings
 
-#: Every scope of every API.
+#: Every scope of every API, and that of personal attributes.
 ALL_SCOPES = (
     "tmf639:elements",
     *(
@@ -25,6 +25,7 @@ ALL_SCOPES = (
         for api in sorted({file.stem.split("-")[0].lower() for file in OPENAPI.glob("*.yaml")})
         for verb in ("read", "create", "update", "delete", "subscribe", "notify")
     ),
+    "pii",
 )
 
 

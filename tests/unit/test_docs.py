@@ -42,6 +42,7 @@ ALLOWED_IMPORTS = {
     **dict.fromkeys(API_MODULES, INFRASTRUCTURE),
     "element_access": (*BASE, "security", "store", "events"),
     "fulfilment": OPERATIONS,
+    "privacy": INFRASTRUCTURE,
     "fault_management": (*OPERATIONS, "fulfilment"),
     "reconciliation": (*OPERATIONS, "fulfilment", "fault_management"),
     "capacity": (*OPERATIONS, "fulfilment", "fault_management"),
@@ -67,6 +68,7 @@ COMPOSITION = {
     "demo",
     "bulk_load",
     "element_cli",
+    "privacy_commands",
 }
 #: Some commands are loaded when they are asked for.
 COMMANDS = set(main.list_commands(click.Context(main)))

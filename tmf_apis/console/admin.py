@@ -19,6 +19,7 @@ from tmf_apis.errors import Forbidden, InvalidQuery, NotFound, UnsupportedMediaT
 from tmf_apis.events import delivery_admin, inbox, subscriptions
 from tmf_apis.events.delivery_admin import DeliveryCriteria
 from tmf_apis.events.delivery_queue import COLLECTION as DELIVERIES
+from tmf_apis.events.payloads import open_payloads
 from tmf_apis.rest.contracts import extensions
 from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.contracts.extension_registry import ExtensionType
@@ -112,13 +113,32 @@ class AdminViews:
     def get_delivery(self, id: str) -> Response:
         """GET /admin/deliveries/{id}: the delivery, with the notification as it is sent."""
         engine, identity, _ = self._authorize()
-        row = engine.database[DELIVERIES].find_one(
-            {"_id": id, "tenant": identity.tenant}, {**delivery_admin.PROJECTION, "payload": 1}
-        )
+        members = {**delivery_admin.PROJECTION, "payload": 1, "key": 1}
+        row = engine.database[DELIVERIES].find_one({"_id": id, "tenant": identity.tenant}, members)
         if row is None:
             raise NotFound(f"there is no delivery {id[:200]}")
-        payload = orjson.loads(row.pop("payload"))
-        return json_response(200, _json_document({"id": row.pop("_id"), **row, "body": payload}))
+        is_erased = bool(open_payloads([row], engine.data_keys))
+        row.pop("key", None)
+        payload = None if is_erased else orjson.loads(row["payload"])
+        kind = row["resource"].partition(":")[0]
+        body = payload and self._visible(engine, identity, kind, payload)
+        del row["payload"]
+        return json_response(200, _json_document({"id": row.pop("_id"), **row, "body": body}))
+
+    @staticmethod
+    def _visible(engine: Engine, identity: Identity, kind: str, payload: Document) -> Document:
+        """Return a notification as the client may see it."""
+        if identity.sees_personal_data:
+            return payload
+        event = payload.get("event")
+        resources = event if isinstance(event, dict) else {}
+        visible = {
+            name: engine.personal_attributes.masked(kind, value)
+            if isinstance(value, dict)
+            else value
+            for name, value in resources.items()
+        }
+        return {**payload, "event": visible} if visible else payload
 
     def replay_delivery(self, id: str) -> Response:
         """POST /admin/deliveries/{id}/replay: send it again."""
@@ -178,6 +198,9 @@ class AdminViews:
         collection = engine.database[inbox.COLLECTION]
         cursor = collection.find(query, {"_id": 0, "tenant": 0}).sort("received", DESCENDING)
         rows = list(cursor.skip(page.offset).limit(page.limit or 1))
+        inbox.open_bodies(rows, identity.tenant, engine.data_keys)
+        for row in rows:
+            row["body"] = self._visible(engine, identity, inbox.COLLECTION, row.get("body") or {})
         return self._list_response(
             [_json_document(row) for row in rows], page, collection.count_documents(query)
         )

@@ -10,15 +10,18 @@ from pymongo.database import Database
 from tmf_apis.audit_log.log import AuditLog
 from tmf_apis.audit_log.recorder import ActivityRecorder
 from tmf_apis.errors import BadRequest, Forbidden, Unauthorized
+from tmf_apis.privacy.service import Privacy
 from tmf_apis.rest.contracts.contract import Contract
 from tmf_apis.rest.contracts.extension_registry import ExtensionRegistry
 from tmf_apis.rest.http.routing import HOST_PATTERN
 from tmf_apis.rest.pipeline.policy import ResourcePolicy
 from tmf_apis.security.csrf import reject_cross_site
 from tmf_apis.security.identity import Identity
+from tmf_apis.security.personal_attributes import PersonalAttributes
 from tmf_apis.security.request_origin import current_origin
 from tmf_apis.security.tokens import TokenAuthenticator
 from tmf_apis.settings import Settings
+from tmf_apis.store.data_keys import DataKeys
 from tmf_apis.store.embedded_temporal import TemporalAccess
 
 
@@ -30,6 +33,9 @@ class Engine(Protocol):
     extension_registry: ExtensionRegistry
     audit_log: AuditLog
     activity: ActivityRecorder
+    data_keys: DataKeys
+    privacy: Privacy
+    personal_attributes: PersonalAttributes
 
 
 class Readiness(Protocol):

@@ -16,7 +16,7 @@ from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException
 
 from tmf_apis.audit_log.recorder import is_recorded_refusal
-from tmf_apis.console import admin, audit_log, contract_pages, index, lifecycles
+from tmf_apis.console import admin, audit_log, contract_pages, index, lifecycles, privacy_admin
 from tmf_apis.console.page_context import PageContext
 from tmf_apis.errors import (
     BadRequest,
@@ -120,6 +120,7 @@ def create_flask_app(context: PageContext, contracts_dir: Path) -> Flask:
         lifecycles.blueprint(context),
         admin.blueprint(context),
         audit_log.blueprint(context),
+        privacy_admin.blueprint(context),
     ):
         app.register_blueprint(blueprint)
     return app

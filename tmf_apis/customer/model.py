@@ -17,6 +17,5 @@ class Customer(StoredResource):
             body_index("name"),
             body_index("account.id"),
             body_index("relatedParty.partyOrPartyRole.id"),
-            body_index("contactMedium.emailAddress"),
         ],
     }

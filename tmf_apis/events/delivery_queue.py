@@ -10,7 +10,8 @@ Collection ``deliveries``::
     due           time of the next attempt, on the database server's clock
     tries, log    number of attempts, and the last attempts: {at, status, error, took}
     fence         fencing token of the lease under which the last attempt was made
-    payload       the request body
+    payload       the request body; encrypted if the delivery has a ``key``
+    key           id of the data key of a payload with personal attributes; absent if it has none
     created       time when it was queued
     expires       time when the database deletes it, once it is delivered or parked
 """
@@ -24,7 +25,9 @@ from pymongo import DESCENDING, IndexModel, UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
 
+from tmf_apis.events.payloads import open_payloads, sealed_payloads
 from tmf_apis.store.bulk import insert_new
+from tmf_apis.store.data_keys import DataKeys
 
 COLLECTION = "deliveries"
 #: Most attempts in the log of a delivery.
@@ -83,9 +86,11 @@ class DeliveryQueue:
         *,
         delivered_retention: timedelta,
         parked_retention: timedelta,
+        keys: DataKeys | None = None,
     ) -> None:
         utc = database.codec_options.with_options(tz_aware=True, tzinfo=UTC)
         self.collection: Collection[Document] = database[COLLECTION].with_options(utc)
+        self._keys = keys
         self._delivered_retention = delivered_retention
         self._parked_retention = parked_retention
 
@@ -95,6 +100,8 @@ class DeliveryQueue:
 
     def enqueue(self, documents: Sequence[Document]) -> None:
         """Queue deliveries; those that are queued already stay unchanged."""
+        if self._keys and any("key" in document for document in documents):
+            documents = sealed_payloads(documents, self._keys)
         insert_new(self.collection, documents)
 
     def pending_subscriptions(self) -> list[str]:
@@ -125,7 +132,7 @@ class DeliveryQueue:
         size = 0
         cursor = self.collection.find(
             {**PENDING, "subscription": subscription, "resource": {"$in": names}},
-            {"resource": 1, "seq": 1, "tries": 1, "due": 1, "created": 1, "payload": 1}
+            {"resource": 1, "seq": 1, "tries": 1, "due": 1, "created": 1, "payload": 1, "key": 1}
             | {"wait": {"$gt": ["$due", "$$NOW"]}},
         )
         with cursor.sort([("resource", 1), ("seq", 1)]).limit(WINDOW_DELIVERIES).batch_size(50):
@@ -136,7 +143,25 @@ class DeliveryQueue:
                     break
         blocked = {name: queue[0]["due"] for name, queue in queues.items() if queue[0]["wait"]}
         self._defer(subscription, blocked)
-        return {name: queue for name, queue in queues.items() if name not in blocked}
+        due = {name: queue for name, queue in queues.items() if name not in blocked}
+        return self._readable(due)
+
+    def _readable(self, queues: dict[str, list[Document]]) -> dict[str, list[Document]]:
+        """Return deliveries with decrypted payloads; park those whose data key is destroyed."""
+        sealed = [row for queue in queues.values() for row in queue if "key" in row]
+        if not sealed or self._keys is None:
+            return queues
+        erased = open_payloads(sealed, self._keys)
+        if erased:
+            expires = datetime.now(UTC) + self._parked_retention
+            change = {"state": "parked", "reason": "its personal data was erased"}
+            query = {**PENDING, "_id": {"$in": sorted(erased)}}
+            self.collection.update_many(query, {"$set": {**change, "expires": expires}})
+        readable = {
+            name: [row for row in queue if row["_id"] not in erased]
+            for name, queue in queues.items()
+        }
+        return {name: queue for name, queue in readable.items() if queue}
 
     def _defer(self, subscription: str, blocked: dict[str, datetime]) -> None:
         """Defer the deliveries of each resource until its first one is due."""

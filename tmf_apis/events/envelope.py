@@ -22,11 +22,13 @@ class Audience:
         api: The API's number, "TMF622".
         version: "v4" or "v5".
         base_url: URL of this server as these subscribers know it, without a trailing slash.
+        sees_personal_data: They receive personal attributes; to others these are masked.
     """
 
     api: str
     version: str
     base_url: str
+    sees_personal_data: bool = True
 
 
 #: Returns the notification of an event for an audience; None: its contract has no such event.

@@ -24,6 +24,7 @@ from tmf_apis.events.signatures import server_key
 from tmf_apis.events.subscriptions import COLLECTION, SubscriptionRepository
 from tmf_apis.security.outbound import OutboundPolicy
 from tmf_apis.settings import Settings
+from tmf_apis.store.data_keys import DataKeys
 
 #: Most concurrent deliveries of one process.
 MAX_CONCURRENT_DELIVERIES = 400
@@ -43,12 +44,15 @@ Document = dict[str, Any]
 log = logging.getLogger(__name__)
 
 
-def delivery_queue(database: Database[Document], settings: Settings) -> DeliveryQueue:
+def delivery_queue(
+    database: Database[Document], settings: Settings, keys: DataKeys | None = None
+) -> DeliveryQueue:
     """Return the queue of deliveries with the configured retention times."""
     return DeliveryQueue(
         database,
         delivered_retention=timedelta(hours=settings.delivery_hours),
         parked_retention=timedelta(days=settings.parked_days),
+        keys=keys,
     )
 
 
@@ -95,7 +99,7 @@ async def run(  # noqa: PLR0913
     ):
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(relay_executor, prepare, database, settings, kinds, handlers)
-        queue = delivery_queue(database, settings)
+        queue = delivery_queue(database, settings, handlers.data_keys)
         context = DispatcherContext(
             subscriptions=database[COLLECTION],
             queue=queue,

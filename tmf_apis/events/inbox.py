@@ -4,23 +4,26 @@ An event is a document of the collection ``Notification``::
 
     tenant, api, version, eventType, eventId, subject, received (UTC), body
     parties   the client's parties, sorted; empty for the operator
+    sealed    {"key", "body"}: the encrypted body, in place of ``body``, if encryption is on
     client    {"subject", "parties"}: the sender; ``parties`` is null for the operator
 
 The sender chooses the ``eventId``, so an event is a duplicate only of one with the same id and type
 from the same client: no client can use up the id of an event that another will send.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from bson import ObjectId
+import orjson
+from bson import Binary, ObjectId
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from tmf_apis.audit_log.log import AuditLog
 from tmf_apis.security.identity import Identity
+from tmf_apis.store.data_keys import TENANT_SUBJECT, DataKeys
 
 COLLECTION = "Notification"
 #: The members that identify an event.
@@ -36,9 +39,16 @@ Document = dict[str, Any]
 class Inbox:
     """The events that the listeners of one database received."""
 
-    def __init__(self, database: Database[Document]) -> None:
+    def __init__(self, database: Database[Document], keys: DataKeys | None = None) -> None:
+        """Create the inbox.
+
+        Args:
+            database: The database.
+            keys: Encrypt the bodies; None: they are stored as they are.
+        """
         self._collection = database[COLLECTION]
         self._audit_log = AuditLog(database)
+        self._keys = keys
 
     def prepare(self) -> None:
         """Create the indexes; add the sender to the events of earlier releases."""
@@ -68,7 +78,7 @@ class Inbox:
         owners = identity.owners
         document = {
             "_id": ObjectId(),
-            **event,
+            **self._sealed(identity.tenant, event),
             "tenant": identity.tenant,
             "subject": identity.subject,
             "parties": owners or [],
@@ -83,6 +93,33 @@ class Inbox:
                 kind=COLLECTION,
                 resource=str(document["_id"]),
             )
+
+    def _sealed(self, tenant: str, event: Mapping[str, Any]) -> Document:
+        """Return an event whose body is encrypted with the key of its tenant."""
+        if self._keys is None:
+            return dict(event)
+        key = self._keys.active(tenant, TENANT_SUBJECT)
+        context = seal_context({**event, "tenant": tenant})
+        body = Binary(key.seal(orjson.dumps(event["body"]), context))
+        others = {name: value for name, value in event.items() if name != "body"}
+        return {**others, "sealed": {"key": key.id, "body": body}}
+
+
+def open_bodies(notifications: Sequence[Document], tenant: str, keys: DataKeys) -> None:
+    """Decrypt the bodies of events of a tenant in place."""
+    sealed = [row for row in notifications if "sealed" in row]
+    data_keys = keys.get_many({row["sealed"]["key"] for row in sealed})
+    for row in sealed:
+        seal = row.pop("sealed")
+        if key := data_keys[seal["key"]]:
+            row["body"] = orjson.loads(
+                key.open(seal["body"], seal_context({**row, "tenant": tenant}))
+            )
+
+
+def seal_context(event: Mapping[str, Any]) -> str:
+    """Return the text that binds an encrypted body to its event."""
+    return f"notification {event['tenant']} {event['eventType']} {event['eventId']}"
 
 
 def _parties_or_null() -> Document:

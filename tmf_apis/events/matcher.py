@@ -7,6 +7,7 @@ permitted to receive; an event that it must not see has no effect on its subscri
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from pymongo.errors import OperationFailure
 
 from tmf_apis.events.envelope import Audience, EventRenderer, Json, field_projection
 from tmf_apis.events.outbox import PendingEvent
-from tmf_apis.events.subscriptions import COLLECTION, can_see
+from tmf_apis.events.subscriptions import COLLECTION, can_see, sees_personal_data
 
 #: A due time that is in the past on every clock.
 IMMEDIATELY = datetime.fromtimestamp(0, UTC)
@@ -51,10 +52,14 @@ class SubscriptionMatcher:
         rendered: dict[Audience, dict[str, Json]] = {}
         deliveries: list[Document] = []
         for (audience, filter_json), subscriptions in self._groups(events).items():
-            if audience not in rendered:
-                rendered[audience] = self._notifications(events, audience)
+            masked = replace(audience, sees_personal_data=False)
+            for form in (audience, masked) if filter_json else (audience,):
+                if form not in rendered:
+                    rendered[form] = self._notifications(events, form)
             notifications = rendered[audience]
-            for matched, ids in self._matches(events, filter_json, notifications, subscriptions):
+            # filters name no personal attributes, so personal values are not sent to the database
+            visible = rendered[masked] if filter_json else notifications
+            for matched, ids in self._matches(events, filter_json, visible, subscriptions):
                 deliveries += _deliveries(events, notifications, ids, matched)
         position = {event["id"]: n for n, event in enumerate(events)}
         return sorted(deliveries, key=lambda delivery: position[delivery["event"]])
@@ -65,7 +70,7 @@ class SubscriptionMatcher:
         query = {"tenant": {"$in": tenants}, "state": "active"}
         groups: dict[tuple[Audience, str], list[Document]] = {}
         for row in self._database[COLLECTION].find(query):
-            audience = Audience(row["api"], row["version"], row["base"])
+            audience = Audience(row["api"], row["version"], row["base"], sees_personal_data(row))
             groups.setdefault((audience, row.get("filter", "")), []).append(row)
         return groups
 
@@ -187,6 +192,8 @@ def _deliveries(
             else:
                 payload = full_payload = full_payload or orjson.dumps(notification, default=str)
             delivery = _delivery(subscription, event, notification["eventType"], payload)
+            if (seal := event.get("seal")) and sees_personal_data(subscription):
+                delivery["key"] = seal["key"]
             yield delivery | {"created": now}
 
 

@@ -12,7 +12,9 @@ them. An event has the members::
     tenant    tenant of the resource
     resource  id of the resource
     parties   parties that can see the resource after the write
-    body      stored form of the resource after the write, without id and href
+    body      stored form of the resource after the write, without id and href; in the database
+              without its personal values
+    seal      the encrypted personal values; absent if there are none
     due       time of the next attempt in milliseconds since 1970; 0 until an attempt has failed
     tries     number of failed attempts
     fanned    true once its deliveries are queued
@@ -47,6 +49,7 @@ class PendingEvent(TypedDict):
     due: int
     tries: int
     fanned: bool
+    seal: NotRequired[dict[str, Any]]
     audit: NotRequired[dict[str, Any]]
 
 

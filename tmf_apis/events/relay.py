@@ -26,6 +26,7 @@ from tmf_apis.events.event_batch import EventBatch, audit_entries, removal_write
 from tmf_apis.events.matcher import SubscriptionMatcher
 from tmf_apis.events.outbox import UNANNOUNCED, PendingEvent
 from tmf_apis.store import leases
+from tmf_apis.store.data_keys import DataKeys
 from tmf_apis.store.indexes import PENDING_INDEX
 from tmf_apis.store.leases import LEASE_COLLECTION
 from tmf_apis.store.model import PURGEABLE
@@ -48,10 +49,12 @@ class EventHandlers:
     Attributes:
         render: Returns the notification of an event for an audience.
         listeners: Listeners inside the server, by kind.
+        data_keys: Encrypt payloads with personal attributes; None: payloads are not encrypted.
     """
 
     render: EventRenderer
     listeners: Mapping[str, Sequence[EventListener]] = field(default_factory=dict)
+    data_keys: DataKeys | None = None
 
 
 class Relay:

@@ -4,6 +4,7 @@ A subscription is a document of the collection ``Subscription``::
 
     _id, api, version, callback, query, tenant, subject
     parties   the subscriber's parties; null: the operator, who receives all events of the tenant
+    pii       whether the subscriber had the scope ``pii``: it receives personal attributes
     url       the callback URL with its host in ASCII
     base      URL of this server as the subscriber knows it: the start of each href it receives
     fields    the selected fields; empty: all
@@ -56,6 +57,7 @@ class SubscriptionRequest:
         callback: The URL that receives the events; it is called unchanged.
         query: ``attribute=value&...&fields=a,b``, on the notification; empty: all events.
         base_url: URL of this server as the client knows it.
+        sees_personal_data: The client has the scope ``pii``.
     """
 
     api: str
@@ -63,6 +65,7 @@ class SubscriptionRequest:
     callback: str
     query: str = ""
     base_url: str = ""
+    sees_personal_data: bool = True
 
 
 #: Compiles the filter of a subscription (its query without ``fields``) to a MongoDB query on the
@@ -217,6 +220,14 @@ class SubscriptionRepository:
         return json_util.dumps(query)
 
 
+def sees_personal_data(subscription: Mapping[str, Any]) -> bool:
+    """Return whether a subscriber receives personal attributes.
+
+    Those of earlier releases do if they were registered without authentication.
+    """
+    return bool(subscription.get("pii", subscription.get("subject") == "anonymous"))
+
+
 def can_see(subscription: Mapping[str, Any], event: PendingEvent) -> bool:
     """Return whether a subscriber is permitted to receive an event."""
     parties = subscription.get("parties")
@@ -233,6 +244,7 @@ def _document(request: SubscriptionRequest, identity: Identity) -> Document:
         "base": request.base_url.rstrip("/"),
         "tenant": identity.tenant,
         "parties": identity.owners,
+        "pii": identity.sees_personal_data,
         "subject": identity.subject,
         "created": datetime.now(UTC),
         "state": "active",

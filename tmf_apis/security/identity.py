@@ -8,6 +8,8 @@ from tmf_apis.errors import Forbidden
 
 #: Member of ``parties`` of a resource that every party of the tenant can read.
 EVERYONE = "*"
+#: Scope without which personal attributes are masked.
+PERSONAL_DATA_SCOPE = "pii"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,11 @@ class Identity:
         """
         if self.owners == []:
             raise Forbidden("the token acts for no party (its claim party is empty)")
+
+    @property
+    def sees_personal_data(self) -> bool:
+        """Return whether the client reads personal attributes; to others they are masked."""
+        return self.scopes is None or PERSONAL_DATA_SCOPE in self.scopes
 
     def require_scopes(self, scopes: Iterable[str]) -> None:
         """Check that the client has all scopes.

@@ -151,7 +151,7 @@ class AttributeRules:
             inside = inside or self._matches(names[: position + 1])
         if inside:
             return Coverage.ALL
-        return Coverage.SOME if "value" in names[1:] and self._characteristics else Coverage.NONE
+        return Coverage.SOME if "value" in names and self._characteristics else Coverage.NONE
 
     def split(self, resource: Resource) -> tuple[Resource, list[Leaf]]:
         """Return a resource without its personal values, and these values.

@@ -23,8 +23,9 @@ def insert(resources: ResourceStore, kind: str, documents: Sequence[Document]) -
     Raises:
         Unavailable: The database does not answer; some documents may be written (HTTP 503).
     """
+    encoded = resources.codec.encode_new(kind, documents)
     with translate_errors():
-        existing = insert_new(resources.collection(kind), documents)
+        existing = insert_new(resources.collection(kind), encoded)
     for document in documents:
         if document["_id"] not in existing:
             resources.record_bytes(document["tenant"], body_size(document["body"]))
@@ -63,11 +64,12 @@ def replace(resources: ResourceStore, kind: str, documents: Sequence[Document]) 
             {"_id": document["_id"]},
             {
                 "$set": {name: v for name, v in document.items() if name not in {"_id", "rev"}},
+                "$unset": dict.fromkeys({"seal", "blind"} - document.keys(), ""),
                 "$inc": {"rev": 1},
             },
             upsert=True,
         )
-        for document in documents
+        for document in resources.codec.encode_new(kind, documents)
     ]
     if changes:
         with translate_errors():

@@ -5,7 +5,7 @@ only. The indexes of a model begin with the tenant and end with the id, as its q
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -54,6 +54,14 @@ COMMON_INDEXES = (
 )
 
 
+#: Serves queries by the tokens of personal values, of the kinds that have any.
+BLIND_INDEX = IndexModel(
+    [("tenant", ASCENDING), ("blind", ASCENDING), ("_id", ASCENDING)],
+    name="blind",
+    partialFilterExpression={"blind": {"$exists": True}},
+)
+
+
 def body_index(*paths: str) -> dict[str, Any]:
     """Return an index on paths of the stored form, in that order, for a model's ``meta``."""
     return {"fields": ["tenant", *(f"body.{path}" for path in paths), "_id"]}
@@ -71,15 +79,26 @@ def index_models(document: type[StoredResource]) -> list[IndexModel]:
     return models
 
 
-def ensure_indexes(database: MongoDatabase, documents: Iterable[type[StoredResource]]) -> None:
+def ensure_indexes(
+    database: MongoDatabase,
+    documents: Iterable[type[StoredResource]],
+    personal_kinds: Collection[str] = (),
+) -> None:
     """Create the indexes of these document classes, unless they exist.
 
     Runs one command for each collection, and only one read if all indexes exist.
+
+    Args:
+        database: The database.
+        documents: The document classes.
+        personal_kinds: The collections of documents with personal attributes.
     """
     models_by_name = {
         document._get_collection_name(): index_models(document)  # noqa: SLF001
         for document in documents
     }
+    for name in models_by_name.keys() & set(personal_kinds):
+        models_by_name[name].append(BLIND_INDEX)
     fingerprints = {name: _fingerprint(models) for name, models in models_by_name.items()}
     stored = database[META_COLLECTION].find_one({"_id": "indexes"}) or {}
     existing = stored.get("made", {})

@@ -15,6 +15,8 @@ Each kind has a collection of the same name (``ProductOrder``). A stored documen
     events   the outbox: pending events; absent if there are none
     todo     {"old", "at", "rev", "parties"}: a write whose effects on other resources are not
              completed; ``parties`` only if a client of these parties wrote
+    seal     the encrypted personal attributes, and ``blind`` their tokens; absent without any:
+             see ``rest/pipeline/sealing.py``
     idem     {"key", "hash"}: the Idempotency-Key of the creating request; absent without one and
              after deletion
 """

@@ -15,6 +15,7 @@ from pymongo.database import Database
 from pymongo.errors import AutoReconnect
 
 from tmf_apis.errors import Conflict
+from tmf_apis.store.codec import DocumentCodec, PlainCodec
 from tmf_apis.store.connection import translate_errors
 from tmf_apis.store.count_cache import CountCache
 from tmf_apis.store.model import DELETED_TENANT, PURGEABLE
@@ -27,7 +28,12 @@ class ResourceStore:
     """Reads and single-document writes of every kind."""
 
     def __init__(
-        self, database: Database[Document], counts: CountCache, *, query_time: int
+        self,
+        database: Database[Document],
+        counts: CountCache,
+        *,
+        query_time: int,
+        codec: DocumentCodec | None = None,
     ) -> None:
         """Create the store.
 
@@ -35,10 +41,12 @@ class ResourceStore:
             database: The database; each kind has a collection.
             counts: The cached totals; they are updated after each write.
             query_time: Time limit of a query, in milliseconds.
+            codec: Encrypts personal values; None: nothing is encrypted.
         """
         self.database = database
         self.counts = counts
         self.usage = UsageCounters(database)
+        self.codec: DocumentCodec = codec or PlainCodec()
         self.query_time = query_time
         self._collections: dict[str, Collection[Document]] = {}
 
@@ -49,7 +57,13 @@ class ResourceStore:
         return collection
 
     def find_one(
-        self, kind: str, access: Mapping[str, Any], id: str, projection: Mapping[str, Any]
+        self,
+        kind: str,
+        access: Mapping[str, Any],
+        id: str,
+        projection: Mapping[str, Any],
+        *,
+        masked: bool = False,
     ) -> Document | None:
         """Return one document that ``access`` permits, or None.
 
@@ -58,9 +72,12 @@ class ResourceStore:
             access: The identity's filter: tenant and parties.
             id: The resource's id.
             projection: The members to read.
+            masked: Leave personal values out.
         """
         query = {"_id": f"{access['tenant']}:{id}", **access}
-        documents = self._run_find(kind, {"filter": query, "projection": projection, "limit": 1})
+        members = self.codec.read_projection(kind, projection, masked=masked)
+        documents = self._run_find(kind, {"filter": query, "projection": members, "limit": 1})
+        self.codec.decode(kind, documents, masked=masked)
         return documents[0] if documents else None
 
     def find_many(  # noqa: PLR0913
@@ -72,14 +89,17 @@ class ResourceStore:
         sort: Iterable[tuple[str, int]] = (("_id", 1),),
         skip: int = 0,
         limit: int = 0,
+        masked: bool = False,
     ) -> list[Document]:
-        """Return the documents that match, in order."""
+        """Return the documents that match, in order; ``masked``: without personal values."""
         options: Document = {"filter": query, "sort": dict(sort), "skip": skip}
-        if projection:
-            options["projection"] = projection
+        if members := self.codec.read_projection(kind, projection, masked=masked):
+            options["projection"] = members
         if limit:
             options |= {"limit": limit, "batchSize": limit + 1}
-        return self._run_find(kind, options)
+        documents = self._run_find(kind, options)
+        self.codec.decode(kind, documents, masked=masked)
+        return documents
 
     def _run_find(self, kind: str, options: Document) -> list[Document]:
         """Run a find command; return all its documents.
@@ -107,8 +127,9 @@ class ResourceStore:
             DuplicateKeyError: The id or the idempotency key exists already.
             Unavailable: The database does not answer (HTTP 503).
         """
+        [encoded] = self.codec.encode_new(kind, [document])
         with translate_errors():
-            self.collection(kind).insert_one(document)
+            self.collection(kind).insert_one(encoded)
         self.record_bytes(document["tenant"], body_size(document["body"]))
         self.counts.record_insert(kind, document["_id"], document["tenant"])
 
@@ -124,8 +145,8 @@ class ResourceStore:
                 ``rev`` is incremented.
             events: Events that the change causes; they are appended to the outbox.
         """
+        query, update = self._replacement(kind, old, changes, events)
         with translate_errors():
-            query, update = _replacement(old, changes, events)
             result = self.collection(kind).update_one(query, update)
         if result.matched_count:
             self.counts.record_update(kind)
@@ -138,7 +159,7 @@ class ResourceStore:
         """Update documents as ``replace`` does; return False if a revision has changed."""
         if not replacements:
             return True
-        writes = [UpdateOne(*_replacement(*replacement)) for replacement in replacements]
+        writes = [UpdateOne(*self._replacement(kind, *parts)) for parts in replacements]
         with translate_errors():
             result = self.collection(kind).bulk_write(writes, ordered=False)
         if result.matched_count:
@@ -171,6 +192,9 @@ class ResourceStore:
         effect is cleared.
         """
         tenant = key.partition(":")[0]
+        events, pending_side_effect = self.codec.encode_removal(
+            kind, key, events, pending_side_effect
+        )
         change: Document = {"tenant": DELETED_TENANT, "rev": rev + 1}
         if pending_side_effect:
             change["todo"] = pending_side_effect
@@ -179,7 +203,7 @@ class ResourceStore:
                 {"_id": key, "rev": rev, "tenant": {"$ne": DELETED_TENANT}},
                 {
                     "$set": change,
-                    "$unset": {"text": "", "idem": ""},
+                    "$unset": {"text": "", "idem": "", "seal.masked": "", "blind": ""},
                     "$push": {"events": {"$each": events}},
                 },
             )
@@ -194,16 +218,18 @@ class ResourceStore:
             collection.update_one({"_id": key, "todo.rev": rev}, {"$unset": {"todo": ""}})
             collection.delete_one({"_id": key, **PURGEABLE})
 
-
-def _replacement(
-    old: Document, changes: Mapping[str, Any], events: list[Document]
-) -> tuple[Document, Document]:
-    """Return the query and the update of a replacement."""
-    rev = old["rev"]
-    update: Document = _minimal_update(old["body"], {**changes, "rev": rev + 1})
-    if events:
-        update["$push"] = {"events": {"$each": events}}
-    return {"_id": old["_id"], "rev": rev, "tenant": {"$ne": DELETED_TENANT}}, update
+    def _replacement(
+        self, kind: str, old: Document, changes: Mapping[str, Any], events: list[Document]
+    ) -> tuple[Document, Document]:
+        """Return the query and the update of a replacement."""
+        rev = old["rev"]
+        encoded = self.codec.encode_update(kind, old, changes, events)
+        update = _minimal_update(encoded.old_body, {**encoded.changes, "rev": rev + 1})
+        if encoded.removed:
+            update.setdefault("$unset", {}).update(dict.fromkeys(encoded.removed, ""))
+        if encoded.events:
+            update["$push"] = {"events": {"$each": encoded.events}}
+        return {"_id": old["_id"], "rev": rev, "tenant": {"$ne": DELETED_TENANT}}, update
 
 
 def is_same_json(first: object, second: object) -> bool:
@@ -215,14 +241,14 @@ def is_same_json(first: object, second: object) -> bool:
     return first is second or (first == second and orjson.dumps(first) == orjson.dumps(second))
 
 
-def _minimal_update(before: Document, changes: Document) -> Document:
+def _minimal_update(before: Document | None, changes: Document) -> Document:
     """Return an update that sets the differing attributes of the body only.
 
-    If the name of an attribute contains a dot, the update sets the whole body, because the name
-    cannot be used in a path.
+    If the stored body is unknown (None), or if the name of an attribute contains a dot and cannot
+    be used in a path, the update sets the whole body.
     """
     body = changes["body"]
-    if any("." in name for name in (*before, *body)):
+    if before is None or any("." in name for name in (*before, *body)):
         return {"$set": changes}
     differing = {
         f"body.{name}": value

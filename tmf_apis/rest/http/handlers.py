@@ -40,7 +40,9 @@ class ResourceHandlers:
     def __init__(self, writer: ResourceWriter, quotas: Quotas, settings: Settings) -> None:
         self._writer = writer
         self._quotas = quotas
-        self._renderer = ResourceRenderer(writer.kinds, writer.type_defaults)
+        self._renderer = ResourceRenderer(
+            writer.kinds, writer.type_defaults, writer.personal_attributes
+        )
         self._resources = writer.resources
         self._settings = settings
         self._key_locks = KeyedLock()
@@ -53,7 +55,8 @@ class ResourceHandlers:
         members = ("body", "loose") if fields.tree is not None else (f"text.{version}",)
         projection = dict.fromkeys(("id", "rev", *members), 1)
         access = {**request.identity.read_filter(), **path_filter(operation)}
-        document = self._resources.find_one(kind, access, request.id, projection)
+        masked = not request.identity.sees_personal_data
+        document = self._resources.find_one(kind, access, request.id, projection, masked=masked)
         if document is None:
             raise NotFound(f"there is no {operation.schema} {request.id[:100]}")
         headers = {"ETag": etag(document["rev"])}
@@ -68,9 +71,11 @@ class ResourceHandlers:
     def list(self, api: Api, operation: Operation, request: Request) -> Response:
         """Handle GET of a collection: filter, sort and return one page."""
         kind, version = operation.kind, api.contract.version
-        query = api.queries.parse(operation, request.parameters())
+        blind_index = self._resources.codec.blind_index(kind, request.identity)
+        query = api.queries.parse(operation, request.parameters(), blind_index)
         access = {**request.identity.read_filter(), **path_filter(operation)}
-        page = list_query.read_page(self._resources, kind, access, query)
+        masked = not request.identity.sees_personal_data
+        page = list_query.read_page(self._resources, kind, access, query, masked=masked)
         url = request.base_url + request.path.rstrip("/")
         headers = page.headers(url, request.parameters(), self._settings)
         status = page.status(self._settings)
@@ -114,6 +119,7 @@ class ResourceHandlers:
         context = self._writer.request_context(request.identity, version)
         validate = self._stored_form_check(api, operation, resource)
         body, plan = self._writer.dry_run(request.identity, kind, stored, context, validate)
+        body = self._renderer.visible(kind, request.identity, body)
         document = {"id": body["id"], "body": body, "loose": True}
         new = self._renderer.resource(kind, version, request.base_url, document)
         return json_response(200, {**new, **plan})
@@ -208,7 +214,8 @@ class ResourceHandlers:
         if can_create and policy.run_in_background is not None:
             projection = {"id": 1, "rev": 1, "body": 1, "loose": 1}
             access = request.identity.read_filter()
-            document = self._resources.find_one(kind, access, id, projection)
+            masked = not request.identity.sees_personal_data
+            document = self._resources.find_one(kind, access, id, projection, masked=masked)
         if document is None:
             raise NotFound(f"there is no monitor {request.id[:100]}")
         version = api.contract.version
@@ -241,11 +248,14 @@ class ResourceHandlers:
 
         def edit_stored(stored: Resource) -> Resource:
             before = self._renderer.client_form(kind, version, request.base_url, stored)
+            visible = self._renderer.visible(kind, request.identity, before)
             if with_types:
-                typed = with_types(before)
-                after = _with_untouched_members(edit(typed), typed, before)
+                typed = with_types(visible)
+                after = _with_untouched_members(edit(typed), typed, visible)
             else:
-                after = edit(before)
+                after = edit(visible)
+            if visible is not before:
+                after = self._renderer.unmasked(kind, after, visible, before)
             after = _require_same_resource(after, before)
             if b"null" in request.body:
                 after = bodies.without_nulls(after)

@@ -6,8 +6,6 @@ Source: TMF630 part 1, "Notification"; published contracts, ``/hub`` and ``/list
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pymongo.database import Database
-
 from tmf_apis.errors import InvalidBody, UnsupportedMediaType
 from tmf_apis.events.inbox import Inbox
 from tmf_apis.events.signatures import subscription_key
@@ -32,13 +30,13 @@ class HubHandlers:
 
     def __init__(
         self,
-        database: Database[Document],
+        inbox: Inbox,
         subscriptions: SubscriptionRepository,
         secret: bytes,
         compile_query: QueryCompiler,
         settings: Settings,
     ) -> None:
-        self._inbox = Inbox(database)
+        self._inbox = inbox
         self._subscriptions = subscriptions
         self._secret = secret
         self._compile_query = compile_query
@@ -60,6 +58,7 @@ class HubHandlers:
             callback=body["callback"],
             query=query,
             base_url=request.base_url,
+            sees_personal_data=request.identity.sees_personal_data,
         )
         with translate_errors():
             document = self._subscriptions.create(

@@ -4,12 +4,15 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 from tmf_apis.rest.http.messages import Request, Response, json_response
+from tmf_apis.rest.pipeline.masked_changes import unmasked
 from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.rest.pipeline.representation import client_view, etag, resource_json
 from tmf_apis.rest.pipeline.write_access import WriteResult
 from tmf_apis.rest.query.fields import FieldSelection, selected_resource
 from tmf_apis.rest.views.kind_registry import KindRegistry
 from tmf_apis.rest.views.transforms import Transform
+from tmf_apis.security.identity import Identity
+from tmf_apis.security.personal_attributes import PersonalAttributes
 from tmf_apis.store.resources import Document
 
 _ALL_FIELDS = FieldSelection()
@@ -18,9 +21,33 @@ _ALL_FIELDS = FieldSelection()
 class ResourceRenderer:
     """Renders stored documents as resources of a version."""
 
-    def __init__(self, kinds: KindRegistry, type_defaults: Mapping[str, Transform]) -> None:
+    def __init__(
+        self,
+        kinds: KindRegistry,
+        type_defaults: Mapping[str, Transform],
+        personal_attributes: PersonalAttributes,
+    ) -> None:
         self._kinds = kinds
         self._type_defaults = type_defaults
+        self._personal_attributes = personal_attributes
+
+    def visible(self, kind: str, identity: Identity, resource: Resource) -> Resource:
+        """Return a resource, in any version's form, without the values that a client must not see.
+
+        It is the resource itself if the client may see all of it.
+        """
+        if identity.sees_personal_data:
+            return resource
+        return self._personal_attributes.masked(kind, resource)
+
+    def unmasked(self, kind: str, after: object, visible: Resource, full: Resource) -> object:
+        """Return a changed visible form with the values that its client could not see.
+
+        Raises:
+            Forbidden: A mask has no value (HTTP 403).
+        """
+        rules = self._personal_attributes.rules(kind)
+        return unmasked(rules, after, visible, full) if rules and isinstance(after, dict) else after
 
     def type_defaults(self, kind: str, version: str) -> Transform | None:
         """Return the transform that adds the types of nested objects; None if there is none."""
@@ -84,10 +111,11 @@ class ResourceRenderer:
             path = self._kinds.resource_path(kind, version, result.id, result.body)
             headers = {"Location": request.base_url + path, **headers}
         fields = requested_fields(request)
-        if fields.tree is None and version in result.json_fragments:
+        body = self.visible(kind, request.identity, result.body)
+        if fields.tree is None and version in result.json_fragments and body is result.body:
             fragment = result.json_fragments[version]
             return Response(status, resource_json(result.id, request.base_url, fragment), headers)
-        document = {"id": result.id, "body": result.body, "loose": True}
+        document = {"id": result.id, "body": body, "loose": True}
         resource = self.resource(kind, version, request.base_url, document, fields)
         return json_response(status, resource, headers)
 

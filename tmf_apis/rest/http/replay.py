@@ -59,7 +59,9 @@ def find_first_result(
     collection = resources.collection(kind)
     query = {"tenant": idempotency.tenant, "idem.key": idempotency.key}
     with translate_errors():
-        document = collection.find_one(query, {"id": 1, "idem": 1, "body": 1})
+        members = {"id": 1, "idem": 1, "body": 1}
+        projection = resources.codec.read_projection(kind, members, masked=False)
+        document = collection.find_one(query, projection)
         if document is None:
             return None
         first = document["idem"]
@@ -68,4 +70,6 @@ def find_first_result(
             return None
     if first["hash"] != idempotency.body_hash:
         raise Unprocessable("the Idempotency-Key was used before with another body")
-    return WriteResult(document["id"], 1, document["body"], first["text"], is_changed=False)
+    resources.codec.decode(kind, [document], masked=False)
+    text = resources.codec.open_texts(kind, document["_id"], first)
+    return WriteResult(document["id"], 1, document["body"], text, is_changed=False)

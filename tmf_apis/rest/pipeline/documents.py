@@ -16,10 +16,12 @@ from tmf_apis.rest.pipeline.representation import json_fragments
 from tmf_apis.rest.views.kind_registry import KindRegistry
 from tmf_apis.rest.views.transforms import Transform
 from tmf_apis.security.identity import EVERYONE, Identity
+from tmf_apis.security.personal_attributes import PersonalAttributes
 from tmf_apis.store.resources import Document
 
 #: The members of a document that a change needs.
 READ_PROJECTION = dict.fromkeys(("id", "rev", "body", "owner", "parties", "loose", "todo"), 1)
+_CACHED_MEMBERS = ("_id", "seal", *READ_PROJECTION)
 _DEFAULT_POLICY = ResourcePolicy()
 
 
@@ -59,6 +61,7 @@ class DocumentBuilder:
         type_defaults: Mapping[str, Transform],
         kinds: KindRegistry,
         owner_roles: OwnerRoles = STANDARD_OWNER_ROLES,
+        personal_attributes: PersonalAttributes | None = None,
     ) -> None:
         """Store the tables that documents are built from.
 
@@ -68,8 +71,10 @@ class DocumentBuilder:
                 v5 requires.
             kinds: The kinds that are served.
             owner_roles: The roles in which a related party owns a resource.
+            personal_attributes: The table of personal attributes; None: the default one.
         """
         self.owner_roles = owner_roles
+        self.personal_attributes = personal_attributes or PersonalAttributes()
         self._policies = policies
         self.kinds = kinds
         self.type_defaults = type_defaults
@@ -167,6 +172,14 @@ class DocumentBuilder:
         event["audit"] = audit_record(policy, context, body, None)
         return event
 
+    def text_of(self, kind: str, document: Document, body: Resource) -> dict[str, bytes]:
+        """Return the JSON of each version of a document with another body."""
+        incomplete = bool(document.get("loose"))
+        text: dict[str, bytes] = self._text(
+            kind, document["id"], body, types_incomplete=incomplete
+        )["text"]
+        return text
+
     def _text(self, kind: str, id: str, body: Resource, *, types_incomplete: bool) -> Document:
         """Return the members of a document that hold the JSON of each version."""
         defaults = self.type_defaults.get(kind) if types_incomplete else None
@@ -188,7 +201,7 @@ def cacheable_document(document: Document) -> Document | None:
     """Return a document as ``READ_PROJECTION`` reads it; None if ``after_commit`` is pending."""
     if document.get("todo"):
         return None
-    return {name: document[name] for name in ("_id", *READ_PROJECTION) if name in document}
+    return {name: document[name] for name in _CACHED_MEMBERS if name in document}
 
 
 def pending_side_effect(document: Document, rev: int, context: RequestContext) -> Document:

@@ -15,6 +15,7 @@ from tmf_apis.rest.pipeline.policy import Repository, RequestContext, Resource, 
 from tmf_apis.rest.views.kind_registry import KindRegistry
 from tmf_apis.rest.views.transforms import Transform
 from tmf_apis.security.identity import Identity
+from tmf_apis.security.personal_attributes import PersonalAttributes
 from tmf_apis.security.request_origin import RequestOrigin, current_origin
 from tmf_apis.store.named_locks import NamedLocks
 from tmf_apis.store.resources import Document, ResourceStore
@@ -76,6 +77,11 @@ class WriteAccess:
     def kinds(self) -> KindRegistry:
         """The kinds that are served."""
         return self._builder.kinds
+
+    @property
+    def personal_attributes(self) -> PersonalAttributes:
+        """The table of personal attributes."""
+        return self._builder.personal_attributes
 
     @property
     def type_defaults(self) -> Mapping[str, Transform]:

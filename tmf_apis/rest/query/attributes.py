@@ -11,7 +11,9 @@ from urllib.parse import unquote
 from tmf_apis.errors import InvalidQuery
 from tmf_apis.rest.contracts.dates import accepted_timestamp
 from tmf_apis.rest.contracts.texts import CONTROL
+from tmf_apis.rest.query.personal import BlindAttribute, blind_attribute
 from tmf_apis.rest.query.schema_paths import AttributeType
+from tmf_apis.store.codec import BlindIndex
 
 #: A value that a query compares with a value of a database document.
 Value = str | int | float | bool
@@ -41,6 +43,7 @@ class Attribute:
         document_paths: Paths in the database document that may hold the attribute; at least one.
         is_href: The attribute is the resource's own href, which is compared by the id at its end.
         stored_value: Returns the stored form of a client's text.
+        blind: Its personal values; None if it has none that the client may query.
     """
 
     path: str
@@ -48,6 +51,7 @@ class Attribute:
     document_paths: tuple[str, ...]
     is_href: bool = False
     stored_value: Callable[[str], str] = str
+    blind: BlindAttribute | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,7 @@ class QueryableAttributes:
         prefix: Prefix of every path of the stored form in a database document.
         outside_body: Top-level attributes that are stored outside the body, with their paths; a
             ``href`` listed here is compared by the id at its end.
+        blind_index: Finds personal values; None: the kind has none.
         allow_unknown: Accept attributes that the contract does not declare; they are of any type.
     """
 
@@ -69,6 +74,7 @@ class QueryableAttributes:
     stored_value: Callable[[str, str], str] = lambda _path, value: value
     prefix: str = "body."
     outside_body: Mapping[str, str] = field(default_factory=lambda: {"id": "id", "href": "id"})
+    blind_index: BlindIndex | None = None
     allow_unknown: bool = False
 
     def is_declared(self, path: str) -> bool:
@@ -84,6 +90,7 @@ class QueryableAttributes:
         Raises:
             InvalidQuery: The contract has no such attribute, the attribute is not stored, or the
                 path is malformed (HTTP 400).
+            Forbidden: The attribute is personal, and the client lacks the scope (HTTP 403).
         """
         check_path(path)
         if (attribute_type := self.type_of(path)) is None:
@@ -93,11 +100,13 @@ class QueryableAttributes:
             attribute_type = AttributeType("any", (False,) * segments, is_declared=False)
         if (outside := self.outside_body.get(path)) is not None:
             return Attribute(path, attribute_type, (outside,), is_href=path == "href")
-        document_paths = tuple(self.prefix + stored for stored in self.stored_paths(path))
+        stored_paths = self.stored_paths(path)
+        document_paths = tuple(self.prefix + stored for stored in stored_paths)
         if not document_paths:
             raise InvalidQuery(f"{path!r} is not stored, so a query cannot use it")
         convert = partial(self.stored_value, path)
-        return Attribute(path, attribute_type, document_paths, stored_value=convert)
+        blind = blind_attribute(path, stored_paths, self.blind_index)
+        return Attribute(path, attribute_type, document_paths, stored_value=convert, blind=blind)
 
 
 def check_path(path: str) -> None:

@@ -143,7 +143,11 @@ def comparison_query(attribute: Attribute, operator: str, values: Sequence[Value
         operator: One of ``eq ne gt gte lt lte``.
         values: Values of the type that the attribute has in the database.
     """
-    paths = attribute.document_paths
+    plain = _plain_comparison(attribute.document_paths, operator, values)
+    return attribute.blind.comparison(operator, values, plain) if attribute.blind else plain
+
+
+def _plain_comparison(paths: Sequence[str], operator: str, values: Sequence[Value]) -> MongoQuery:
     if operator in _NEGATIVE_OPERATORS:
         return all_of(*({path: _value_condition("$ne", "$nin", values)} for path in paths))
     if operator == "eq":
@@ -163,7 +167,8 @@ def regex_query(attribute: Attribute, pattern: str, limit: int, *, options: str 
     condition = {"$regex": safe_pattern(pattern, limit)}
     if options:
         condition["$options"] = options
-    return any_of(*({path: condition} for path in attribute.document_paths))
+    plain = any_of(*({path: condition} for path in attribute.document_paths))
+    return attribute.blind.search(pattern, plain) if attribute.blind else plain
 
 
 def existence_query(attribute: Attribute, *, exists: bool) -> MongoQuery:

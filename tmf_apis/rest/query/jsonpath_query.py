@@ -117,6 +117,9 @@ class _Compiler:
             for document_path in attribute.document_paths
             if document_path.startswith(prefix)
         )
+        if attribute.blind:
+            attribute.blind.require_plain("supports no condition inside an array")
+            attribute = replace(attribute, blind=None)
         if not relative_paths:
             raise FeatureNotImplemented(f"filter: {path!r} is not stored in {scope.client_path!r}")
         return replace(attribute, document_paths=relative_paths)
@@ -126,6 +129,8 @@ class _Compiler:
     ) -> MongoQuery:
         """Return the query that matches if an element at ``names`` matches a condition."""
         last = self._attribute(names, scope)
+        if single := self._personal_comparison(names, condition, rest, scope):
+            return single
         array = self._innermost_array(names, last, scope)
         client_path = scope.joined_path(names)
         if array is None:
@@ -141,6 +146,19 @@ class _Compiler:
             element = self._element_query(condition, rest, inner, existence_implied=implied)
             clauses.append({path: {"$elemMatch": element}})
         return any_of(*clauses)
+
+    def _personal_comparison(
+        self, names: str, condition: Expression, rest: JsonPath, scope: _Scope
+    ) -> MongoQuery | None:
+        """Return the query of one comparison with a personal value of any element; or None."""
+        if scope.document_path or rest or not isinstance(condition, Compare) or not condition.path:
+            return None
+        if condition.operator != "eq" or any(step.condition for step in condition.path):
+            return None
+        path = ".".join((names, *(step.name for step in condition.path)))
+        attribute = self._attribute(path, _Scope())
+        is_personal = attribute.blind is not None and attribute.blind.is_whole
+        return _literal_comparison(attribute, "eq", condition.literals) if is_personal else None
 
     def _element_query(
         self, condition: Expression, rest: JsonPath, scope: _Scope, *, existence_implied: bool

@@ -1,7 +1,7 @@
 """Compile a list request to one database query, and read the page that answers it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from tmf_apis.rest.query.parameters import Parameters
 from tmf_apis.rest.query.schema_paths import AttributeType, SchemaPaths
 from tmf_apis.rest.views import versions
 from tmf_apis.settings import Settings
+from tmf_apis.store.codec import BlindIndex
 from tmf_apis.store.resources import Document, ResourceStore
 
 Schema = Mapping[str, Any]
@@ -116,14 +117,27 @@ class ListQueryCompiler:
         document = self._stored_contract.document
         return SchemaPaths(document, kind) if kind in document["components"]["schemas"] else None
 
-    def parse(self, operation: Operation, parameters: Parameters) -> ListQuery:
+    def parse(
+        self,
+        operation: Operation,
+        parameters: Parameters,
+        blind_index: BlindIndex | None = None,
+    ) -> ListQuery:
         """Compile a list request.
+
+        Args:
+            operation: The operation.
+            parameters: The query parameters.
+            blind_index: Finds personal values for the client; None: the kind has none.
 
         Raises:
             InvalidQuery: A parameter is unknown, not of its type, or over a limit (HTTP 400).
             FeatureNotImplemented: The filter uses an unsupported feature of JSONPath (HTTP 501).
+            Forbidden: An attribute is personal, and the client lacks the scope (HTTP 403).
         """
         attributes = self.attributes(operation.kind, operation.schema)
+        if blind_index is not None:
+            attributes = replace(attributes, blind_index=blind_index)
         filters = [pair for pair in parameters if pair[0] not in RESERVED_PARAMETERS]
         reserved = {name: value for name, value in parameters if name in RESERVED_PARAMETERS}
         conditions = [filter_query(filters, attributes, self._settings)] if filters else []
@@ -177,7 +191,12 @@ def _extended_projection(projection: dict[str, int], paths: Iterable[str]) -> di
 
 
 def read_page(
-    resources: ResourceStore, kind: str, access: Mapping[str, Any], query: ListQuery
+    resources: ResourceStore,
+    kind: str,
+    access: Mapping[str, Any],
+    query: ListQuery,
+    *,
+    masked: bool = False,
 ) -> ListPage:
     """Read a page of a list.
 
@@ -189,6 +208,7 @@ def read_page(
         access: The MongoDB query of the resources that the client may read, including the
             conditions of the path.
         query: The list request.
+        masked: Leave personal values out.
     """
     page = query.page
     matching = {**access, "$and": query.conditions} if query.conditions else dict(access)
@@ -201,6 +221,7 @@ def read_page(
             sort=page.sort,
             skip=page.offset,
             limit=page.fetch_limit,
+            masked=masked,
         )
     documents, has_more = page.page_items(documents)
     total = page.provable_total(len(documents))

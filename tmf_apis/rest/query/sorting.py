@@ -70,6 +70,8 @@ def _sort_key(name: str, attributes: QueryableAttributes) -> SortKey:
     attribute = attributes.find(name.lstrip(" ").removeprefix("-" if direction < 0 else "+"))
     if attribute.type.value_type == "object":
         raise InvalidQuery(f"sort: {attribute.path!r} has parts; name one of them")
+    if attribute.blind:
+        attribute.blind.require_plain("cannot be sorted by")
     if attribute.document_paths == ("id",):
         return SortKey("_id", direction)
     is_multi_valued = attribute.type.is_multi_valued or attribute.type.value_type == "any"

@@ -1,0 +1,108 @@
+"""``tmf privacy`` and ``tmf keys``: personal data and the keys that encrypt it."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tmf_apis.bulk_load.command import open_engine
+from tmf_apis.engine import Engine
+from tmf_apis.privacy import command
+from tmf_apis.settings import Settings
+from tmf_apis.store.process import CannotStart
+
+_data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory of the embedded database and of files; default: TMF_DATA_DIR.",
+)
+_uri_option = click.option("--uri", default="", help="MongoDB; default: TMF_MONGODB_URI.")
+
+
+def _database_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    return _data_dir_option(_uri_option(function))
+
+
+def _settings(data_dir: Path | None, uri: str = "") -> Settings:
+    try:
+        settings = Settings.from_environment()
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    return dataclasses.replace(
+        settings,
+        data_dir=data_dir or settings.data_dir,
+        mongodb_uri=uri or settings.mongodb_uri,
+    )
+
+
+@contextmanager
+def _open_engine(data_dir: Path | None, uri: str) -> Iterator[Engine]:
+    try:
+        with open_engine(_settings(data_dir, uri)) as engine:
+            yield engine
+    except CannotStart as error:
+        raise click.ClickException(str(error)) from None
+
+
+_customer_argument = click.argument("customer")
+_tenant_option = click.option("--tenant", default="", help="Tenant; default: the default tenant.")
+_out_option = click.option("--out", type=click.Path(path_type=Path), help="File to write.")
+
+
+@click.group()
+def privacy() -> None:
+    """Export or erase the personal data of a customer."""
+
+
+@privacy.command("export")
+@_customer_argument
+@_tenant_option
+@_out_option
+@_database_options
+def privacy_export(
+    customer: str, tenant: str, out: Path | None, data_dir: Path | None, uri: str
+) -> None:
+    """Write everything that is stored about CUSTOMER as JSON."""
+    with _open_engine(data_dir, uri) as engine:
+        command.export(engine.privacy, tenant or engine.settings.default_tenant, customer, out)
+
+
+@privacy.command("erase")
+@_customer_argument
+@_tenant_option
+@_out_option
+@click.confirmation_option(prompt="The personal data cannot be recovered. Erase it?")
+@_database_options
+def privacy_erase(
+    customer: str, tenant: str, out: Path | None, data_dir: Path | None, uri: str
+) -> None:
+    """Destroy the key of CUSTOMER, overwrite its names, and print the certificate."""
+    with _open_engine(data_dir, uri) as engine:
+        command.erase(engine.privacy, tenant or engine.settings.default_tenant, customer, out)
+
+
+@privacy.command("verify")
+@click.argument("certificate", type=click.Path(exists=True, path_type=Path))
+@click.option("--key", type=click.Path(exists=True, path_type=Path), help="Public key, PEM.")
+@_data_dir_option
+def privacy_verify(certificate: Path, key: Path | None, data_dir: Path | None) -> None:
+    """Check that CERTIFICATE of an erasure is genuine."""
+    command.verify(_settings(data_dir), certificate, key)
+
+
+@click.group()
+def keys() -> None:
+    """Manage the keys that encrypt personal data."""
+
+
+@keys.command("rotate")
+@click.option("--data-keys", is_flag=True, help="Also encrypt all personal data with new keys.")
+@click.option("--rewrap-only", is_flag=True, help="Use the current master key; make no new one.")
+@_database_options
+def keys_rotate(data_dir: Path | None, uri: str, *, data_keys: bool, rewrap_only: bool) -> None:
+    """Make a new master key and wrap all data keys with it."""
+    with _open_engine(data_dir, uri) as engine:
+        command.rotate(engine.privacy, data_keys=data_keys, rewrap_only=rewrap_only)
