@@ -35,8 +35,8 @@ ENTRY_INDEXES = (
         partialFilterExpression={"sequence": {"$exists": True}},
     ),
     IndexModel(
-        [("pending", ASCENDING), ("time", ASCENDING)],
-        name="pending",
+        [("pending", ASCENDING), ("tenant", ASCENDING), ("time", ASCENDING)],
+        name="unsealed",
         partialFilterExpression={"pending": True},
     ),
 )
@@ -145,11 +145,12 @@ class AuditLog:
         """Return whether there are entries that are not sealed yet."""
         return self.entries.find_one({"pending": True}, {"_id": 1}) is not None
 
-    def pending_entries(self, limit: int) -> list[Document]:
-        """Return the oldest entries that are not sealed yet."""
+    def pending_entries(self, tenant: str, limit: int) -> list[Document]:
+        """Return the oldest entries of a tenant that are not sealed yet."""
         entries: list[Document] = []
         weight = 0
-        with self.entries.find({"pending": True}).sort([("time", 1)]).limit(limit) as cursor:
+        query = {"pending": True, "tenant": tenant}
+        with self.entries.find(query).sort([("time", 1)]).limit(limit) as cursor:
             for entry in cursor:
                 entries.append(entry)
                 resource = entry.get("resource")
@@ -158,10 +159,9 @@ class AuditLog:
                     break
         return entries
 
-    def pending_tenants(self, limit: int) -> set[str]:
-        """Return the tenants of the oldest entries that are not sealed yet."""
-        rows = self.entries.find({"pending": True}, {"tenant": 1}).sort([("time", 1)]).limit(limit)
-        return {row["tenant"] for row in rows}
+    def pending_tenants(self) -> list[str]:
+        """Return the tenants that have entries that are not sealed yet; reads an index only."""
+        return self.entries.distinct("tenant", {"pending": True})
 
     def tenants(self) -> list[str]:
         """Return the tenants that have entries, sorted."""
