@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from tmf_apis.errors import Conflict, NotFound
+from tmf_apis.errors import Conflict, Forbidden, NotFound
 from tmf_apis.rest.pipeline.cycles import is_reachable
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.lookups import get_or_none
@@ -110,7 +110,7 @@ def _edit_references(
     other_id: str,
     edit: Callable[[Resource, str, Iterable[str]], Resource],
 ) -> None:
-    with suppress(NotFound):
+    with suppress(NotFound, Forbidden):
         repository.change(_KIND, id, lambda alarm: edit(alarm, attribute, {other_id}))
 
 

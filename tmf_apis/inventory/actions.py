@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from tmf_apis.errors import Conflict, NotFound, Stale
+from tmf_apis.errors import Conflict, Forbidden, NotFound, Stale
 from tmf_apis.inventory.relationships import (
     CONTAINED_IN_TYPES,
     CONTAINS_TYPES,
@@ -98,9 +98,9 @@ def _update_edges(  # noqa: PLR0913 - one call for each pair of resources
         repository.change(_KIND, target_id, edit)
     except Stale:
         raise
-    except (NotFound, Conflict):
-        # The target does not exist, or two clients created a cycle at the same moment: keep the
-        # relationships that each client wrote on its own resource.
+    except (NotFound, Forbidden, Conflict):
+        # The target does not exist, the party has not created it, or two clients created a cycle at
+        # the same moment: keep the relationships that each client wrote on its own resource.
         return
 
 

@@ -42,14 +42,16 @@ _NETWORK_ATTRIBUTES = (
     *("@type", "category", "externalIdentifier", "name", "place", "relatedParty"),
     *("resourceCharacteristic", "resourceRelationship", "resourceSpecification", "value"),
 )
-#: A party documents its own equipment; the states are those of the network.
+#: A party documents its own equipment; the states are those of the network. It relates only
+#: resources that it has created, because a relationship has an inverse on the other resource and
+#: keeps that from being deleted.
 PARTY_RULES = PartyRules(
     references={
-        "*.resource": Access.OWN,
-        "*.resourceRelationship": Access.OWN,
-        "*.supportingResource": Access.OWN,
-        "*.connectionPoint": Access.OWN,
-        "*.endpoint": Access.OWN,
+        "*.resource": Access.CREATED,
+        "*.resourceRelationship": Access.CREATED,
+        "*.supportingResource": Access.CREATED,
+        "*.connectionPoint": Access.CREATED,
+        "*.endpoint": Access.CREATED,
     },
     setters=operator_decides(
         *STATE_ATTRIBUTES,

@@ -252,4 +252,13 @@ def test_a_relationship_changes_no_resource_of_others(clients):
     assert alice.patch(inner["href"], json={"resourceRelationship": []}).status_code == 200
     assert "resourceRelationship" not in alice.get(own["href"]).json()
     assert alice.patch(port["href"], json={"resourceRelationship": None}).status_code == 403
-    assert staff.get(card["href"]).headers["etag"] == before.headers["etag"]
+    for client, status in ((alice, 403), (clients["bob"], 404)):
+        body = {"@type": "LogicalResource", "resourceRelationship": contained_in(port)}
+        assert client.post(path, json=body).status_code == status
+    body = {"resourceRelationship": contained_in(card)}
+    assert staff.patch(own["href"], json=body).status_code == 200
+    card_before = staff.get(card["href"]).json()
+    assert alice.patch(own["href"], json={"resourceRelationship": None}).status_code == 200
+    assert staff.get(card["href"]).json() == card_before
+    assert staff.patch(own["href"], json={"name": "x"}).status_code == 200
+    assert staff.get(port["href"]).json() == port

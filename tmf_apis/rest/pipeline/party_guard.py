@@ -26,6 +26,8 @@ from tmf_apis.rest.pipeline.reference_lookup import ReferenceLookup
 from tmf_apis.security.identity import EVERYONE, Identity
 from tmf_apis.store.resources import Document, ResourceStore
 
+#: Access to a target that the client acts on.
+_ACTING = frozenset({Access.OWN, Access.CREATED})
 #: Most references to other resources that one request of a party may add.
 DEFAULT_REFERENCE_LIMIT = 1000
 
@@ -154,7 +156,7 @@ class PartyGuard:
         sees the whole catalogue; whether an unknown offering is refused is up to the operator
         (``TMF_CHECK_REFERENCES``).
         """
-        added = [r for r in added if r.kind not in self._public or r.access is Access.OWN]
+        added = [r for r in added if r.kind not in self._public or r.access in _ACTING]
         if not added:
             return
         if len(added) > self._limit:
@@ -163,12 +165,13 @@ class PartyGuard:
             )
         visible = self._lookup.find(identity, added)
         for reference in added:
-            parties = visible.get((reference.kind, reference.id))
-            if parties is None:
+            target = visible.get((reference.kind, reference.id))
+            if target is None:
                 raise NotFound(
                     f"{reference.pointer}: there is no {reference.kind} {reference.id[:100]}"
                 )
-            if reference.access is Access.OWN and not identity.acts_for(parties):
+            owners = target.creators if reference.access is Access.CREATED else target.parties
+            if reference.access in _ACTING and not identity.acts_for(owners):
                 raise Forbidden(
                     f"{reference.pointer}: only the operator can act on"
                     f" {reference.kind} {reference.id[:100]}"

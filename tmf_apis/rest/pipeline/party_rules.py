@@ -16,6 +16,8 @@ ANY_ATTRIBUTE = "*"
 class Access(StrEnum):
     """The right that a party must have on the target of a reference."""
 
+    #: Change all of it: the party has created the target.
+    CREATED = "created"
     #: Change it: the target belongs to the party.
     OWN = "own"
     #: Read it: the target belongs to the party or to everybody.

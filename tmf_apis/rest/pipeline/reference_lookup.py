@@ -1,7 +1,7 @@
 """Find the targets of references with the rights of a client: one query for each kind."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from tmf_apis.rest.pipeline.named_references import NamedReference
 from tmf_apis.rest.pipeline.party_rules import PartyRules
@@ -9,8 +9,23 @@ from tmf_apis.security.identity import Identity
 from tmf_apis.store.connection import translate_errors
 from tmf_apis.store.resources import ResourceStore
 
-#: The targets that a client may see: kind and id -> the parties that they belong to.
-Targets = dict[tuple[str, str], frozenset[str]]
+_MEMBERS = {"id": 1, "parties": 1, "owner": 1}
+
+
+class Target(NamedTuple):
+    """A resource that a client may see.
+
+    Attributes:
+        parties: The parties that it belongs to.
+        creators: The parties of the client that created it; empty: the operator.
+    """
+
+    parties: frozenset[str]
+    creators: frozenset[str]
+
+
+#: Targets by kind and id.
+Targets = dict[tuple[str, str], Target]
 
 
 class ReferenceLookup:
@@ -49,8 +64,13 @@ class ReferenceLookup:
     def _find_stored(self, identity: Identity, kind: str, ids: Iterable[str]) -> Targets:
         keys = [f"{identity.tenant}:{id}" for id in sorted(ids)]
         query = {"_id": {"$in": keys}, **identity.read_filter()}
-        documents = self._resources.find_many(kind, query, {"id": 1, "parties": 1})
-        return {(kind, doc["id"]): frozenset(doc.get("parties", ())) for doc in documents}
+        documents = self._resources.find_many(kind, query, _MEMBERS)
+        return {
+            (kind, doc["id"]): Target(
+                frozenset(doc.get("parties", ())), frozenset(doc.get("owner", ()))
+            )
+            for doc in documents
+        }
 
     def _find_held(self, identity: Identity, kind: str, ids: set[str]) -> Targets:
         """Return the ids that the resources of a party hold; the party itself may be an account."""
@@ -58,7 +78,7 @@ class ReferenceLookup:
         held = ids & parties
         for holder, path in self._holders[kind]:
             held |= self._find_held_by(identity, holder, path, ids)
-        return {(kind, id): parties for id in held}
+        return {(kind, id): Target(parties, parties) for id in held}
 
     def _find_held_by(self, identity: Identity, holder: str, path: str, ids: set[str]) -> set[str]:
         member = f"body.{path}"
