@@ -3,12 +3,15 @@
 Source: RFC 7662 (OAuth 2.0 Token Introspection).
 """
 
+import logging
 import threading
 from typing import Any
 
 import httpx
 
 from tmf_apis.errors import Unavailable
+
+log = logging.getLogger(__name__)
 
 #: Time limit of each step of a request, in seconds; largest answer, in bytes.
 _TIMEOUT, _MAX_ANSWER_BYTES = 5.0, 65_536
@@ -53,9 +56,11 @@ class Introspector:
                 headers={"Accept": "application/json"},
             )
             if response.status_code != _OK or len(response.content) > _MAX_ANSWER_BYTES:
+                log.error("introspection failed", extra={"status": response.status_code})
                 raise _unavailable(f"the introspection endpoint answers {response.status_code}")
             claims = response.json()
         except (httpx.HTTPError, ValueError) as error:
+            log.error("introspection failed", extra={"error": str(error)[:300]})  # noqa: TRY400
             raise _unavailable("the introspection endpoint does not answer") from error
         finally:
             self._slots.release()
