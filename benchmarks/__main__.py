@@ -2,7 +2,16 @@
 
 import sys
 
-from benchmarks import audit, discovery, fulfilment, importing, planning, requests, scale
+from benchmarks import (
+    audit,
+    discovery,
+    fairness,
+    fulfilment,
+    importing,
+    planning,
+    requests,
+    scale,
+)
 
 if __name__ == "__main__":
     quick = "--quick" in sys.argv
@@ -19,3 +28,5 @@ if __name__ == "__main__":
     audit.main()
     sys.argv[1:] = ["--rows", "2000", "--rounds", "1"] if quick else []
     importing.main()
+    sys.argv[1:] = ["--rounds", "1"] if quick else []
+    fairness.main()
