@@ -120,11 +120,14 @@ def percentile(values, part):
     return sorted(values)[int(len(values) * part)]
 
 
-def measure(port, paths, bearers, seconds, rounds):
+def measure(options, paths, bearers):
     """Print the latencies of the quiet tenant, alone and during each flood."""
     print(f"\n{'flood':15}{'alone p50':>10}{'p95 ms':>8}{'flooded p50':>13}{'p95 ms':>8}"
           f"{'ratio':>7}   flood/s  statuses")  # fmt: skip
+    port, seconds, rounds = options.port, options.seconds, options.rounds
     for name, (template, connections) in floods(paths["noisy"], bearers["noisy"]).items():
+        if options.only not in {"", name}:
+            continue
         rows = []
         for _ in range(rounds):
             alone = asyncio.run(quiet_latencies(port, paths["quiet"], bearers["quiet"], seconds))
@@ -174,6 +177,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="duration of a round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="name of one flood")
     parser.add_argument("--port", type=int, default=8690)
     options = parser.parse_args()
     print_limiter_cost()
@@ -188,7 +192,7 @@ def main():
             bind_to_core(json.loads((Path(folder) / "mongod.json").read_text())["pid"], 1)
             bearers = {name: token(environment, name, name) for name in ("quiet", "noisy")}
             paths = {name: store_offerings(url, bearers[name], 300) for name in bearers}
-            measure(options.port, paths, bearers, options.seconds, options.rounds)
+            measure(options, paths, bearers)
 
 
 if __name__ == "__main__":

@@ -354,6 +354,12 @@ class Settings:
         parse=_at_least(1, int),
     )
     queue_seconds: float = _setting(30.0, "Longest wait for a thread", "seconds")
+    contended_threads: int = _setting(
+        1,
+        "Most threads of one tenant while another one sends requests",
+        "threads",
+        parse=_at_least(1, int),
+    )
     search_threads: int = _setting(
         8, "Most threads that filter and sort lists at a time", "threads", parse=_at_least(1, int)
     )

@@ -50,8 +50,6 @@ log = logging.getLogger(__name__)
 PAGE_NAMES = frozenset({"", "docs", "openapi.json", "openapi.yaml"})
 #: Most requests that wait for a thread; further requests are refused with 503.
 _MAX_QUEUED_REQUESTS = 2000
-#: The part of the threads that one tenant can use while another one is present, as a divisor.
-_CONTENDED_PART = 8
 #: Member of the scope with the tenant and client that a request counts for.
 ACCOUNT = "tmf_apis.account"
 _NO_ACCOUNT = ("", "")
@@ -224,7 +222,7 @@ def _pool_limits(settings: Settings) -> PoolLimits:
     return PoolLimits(
         threads=settings.threads,
         search_threads=min(settings.search_threads, settings.threads),
-        contended_threads=max(1, settings.threads // _CONTENDED_PART),
+        contended_threads=min(settings.contended_threads, settings.threads),
         waiting=_MAX_QUEUED_REQUESTS,
         seconds=settings.queue_seconds,
     )
