@@ -1,6 +1,8 @@
 """Locks by name among all processes that share a database, for blocking code.
 
-A lock is a lease: if its holder dies, it expires.
+A lock is a lease: if its holder dies, it expires. The leases are not written to disk before they
+are acknowledged, because they protect writes of the next milliseconds only: if the primary of the
+database fails at that moment, a lock can be lost.
 """
 
 import hashlib
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pymongo import WriteConcern
 from pymongo.database import Database
 
 from tmf_apis.errors import Stale
@@ -31,7 +34,9 @@ class NamedLocks:
     """The locks of one database."""
 
     def __init__(self, database: Database[Document]) -> None:
-        self._collection = database[leases.LEASE_COLLECTION]
+        self._collection = database[leases.LEASE_COLLECTION].with_options(
+            write_concern=WriteConcern(w=1, j=False)
+        )
 
     @contextmanager
     def hold(self, tenant: str, name: str) -> Iterator[None]:
