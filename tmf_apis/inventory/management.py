@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from tmf_apis.rest.pipeline.element_scope import require_element_scope
-from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource
 
 #: The characteristic that makes a resource an element.
@@ -20,20 +19,26 @@ MANAGEMENT_CHARACTERISTICS = frozenset(
 )
 
 
-def management_names(resource: Mapping[str, Any] | None) -> list[str]:
-    """Return the names of the management characteristics that a resource has, sorted.
+def management_name(resource: Mapping[str, Any] | None) -> str:
+    """Return the name of the first management characteristic of a resource; empty: it has none.
 
-    >>> management_names({"resourceCharacteristic": [{"name": "adapter"}, {"name": "colour"}]})
-    ['adapter']
+    Every write of a resource calls it.
+
+    >>> management_name({"resourceCharacteristic": [{"name": "colour"}, {"name": "adapter"}]})
+    'adapter'
     """
-    characteristics = json_objects((resource or {}).get("resourceCharacteristic"))
-    names = {str(characteristic.get("name")) for characteristic in characteristics}
-    return sorted(names & MANAGEMENT_CHARACTERISTICS)
+    characteristics = resource.get("resourceCharacteristic") if resource else None
+    if isinstance(characteristics, list):
+        for characteristic in characteristics:
+            name = characteristic.get("name") if isinstance(characteristic, dict) else None
+            if isinstance(name, str) and name in MANAGEMENT_CHARACTERISTICS:
+                return name
+    return ""
 
 
 def has_management_data(resource: Mapping[str, Any]) -> bool:
     """Return whether a resource is shown to staff only."""
-    return bool(management_names(resource))
+    return bool(management_name(resource))
 
 
 def check_management_data(
@@ -51,6 +56,6 @@ def check_management_data(
     """
     if context.is_staff and (context.system or context.scopes is None):
         return
-    if names := management_names(old) or management_names(new):
-        pointer = f"/resourceCharacteristic: {names[0]}"
-        require_element_scope(context, f"{pointer} belongs to the management of an element")
+    if name := management_name(old) or management_name(new):
+        reason = f"/resourceCharacteristic: {name} belongs to the management of an element"
+        require_element_scope(context, reason)

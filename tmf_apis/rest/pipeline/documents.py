@@ -113,10 +113,11 @@ class DocumentBuilder:
 
     def parties_after(self, kind: str, document: Document, resource: Resource) -> list[str]:
         """Return the parties to which a document belongs after a change, sorted."""
-        if self._is_staff_only(kind, resource):
-            return []
         owners = owning_parties(self.policy_of(kind), resource, self.owner_roles)
-        return sorted({*owners, *document.get("owner", ())})
+        creator = document.get("owner", ())
+        if creator and self._is_staff_only(kind, resource):
+            return []
+        return sorted({*owners, *creator})
 
     def _is_staff_only(self, kind: str, resource: Resource) -> bool:
         is_staff_only = self.policy_of(kind).is_staff_only
