@@ -1,16 +1,24 @@
 """Large response bodies in temporary files, so that slow readers do not hold memory.
 
 The files have no name: the operating system deletes them when they are closed, also after a kill.
+They are encrypted with a key that is only in memory, because responses have personal values.
 """
 
+import os
 import tempfile
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
+
 from tmf_apis.errors import Unavailable
 
+#: Size of a block of AES, in bytes.
+_BLOCK = 16
 #: Size from which a body is spooled, in bytes.
 SPOOL_SIZE = 1_048_576
 
@@ -72,6 +80,13 @@ class SpooledBody:
         self._spool = spool
         self._file = file
         self._size = 0
+        self._key, self._nonce = os.urandom(32), os.urandom(_BLOCK)
+        self._encryptor = self._cipher(0).encryptor()
+
+    def _cipher(self, block: int) -> Cipher[CTR]:
+        """Return the cipher that starts at a block of the body."""
+        counter = (int.from_bytes(self._nonce) + block) % (1 << 8 * _BLOCK)
+        return Cipher(AES(self._key), CTR(counter.to_bytes(_BLOCK)))
 
     def __len__(self) -> int:
         return self._size
@@ -79,12 +94,14 @@ class SpooledBody:
     def write(self, part: bytes) -> None:
         """Append bytes that have been reserved."""
         self._size += len(part)
-        self._file.write(part)
+        self._file.write(self._encryptor.update(part))
 
     def read(self, start: int, size: int) -> bytes:
         """Return a part of the body."""
-        self._file.seek(start)
-        return self._file.read(size)
+        block, offset = divmod(start, _BLOCK)
+        self._file.seek(start - offset)
+        encrypted = self._file.read(offset + size)
+        return self._cipher(block).decryptor().update(encrypted)[offset:]
 
     def close(self) -> None:
         """Delete the file."""

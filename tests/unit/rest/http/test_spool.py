@@ -66,3 +66,18 @@ def test_every_body_is_sent_completely(size):
     assert b"".join(part["body"] for part in parts) == bytes(size)
     assert (b"content-length", str(size).encode()) in start["headers"]
     assert [part.get("more_body", False) for part in parts] == [True] * (len(parts) - 1) + [False]
+
+
+@given(st.binary(max_size=200), st.integers(0, 220), st.integers(0, 220))
+def test_any_part_of_a_spooled_body_can_be_read(tmp_path_factory, content, start, size):
+    spool = Spool(tmp_path_factory.getbasetemp(), 1_000_000)
+    body = spool.add([content[:50], content[50:]])
+    assert body.read(start, size) == content[start : start + size]
+    body.close()
+
+
+def test_the_file_of_a_spooled_body_does_not_have_its_text(spool):
+    body = spool.add([b"personal value " * 10_000])
+    body._file.seek(0)
+    assert b"personal" not in body._file.read()
+    assert body.read(15, 8) == b"personal"
