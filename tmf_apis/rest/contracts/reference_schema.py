@@ -65,7 +65,7 @@ class ReferenceNode:
     def __init__(self, schema: "ReferenceSchema", shape: _Shape, name: str) -> None:
         self._schema = schema
         self._shape = shape
-        self._children: dict[str, ReferenceNode | None] = {}
+        self._children: dict[str, ReferenceNode] = {}
         self.is_plain = not shape.properties
         self.target = schema.plain_target(name) if self.is_plain else schema.target_of(shape)
         self.kind = schema.kind_of_type(self.target) if self.target else ""
@@ -82,9 +82,10 @@ class ReferenceNode:
 
     def attribute(self, name: str) -> "ReferenceNode | None":
         """Return the node of an attribute or of its items; None if it is not declared."""
+        if (fragments := self._shape.properties.get(name)) is None:
+            return None  # not cached: the names come from clients
         if name not in self._children:
-            fragments = self._shape.properties.get(name)
-            self._children[name] = self._schema.node(fragments, name) if fragments else None
+            self._children[name] = self._schema.node(fragments, name)
         return self._children[name]
 
 

@@ -152,3 +152,9 @@ def test_the_longest_declared_path_decides():
     assert rules.access(("a", "serviceRelationship", "service")) is Access.SEE
     assert rules.access(("a", "service")) is Access.OWN
     assert rules.access(("a", "b")) is None
+
+
+def test_names_of_clients_are_not_remembered():
+    extract = extractor("Product")
+    extract.references({f"name {n}": [{"id": "1"}] for n in range(100)})
+    assert len(extract.schema.root._children) <= len(extract.schema.root.names)
