@@ -112,6 +112,7 @@ UNIQUE_INDEXES = {
     ("*", "idempotency"),  # hash of tenant, subject, parties, path and operation
     ("Notification", "event"),  # tenant, subject and parties, API, type of the event
     ("Subscription", "same_1"),  # hash of tenant, subject, parties, API, callback and query
+    ("personal_keys", "active"),  # tenant and customer; the server makes the keys
     ("audit_log_blocks", "number"),  # tenant; the server chooses the numbers
 }
 
