@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
+from pymongo.write_concern import WriteConcern
 
 from tmf_apis.audit_log.blocks import ChainHead, next_block
 from tmf_apis.audit_log.log import AuditLog
@@ -41,6 +42,8 @@ class Sealer:
         self._log = log
         self._owner = owner
         self._key = key
+        # The last write of a block is confirmed by the majority, and so are those before it.
+        self._entries = log.entries.with_options(write_concern=WriteConcern(w=1))
         self._leases = log.database[LEASE_COLLECTION]
 
     def seal(self, should_stop: Callable[[], bool] = lambda: False) -> int:
@@ -102,7 +105,7 @@ class Sealer:
         ids, first = block["ids"], block["first"]
         for start in range(0, len(ids), CHUNK_SIZE):
             chunk = ids[start : start + CHUNK_SIZE]
-            self._log.entries.update_many(
+            self._entries.update_many(
                 {"_id": {"$in": chunk}, "pending": True}, _sequence_update(chunk, first + start)
             )
         self._log.blocks.update_one({"_id": block["_id"]}, {"$unset": {"ids": ""}})
