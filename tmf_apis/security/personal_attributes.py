@@ -259,6 +259,7 @@ class PersonalAttributes:
         names = NAME_RULES if with_names else ()
         self._rules = _changed_names((*DEFAULT_RULES, *names), changes)
         self._characteristics = _changed_names(DEFAULT_CHARACTERISTICS, characteristics)
+        self._characteristic_keys = frozenset(map(characteristic_key, self._characteristics))
         self._by_kind: dict[str, AttributeRules | None] = {}
         parts = [*self._rules, "|", *self._characteristics]
         self.fingerprint = "\n".join(parts)
@@ -287,6 +288,10 @@ class PersonalAttributes:
         """Return how the values at a path of a kind's stored form are covered."""
         rules = self.rules(kind)
         return rules.coverage(path) if rules else Coverage.NONE
+
+    def is_personal_characteristic(self, name: str) -> bool:
+        """Return whether a characteristic of this name is personal."""
+        return characteristic_key(name) in self._characteristic_keys
 
     def table(self) -> list[str]:
         """Return the rules in force, sorted."""

@@ -2,6 +2,7 @@
 
 from concurrent.futures import Executor
 from datetime import timedelta
+from functools import partial
 
 from tmf_apis.element_access.connections import Connections
 from tmf_apis.fulfilment.design.order_designer import OrderDesigner
@@ -13,10 +14,14 @@ from tmf_apis.fulfilment.execution.claims import Claims
 from tmf_apis.fulfilment.execution.failure_reporter import RepeatedFailureReporter
 from tmf_apis.fulfilment.execution.intake import OrderIntake
 from tmf_apis.fulfilment.execution.journal import Journal
+from tmf_apis.fulfilment.execution.journal_sealing import JournalSealer
 from tmf_apis.fulfilment.execution.provisioning import Provisioner
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
+from tmf_apis.security.master_keys import load_provider
+from tmf_apis.security.personal_attributes import PersonalAttributes
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import MongoDatabase
+from tmf_apis.store.data_keys import DataKeys
 
 
 class Fulfilment:
@@ -47,7 +52,12 @@ class Fulfilment:
             settings: The configuration.
             task_queue: Queue from which only this worker takes activities; empty if there is none.
         """
-        self.journal = journal = Journal(database)
+        sealer = JournalSealer(
+            DataKeys(database, partial(load_provider, settings)),
+            PersonalAttributes.from_settings(settings),
+            encrypt=settings.encryption,
+        )
+        self.journal = journal = Journal(database, sealer)
         claims = Claims(database)
         reservation_time = timedelta(seconds=settings.reservation_time)
         committer = BatchCommitter(repositories, journal, claims, reservation_time)

@@ -14,7 +14,7 @@ touched; from now on the element may have changed), ``applied`` (waiting to be v
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from pymongo import ASCENDING, IndexModel, UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from adapters.values import Plan, Transaction
+from tmf_apis.fulfilment.execution.journal_sealing import JournalSealer
 from tmf_apis.fulfilment.order_rights import OrderRights
 from tmf_apis.fulfilment.values import Allocation, ItemPlan, OrderKey, Task
 from tmf_apis.serialization import from_document, stored_as, stored_names, to_document
@@ -171,8 +172,9 @@ class Batch:
 class Journal:
     """The journal; every method raises Unavailable if the database does not answer."""
 
-    def __init__(self, database: MongoDatabase) -> None:
+    def __init__(self, database: MongoDatabase, sealer: JournalSealer) -> None:
         self._database = database
+        self._sealer = sealer
         self._tasks = database[TASKS]
 
     def create_indexes(self) -> None:
@@ -198,7 +200,7 @@ class Journal:
         """
         order_id = key.qualified_id
         documents = [
-            {**document, "of": order_id, "batch": number}
+            self._sealer.seal(key.tenant, {**document, "of": order_id, "batch": number})
             for number, (items, entries) in enumerate(batches)
             for document in (*_documents("item", items), *_documents("task", entries))
         ]
@@ -279,6 +281,7 @@ class Journal:
         with translate_errors():
             query = {"of": key.qualified_id, "batch": {"$in": [-1, number]}}
             documents = list(self._tasks.find(query).sort("place", 1))
+        self._sealer.open(documents)
         head = next((document for document in documents if document["what"] == "order"), {})
         items = [_item_entry(document) for document in documents if document["what"] == "item"]
         tasks = (document for document in documents if document["what"] == "task")
@@ -311,7 +314,7 @@ class Journal:
         Raises:
             FencedOff: Another worker has taken the batch over.
         """
-        ids, updates = _updates(entries, attributes)
+        ids, updates = _updates(entries, attributes, self._sealer.masked)
         if updates:
             with translate_errors():
                 result = self._tasks.bulk_write(updates, ordered=False)
@@ -324,7 +327,7 @@ class Journal:
             key: The order.
             finished: Items whose state is saved with it.
         """
-        _, updates = _updates(finished, ("state",))
+        _, updates = _updates(finished, ("state",), self._sealer.masked)
         end = UpdateMany({"of": key.qualified_id}, {"$set": {"ended": datetime.now(UTC)}})
         with translate_errors():
             self._tasks.bulk_write([*updates, end], ordered=False)
@@ -351,13 +354,19 @@ def _with_tenant(entry: TaskEntry, tenant: str) -> TaskEntry:
 
 
 def _updates(
-    entries: Iterable[TaskEntry | ItemEntry], attributes: Sequence[str]
+    entries: Iterable[TaskEntry | ItemEntry],
+    attributes: Sequence[str],
+    mask: Callable[[Any], Any],
 ) -> tuple[list[str], list[UpdateOne | UpdateMany]]:
-    """Return the ids of entries, and the updates that write some of their attributes."""
+    """Return the ids of entries, and the updates that write some of their attributes.
+
+    Personal values are left out: they do not change after the document was created.
+    """
     ids, updates = list[str](), list[UpdateOne | UpdateMany]()
     for entry in entries:
         stored = stored_names(type(entry))
-        change = {"$set": {stored[name]: to_document(getattr(entry, name)) for name in attributes}}
+        members = {stored[name]: to_document(getattr(entry, name)) for name in attributes}
+        change = {"$set": {name: mask(member) for name, member in members.items()}}
         updates.append(UpdateOne({"_id": entry.id, **_fencing_query(entry)}, change))
         ids.append(entry.id)
     return ids, updates
