@@ -169,6 +169,11 @@ class DataKeys:
             )
         self._checked_at = -MAX_AGE
 
+    def generation(self) -> object:
+        """Return a value that changes with each erasure, a second later at most."""
+        self._refresh()
+        return self._generation
+
     def get_many(self, ids: Iterable[str]) -> Mapping[str, DataKey | None]:
         """Return keys by id, read in one query; None: the key is destroyed.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
+from bson import Binary
 from cryptography.exceptions import InvalidTag
 from pymongo.database import Database
 
@@ -23,6 +24,32 @@ Document = dict[str, Any]
 Renderer = Callable[[str, Document, Document], dict[str, bytes]]
 #: Member of a query result: the version whose JSON is rendered from the masked body.
 _TEXT_VERSION = "textVersion"
+#: Most recently decrypted JSON texts of a process, and the longest one that is cached, in bytes.
+MAX_RECENT_TEXTS, MAX_RECENT_LENGTH = 5000, 4096
+#: First byte of encrypted JSON, which no JSON begins with; then key, nonce and encrypted text.
+SEALED = b"\x01"
+_HEAD = slice(17 + NONCE_BYTES)
+_ID = slice(1, 17)
+_SEALED_VALUE = slice(17, None)
+_NONCE = slice(17, 17 + NONCE_BYTES)
+_CIPHERTEXT = slice(17 + NONCE_BYTES, None)
+
+
+class RecentTexts:
+    """The JSON texts that were decrypted since the last erasure.
+
+    They are found by key, nonce and document, so a changed document is never found.
+    """
+
+    def __init__(self) -> None:
+        self._generation: object = None
+        self._texts: dict[bytes, bytes] = {}
+
+    def of(self, generation: object) -> dict[bytes, bytes]:
+        """Return the texts of a generation of data keys; a new generation has none."""
+        if generation != self._generation:
+            self._generation, self._texts = generation, {}
+        return self._texts
 
 
 class DocumentOpener:
@@ -57,6 +84,7 @@ class DocumentOpener:
         self._database = database
         self._render = render
         self._encrypt = encrypt
+        self._recent_texts = RecentTexts()
         self.fingerprint = hashlib.sha256(table.fingerprint.encode()).hexdigest()[:16]
 
     @property
@@ -73,13 +101,9 @@ class DocumentOpener:
         versions = [name for name in projection if name.startswith("text.")]
         if masked and versions:
             return self._masked_projection(projection, versions)
-        is_sealed = bool(versions) or any(
-            name == "body" or name.startswith("body.") for name in projection
-        )
-        if masked or not is_sealed:
+        if masked or not any(name == "body" or name.startswith("body.") for name in projection):
             return projection
-        members = ("seal.key",) if versions else ("seal.key", "seal.body", "seal.table")
-        return {**projection, **dict.fromkeys(members, 1)}
+        return {**projection, "seal.key": 1, "seal.body": 1, "seal.table": 1}
 
     def _masked_projection(
         self, projection: Mapping[str, Any], versions: Sequence[str]
@@ -104,7 +128,7 @@ class DocumentOpener:
                 self._mask(kind, rules, documents)
             return
         if documents and "text" in documents[0] and "body" not in documents[0]:
-            self._open_pages(kind, documents)
+            self._open_texts(kind, documents)
             return
         holders = [
             (document["_id"], holder)
@@ -126,24 +150,46 @@ class DocumentOpener:
         if erased:
             self._read_masked_text(kind, erased)
 
-    def _open_pages(self, kind: str, documents: Sequence[Document]) -> None:
-        """Decrypt the JSON of documents in place; the loop is as short as possible."""
+    def _open_texts(self, kind: str, documents: Sequence[Document]) -> None:
+        """Decrypt the JSON of documents in place, those that were not decrypted recently."""
         [version] = documents[0]["text"]
-        sealed = [document for document in documents if "seal" in document]
-        keys = self.keys.get_many({document["seal"]["key"] for document in sealed})
+        recent = self._recent_texts.of(self.keys.generation())
+        missing = []
+        for document in documents:
+            text = document["text"]
+            value = text[version]
+            if value[:1] == SEALED:
+                name = value[_HEAD] + document["_id"].encode()
+                if (json := recent.get(name)) is None:
+                    missing.append((document, value, name))
+                else:
+                    text[version] = json
+        if missing:
+            self._decrypt(kind, version, missing, recent)
+
+    def _decrypt(
+        self,
+        kind: str,
+        version: str,
+        sealed: Sequence[tuple[Document, bytes, bytes]],
+        recent: dict[bytes, bytes],
+    ) -> None:
+        """Decrypt the JSON of documents in place; the loop is as short as possible."""
+        keys = self.keys.get_many({value[_ID].hex() for _, value, _ in sealed})
         prefix, suffix = f"{kind} ".encode(), f" {version}".encode()
         erased = {}
+        if len(recent) + len(sealed) > MAX_RECENT_TEXTS:
+            recent.clear()
         try:
-            for document in sealed:
-                if (key := keys[document["seal"]["key"]]) is None:
+            for document, value, name in sealed:
+                if (key := keys[value[_ID].hex()]) is None:
                     erased[document["_id"]] = document
                     continue
-                text = document["text"]
-                value = text[version]
                 context = prefix + document["_id"].encode() + suffix
-                text[version] = key.cipher.decrypt(
-                    value[:NONCE_BYTES], value[NONCE_BYTES:], context
-                )
+                json = key.cipher.decrypt(value[_NONCE], value[_CIPHERTEXT], context)
+                document["text"][version] = json
+                if len(json) <= MAX_RECENT_LENGTH:
+                    recent[name] = json
         except InvalidTag:
             raise ValueError(f"a sealed {kind} does not belong to its document") from None
         if erased:
@@ -183,14 +229,15 @@ class DocumentOpener:
     ) -> Mapping[str, bytes]:
         """Return the complete JSON of a response that is stored with an Idempotency-Key."""
         text: Mapping[str, bytes] = holder["text"]
-        if not (key_id := holder.get("sealedBy")):
-            return text
-        if (key := self.keys.get_many([key_id])[key_id]) is None:
-            return {}
-        return {
-            version: key.open(sealed, f"{kind} {document_key} {version}")
-            for version, sealed in text.items()
+        sealed = {version: value for version, value in text.items() if value[:1] == SEALED}
+        keys = self.keys.get_many({value[_ID].hex() for value in sealed.values()})
+        opened = {
+            version: key.open(value[_SEALED_VALUE], f"{kind} {document_key} {version}")
+            for version, value in sealed.items()
+            if (key := keys[value[_ID].hex()])
         }
+        plain = {version: value for version, value in text.items() if version not in sealed}
+        return plain | opened
 
     @staticmethod
     def _open(kind: str, document_key: str, holder: Document, key: DataKey) -> None:
@@ -200,9 +247,9 @@ class DocumentOpener:
         if "body" in seal and name in holder:
             values = orjson.loads(key.open(seal["body"], f"{kind} {document_key} body"))
             restored(holder[name], [Leaf(pointer, value) for pointer, value in values])
-        if text := holder.get("text"):
-            for version, sealed in text.items():
-                text[version] = key.open(sealed, f"{kind} {document_key} {version}")
+        for version, value in holder.get("text", {}).items():
+            context = f"{kind} {document_key} {version}"
+            holder["text"][version] = key.open(value[_SEALED_VALUE], context)
         if name == "old":
             del holder["seal"]  # it is plain now, and sealed again when it is written
 
@@ -223,6 +270,11 @@ class DocumentOpener:
         for row in rows:
             text = row.get("seal", {}).get("masked") or row.get("text")
             documents[row["_id"]]["text"] = text
+
+
+def sealed_text(key: DataKey, json: bytes, context: str) -> Binary:
+    """Return encrypted JSON with the id of its data key."""
+    return Binary(SEALED + bytes.fromhex(key.id) + key.seal(json, context))
 
 
 def _sealed_holders(document: Document) -> Iterable[Document]:

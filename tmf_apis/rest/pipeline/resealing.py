@@ -77,7 +77,7 @@ class Resealer:
             in_use = set(self._database[DELIVERIES].distinct("key"))
             in_use |= set(self._database[inbox.COLLECTION].distinct("sealed.key"))
             for kind in self._kinds:
-                for member in ("seal.key", "idem.sealedBy", "events.seal.key", "todo.seal.key"):
+                for member in ("seal.key", "events.seal.key", "todo.seal.key"):
                     in_use |= set(self._database[kind].distinct(member))
         return in_use & set(retired)
 

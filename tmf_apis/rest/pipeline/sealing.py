@@ -3,7 +3,7 @@
 A document with personal attributes is stored as::
 
     body    without personal values: masked
-    text    the complete JSON of each version, encrypted
+    text    the complete JSON of each version, encrypted, with the id of the data key before it
     seal    {"key": id of the data key, "table": fingerprint of the table, "body": the personal
             values with their positions, encrypted, "masked": the masked JSON of each version}
     blind   tokens of the personal values, for queries by equality
@@ -21,7 +21,7 @@ from bson import Binary
 
 from tmf_apis.rest.pipeline.blind_index import tokens_of
 from tmf_apis.rest.pipeline.data_subjects import CUSTOMER_KIND, subject_of
-from tmf_apis.rest.pipeline.opening import DocumentOpener
+from tmf_apis.rest.pipeline.opening import DocumentOpener, sealed_text
 from tmf_apis.security.personal_attributes import MASK, AttributeRules, Leaf
 from tmf_apis.store.codec import EncodedUpdate
 from tmf_apis.store.data_keys import BLIND_SUBJECT, DataKey
@@ -98,11 +98,11 @@ class SealingCodec(DocumentOpener):
         if idem:
             key = self.keys.get_many([encoded["seal"]["key"]])[encoded["seal"]["key"]]
             text = {
-                version: Binary(key.seal(json, f"{kind} {document['_id']} {version}"))
+                version: sealed_text(key, json, f"{kind} {document['_id']} {version}")
                 for version, json in first_text.items()
                 if key
             }
-            members["idem"] = {**idem, "text": text, "sealedBy": encoded["seal"]["key"]}
+            members["idem"] = {**idem, "text": text}
         if marker := document.get("todo"):
             members |= self._with_sealed_marker(kind, document, {"todo": marker})
         return members
@@ -189,7 +189,7 @@ class SealingCodec(DocumentOpener):
         """
         key, document_key, body = sealing.key, document["_id"], members["body"]
         text = {
-            version: Binary(key.seal(json, f"{kind} {document_key} {version}"))
+            version: sealed_text(key, json, f"{kind} {document_key} {version}")
             for version, json in members["text"].items()
         }
         masked_text = self._render(kind, document, sealing.body)
@@ -207,7 +207,7 @@ class SealingCodec(DocumentOpener):
                 {**event, **copy} if event["body"] == body else event for event in members["events"]
             ]
         if idem := members.get("idem"):
-            encoded["idem"] = {**idem, "text": text, "sealedBy": key.id}
+            encoded["idem"] = {**idem, "text": text}
         return encoded
 
     def _keys_of(
