@@ -42,7 +42,7 @@ STORED = {
     Cancellation: "order task",
     Intent: "service_id port settings present",
     IntakeResult: "batches reserved wait turn due priority wake begun queue report",
-    ItemEntry: "id item unit state goal plan reason before by",
+    ItemEntry: "id item unit state goal plan reason public_reason before by",
     ItemPlan: "item action change product services tasks parts",
     OrderKey: "tenant order kind",
     Plan: "element intent steps precondition",
@@ -52,7 +52,7 @@ STORED = {
     ResourceUsage: "service settings ordered amount",
     ServicePlan: "id name specification facing characteristics parts",
     Step: "port attribute before after",
-    Target: "name address adapter credentials options",
+    Target: "name address adapter credentials options tenant",
     Task: "id item action product cfs service specification settings needs derived after replaces",
     TaskEntry: "id unit task state goal taken plan transaction was attempts since again held reason"
     " fallout people doubt skipped by",

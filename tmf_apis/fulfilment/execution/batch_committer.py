@@ -58,7 +58,20 @@ class BatchCommitter:
         journal: Journal,
         claims: Claims,
         reservation_time: timedelta = reservations.RESERVATION_TIME,
+        *,
+        has_parties: bool = True,
     ) -> None:
+        """Store the collaborators.
+
+        Args:
+            repositories: Give access to the resources.
+            journal: The record of planned and completed work.
+            claims: The claims of orders on products and services.
+            reservation_time: Lifetime of a reservation that is not renewed.
+            has_parties: Clients act for parties (authentication is on); an order that one can read
+                quotes no element.
+        """
+        self._has_parties = has_parties
         self.reservation_time = reservation_time
         self.renewal_interval = reservation_time.total_seconds() * _RENEWAL_FRACTION
         self._repositories = repositories
@@ -75,6 +88,12 @@ class BatchCommitter:
         self._apply_decisions(rights.operator, batch)
         self._renew_reservations(rights.operator, batch)
         return batch
+
+    def has_party_readers(
+        self, key: OrderKey, order: Resource, owner: frozenset[str] | None
+    ) -> bool:
+        """Return whether a party can read an order, because it placed it or is named by it."""
+        return self._has_parties and order_kinds.kind_of(key).has_party_readers(order, owner)
 
     def rights_of(self, batch: Batch) -> OrderRights:
         """Return the rights of the order of a batch."""
@@ -232,7 +251,7 @@ class BatchCommitter:
             inventory_writer, batch, update, cancelled=order_updates.is_cancelling(order)
         )
         self._collect_waits(batch, update)
-        if order_kinds.kind_of(batch.key).has_party_readers(order, rights.parties):
+        if self.has_party_readers(batch.key, order, rights.parties):
             update = public_update(update, batch)
         if state:
             state = self._update_order(repository, batch.key, order, update)

@@ -43,7 +43,7 @@ class CancellationResolver:
             item for batch in batches for item in batch.items if item.reason == CANCELLATION_REASON
         ]
         kind = order_kinds.kind_of(key)
-        if undo_texts and self._has_party_readers(kind, repository, key):
+        if undo_texts and self._has_party_readers(repository, key):
             log.info("an order is undone", extra={"order": key.order, "undone": undo_texts})
             undo_texts = [UNDONE]
         resolve_cancellation(repository, kind, cancellation.task, undo_texts, cancelled_items)
@@ -53,12 +53,11 @@ class CancellationResolver:
             )
         return BatchProgress()
 
-    def _has_party_readers(
-        self, kind: OrderKind, repository: ScopedRepository, key: OrderKey
-    ) -> bool:
+    def _has_party_readers(self, repository: ScopedRepository, key: OrderKey) -> bool:
         try:
             order = repository.get(key.kind, key.order)
-            return kind.has_party_readers(order, repository.owner_of(key.kind, key.order))
+            owner = repository.owner_of(key.kind, key.order)
+            return self._committer.has_party_readers(key, order, owner)
         except NotFound:
             return False
 

@@ -60,7 +60,10 @@ class Fulfilment:
         self.journal = journal = Journal(database, sealer)
         claims = Claims(database)
         reservation_time = timedelta(seconds=settings.reservation_time)
-        committer = BatchCommitter(repositories, journal, claims, reservation_time)
+        committer = BatchCommitter(
+            repositories, journal, claims, reservation_time,
+            has_parties=settings.is_authentication_required,
+        )  # fmt: skip
         provisioner = Provisioner(
             journal, connections, executor, confirm=settings.fulfilment_confirm
         )
