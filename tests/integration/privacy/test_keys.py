@@ -1,11 +1,18 @@
 """Data keys and master keys: rotation, missing keys, other settings, earlier releases."""
 
 import stat
+from importlib.metadata import EntryPoint
 
 import pytest
 
 from tests.support.privacy_harness import EMAIL, STREET
-from tmf_apis.security.master_keys import KeyUnavailable, LocalKeys, load_provider
+from tmf_apis.security import master_keys
+from tmf_apis.security.master_keys import (
+    ENTRY_POINT_GROUP,
+    KeyUnavailable,
+    LocalKeys,
+    load_provider,
+)
 from tmf_apis.settings import Settings
 from tmf_apis.store.process import CannotStart
 
@@ -134,3 +141,34 @@ def test_a_change_of_one_attribute_writes_only_this_attribute(harness):
     stored = harness.database.Customer.find_one()
     assert "seal" not in stored
     assert "blind" not in stored
+
+
+class VaultKeys:
+    """A provider as a plug-in for a key management service has it."""
+
+    current_id = "vault/1"
+
+    def __init__(self, settings):
+        self.folder = settings.data_dir
+
+    def wrap(self, key, context):
+        return context + bytes(byte ^ 0x5A for byte in key)
+
+    def unwrap(self, wrapped, context, master_id):
+        assert (master_id, wrapped[: len(context)]) == (self.current_id, context)
+        return bytes(byte ^ 0x5A for byte in wrapped[len(context) :])
+
+    def rotate(self):
+        raise KeyUnavailable("rotate the key in the vault")
+
+
+def test_a_plug_in_provides_the_master_key(harness, monkeypatch):
+    point = EntryPoint("vault", f"{__name__}:VaultKeys", ENTRY_POINT_GROUP)
+    monkeypatch.setattr(master_keys, "entry_points", lambda **_: [point])
+    harness.restart(key_provider="vault")
+    harness.create_customer()
+    assert {row["master"] for row in harness.database.personal_keys.find()} == {"vault/1"}
+    harness.restart(key_provider="vault")
+    assert email(harness) == EMAIL
+    with pytest.raises(CannotStart, match="vault/1 is not configured"):
+        harness.restart()

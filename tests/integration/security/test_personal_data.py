@@ -2,6 +2,7 @@
 
 import uuid
 
+import orjson
 import pytest
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
@@ -287,3 +288,23 @@ def test_a_hub_query_names_no_personal_attribute(api, staff, contract):
     url = f"{contract.base_path}/hub"
     assert api.post(url, json=hub).status_code == 400
     assert staff.post(url, json=hub).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "medium",
+    [
+        {"@type": "EmailContactMedium", "emailAddress": "{}"},
+        {"@type": "EmailContactMedium", "emailAddress": ["{}"]},
+        {"@type": "EmailContactMedium", "emailAddress": {"x": "{}"}},
+        {"@type": "PhoneContactMedium", "phoneNumber": "{}"},
+        {"@type": "EmailContactMedium", "validFor": "{}"},
+        {"@type": "EmailContactMedium", "validFor": {"startDateTime": "{}"}},
+        {"@type": "EmailContactMedium", "preferred": "{}"},
+    ],
+    ids=str,
+)
+def test_an_error_does_not_repeat_a_personal_value(api, secret, medium):
+    text = orjson.dumps(medium).decode().replace("{}", secret)
+    response = api.post(CUSTOMERS, json=customer("x", contactMedium=[orjson.loads(text)]))
+    assert response.status_code == 400
+    assert secret not in response.text, response.text

@@ -5,6 +5,7 @@ from threading import Lock
 from typing import Any
 
 import jsonschema_rs
+import orjson
 
 from tmf_apis.errors import InvalidBody
 from tmf_apis.rest.contracts.currencies import is_currency
@@ -219,8 +220,23 @@ def _violation_key(error: jsonschema_rs.ValidationError) -> tuple[str, str]:
     return json_pointer(error.instance_path), error.message
 
 
+def _rule(error: jsonschema_rs.ValidationError) -> str:
+    """Return the message of a violation without the value, which may be personal.
+
+    The name of a type is not: it is shown.
+    """
+    message, path = error.message, list(error.instance_path)
+    if path and str(path[-1]).startswith("@"):
+        return message
+    if isinstance(error.instance, dict | list):
+        end = max(message.rfind("}"), message.rfind("]"))
+        return f"the value{message[end + 1 :]}" if message[:1] in {"{", "["} else message
+    value = orjson.dumps(error.instance).decode()
+    return f"the value{message[len(value) :]}" if message.startswith(value) else message
+
+
 def _violation_message(errors: list[jsonschema_rs.ValidationError]) -> str:
-    lines = [f"{json_pointer(error.instance_path) or '/'}: {error.message}" for error in errors]
+    lines = [f"{json_pointer(error.instance_path) or '/'}: {_rule(error)}" for error in errors]
     unique = list(dict.fromkeys(lines))
     first = unique[:_MAX_VIOLATIONS]
     rest = len(unique) - len(first)

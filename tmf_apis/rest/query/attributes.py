@@ -214,5 +214,6 @@ def typed_values(attribute: Attribute, text: str) -> tuple[Value, ...]:
         raise InvalidQuery(f"{attribute.path!r} has parts; name one of them")
     parse, expected = _PARSERS[kind]
     if (value := parse(text)) is None:
-        raise InvalidQuery(f"{attribute.path!r} is {expected}, not {text[:80]!r}")
+        value = "" if attribute.blind else f", not {text[:80]!r}"
+        raise InvalidQuery(f"{attribute.path!r} is {expected}{value}")
     return (value,)
