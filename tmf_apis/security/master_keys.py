@@ -76,12 +76,14 @@ class LocalKeys:
         """
         self._path = _key_file(settings)
         self._is_from_environment = bool(settings.master_key)
+        self._version = (0, 0)
         self.is_generated = False
         if settings.master_key:
             lines: Sequence[str] = settings.master_key.split(",")
         else:
             if not self._path.exists() and not settings.master_key_file:
                 self.is_generated = _create(self._path, [_new_line()])
+            self._version = _version(self._path)
             lines = _read(self._path)
         self._set_keys(lines)
 
@@ -97,11 +99,18 @@ class LocalKeys:
 
     def wrap(self, key: bytes, context: bytes) -> bytes:
         """Return a data key, encrypted with the current master key (AES-256-GCM)."""
+        self._read_changed_file()
         nonce = secrets.token_bytes(NONCE_BYTES)
         return nonce + self._ciphers[self._current_id].encrypt(nonce, key, context)
 
     def unwrap(self, wrapped: bytes, context: bytes, master_id: str) -> bytes:
-        """Return a data key that was wrapped with one of the master keys."""
+        """Return a data key that was wrapped with one of the master keys.
+
+        Raises:
+            KeyUnavailable: This key is not in the file or in the environment.
+        """
+        if master_id not in self._ciphers:
+            self._read_changed_file()
         if (cipher := self._ciphers.get(master_id)) is None:
             raise KeyUnavailable(f"the master key {master_id} is not configured")
         try:
@@ -116,10 +125,16 @@ class LocalKeys:
                 "the master key is in TMF_MASTER_KEY: put a new key and a comma in front of it,"
                 " restart all servers, and run the command again"
             )
-        lines = [_new_line(), *_read(self._path)]
-        _write(self._path, lines)
-        self._set_keys(lines)
+        _write(self._path, [_new_line(), *_read(self._path)])
+        self._read_changed_file()
         return self._current_id
+
+    def _read_changed_file(self) -> None:
+        """Read the file again if another process has rotated the keys."""
+        if self._is_from_environment or (version := _version(self._path)) == self._version:
+            return
+        self._set_keys(_read(self._path))
+        self._version = version
 
     def _set_keys(self, lines: Sequence[str]) -> None:
         keys = [_parse(line) for line in lines if line.strip()]
@@ -169,6 +184,15 @@ def _parse(line: str) -> bytes:
 
 def _fingerprint(key: bytes) -> str:
     return hashlib.sha256(b"tmf master key" + key).hexdigest()[:16]
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """Return inode and time of modification of a file; both change when it is replaced."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise KeyUnavailable(f"the master keys cannot be read: {error}") from None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _read(path: Path) -> list[str]:

@@ -40,6 +40,18 @@ def test_the_rotation_of_the_master_key_keeps_everything_readable(harness):
     assert email(harness) == EMAIL
 
 
+def test_a_running_server_follows_a_rotation_by_another_process(tmp_path):
+    running = LocalKeys(Settings(data_dir=tmp_path))
+    wrapped, first = running.wrap(b"k" * 32, b"context"), running.current_id
+    other = LocalKeys(Settings(data_dir=tmp_path))
+    second = other.rotate()
+    assert running.unwrap(other.wrap(b"d" * 32, b"context"), b"context", second) == b"d" * 32
+    assert running.unwrap(wrapped, b"context", first) == b"k" * 32
+    third = other.rotate()
+    running.wrap(b"e" * 32, b"context")
+    assert running.current_id == third
+
+
 def test_new_data_keys_encrypt_everything_anew(harness):
     harness.create_customer()
     before = {
