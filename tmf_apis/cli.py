@@ -19,6 +19,10 @@ from tmf_apis.json_logging import configure_logging
 from tmf_apis.settings import Settings
 from tmf_apis.store.process import CannotStart
 
+# connexion 3.3 imports starlette's test client, which warns about httpx. The filter is set before
+# any command is imported; lazy commands are imported before ``main`` runs.
+warnings.filterwarnings("ignore", "Using .httpx. with .starlette")
+
 
 def _read_settings(data_dir: Path | None = None, mongodb_uri: str = "") -> Settings:
     """Read the settings from the environment; options of the command take precedence."""
@@ -57,8 +61,6 @@ _data_dir_option = click.option(
 @click.version_option(package_name="tmf-apis")
 def main() -> None:
     """TM Forum Open APIs on MongoDB, connected to network elements."""
-    # connexion 3.3 imports starlette's test client, which warns about httpx.
-    warnings.filterwarnings("ignore", "Using .httpx. with .starlette")
 
 
 @main.command()
