@@ -43,7 +43,6 @@ def api_module(settings: Settings) -> ApiModule:  # noqa: ARG001
             server_owned=frozenset({"customerBill", "failure", "lastUpdate"}),
             on_create=rules.on_create_task,
             on_change=rules.on_change_task,
-            handle=actions.refuse_foreign_account,
             run_in_background=actions.produce_bill,
             parties=rules.parties,
         ),

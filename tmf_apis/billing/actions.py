@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from tmf_apis.billing.bills import bill_id, bill_of, with_current_totals
 from tmf_apis.billing.charges import Charge, charge_of
 from tmf_apis.billing.rules import account_id
-from tmf_apis.errors import Conflict, InvalidBody, NotFound
+from tmf_apis.errors import Conflict, InvalidBody
 from tmf_apis.rest.pipeline.batch_reader import iter_resources
 from tmf_apis.rest.pipeline.lookups import get_or_none
 from tmf_apis.rest.pipeline.policy import Repository, Resource
@@ -32,18 +32,6 @@ class Unbillable(Exception):
     def __init__(self, state: str, reason: str) -> None:
         super().__init__(reason)
         self.state = state
-
-
-def refuse_foreign_account(repository: Repository, task: Resource) -> Resource:
-    """Refuse the request of a party for a bill of an account that does not belong to it.
-
-    Raises:
-        NotFound: The client can read no customer, rate or bill of the account (HTTP 404).
-    """
-    account = account_id(task)
-    if account is None or can_see_account(repository, account):
-        return task
-    raise NotFound(f"there is no billing account {account}")
 
 
 def can_see_account(repository: Repository, account: str) -> bool:
