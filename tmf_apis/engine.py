@@ -14,7 +14,6 @@ from tmf_apis.events.envelope import Audience, Json, notification
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.subscriptions import SubscriptionRepository, SubscriptionRequest
 from tmf_apis.fulfilment.design.order_designer import OrderDesigner
-from tmf_apis.inventory.model import hide_elements
 from tmf_apis.privacy.service import Privacy
 from tmf_apis.rest.contracts.contract import Contract, event_types
 from tmf_apis.rest.contracts.dates import DateNormalizer
@@ -187,7 +186,6 @@ class Engine:
         personal_kinds = {kind for kind in self.kinds if table.rules(kind) is not None}
         indexes.ensure_indexes(self.database, self.document_models(), personal_kinds)
         self._prepare_keys()
-        hide_elements(self.database)
         update_parties(self.database, self._builder, self.kinds)
         self.extension_registry.refresh()
 

@@ -3,22 +3,8 @@
 from typing import Any, ClassVar
 
 from tmf_apis.inventory.management import MANAGEMENT_ADDRESS
-from tmf_apis.store.connection import MongoDatabase, translate_errors
 from tmf_apis.store.indexes import body_index
 from tmf_apis.store.model import StoredResource
-
-
-def hide_elements(database: MongoDatabase) -> None:
-    """Make the elements that earlier releases have stored the operator's.
-
-    Parties saw and changed elements that named them, or that they had created.
-    """
-    query = {
-        "body.resourceCharacteristic.name": MANAGEMENT_ADDRESS,
-        "parties.0": {"$exists": True},
-    }
-    with translate_errors():
-        database["Resource"].update_many(query, {"$set": {"parties": []}})
 
 
 class Resource(StoredResource):

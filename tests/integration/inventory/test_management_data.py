@@ -7,7 +7,6 @@ import pytest
 
 from tests.support.server import ALL_SCOPES
 from tmf_apis.inventory.management import MANAGEMENT_CHARACTERISTICS
-from tmf_apis.inventory.model import hide_elements
 from tmf_apis.rest.pipeline.element_scope import ELEMENT_SCOPE
 
 V5 = "/tmf-api/resourceInventoryManagement/v5/resource"
@@ -206,5 +205,6 @@ def test_elements_of_earlier_releases_become_the_operators(operator):
     element = operator.repository.find("Resource", {"name": "gw"})[0]["id"]
     key = f"{operator.tenant}:{element}"
     resources.update_one({"_id": key}, {"$set": {"parties": ["ada"], "owner": ["ada"]}})
-    hide_elements(operator.database)
+    operator.database["meta"].delete_one({"_id": "ownerRoles"})
+    operator.engine.prepare()
     assert resources.find_one({"_id": key})["parties"] == []

@@ -1,8 +1,9 @@
 """Migration of stored owners: the parties of each document after a change of the owning roles.
 
-Earlier releases stored every related party as an owner, in any role. The parties are computed again
-when the roles of the setting differ from those of the stored documents. It runs before the first
-request and is safe to repeat; a document that is written meanwhile already has its new parties.
+Earlier releases stored every related party as an owner, in any role, also of network elements,
+which are for staff only. The parties are computed again when the roles of the setting differ from
+those of the stored documents. It runs before the first request and is safe to repeat; a document
+that is written meanwhile already has its new parties.
 """
 
 import logging
