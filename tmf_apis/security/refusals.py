@@ -51,10 +51,10 @@ class RefusalLog:
             path: The path of the request, without the query.
             subject: Subject of the client; that of a refused token is in the error.
         """
-        cause = "forbidden"
-        if isinstance(error, TokenRefused):
-            cause, subject = error.cause, error.subject
-        suppressed = self._lines_suppressed(origin.address, error.status, cause)
+        cause, client = "forbidden", f"{origin.address} {subject}"
+        if isinstance(error, TokenRefused):  # nobody has verified the subject of its token
+            cause, subject, client = error.cause, error.subject, origin.address
+        suppressed = self._lines_suppressed(client, error.status, cause)
         if suppressed is None:
             return
         log.warning(
@@ -69,7 +69,7 @@ class RefusalLog:
             },
         )
 
-    def _lines_suppressed(self, address: str, status: int, cause: str) -> int | None:
+    def _lines_suppressed(self, client: str, status: int, cause: str) -> int | None:
         """Count a refusal; return the number of omitted lines to report, or None to omit this line.
 
         The first line of a window reports the lines that were omitted in the one before.
@@ -82,8 +82,8 @@ class RefusalLog:
                 suppressed, self._suppressed = self._suppressed, 0
                 self._written.clear()
             is_full = self._written.total() >= _LINES
-            if is_full or self._written[address, cause] >= _LINES_OF_CLIENT:
+            if is_full or self._written[client, cause] >= _LINES_OF_CLIENT:
                 self._suppressed += 1
                 return None
-            self._written[address, cause] += 1
+            self._written[client, cause] += 1
             return suppressed

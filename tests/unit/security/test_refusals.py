@@ -46,3 +46,10 @@ def test_the_lines_of_all_clients_are_bounded(refusals, caplog):
         refusals.record(Forbidden("no"), RequestOrigin(f"192.0.2.{number}"), "/x", "me")
     assert len(caplog.records) == _LINES
     assert refusals.counts == {(403, "forbidden"): 1000}
+
+
+def test_a_client_behind_the_address_of_a_noisy_one_is_logged(refusals, caplog):
+    for subject in ["noisy"] * 50 + ["quiet"]:
+        refusals.record(Forbidden("no"), RequestOrigin("192.0.2.1"), "/x", subject)
+    assert [record.subject for record in caplog.records].count("quiet") == 1
+    assert len(caplog.records) < 50
