@@ -4,7 +4,7 @@ It connects the operations of ``rest`` to the engine; ``web`` creates it.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -32,7 +32,14 @@ from tmf_apis.rest.contracts.contract import Contract, Operation
 from tmf_apis.rest.http import dry_runs, monitors
 from tmf_apis.rest.http.admission import Admission, AdmissionMiddleware, AsgiApplication
 from tmf_apis.rest.http.api import Api
-from tmf_apis.rest.http.asgi import Receive, Scope, Send, send_response
+from tmf_apis.rest.http.asgi import (
+    Receive,
+    Scope,
+    Send,
+    handle_lifespan,
+    send_response,
+    with_headers,
+)
 from tmf_apis.rest.http.bulk import BulkHandler
 from tmf_apis.rest.http.handlers import ResourceHandlers
 from tmf_apis.rest.http.headers import request_headers
@@ -124,7 +131,7 @@ class Application:
         self.readiness = readiness
         self.metrics = Metrics()
         self._authenticator = authenticator
-        self.metrics.register_refusals(authenticator.refusals)
+        self.metrics.register_access_denials(authenticator.refusals)
         self._sender_id = ""
         self._headers = _connection_headers(settings)
         self._limited: AsgiApplication = self._answer_admitted
@@ -153,7 +160,7 @@ class Application:
     def attach_engine(self, engine: Engine) -> None:
         """Route the operations to an engine, and add its metrics."""
         handlers = ResourceHandlers(engine.writer, engine.quotas, self.settings)
-        bulk = BulkHandler(handlers, self.settings, engine.activity)
+        bulk = BulkHandler(handlers, self.settings, engine.refusal_recorder)
         key = server_key(engine.database, self.settings.hub_secret)
         self._sender_id = sender_id(key)
         hub = HubHandlers(
@@ -217,7 +224,7 @@ class Application:
     def _close(self) -> None:
         """Store the audit entries that are still in memory."""
         if self.readiness.engine is not None:
-            self.readiness.engine.activity.close()
+            self.readiness.engine.refusal_recorder.close()
 
     def _record_refusal(self, name: str, method: str, status: int, request: Request | None) -> None:
         """Add a refused request to the audit log."""
@@ -226,7 +233,7 @@ class Application:
         if engine is None or not is_recorded_refusal(method, status, identity):
             return
         operation = self._routes[name][2] if name in self._routes else None
-        engine.activity.count_refusal(
+        engine.refusal_recorder.count_refusal(
             current_origin.get(), identity, name, status,
             kind=operation.kind if operation else "", resource=request.id if request else "",
         )  # fmt: skip
@@ -234,14 +241,14 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; the response has the request's id."""
         if scope["type"] == "lifespan":
-            await _handle_lifespan(receive, send, self._close)
+            await handle_lifespan(receive, send, self._close)
             return
         client = scope.get("client") or ("", 0)
         certificate = (scope.get("state") or {}).get(CERTIFICATE_MEMBER, "")
         origin = request_origin(str(client[0]), dict(scope.get("headers", ())), certificate)
         current_origin.set(origin)
         headers = [(REQUEST_ID_HEADER.encode(), origin.request_id.encode()), *self._headers]
-        await self._answer(scope, receive, _with_headers(send, headers))
+        await self._answer(scope, receive, with_headers(send, headers))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -292,29 +299,8 @@ def _bulk_operation_name(contract: Contract, operation: Operation) -> str:
     return f"{contract.number} {contract.version} bulk {operation.resource}"
 
 
-def _with_headers(send: Send, headers: Sequence[tuple[bytes, bytes]]) -> Send:
-    """Return a function that sends the messages of a response with further headers."""
-
-    async def send_with_headers(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), *headers]}
-        await send(message)
-
-    return send_with_headers
-
-
 def _connection_headers(settings: Settings) -> list[tuple[bytes, bytes]]:
     """Return the headers of every response: with TLS, that browsers use nothing else."""
     if not settings.tls_cert or not settings.tls_hsts:
         return []
     return [(b"strict-transport-security", f"max-age={settings.tls_hsts}".encode())]
-
-
-async def _handle_lifespan(receive: Receive, send: Send, close: Callable[[], None]) -> None:
-    while True:
-        message = await receive()
-        if message["type"] == "lifespan.shutdown":
-            await asyncio.get_running_loop().run_in_executor(None, close)
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

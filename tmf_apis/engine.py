@@ -9,7 +9,7 @@ from pymongo.database import Database
 
 from tmf_apis.api_modules import ModuleContext, make_api_modules
 from tmf_apis.audit_log.log import AuditLog
-from tmf_apis.audit_log.recorder import ActivityRecorder
+from tmf_apis.audit_log.recorder import RefusalRecorder
 from tmf_apis.events.envelope import Audience, Json, notification
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.subscriptions import SubscriptionRepository, SubscriptionRequest
@@ -130,7 +130,7 @@ class Engine:
         self.writer = ResourceWriter(self.resources, builder, flags, ScopedRepository, guard)
         self.quotas = Quotas(settings, self.resources, self.resources.usage, self.writer.policy_of)
         self.audit_log = AuditLog(database)
-        self.activity = ActivityRecorder(self.audit_log, settings.default_tenant)
+        self.refusal_recorder = RefusalRecorder(self.audit_log, settings.default_tenant)
         self.privacy = Privacy(settings, database, self.writer, self.codec, self.kinds)
         self.subscriptions = SubscriptionRepository(
             database,

@@ -59,7 +59,7 @@ class Metrics:
         """Count a request or connection that a limit refused."""
         self._refusals.labels(limit).inc()
 
-    def register_refusals(self, refusals: RefusalLog) -> None:
+    def register_access_denials(self, refusals: RefusalLog) -> None:
         """Add the numbers of failed log-ins and refused requests."""
         self.registry.register(AccessDenialCollector(refusals))
 

@@ -1,4 +1,4 @@
-"""Entries of what is no write, but frequent: refusals, and reads of personal data.
+"""Entries of refused requests.
 
 They are aggregated in memory: of equal ones within a minute, the first has an entry within
 a second, and the others have one entry with their number. So a flood of refused requests cannot
@@ -10,17 +10,16 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from tmf_apis.audit_log.entries import attribute_names, client_facts, new_entry
+from tmf_apis.audit_log.entries import client_facts, new_entry
 from tmf_apis.audit_log.log import AuditLog
 from tmf_apis.security.identity import Identity
-from tmf_apis.security.request_origin import RequestOrigin, current_origin
+from tmf_apis.security.request_origin import RequestOrigin
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +69,11 @@ class _Aggregate:
     is_stored: bool = False
 
 
-class ActivityRecorder:
-    """Records what is frequent and no write; its methods may be called in any thread."""
+class RefusalRecorder:
+    """Records refused requests; its methods may be called in any thread."""
 
     def __init__(self, audit_log: AuditLog, default_tenant: str) -> None:
-        """Create a recorder; the first aggregated entry starts its thread.
+        """Create a recorder; the first refusal starts its thread.
 
         Args:
             audit_log: The audit log.
@@ -86,20 +85,6 @@ class ActivityRecorder:
         self._aggregates: dict[Key, _Aggregate] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-
-    def count_read(
-        self, identity: Identity, kind: str, resource: str, attributes: Iterable[str]
-    ) -> None:
-        """Record that a client read personal data, aggregated.
-
-        Args:
-            identity: The client.
-            kind: The kind of the resource.
-            resource: Its id; empty: several resources in one response.
-            attributes: Names of the attributes; not their values.
-        """
-        members = {"kind": kind, "resource": resource, "attributes": attribute_names(attributes)}
-        self._count(current_origin.get(), identity, "read", members, (kind, resource))
 
     def count_refusal(
         self,
@@ -122,7 +107,7 @@ class ActivityRecorder:
         if status == NOT_FOUND and not _SERVER_ID.fullmatch(resource):
             members["resource"] = ""
         members |= {"outcome": "refused", "status": status}
-        self._count(origin, identity, operation, members, (str(status),))
+        self._count(origin, identity, operation, members)
 
     def close(self) -> None:
         """Store all that is not stored yet, and end the thread."""
@@ -152,17 +137,17 @@ class ActivityRecorder:
         identity: Identity | None,
         operation: str,
         members: Document,
-        distinction: Key,
     ) -> None:
+        status = str(members["status"])
         tenant = identity.tenant if identity else self._default_tenant
         subject = identity.subject if identity else ""
-        key = (tenant, subject, origin.address, operation, *distinction)
+        key = (tenant, subject, origin.address, operation, status)
         with self._lock:
             aggregate = self._aggregates.get(key)
             if aggregate is None and len(self._aggregates) >= MAX_KEYS:
                 subject, origin, identity = "", RequestOrigin(), None
                 members = {k: v for k, v in members.items() if k in {"outcome", "status"}}
-                key = (tenant, "", "", "", *distinction[-1:])
+                key = (tenant, "", "", "", status)
                 aggregate = self._aggregates.get(key)
             if aggregate is None:
                 facts = client_facts(origin, subject, identity.parties if identity else None)

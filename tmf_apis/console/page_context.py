@@ -8,7 +8,7 @@ from flask import g, request
 from pymongo.database import Database
 
 from tmf_apis.audit_log.log import AuditLog
-from tmf_apis.audit_log.recorder import ActivityRecorder
+from tmf_apis.audit_log.recorder import RefusalRecorder
 from tmf_apis.errors import BadRequest, Forbidden, Unauthorized
 from tmf_apis.privacy.service import Privacy
 from tmf_apis.rest.contracts.contract import Contract
@@ -32,7 +32,7 @@ class Engine(Protocol):
     database: Database[dict[str, Any]]
     extension_registry: ExtensionRegistry
     audit_log: AuditLog
-    activity: ActivityRecorder
+    refusal_recorder: RefusalRecorder
     data_keys: DataKeys
     privacy: Privacy
     personal_attributes: PersonalAttributes

@@ -157,7 +157,7 @@ def _record_refusal(context: PageContext, response: Response) -> Response:
         and is_recorded_refusal(request.method, status, identity)
     ):
         operation = f"{request.method} {request.url_rule or '/admin'}"
-        engine.activity.count_refusal(current_origin.get(), identity, operation, status)
+        engine.refusal_recorder.count_refusal(current_origin.get(), identity, operation, status)
     return response
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.support.audit_harness import ORIGIN, STAFF, request_from
+from tests.support.audit_harness import STAFF
 from tmf_apis.audit_log import recorder
-from tmf_apis.audit_log.recorder import ActivityRecorder
+from tmf_apis.audit_log.recorder import RefusalRecorder
 from tmf_apis.audit_log.spool import SPOOL_FILE, move_spool, spool_token
 from tmf_apis.errors import NotFound
 from tmf_apis.security.request_origin import RequestOrigin
@@ -13,7 +13,7 @@ from tmf_apis.security.request_origin import RequestOrigin
 @pytest.fixture
 def activity(harness, monkeypatch):
     monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 3600.0)  # the tests flush
-    activity = ActivityRecorder(harness.log, "default")
+    activity = RefusalRecorder(harness.log, "default")
     yield activity
     activity.close()
 
@@ -54,17 +54,6 @@ def test_a_flood_of_different_refusals_has_a_limited_number_of_entries(harness, 
     assert len(rows) == recorder.MAX_KEYS + 1
     (overflow,) = [row for row in rows if "address" not in row]
     assert (overflow["count"], overflow["status"], overflow["tenant"]) == (500, 401, "default")
-
-
-def test_reads_of_personal_data_are_aggregated(harness, activity):
-    with request_from(STAFF):
-        for _ in range(3):
-            activity.count_read(STAFF, "Customer", "7", ["contactMedium", "Jane Doe"])
-    activity.flush()
-    (entry,) = harness.entries()
-    assert (entry["operation"], entry["resource"], entry["count"]) == ("read", "7", 3)
-    assert entry["attributes"] == ["(other)", "contactMedium"]
-    assert (entry["subject"], entry["address"]) == ("ann", ORIGIN.address)
 
 
 def test_a_change_and_its_entry_are_one_transaction(harness):

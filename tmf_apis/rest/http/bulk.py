@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from tmf_apis.audit_log.recorder import ActivityRecorder, is_recorded_refusal
+from tmf_apis.audit_log.recorder import RefusalRecorder, is_recorded_refusal
 from tmf_apis.errors import InvalidBody, MethodNotAllowed, TmfError
 from tmf_apis.rest.contracts.contract import Action, Operation
 from tmf_apis.rest.http import bodies
@@ -44,10 +44,10 @@ class BulkHandler:
     """The handler of PATCH on a collection."""
 
     def __init__(
-        self, handlers: ResourceHandlers, settings: Settings, activity: ActivityRecorder
+        self, handlers: ResourceHandlers, settings: Settings, refusal_recorder: RefusalRecorder
     ) -> None:
         self._handlers = handlers
-        self._activity = activity
+        self._refusal_recorder = refusal_recorder
         self._settings = settings
 
     def patch(self, api: Api, operation: Operation, request: Request) -> Response:
@@ -95,7 +95,7 @@ class BulkHandler:
             kind = next(iter(operations.values())).kind
             name = f"{api.contract.number} {api.contract.version} bulk {item.op} {kind}"
             resource = item.path.removeprefix("/").partition("/")[0]
-            self._activity.count_refusal(
+            self._refusal_recorder.count_refusal(
                 request.origin, request.identity, name, status, kind=kind, resource=resource
             )
 
