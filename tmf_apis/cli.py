@@ -23,6 +23,9 @@ from tmf_apis.store.process import CannotStart
 # any command is imported; lazy commands are imported before ``main`` runs.
 warnings.filterwarnings("ignore", "Using .httpx. with .starlette")
 
+#: Longest value of a setting that is printed beside its description, in characters.
+_LONGEST_VALUE = 60
+
 
 def _read_settings(data_dir: Path | None = None, mongodb_uri: str = "") -> Settings:
     """Read the settings from the environment; options of the command take precedence."""
@@ -118,8 +121,14 @@ def work() -> None:
 @main.command()
 def settings() -> None:
     """Print all settings with value, unit and description."""
-    for name, value, help in _read_settings().table():
-        click.echo(f"{name:24} {value:28} {help}")
+    for heading, rows in _read_settings().grouped_table().items():
+        click.echo(f"# {heading}")
+        for name, value, help in rows:
+            if len(value) > _LONGEST_VALUE:
+                click.echo(f"{name:24} {'':28} {help}:\n  {value}")
+            else:
+                click.echo(f"{name:24} {value:28} {help}")
+        click.echo()
 
 
 @main.command()
@@ -155,7 +164,7 @@ def token(  # noqa: PLR0913, PLR0917
         subject=subject,
         scopes=scopes,
         tenant=tenant,
-        parties=parties if parties != () else None,
+        parties=parties or None,
         hours=hours,
     )
     spool_token(settings.data_dir, tenant or settings.default_tenant, subject, parties, hours)

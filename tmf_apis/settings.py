@@ -148,13 +148,37 @@ def _setting(
     return field(default=default, metadata=metadata)
 
 
+#: Headings of the table of settings, by the first setting of each group.
+_HEADINGS = {
+    "data_dir": "Location",
+    "tls_cert": "TLS",
+    "mongodb_uri": "Database and Temporal",
+    "auth": "Identity",
+    "encryption": "Personal data and audit log",
+    "header_bytes": "Connections",
+    "depth_limit": "Bodies and patches",
+    "page_size": "Lists",
+    "client_rate": "Rates",
+    "threads": "Threads",
+    "storage_limit": "Quotas",
+    "partial_status": "Behaviour",
+    "callback_hosts": "Events and callbacks",
+    "element_networks": "Elements",
+    "fulfilment_patience": "Fulfilment",
+    "discovery_interval": "Discovery, audit and capacity",
+    "metrics_host": "Metrics and log",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The configuration of a process; it does not change after startup."""
 
-    # Locations
+    # Location
     data_dir: Path = _setting(Path("data"), "Directory of the embedded database and of files")
     public_url: str = _setting("", "URL that clients use for this server; empty: the Host header")
+
+    # TLS
     tls_cert: str = _setting("", "File of the TLS certificate and its chain (PEM); empty: no TLS")
     tls_key: str = _setting("", "File of its private key (PEM); empty: in the same file")
     tls_client_ca: str = _setting(
@@ -170,6 +194,8 @@ class Settings:
         "How long browsers use https only (Strict-Transport-Security); 0: not sent",
         "seconds",
     )
+
+    # Database and Temporal
     mongodb_uri: str = _setting(
         "", "The operator's replica set; empty: embedded mongod", secret=True
     )
@@ -201,6 +227,7 @@ class Settings:
     )
     issuer: str = _setting("", "Required issuer (iss) of tokens; empty: any")
     audience: str = _setting("", "Required audience (aud) of tokens; empty: any")
+    clock_skew: float = _setting(30.0, "Tolerance for token times", "seconds")
     revocation_list: str = _setting(
         "", "File or https URL of the list of revoked tokens (JSON); empty: none", parse=_source
     )
@@ -221,13 +248,12 @@ class Settings:
     introspection_cache: float = _setting(
         60.0, "Longest time for which the answer of that endpoint is used", "seconds"
     )
-    clock_skew: float = _setting(30.0, "Tolerance for token times", "seconds")
     owner_roles: tuple[str, ...] = _setting(
         OWNER_ROLES, "Roles in which a related party owns a resource; so does one without"
     )
     default_tenant: str = _setting("default", "Tenant of tokens without one, and without auth")
 
-    # Personal data
+    # Personal data and audit log
     encryption: bool = _setting(default=True, help="Encrypt personal attributes in the database")
     master_key: str = _setting(
         "", "Master keys in base64, the current one first; empty: from the file", secret=True
@@ -244,26 +270,24 @@ class Settings:
     pii_characteristics: tuple[str, ...] = _setting(
         (), "Further characteristics that are personal; with - in front: that are not"
     )
+    pii_names: bool = _setting(
+        default=False, help="Names of customers and parties are personal, too"
+    )
     retention: tuple[tuple[str, float], ...] = _setting(
         (),
         "Days after the end of a resource that its personal data is kept: ProductOrder=730,...",
         parse=_retention,
     )
-    pii_names: bool = _setting(
-        default=False, help="Names of customers and parties are personal, too"
+    audit_log_days: float = _setting(
+        400.0, "How long entries of the audit log are kept; 0: forever", "days"
     )
 
-    # Limits
-    body_limit: int = _setting(1_048_576, "Largest request body", "bytes")
-    depth_limit: int = _setting(32, "Deepest nesting of a body", "levels")
-    array_limit: int = _setting(1000, "Longest array in a body", "items")
-    text_limit: int = _setting(
-        65_536, "Longest text in a body, embedded files excepted", "characters"
-    )
-    name_limit: int = _setting(1024, "Longest name or id in a body", "characters")
+    # Connections
     header_bytes: int = _setting(16_384, "Largest head of a request (URI and headers)", "bytes")
     header_count: int = _setting(100, "Most headers of a request", "headers")
     header_seconds: float = _setting(10.0, "Time limit for the head of a request", "seconds")
+    uri_limit: int = _setting(8192, "Longest path and query", "bytes")
+    body_limit: int = _setting(1_048_576, "Largest request body", "bytes")
     body_seconds: float = _setting(30.0, "Time limit for the body of a request", "seconds")
     stall_seconds: float = _setting(
         30.0, "How long a client can accept no more of its response", "seconds"
@@ -279,55 +303,36 @@ class Settings:
         "Networks (CIDR) of proxies whose X-Forwarded-For names the client; empty: none",
         parse=_networks,
     )
-    uri_limit: int = _setting(8192, "Longest path and query", "bytes")
-    page_limit: int = _setting(1000, "Most resources in one response", "resources")
-    page_size: int = _setting(100, "Resources in one response by default")
-    spool_limit: int = _setting(
-        1_073_741_824, "Most bytes of large responses in temporary files", "bytes"
+
+    # Bodies and patches
+    depth_limit: int = _setting(32, "Deepest nesting of a body", "levels")
+    array_limit: int = _setting(1000, "Longest array in a body", "items")
+    text_limit: int = _setting(
+        65_536, "Longest text in a body, embedded files excepted", "characters"
     )
-    offset_limit: int = _setting(100_000, "Largest offset; deeper pages go by cursor")
-    filter_values: int = _setting(100, "Most values in one filter", "values")
-    regex_limit: int = _setting(256, "Longest regular expression", "characters")
-    jsonpath_limit: int = _setting(512, "Longest JSONPath filter", "characters")
-    jsonpath_segments: int = _setting(8, "Most segments in a JSONPath filter", "segments")
-    patch_limit: int = _setting(100, "Most operations in one patch", "operations")
-    patch_work: int = _setting(
-        500_000, "Most work of one patch; a copied value counts ten times", "values"
-    )
+    name_limit: int = _setting(1024, "Longest name or id in a body", "characters")
     resource_limit: int = _setting(4_194_304, "Largest stored resource", "bytes")
     reference_limit: int = _setting(
         1000, "Most references to other resources in one body of a party", "references"
     )
-    hub_limit: int = _setting(100, "Most hub subscriptions of one tenant", "subscriptions")
-    client_hub_limit: int = _setting(
-        50, "Most hub subscriptions of one party; 0: any number", "subscriptions"
+    patch_limit: int = _setting(100, "Most operations in one patch", "operations")
+    patch_work: int = _setting(
+        500_000, "Most work of one patch; a copied value counts ten times", "values"
     )
-    hub_backlog: int = _setting(
-        100_000, "Most pending events of one subscription; older ones are parked", "events"
+
+    # Lists
+    page_size: int = _setting(100, "Resources in one response by default")
+    page_limit: int = _setting(1000, "Most resources in one response", "resources")
+    offset_limit: int = _setting(100_000, "Largest offset; deeper pages go by cursor")
+    spool_limit: int = _setting(
+        1_073_741_824, "Most bytes of large responses in temporary files", "bytes"
     )
-    job_limit: int = _setting(
-        1000, "Most unfinished jobs and tasks of a kind of one tenant; 0: any number", "jobs"
-    )
-    client_job_limit: int = _setting(
-        100, "Most unfinished jobs and tasks of a kind of one party; 0: any number", "jobs"
-    )
-    order_limit: int = _setting(
-        1_000_000, "Most orders of one tenant in a day (UTC); 0: any number", "orders"
-    )
-    client_order_limit: int = _setting(
-        100_000, "Most orders of one client in a day (UTC); 0: any number", "orders"
-    )
-    storage_limit: int = _setting(
-        107_374_182_400, "Most stored JSON of one tenant; 0: any size", "bytes"
-    )
-    job_bytes: int = _setting(1_073_741_824, "Largest file of an import or export job", "bytes")
-    job_area_bytes: int = _setting(
-        10_737_418_240, "Most bytes of the job files of staff, and of each party", "bytes"
-    )
-    job_area_files: int = _setting(
-        10_000, "Most job files and folders of staff, and of each party", "files"
-    )
-    job_seconds: float = _setting(3600.0, "Time limit of an import or export job", "seconds")
+    filter_values: int = _setting(100, "Most values in one filter", "values")
+    regex_limit: int = _setting(256, "Longest regular expression", "characters")
+    jsonpath_limit: int = _setting(512, "Longest JSONPath filter", "characters")
+    jsonpath_segments: int = _setting(8, "Most segments in a JSONPath filter", "segments")
+
+    # Rates
     client_rate: float = _setting(
         1000.0, "Requests of one client (token subject); 0: any number", "per second"
     )
@@ -353,7 +358,11 @@ class Settings:
         "requests",
         parse=_at_least(1, int),
     )
-    queue_seconds: float = _setting(30.0, "Longest wait for a thread", "seconds")
+
+    # Threads
+    threads: int = _setting(
+        16, "Most concurrent requests of one process", "threads", parse=_at_least(1, int)
+    )
     contended_threads: int = _setting(
         1,
         "Most threads of one tenant while another one sends requests",
@@ -363,9 +372,39 @@ class Settings:
     search_threads: int = _setting(
         8, "Most threads that filter and sort lists at a time", "threads", parse=_at_least(1, int)
     )
-    threads: int = _setting(
-        16, "Most concurrent requests of one process", "threads", parse=_at_least(1, int)
+    queue_seconds: float = _setting(30.0, "Longest wait for a thread", "seconds")
+
+    # Quotas
+    storage_limit: int = _setting(
+        107_374_182_400, "Most stored JSON of one tenant; 0: any size", "bytes"
     )
+    order_limit: int = _setting(
+        1_000_000, "Most orders of one tenant in a day (UTC); 0: any number", "orders"
+    )
+    client_order_limit: int = _setting(
+        100_000, "Most orders of one client in a day (UTC); 0: any number", "orders"
+    )
+    hub_limit: int = _setting(100, "Most hub subscriptions of one tenant", "subscriptions")
+    client_hub_limit: int = _setting(
+        50, "Most hub subscriptions of one party; 0: any number", "subscriptions"
+    )
+    hub_backlog: int = _setting(
+        100_000, "Most pending events of one subscription; older ones are parked", "events"
+    )
+    job_limit: int = _setting(
+        1000, "Most unfinished jobs and tasks of a kind of one tenant; 0: any number", "jobs"
+    )
+    client_job_limit: int = _setting(
+        100, "Most unfinished jobs and tasks of a kind of one party; 0: any number", "jobs"
+    )
+    job_bytes: int = _setting(1_073_741_824, "Largest file of an import or export job", "bytes")
+    job_area_bytes: int = _setting(
+        10_737_418_240, "Most bytes of the job files of staff, and of each party", "bytes"
+    )
+    job_area_files: int = _setting(
+        10_000, "Most job files and folders of staff, and of each party", "files"
+    )
+    job_seconds: float = _setting(3600.0, "Time limit of an import or export job", "seconds")
 
     # Behaviour
     partial_status: int = _setting(
@@ -385,7 +424,7 @@ class Settings:
     )
     idempotency_hours: float = _setting(24.0, "How long an Idempotency-Key is remembered", "hours")
 
-    # Events
+    # Events and callbacks
     callback_hosts: tuple[str, ...] = _setting(
         (), "Hosts that callbacks and job URLs may name; empty: any public one"
     )
@@ -393,6 +432,9 @@ class Settings:
         (),
         "Ports of other services, such as 22 or 5432, that callbacks and job URLs may name",
         parse=_ports,
+    )
+    callback_loopback: bool = _setting(
+        default=False, help="Allow loopback callbacks and job URLs (always so without auth)"
     )
     own_addresses: tuple[str, ...] = _setting(
         (),
@@ -403,9 +445,6 @@ class Settings:
     callback_timeout: float = _setting(
         10.0, "Time limit of one delivery to a subscriber", "seconds"
     )
-    callback_loopback: bool = _setting(
-        default=False, help="Allow loopback callbacks and job URLs (always so without auth)"
-    )
     retry_first: float = _setting(1.0, "Pause before the first retry of an event", "seconds")
     retry_longest: float = _setting(3600.0, "Longest pause between two retries", "seconds")
     retry_days: float = _setting(3.0, "Age at which an undelivered event is parked", "days")
@@ -414,7 +453,21 @@ class Settings:
     relay_interval: float = _setting(1.0, "Poll interval of the outbox", "seconds")
     hub_secret: str = _setting("", "Key of event signatures; empty: generated once", secret=True)
 
-    # Network
+    # Elements
+    element_networks: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        (),
+        "Networks (CIDR) in which elements may be; empty: those of discovery or, if it has none,"
+        " all except loopback and special addresses; without authentication, all",
+        parse=_networks,
+    )
+    discovery_networks: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        (),
+        "Networks (CIDR) that discovery through the API can scan; empty: none, but any without"
+        " authentication",
+        parse=_networks,
+    )
+    credentials_file: str = _setting("", "JSON file of named element credentials")
+    profiles_dir: str = _setting("", "Folder of profiles of SNMP elements (JSON)")
     trap_host: str = _setting("127.0.0.1", "Address to listen on for SNMP notifications")
     trap_port: int = _setting(0, "UDP port for SNMP notifications; 0: a free one")
     trap_bytes: int = _setting(
@@ -425,8 +478,8 @@ class Settings:
         "Most SNMP notifications of one address, on average over ten seconds; 0: any number",
         "per second",
     )
-    credentials_file: str = _setting("", "JSON file of named element credentials")
-    profiles_dir: str = _setting("", "Folder of profiles of SNMP elements (JSON)")
+
+    # Fulfilment
     fulfilment_patience: float = _setting(
         900.0, "How long fulfilment retries an element that is unreachable", "seconds"
     )
@@ -442,27 +495,8 @@ class Settings:
     reservation_time: float = _setting(
         3600.0, "Lifetime of a reservation that is not renewed", "seconds"
     )
-    capacity_interval: float = _setting(
-        300.0, "Pause between two readings of the counters of all elements; 0: none", "seconds"
-    )
-    capacity_threshold: float = _setting(
-        0.8, "Utilisation at which a capacity alarm is raised; 1 is full, 0: no alarms"
-    )
-    capacity_notice: float = _setting(
-        30.0, "How long before exhaustion a capacity alarm is raised", "days"
-    )
-    element_networks: tuple[IPv4Network | IPv6Network, ...] = _setting(
-        (),
-        "Networks (CIDR) in which elements may be; empty: those of discovery or, if it has none,"
-        " all except loopback and special addresses; without authentication, all",
-        parse=_networks,
-    )
-    discovery_networks: tuple[IPv4Network | IPv6Network, ...] = _setting(
-        (),
-        "Networks (CIDR) that discovery through the API can scan; empty: none, but any without"
-        " authentication",
-        parse=_networks,
-    )
+
+    # Discovery, audit and capacity
     discovery_interval: float = _setting(
         0.0, "Pause between two discoveries of all known elements; 0: none", "seconds"
     )
@@ -475,9 +509,17 @@ class Settings:
         " openTask",
         parse=_one_of("none", "correctNetwork", "acceptIntoInventory", "openTask"),
     )
-    audit_log_days: float = _setting(
-        400.0, "How long entries of the audit log are kept; 0: forever", "days"
+    capacity_interval: float = _setting(
+        300.0, "Pause between two readings of the counters of all elements; 0: none", "seconds"
     )
+    capacity_threshold: float = _setting(
+        0.8, "Utilisation at which a capacity alarm is raised; 1 is full, 0: no alarms"
+    )
+    capacity_notice: float = _setting(
+        30.0, "How long before exhaustion a capacity alarm is raised", "days"
+    )
+
+    # Metrics and log
     metrics_host: str = _setting("127.0.0.1", "Address of the port for metrics")
     metrics_port: int = _setting(
         0, "Port for /metrics without a token; 0: only on the port of the APIs, with a token"
@@ -510,18 +552,23 @@ class Settings:
 
     def table(self) -> list[tuple[str, str, str]]:
         """Return variable, value with unit (secrets masked) and description of each setting."""
-        rows = []
+        return [row for rows in self.grouped_table().values() for row in rows]
+
+    def grouped_table(self) -> dict[str, list[tuple[str, str, str]]]:
+        """Return the rows of the table by the heading of their group."""
+        groups: dict[str, list[tuple[str, str, str]]] = {}
+        heading = ""
         for setting in fields(self):
+            heading = _HEADINGS.get(setting.name, heading)
             value = getattr(self, setting.name)
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             if setting.metadata["secret"] and text:
                 text = "********"
             unit = setting.metadata["unit"]
-            rows.append(
-                (
-                    f"TMF_{setting.name.upper()}",
-                    f"{text} {unit}".strip(),
-                    setting.metadata["help"],
-                )
+            row = (
+                f"TMF_{setting.name.upper()}",
+                f"{text} {unit}".strip(),
+                setting.metadata["help"],
             )
-        return rows
+            groups.setdefault(heading, []).append(row)
+        return groups
