@@ -4,7 +4,6 @@ Somebody who can change the database but does not have the key cannot compute a 
 """
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from tmf_apis.security import private_files
 
 #: Name of the key's file in the data directory.
 KEY_FILE = "keys/audit-log.pem"
@@ -53,14 +54,9 @@ def load_key(file: Path) -> SigningKey | None:
     Raises:
         ValueError: The file has no Ed25519 private key.
     """
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
-        return None
-    private = serialization.load_pem_private_key(content, None)
-    if not isinstance(private, Ed25519PrivateKey):
-        raise ValueError(f"{file} has no Ed25519 private key")  # noqa: TRY004 - the file's content
-    return SigningKey(private)
+    with suppress(FileNotFoundError):
+        return _read_key(file)
+    return None
 
 
 def load_or_create_key(file: Path) -> SigningKey:
@@ -79,19 +75,28 @@ def load_or_create_key(file: Path) -> SigningKey:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = file.with_suffix(f".{os.getpid()}.tmp")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(pem)
-        stream.flush()
-        os.fsync(stream.fileno())
-    with suppress(FileExistsError):
-        os.link(draft, file)
-    draft.unlink()
-    key = load_key(file)
-    assert key is not None  # noqa: S101 - it was just created
-    return key
+    private_files.create(file, pem)
+    return _read_key(file)
+
+
+def _read_key(file: Path) -> SigningKey:
+    private = serialization.load_pem_private_key(file.read_bytes(), None)
+    if not isinstance(private, Ed25519PrivateKey):
+        raise ValueError(f"{file} has no Ed25519 private key")  # noqa: TRY004 - the file's content
+    return SigningKey(private)
+
+
+def load_public_key(file: Path) -> Ed25519PublicKey:
+    """Return the public key in a PEM file.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The file has no Ed25519 public key.
+    """
+    public = serialization.load_pem_public_key(file.read_bytes())
+    if not isinstance(public, Ed25519PublicKey):
+        raise ValueError(f"{file} has no Ed25519 public key")  # noqa: TRY004 - the file's content
+    return public
 
 
 class PublicKeys:
@@ -111,12 +116,7 @@ class PublicKeys:
         keys = []
         if (own := load_key(private_file)) is not None:
             keys.append(own.public)
-        for file in public_files:
-            public = serialization.load_pem_public_key(file.read_bytes())
-            if not isinstance(public, Ed25519PublicKey):
-                raise ValueError(f"{file} has no Ed25519 public key")  # noqa: TRY004
-            keys.append(public)
-        return cls(keys)
+        return cls([*keys, *map(load_public_key, public_files)])
 
     def problem(self, block: Mapping[str, object]) -> str:
         """Return why the signature of a block is not accepted; empty if it is.

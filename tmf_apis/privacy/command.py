@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from tmf_apis.audit_log.signing import KEY_FILE, load_key
+from tmf_apis.audit_log.signing import KEY_FILE, load_key, load_public_key
 from tmf_apis.errors import TmfError
 from tmf_apis.privacy.certificates import is_genuine
 from tmf_apis.privacy.service import Privacy
@@ -55,13 +53,14 @@ def erase(privacy: Privacy, tenant: str, customer: str, out: Path | None) -> Non
 def verify(settings: Settings, certificate: Path, public_key: Path | None) -> None:
     """Check the signature of a certificate; end with status 1 if it is wrong."""
     if public_key is not None:
-        public = serialization.load_pem_public_key(public_key.read_bytes())
+        try:
+            public = load_public_key(public_key)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from None
     elif key := load_key(settings.data_dir / KEY_FILE):
         public = key.public
     else:
         raise click.ClickException(f"{settings.data_dir / KEY_FILE} does not exist; use --key")
-    if not isinstance(public, Ed25519PublicKey):
-        raise click.ClickException(f"{public_key} has no Ed25519 public key")
     if not is_genuine(json.loads(certificate.read_text("utf-8")), public):
         click.echo(f"{certificate}: the signature is wrong", err=True)
         sys.exit(1)

@@ -4,7 +4,6 @@ In production the operator's identity provider signs the tokens; ``TMF_JWKS`` na
 """
 
 import json
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from tmf_apis.security import private_files
 from tmf_apis.settings import Settings
 
 _KID = "local"
@@ -30,13 +30,13 @@ def jwks_file(data_dir: Path) -> Path:
     if not public.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = Ed25519PrivateKey.generate()
-        _write(
+        private_files.replace(
             folder / "signing.pem",
             key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
         )
         jwk = jwt.algorithms.OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
         keys = [{**jwk, "kid": _KID, "use": "sig", "alg": "EdDSA"}]
-        _write(public, json.dumps({"keys": keys}).encode())
+        private_files.replace(public, json.dumps({"keys": keys}).encode())
     return public
 
 
@@ -75,12 +75,3 @@ def issue_token(  # noqa: PLR0913
     if parties is not None:
         claims["party"] = list(parties)
     return jwt.encode(claims, key, algorithm="EdDSA", headers={"kid": _KID})  # type: ignore[arg-type]
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file atomically, with access for its owner only."""
-    temporary = path.with_suffix(f".{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    temporary.replace(path)

@@ -8,7 +8,6 @@ created with the settings. ``TMF_KEY_PROVIDER`` selects it. The provider ``local
 import base64
 import binascii
 import hashlib
-import os
 import secrets
 from collections.abc import Sequence
 from importlib.metadata import entry_points
@@ -18,6 +17,7 @@ from typing import Protocol, runtime_checkable
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tmf_apis.security import private_files
 from tmf_apis.settings import Settings
 
 ENTRY_POINT_GROUP = "tmf_apis.key_providers"
@@ -82,7 +82,7 @@ class LocalKeys:
             lines: Sequence[str] = settings.master_key.split(",")
         else:
             if not self._path.exists() and not settings.master_key_file:
-                self.is_generated = _create(self._path, [_new_line()])
+                self.is_generated = private_files.create(self._path, _content([_new_line()]))
             self._version = _version(self._path)
             lines = _read(self._path)
         self._set_keys(lines)
@@ -125,7 +125,7 @@ class LocalKeys:
                 "the master key is in TMF_MASTER_KEY: put a new key and a comma in front of it,"
                 " restart all servers, and run the command again"
             )
-        _write(self._path, [_new_line(), *_read(self._path)])
+        private_files.replace(self._path, _content([_new_line(), *_read(self._path)]))
         self._read_changed_file()
         return self._current_id
 
@@ -202,28 +202,5 @@ def _read(path: Path) -> list[str]:
         raise KeyUnavailable(f"the master keys cannot be read: {error}") from None
 
 
-def _create(path: Path, lines: Sequence[str]) -> bool:
-    """Create the file of the keys; return False if another process has created it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = _write_temporary(path, lines)
-    try:
-        os.link(temporary, path)  # unlike a rename, never replaces the keys of another process
-    except FileExistsError:
-        return False
-    finally:
-        temporary.unlink()
-    return True
-
-
-def _write(path: Path, lines: Sequence[str]) -> None:
-    _write_temporary(path, lines).replace(path)
-
-
-def _write_temporary(path: Path, lines: Sequence[str]) -> Path:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write("\n".join(lines) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return temporary
+def _content(lines: Sequence[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode("ascii")
