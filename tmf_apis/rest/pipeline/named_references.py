@@ -70,7 +70,7 @@ class HrefResolver:
             path = urlsplit(href).path
         except ValueError:
             return None
-        segments = [unquote(part) for part in re.split(r"[/\\]", path) if part not in {"", "."}]
+        segments = _segments(path)
         for length in self._lengths:
             if len(segments) > length:
                 collection = tuple(segments[-length - 1 : -1])
@@ -172,7 +172,8 @@ class ReferenceExtractor:
             return
         id = value.get("id")
         kind = (node.kind if node else "") or self._kind_of_value(value)
-        target = (kind, str(id)) if kind and id not in {None, ""} else None
+        is_id = isinstance(id, str | int | float) and id != ""
+        target = (kind, str(id)) if kind and is_id else None
         if target:
             yield from self._reference(*target, f"{pointer}/id", path, action)
         if isinstance(href := value.get("href"), str) and self._hrefs.resolve(href) != target:
@@ -193,3 +194,14 @@ class ReferenceExtractor:
         access = self.access(path, kind)
         if access not in {Access.ANYWHERE, Access.TASK}:
             yield NamedReference(kind, id, pointer, path, access, action)
+
+
+def _segments(path: str) -> list[str]:
+    """Return the decoded segments of the path of a URL, as a client follows it."""
+    segments: list[str] = []
+    for part in map(unquote, re.split(r"[/\\]", path)):
+        if part == "..":
+            del segments[-1:]
+        elif part not in {"", "."}:
+            segments.append(part)
+    return segments

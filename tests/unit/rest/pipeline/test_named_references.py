@@ -158,3 +158,16 @@ def test_names_of_clients_are_not_remembered():
     extract = extractor("Product")
     extract.references({f"name {n}": [{"id": "1"}] for n in range(100)})
     assert len(extract.schema.root._children) <= len(extract.schema.root.names)
+
+
+@pytest.mark.parametrize("id", [["1"], {"a": "1"}, [], {}, [[{"id": 1}]], None, ""], ids=repr)
+def test_an_id_that_is_neither_a_text_nor_a_number_names_nothing(id):
+    value = {"id": id, "@referredType": "Service"}
+    assert kinds_and_ids("Product", {"productCharacteristic": [{"value": value}]}) == []
+
+
+@pytest.mark.parametrize(
+    "path", [f"{PRODUCT}/a/../7", f"/x/..{PRODUCT}/./7", f"{PRODUCT}/a/%2E%2E/7", f"/..{PRODUCT}/7"]
+)
+def test_an_href_leads_where_a_client_that_follows_it_gets(path):
+    assert HREFS.resolve(path) == ("Product", "7")
