@@ -30,6 +30,8 @@ PRODUCT_ORDER_RULES = PartyRules(
         *("productOrderItem.itemTerm", "productOrderItem.product.productTerm"),
         *("productOrderItem.product.startDate",),
         *("productOrderItem.product.terminationDate", "productOrderItem.product.orderDate"),
+        *("productOrderItem.product.isCustomerVisible",),
+        *("productOrderItem.product.productSerialNumber",),
         *("productOrderItem.product.realizingService",),
         *("productOrderItem.product.realizingResource",),
         *("productOrderItem.product.productOrderItem",),
