@@ -144,6 +144,42 @@ def test_a_test_of_a_json_patch_does_not_reveal_a_value(api, staff, secret):
     assert api.patch(f"{CUSTOMERS}/{id}", json=patch, headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize("path", [CUSTOMERS, CUSTOMERS_V4])
+def test_a_guess_of_a_value_is_answered_as_another_value(api, staff, secret, path):
+    answers = []
+    for text in (f"{secret}@example.net", "other@example.net"):
+        url = f"{path}/{create(api, CUSTOMERS, customer(secret))['id']}"
+        media = staff.get(url).json()["contactMedium"]
+        holder = media[0] if path == CUSTOMERS else media[0]["characteristic"]
+        holder["emailAddress"] = text
+        answer = staff.patch(url, json={"contactMedium": media})
+        answers.append((answer.status_code, answer.headers["etag"]))
+        assert text in api.get(url).text
+    assert answers == [(200, '"2"')] * 2
+
+
+def test_a_guess_of_a_value_that_cannot_change_is_refused_as_another_value(api, staff, secret):
+    characteristic = {"@type": "StringCharacteristic", "name": "phoneNumber", "value": secret}
+    item = {
+        "@type": "ProductOrderItem",
+        "id": "1",
+        "action": "add",
+        "product": {"@type": "Product", "productCharacteristic": [characteristic]},
+        "productOffering": {"@type": "ProductOfferingRef", "id": "an offering"},
+    }
+    path = "/tmf-api/productOrderingManagement/v5/productOrder"
+    order = create(api, path, {"@type": "ProductOrder", "productOrderItem": [item]})
+    url = f"{path}/{order['id']}"
+    assert api.patch(url, json={"state": "cancelled"}).status_code == 200
+    items = staff.get(url).json()["productOrderItem"]
+    assert staff.patch(url, json={"productOrderItem": items}).status_code == 200
+    answers = set()
+    for text in (secret, "another"):
+        items[0]["product"]["productCharacteristic"][0]["value"] = text
+        answers.add(staff.patch(url, json={"productOrderItem": items}).status_code)
+    assert answers == {409}
+
+
 def test_a_repeated_create_gets_the_complete_response_again(api, staff, secret):
     headers = {"Idempotency-Key": secret}
     first = api.post(CUSTOMERS, json=customer(secret), headers=headers)

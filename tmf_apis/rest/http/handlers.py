@@ -254,16 +254,19 @@ class ResourceHandlers:
                 after = _with_untouched_members(edit(typed), typed, visible)
             else:
                 after = edit(visible)
+            guessed: list[str] = []
             if visible is not before:
+                guessed = self._renderer.guessed_texts(kind, after, before)
                 after = self._renderer.unmasked(kind, after, visible, before)
             after = _require_same_resource(after, before)
             if b"null" in request.body:
                 after = bodies.without_nulls(after)
-            if is_same_json(after, before):
+            if is_same_json(after, before) and not guessed:
                 return stored
             if is_json_patch:
                 bodies.check_limits(after, self._settings)
-            return {**self._checked_change(api, operation, before, after), "id": stored["id"]}
+            changed = self._checked_change(api, operation, before, after)
+            return {**self._renderer.with_sent_texts(kind, changed, guessed), "id": stored["id"]}
 
         result = self._writer.change(
             request.identity,

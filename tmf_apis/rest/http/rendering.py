@@ -4,7 +4,11 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 from tmf_apis.rest.http.messages import Request, Response, json_response
-from tmf_apis.rest.pipeline.masked_changes import unmasked
+from tmf_apis.rest.pipeline.masked_changes import (
+    guessed_texts,
+    unmasked,
+    with_sent_texts,
+)
 from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.rest.pipeline.representation import client_view, etag, resource_json
 from tmf_apis.rest.pipeline.write_access import WriteResult
@@ -48,6 +52,22 @@ class ResourceRenderer:
         """
         rules = self._personal_attributes.rules(kind)
         return unmasked(rules, after, visible, full) if rules and isinstance(after, dict) else after
+
+    def guessed_texts(self, kind: str, sent: object, full: Resource) -> list[str]:
+        """Return the stored personal texts that a client has sent without being able to see them.
+
+        Args:
+            kind: The kind.
+            sent: The changed visible form.
+            full: The complete form before.
+        """
+        rules = self._personal_attributes.rules(kind)
+        return guessed_texts(rules, sent, full) if rules and isinstance(sent, dict) else []
+
+    def with_sent_texts(self, kind: str, stored: Resource, texts: list[str]) -> Resource:
+        """Return a stored form in which some texts count as changed."""
+        rules = self._personal_attributes.rules(kind)
+        return with_sent_texts(rules, stored, texts) if rules and texts else stored
 
     def type_defaults(self, kind: str, version: str) -> Transform | None:
         """Return the transform that adds the types of nested objects; None if there is none."""

@@ -68,3 +68,39 @@ def test_a_mask_in_a_new_part_is_refused():
 def test_a_value_that_is_the_mask_itself_can_be_sent_back():
     full = {"contactMedium": [{"id": "1", "emailAddress": MASK}]}
     assert change(full, lambda masked: {**masked, "name": "x"}) == {**full, "name": "x"}
+
+
+def test_parts_without_ids_that_change_places_and_values_keep_no_value():
+    full = {
+        "contactMedium": [
+            {"contactType": "private", "emailAddress": "a@x", "preferred": True},
+            {"contactType": "work", "emailAddress": "b@x", "preferred": False},
+        ]
+    }
+
+    def swap(masked):
+        first, second = masked["contactMedium"]
+        return {"contactMedium": [{**second, "preferred": True}, {**first, "preferred": False}]}
+
+    with pytest.raises(Forbidden, match="the value is masked; to move it"):
+        change(full, swap)
+
+
+@given(_CUSTOMERS)
+def test_a_changed_part_without_id_never_gets_the_value_of_a_part_that_it_resembles_more(full):
+    """Each part is told apart by ``quality``, which the client keeps."""
+    for index, medium in enumerate(full["contactMedium"]):
+        medium |= {"quality": index, "quantity": index, "contactType": str(index)}
+        medium.pop("id", None)
+    media = full["contactMedium"]
+    values = {medium["quality"]: medium["emailAddress"] for medium in media}
+
+    def rotate(masked):
+        rotated = [*masked["contactMedium"][1:], *masked["contactMedium"][:1]]
+        return {"contactMedium": [{**m, "preferred": not m["preferred"]} for m in rotated]}
+
+    try:
+        changed = change(full, rotate)
+    except Forbidden:
+        return
+    assert all(m["emailAddress"] == values[m["quality"]] for m in changed["contactMedium"])
