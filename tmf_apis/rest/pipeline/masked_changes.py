@@ -63,7 +63,7 @@ def with_sent_texts(rules: AttributeRules, resource: Resource, texts: list[str])
             holder: Any = resource
             for step in steps:
                 holder = holder[step]
-            holder[last] = _sent(leaf.value, sent)
+            holder[last] = _marked(leaf.value, sent)
     return resource
 
 
@@ -74,9 +74,9 @@ def _texts(leaves: list[Leaf]) -> Iterator[str]:
                 yield value
 
 
-def _sent(value: Any, sent: set[int]) -> Any:  # noqa: ANN401
+def _marked(value: Any, sent: set[int]) -> Any:  # noqa: ANN401
     if isinstance(value, list):
-        return [_sent(item, sent) for item in value]
+        return [_marked(item, sent) for item in value]
     return SentText(value) if id(value) in sent else value
 
 

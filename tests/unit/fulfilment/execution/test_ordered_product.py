@@ -1,4 +1,4 @@
-"""What an order passes on to its products: a party gets nothing by it that the operator decides."""
+"""Products of orders: a party sets nothing by an order that the operator decides."""
 
 from tests.support.policies import policy_of
 from tmf_apis.fulfilment.execution.inventory_records import ordered_product
