@@ -118,7 +118,8 @@ class ResourceAllocator:
         ]
         if in_use and not task.is_move:
             name = resource_state.display_name(in_use[0])
-            raise Unfulfillable(f"service {task.service} is in operation already, on {name}")
+            message = f"service {task.service} is in operation already"
+            raise Unfulfillable(f"{message}, on {name}", message)
         return reserved
 
     def _allocate_carrier(
@@ -251,8 +252,7 @@ class ResourceAllocator:
                 draft.carrier_slot = slot
         draft.element = resource_queries.element_of(self._repository, carrier)
         if draft.element is not None and not resource_queries.is_manageable(draft.element):
-            name = resource_state.display_name(carrier)
-            raise Unfulfillable(f"the element of {name} {resource_queries.NOT_MANAGEABLE}")
+            raise resource_queries.not_manageable(carrier)
         self._allocate_existing_shares(draft, carrier)
         if task.action == "change" and task.requirements:
             self._allocate_remaining(draft)

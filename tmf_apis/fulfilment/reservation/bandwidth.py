@@ -111,7 +111,9 @@ def _check_capacity(
 ) -> None:
     if resource.get("unknownStatus") or (reason := out_of_service_reason(resource)):
         status = "quarantined" if resource.get("unknownStatus") else reason
-        raise Unfulfillable(f"{display_name(resource)} is {status}")
+        raise Unfulfillable(
+            f"{display_name(resource)} is {status}", f"the {resource.get('category')} is {status}"
+        )
     capacity, peaks = limit(resource), _peak_by_service(entries, now)
     others = sum(peak for service, peak in peaks.items() if service != allocation.service)
     if capacity is not None and others + allocation.amount > capacity:

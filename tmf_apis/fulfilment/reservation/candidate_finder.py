@@ -106,12 +106,13 @@ class CandidateFinder:
         category = requirement.element_category
         if element_id_of(carrier) or resource_state.service_use(carrier).element:
             element = resource_queries.element_of(self._repository, carrier)
-            name = resource_state.display_name(carrier)
             if element is None or not resource_queries.is_manageable(element):
-                raise Unfulfillable(f"the element of {name} {resource_queries.NOT_MANAGEABLE}")
+                raise resource_queries.not_manageable(carrier)
             if category and element.get("category") != category:
+                name = resource_state.display_name(carrier)
                 raise Unfulfillable(
-                    f"{name} is on a {element.get('category')}, not on a {category}"
+                    f"{name} is on a {element.get('category')}, not on a {category}",
+                    f"the {requirement.category} is not on a {category}",
                 )
             return element
         if not category:

@@ -28,8 +28,6 @@ RESOURCE_KIND = "Resource"
 FIRST_PAGE_SIZE, PAGE_SIZE, MAX_CANDIDATES = 4, 50, 2000
 #: Most elements and pools that are read.
 _MAX_RESULTS = 1000
-#: Continues the message about an element that is not manageable.
-NOT_MANAGEABLE = "is missing, locked or without complete management data"
 
 
 class FindResources(Protocol):
@@ -63,6 +61,15 @@ def is_manageable(element: Mapping[str, Any]) -> bool:
         return bool(target_of(element, "")) and not is_locked
     except Misconfigured:
         return False
+
+
+def not_manageable(resource: Mapping[str, Any]) -> Unfulfillable:
+    """Return the refusal of a resource whose element is not manageable."""
+    return Unfulfillable(
+        f"the element of {resource_state.display_name(resource)} is missing, locked or without"
+        " complete management data",
+        f"the element of the {resource.get('category')} is not available",
+    )
 
 
 def usable_elements(
@@ -116,7 +123,10 @@ def check_characteristics(resource: Mapping[str, Any], requirement: ResourceRequ
     for name, value in requirement.characteristics.items():
         if present.get(name) != value:
             label = resource_state.display_name(resource)
-            raise Unfulfillable(f"{label} has {name} {present.get(name, '(none)')}, not {value}")
+            raise Unfulfillable(
+                f"{label} has {name} {present.get(name, '(none)')}, not {value}",
+                f"{label} does not have {name} {value}",
+            )
 
 
 def candidates(

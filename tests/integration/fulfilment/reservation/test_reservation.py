@@ -290,6 +290,42 @@ def test_a_refusal_does_not_name_a_service_of_another_party(repositories, reposi
     assert missing.reason == "port the gw-p1 is not free"
 
 
+@pytest.mark.parametrize("changes", [
+    {"gw": {"administrativeState": "locked"}},
+    {"gw-p1": {"unknownStatus": True}},
+    {"gw-up": {"unknownStatus": True}},
+    {"gw-up": {"administrativeState": "locked"}},
+    {"gw": {"category": "coreRouter"}},
+])  # fmt: skip
+def test_a_refusal_does_not_name_resources_of_the_network_to_parties(
+    repositories, repository, changes
+):
+    """The orderer has named none of them: fulfilment has chosen them."""
+    create_gateway(repository, ports=1, uplink=100)
+    for id, members in changes.items():
+        repository.change("Resource", id, lambda old, new=members: {**old, **new})
+    uplink = replace(UPLINK, optional=False, element_category="")
+    tasks = [task("o-2", service="o-2-1", requirements=(PORT, uplink))]
+    bob = party_repository(repositories, repository.tenant, "bob")
+    missing = reservations.unmet_requirements(repository, key(repository, "o-2"), tasks, bob)
+    assert missing
+    assert "gw" not in missing[0].reason
+    assert "coreRouter" not in missing[0].reason
+
+
+def test_a_refusal_does_not_tell_the_values_of_a_named_resource_to_parties(
+    repositories, repository
+):
+    create_resource(repository, "sim-1", "sim", secret="s3cret")
+    requirement = ResourceRequirement(
+        "sim", category="sim", identifier="sim-1", characteristics={"secret": "guess"}
+    )
+    tasks = [task("o-2", service="o-2-1", requirements=(requirement,))]
+    bob = party_repository(repositories, repository.tenant, "bob")
+    (missing,) = reservations.unmet_requirements(repository, key(repository, "o-2"), tasks, bob)
+    assert missing.reason == "sim the sim-1 does not have secret guess"
+
+
 def test_a_deleted_port_cannot_be_activated(repository):
     create_gateway(repository, ports=1)
     allocation = reserve(repository)
