@@ -21,6 +21,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from tmf_apis.gc_tuning import tune_gc
+from tmf_apis.open_files import raise_open_files_limit
 from tmf_apis.security.addresses import is_loopback
 from tmf_apis.security.tls import ReloadingContext, TlsFiles, UnusableTlsFiles
 from tmf_apis.settings import Settings
@@ -147,6 +148,7 @@ class Server:
         try:
             with self._bound_socket() as sock:
                 os.umask(0o077)
+                raise_open_files_limit(self.settings)
                 prepare_data_directory(self.settings.data_dir)
                 self._start_processes()
                 startup = threading.Thread(

@@ -9,7 +9,8 @@ import uvicorn
 from tmf_apis.app import CONTRACTS_DIR, Application, Engine, Readiness
 from tmf_apis.console import ConsoleApplication, PageContext
 from tmf_apis.rest.contracts.contract import load_contracts
-from tmf_apis.rest.http.protocol import ConnectionLimits, limited_protocol
+from tmf_apis.rest.http.connection_limits import ConnectionLimits
+from tmf_apis.rest.http.protocol import limited_protocol
 from tmf_apis.security.local_keys import jwks_file
 from tmf_apis.security.tokens import TokenAuthenticator
 from tmf_apis.settings import Settings

@@ -28,6 +28,11 @@ FORBIDDEN_NETWORKS: tuple[tuple[Network, str], ...] = (
     (IPv6Network("ff00::/8"), "multicast"),
 )
 
+#: Number of groups of an IPv6 address that one customer of a provider usually has (RFC 6177).
+_IPV6_GROUPS = 4
+#: Start of an IPv6 address that is an IPv4 address (RFC 4291, section 2.5.5.2).
+_IPV4_MAPPED = "::ffff:"
+
 LOOPBACK_NETWORKS: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 #: Private and special networks: permitted for hosts that the operator lists.
@@ -60,11 +65,13 @@ def is_loopback(host: str) -> bool:
 
     >>> is_loopback("localhost"), is_loopback("::1"), is_loopback("10.0.0.1")
     (True, True, False)
+    >>> is_loopback("::ffff:127.0.0.1")
+    True
     """
     if host == "localhost":
         return True
     try:
-        return ip_address(host).is_loopback
+        return ip_address(host.removeprefix(_IPV4_MAPPED)).is_loopback
     except ValueError:
         return False
 
@@ -135,3 +142,20 @@ def denial_reason(
     if isinstance(address, IPv6Address) and address not in GLOBAL_UNICAST:
         return "not global unicast"
     return ""
+
+
+def address_key(address: str) -> str:
+    """Return the key of an address: an IPv4 address, or the network /64 of an IPv6 address.
+
+    >>> address_key("192.0.2.1"), address_key("2001:db8:1:2::7"), address_key("2001:db8::7")
+    ('192.0.2.1', '2001:db8:1:2', '2001:db8:0:0')
+    >>> address_key("::ffff:192.0.2.1")  # a client by IPv4, if the server listens on IPv6
+    '192.0.2.1'
+    """
+    address = address.removeprefix(_IPV4_MAPPED) if "." in address else address
+    if ":" not in address:
+        return address
+    head, _, tail = address.partition("::")
+    groups = head.split(":") if head else []
+    missing = 8 - len(groups) - len(tail.split(":") if tail else [])
+    return ":".join([*groups, *["0"] * missing][:_IPV6_GROUPS])

@@ -17,8 +17,9 @@ from tests.support.raw_http import connection, received_until_closed, response
 from tests.support.waiting import wait_until
 from tmf_apis.errors import TmfError
 from tmf_apis.rest.http.asgi import read_body, send_response
+from tmf_apis.rest.http.connection_limits import ConnectionLimits
 from tmf_apis.rest.http.messages import Response, error_response
-from tmf_apis.rest.http.protocol import ConnectionLimits, limited_protocol
+from tmf_apis.rest.http.protocol import limited_protocol
 from tmf_apis.settings import Settings
 
 SMALL = Settings(
@@ -164,6 +165,52 @@ def test_a_body_that_does_not_end_is_refused_in_time(limited):
         assert response(sock)[0] == 408
 
 
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+MALFORMED_BODIES = {
+    "a chunk size that is no number": (CHUNKED + b"0x2\r\n{}\r\n0\r\n\r\n", 400),
+    "a chunk size over 64 bits": (CHUNKED + b"f" * 18 + b"\r\n{}\r\n0\r\n\r\n", 400),
+    "a chunk longer than its size": (CHUNKED + b"2\r\n{}}\r\n0\r\n\r\n", 400),
+    "many trailers": (CHUNKED + b"2\r\n{}\r\n0\r\n" + b"X: y\r\n" * 1000 + b"\r\n", 431),
+    "a long trailer": (CHUNKED + b"2\r\n{}\r\n0\r\nX: " + b"y" * 2**20 + b"\r\n\r\n", 431),
+    "an unknown last transfer coding": (CHUNKED.replace(b"chunked", b"xchunked") + b"{}", 400),
+}
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"), MALFORMED_BODIES.values(), ids=MALFORMED_BODIES
+)
+def test_a_malformed_body_is_refused_at_once(request_bytes, status):
+    """The client does not wait for the time limit of the body, and the rest is no request."""
+    with LimitedServer(replace(SMALL, body_seconds=30.0)) as limited:
+        with connection(limited.address) as sock, contextlib.suppress(ConnectionError):
+            sock.settimeout(5)
+            sock.sendall(request_bytes + GET + b"\r\n")
+            answer, _, body = response(sock)
+            assert answer == status
+            assert b'"@type":"Error"' in body
+            assert not received_until_closed(sock)
+        assert not limited.bodies
+        assert limited.refusals.total() == 1
+
+
+def test_a_malformed_body_after_a_complete_request_does_not_end_that(limited):
+    with connection(limited.address) as sock:
+        sock.sendall(GET.replace(b"small", b"large") + b"\r\n" + CHUNKED + b"junk\r\n")
+        assert len(received_until_closed(sock)) > LARGE
+
+
+@pytest.mark.parametrize("size", [4000, 5000, 16_000, 40_000, 2**20])
+def test_a_long_head_is_refused_once_and_logs_no_error(limited, size, caplog):
+    before = limited.refusals.total()
+    with connection(limited.address) as sock, contextlib.suppress(ConnectionError):
+        sock.sendall(GET + (b"X: " + b"a" * 1000 + b"\r\n") * (size // 1000 + 1))
+        sock.sendall(b"X: " + b"a" * 40_000)
+        assert response(sock)[0] == 431
+        received_until_closed(sock)
+    assert limited.refusals.total() == before + 1
+    assert [r for r in caplog.records if r.levelname in {"ERROR", "CRITICAL"}] == []
+
+
 def test_a_reader_that_accepts_nothing_is_disconnected(limited):
     before = limited.refusals["stalled"]
     with connection(limited.address, receive_buffer=4096) as sock:
@@ -193,6 +240,33 @@ def test_one_address_cannot_open_more_connections_than_its_limit(limited):
         socks[0].close()
         wait_until(lambda: limited.limits.total < 31, timeout=5)
         wait_until(lambda: is_answering(limited), timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("auth", "address", "is_limited"),
+    [
+        ("off", "127.0.0.1", False),
+        ("off", "::1", False),
+        ("on", "127.0.0.1", True),
+        ("auto", "127.0.0.1", True),
+        ("on", "192.0.2.1", True),
+        ("on", "::ffff:192.0.2.1", True),
+    ],
+)
+def test_clients_on_the_machine_share_an_address_without_authentication(auth, address, is_limited):
+    limits = ConnectionLimits(replace(SMALL, auth=auth, connection_limit=0), lambda _: None)
+    errors = [limits.add(address) for _ in range(35)]
+    assert errors[:30] == [None] * 30
+    assert all(error is not None and error.status == 429 for error in errors[30:]) is is_limited
+    for _ in errors:
+        limits.remove(address)
+    assert not limits.by_address
+
+
+def test_the_addresses_of_one_ipv6_network_share_their_limit_and_those_of_ipv4_do_not():
+    limits = ConnectionLimits(replace(SMALL, connection_limit=0), lambda _: None)
+    assert [limits.add(f"2001:db8::{n:x}") is None for n in range(31)] == [True] * 30 + [False]
+    assert all(limits.add(f"::ffff:192.0.2.{n}") is None for n in range(100))
 
 
 def test_a_new_connection_takes_the_place_of_an_idle_one():

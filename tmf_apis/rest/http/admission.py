@@ -14,6 +14,7 @@ from tmf_apis.rest.http.asgi import Receive, Scope, Send, send_response
 from tmf_apis.rest.http.messages import error_response
 from tmf_apis.rest.http.rates import Account, Limit, RateLimiter
 from tmf_apis.rest.http.routing import ACCOUNT
+from tmf_apis.security.addresses import address_key
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.request_origin import current_origin
 from tmf_apis.settings import Settings
@@ -25,8 +26,6 @@ KnownClient = Callable[[Mapping[bytes, bytes]], Identity | None]
 #: How long a refusal is delayed, in seconds: clients that send the next request when they have the
 #: response to the last one are slowed down.
 REFUSAL_DELAY = 0.1
-#: Number of groups of an IPv6 address that one customer of a provider usually has (RFC 6177).
-_IPV6_GROUPS = 4
 
 
 class Admission:
@@ -177,17 +176,3 @@ class AdmissionMiddleware:
         scope[ACCOUNT] = (request.tenant, request.client)
         with request:
             await self._app(scope, receive, request.with_rate_headers(send))
-
-
-def address_key(address: str) -> str:
-    """Return the key of an address: an IPv4 address, or the network /64 of an IPv6 address.
-
-    >>> address_key("192.0.2.1"), address_key("2001:db8:1:2::7"), address_key("2001:db8::7")
-    ('192.0.2.1', '2001:db8:1:2', '2001:db8:0:0')
-    """
-    if ":" not in address:
-        return address
-    head, _, tail = address.partition("::")
-    groups = head.split(":") if head else []
-    missing = 8 - len(groups) - len(tail.split(":") if tail else [])
-    return ":".join([*groups, *["0"] * missing][:_IPV6_GROUPS])

@@ -8,10 +8,6 @@ Source: RFC 9110 (408, 414), RFC 6585 (431).
 
 import asyncio
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -21,14 +17,13 @@ from tmf_apis.errors import (
     HeadersTooLarge,
     RequestTimeout,
     TmfError,
-    TooManyRequests,
     Unavailable,
     UriTooLong,
 )
+from tmf_apis.rest.http.connection_limits import ConnectionLimits
 from tmf_apis.rest.http.messages import error_response
 from tmf_apis.security.request_origin import CERTIFICATE_MEMBER
 from tmf_apis.security.tls import client_thumbprint
-from tmf_apis.settings import Settings
 
 #: Most bytes that are parsed before the limits are checked again.
 _SLICE = 16_384
@@ -37,56 +32,6 @@ _SLICE = 16_384
 _LINGER_TIME = 5.0
 #: The refusals of requests whose client is probably still sending.
 _SENDING = frozenset({"headers", "malformed"})
-
-
-@dataclass(slots=True)
-class ConnectionLimits:
-    """The limits of connections, and the open connections of each address.
-
-    Attributes:
-        settings: The limits.
-        count_refusal: Called with the reason of each connection or request that is refused.
-        by_address: Number of open connections by address.
-        total: Number of open connections.
-    """
-
-    settings: Settings
-    count_refusal: Callable[[str], None]
-    by_address: Counter[str] = field(default_factory=Counter)
-    total: int = 0
-
-    def add(self, address: str) -> TmfError | None:
-        """Count a new connection; return the error if it is one too many."""
-        self.total += 1
-        self.by_address[address] += 1
-        limit = self.settings.address_connections
-        if limit and self.by_address[address] > limit and not self._is_proxy(address):
-            return TooManyRequests(
-                f"this address has {limit} open connections, the most allowed",
-                headers={"Retry-After": "1"},
-            )
-        if self.settings.connection_limit and self.total > self.settings.connection_limit:
-            return Unavailable("too many open connections", headers={"Retry-After": "1"})
-        return None
-
-    def remove(self, address: str) -> None:
-        """Count the end of a connection."""
-        self.total -= 1
-        self.by_address[address] -= 1
-        if not self.by_address[address]:
-            del self.by_address[address]
-
-    def _is_proxy(self, address: str) -> bool:
-        return is_in_networks(address, self.settings.trusted_proxies)
-
-
-def is_in_networks(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
-    """Return whether a text is an IP address in one of the networks."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return False
-    return any(ip in network for network in networks)
 
 
 def limited_protocol(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
@@ -166,6 +111,8 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._refusal or self.parser is None:
             return
         super().data_received(data)
+        if self._refusal:
+            return
         if self._part == "head":
             self._unparsed_size += len(data)
             if self._unparsed_size > self.limits.settings.header_bytes + _SLICE:
@@ -246,7 +193,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refusal = error
         self.limits.count_refusal(reason)
         self._stop_head_timer()
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self._part == "body" and self._is_body_awaited:
+            self._end_request()
+        elif self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
             self.flow.pause_reading()
             return
@@ -258,6 +207,16 @@ class LimitedProtocol(HttpToolsProtocol):
             self._head_timer = self.loop.call_later(_LINGER_TIME, self.transport.close)
         else:
             self.transport.close()
+
+    @property
+    def _is_body_awaited(self) -> bool:
+        """Return whether a request waits for the rest of its body and has no response yet."""
+        return not self.pipeline and not self.cycle.response_started
+
+    def _end_request(self) -> None:
+        """Let the application end a request whose body cannot be read; its answer is not sent."""
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
 
     # Sending
 

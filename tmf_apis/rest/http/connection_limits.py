@@ -1,0 +1,62 @@
+"""The limits of open connections: of all, and of each address."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from tmf_apis.errors import TmfError, TooManyRequests, Unavailable
+from tmf_apis.security.addresses import address_key, is_in_networks, is_loopback
+from tmf_apis.settings import Settings
+
+
+@dataclass(slots=True)
+class ConnectionLimits:
+    """The limits of connections, and the open connections of each address.
+
+    Without authentication the server is for trials on one machine, whose clients all have one
+    address: connections from loopback are then limited only together.
+
+    Attributes:
+        settings: The limits.
+        count_refusal: Called with the reason of each connection or request that is refused.
+        by_address: Number of open connections by address (of IPv6 by the /64).
+        total: Number of open connections.
+    """
+
+    settings: Settings
+    count_refusal: Callable[[str], None]
+    by_address: Counter[str] = field(default_factory=Counter)
+    total: int = 0
+
+    def add(self, address: str) -> TmfError | None:
+        """Count a new connection; return the error if it is one too many."""
+        key = address_key(address)
+        self.total += 1
+        self.by_address[key] += 1
+        limit = self.settings.address_connections
+        if limit and self.by_address[key] > limit and not self._is_shared(address):
+            return TooManyRequests(
+                f"this address has {limit} open connections, the most allowed",
+                headers={"Retry-After": "1"},
+            )
+        if self.settings.connection_limit and self.total > self.settings.connection_limit:
+            return Unavailable("too many open connections", headers={"Retry-After": "1"})
+        return None
+
+    def remove(self, address: str) -> None:
+        """Count the end of a connection."""
+        key = address_key(address)
+        self.total -= 1
+        self.by_address[key] -= 1
+        if not self.by_address[key]:
+            del self.by_address[key]
+
+    def _is_shared(self, address: str) -> bool:
+        """Return whether many clients are known to have an address."""
+        if self.settings.auth == "off" and is_loopback(address):
+            return True
+        try:
+            return is_in_networks(ip_address(address), self.settings.trusted_proxies)
+        except ValueError:
+            return False
