@@ -1,9 +1,11 @@
 """Unix sockets of the embedded servers, which only their user can open."""
 
+import contextlib
 import hashlib
 import http.client
 import os
 import socket
+import stat
 import tempfile
 from pathlib import Path
 
@@ -14,22 +16,37 @@ MAX_SOCKET_PATH = 100
 
 
 def socket_path(folder: Path, name: str) -> Path:
-    """Return the path of a socket: in the data directory, or in /tmp if that path is too long.
+    """Return the path of a socket: in the data directory, or in /tmp if that path cannot be used.
+
+    A path may be too long for a socket, and the driver of MongoDB changes the path of a socket to
+    lower case, as if it were a host.
 
     Raises:
         CannotStart: Another user can access the directory in /tmp.
     """
     path = folder / name
-    if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
+    if _is_usable(path):
         return path
-    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    short_folder = Path(tempfile.gettempdir()) / f"tmf-{os.geteuid()}-{digest}"
-    short_folder.mkdir(mode=0o700, exist_ok=True)
-    if short_folder.stat().st_uid != os.geteuid() or short_folder.stat().st_mode & 0o077:
+    digest = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]
+    short_name = f"tmf-{os.geteuid()}-{digest}"
+    bases = (tempfile.gettempdir(), "/tmp")  # noqa: S108 - the folder in it is private
+    folders = (Path(base) / short_name for base in bases)
+    short_folder = next(folder for folder in folders if _is_usable(folder / name))
+    with contextlib.suppress(FileExistsError):
+        short_folder.mkdir(mode=0o700)
+    status = short_folder.lstat()
+    is_private = stat.S_ISDIR(status.st_mode) and not status.st_mode & 0o077
+    if status.st_uid != os.geteuid() or not is_private:
         raise CannotStart(
             f"other users can access {short_folder}; remove it, or shorten TMF_DATA_DIR"
         )
     return short_folder / name
+
+
+def _is_usable(path: Path) -> bool:
+    """Return whether the servers and their clients can use the path of a socket."""
+    text = str(path)
+    return len(os.fsencode(path)) <= MAX_SOCKET_PATH and text == text.lower()
 
 
 class UnixHTTPConnection(http.client.HTTPConnection):

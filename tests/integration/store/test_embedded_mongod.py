@@ -120,8 +120,11 @@ def test_data_is_kept_after_the_directory_was_moved(settings, tmp_path):
         assert client.shop.things.count_documents({}) == 2
 
 
-def test_a_directory_with_a_long_name_is_supported(tmp_path):
-    settings = Settings(data_dir=tmp_path / ("long" * 30))
+@pytest.mark.parametrize(
+    "name", ["long" * 30, "Upper", "with space", "ünïcödé", "ÜNÏ", "100%25", "a@b:c,d?e=f&g#h"]
+)
+def test_a_directory_with_any_name_is_supported(tmp_path, name):
+    settings = Settings(data_dir=tmp_path / name)
     with running_mongod(settings) as server, MongoClient(server.uri, w="majority") as client:
         assert client.shop.things.insert_one({}).acknowledged
 

@@ -1,0 +1,72 @@
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from tmf_apis.store.process import CannotStart
+from tmf_apis.store.sockets import MAX_SOCKET_PATH, socket_path
+
+
+@pytest.fixture
+def temporary(monkeypatch, tmp_path_factory):
+    """A directory for temporary files with a short path in lower case."""
+    folder = Path("/tmp") / f"tmf-test-{os.getpid()}"  # noqa: S108 - paths of pytest are too long
+    folder.mkdir(mode=0o700)
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    yield folder
+    for path in (*folder.glob("*/*"), *folder.glob("*"), folder):
+        path.unlink() if path.is_symlink() or path.is_file() else path.rmdir()
+
+
+def short_folder(temporary, folder):
+    digest = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]
+    return temporary / f"tmf-{os.geteuid()}-{digest}"
+
+
+def test_a_short_path_in_lower_case_is_used_as_it_is():
+    assert socket_path(Path("/srv/tmf data"), "a.sock") == Path("/srv/tmf data/a.sock")
+
+
+@pytest.mark.parametrize("name", ["x" * 200, "Upper", "Ä"])
+def test_another_path_is_replaced_by_one_that_is_private(temporary, name):
+    folder = Path("/srv") / name
+    path = socket_path(folder, "a.sock")
+    assert path == short_folder(temporary, folder) / "a.sock"
+    assert len(str(path)) <= MAX_SOCKET_PATH
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert socket_path(folder, "a.sock") == path
+
+
+def test_the_same_relative_path_in_two_directories_has_two_sockets(
+    temporary, monkeypatch, tmp_path
+):
+    paths = set()
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        paths.add(socket_path(Path("Data"), "a.sock"))
+    assert len(paths) == 2
+
+
+def test_a_temporary_directory_that_cannot_be_used_is_not(monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", "/srv/Temporary")
+    path = socket_path(Path("/srv/Upper"), "a.sock")
+    try:
+        assert path.parent.parent == Path("/tmp")  # noqa: S108 - the system's
+    finally:
+        path.parent.rmdir()
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_a_prepared_directory_of_somebody_else_is_refused(temporary, tmp_path, is_link):
+    """A link to a private directory of the user is as bad as a directory that others can read."""
+    folder = Path("/srv/Upper")
+    if is_link:
+        tmp_path.chmod(0o700)
+        short_folder(temporary, folder).symlink_to(tmp_path)
+    else:
+        short_folder(temporary, folder).mkdir()
+        short_folder(temporary, folder).chmod(0o755)
+    with pytest.raises(CannotStart, match="other users can access"):
+        socket_path(folder, "a.sock")
