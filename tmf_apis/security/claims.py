@@ -18,6 +18,8 @@ from tmf_apis.security.identity import Identity
 from tmf_apis.settings import Settings
 
 _TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+#: Characters that no name has: of control, and halves of surrogate pairs, which no text can hold.
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 #: Member of the claim ``cnf``: thumbprint of the client's certificate (RFC 8705 section 3.1).
 CERTIFICATE_THUMBPRINT = "x5t#S256"
 
@@ -65,16 +67,31 @@ def identity_of(claims: Mapping[str, Any], default_tenant: str) -> Identity:
     Raises:
         TokenRefused: A claim is malformed (HTTP 401).
     """
+    subject = claims["sub"]
+    if not subject or _FORBIDDEN.search(subject):
+        raise TokenRefused("the claim sub is empty or has control characters", "claims")
     tenant = claims.get("tenant", default_tenant)
     if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
         raise TokenRefused(
             "the claim tenant is not 1 to 64 letters, digits, dots, dashes or underscores",
             "claims",
-            claims["sub"],
+            subject,
         )
     scope = claims.get("scope", claims.get("scp", ""))
     scopes = scope.split() if isinstance(scope, str) else scope
-    return Identity(claims["sub"], tenant, _parties(claims), _text_set(scopes, "scope"))
+    return Identity(subject, tenant, _parties(claims), _text_set(scopes, "scope"))
+
+
+def expiry_of(claims: Mapping[str, Any], latest: float) -> float:
+    """Return the claim exp, and at most ``latest``, in seconds since 1970.
+
+    >>> expiry_of({"exp": 5}, 9.0), expiry_of({"exp": 10**400}, 9.0), expiry_of({}, 9.0)
+    (5.0, 9.0, 9.0)
+    """
+    try:
+        return min(float(claims.get("exp", latest)), latest)
+    except OverflowError:  # an integer that is larger than all floats
+        return latest
 
 
 def certificate_of(claims: Mapping[str, Any]) -> str:
@@ -112,6 +129,8 @@ def _parties(claims: Mapping[str, Any]) -> frozenset[str] | None:
 def _text_set(values: object, claim: str) -> frozenset[str]:
     if not isinstance(values, list) or not all(isinstance(v, str) and v for v in values):
         raise TokenRefused(f"the claim {claim} is neither a text nor a list of texts", "claims")
+    if any(map(_FORBIDDEN.search, values)):
+        raise TokenRefused(f"the claim {claim} has control characters", "claims")
     if claim == "party" and "*" in values:
         raise TokenRefused("the claim party names parties by their ids", "claims")
     return frozenset(values)

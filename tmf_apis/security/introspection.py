@@ -3,8 +3,10 @@
 Source: RFC 7662 (OAuth 2.0 Token Introspection).
 """
 
+import json
 import logging
 import threading
+import time
 from typing import Any
 
 import httpx
@@ -13,8 +15,10 @@ from tmf_apis.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
-#: Time limit of each step of a request, in seconds; largest answer, in bytes.
+#: Time limit of each step of a request and of an answer, in seconds; largest answer, in bytes.
 _TIMEOUT, _MAX_ANSWER_BYTES = 5.0, 65_536
+#: Longest wait until one of the requests at once has ended, in seconds: the wait holds a thread.
+_SLOT_TIMEOUT = 0.5
 #: Most requests at once: random tokens cannot occupy all threads of the server.
 _MAX_CONCURRENT = 8
 _OK = 200
@@ -47,18 +51,10 @@ class Introspector:
             Unavailable: The endpoint does not answer, refuses this server or answers nonsense
                 (HTTP 503).
         """
-        if not self._slots.acquire(timeout=_TIMEOUT):
+        if not self._slots.acquire(timeout=_SLOT_TIMEOUT):
             raise _unavailable("too many tokens are being checked")
         try:
-            response = self._http.post(
-                self._url,
-                data={"token": token, "token_type_hint": "access_token"},
-                headers={"Accept": "application/json"},
-            )
-            if response.status_code != _OK or len(response.content) > _MAX_ANSWER_BYTES:
-                log.error("introspection failed", extra={"status": response.status_code})
-                raise _unavailable(f"the introspection endpoint answers {response.status_code}")
-            claims = response.json()
+            claims = json.loads(self._answer(token))
         except (httpx.HTTPError, ValueError) as error:
             log.error("introspection failed", extra={"error": str(error)[:300]})  # noqa: TRY400
             raise _unavailable("the introspection endpoint does not answer") from error
@@ -67,6 +63,31 @@ class Introspector:
         if not isinstance(claims, dict) or not isinstance(claims.get("active"), bool):
             raise _unavailable("the introspection endpoint answers without the member active")
         return claims if claims["active"] else None
+
+    def _answer(self, token: str) -> bytes:
+        """Return the body of the endpoint's answer.
+
+        Raises:
+            Unavailable: The endpoint refuses this server (HTTP 503).
+            ValueError: The answer is too long or too slow.
+            httpx.HTTPError: There is no answer.
+        """
+        deadline = time.monotonic() + _TIMEOUT
+        content = bytearray()
+        with self._http.stream(
+            "POST",
+            self._url,
+            data={"token": token, "token_type_hint": "access_token"},
+            headers={"Accept": "application/json"},
+        ) as response:
+            if response.status_code != _OK:
+                log.error("introspection failed", extra={"status": response.status_code})
+                raise _unavailable(f"the introspection endpoint answers {response.status_code}")
+            for chunk in response.iter_bytes():
+                content += chunk
+                if len(content) > _MAX_ANSWER_BYTES or time.monotonic() > deadline:
+                    raise ValueError("the answer is too long or too slow")
+        return bytes(content)
 
 
 def _unavailable(message: str) -> Unavailable:

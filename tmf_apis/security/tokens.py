@@ -7,6 +7,7 @@ Source: RFC 6750 (bearer tokens), RFC 7519 (JWT), RFC 7517 (JWKS), RFC 7662 (int
 """
 
 import hashlib
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -164,10 +165,10 @@ class TokenAuthenticator:
         if self._introspector and (self._keys is None or token.count(".") != _JWT_DOTS):
             claims = self._introspect(self._introspector, token)
             longest = time.time() + self._settings.introspection_cache
-            expires_at = min(float(claims.get("exp", longest)) + skew, longest)
+            expires_at = token_claims.expiry_of(claims, longest - skew) + skew
         else:
             claims = self._verify(token)
-            expires_at = float(claims["exp"]) + skew
+            expires_at = token_claims.expiry_of(claims, math.inf) + skew
         if self._revocations and self._revocations.value().is_revoked(claims):
             raise TokenRefused("the token has been revoked", "revoked", claims["sub"])
         identity = token_claims.identity_of(claims, self._settings.default_tenant)

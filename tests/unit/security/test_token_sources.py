@@ -3,7 +3,9 @@
 import contextlib
 import json
 import logging
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import jwt
 import pytest
@@ -306,3 +308,34 @@ def test_http_sources_are_permitted_on_loopback_only():
                 Settings.from_environment({name: url})
         assert Settings.from_environment({name: "https://id.example/x"})
         assert Settings.from_environment({name: "http://127.0.0.1:8/x"})
+
+
+class EndlessAnswer(BaseHTTPRequestHandler):
+    """Answers introspection with bytes without an end, as fast as they are read."""
+
+    sent = 0
+
+    def do_POST(self):
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while EndlessAnswer.sent < 100 * 2**20:
+                EndlessAnswer.sent += self.wfile.write(b" " * 65_536)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_an_endless_answer_of_introspection_is_not_read_into_memory(create):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), EndlessAnswer)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/"
+        with pytest.raises(Unavailable):
+            create(jwks="", introspection_url=url).authenticate(bearer("tok"))
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert EndlessAnswer.sent < 20 * 2**20

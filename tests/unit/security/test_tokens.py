@@ -79,11 +79,24 @@ def test_a_token_with_an_empty_party_sees_only_what_everyone_sees(settings, auth
         {"party": {"id": "x"}},
         {"party": [""]},
         {"scope": 5},
+        {"sub": ""},
+        *(
+            {claim: text}
+            for claim in ("sub", "tenant", "party", "scope")
+            for text in ("a\0b", "a\x01b", "\ud800", "a\x7f")
+        ),
+        {"party": ["fine", "a\r\nb"]},
+        {"sub": "a\r\nb"},
     ],
 )
 def test_a_token_with_wrong_claims_is_refused(settings, authenticator, claims):
     with pytest.raises(Unauthorized):
         authenticator.authenticate(bearer(signed(settings, **claims)))
+
+
+@pytest.mark.parametrize("exp", [2**63, 10**308, 10**400, 1e308, 9_999_999_999.5])
+def test_a_token_may_be_valid_until_any_time(settings, authenticator, exp):
+    assert authenticator.authenticate(bearer(signed(settings, exp=exp))).subject
 
 
 @pytest.mark.parametrize("header", ["", "Basic YTpi", "Bearer", "Bearer a.b.c", "Bearer \x00"])
