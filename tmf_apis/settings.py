@@ -306,11 +306,19 @@ class Settings:
 
     # Bodies and patches
     depth_limit: int = _setting(32, "Deepest nesting of a body", "levels")
+    value_limit: int = _setting(
+        100_000, "Most values in a body and in a patched resource", "values"
+    )
     array_limit: int = _setting(1000, "Longest array in a body", "items")
     text_limit: int = _setting(
         65_536, "Longest text in a body, embedded files excepted", "characters"
     )
     name_limit: int = _setting(1024, "Longest name or id in a body", "characters")
+    bulk_seconds: float = _setting(
+        10.0,
+        "Time after which no further operation of a patch of a collection is started; 0: none",
+        "seconds",
+    )
     resource_limit: int = _setting(4_194_304, "Largest stored resource", "bytes")
     reference_limit: int = _setting(
         1000, "Most references to other resources in one body of a party", "references"

@@ -43,6 +43,39 @@ def assert_refused(response, *statuses):
     assert "Traceback" not in response.text
 
 
+VALUES = {
+    "numbers": [[0] * 1000] * 150,
+    "objects": [[{"a": 0}] * 100] * 600,
+    "empty objects": [[{}] * 1000] * 60,
+    "texts": [["", "a"] * 500] * 150,
+}
+
+
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
+def test_a_body_of_very_many_values_is_refused(client, values):
+    assert_refused(client.post(CATEGORY, json={"name": "many", "x": values}), 400)
+
+
+def test_a_patch_cannot_make_a_resource_of_very_many_values(client, category):
+    url = f"{CATEGORY}/{category['id']}"
+    answers = [
+        client.patch(
+            url,
+            json={name: [[0] * 1000] * 60},
+            headers={"Content-Type": "application/merge-patch+json"},
+        )
+        for name in ("first", "second")
+    ]
+    assert [answer.status_code for answer in answers] == [200, 400], answers[1].text[:300]
+
+
+def test_a_long_text_of_commas_is_one_value(client):
+    """Strings are not counted."""
+    text = "[,{" * 20_000
+    created = client.post(CATEGORY, json={"name": "commas", "x": [text] * 5})
+    assert created.status_code == 201, created.text[:300]
+
+
 def deep(levels, kind="["):
     """Return JSON with as many levels of nesting."""
     return (kind * levels + "1" + {"[": "]", '{"a":': "}"}[kind] * levels).encode()

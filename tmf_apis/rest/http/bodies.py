@@ -12,6 +12,7 @@ import orjson
 
 from tmf_apis.errors import InvalidBody, UnsupportedMediaType
 from tmf_apis.rest.contracts.schemas import json_pointer
+from tmf_apis.rest.pipeline.json_values import JSON_STRING, check_value_count
 from tmf_apis.settings import Settings
 
 #: BSON integers are 64 bits wide and signed.
@@ -23,7 +24,6 @@ _INT64_LIMIT = 2.0**63
 #: Most characters of a 64-bit integer, with its sign.
 _MAX_INT64_LENGTH = 20
 _LONG_INTEGER = re.compile(rb"(?<![\d.eE+-])-?\d{19,}(?![\d.eE])")
-_JSON_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 JSON = "application/json"
 
@@ -53,6 +53,7 @@ def parse(raw: bytes, settings: Settings) -> Any:  # noqa: ANN401
     """
     if not raw:
         raise InvalidBody("the request has no body; expected JSON")
+    check_value_count(raw, settings.value_limit)
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -90,7 +91,7 @@ def _checked_member_count(
 
 def _has_long_integer(raw: bytes) -> bool:
     """Return whether a JSON text has an integer that does not fit into 64 bits."""
-    without_strings = _JSON_STRING.sub(b"", raw)
+    without_strings = JSON_STRING.sub(b"", raw)
     return any(
         len(match[0]) > _MAX_INT64_LENGTH or int(match[0]) not in INT64
         for match in _LONG_INTEGER.finditer(without_strings)
@@ -106,7 +107,7 @@ def _raw_member_count(raw: bytes, parsed_count: int) -> int:
     """
     if raw.translate(None, b" \t\r\n").count(b'":') == parsed_count:
         return parsed_count
-    return _JSON_STRING.sub(b"", raw).count(b":")
+    return JSON_STRING.sub(b"", raw).count(b":")
 
 
 class _LargeFloat(Exception):

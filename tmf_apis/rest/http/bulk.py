@@ -2,7 +2,8 @@
 
 Each operation of the patch is handled like a request of its own, in order: it needs its own scope,
 its policy applies, and it is one atomic write. If an operation fails, the others are not affected.
-The response has the outcome of each operation.
+The response has the outcome of each operation. When the time of the request is used up, the rest of
+the operations is not started, and their outcome is 503.
 
     add      /  or  /-            a new resource
     replace  /{id}/name           an attribute of a resource, or a part of one; also add, remove
@@ -12,14 +13,17 @@ The response has the outcome of each operation.
 Source: TMF630 part 5, "Bulk resource operations"; RFC 6902.
 """
 
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
 
 from tmf_apis.audit_log.recorder import RefusalRecorder, is_recorded_refusal
-from tmf_apis.errors import InvalidBody, MethodNotAllowed, TmfError
+from tmf_apis.errors import InvalidBody, MethodNotAllowed, TmfError, Unavailable
 from tmf_apis.rest.contracts.contract import Action, Operation
 from tmf_apis.rest.http import bodies
 from tmf_apis.rest.http.api import Api
@@ -63,9 +67,23 @@ class BulkHandler:
             for candidate in api.contract.operations
             if candidate.resource == operation.resource
         }
-        outcomes = [self._run_item(api, operations, request, item) for item in patch.operations]
+        run = self._timed(partial(self._run_item, api, operations, request))
+        outcomes = [run(item) for item in patch.operations]
         has_errors = any("error" in outcome for outcome in outcomes)
         return json_response(207 if has_errors else 200, outcomes)
+
+    def _timed(self, run: Callable[[PatchOperation], Json]) -> Callable[[PatchOperation], Json]:
+        """Return a function that runs an operation unless the time of the request is used up."""
+        seconds = self._settings.bulk_seconds
+        ends_at = time.monotonic() + (seconds or math.inf)
+
+        def run_in_time(item: PatchOperation) -> Json:
+            if item.number == 0 or time.monotonic() < ends_at:
+                return run(item)
+            message = f"not started: those before took {seconds:g} seconds; send it again"
+            return _failure(item, Unavailable(message))
+
+        return run_in_time
 
     def _run_item(
         self,
@@ -74,13 +92,13 @@ class BulkHandler:
         request: Request,
         item: PatchOperation,
     ) -> Json:
-        outcome: Json = {"op": item.op, "path": item.path}
         try:
             response, href = self._dispatch_item(api, operations, request, item)
         except TmfError as error:
             self._record_refusal(api, operations, request, item, error.status)
-            return {**outcome, "status": error.status, "error": error.body()}
-        return {**outcome, "status": response.status, **({"href": href} if href else {})}
+            return _failure(item, error)
+        outcome: Json = {"op": item.op, "path": item.path, "status": response.status}
+        return {**outcome, "href": href} if href else outcome
 
     def _record_refusal(
         self,
@@ -124,6 +142,10 @@ class BulkHandler:
         item_request = _item_request(request, item, "PATCH", patching.JSON_PATCH, [step])
         response = self._handlers.patch(api, operation, replace(item_request, id=id))
         return response, orjson.loads(response.body)["href"]
+
+
+def _failure(item: PatchOperation, error: TmfError) -> Json:
+    return {"op": item.op, "path": item.path, "status": error.status, "error": error.body()}
 
 
 def _split_item_path(item: PatchOperation) -> tuple[str, str]:

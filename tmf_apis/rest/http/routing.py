@@ -53,11 +53,13 @@ _MAX_QUEUED_REQUESTS = 2000
 #: Member of the scope with the tenant and client that a request counts for.
 ACCOUNT = "tmf_apis.account"
 _NO_ACCOUNT = ("", "")
-#: Parameters of lists that use an index, and the length up to which their values are cheap: three
+#: Parameters of lists that use an index, and the length up to which their values are cheap: two
 #: digits of a limit, four of an offset.
 _CHEAP_PARAMETERS = {
-    b"limit": 3, b"offset": 4, b"fields": 8192, b"after": 8192, b"before": 8192
+    b"limit": 2, b"offset": 4, b"fields": 8192, b"after": 8192, b"before": 8192
 }  # fmt: skip
+#: The default size of a page: clients that name it get what those get that do not.
+_DEFAULT_LIMIT = b"limit=100"
 #: A valid Host header: host and optional port.
 HOST_PATTERN = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
 #: The parameter of a media range that the client does not accept.
@@ -233,8 +235,12 @@ def is_search(query_string: bytes) -> bool:
 
     >>> is_search(b"limit=20&fields=name"), is_search(b"limit=5&offset=20000"), is_search(b"a=1")
     (False, True, True)
+    >>> is_search(b"limit=100"), is_search(b"limit=999")
+    (False, True)
     """
     for parameter in query_string.split(b"&"):
+        if parameter == _DEFAULT_LIMIT:
+            continue
         name, _, value = parameter.partition(b"=")
         if len(value) > _CHEAP_PARAMETERS.get(name, -1):
             return True

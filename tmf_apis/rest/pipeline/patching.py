@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import orjson
 
 from tmf_apis.errors import InvalidBody, TooLarge, UnsupportedMediaType
+from tmf_apis.rest.pipeline.json_values import check_value_count
 from tmf_apis.rest.pipeline.patch_budget import COPY_WORK, PatchBudget, copied
 from tmf_apis.rest.pipeline.patch_operations import (
     APPLIERS,
@@ -72,11 +73,13 @@ def check_size(resource: Resource, settings: Settings) -> None:
     """Check the size of a patched resource.
 
     Raises:
+        InvalidBody: It has more than ``value_limit`` values (HTTP 400).
         TooLarge: Its JSON is longer than ``resource_limit`` (HTTP 413).
     """
-    size = len(orjson.dumps(resource))
-    if size > settings.resource_limit:
-        raise TooLarge(f"the resource would have {size} of {settings.resource_limit} bytes")
+    text = orjson.dumps(resource)
+    if len(text) > settings.resource_limit:
+        raise TooLarge(f"the resource would have {len(text)} of {settings.resource_limit} bytes")
+    check_value_count(text, settings.value_limit)
 
 
 @dataclass(frozen=True, slots=True)
