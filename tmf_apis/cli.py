@@ -6,18 +6,14 @@
 import dataclasses
 import sys
 import warnings
-from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
 
 from tmf_apis.command_groups import DefaultRunGroup, LazyGroup
+from tmf_apis.command_options import data_dir_option, read_settings, report_start_errors
 from tmf_apis.json_logging import configure_logging
-from tmf_apis.settings import Settings
-from tmf_apis.store.process import CannotStart
 
 # connexion 3.3 imports starlette's test client, which warns about httpx. The filter is set before
 # any command is imported; lazy commands are imported before ``main`` runs.
@@ -25,39 +21,6 @@ warnings.filterwarnings("ignore", "Using .httpx. with .starlette")
 
 #: Longest value of a setting that is printed beside its description, in characters.
 _LONGEST_VALUE = 60
-
-
-def _read_settings(data_dir: Path | None = None, mongodb_uri: str = "") -> Settings:
-    """Read the settings from the environment; options of the command take precedence."""
-    try:
-        settings = Settings.from_environment()
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
-    return dataclasses.replace(
-        settings,
-        data_dir=data_dir or settings.data_dir,
-        mongodb_uri=mongodb_uri or settings.mongodb_uri,
-    )
-
-
-def _report_start_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Report ``CannotStart`` as a message instead of a traceback."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **options: Any) -> Any:  # noqa: ANN401
-        try:
-            return command(*args, **options)
-        except CannotStart as error:
-            raise click.ClickException(str(error)) from None
-
-    return wrapped
-
-
-_data_dir_option = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Directory of the embedded database and of files; default: TMF_DATA_DIR.",
-)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,7 +32,7 @@ def main() -> None:
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8620, show_default=True, help="TCP port; 0 for a free one.")
-@_data_dir_option
+@data_dir_option
 @click.option("--demo", is_flag=True, help="Load a demo operator into an empty database first.")
 @click.option(
     "--tls-cert", default="", help="TLS certificate and chain (PEM); default: TMF_TLS_CERT."
@@ -80,7 +43,7 @@ def main() -> None:
     default="",
     help="Authorities of client certificates (PEM); default: TMF_TLS_CLIENT_CA.",
 )
-@_report_start_errors
+@report_start_errors()
 def serve(  # noqa: PLR0913, PLR0917
     host: str,
     port: int,
@@ -95,7 +58,7 @@ def serve(  # noqa: PLR0913, PLR0917
     from tmf_apis.demo import load_demo_data
     from tmf_apis.server import Server
 
-    settings = _read_settings(data_dir)
+    settings = read_settings(data_dir)
     settings = dataclasses.replace(
         settings,
         tls_cert=tls_cert or settings.tls_cert,
@@ -108,12 +71,12 @@ def serve(  # noqa: PLR0913, PLR0917
 
 
 @main.command()
-@_report_start_errors
+@report_start_errors()
 def work() -> None:
     """Deliver events, fulfil orders and receive notifications; `tmf serve` starts a worker."""
     from tmf_apis import worker
 
-    settings = _read_settings()
+    settings = read_settings()
     configure_logging(settings.log_level)
     worker.run(settings)
 
@@ -121,7 +84,7 @@ def work() -> None:
 @main.command()
 def settings() -> None:
     """Print all settings with value, unit and description."""
-    for heading, rows in _read_settings().grouped_table().items():
+    for heading, rows in read_settings().grouped_table().items():
         click.echo(f"# {heading}")
         for name, value, help in rows:
             if len(value) > _LONGEST_VALUE:
@@ -139,7 +102,7 @@ def settings() -> None:
     "--party", "parties", multiple=True, help="Party for which the client acts; repeatable."
 )
 @click.option("--hours", default=12.0, show_default=True, help="Lifetime of the token in hours.")
-@_data_dir_option
+@data_dir_option
 def token(  # noqa: PLR0913, PLR0917
     subject: str,
     scopes: tuple[str, ...],
@@ -154,7 +117,7 @@ def token(  # noqa: PLR0913, PLR0917
     from tmf_apis.rest.contracts.contract import load_contracts
     from tmf_apis.security import local_keys
 
-    settings = _read_settings(data_dir)
+    settings = read_settings(data_dir)
     if not scopes:
         contracts = load_contracts(CONTRACTS_DIR, settings.data_dir / "cache")
         all_scopes = {scope for contract in contracts for scope in contract.scopes}
@@ -183,8 +146,8 @@ def token(  # noqa: PLR0913, PLR0917
     "--replace", is_flag=True, help="Overwrite existing resources instead of skipping them."
 )
 @click.option("--uri", default="", help="MongoDB to load into; default: TMF_MONGODB_URI.")
-@_data_dir_option
-@_report_start_errors
+@data_dir_option
+@report_start_errors()
 def load_files(  # noqa: PLR0913, PLR0917
     files: tuple[str, ...],
     kind: str,
@@ -205,7 +168,7 @@ def load_files(  # noqa: PLR0913, PLR0917
     for name in files:
         if name != command.STDIN and not Path(name).is_file():
             raise click.ClickException(f"{name}: there is no such file")
-    settings = _read_settings(data_dir, uri)
+    settings = read_settings(data_dir, uri)
     configure_logging("WARNING")
     rejected_count = command.run(
         settings, files, kind=kind, version=version, tenant=tenant, overwrite=replace
@@ -220,8 +183,8 @@ def load_files(  # noqa: PLR0913, PLR0917
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--tenant", default="", help="Tenant of the network; default: the default tenant.")
 @click.option("--uri", default="", help="MongoDB to read; default: TMF_MONGODB_URI.")
-@_data_dir_option
-@_report_start_errors
+@data_dir_option
+@report_start_errors()
 def capacity(  # noqa: PLR0913, PLR0917
     categories: tuple[str, ...],
     places: tuple[str, ...],
@@ -237,7 +200,7 @@ def capacity(  # noqa: PLR0913, PLR0917
     from tmf_apis.capacity import command
     from tmf_apis.capacity.records import CapacityQuery
 
-    settings = _read_settings(data_dir, uri)
+    settings = read_settings(data_dir, uri)
     configure_logging("WARNING")
     query = CapacityQuery(categories, places, limit)
     with open_engine(settings) as engine:
@@ -258,8 +221,8 @@ def capacity(  # noqa: PLR0913, PLR0917
     "--at-once", default=64, show_default=True, help="Elements that are read concurrently."
 )
 @click.option("--uri", default="", help="MongoDB to write into; default: TMF_MONGODB_URI.")
-@_data_dir_option
-@_report_start_errors
+@data_dir_option
+@report_start_errors()
 def discover(  # noqa: PLR0913, PLR0917
     targets: tuple[str, ...],
     adapter: str,
@@ -282,7 +245,7 @@ def discover(  # noqa: PLR0913, PLR0917
     from tmf_apis.reconciliation import command
     from tmf_apis.rest.pipeline.repository import RepositoryFactory
 
-    settings = _read_settings(data_dir, uri)
+    settings = read_settings(data_dir, uri)
     configure_logging("ERROR")
     with open_engine(settings) as engine:
         repository = RepositoryFactory(engine.writer, "tmf-discover").for_tenant(
@@ -315,8 +278,8 @@ def discover(  # noqa: PLR0913, PLR0917
     "--at-once", default=64, show_default=True, help="Elements that are read concurrently."
 )
 @click.option("--uri", default="", help="MongoDB to read; default: TMF_MONGODB_URI.")
-@_data_dir_option
-@_report_start_errors
+@data_dir_option
+@report_start_errors()
 def audit(  # noqa: PLR0913, PLR0917
     elements: tuple[str, ...],
     remedy: str,
@@ -336,7 +299,7 @@ def audit(  # noqa: PLR0913, PLR0917
     from tmf_apis.reconciliation import command
     from tmf_apis.rest.pipeline.repository import RepositoryFactory
 
-    settings = _read_settings(data_dir, uri)
+    settings = read_settings(data_dir, uri)
     configure_logging("ERROR")
     with open_engine(settings) as engine:
         repository = RepositoryFactory(engine.writer, "tmf-audit").for_tenant(
@@ -393,8 +356,8 @@ def demo_data(seed: int, at: datetime | None, out: Path) -> None:
 @click.option(
     "--simulated", is_flag=True, help="Use the simulated gateway even if a real one is available."
 )
-@_data_dir_option
-@_report_start_errors
+@data_dir_option
+@report_start_errors()
 def demo_run(
     port: int,
     data_dir: Path | None,
@@ -407,6 +370,6 @@ def demo_run(
 
     sys.exit(
         run_walkthrough(
-            _read_settings(data_dir), port=port, exit_when_done=exit_when_done, real=not simulated
+            read_settings(data_dir), port=port, exit_when_done=exit_when_done, real=not simulated
         )
     )

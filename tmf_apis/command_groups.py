@@ -13,7 +13,7 @@ class LazyGroup(click.Group):
     lazy_commands: ClassVar = {
         "adapters": ("tmf_apis.element_cli.command", "adapters"),
         "element": ("tmf_apis.element_cli.command", "group"),
-        "audit-log": ("tmf_apis.audit_log.command", "group"),
+        "audit-log": ("tmf_apis.audit_log_commands", "group"),
         "keys": ("tmf_apis.privacy_commands", "keys"),
         "privacy": ("tmf_apis.privacy_commands", "privacy"),
     }

@@ -1,55 +1,32 @@
 """``tmf privacy`` and ``tmf keys``: personal data and the keys that encrypt it."""
 
-import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
 from tmf_apis.bulk_load.command import open_engine
+from tmf_apis.command_options import (
+    data_dir_option,
+    read_settings,
+    report_start_errors,
+    with_options,
+)
 from tmf_apis.engine import Engine
 from tmf_apis.privacy import command
-from tmf_apis.settings import Settings
-from tmf_apis.store.process import CannotStart
 
-_data_dir_option = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Directory of the embedded database and of files; default: TMF_DATA_DIR.",
-)
 _uri_option = click.option("--uri", default="", help="MongoDB; default: TMF_MONGODB_URI.")
-
-
-def _database_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    return _data_dir_option(_uri_option(function))
-
-
-def _settings(data_dir: Path | None, uri: str = "") -> Settings:
-    try:
-        settings = Settings.from_environment()
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
-    return dataclasses.replace(
-        settings,
-        data_dir=data_dir or settings.data_dir,
-        mongodb_uri=uri or settings.mongodb_uri,
-    )
+_database_options = with_options(_uri_option, data_dir_option)
+_customer_argument = click.argument("customer")
+_tenant_option = click.option("--tenant", default="", help="Tenant; default: the default tenant.")
+_out_option = click.option("--out", type=click.Path(path_type=Path), help="File to write.")
 
 
 @contextmanager
 def _open_engine(data_dir: Path | None, uri: str) -> Iterator[Engine]:
-    try:
-        with open_engine(_settings(data_dir, uri)) as engine:
-            yield engine
-    except CannotStart as error:
-        raise click.ClickException(str(error)) from None
-
-
-_customer_argument = click.argument("customer")
-_tenant_option = click.option("--tenant", default="", help="Tenant; default: the default tenant.")
-_out_option = click.option("--out", type=click.Path(path_type=Path), help="File to write.")
+    with report_start_errors(), open_engine(read_settings(data_dir, uri)) as engine:
+        yield engine
 
 
 @click.group()
@@ -87,10 +64,10 @@ def privacy_erase(
 @privacy.command("verify")
 @click.argument("certificate", type=click.Path(exists=True, path_type=Path))
 @click.option("--key", type=click.Path(exists=True, path_type=Path), help="Public key, PEM.")
-@_data_dir_option
+@data_dir_option
 def privacy_verify(certificate: Path, key: Path | None, data_dir: Path | None) -> None:
     """Check that CERTIFICATE of an erasure is genuine."""
-    command.verify(_settings(data_dir), certificate, key)
+    command.verify(read_settings(data_dir), certificate, key)
 
 
 @click.group()

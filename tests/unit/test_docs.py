@@ -59,8 +59,10 @@ ELEMENT_PACKAGES = {
 COMPOSITION = {
     "__main__",
     "app",
+    "audit_log_commands",
     "cli",
     "command_groups",
+    "command_options",
     "server",
     "web",
     "worker",

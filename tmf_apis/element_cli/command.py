@@ -1,9 +1,9 @@
 """``tmf adapters`` and ``tmf element``: manage network elements from the command line."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,18 @@ import click
 from adapters import registry
 from adapters.credentials import Credentials
 from adapters.values import Intent
+from tmf_apis.command_options import data_dir_option, read_settings, with_options
 from tmf_apis.element_cli import output, units
 from tmf_apis.element_cli.session import EXIT_WRONG_STATE, ElementSession, exit_on_error
 from tmf_apis.element_cli.transaction_store import TransactionNotFound, TransactionStore
-from tmf_apis.settings import Settings
 from tmf_apis.store.process import CannotStart
-
-Command = Callable[..., Any]
 
 _ELEMENT_OPTIONS = (
     click.option(
         "--tenant", default="", help="Tenant of the inventory; default: the default tenant."
     ),
     click.option("--uri", default="", help="MongoDB of the inventory; default: TMF_MONGODB_URI."),
-    click.option(
-        "--data-dir",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="Directory of the embedded database and of transactions; default: TMF_DATA_DIR.",
-    ),
+    data_dir_option,
     click.option("--option", "options", multiple=True, help="NAME=VALUE for the adapter."),
     click.option("--credentials", default="", help="Name of the credentials, with --address."),
     click.option(
@@ -48,25 +42,6 @@ _INTENT_OPTIONS = (
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def _with_options(
-    options: tuple[Callable[[Command], Command], ...],
-) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
-        for option in options:
-            command = option(command)
-        return command
-
-    return decorate
-
-
-def _load_settings(data_dir: Path | None) -> Settings:
-    try:
-        settings = Settings.from_environment()
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
-    return replace(settings, data_dir=data_dir) if data_dir else settings
-
-
 @contextmanager
 def _open_session(data_dir: Path | None, **selector: Any) -> Iterator[ElementSession]:  # noqa: ANN401
     """Open a session with the element that the options select."""
@@ -75,7 +50,7 @@ def _open_session(data_dir: Path | None, **selector: Any) -> Iterator[ElementSes
         select_element,
     )
 
-    settings = _load_settings(data_dir)
+    settings = read_settings(data_dir)
     try:
         with (
             exit_on_error(),
@@ -129,7 +104,7 @@ def group() -> None:
 
 
 @group.command()
-@_with_options(_ELEMENT_OPTIONS)
+@with_options(*_ELEMENT_OPTIONS)
 @_json_option
 def probe(*, as_json: bool, **element_options: Any) -> None:  # noqa: ANN401
     """Show the name, model and software of the element."""
@@ -142,7 +117,7 @@ def probe(*, as_json: bool, **element_options: Any) -> None:  # noqa: ANN401
 
 
 @group.command()
-@_with_options(_ELEMENT_OPTIONS)
+@with_options(*_ELEMENT_OPTIONS)
 @_json_option
 def inventory(*, as_json: bool, **element_options: Any) -> None:  # noqa: ANN401
     """Show the ports, cards, addresses and neighbours of the element."""
@@ -155,7 +130,7 @@ def inventory(*, as_json: bool, **element_options: Any) -> None:  # noqa: ANN401
 
 
 @group.command()
-@_with_options(_ELEMENT_OPTIONS)
+@with_options(*_ELEMENT_OPTIONS)
 @click.option("--service", default="", help="Show only this service.")
 @_json_option
 def read(service: str, *, as_json: bool, **element_options: Any) -> None:  # noqa: ANN401
@@ -176,8 +151,8 @@ def read(service: str, *, as_json: bool, **element_options: Any) -> None:  # noq
 
 
 @group.command()
-@_with_options(_ELEMENT_OPTIONS)
-@_with_options(_INTENT_OPTIONS)
+@with_options(*_ELEMENT_OPTIONS)
+@with_options(*_INTENT_OPTIONS)
 @_json_option
 def plan(
     service: str, port: str, values: tuple[str, ...], *, gone: bool, as_json: bool,
@@ -193,8 +168,8 @@ def plan(
 
 
 @group.command()
-@_with_options(_ELEMENT_OPTIONS)
-@_with_options(_INTENT_OPTIONS)
+@with_options(*_ELEMENT_OPTIONS)
+@with_options(*_INTENT_OPTIONS)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def apply(
     service: str, port: str, values: tuple[str, ...], *, gone: bool, yes: bool,
@@ -202,7 +177,7 @@ def apply(
 ) -> None:  # fmt: skip
     """Show the changes, ask for confirmation, apply and verify them, and record them."""
     intent = _intent(service, port, values, gone=gone)
-    records = TransactionStore(_load_settings(element_options["data_dir"]).data_dir)
+    records = TransactionStore(read_settings(element_options["data_dir"]).data_dir)
     with _open_session(**element_options) as session:
         session.apply(
             intent, records, confirm=lambda: yes or click.confirm(f"change {session.target.name}?")
@@ -210,8 +185,8 @@ def apply(
 
 
 @group.command()
-@_with_options(_ELEMENT_OPTIONS)
-@_with_options(_INTENT_OPTIONS)
+@with_options(*_ELEMENT_OPTIONS)
+@with_options(*_INTENT_OPTIONS)
 def verify(
     service: str, port: str, values: tuple[str, ...], *, gone: bool,
     **element_options: Any,  # noqa: ANN401
@@ -232,7 +207,7 @@ def verify(
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def rollback(transaction: str, data_dir: Path | None, *, yes: bool) -> None:
     """Roll back a transaction of `tmf element apply`, last change first."""
-    settings = _load_settings(data_dir)
+    settings = read_settings(data_dir)
     records = TransactionStore(settings.data_dir)
     try:
         record = records.get(transaction)
@@ -255,4 +230,4 @@ def rollback(transaction: str, data_dir: Path | None, *, yes: bool) -> None:
 )
 def transactions(data_dir: Path | None) -> None:
     """List the transactions of `tmf element apply`, the latest first."""
-    output.print_transactions(TransactionStore(_load_settings(data_dir).data_dir).all())
+    output.print_transactions(TransactionStore(read_settings(data_dir).data_dir).all())

@@ -1,9 +1,8 @@
 """``tmf audit-log``: show, export and verify the audit log from the command line."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,24 +18,23 @@ from tmf_apis.audit_log.log import AuditLog
 from tmf_apis.audit_log.queries import EntryCriteria, find_entries, stream_entries
 from tmf_apis.audit_log.signing import KEY_FILE, PublicKeys, load_key
 from tmf_apis.audit_log.verification import ChainReport, Verifier, chain_heads, retention_of
+from tmf_apis.command_options import (
+    data_dir_option,
+    read_settings,
+    report_start_errors,
+    with_options,
+)
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.request_origin import command_origin, current_origin
 from tmf_apis.settings import Settings
 from tmf_apis.store.embedded_mongod import open_database
-from tmf_apis.store.process import CannotStart
 
-Command = Callable[..., Any]
-Decorator = Callable[[Command], Command]
 #: Subject of the entries of this command.
 SUBJECT = "tmf-audit-log"
 
 _COMMON_OPTIONS = (
     click.option("--uri", default="", help="MongoDB to read; default: TMF_MONGODB_URI."),
-    click.option(
-        "--data-dir",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="Directory of the embedded database and of the key; default: TMF_DATA_DIR.",
-    ),
+    data_dir_option,
     click.option("--tenant", default="", help="Only this tenant; default: all."),
 )
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
@@ -51,38 +49,15 @@ _FILTER_OPTIONS = (
 )
 
 
-def _with_options(
-    *groups: tuple[Callable[[Command], Command], ...],
-) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
-        for group in groups:
-            for option in group:
-                command = option(command)
-        return command
-
-    return decorate
-
-
 @contextmanager
 def _open_log(uri: str, data_dir: Path | None) -> Iterator[tuple[AuditLog, Settings]]:
     """Open the audit log of the configured database."""
-    try:
-        settings = Settings.from_environment()
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
-    settings = replace(
-        settings,
-        mongodb_uri=uri or settings.mongodb_uri,
-        data_dir=data_dir or settings.data_dir,
-    )
+    settings = read_settings(data_dir, uri)
     current_origin.set(command_origin())
-    try:
-        with open_database(settings) as database:
-            log = AuditLog(database)
-            log.prepare()
-            yield log, settings
-    except CannotStart as error:
-        raise click.ClickException(str(error)) from None
+    with report_start_errors(), open_database(settings) as database:
+        log = AuditLog(database)
+        log.prepare()
+        yield log, settings
 
 
 @click.group("audit-log")
@@ -91,7 +66,7 @@ def group() -> None:
 
 
 @group.command()
-@_with_options(_COMMON_OPTIONS, _FILTER_OPTIONS)
+@with_options(*_COMMON_OPTIONS, *_FILTER_OPTIONS)
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="Most rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one entry a line.")
 def show(uri: str, data_dir: Path | None, limit: int, *, as_json: bool, **criteria: Any) -> None:  # noqa: ANN401
@@ -111,7 +86,7 @@ def show(uri: str, data_dir: Path | None, limit: int, *, as_json: bool, **criter
 
 
 @group.command()
-@_with_options(_COMMON_OPTIONS, _FILTER_OPTIONS)
+@with_options(*_COMMON_OPTIONS, *_FILTER_OPTIONS)
 @click.option("--out", type=click.File("wb"), default="-", help="File; default: standard output.")
 def export(uri: str, data_dir: Path | None, out: BinaryIO, **criteria: Any) -> None:  # noqa: ANN401
     """Write all entries as NDJSON, oldest first."""
@@ -123,7 +98,7 @@ def export(uri: str, data_dir: Path | None, out: BinaryIO, **criteria: Any) -> N
 
 
 @group.command()
-@_with_options(_COMMON_OPTIONS)
+@with_options(*_COMMON_OPTIONS)
 @click.option(
     "--checkpoint",
     type=click.File("r"),
@@ -161,7 +136,7 @@ def verify(
 
 
 @group.command()
-@_with_options(_COMMON_OPTIONS)
+@with_options(*_COMMON_OPTIONS)
 def checkpoint(uri: str, data_dir: Path | None, tenant: str) -> None:
     """Print the end of each chain: tenant, block, sequence and hash, to keep elsewhere."""
     with _open_log(uri, data_dir) as (log, _):
@@ -170,14 +145,10 @@ def checkpoint(uri: str, data_dir: Path | None, tenant: str) -> None:
 
 
 @group.command("public-key")
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Directory of the key; default: TMF_DATA_DIR.",
-)
+@data_dir_option
 def public_key(data_dir: Path | None) -> None:
     """Print the public key of this server, with which others can verify its blocks."""
-    file = (data_dir or Settings.from_environment().data_dir) / KEY_FILE
+    file = read_settings(data_dir).data_dir / KEY_FILE
     try:
         key = load_key(file)
     except (OSError, ValueError) as error:
