@@ -131,8 +131,21 @@ def test_a_mask_for_an_unknown_value_is_refused(api, staff, secret):
     patch = [{"op": "add", "path": "/contactMedium/-", "value": medium}]
     headers = {"content-type": "application/json-patch+json"}
     response = staff.patch(f"{CUSTOMERS}/{id}", json=patch, headers=headers)
-    assert response.status_code == 403
+    assert response.status_code == 403, response.text
     assert "pii" in response.json()["message"]
+
+
+@pytest.mark.parametrize("path", [CUSTOMERS, CUSTOMERS_V4])
+def test_a_mask_in_a_new_resource_is_refused(api, staff, secret, path):
+    """An order would write it over the value of the product that it changes."""
+    party = {"@type": "PartyRef", "id": secret, "@referredType": "Individual"}
+    created = create(api, CUSTOMERS, customer(secret, engagedParty=party))
+    read = staff.get(f"{path}/{created['id']}").json()
+    response = staff.post(path, json=read)
+    assert response.status_code == 403, response.text
+    assert "is masked; leave it out" in response.json()["message"]
+    del read["contactMedium"]
+    assert staff.post(path, json=read).status_code == 201
 
 
 def test_a_test_of_a_json_patch_does_not_reveal_a_value(api, staff, secret):

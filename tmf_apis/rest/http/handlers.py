@@ -98,6 +98,7 @@ class ResourceHandlers:
         """Handle POST of a collection: 201, or the first response to the same idempotency key."""
         kind = operation.kind
         resource = self._parse_resource(api, operation, request)
+        self._renderer.refuse_masks(kind, request.identity, resource)
         if dry_runs.is_requested(request):
             return self._dry_run_response(api, operation, request, resource)
         idempotency = request_key(operation, request, self._settings)

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from tmf_apis.rest.http.messages import Request, Response, json_response
 from tmf_apis.rest.pipeline.masked_changes import (
     guessed_texts,
+    refuse_masks,
     unmasked,
     with_sent_texts,
 )
@@ -52,6 +53,15 @@ class ResourceRenderer:
         """
         rules = self._personal_attributes.rules(kind)
         return unmasked(rules, after, visible, full) if rules and isinstance(after, dict) else after
+
+    def refuse_masks(self, kind: str, identity: Identity, resource: Resource) -> None:
+        """Check that a new resource has no masks of a client that cannot read personal values.
+
+        Raises:
+            Forbidden: It has one (HTTP 403).
+        """
+        if not identity.sees_personal_data and (rules := self._personal_attributes.rules(kind)):
+            refuse_masks(rules, resource)
 
     def guessed_texts(self, kind: str, sent: object, full: Resource) -> list[str]:
         """Return the stored personal texts that a client has sent without being able to see them.

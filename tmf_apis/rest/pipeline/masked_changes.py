@@ -94,12 +94,37 @@ def unmasked(rules: AttributeRules, after: Resource, masked: Resource, full: Res
             403).
     """
     result: Resource = _merged(after, masked, full)
-    before = {tuple(leaf.pointer) for leaf in rules.split(full)[1] if leaf.value == MASK}
-    for leaf in rules.split(result)[1]:
-        if leaf.value == MASK and tuple(leaf.pointer) not in before:
-            pointer = "".join(f"/{step}" for step in leaf.pointer)
-            raise Forbidden(f"{pointer}: the value is masked; to move it, the scope pii is needed")
+    before = set(_masks(rules, full))
+    for pointer in _masks(rules, result):
+        if pointer not in before:
+            raise Forbidden(
+                f"{_text(pointer)}: the value is masked; to move it, the scope pii is needed"
+            )
     return result
+
+
+def refuse_masks(rules: AttributeRules, resource: Resource) -> None:
+    """Check that a new resource has no masks of values that its client could not read elsewhere.
+
+    Raises:
+        Forbidden: It has one; stored, it would replace the value (HTTP 403).
+    """
+    if pointer := next(_masks(rules, resource), None):
+        raise Forbidden(
+            f"{_text(pointer)}: the value is masked; leave it out, or use a token with the scope"
+            " pii"
+        )
+
+
+def _masks(rules: AttributeRules, resource: Resource) -> Iterator[tuple[str | int, ...]]:
+    """Yield the pointers of the personal texts that are masked."""
+    for leaf in rules.split(resource)[1]:
+        if MASK in _texts([leaf]):
+            yield tuple(leaf.pointer)
+
+
+def _text(pointer: tuple[str | int, ...]) -> str:
+    return "".join(f"/{step}" for step in pointer)
 
 
 def _merged(after: Any, masked: Any, full: Any) -> Any:  # noqa: ANN401
