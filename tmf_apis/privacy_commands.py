@@ -15,6 +15,11 @@ from tmf_apis.command_options import (
 )
 from tmf_apis.engine import Engine
 from tmf_apis.privacy import command
+from tmf_apis.rest.pipeline.data_subjects import CUSTOMER_KIND
+from tmf_apis.security.identity import Identity
+
+#: Subject of the entries of these commands in the audit log.
+SUBJECT = "tmf-privacy"
 
 _uri_option = click.option("--uri", default="", help="MongoDB; default: TMF_MONGODB_URI.")
 _database_options = with_options(_uri_option, data_dir_option)
@@ -27,6 +32,12 @@ _out_option = click.option("--out", type=click.Path(path_type=Path), help="File 
 def _open_engine(data_dir: Path | None, uri: str) -> Iterator[Engine]:
     with report_start_errors(), open_engine(read_settings(data_dir, uri)) as engine:
         yield engine
+
+
+def _record(engine: Engine, tenant: str, operation: str, customer: str) -> None:
+    """Add what a command is about to do to the audit log, as ``/admin/privacy`` does."""
+    identity = Identity(SUBJECT, tenant)
+    engine.audit_log.record(identity, operation, kind=CUSTOMER_KIND, resource=customer[:256])
 
 
 @click.group()
@@ -44,7 +55,9 @@ def privacy_export(
 ) -> None:
     """Write everything that is stored about CUSTOMER as JSON."""
     with _open_engine(data_dir, uri) as engine:
-        command.export(engine.privacy, tenant or engine.settings.default_tenant, customer, out)
+        tenant = tenant or engine.settings.default_tenant
+        _record(engine, tenant, "exportPersonalData", customer)
+        command.export(engine.privacy, tenant, customer, out)
 
 
 @privacy.command("erase")
@@ -58,7 +71,9 @@ def privacy_erase(
 ) -> None:
     """Destroy the key of CUSTOMER, overwrite its names, and print the certificate."""
     with _open_engine(data_dir, uri) as engine:
-        command.erase(engine.privacy, tenant or engine.settings.default_tenant, customer, out)
+        tenant = tenant or engine.settings.default_tenant
+        _record(engine, tenant, "erasePersonalData", customer)
+        command.erase(engine.privacy, tenant, customer, out)
 
 
 @privacy.command("verify")

@@ -99,6 +99,15 @@ def test_entries_are_shown_and_exported(harness, log, run):
     assert (record["subject"], bool(record["account"])) == ("tmf-audit-log", True)
 
 
+def test_exports_and_erasures_of_customers_have_an_entry(harness, log, run):
+    customer = harness.create("Customer", name="A")
+    run("privacy", "export", customer, "--tenant", "acme")
+    run("privacy", "erase", customer, "--tenant", "acme", "--yes")
+    entries = log.entries.find({"subject": "tmf-privacy"}).sort("time", 1)
+    operations = [(entry["operation"], entry["resource"]) for entry in entries]
+    assert operations == [("exportPersonalData", customer), ("erasePersonalData", customer)]
+
+
 def test_loaded_resources_have_an_entry(harness, log, run, tmp_path):
     ids = [f"c{number}" for number in range(3)]
     file = tmp_path / "category.ndjson"
