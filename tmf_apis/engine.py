@@ -118,7 +118,11 @@ class Engine:
             encrypt=settings.encryption,
         )
         self.resources = ResourceStore(
-            database, self.counts, query_time=settings.query_time, codec=self.codec
+            database,
+            self.counts,
+            query_time=settings.query_time,
+            page_bytes=settings.page_bytes,
+            codec=self.codec,
         )
         flags = {
             "check_references": settings.check_references,

@@ -331,6 +331,11 @@ class Settings:
     # Lists
     page_size: int = _setting(100, "Resources in one response by default")
     page_limit: int = _setting(1000, "Most resources in one response", "resources")
+    page_bytes: int = _setting(
+        67_108_864,
+        "Most bytes that one list reads from the database, to the next 16 MiB; 0: any number",
+        "bytes",
+    )
     offset_limit: int = _setting(100_000, "Largest offset; deeper pages go by cursor")
     spool_limit: int = _setting(
         1_073_741_824, "Most bytes of large responses in temporary files", "bytes"

@@ -4,6 +4,7 @@ It uses collections directly, because creating a mongoengine object takes twenty
 reading the document.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect
 
-from tmf_apis.errors import Conflict
+from tmf_apis.errors import Conflict, InvalidQuery
 from tmf_apis.store.codec import DocumentCodec, PlainCodec
 from tmf_apis.store.connection import translate_errors
 from tmf_apis.store.count_cache import CountCache
@@ -22,6 +23,8 @@ from tmf_apis.store.model import DELETED_TENANT, PURGEABLE
 from tmf_apis.store.usage import UsageCounters, body_size, bytes_key
 
 Document = dict[str, Any]
+#: Most bytes of a batch of documents in a reply of MongoDB; only the last batch is smaller.
+_BATCH_BYTES = 16 * 2**20
 
 
 class ResourceStore:
@@ -33,6 +36,7 @@ class ResourceStore:
         counts: CountCache,
         *,
         query_time: int,
+        page_bytes: int = 0,
         codec: DocumentCodec | None = None,
     ) -> None:
         """Create the store.
@@ -41,6 +45,7 @@ class ResourceStore:
             database: The database; each kind has a collection.
             counts: The cached totals; they are updated after each write.
             query_time: Time limit of a query, in milliseconds.
+            page_bytes: Most bytes that a page has, to the next batch of MongoDB; 0: any number.
             codec: Encrypts personal values; None: nothing is encrypted.
         """
         self.database = database
@@ -48,6 +53,7 @@ class ResourceStore:
         self.usage = UsageCounters(database)
         self.codec: DocumentCodec = codec or PlainCodec()
         self.query_time = query_time
+        self._most_batches = math.ceil(page_bytes / _BATCH_BYTES) if page_bytes else math.inf
         self._collections: dict[str, Collection[Document]] = {}
 
     def collection(self, kind: str) -> Collection[Document]:
@@ -90,18 +96,26 @@ class ResourceStore:
         skip: int = 0,
         limit: int = 0,
         masked: bool = False,
+        is_page: bool = False,
     ) -> list[Document]:
-        """Return the documents that match, in order; ``masked``: without personal values."""
+        """Return the documents that match, in order; ``masked``: without personal values.
+
+        Raises:
+            InvalidQuery: ``is_page``, and the documents are larger than a page (HTTP 400).
+        """
         options: Document = {"filter": query, "sort": dict(sort), "skip": skip}
         if members := self.codec.read_projection(kind, projection, masked=masked):
             options["projection"] = members
         if limit:
             options |= {"limit": limit, "batchSize": limit + 1}
-        documents = self._run_find(kind, options)
+        most_batches = self._most_batches if is_page else math.inf
+        documents = self._run_find(kind, options, most_batches)
         self.codec.decode(kind, documents, masked=masked)
         return documents
 
-    def _run_find(self, kind: str, options: Document) -> list[Document]:
+    def _run_find(
+        self, kind: str, options: Document, most_batches: float = math.inf
+    ) -> list[Document]:
         """Run a find command; return all its documents.
 
         Runs the command itself, because pymongo's cursors take a third longer. As they do, it
@@ -114,7 +128,15 @@ class ResourceStore:
             except AutoReconnect:
                 cursor = self.database.command(command)["cursor"]
             documents: list[Document] = cursor["firstBatch"]
+            batches = 1
             while cursor["id"]:
+                batches += 1
+                if batches > most_batches:
+                    self.database.command("killCursors", kind, cursors=[Int64(cursor["id"])])
+                    raise InvalidQuery(
+                        f"the first {len(documents)} resources of the page are as large as a page"
+                        " may be; use a smaller limit"
+                    )
                 get_more = {"getMore": Int64(cursor["id"]), "collection": kind}
                 cursor = self.database.command(get_more)["cursor"]
                 documents.extend(cursor["nextBatch"])

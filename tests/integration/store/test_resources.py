@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tmf_apis.errors import InvalidQuery
 from tmf_apis.store.count_cache import CountCache
 from tmf_apis.store.resources import ResourceStore
 
@@ -80,3 +81,23 @@ def test_results_of_several_batches_are_read_completely(resources):
     ]
     resources.collection("Thing").insert_many(documents)
     assert len(resources.find_many("Thing", {"tenant": "t"})) == 2500
+
+
+def test_a_page_is_read_up_to_its_bytes(database):
+    """Sixteen requests for a thousand resources of 4 MiB must not take all memory."""
+    resources = ResourceStore(
+        database, CountCache(database), query_time=5000, page_bytes=32 * 2**20
+    )
+    text = {"v5": "x" * 2**20}
+    collection = resources.collection("Large")
+    collection.delete_many({})
+    collection.insert_many([{"_id": f"{n:03}", "tenant": "t", "text": text} for n in range(60)])
+    try:
+        assert len(resources.find_many("Large", {}, limit=20, is_page=True)) == 20
+        with pytest.raises(InvalidQuery, match="smaller limit"):
+            resources.find_many("Large", {}, limit=60, is_page=True)
+        assert len(resources.find_many("Large", {}, limit=60)) == 60
+        unlimited = ResourceStore(database, CountCache(database), query_time=5000)
+        assert len(unlimited.find_many("Large", {}, limit=60, is_page=True)) == 60
+    finally:
+        collection.drop()

@@ -222,6 +222,7 @@ def read_page(
             skip=page.offset,
             limit=page.fetch_limit,
             masked=masked,
+            is_page=True,
         )
     documents, has_more = page.page_items(documents)
     total = page.provable_total(len(documents))
