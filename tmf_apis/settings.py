@@ -1,19 +1,13 @@
 """The configuration: one immutable value, read from ``TMF_*`` environment variables."""
 
-import logging
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
-TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
-FALSE_WORDS = frozenset({"0", "false", "no", "off", ""})
-_ATTRIBUTE_RULE = re.compile(r"-?(?:[a-z@][\w@-]*|[A-Z]\w*\.[\w@-]+)(?:\.[\w@-]+)*")
-
+from tmf_apis import setting_parsers as parsers
 
 #: Roles in which a related party owns a resource.
 OWNER_ROLES = (
@@ -24,118 +18,6 @@ OWNER_ROLES = (
 )
 
 
-def _boolean(text: str) -> bool:
-    if (lowered := text.strip().lower()) in TRUE_WORDS | FALSE_WORDS:
-        return lowered in TRUE_WORDS
-    raise ValueError("expected true or false")
-
-
-def _comma_separated(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    return tuple(map(ip_network, _comma_separated(text)))
-
-
-def _ports(text: str) -> tuple[int, ...]:
-    ports = tuple(map(int, _comma_separated(text)))
-    if not all(0 < port < 65_536 for port in ports):  # noqa: PLR2004
-        raise ValueError("expected ports from 1 to 65535")
-    return ports
-
-
-def _endpoints(text: str) -> tuple[str, ...]:
-    endpoints = _comma_separated(text)
-    for endpoint in endpoints:
-        parts = urlsplit(f"//{endpoint}")
-        if not parts.hostname or not parts.port or parts.path:
-            raise ValueError(f"expected host:port, not {endpoint!r}")
-    return endpoints
-
-
-def _at_least(minimum: float, kind: type[int] | type[float]) -> Callable[[str], Any]:
-    def parse(text: str) -> float:
-        value = kind(text)
-        if not value >= minimum:
-            raise ValueError(f"expected a number of at least {minimum}")
-        return value
-
-    return parse
-
-
-def _one_of(*names: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in names:
-            raise ValueError(f"expected {', '.join(names[:-1])} or {names[-1]}")
-        return text
-
-    return parse
-
-
-def _source(text: str) -> str:
-    """Return a file name or URL; without TLS, a URL may lead to this machine only."""
-    if not text.startswith("http://"):
-        return text
-    if urlsplit(text).hostname not in {"localhost", "127.0.0.1", "::1"}:
-        raise ValueError("expected a file or an https URL; http is for loopback addresses only")
-    return text
-
-
-def _endpoint(text: str) -> str:
-    if text and not text.startswith(("https://", "http://")):
-        raise ValueError("expected an https URL")
-    return _source(text)
-
-
-def _log_level(text: str) -> str:
-    if text.upper() not in logging.getLevelNamesMapping():
-        raise ValueError("expected DEBUG, INFO, WARNING, ERROR or CRITICAL")
-    return text
-
-
-def _partial_status(text: str) -> int:
-    return int(_one_of("206", "200")(text))
-
-
-def _fallout_kinds(text: str) -> tuple[str, ...]:
-    kind = _one_of("unreachable", "misconfigured", "rejected", "conflict", "notVerified", "undo")
-    return tuple(map(kind, _comma_separated(text)))
-
-
-def _attribute_rules(text: str) -> tuple[str, ...]:
-    rules = _comma_separated(text)
-    for rule in rules:
-        if not _ATTRIBUTE_RULE.fullmatch(rule):
-            raise ValueError(
-                "expected attributes such as note.text or Customer.creditProfile, with - before"
-                " an attribute that is not personal"
-            )
-    return rules
-
-
-def _retention(text: str) -> tuple[tuple[str, float], ...]:
-    periods = []
-    for part in _comma_separated(text):
-        kind, _, days = part.partition("=")
-        if not re.fullmatch(r"[A-Z]\w*", kind):
-            raise ValueError("expected kinds and days, such as ProductOrder=730")
-        periods.append((kind, float(_at_least(0, float)(days))))
-    return tuple(periods)
-
-
-def _parser(default: object) -> Callable[[str], Any]:
-    if isinstance(default, bool):
-        return _boolean
-    if isinstance(default, int):
-        return _at_least(0, int)
-    if isinstance(default, float):
-        return _at_least(0, float)
-    if isinstance(default, tuple):
-        return _comma_separated
-    return Path if isinstance(default, Path) else str
-
-
 def _setting(
     default: Any,
     help: str,
@@ -144,7 +26,12 @@ def _setting(
     secret: bool = False,
     parse: Callable[[str], Any] | None = None,
 ) -> Any:
-    metadata = {"help": help, "unit": unit, "secret": secret, "parse": parse or _parser(default)}
+    metadata = {
+        "help": help,
+        "unit": unit,
+        "secret": secret,
+        "parse": parse or parsers.default_parser(default),
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -187,7 +74,7 @@ class Settings:
     tls_client_auth: str = _setting(
         "optional",
         "Whether a client must send a certificate: optional or required",
-        parse=_one_of("optional", "required"),
+        parse=parsers.one_of("optional", "required"),
     )
     tls_hsts: int = _setting(
         31_536_000,
@@ -207,18 +94,20 @@ class Settings:
     temporal_isolation: str = _setting(
         "auto",
         "Network namespace of the embedded Temporal: on, off, or auto: if the system permits it",
-        parse=_one_of("auto", "on", "off"),
+        parse=parsers.one_of("auto", "on", "off"),
     )
     temporal_namespace: str = _setting("default", "Temporal namespace")
 
     # Identity
     auth: str = _setting("auto", "on, off, or auto: off only while listening on loopback")
-    jwks: str = _setting("", "File or https URL of the keys that sign tokens (JWKS)", parse=_source)
+    jwks: str = _setting(
+        "", "File or https URL of the keys that sign tokens (JWKS)", parse=parsers.source
+    )
     jwks_refresh: float = _setting(
         300.0,
         "Age at which the keys are read again; a key that has been removed is refused then",
         "seconds",
-        parse=_at_least(1.0, float),
+        parse=parsers.at_least(1.0, float),
     )
     jwks_outage: float = _setting(
         12.0,
@@ -229,19 +118,21 @@ class Settings:
     audience: str = _setting("", "Required audience (aud) of tokens; empty: any")
     clock_skew: float = _setting(30.0, "Tolerance for token times", "seconds")
     revocation_list: str = _setting(
-        "", "File or https URL of the list of revoked tokens (JSON); empty: none", parse=_source
+        "",
+        "File or https URL of the list of revoked tokens (JSON); empty: none",
+        parse=parsers.source,
     )
     revocation_refresh: float = _setting(
         60.0,
         "Age at which the revocation list is read again",
         "seconds",
-        parse=_at_least(1.0, float),
+        parse=parsers.at_least(1.0, float),
     )
     introspection_url: str = _setting(
         "",
         "Endpoint that checks opaque tokens (RFC 7662), and all tokens without TMF_JWKS; empty:"
         " none",
-        parse=_endpoint,
+        parse=parsers.endpoint,
     )
     introspection_client: str = _setting("", "Client id of this server at that endpoint")
     introspection_secret: str = _setting("", "Client secret for that endpoint", secret=True)
@@ -265,7 +156,7 @@ class Settings:
     pii_attributes: tuple[str, ...] = _setting(
         (),
         "Further personal attributes, as note.text; with - in front: attributes that are not",
-        parse=_attribute_rules,
+        parse=parsers.attribute_rules,
     )
     pii_characteristics: tuple[str, ...] = _setting(
         (), "Further characteristics that are personal; with - in front: that are not"
@@ -276,7 +167,7 @@ class Settings:
     retention: tuple[tuple[str, float], ...] = _setting(
         (),
         "Days after the end of a resource that its personal data is kept: ProductOrder=730,...",
-        parse=_retention,
+        parse=parsers.retention_periods,
     )
     audit_log_days: float = _setting(
         400.0, "How long entries of the audit log are kept; 0: forever", "days"
@@ -301,7 +192,7 @@ class Settings:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
         (),
         "Networks (CIDR) of proxies whose X-Forwarded-For names the client; empty: none",
-        parse=_networks,
+        parse=parsers.networks,
     )
 
     # Bodies and patches
@@ -350,14 +241,20 @@ class Settings:
         1000.0, "Requests of one client (token subject); 0: any number", "per second"
     )
     client_burst: int = _setting(
-        10_000, "Requests of one client at once, after a pause", "requests", parse=_at_least(1, int)
+        10_000,
+        "Requests of one client at once, after a pause",
+        "requests",
+        parse=parsers.at_least(1, int),
     )
     client_concurrency: int = _setting(
         200, "Requests of one client at a time; 0: any number", "requests"
     )
     tenant_rate: float = _setting(2000.0, "Requests of one tenant; 0: any number", "per second")
     tenant_burst: int = _setting(
-        20_000, "Requests of one tenant at once, after a pause", "requests", parse=_at_least(1, int)
+        20_000,
+        "Requests of one tenant at once, after a pause",
+        "requests",
+        parse=parsers.at_least(1, int),
     )
     tenant_concurrency: int = _setting(
         500, "Requests of one tenant at a time; 0: any number", "requests"
@@ -369,21 +266,24 @@ class Settings:
         1000,
         "Requests of one address without a valid token at once, after a pause",
         "requests",
-        parse=_at_least(1, int),
+        parse=parsers.at_least(1, int),
     )
 
     # Threads
     threads: int = _setting(
-        16, "Most concurrent requests of one process", "threads", parse=_at_least(1, int)
+        16, "Most concurrent requests of one process", "threads", parse=parsers.at_least(1, int)
     )
     contended_threads: int = _setting(
         1,
         "Most threads of one tenant while another one sends requests",
         "threads",
-        parse=_at_least(1, int),
+        parse=parsers.at_least(1, int),
     )
     search_threads: int = _setting(
-        8, "Most threads that filter and sort lists at a time", "threads", parse=_at_least(1, int)
+        8,
+        "Most threads that filter and sort lists at a time",
+        "threads",
+        parse=parsers.at_least(1, int),
     )
     queue_seconds: float = _setting(30.0, "Longest wait for a thread", "seconds")
 
@@ -421,7 +321,7 @@ class Settings:
 
     # Behaviour
     partial_status: int = _setting(
-        206, "Status of a partial list: 206 or 200", parse=_partial_status
+        206, "Status of a partial list: 206 or 200", parse=parsers.partial_status
     )
     unknown_filters: bool = _setting(
         default=False, help="Accept filters on attributes that the contract does not have"
@@ -444,7 +344,7 @@ class Settings:
     callback_ports: tuple[int, ...] = _setting(
         (),
         "Ports of other services, such as 22 or 5432, that callbacks and job URLs may name",
-        parse=_ports,
+        parse=parsers.ports,
     )
     callback_loopback: bool = _setting(
         default=False, help="Allow loopback callbacks and job URLs (always so without auth)"
@@ -453,7 +353,7 @@ class Settings:
         (),
         "Further addresses of this server (host:port), to which callbacks must not lead, beside"
         " TMF_PUBLIC_URL and the address on which it listens",
-        parse=_endpoints,
+        parse=parsers.endpoints,
     )
     callback_timeout: float = _setting(
         10.0, "Time limit of one delivery to a subscriber", "seconds"
@@ -471,20 +371,20 @@ class Settings:
         (),
         "Networks (CIDR) in which elements may be; empty: those of discovery or, if it has none,"
         " all except loopback and special addresses; without authentication, all",
-        parse=_networks,
+        parse=parsers.networks,
     )
     discovery_networks: tuple[IPv4Network | IPv6Network, ...] = _setting(
         (),
         "Networks (CIDR) that discovery through the API can scan; empty: none, but any without"
         " authentication",
-        parse=_networks,
+        parse=parsers.networks,
     )
     credentials_file: str = _setting("", "JSON file of named element credentials")
     profiles_dir: str = _setting("", "Folder of profiles of SNMP elements (JSON)")
     trap_host: str = _setting("127.0.0.1", "Address to listen on for SNMP notifications")
     trap_port: int = _setting(0, "UDP port for SNMP notifications; 0: a free one")
     trap_bytes: int = _setting(
-        16_384, "Largest SNMP notification", "bytes", parse=_at_least(484, int)
+        16_384, "Largest SNMP notification", "bytes", parse=parsers.at_least(484, int)
     )
     trap_rate: float = _setting(
         1000.0,
@@ -500,7 +400,7 @@ class Settings:
         ("unreachable", "misconfigured", "undo"),
         "Failures that a person resolves instead of failing the item: unreachable, misconfigured,"
         " rejected, conflict, notVerified, undo (failed compensation)",
-        parse=_fallout_kinds,
+        parse=parsers.fallout_kinds,
     )
     fulfilment_confirm: float = _setting(
         60.0, "Time after which an element rolls back an unconfirmed change", "seconds"
@@ -520,7 +420,7 @@ class Settings:
         "none",
         "Remedy of periodic audits for differences: none, correctNetwork, acceptIntoInventory or"
         " openTask",
-        parse=_one_of("none", "correctNetwork", "acceptIntoInventory", "openTask"),
+        parse=parsers.one_of("none", "correctNetwork", "acceptIntoInventory", "openTask"),
     )
     capacity_interval: float = _setting(
         300.0, "Pause between two readings of the counters of all elements; 0: none", "seconds"
@@ -537,7 +437,7 @@ class Settings:
     metrics_port: int = _setting(
         0, "Port for /metrics without a token; 0: only on the port of the APIs, with a token"
     )
-    log_level: str = _setting("INFO", "Lowest level of logged messages", parse=_log_level)
+    log_level: str = _setting("INFO", "Lowest level of logged messages", parse=parsers.log_level)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:

@@ -19,7 +19,7 @@ MODULES = sorted(
     path for folder in ("tmf_apis", "adapters") for path in (ROOT / folder).rglob("*.py")
 )
 #: The modules that every package may import.
-BASE = ("settings", "errors", "serialization")
+BASE = ("settings", "setting_parsers", "errors", "serialization")
 INFRASTRUCTURE = (*BASE, "security", "store", "audit_log", "events", "rest")
 #: The packages that ``api_modules`` registers; capacity uses layers above the others.
 API_MODULES = tuple(
@@ -47,6 +47,7 @@ ALLOWED_IMPORTS = {
     "reconciliation": (*OPERATIONS, "fulfilment", "fault_management"),
     "capacity": (*OPERATIONS, "fulfilment", "fault_management"),
     **dict.fromkeys(BASE, ()),
+    "settings": ("setting_parsers",),
 }
 #: The packages of ``tmf_apis.rest``, each below the next.
 REST_LAYERS = ("contracts", "views", "query", "pipeline", "http")

@@ -1,4 +1,4 @@
-"""The table of personal attributes, by kind; pure, no I/O.
+"""The personal attributes of each kind, by the rules of ``personal_table``; pure, no I/O.
 
 A rule is a path of attribute names. It covers the attribute at the path and everything below it,
 except the members that only identify or type a part (``STRUCTURAL_MEMBERS``): a place keeps its
@@ -15,6 +15,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Self
 
+from tmf_apis.security.personal_table import (
+    DEFAULT_CHARACTERISTICS,
+    DEFAULT_RULES,
+    IMPERSONAL_KINDS,
+    NAME_RULES,
+    STRUCTURAL_MEMBERS,
+)
 from tmf_apis.settings import Settings
 
 Resource = dict[str, Any]
@@ -23,55 +30,6 @@ Pointer = list[str | int]
 
 #: What a client without the scope ``pii`` reads instead of a personal text.
 MASK = "***"
-
-#: Members that are never personal: they identify, type or order the parts of a resource.
-STRUCTURAL_MEMBERS = frozenset(
-    {"id", "href", "role", "preferred", "validFor", "mediumType", "contactType", "valueType"}
-)
-
-_CONTACT = ("contactMedium", "notificationContact")
-_IDENTIFICATION = (
-    "individualIdentification",
-    "organizationIdentification",
-    "taxExemptionCertificate",
-)
-_BIRTH = ("birthDate", "placeOfBirth", "countryOfBirth")
-_ADDRESSES = ("place", "geographicAddress", "geographicSubAddress", "geographicLocation")
-_MESSAGES = (
-    *("CommunicationMessage.content", "CommunicationMessage.subject"),
-    *("CommunicationMessage.sender", "CommunicationMessage.receiver"),
-)
-#: The rules that are always in force, unless the operator removes them.
-DEFAULT_RULES = (*_CONTACT, *_IDENTIFICATION, *_BIRTH, *_ADDRESSES, *_MESSAGES)
-#: The rules for names of persons, if the operator wants names to be personal.
-NAME_RULES = (
-    *("Customer.name", "Individual.name", "Organization.name", "account.name"),
-    *("engagedParty.name", "relatedParty.name", "partyOrPartyRole.name"),
-    *("partyOrPartyRole.partyName", "billingAccount.name", "billTo.name"),
-    *("givenName", "middleName", "familyName", "fullName", "formattedName", "preferredGivenName"),
-)
-#: Names of characteristics that are personal by default; case and separators do not count.
-DEFAULT_CHARACTERISTICS = (
-    *("birthDate", "dateOfBirth", "placeOfBirth", "email", "emailAddress", "phone", "phoneNumber"),
-    *("mobileNumber", "faxNumber", "contactName", "contactPhone", "contactEmail"),
-    *("postalAddress", "homeAddress", "street", "streetName", "postcode", "city"),
-    *("passportNumber", "identityCardNumber", "nationalId", "socialSecurityNumber", "taxId"),
-)
-#: Kinds that describe the operator's catalogues, network and work, and no person.
-IMPERSONAL_KINDS = frozenset(
-    {
-        *("Category", "ProductCatalog", "ProductOffering", "ProductOfferingPrice"),
-        *("ProductSpecification", "ImportJob", "ExportJob"),
-        *("ServiceCandidate", "ServiceCatalog", "ServiceCategory", "ServiceSpecification"),
-        *("ServiceImportJob", "ServiceExportJob"),
-        *("ResourceCandidate", "ResourceCatalog", "ResourceCategory", "ResourceSpecification"),
-        *("ResourceImportJob", "ResourceExportJob"),
-        *("Resource", "Alarm", "AckAlarm", "ClearAlarm", "CommentAlarm", "GroupAlarm"),
-        *("UnAckAlarm", "UnGroupAlarm", "BillCycle"),
-        *("CapacityReport", "FalloutTask", "NetworkAudit", "NetworkDiscovery"),
-        "ResolveDifference",
-    }
-)
 
 #: The masked form of a value that is no text.
 _LEFT_OUT = object()

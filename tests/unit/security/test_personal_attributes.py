@@ -7,13 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmf_apis.security.personal_attributes import (
-    IMPERSONAL_KINDS,
-    MASK,
-    Coverage,
-    PersonalAttributes,
-    restored,
-)
+from tmf_apis.security.personal_attributes import MASK, Coverage, PersonalAttributes, restored
+from tmf_apis.security.personal_table import IMPERSONAL_KINDS
 from tmf_apis.settings import Settings
 
 _SCALARS = st.one_of(st.booleans(), st.integers(-9, 9), st.text("abc*", max_size=4))
