@@ -10,6 +10,7 @@ from tmf_apis.app import CONTRACTS_DIR, Application, Engine, Readiness
 from tmf_apis.console import ConsoleApplication, PageContext
 from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.rest.http.connection_limits import ConnectionLimits
+from tmf_apis.rest.http.event_loop import LimitedConfig
 from tmf_apis.rest.http.protocol import limited_protocol
 from tmf_apis.security.local_keys import jwks_file
 from tmf_apis.security.tokens import TokenAuthenticator
@@ -72,7 +73,7 @@ def create_server(application: Application, tls: ssl.SSLContext | None) -> uvico
     """
     settings = application.settings
     limits = ConnectionLimits(settings, application.metrics.count_refusal)
-    config = uvicorn.Config(
+    config = LimitedConfig(
         application,
         log_config=None,
         access_log=False,
@@ -86,4 +87,5 @@ def create_server(application: Application, tls: ssl.SSLContext | None) -> uvico
     )
     config.load()
     config.ssl = tls
+    config.handshake_seconds = settings.header_seconds
     return uvicorn.Server(config)

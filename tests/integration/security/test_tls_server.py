@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import jwt
@@ -14,6 +15,7 @@ import pytest
 
 from tests.support.certificates import Authority
 from tests.support.paths import ROOT
+from tests.support.raw_http import connection, received_until_closed
 from tests.support.server import ServerProcess
 from tests.support.waiting import wait_until
 from tmf_apis.security.tls import thumbprint
@@ -36,6 +38,7 @@ def tls_server(tmp_path_factory, authority):
         TMF_TLS_CERT=certificate,
         TMF_TLS_KEY=key,
         TMF_TLS_CLIENT_CA=str(authority.file),
+        TMF_HEADER_SECONDS="2",
     )
     try:
         yield served.start()
@@ -69,6 +72,17 @@ def test_requests_and_references_use_https(tls_server, authority, url):
         assert created.status_code == 201, created.text
         assert created.json()["href"].startswith(f"{url}/tmf-api/")
         assert client.get(created.json()["href"]).status_code == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01"])
+def test_a_handshake_that_does_not_end_is_closed_in_time(tls_server, sent):
+    """It is no connection yet, so the limits of connections do not hold."""
+    address = urlsplit(tls_server.url)
+    with connection((address.hostname, address.port)) as sock:
+        sock.sendall(sent)
+        started = time.monotonic()
+        assert received_until_closed(sock) == b""
+        assert 1 < time.monotonic() - started < 8
 
 
 @pytest.mark.parametrize("path", [CATEGORY, "/", "/health/live", "/health/ready", "/nowhere"])
