@@ -183,6 +183,18 @@ def test_the_operator_sees_the_whole_tenant_and_a_party_its_own_orders_only(oper
     assert bob.get(ORDER).headers["x-total-count"] == "1"
 
 
+def test_what_a_client_of_two_parties_makes_for_one_of_them_is_hidden_from_the_other(
+    alice, bob, clients
+):
+    reseller = clients(subject="reseller", parties=["alice", "bob"])
+    url = reseller.post(ORDER, json=order("bob")).json()["href"]
+    assert [c.get(url).status_code for c in (alice, bob, reseller)] == [404, 200, 200]
+    assert reseller.patch(url, json={"description": "new"}).status_code == 200
+    assert alice.get(ORDER).json() == []
+    url = reseller.post(ORDER, json=order()).json()["href"]
+    assert [c.get(url).status_code for c in (alice, bob, reseller)] == [200, 200, 200]
+
+
 def test_a_party_removed_from_a_resource_no_longer_sees_it(operator, alice):
     created = operator.post(ORDER, json=order("alice")).json()
     assert alice.get(created["href"]).status_code == 200

@@ -98,6 +98,8 @@ class DocumentBuilder:
         owner = identity.owners
         if owner is not None and (EVERYONE in parties or self._is_staff_only(kind, body)):
             raise Forbidden(f"only the operator can create a {kind}")
+        if owner and (named := [party for party in owner if party in parties]):
+            owner = named  # what a client makes for one of its parties is not the others'
         document: Document = {
             "_id": f"{identity.tenant}:{id}",
             "tenant": identity.tenant,
