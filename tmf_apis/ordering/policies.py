@@ -21,7 +21,7 @@ from tmf_apis.ordering.order_schema import (
     SERVICE_ORDER_SCHEMA,
     OrderSchema,
 )
-from tmf_apis.ordering.party_rules import (
+from tmf_apis.ordering.party_restrictions import (
     CANCELLATION_RULES,
     PRODUCT_ORDER_RULES,
     SERVICE_ORDER_RULES,
