@@ -170,8 +170,11 @@ MALFORMED_BODIES = {
     "a chunk size that is no number": (CHUNKED + b"0x2\r\n{}\r\n0\r\n\r\n", 400),
     "a chunk size over 64 bits": (CHUNKED + b"f" * 18 + b"\r\n{}\r\n0\r\n\r\n", 400),
     "a chunk longer than its size": (CHUNKED + b"2\r\n{}}\r\n0\r\n\r\n", 400),
+    "a long chunk extension": (CHUNKED + b"2;" + b"x" * 2**20 + b"\r\n{}\r\n0\r\n\r\n", 400),
+    "an endless chunk extension": (CHUNKED + b"2;" + b"x" * 2**20, 400),
+    "many chunk extensions": (CHUNKED + (b"1;" + b"x" * 500 + b"\r\n \r\n") * 2000, 400),
     "many trailers": (CHUNKED + b"2\r\n{}\r\n0\r\n" + b"X: y\r\n" * 1000 + b"\r\n", 431),
-    "a long trailer": (CHUNKED + b"2\r\n{}\r\n0\r\nX: " + b"y" * 2**20 + b"\r\n\r\n", 431),
+    "a long trailer": (CHUNKED + b"2\r\n{}\r\n0\r\nX: " + b"y" * 2**20 + b"\r\n\r\n", 400),
     "an unknown last transfer coding": (CHUNKED.replace(b"chunked", b"xchunked") + b"{}", 400),
 }
 
@@ -191,6 +194,15 @@ def test_a_malformed_body_is_refused_at_once(request_bytes, status):
             assert not received_until_closed(sock)
         assert not limited.bodies
         assert limited.refusals.total() == 1
+
+
+def test_a_body_may_have_chunks_of_one_byte(limited):
+    chunks = b"1\r\n1\r\n" * 200_000 + b"0\r\n\r\n"
+    with LimitedServer(replace(SMALL, body_seconds=10.0)) as patient:
+        with connection(patient.address) as sock:
+            sock.sendall(CHUNKED + chunks + GET + b"\r\n")
+            assert [response(sock)[0], response(sock)[0]] == [200, 200]
+        assert patient.bodies == [b"1" * 200_000, b""]
 
 
 def test_a_malformed_body_after_a_complete_request_does_not_end_that(limited):

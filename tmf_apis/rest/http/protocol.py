@@ -27,6 +27,9 @@ from tmf_apis.security.tls import client_thumbprint
 
 #: Most bytes that are parsed before the limits are checked again.
 _SLICE = 16_384
+#: Most bytes of chunk sizes and chunk extensions of a body, and how many more for each byte of its
+#: content: a chunk of one byte has five.
+_CHUNKING_BYTES, _CHUNKING_FACTOR = 65_536, 8
 #: How long the rest of a request is read and ignored after its response was sent, in seconds.
 #: Closing at once would make the client's system discard the response.
 _LINGER_TIME = 5.0
@@ -54,6 +57,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refusal: TmfError | None = None
         self._head_size = 0
         self._unparsed_size = 0
+        #: Bytes of the body so far that are not its content, less what its content permits.
+        self._chunking_size = 0
         #: The part of the request that is being received: "", "head" or "body".
         self._part = ""
         self._head_timer: asyncio.TimerHandle | None = None
@@ -117,6 +122,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self._unparsed_size += len(data)
             if self._unparsed_size > self.limits.settings.header_bytes + _SLICE:
                 self._refuse(self._head_error(), "headers")
+        elif self._part == "body":
+            self._chunking_size += len(data)
+            if self._chunking_size > _CHUNKING_BYTES:
+                self._refuse(
+                    BadRequest("the body has more bytes of chunking than of content"), "malformed"
+                )
         is_waiting = not self._part and (self.cycle is None or self.cycle.response_complete)
         if self._part == "head" or is_waiting:
             self._start_head_timer()
@@ -153,8 +164,14 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start to answer the request."""
         self._part = "body"
+        self._chunking_size = 0
         self._stop_head_timer()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Receive a part of the content."""
+        self._chunking_size -= len(body) * (1 + _CHUNKING_FACTOR)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Note that the request is complete."""
