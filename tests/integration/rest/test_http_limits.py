@@ -109,6 +109,7 @@ HEADS = {
     "a megabyte": (GET + b"X: " + b"a" * 2**20 + b"\r\n\r\n", 431),
     "a megabyte without an end": (GET + b"X: " + b"a" * 2**20, 431),
     "a long name": (GET + b"x" * 2**20, 431),
+    "no path": (b"CONNECT other:443 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     "a second head": (GET + b"\r\n" + GET + b"X: " + b"a" * 5000 + b"\r\n\r\n", 200),
 }
 
@@ -220,6 +221,15 @@ def test_a_long_head_is_refused_once_and_logs_no_error(limited, size, caplog):
         assert response(sock)[0] == 431
         received_until_closed(sock)
     assert limited.refusals.total() == before + 1
+    assert [r for r in caplog.records if r.levelname in {"ERROR", "CRITICAL"}] == []
+
+
+def test_a_client_that_leaves_while_its_requests_wait_causes_no_error(limited, caplog):
+    for _ in range(5):
+        with connection(limited.address, receive_buffer=4096) as sock:
+            sock.sendall((GET.replace(b"small", b"large") + b"\r\n") + (GET + b"\r\n") * 50)
+            sock.recv(100)
+    wait_until(lambda: limited.limits.total == 0, timeout=5)
     assert [r for r in caplog.records if r.levelname in {"ERROR", "CRITICAL"}] == []
 
 

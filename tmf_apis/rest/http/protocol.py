@@ -10,7 +10,11 @@ import asyncio
 import sys
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from tmf_apis.errors import (
     BadRequest,
@@ -59,6 +63,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unparsed_size = 0
         #: Bytes of the body so far that are not its content, less what its content permits.
         self._chunking_size = 0
+        #: The requests that are being answered or wait for the one before.
+        self._cycles: list[RequestResponseCycle] = []
         #: The part of the request that is being received: "", "head" or "body".
         self._part = ""
         self._head_timer: asyncio.TimerHandle | None = None
@@ -94,7 +100,9 @@ class LimitedProtocol(HttpToolsProtocol):
         return is_waiting and not self.transport.is_closing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count the end of the connection."""
+        """Count the end of the connection, and send nothing more."""
+        for cycle in self._cycles:
+            cycle.disconnected = True
         self.limits.remove(self._address)
         self._stop_head_timer()
         self._stop_stall_timer()
@@ -163,10 +171,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start to answer the request."""
-        self._part = "body"
         self._chunking_size = 0
         self._stop_head_timer()
         super().on_headers_complete()
+        self._part = "body"
+        self._cycles = [cycle for cycle in self._cycles if not cycle.response_complete]
+        self._cycles.append(self.cycle)
 
     def on_body(self, body: bytes) -> None:
         """Receive a part of the content."""
