@@ -97,4 +97,6 @@ def keys() -> None:
 def keys_rotate(data_dir: Path | None, uri: str, *, data_keys: bool, rewrap_only: bool) -> None:
     """Make a new master key and wrap all data keys with it."""
     with _open_engine(data_dir, uri) as engine:
+        identity = Identity(SUBJECT, engine.settings.default_tenant)
+        engine.audit_log.record(identity, "rotateKeys")
         command.rotate(engine.privacy, data_keys=data_keys, rewrap_only=rewrap_only)

@@ -12,6 +12,7 @@ from tmf_apis.audit_log.signing import KEY_FILE, load_key, load_public_key
 from tmf_apis.errors import TmfError
 from tmf_apis.privacy.certificates import is_genuine
 from tmf_apis.privacy.service import Privacy
+from tmf_apis.security import private_files
 from tmf_apis.security.master_keys import KeyUnavailable
 from tmf_apis.settings import Settings
 
@@ -35,8 +36,7 @@ def export(privacy: Privacy, tenant: str, customer: str, out: Path | None) -> No
     if out is None:
         click.echo(text)
         return
-    out.touch(mode=0o600)
-    out.write_text(text + "\n", "utf-8")
+    private_files.replace(out, f"{text}\n".encode())
     click.echo(f"{out}: {sum(map(len, data['resource'].values()))} resources")
 
 

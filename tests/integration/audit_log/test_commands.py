@@ -108,6 +108,21 @@ def test_exports_and_erasures_of_customers_have_an_entry(harness, log, run):
     assert operations == [("exportPersonalData", customer), ("erasePersonalData", customer)]
 
 
+def test_a_rotation_of_keys_has_an_entry(log, run):
+    run("keys", "rotate")
+    (entry,) = log.entries.find({"subject": "tmf-privacy"})
+    assert entry["operation"] == "rotateKeys"
+
+
+def test_an_exported_file_is_for_its_owner_only(harness, run, tmp_path):
+    customer = harness.create("Customer", name="A")
+    file = tmp_path / "export.json"
+    file.touch(mode=0o644)
+    run("privacy", "export", customer, "--tenant", "acme", "--out", str(file))
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert orjson.loads(file.read_bytes())["customer"] == customer
+
+
 def test_loaded_resources_have_an_entry(harness, log, run, tmp_path):
     ids = [f"c{number}" for number in range(3)]
     file = tmp_path / "category.ndjson"

@@ -123,6 +123,12 @@ def test_a_head_over_its_limits_is_refused(limited, head, status):
     assert is_answering(limited)
 
 
+def test_a_refusal_of_the_connection_has_the_headers_of_every_response(limited):
+    with connection(limited.address) as sock, contextlib.suppress(ConnectionError):
+        sock.sendall(GET + b"X: " + b"a" * 5000 + b"\r\n\r\n")
+        assert b"x-content-type-options: nosniff" in received_until_closed(sock).lower()
+
+
 def test_a_head_within_its_limits_is_accepted(limited):
     head = GET + (b"X: " + b"a" * 180 + b"\r\n") * 19 + b"\r\n"
     with connection(limited.address) as sock:

@@ -21,7 +21,7 @@ _PART_SIZE = 65_536
 
 #: Headers of every response. A browser neither guesses another media type nor tells other sites the
 #: URL. Only the client itself may store a response, and it revalidates it with ``If-None-Match``.
-_COMMON_HEADERS = (
+COMMON_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"private, no-cache"),
@@ -79,7 +79,7 @@ async def send_response(send: Send, response: Response, *, head: bool = False) -
         headers.append((b"content-type", response.media_type.encode()))
     if response.status not in {204, 304}:
         headers.append((b"content-length", str(size).encode()))
-    headers += _COMMON_HEADERS
+    headers += COMMON_HEADERS
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     try:
         for start in range(0, 0 if head else size, _PART_SIZE):

@@ -24,6 +24,7 @@ from tmf_apis.errors import (
     Unavailable,
     UriTooLong,
 )
+from tmf_apis.rest.http.asgi import COMMON_HEADERS
 from tmf_apis.rest.http.connection_limits import ConnectionLimits
 from tmf_apis.rest.http.messages import error_response
 from tmf_apis.security.request_origin import CERTIFICATE_MEMBER
@@ -286,6 +287,7 @@ def _closing_response(error: TmfError) -> bytes:
         "content-type": response.media_type,
         "content-length": str(len(response.body)),
         "connection": "close",
+        **{name.decode(): value.decode() for name, value in COMMON_HEADERS},
     }
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return STATUS_LINE[response.status] + lines.encode("latin-1") + b"\r\n" + response.body
