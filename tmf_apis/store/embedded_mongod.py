@@ -33,6 +33,8 @@ NOT_YET_INITIALIZED = 94
 SERVER_PARAMETERS = {
     "diagnosticDataCollectionEnabled": "false",
     "transactionLifetimeLimitSeconds": "10",
+    # nothing reads at an earlier time; the files of dropped collections stay open that long
+    "minSnapshotHistoryWindowInSeconds": "10",
     "shutdownTimeoutMillisForSignaledShutdown": "0",
 }
 
