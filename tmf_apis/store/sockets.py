@@ -18,8 +18,8 @@ MAX_SOCKET_PATH = 100
 def socket_path(folder: Path, name: str) -> Path:
     """Return the path of a socket: in the data directory, or in /tmp if that path cannot be used.
 
-    A path may be too long for a socket, and the driver of MongoDB changes the path of a socket to
-    lower case, as if it were a host.
+    A path may be too long for a socket. The driver of MongoDB changes it to lower case, as if it
+    were a host, and mongod takes a comma in it for the end of the address.
 
     Raises:
         CannotStart: Another user can access the directory in /tmp.
@@ -46,7 +46,7 @@ def socket_path(folder: Path, name: str) -> Path:
 def _is_usable(path: Path) -> bool:
     """Return whether the servers and their clients can use the path of a socket."""
     text = str(path)
-    return len(os.fsencode(path)) <= MAX_SOCKET_PATH and text == text.lower()
+    return len(os.fsencode(path)) <= MAX_SOCKET_PATH and text == text.lower() and "," not in text
 
 
 class UnixHTTPConnection(http.client.HTTPConnection):
