@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -28,13 +29,14 @@ def jwks_file(data_dir: Path) -> Path:
     folder = data_dir / "keys"
     public = folder / "jwks.json"
     if not public.exists():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        key = Ed25519PrivateKey.generate()
-        private_files.replace(
-            folder / "signing.pem",
-            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        key_file = folder / "signing.pem"
+        new_key = Ed25519PrivateKey.generate()
+        private_files.create(
+            key_file, new_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         )
-        jwk = jwt.algorithms.OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
+        key = load_pem_private_key(key_file.read_bytes(), None)  # perhaps of another process
+        public_key = cast(Ed25519PrivateKey, key).public_key()
+        jwk = jwt.algorithms.OKPAlgorithm.to_jwk(public_key, as_dict=True)
         keys = [{**jwk, "kid": _KID, "use": "sig", "alg": "EdDSA"}]
         private_files.replace(public, json.dumps({"keys": keys}).encode())
     return public

@@ -14,6 +14,7 @@ LISTENERS = [
     for operation in contract.operations
     if operation.action == "listen"
 ]
+WITH_HUB = [c for c in CONTRACTS if any(o.action == "subscribe" for o in c.operations)]
 CATALOGUES = {"TMF620", "TMF633", "TMF634"}
 
 
@@ -51,10 +52,8 @@ def test_nobody_sees_the_public_only_and_changes_nothing(api, nobody, collection
     assert nobody.delete(url).status_code == refusal
 
 
-@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda c: f"{c.number}-{c.version}")
+@pytest.mark.parametrize("contract", WITH_HUB, ids=lambda c: f"{c.number}-{c.version}")
 def test_nobody_subscribes_to_nothing(nobody, contract):
-    if not any(operation.action == "subscribe" for operation in contract.operations):
-        pytest.skip("the contract has no hub")
     hub = f"{contract.base_path}/hub"
     assert (
         nobody.post(hub, json={"callback": "http://127.0.0.1:9/x", "@type": "Hub"}).status_code
