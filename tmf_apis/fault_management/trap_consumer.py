@@ -116,8 +116,8 @@ class TrapConsumer:
         tasks = [
             asyncio.create_task(self._dispatch(receiver)),
             asyncio.create_task(self._refresh_elements(receiver, stop)),
-            asyncio.create_task(self._store_engine_times(stop)),
         ]
+        storing = asyncio.create_task(self._store_engine_times(stop))
         await stop.wait()
         drain_tasks = [element_queue.task for element_queue in self._queues.values()]
         self._queues.clear()
@@ -125,20 +125,21 @@ class TrapConsumer:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        with suppress(Unavailable):
-            await run_blocking(
-                self.executor, self.records.save, self.registry.senders.take_changed_times()
-            )
+        await storing  # cancelled, it would lose the times that it has taken and not stored
+        await self._store_changed_times()
 
     async def _store_engine_times(self, stop: asyncio.Event) -> None:
         """Store the newest times of engines at intervals, in one write for all of them."""
         while not stop.is_set():
             await _wait(stop, STORE_INTERVAL)
-            changed = self.registry.senders.take_changed_times()
-            try:
-                await run_blocking(self.executor, self.records.save, changed)
-            except Unavailable as error:  # later messages of the engines change the times again
-                log.warning("times of engines are not stored", extra={"error": str(error)})
+            await self._store_changed_times()
+
+    async def _store_changed_times(self) -> None:
+        changed = self.registry.senders.take_changed_times()
+        try:
+            await run_blocking(self.executor, self.records.save, changed)
+        except Unavailable as error:  # later messages of the engines change the times again
+            log.warning("times of engines are not stored", extra={"error": str(error)})
 
     async def _refresh_elements(self, receiver: TrapReceiver, stop: asyncio.Event) -> None:
         reported_losses = 0

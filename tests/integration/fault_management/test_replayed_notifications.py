@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -123,6 +124,22 @@ async def test_a_replay_is_refused_after_a_restart_and_by_another_worker(
             send(restarted, link_down(3, 1001, 3))
             await wait_in_thread(lambda: database["SnmpEngine"].find_one({"time": 1001}))
         assert database["SnmpMessage"].count_documents({}) == 1
+
+
+async def test_a_stop_loses_no_time_that_waits_to_be_stored(repositories, database):
+    repository = repositories.for_tenant("default")
+    async with SimulatedGateway() as gateway:
+        async with registry.create_adapter(gateway.target, SECRETS) as adapter:
+            await register(repository, adapter)
+        async with running_consumer(database, repositories) as consumer:
+            send(consumer, link_down(3, 1000, 1))
+            await wait_in_thread(lambda: database["SnmpEngine"].find_one({"time": 1000}))
+            is_free = threading.Event()
+            for _ in range(4):
+                consumer.executor.submit(is_free.wait, 10)
+            send(consumer, link_down(3, 1001, 2))
+            asyncio.get_running_loop().call_later(0.2, is_free.set)
+    assert database["SnmpEngine"].find_one()["time"] == 1001
 
 
 def test_an_older_time_does_not_replace_a_newer_one_of_another_worker(database):
