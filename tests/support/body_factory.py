@@ -17,6 +17,7 @@ ATTRIBUTE_VALUES = {
     "url": "https://example.com/file.json",
     "callback": "https://example.com/listener",
     "version": "1.1",
+    "contentType": "application/json",
     "emailAddress": "someone@example.com",
     "alarmType": "communicationsAlarm",
     "perceivedSeverity": "critical",

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from tmf_apis.catalog.definitions import CatalogDefinition
+from tmf_apis.catalog.formats import file_format
 from tmf_apis.errors import InvalidQuery
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
@@ -51,26 +52,6 @@ def _typed_values(text: str) -> Iterator[Any]:
         yield float(text) if "." in text else int(text)
 
 
-def is_json_array(job: Mapping[str, Any]) -> bool:
-    """Return whether a job's file is one JSON array instead of one resource a line."""
-    url = str(job["url"]).lower().removesuffix(".gz")
-    content_type = str(job.get("contentType", "")).partition(";")[0].strip().lower()
-    is_json = content_type == "application/json"
-    return url.endswith(".json") or (is_json and not url.endswith(".ndjson"))
-
-
-def is_gzip(job: Mapping[str, Any]) -> bool:
-    """Return whether a job's file is gzip."""
-    return str(job["url"]).lower().endswith(".gz") or "gzip" in str(job.get("contentType", ""))
-
-
-def media_type(job: Mapping[str, Any]) -> str:
-    """Return the media type of a job's file."""
-    if is_gzip(job):
-        return "application/gzip"
-    return "application/json" if is_json_array(job) else "application/x-ndjson"
-
-
 def write_resources(
     definition: CatalogDefinition,
     repository: Repository,
@@ -87,10 +68,11 @@ def write_resources(
     text = str(job.get("query") or "")
     kinds = (kind_at_path,) if kind_at_path else definition.entity_kinds
     queries = {kind: build_query(kind, text) for kind in kinds}
-    gzip_file = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if is_gzip(job) else None
+    form = file_format(job)
+    gzip_file = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if form.is_gzip else None
     out = cast("IO[bytes]", gzip_file or file)
     start, separator, end = (
-        (b"[\n", b",\n", b"\n]\n") if is_json_array(job) else (b"", b"\n", b"\n")
+        (b"[\n", b",\n", b"\n]\n") if form.is_json_array else (b"", b"\n", b"\n")
     )
     prefix = start
     for kind, query in queries.items():
@@ -98,7 +80,8 @@ def write_resources(
             out.write(prefix + orjson.dumps({"@type": kind, **resource}))
             prefix = separator
             yield kind
-    out.write(end if prefix == separator else start + end[1:])
+    is_empty = prefix == start
+    out.write((b"[]\n" if form.is_json_array else b"") if is_empty else end)
     if gzip_file:
         gzip_file.close()
 

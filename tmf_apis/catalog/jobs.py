@@ -23,8 +23,9 @@ import httpx
 import orjson
 
 from tmf_apis.catalog.definitions import PRODUCT_CATALOG, CatalogDefinition
-from tmf_apis.catalog.export import QueryBuilder, attribute_query, media_type, write_resources
+from tmf_apis.catalog.export import QueryBuilder, attribute_query, write_resources
 from tmf_apis.catalog.files import FileArea, path_segments
+from tmf_apis.catalog.formats import file_format
 from tmf_apis.catalog.import_batch import ImportBatch, JobReport, Row
 from tmf_apis.catalog.states import JOB_LIFECYCLE
 from tmf_apis.catalog.stream import RawResource, decompressed_chunks, limited_chunks, raw_resources
@@ -74,14 +75,17 @@ class JobContext:
     definition: CatalogDefinition = PRODUCT_CATALOG
 
 
-def check_url(context: JobContext, new: Resource | None) -> None:
-    """Check that the URL of a job is permitted or is a path in the file area.
+def check_target(context: JobContext, new: Resource | None) -> None:
+    """Check that the URL of a job is permitted or in the file area, and that its format is offered.
 
     A URL with an unknown scheme is accepted; the job itself reports it.
 
     Raises:
-        InvalidBody: The server must not send requests to the URL (HTTP 400).
+        InvalidBody: The server must not send requests to the URL, or the format is not offered
+            (HTTP 400).
     """
+    if new:
+        file_format(new)
     url = str((new or {}).get("url", ""))
     scheme = url.partition(":")[0].lower()
     if scheme == "file":
@@ -301,7 +305,7 @@ def _export_file(
                 raise InvalidBody(f"the file would be larger than {max_bytes} bytes")
             report_progress()
         if not is_file:
-            _upload(context, job["url"], file, media_type(job))
+            _upload(context, job["url"], file, file_format(job).media_type)
 
 
 def _file_area(context: JobContext, repository: Repository) -> FileArea:

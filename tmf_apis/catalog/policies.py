@@ -120,7 +120,7 @@ def _job_policy(context: JobContext, run_in_background: partial[None]) -> Resour
         lifecycle=JOB_LIFECYCLE,
         server_owned=frozenset({"creationDate", "completionDate", "errorLog", "progress"}),
         on_create=rules.on_create_job,
-        check=lambda repository, old, new: jobs.check_url(context, new if old is None else None),  # noqa: ARG005
+        check=lambda repository, old, new: jobs.check_target(context, new if old is None else None),  # noqa: ARG005
         run_in_background=run_in_background,
         parties=lambda _: (),
     )

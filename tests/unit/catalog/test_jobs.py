@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tests.support.memory_repository import NOW, MemoryRepository, request_context
 from tmf_apis.catalog import api_module, attribute_query, rules
 from tmf_apis.catalog.definitions import CATALOG_DEFINITIONS
-from tmf_apis.catalog.export import is_json_array, media_type
 from tmf_apis.catalog.files import path_segments
+from tmf_apis.catalog.formats import file_format
 from tmf_apis.catalog.stream import decompressed_chunks, limited_chunks, raw_resources
 from tmf_apis.errors import InvalidBody, InvalidQuery, TooLarge, Unavailable
 from tmf_apis.rest.contracts.dates import rfc3339
@@ -494,6 +494,9 @@ def test_only_the_server_can_read_an_exported_file(new_repository, folder):
 @pytest.mark.parametrize("name", ["out.json", "out.ndjson", "out.json.gz"])
 def test_an_empty_catalogue_is_exported_as_an_empty_file_of_its_form(name, new_repository, folder):
     assert exported(new_repository(), f"file:{name}")["status"] == "Succeeded"
+    content = (folder / name).read_bytes()
+    content = gzip.decompress(content) if name.endswith(".gz") else content
+    assert content.strip() == (b"" if "ndjson" in name else b"[]")
     assert imported(new_repository(), f"file:{name}")["progress"] == {}
 
 
@@ -533,14 +536,60 @@ def test_an_invalid_query_fails_the_job(new_repository):
         attribute_query("Category", "a=" + "x" * 9000)
 
 
-def test_the_form_follows_from_the_name_and_then_the_content_type():
-    json_type = {"contentType": "application/json; charset=utf-8"}
-    assert is_json_array({"url": "https://x/catalogue", **json_type})
-    assert not is_json_array({"url": "https://x/catalogue.ndjson", **json_type})
-    assert (
-        media_type({"url": "https://x/c", "contentType": "application/gzip"}) == "application/gzip"
-    )
-    assert media_type({"url": "https://x/c"}) == "application/x-ndjson"
+def format_of(url, content_type=None):
+    """Return the format of a job: whether it is a JSON array, and whether it is compressed."""
+    form = file_format({"url": url, "contentType": content_type})
+    return form.is_json_array, form.is_gzip
+
+
+@pytest.mark.parametrize(
+    ("name", "type", "expected"),
+    [
+        ("a", None, (False, False)),
+        ("a.json", None, (True, False)),
+        ("a.JSON.gz", None, (True, True)),
+        ("a.ndjson", None, (False, False)),
+        ("a.jsonl.gz", None, (False, True)),
+        ("a.gz", None, (False, True)),
+        ("a", "application/json", (True, False)),
+        ("a.v2", "Application/JSON; charset=UTF-8", (True, False)),
+        ("a.gz", "application/json", (True, True)),
+        ("a", "application/x-ndjson", (False, False)),
+        ("a.jsonl", "application/ndjson", (False, False)),
+        ("a", "application/gzip", (False, True)),
+        ("a.json.gz", "application/x-gzip", (True, True)),
+    ],
+)
+def test_a_file_has_the_format_that_its_type_and_its_name_promise(name, type, expected):
+    for url in (f"file:{name}", f"https://x.example/up/{name}?token=.csv"):
+        assert format_of(url, type) == expected
+
+
+@pytest.mark.parametrize("type", [
+    "text/csv", "application/xml", "text/json", "json", "", "application/json; charset=latin-1",
+    "application/zip", "application/octet-stream", "application/json, application/gzip",
+])  # fmt: skip
+def test_a_type_that_is_not_offered_is_refused_with_the_offered_ones(type):
+    with pytest.raises(InvalidBody, match="application/x-ndjson"):
+        format_of("file:a.json", type)
+
+
+@pytest.mark.parametrize(
+    ("name", "type"),
+    [
+        ("a.csv", None), ("a.xml", "application/json"), ("a.zip", None), ("a.csv.gz", None),
+        ("a.yaml", "application/gzip"), ("a.ndjson", "application/json"),
+        ("a.json", "application/x-ndjson"), ("a.json.gz", "application/x-ndjson"),
+        ("a.json", "application/gzip"),
+    ],
+)  # fmt: skip
+def test_a_name_that_promises_another_format_is_refused(name, type):
+    for url in (f"file:{name}", f"https://x.example/{name}"):
+        with pytest.raises(InvalidBody, match="offered"):
+            format_of(url, type)
+
+
+def test_numbers_of_a_query_match_as_text_and_as_numbers():
     assert attribute_query("Category", "a=1,2.5") == {
         "$and": [{"a": {"$in": ["1", 1, "2.5", 2.5]}}]
     }
