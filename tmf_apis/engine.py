@@ -10,12 +10,11 @@ from pymongo.database import Database
 from tmf_apis.api_modules import ModuleContext, make_api_modules
 from tmf_apis.audit_log.log import AuditLog
 from tmf_apis.audit_log.recorder import RefusalRecorder
-from tmf_apis.events.envelope import Audience, Json, notification
-from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.events.subscriptions import SubscriptionRepository, SubscriptionRequest
 from tmf_apis.fulfilment.design.order_designer import OrderDesigner
+from tmf_apis.notifications import NotificationRenderer, notification_attributes
 from tmf_apis.privacy.service import Privacy
-from tmf_apis.rest.contracts.contract import Contract, event_types
+from tmf_apis.rest.contracts.contract import Contract
 from tmf_apis.rest.contracts.dates import DateNormalizer
 from tmf_apis.rest.contracts.extension_registry import ExtensionRegistry
 from tmf_apis.rest.contracts.extensions import Extensions, contract_extensions, extensions_by_base
@@ -29,16 +28,12 @@ from tmf_apis.rest.pipeline.party_guard import PartyGuard
 from tmf_apis.rest.pipeline.policy import ResourcePolicy
 from tmf_apis.rest.pipeline.quotas import Quotas
 from tmf_apis.rest.pipeline.repository import ScopedRepository
-from tmf_apis.rest.pipeline.representation import client_view
 from tmf_apis.rest.pipeline.sealing import SealingCodec
 from tmf_apis.rest.pipeline.writer import ResourceWriter
-from tmf_apis.rest.query.attributes import QueryableAttributes
 from tmf_apis.rest.query.event_attributes import EventAttributes
 from tmf_apis.rest.query.filtering import filter_query
 from tmf_apis.rest.query.list_query import ListQueryCompiler
 from tmf_apis.rest.query.parameters import parse_parameters
-from tmf_apis.rest.query.schema_paths import AttributeType, ValueType
-from tmf_apis.rest.views.kind_names import lower_first
 from tmf_apis.rest.views.kind_registry import KindRegistry
 from tmf_apis.rest.views.transforms import Transform
 from tmf_apis.security.master_keys import KeyUnavailable, load_provider
@@ -54,18 +49,6 @@ from tmf_apis.store.resources import Document, ResourceStore
 
 #: The contracts of a checkout; an installed package has them in the same place.
 CONTRACTS_DIR = Path(__file__).parent.parent / "openapi"
-
-#: Other names that some contracts have for an event.
-_EVENT_NAME_ALIASES: Mapping[str, str] = {
-    "AttributeValueChange": "Change",
-    "Milestone": "MilestoneStateChange",
-}
-
-_ENVELOPE_TYPES: Mapping[str, ValueType] = {
-    "eventId": "string",
-    "eventType": "string",
-    "eventTime": "date-time",
-}
 
 
 class Engine:
@@ -142,8 +125,9 @@ class Engine:
             limit=settings.hub_limit,
             client_limit=settings.client_hub_limit,
         )
-        self._event_types = {c.base_path: event_types(c) for c in contracts}
-        self._api_numbers = {o.kind: c.number for c in contracts for o in c.operations}
+        self.render_event = NotificationRenderer(
+            contracts, self.kind_registry, self.codec, self.writer.type_defaults
+        ).render
 
     def _api(self, contract: Contract) -> Api:
         return Api(
@@ -203,26 +187,6 @@ class Engine:
         except KeyUnavailable as error:
             raise CannotStart(f"the personal data cannot be read: {error}") from error
 
-    def render_event(self, event: PendingEvent, audience: Audience) -> Json | None:
-        """Return an event as the notification of an audience; None if its contract has none."""
-        kind, version, body = event["kind"], audience.version, event["body"]  # masked
-        kinds = self.kind_registry
-        if self._api_numbers.get(kind) != audience.api or not kinds.is_served(kind, version):
-            return None
-        declared = self._event_types[kinds.mount_path(kind, version)]
-        changes = (event["what"], _EVENT_NAME_ALIASES.get(event["what"], ""))
-        names = [kinds.event_name(version, f"{kind}{name}Event", body) for name in changes if name]
-        name = next((name for name in names if name in declared), None)
-        if name is None:
-            return None
-        body = self.codec.open_event(event, masked=not audience.sees_personal_data)
-        resource = client_view(kinds, kind, version, event["resource"], audience.base_url, body)
-        if version != "v4":
-            resource = self.writer.type_defaults[kind](resource)
-        key = kinds.event_member(kind, version, body)
-        envelope = notification(event, key, resource, audience)
-        return {**envelope, "eventType": name, **({"@type": name} if version == "v5" else {})}
-
     def compile_query(self, subscription: SubscriptionRequest, text: str) -> Mapping[str, Any]:
         """Return the MongoDB query over notifications for the filter of a subscription."""
         contract = next(
@@ -230,14 +194,10 @@ class Engine:
             for c in self.contracts
             if (c.number, c.version) == (subscription.api, subscription.version)
         )
-        attributes = QueryableAttributes(
-            type_of=partial(_event_attribute_type, contract, self.apis[contract.base_path].queries),
-            prefix="",
-            outside_body={},
-            blind_index=EventAttributes(
-                contract, self.personal_attributes, is_permitted=subscription.sees_personal_data
-            ),
+        personal = EventAttributes(
+            contract, self.personal_attributes, is_permitted=subscription.sees_personal_data
         )
+        attributes = notification_attributes(contract, self.apis[contract.base_path], personal)
         return filter_query(parse_parameters(text), attributes, self.settings)
 
 
@@ -251,22 +211,3 @@ def _type_defaults(contracts: list[Contract]) -> dict[str, Transform]:
                 if operation.action == "retrieve":
                     transforms[operation.kind] = defaults.transform_for(operation.schema)
     return transforms
-
-
-def _event_attribute_type(
-    contract: Contract, queries: ListQueryCompiler, path: str
-) -> AttributeType | None:
-    """Return the type of an attribute of a notification."""
-    if path in _ENVELOPE_TYPES:
-        return AttributeType(_ENVELOPE_TYPES[path], (False,))
-    event, _, rest = path.partition(".")
-    member, _, attribute = rest.partition(".")
-    if event != "event" or not attribute:
-        return None
-    for operation in contract.operations:
-        if operation.kind and lower_first(operation.schema) == member:
-            type_ = queries.attributes(operation.kind, operation.schema).type_of(attribute)
-            if type_:
-                arrays = (False, False, *type_.array_segments)
-                return AttributeType(type_.value_type, arrays, type_.is_declared)
-    return None

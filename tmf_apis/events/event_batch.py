@@ -10,6 +10,7 @@ from pymongo import DeleteMany, DeleteOne, UpdateMany, UpdateOne
 
 from tmf_apis.audit_log.entries import entry_of_event
 from tmf_apis.events.outbox import PendingEvent
+from tmf_apis.store import write_times
 from tmf_apis.store.model import DELETED_TENANT
 
 #: First and longest pause before a failed event is processed again, in seconds.
@@ -17,6 +18,9 @@ FIRST_RETRY_PAUSE, MAX_RETRY_PAUSE = 1.0, 300.0
 
 #: Matches a deleted document that is kept for its pending events only.
 AWAITING_PURGE: Mapping[str, Any] = {"tenant": DELETED_TENANT, "todo": {"$exists": False}}
+
+#: Removes all events of a document, and the times of their writes.
+_REMOVAL: Mapping[str, Any] = {"$unset": dict.fromkeys(("events", *write_times.MEMBERS), "")}
 
 Document = dict[str, Any]
 Write = UpdateOne | UpdateMany | DeleteOne | DeleteMany
@@ -72,14 +76,12 @@ def removal_writes(batch: EventBatch, event_ids: list[str]) -> list[Write]:
         query = {"_id": key, "events": {"$size": len(events)}}
         query[f"events.{last}.id"] = events[last]["id"]
         writes.append(
-            DeleteOne({**query, **AWAITING_PURGE})
-            if is_deleted
-            else UpdateOne(query, {"$unset": {"events": ""}})
+            DeleteOne({**query, **AWAITING_PURGE}) if is_deleted else UpdateOne(query, _REMOVAL)
         )
     unchanged = {"events": {"$size": 1}, "events.id": {"$in": event_ids}}
     if keys := with_single_event[False]:
         query = {"_id": {"$in": keys}, "tenant": {"$ne": DELETED_TENANT}, **unchanged}
-        writes.append(UpdateMany(query, {"$unset": {"events": ""}}))
+        writes.append(UpdateMany(query, _REMOVAL))
     if keys := with_single_event[True]:
         writes.append(DeleteMany({"_id": {"$in": keys}, **AWAITING_PURGE, **unchanged}))
     return writes

@@ -18,7 +18,12 @@ from pymongo.errors import OperationFailure
 
 from tmf_apis.events.envelope import Audience, EventRenderer, Json, field_projection
 from tmf_apis.events.outbox import PendingEvent
-from tmf_apis.events.subscriptions import COLLECTION, can_see, sees_personal_data
+from tmf_apis.events.subscriptions import (
+    COLLECTION,
+    can_see,
+    is_active_at,
+    sees_personal_data,
+)
 
 #: A due time that is in the past on every clock.
 IMMEDIATELY = datetime.fromtimestamp(0, UTC)
@@ -146,7 +151,11 @@ class SubscriptionMatcher:
 
 
 def _can_receive(subscription: Document, event: PendingEvent) -> bool:
-    return subscription["tenant"] == event["tenant"] and can_see(subscription, event)
+    return (
+        subscription["tenant"] == event["tenant"]
+        and can_see(subscription, event)
+        and is_active_at(subscription, event)
+    )
 
 
 def _by_parties(subscriptions: Iterable[Document]) -> list[list[Document]]:

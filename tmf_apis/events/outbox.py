@@ -14,6 +14,8 @@ them. An event has the members::
     parties   parties that can see the resource after the write
     body      stored form of the resource after the write, without id and href; in the database
               without its personal values
+    changes   names of the attributes of the stored form that differ; of changes only
+    written   the time of the write in the database, see ``store/write_times.py``; the relay adds it
     seal      the encrypted personal values; absent if there are none
     due       time of the next attempt in milliseconds since 1970; 0 until an attempt has failed
     tries     number of failed attempts
@@ -25,6 +27,8 @@ import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NotRequired, TypedDict, Unpack
+
+from bson import Timestamp
 
 #: Most events of one write.
 MAX_EVENTS = 16
@@ -49,6 +53,8 @@ class PendingEvent(TypedDict):
     due: int
     tries: int
     fanned: bool
+    changes: NotRequired[list[str]]
+    written: NotRequired[Timestamp]
     seal: NotRequired[dict[str, Any]]
     audit: NotRequired[dict[str, Any]]
 
@@ -166,10 +172,11 @@ def change_events(
     """
     names = changed_attributes(old, new) - TIMESTAMP_ATTRIBUTES
     events = []
-    if names & set(state_attributes):
-        events.append(state_changed(kind, new, **origin))
-    if names - set(state_attributes):
-        events.append(attribute_value_changed(kind, new, len(events), **origin))
+    if states := names & set(state_attributes):
+        events.append({**state_changed(kind, new, **origin), "changes": sorted(states)})
+    if others := names - set(state_attributes):
+        event = attribute_value_changed(kind, new, len(events), **origin)
+        events.append({**event, "changes": sorted(others)})
     for event_name in extra_events:
         events.append(pending_event(kind, event_name, new, len(events), **origin))
     return events

@@ -24,8 +24,8 @@ from tmf_apis.events.delivery_queue import DeliveryQueue
 from tmf_apis.events.envelope import EventRenderer
 from tmf_apis.events.event_batch import EventBatch, audit_entries, removal_writes, retry_writes
 from tmf_apis.events.matcher import SubscriptionMatcher
-from tmf_apis.events.outbox import UNANNOUNCED, PendingEvent
-from tmf_apis.store import leases
+from tmf_apis.events.outbox import MAX_EVENTS, UNANNOUNCED, PendingEvent
+from tmf_apis.store import leases, write_times
 from tmf_apis.store.data_keys import DataKeys
 from tmf_apis.store.indexes import PENDING_INDEX
 from tmf_apis.store.leases import LEASE_COLLECTION
@@ -181,13 +181,14 @@ class Relay:
     def _pending_documents(self, kind: str, limit: int) -> tuple[list[Document], bool]:
         """Return up to ``limit`` documents with due events, and whether there may be more."""
         query = {"events.0.due": {"$lte": int(time.time() * 1000)}}
-        projection = {"events": 1, "tenant": 1, "size": {"$bsonSize": "$$ROOT"}}
+        members = dict.fromkeys(("events", "tenant", *write_times.MEMBERS), 1)
+        projection = {**members, "size": {"$bsonSize": "$$ROOT"}}
         documents = []
         size = 0
         cursor = self._database[kind].find(query, projection).sort("events.0.due", 1).limit(limit)
         with cursor.batch_size(100):
             for document in cursor:
-                documents.append(document)
+                documents.append(_with_write_times(document))
                 size += document["size"]
                 if size > BATCH_BYTES:
                     return documents, True
@@ -251,6 +252,14 @@ class Relay:
                     batch.failures[key] = event
                     break
                 completed_ids.append(event["id"])
+
+
+def _with_write_times(document: Document) -> Document:
+    """Return a document whose events have the times of their writes."""
+    for event in document["events"]:
+        if time_ := write_times.write_time(document, event["seq"] // MAX_EVENTS):
+            event["written"] = time_
+    return document
 
 
 def _call_each(listeners: Sequence[EventListener], event: PendingEvent) -> bool:

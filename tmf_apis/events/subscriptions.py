@@ -10,6 +10,7 @@ A subscription is a document of the collection ``Subscription``::
     fields    the selected fields; empty: all
     filter    the compiled query as MongoDB Extended JSON; absent without a query
     created   time of the registration, UTC
+    since     the same as a cluster time of the database, see ``store/write_times.py``
     state     "active" or "disabled"; "disabled" has a ``reason``
     lane      {failures, next, error}: failures in a row, time of the next attempt, last error
     lease     the lease of the process that delivers to it
@@ -38,6 +39,7 @@ from tmf_apis.errors import Conflict, InvalidBody, NotFound, TooManyRequests
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.security.identity import EVERYONE, Identity
 from tmf_apis.security.outbound import OutboundPolicy, check_url
+from tmf_apis.store import write_times
 
 COLLECTION = "Subscription"
 
@@ -228,6 +230,22 @@ def sees_personal_data(subscription: Mapping[str, Any]) -> bool:
     return bool(subscription.get("pii", subscription.get("subject") == "anonymous"))
 
 
+def is_active_at(subscription: Mapping[str, Any], event: PendingEvent) -> bool:
+    """Return whether an event was written after a subscription was made.
+
+    Events and subscriptions of earlier releases have no cluster time; the clocks of the servers
+    that wrote them are compared then.
+    """
+    since, written = subscription.get("since"), event.get("written")
+    if since and written:
+        return bool(written > since)
+    created: datetime | None = subscription.get("created")
+    if created is None:
+        return True
+    at = datetime.fromisoformat(event["at"])
+    return at >= created.replace(tzinfo=UTC, microsecond=created.microsecond // 1000 * 1000)
+
+
 def can_see(subscription: Mapping[str, Any], event: PendingEvent) -> bool:
     """Return whether a subscriber is permitted to receive an event."""
     parties = subscription.get("parties")
@@ -247,6 +265,7 @@ def _document(request: SubscriptionRequest, identity: Identity) -> Document:
         "pii": identity.sees_personal_data,
         "subject": identity.subject,
         "created": datetime.now(UTC),
+        "since": write_times.NOW,
         "state": "active",
         "lane": {"failures": 0},
     }

@@ -10,6 +10,7 @@ from pymongo.errors import BulkWriteError
 from tmf_apis.store.connection import DUPLICATE_KEY, translate_errors
 from tmf_apis.store.resources import Document, ResourceStore
 from tmf_apis.store.usage import body_size
+from tmf_apis.store.write_times import with_insert_time
 
 #: Number of documents in one command.
 BATCH_SIZE = 1000
@@ -25,7 +26,9 @@ def insert(resources: ResourceStore, kind: str, documents: Sequence[Document]) -
     """
     encoded = resources.codec.encode_new(kind, documents)
     with translate_errors():
-        existing = insert_new(resources.collection(kind), encoded)
+        existing = insert_new(
+            resources.collection(kind), [with_insert_time(document) for document in encoded]
+        )
     for document in documents:
         if document["_id"] not in existing:
             resources.record_bytes(document["tenant"], body_size(document["body"]))

@@ -13,6 +13,8 @@ Each kind has a collection of the same name (``ProductOrder``). A stored documen
     loose    true if nested objects in ``body`` may lack the ``@type`` that v5 requires; ``text``
              has it
     events   the outbox: pending events; absent if there are none
+    inserted, written
+             the times of the writes that caused them, see ``write_times``
     todo     {"old", "at", "rev", "parties"}: a write whose effects on other resources are not
              completed; ``parties`` only if a client of these parties wrote
     seal     the encrypted personal attributes, and ``blind`` their tokens; absent without any:

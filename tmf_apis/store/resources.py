@@ -21,6 +21,7 @@ from tmf_apis.store.connection import translate_errors
 from tmf_apis.store.count_cache import CountCache
 from tmf_apis.store.model import DELETED_TENANT, PURGEABLE
 from tmf_apis.store.usage import UsageCounters, body_size, bytes_key
+from tmf_apis.store.write_times import update_time, with_insert_time
 
 Document = dict[str, Any]
 #: Most bytes of a batch of documents in a reply of MongoDB; only the last batch is smaller.
@@ -151,7 +152,7 @@ class ResourceStore:
         """
         [encoded] = self.codec.encode_new(kind, [document])
         with translate_errors():
-            self.collection(kind).insert_one(encoded)
+            self.collection(kind).insert_one(with_insert_time(encoded))
         self.record_bytes(document["tenant"], body_size(document["body"]))
         self.counts.record_insert(kind, document["_id"], document["tenant"])
 
@@ -227,6 +228,7 @@ class ResourceStore:
                     "$set": change,
                     "$unset": {"text": "", "idem": "", "seal.masked": "", "blind": ""},
                     "$push": {"events": {"$each": events}},
+                    **update_time(rev + 1),
                 },
             )
         if result.matched_count:
@@ -251,6 +253,7 @@ class ResourceStore:
             update.setdefault("$unset", {}).update(dict.fromkeys(encoded.removed, ""))
         if encoded.events:
             update["$push"] = {"events": {"$each": encoded.events}}
+            update |= update_time(rev + 1)
         return {"_id": old["_id"], "rev": rev, "tenant": {"$ne": DELETED_TENANT}}, update
 
 

@@ -14,8 +14,10 @@ from tmf_apis.events.relay import EventHandlers, Relay
 from tmf_apis.security.identity import Identity
 from tmf_apis.store.leases import acquire
 from tmf_apis.store.model import DELETED_TENANT
+from tmf_apis.store.write_times import with_insert_time
 
-NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
+#: After every subscription: events without a cluster time are newer than all of them.
+NOW = datetime(2099, 1, 2, 3, 4, 5, 678000, UTC)
 
 
 def render(event, audience):
@@ -50,7 +52,8 @@ def origin(id, rev=1, tenant="acme", parties=()):
 
 
 def stored(id, *events, tenant="acme"):
-    return {"_id": f"acme:{id}", "id": id, "tenant": tenant, "rev": 1, "events": list(events)}
+    document = {"_id": f"acme:{id}", "id": id, "tenant": tenant, "rev": 1, "events": list(events)}
+    return with_insert_time(document)
 
 
 def order(id, rev=1, tenant="acme", parties=(), **body):
@@ -95,7 +98,7 @@ def test_an_event_is_queued_for_each_matching_subscription_and_removed(
     assert payloads[of_v5["_id"]]["@type"] == "ProductOrderCreateEvent"
     assert payloads[with_fields["_id"]] == {
         "eventId": event["eventId"],
-        "eventTime": "2026-01-02T03:04:05.678Z",
+        "eventTime": "2099-01-02T03:04:05.678Z",
         "eventType": "ProductOrderCreateEvent",
         "event": {"productOrder": {"id": "7"}},
     }
