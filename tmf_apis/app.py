@@ -31,6 +31,7 @@ from tmf_apis.metrics import Metrics
 from tmf_apis.rest.contracts.contract import Contract, Operation
 from tmf_apis.rest.http import dry_runs, monitors
 from tmf_apis.rest.http.admission import Admission, AdmissionMiddleware, AsgiApplication
+from tmf_apis.rest.http.aliases import BasePathAliases
 from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.http.asgi import (
     Receive,
@@ -154,8 +155,8 @@ class Application:
                 o.path: _bulk_operation_name(contract, o) for o in operations if o.action == "list"
             }
             document = routing_document(contract.document, names, bulk_names)
-            for mount in contract.mounts:
-                self._app.add_api(document, base_path=mount)
+            self._app.add_api(document, base_path=contract.base_path)
+        self._aliases = BasePathAliases(contracts)
 
     def attach_engine(self, engine: Engine) -> None:
         """Route the operations to an engine, and add its metrics."""
@@ -257,7 +258,7 @@ class Application:
         elif path == "/health/ready":
             await self._send_readiness(send)
         else:
-            await self._limited(scope, receive, send)
+            await self._limited(self._aliases.resolved(scope), receive, send)
 
     async def _answer_admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/metrics":

@@ -21,6 +21,7 @@ class CallbackListener(socketserver.ThreadingTCPServer):
         behave: Function of body and handler that returns the response; None closes the connection.
         received: Bodies of accepted notifications.
         requests: Headers and raw body of accepted notifications.
+        paths: Paths of accepted notifications.
         connections: Number of connections.
         ended: Set when the listener is closed.
     """
@@ -31,7 +32,7 @@ class CallbackListener(socketserver.ThreadingTCPServer):
     def __init__(self, behave=None, port=0):
         super().__init__(("127.0.0.1", port), _Handler)
         self.behave = behave or (lambda _body, _handler: OK)
-        self.received, self.requests = [], []
+        self.received, self.requests, self.paths = [], [], []
         self.connections = 0
         self.lock = threading.Lock()
         self.ended = threading.Event()
@@ -68,7 +69,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 pass
 
     def _handle_request(self):
-        if not self.rfile.readline():
+        if not (start := self.rfile.readline()):
             return False
         headers = {}
         while (line := self.rfile.readline().strip()) != b"":
@@ -81,6 +82,7 @@ class _Handler(socketserver.StreamRequestHandler):
         reply = self.server.behave(body, self)
         if reply is not None and reply.startswith(b"HTTP/1.1 2"):
             with self.server.lock:
+                self.server.paths.append(start.split()[1].decode())
                 self.server.received.append(body)
                 self.server.requests.append((headers, raw))
         if reply is None:

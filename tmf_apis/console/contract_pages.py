@@ -84,8 +84,7 @@ def blueprint(context: PageContext, contracts_dir: Path) -> Blueprint:
     for contract in context.contracts:
         file = contracts_dir / f"{contract.number}-{contract.version}.yaml"
         document = ContractDocument(contract, file)
-        for mount in contract.mounts:
-            _add_contract_routes(pages, context, contract, document, mount)
+        _add_contract_routes(pages, context, contract, document)
     return pages
 
 
@@ -94,8 +93,9 @@ def _add_contract_routes(
     context: PageContext,
     contract: Contract,
     contract_document: ContractDocument,
-    mount: str,
 ) -> None:
+    mount = contract.base_path
+
     def json_document() -> Response:
         return _conditional_response(contract_document.json(context.base_url()), "application/json")
 

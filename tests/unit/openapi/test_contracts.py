@@ -100,12 +100,18 @@ OWN = {
 }
 
 
+#: Operations that some published contracts lack.
+OWN_OPERATIONS = {"GET /hub", "GET /hub/{id}"}
+#: A fact of the events that report a change.
+FIELD_PATH = "fieldPath: string"
+
+
 def differences(stem, theirs, ours):
     """Return the facts that our document lacks and those that it may not add, as sentences."""
     sentences = []
     for section in ("operations", "schemas"):
         extra = set(ours[section]) - set(theirs[section])
-        extra -= OWN[stem] if section == "schemas" else set()
+        extra -= OWN[stem] if section == "schemas" else OWN_OPERATIONS
         sentences += [f"{name} is not published" for name in sorted(extra)]
         for name, lines in theirs[section].items():
             if name not in ours[section]:
@@ -124,6 +130,8 @@ def _line_differences(stem, name, theirs, ours):
         added = {line for line in added if not ADDED.fullmatch(line)}
     else:
         added = {line for line in added if not GEOJSON.fullmatch(line)}
+    if name.endswith("ChangeEvent"):
+        added.discard(FIELD_PATH)
     return [f"{name} lacks {line!r}" for line in sorted(missing)] + [
         f"{name} has {line!r}" for line in sorted(added)
     ]
@@ -189,6 +197,19 @@ def test_every_reading_is_still_needed(documents, theirs):
         ours = set(document_facts(documents[stem])[section][name])
         assert less <= set(theirs[stem][section][name]) - ours
         assert more <= ours
+
+
+def test_every_event_of_a_change_names_the_changed_attributes(document):
+    for name, lines in document_facts(document)["schemas"].items():
+        if name.endswith("ChangeEvent"):
+            assert FIELD_PATH in lines, name
+
+
+def test_every_hub_lists_and_returns_subscriptions(document):
+    for path in ("/hub", "/hub/{id}"):
+        hub = document["paths"][path]
+        assert hub["get"]["security"] == document["paths"]["/hub"]["post"]["security"]
+        assert {"200", "404"} <= set(hub["get"]["responses"])
 
 
 def test_a_resource_update_has_every_attribute_of_a_resource(documents):

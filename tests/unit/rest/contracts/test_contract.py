@@ -44,10 +44,10 @@ def test_contracts_are_ordered_by_number_and_version(contracts):
 
 
 def test_a_contract_has_its_title_and_mount_paths(contracts):
-    contract = contracts["TMF620", "v5"]
+    contract = contracts["TMF620", "v4"]
     assert contract.title == "TMF620 Product Catalog Management"
     assert contract.api_name == "productCatalogManagement"
-    assert contract.base_path == "/tmf-api/productCatalogManagement/v5"
+    assert contract.base_path == "/tmf-api/productCatalogManagement/v4"
     assert contract.mounts == (contract.base_path,)
 
 
@@ -55,6 +55,28 @@ def test_an_api_outside_tm_forum_has_a_word_in_place_of_a_number(contracts):
     contract = contracts["NETWORK", "v5"]
     assert contract.base_path == "/tmf-api/networkOperations/v5"
     assert operation(contract, "listNetworkAudit").scopes == ("network:read",)
+
+
+def test_the_base_path_of_version_5_has_aliases(contracts):
+    published = {
+        "TMF620": "productCatalog",
+        "TMF622": "productOrdering",
+        "TMF629": "customer",
+        "TMF639": "resourceInventory",
+        "TMF642": "alarm",
+        "TMF678": "customerBill",
+    }
+    for number, name in published.items():
+        contract = contracts[number, "v5"]
+        api = contract.api_name
+        assert contract.mounts == (
+            f"/tmf-api/{api}/v5", f"/tmf-api/{name}/v5", f"/{name}/v5", f"/{api}/v5",
+        )  # fmt: skip
+
+
+def test_no_two_contracts_have_the_same_path(contracts):
+    mounts = [mount for contract in contracts.values() for mount in contract.mounts]
+    assert len(set(mounts)) == len(mounts)
 
 
 def test_alarms_of_version_4_have_a_second_mount(contracts):
