@@ -30,6 +30,7 @@ from tmf_apis.fault_management.collector import UnreachableElementsCollector
 from tmf_apis.metrics import Metrics
 from tmf_apis.rest.contracts.contract import Contract, Operation
 from tmf_apis.rest.http import dry_runs, monitors
+from tmf_apis.rest.http.access_log import ACCESS_RECORD, AccessLog, AccessRecord, recording_send
 from tmf_apis.rest.http.admission import Admission, AdmissionMiddleware, AsgiApplication
 from tmf_apis.rest.http.aliases import BasePathAliases
 from tmf_apis.rest.http.api import Api
@@ -39,13 +40,13 @@ from tmf_apis.rest.http.asgi import (
     Send,
     handle_lifespan,
     send_response,
-    with_headers,
 )
 from tmf_apis.rest.http.bulk import BulkHandler
 from tmf_apis.rest.http.handlers import ResourceHandlers
 from tmf_apis.rest.http.headers import request_headers
 from tmf_apis.rest.http.hub import HubHandlers
 from tmf_apis.rest.http.messages import Request, Response, error_response, json_response
+from tmf_apis.rest.http.request_spans import start_request_span
 from tmf_apis.rest.http.routing import ContractRoutingMiddleware, routing_document
 from tmf_apis.security.request_origin import (
     CERTIFICATE_MEMBER,
@@ -65,6 +66,8 @@ Handler = Callable[[Api, Operation, Request], Response]
 _SENDER = SENDER_HEADER.lower()
 #: Scopes of which one is needed for ``/metrics``.
 METRICS_SCOPES = ("metrics", "admin")
+#: Status of the answers to probes that the access log leaves out.
+HEALTHY = 200
 #: Longest wait for the database in a readiness check, in seconds.
 _PING_TIMEOUT = 2.0
 
@@ -108,6 +111,7 @@ class Application:
         contracts: The APIs.
         readiness: The engine, and whether requests are answered.
         metrics: The metrics of this process.
+        access_log: The access log of this process.
     """
 
     def __init__(
@@ -135,6 +139,7 @@ class Application:
         self.metrics.register_access_denials(authenticator.refusals)
         self._sender_id = ""
         self._headers = _connection_headers(settings)
+        self.access_log = AccessLog(is_enabled=settings.access_log == "on")
         self._limited: AsgiApplication = self._answer_admitted
         if authenticator.enabled:
             limits = Admission(settings, authenticator.known_client, self.metrics.count_refusal)
@@ -223,7 +228,8 @@ class Application:
             raise
 
     def _close(self) -> None:
-        """Store the audit entries that are still in memory."""
+        """Store the audit entries that are still in memory, and write the access log."""
+        self.access_log.close()
         if self.readiness.engine is not None:
             self.readiness.engine.refusal_recorder.close()
 
@@ -247,9 +253,19 @@ class Application:
         client = scope.get("client") or ("", 0)
         certificate = (scope.get("state") or {}).get(CERTIFICATE_MEMBER, "")
         origin = request_origin(str(client[0]), dict(scope.get("headers", ())), certificate)
+        span = start_request_span(scope, origin.trace)
+        if span:
+            origin = replace(origin, trace=span.trace)
         current_origin.set(origin)
+        record = scope[ACCESS_RECORD] = AccessRecord(scope.get("method", ""), scope["path"], origin)
         headers = [(REQUEST_ID_HEADER.encode(), origin.request_id.encode()), *self._headers]
-        await self._answer(scope, receive, with_headers(send, headers))
+        try:
+            await self._answer(scope, receive, recording_send(send, record, headers))
+        finally:
+            if record.status != HEALTHY or not record.path.startswith("/health/"):
+                self.access_log.add(record)
+            if span:
+                span.end(record)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")

@@ -7,8 +7,10 @@ is safe to repeat.
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from temporalio import activity, workflow
 from temporalio.common import RetryPolicy
@@ -71,7 +73,8 @@ class TaskActivities:
     @activity.defn(name="task-do")
     async def run_task(self, key: TaskKey) -> None:
         """Run a task with the permissions of its owner."""
-        future = asyncio.get_running_loop().run_in_executor(self._executor, self._run, key)
+        call = partial(copy_context().run, self._run, key)
+        future = asyncio.get_running_loop().run_in_executor(self._executor, call)
         while not (await asyncio.wait({future}, timeout=HEARTBEAT_INTERVAL))[0]:
             activity.heartbeat()
         await future

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from tmf_apis import tracing
 from tmf_apis.gc_tuning import tune_gc
 from tmf_apis.open_files import raise_open_files_limit
 from tmf_apis.security.addresses import is_loopback
@@ -224,6 +225,7 @@ class Server:
             from tmf_apis import web  # noqa: PLC0415 - slow; the database starts meanwhile
 
             started = time.monotonic()
+            tracing.configure(self.settings, "tmf-server")
             application = self._application = web.build_application(
                 self._settings_with_own_address(), self._temporal_access
             )
@@ -372,3 +374,4 @@ class Server:
             engine.database.client.close()
         for process in reversed(self._processes):
             process.stop()
+        tracing.shutdown()

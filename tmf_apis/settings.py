@@ -438,6 +438,15 @@ class Settings:
         0, "Port for /metrics without a token; 0: only on the port of the APIs, with a token"
     )
     log_level: str = _setting("INFO", "Lowest level of logged messages", parse=parsers.log_level)
+    access_log: str = _setting(
+        "on", "Log each request on standard error: on or off", parse=parsers.one_of("on", "off")
+    )
+    otlp_endpoint: str = _setting(
+        "",
+        "URL of an OpenTelemetry collector for traces (OTLP over HTTP), such as"
+        " http://127.0.0.1:4318; empty: OTEL_EXPORTER_OTLP_ENDPOINT, or no traces",
+        secret=True,
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:

@@ -16,6 +16,7 @@ from temporalio.worker import Worker
 
 from tmf_apis.errors import Unavailable
 from tmf_apis.settings import Settings
+from tmf_apis.temporal_context import OriginInterceptor
 from tmf_apis.temporal_payloads import DATA_CONVERTER
 
 log = logging.getLogger(__name__)
@@ -50,13 +51,19 @@ async def connect(address: str, namespace: str) -> Client:
         namespace: The namespace.
     """
     if not address.startswith("unix:"):
-        return await Client.connect(address, namespace=namespace, data_converter=DATA_CONVERTER)
+        return await Client.connect(
+            address,
+            namespace=namespace,
+            data_converter=DATA_CONVERTER,
+            interceptors=[OriginInterceptor()],
+        )
     # The client knows unix sockets only as proxies; the socket leads to the same server for any
     # name.
     return await Client.connect(
         EMBEDDED_NAME,
         namespace=namespace,
         data_converter=DATA_CONVERTER,
+        interceptors=[OriginInterceptor()],
         http_connect_proxy_config=HttpConnectProxyConfig(address),
     )
 

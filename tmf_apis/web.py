@@ -72,7 +72,7 @@ def create_server(application: Application, tls: ssl.SSLContext | None) -> uvico
         tls: The TLS context of the listening socket; None: no TLS.
     """
     settings = application.settings
-    limits = ConnectionLimits(settings, application.metrics.count_refusal)
+    limits = ConnectionLimits(settings, application.metrics.count_refusal, application.access_log)
     config = LimitedConfig(
         application,
         log_config=None,

@@ -18,6 +18,7 @@ from functools import partial
 from adapters.credentials import Credentials
 from adapters.snmp.traps import TrapLimits
 from adapters.values import Target
+from tmf_apis import tracing
 from tmf_apis.audit_log.maintenance import AuditLogMaintenance
 from tmf_apis.background_tasks import BackgroundAction, TaskActivities, TaskKey, TaskWorkflow
 from tmf_apis.capacity.meter import CapacityMeter
@@ -292,6 +293,8 @@ def run(settings: Settings) -> None:
             raise CannotStart(f"{name} is not set: the worker needs the servers of `tmf serve`")
     os.umask(0o077)
     prepare_data_directory(settings.data_dir)
+    tracing.configure(settings, "tmf-worker")
     asyncio.run(_run_until_signal(settings))
+    tracing.shutdown()
     logging.shutdown()
     os._exit(0)  # tasks that cannot be interrupted are repeated by the next worker

@@ -20,7 +20,9 @@ MODULES = sorted(
 )
 #: The modules that every package may import.
 BASE = ("settings", "setting_parsers", "errors", "serialization")
-INFRASTRUCTURE = (*BASE, "security", "store", "audit_log", "events", "rest")
+#: Used by the packages whose work is recorded in traces.
+TRACED = (*BASE, "security", "tracing", "span_exporter")
+INFRASTRUCTURE = (*TRACED, "store", "audit_log", "events", "rest")
 #: The packages that ``api_modules`` registers; capacity uses layers above the others.
 API_MODULES = tuple(
     sorted(
@@ -35,12 +37,14 @@ OPERATIONS = (*INFRASTRUCTURE, *API_MODULES, "element_access")
 #: What each package of ``tmf_apis`` may import of the others.
 ALLOWED_IMPORTS = {
     "security": BASE,
-    "store": (*BASE, "security"),
+    "tracing": (*BASE, "security", "span_exporter"),
+    "span_exporter": (),
+    "store": TRACED,
     "audit_log": (*BASE, "security", "store"),
-    "events": (*BASE, "security", "store", "audit_log"),
-    "rest": (*BASE, "security", "store", "audit_log", "events"),
+    "events": (*TRACED, "store", "audit_log"),
+    "rest": (*TRACED, "store", "audit_log", "events"),
     **dict.fromkeys(API_MODULES, INFRASTRUCTURE),
-    "element_access": (*BASE, "security", "store", "events"),
+    "element_access": (*TRACED, "store", "events"),
     "fulfilment": OPERATIONS,
     "privacy": INFRASTRUCTURE,
     "fault_management": (*OPERATIONS, "fulfilment"),

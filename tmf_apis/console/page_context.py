@@ -13,6 +13,7 @@ from tmf_apis.errors import BadRequest, Forbidden, Unauthorized
 from tmf_apis.privacy.service import Privacy
 from tmf_apis.rest.contracts.contract import Contract
 from tmf_apis.rest.contracts.extension_registry import ExtensionRegistry
+from tmf_apis.rest.http.access_log import ACCESS_RECORD
 from tmf_apis.rest.http.routing import HOST_PATTERN
 from tmf_apis.rest.pipeline.policy import ResourcePolicy
 from tmf_apis.security.csrf import reject_cross_site
@@ -103,6 +104,8 @@ class PageContext:
             identity = self.authenticator.authenticate(headers, origin)
             subject = identity.subject
             g.identity = identity
+            if record := request.environ.get("asgi.scope", {}).get(ACCESS_RECORD):
+                record.identity = identity
             current_origin.set(origin.with_identity(identity))
             identity.require_scopes(scopes)
             identity.require_staff()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from adapters.base import Adapter
 from adapters.credentials import Credentials
 from adapters.values import Target
+from tmf_apis import tracing
 from tmf_apis.element_access.access_policy import (
     UNRESTRICTED,
     AccessPolicy,
@@ -84,10 +85,12 @@ class Connections:
                 the element.
         """
         lease = self._leases.hold(target.name) if self._leases and exclusive else nullcontext()
-        async with lease:
-            with self._breaker(target).guard():
-                async with self._borrow(target) as adapter:
-                    yield adapter
+        facts = {"tmf.element": target.name, "tmf.adapter": target.adapter}
+        with tracing.span(f"element {target.adapter}", facts, kind="client"):
+            async with lease:
+                with self._breaker(target).guard():
+                    async with self._borrow(target) as adapter:
+                        yield adapter
 
     def _breaker(self, target: Target) -> Breaker:
         key = (target.name, target.address)

@@ -11,6 +11,7 @@ Collection ``deliveries``::
     tries, log    number of attempts, and the last attempts: {at, status, error, took}
     fence         fencing token of the lease under which the last attempt was made
     payload       the request body; encrypted if the delivery has a ``key``
+    trace         ``traceparent`` of the request that has caused the event; absent if it had none
     key           id of the data key of a payload with personal attributes; absent if it has none
     created       time when it was queued
     expires       time when the database deletes it, once it is delivered or parked
@@ -133,7 +134,7 @@ class DeliveryQueue:
         cursor = self.collection.find(
             {**PENDING, "subscription": subscription, "resource": {"$in": names}},
             {"resource": 1, "seq": 1, "tries": 1, "due": 1, "created": 1, "payload": 1, "key": 1}
-            | {"wait": {"$gt": ["$due", "$$NOW"]}},
+            | {"trace": 1, "wait": {"$gt": ["$due", "$$NOW"]}},
         )
         with cursor.sort([("resource", 1), ("seq", 1)]).limit(WINDOW_DELIVERIES).batch_size(50):
             for delivery in cursor:

@@ -19,11 +19,13 @@ from typing import Any
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
+from tmf_apis import tracing
 from tmf_apis.events.delivery_queue import WINDOW_RESOURCES, Attempt, DeliveryQueue
 from tmf_apis.events.sender import Subscriber, send
 from tmf_apis.events.signatures import sender_id, subscription_key
 from tmf_apis.security.outbound import OutboundPolicy
 from tmf_apis.security.pinned_http import async_connection_pool
+from tmf_apis.security.request_origin import RequestOrigin, current_origin
 from tmf_apis.store import leases
 from tmf_apis.store.executor import run_blocking
 from tmf_apis.store.leases import Lease
@@ -229,9 +231,7 @@ class SubscriptionDispatcher:
             async with self._limit, context.process_limit:
                 if self._is_ending or not self._lease.is_valid_for(context.attempt_timeout):
                     return
-                attempt = await send(
-                    self._subscriber, delivery["payload"], context.policy, context.attempt_timeout
-                )
+                attempt = await self._send(delivery)
             self._outcomes.append((delivery, attempt, self._retry_pause(delivery, attempt)))
             if attempt.is_delivered:
                 self._failures = 0
@@ -240,6 +240,23 @@ class SubscriptionDispatcher:
                 self._failures += 1
             self._circuit_open |= self._is_probing or attempt.is_gone
             return
+
+    async def _send(self, delivery: Document) -> Attempt:
+        """Send a delivery once, as a part of the trace of its event."""
+        context = self._context
+        current_origin.set(RequestOrigin(trace=delivery.get("trace", "")))
+        facts = {"messaging.message.id": delivery["_id"], "tmf.attempt": delivery["tries"] + 1}
+        with tracing.span("deliver event", facts, kind="producer") as span:
+            attempt = await send(
+                self._subscriber,
+                delivery["payload"],
+                context.policy,
+                context.attempt_timeout,
+                current_origin.get().trace,
+            )
+            if span and attempt.error:
+                tracing.set_error(span, attempt.error)
+        return attempt
 
     def _retry_pause(self, delivery: Document, attempt: Attempt) -> float | None:
         """Return the seconds until the next attempt; None if there is none."""

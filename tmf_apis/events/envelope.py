@@ -53,6 +53,8 @@ def notification(
         "eventType": event_type,
         "event": {resource_name: resource},
     }
+    if request_id := event.get("request"):
+        envelope["correlationId"] = request_id
     return {**envelope, "@type": event_type} if audience.version == "v5" else envelope
 
 

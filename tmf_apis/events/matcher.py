@@ -201,6 +201,8 @@ def _deliveries(
             else:
                 payload = full_payload = full_payload or orjson.dumps(notification, default=str)
             delivery = _delivery(subscription, event, notification["eventType"], payload)
+            if trace := event.get("trace"):
+                delivery["trace"] = trace
             if (seal := event.get("seal")) and sees_personal_data(subscription):
                 delivery["key"] = seal["key"]
             yield delivery | {"created": now}

@@ -21,6 +21,8 @@ them. An event has the members::
     tries     number of failed attempts
     fanned    true once its deliveries are queued
     audit     facts about the write for the audit log; only in the first event of a write
+    request   id of the request that has caused the write; absent if there was none
+    trace     ``traceparent`` of that request; absent if it had none
 """
 
 import uuid
@@ -57,6 +59,8 @@ class PendingEvent(TypedDict):
     written: NotRequired[Timestamp]
     seal: NotRequired[dict[str, Any]]
     audit: NotRequired[dict[str, Any]]
+    request: NotRequired[str]
+    trace: NotRequired[str]
 
 
 class EventOrigin(TypedDict):

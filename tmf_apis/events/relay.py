@@ -25,6 +25,7 @@ from tmf_apis.events.envelope import EventRenderer
 from tmf_apis.events.event_batch import EventBatch, audit_entries, removal_writes, retry_writes
 from tmf_apis.events.matcher import SubscriptionMatcher
 from tmf_apis.events.outbox import MAX_EVENTS, UNANNOUNCED, PendingEvent
+from tmf_apis.security.request_origin import current_origin, resumed_origin
 from tmf_apis.store import leases, write_times
 from tmf_apis.store.data_keys import DataKeys
 from tmf_apis.store.indexes import PENDING_INDEX
@@ -264,6 +265,7 @@ def _with_write_times(document: Document) -> Document:
 
 def _call_each(listeners: Sequence[EventListener], event: PendingEvent) -> bool:
     """Call the listeners of an event; return False if one raises an exception."""
+    token = current_origin.set(resumed_origin(event.get("request", ""), event.get("trace", "")))
     try:
         for listener in listeners:
             listener(event)
@@ -273,6 +275,8 @@ def _call_each(listeners: Sequence[EventListener], event: PendingEvent) -> bool:
             extra={"kind": event["kind"], "resource": event["resource"], "event": event["id"]},
         )
         return False
+    finally:
+        current_origin.reset(token)
     return True
 
 

@@ -46,7 +46,11 @@ class Subscriber:
 
 
 async def send(
-    subscriber: Subscriber, payload: bytes, policy: OutboundPolicy, attempt_timeout: float
+    subscriber: Subscriber,
+    payload: bytes,
+    policy: OutboundPolicy,
+    attempt_timeout: float,
+    trace: str = "",
 ) -> Attempt:
     """Send a payload to a subscriber once.
 
@@ -55,6 +59,7 @@ async def send(
         payload: The request body.
         policy: Hosts that callbacks may have; checked again at each attempt.
         attempt_timeout: Time limit of the whole attempt, in seconds.
+        trace: The ``traceparent`` to send; empty: none.
     """
     started = time.monotonic()
     status: int | None = None
@@ -62,7 +67,7 @@ async def send(
     try:
         url = parse_url(subscriber.url, policy).url
         async with asyncio.timeout(attempt_timeout):
-            status, retry_after = await _post(subscriber, url, payload, attempt_timeout)
+            status, retry_after = await _post(subscriber, url, payload, attempt_timeout, trace)
         error = "" if 200 <= status < 300 else _status_error(status)  # noqa: PLR2004
     except TimeoutError:
         error = f"no complete answer within {attempt_timeout:g} s"
@@ -74,7 +79,7 @@ async def send(
 
 
 async def _post(
-    subscriber: Subscriber, url: str, payload: bytes, attempt_timeout: float
+    subscriber: Subscriber, url: str, payload: bytes, attempt_timeout: float, trace: str
 ) -> tuple[int, float]:
     headers: list[tuple[bytes | str, bytes | str]] = [
         ("Host", _authority(url)),
@@ -85,6 +90,8 @@ async def _post(
         (SENDER_HEADER, subscriber.sender),
         ("X-TMF-Signature", signature(subscriber.key, int(time.time()), payload)),
     ]
+    if trace:
+        headers.append(("traceparent", trace))
     timeouts = dict.fromkeys(("connect", "read", "write", "pool"), attempt_timeout)
     async with subscriber.pool.stream(
         "POST", url, headers=headers, content=payload, extensions={"timeout": timeouts}

@@ -22,8 +22,10 @@ from pymongo.errors import (
 )
 from pymongo.uri_parser import parse_uri
 
+from tmf_apis import tracing
 from tmf_apis.errors import Stale, TmfError, TooLarge, Unavailable
 from tmf_apis.settings import Settings
+from tmf_apis.store.command_spans import CommandSpans
 from tmf_apis.store.process import CannotStart
 
 MongoDatabase = Database[dict[str, Any]]
@@ -85,6 +87,7 @@ def mongo_client(settings: Settings, uri: str) -> MongoClient[dict[str, Any]]:
             connectTimeoutMS=wait,
             socketTimeoutMS=wait + settings.query_time,
             waitQueueTimeoutMS=wait,
+            event_listeners=[CommandSpans()] if tracing.is_enabled() else [],
         )
     except (ConfigurationError, InvalidURI, TypeError, ValueError) as error:
         raise CannotStart(f"TMF_MONGODB_URI is not a usable MongoDB URI: {error}") from None

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -13,13 +14,17 @@ T = TypeVar("T")
 async def run_blocking(
     executor: Executor | None, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Run a function that blocks in an executor and return its result.
+    """Run a function that blocks in an executor, with the caller's context variables.
 
     Args:
         executor: Where the function runs; None: the default executor of asyncio.
         function: The function.
         *args: Its positional arguments.
         **kwargs: Its keyword arguments.
+
+    Returns:
+        The result of the function.
     """
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(executor, partial(function, *args, **kwargs))
+    call = partial(copy_context().run, function, *args, **kwargs)
+    return await loop.run_in_executor(executor, call)

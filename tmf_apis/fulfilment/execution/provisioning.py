@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from typing import TypeVar, cast
 
@@ -184,8 +185,12 @@ async def _confirm_change(entry: TaskEntry, adapter: Adapter, transaction: Trans
 
 
 async def run_in_thread(executor: Executor, function: Callable[[], T]) -> T:
-    """Call a function in a thread; a cancelled caller still waits until it has returned."""
-    future = asyncio.get_running_loop().run_in_executor(executor, function)
+    """Call a function in a thread; a cancelled caller still waits until it has returned.
+
+    The function has the caller's context variables.
+    """
+    call = partial(copy_context().run, function)
+    future = asyncio.get_running_loop().run_in_executor(executor, call)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:

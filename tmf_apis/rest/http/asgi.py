@@ -4,7 +4,7 @@ Source: ASGI specification, HTTP connection scope.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from tmf_apis.errors import RequestTimeout, TooLarge
@@ -102,17 +102,6 @@ def _part(response: Response, start: int, end: int) -> bytes:
     if response.spooled:
         return response.spooled.read(start, end - start)
     return response.body[start:end]
-
-
-def with_headers(send: Send, headers: Sequence[tuple[bytes, bytes]]) -> Send:
-    """Return a function that sends the messages of a response with further headers."""
-
-    async def send_with_headers(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), *headers]}
-        await send(message)
-
-    return send_with_headers
 
 
 async def handle_lifespan(receive: Receive, send: Send, close: Callable[[], None]) -> None:

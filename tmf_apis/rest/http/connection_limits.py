@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from tmf_apis.errors import TmfError, TooManyRequests, Unavailable
+from tmf_apis.rest.http.access_log import AccessLog
 from tmf_apis.security.addresses import address_key, is_in_networks, is_loopback
 from tmf_apis.settings import Settings
 
@@ -20,12 +21,14 @@ class ConnectionLimits:
     Attributes:
         settings: The limits.
         count_refusal: Called with the reason of each connection or request that is refused.
+        access_log: Records the requests that are refused before the application has them.
         by_address: Number of open connections by address (of IPv6 by the /64).
         total: Number of open connections.
     """
 
     settings: Settings
     count_refusal: Callable[[str], None]
+    access_log: AccessLog = field(default_factory=lambda: AccessLog(is_enabled=False))
     by_address: Counter[str] = field(default_factory=Counter)
     total: int = 0
 

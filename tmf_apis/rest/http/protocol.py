@@ -24,10 +24,15 @@ from tmf_apis.errors import (
     Unavailable,
     UriTooLong,
 )
+from tmf_apis.rest.http.access_log import AccessRecord
 from tmf_apis.rest.http.asgi import COMMON_HEADERS
 from tmf_apis.rest.http.connection_limits import ConnectionLimits
 from tmf_apis.rest.http.messages import error_response
-from tmf_apis.security.request_origin import CERTIFICATE_MEMBER
+from tmf_apis.security.request_origin import (
+    CERTIFICATE_MEMBER,
+    REQUEST_ID_HEADER,
+    request_origin,
+)
 from tmf_apis.security.tls import client_thumbprint
 
 #: Most bytes that are parsed before the limits are checked again.
@@ -229,7 +234,9 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         if self.transport.is_closing():
             return
-        self.transport.write(_closing_response(error))
+        origin = request_origin(self._address, {})
+        self.limits.access_log.add(AccessRecord("", "", origin, status=error.status, reason=reason))
+        self.transport.write(_closing_response(error, origin.request_id))
         if reason in _SENDING and self.transport.can_write_eof():
             self.transport.write_eof()
             self._head_timer = self.loop.call_later(_LINGER_TIME, self.transport.close)
@@ -279,7 +286,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
 
-def _closing_response(error: TmfError) -> bytes:
+def _closing_response(error: TmfError, request_id: str) -> bytes:
     """Return the bytes of an error response after which the connection is closed."""
     response = error_response(error)
     headers = {
@@ -287,6 +294,7 @@ def _closing_response(error: TmfError) -> bytes:
         "content-type": response.media_type,
         "content-length": str(len(response.body)),
         "connection": "close",
+        REQUEST_ID_HEADER: request_id,
         **{name.decode(): value.decode() for name, value in COMMON_HEADERS},
     }
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())

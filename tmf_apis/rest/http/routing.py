@@ -24,6 +24,7 @@ from tmf_apis.errors import (
     TmfError,
     UriTooLong,
 )
+from tmf_apis.rest.http.access_log import ACCESS_RECORD
 from tmf_apis.rest.http.asgi import (
     ClientDisconnected,
     Receive,
@@ -135,6 +136,9 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
             response = error_response(error)
         except ClientDisconnected:
             return
+        if (record := scope.get(ACCESS_RECORD)) is not None:
+            record.operation = name
+            record.identity = request.identity if request else None
         await send_response(send, response, head=scope["method"] == "HEAD")
         self._observe(name, scope["method"], response.status, time.perf_counter() - started)
         if response.status >= BadRequest.status:

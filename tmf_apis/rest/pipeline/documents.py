@@ -133,7 +133,7 @@ class DocumentBuilder:
             parties=document["parties"], now=context.now,
         )  # fmt: skip
         event["audit"] = audit_record(self.policy_of(kind), context, None, body)
-        return event
+        return _with_request(event, context)
 
     def update(
         self,
@@ -156,6 +156,7 @@ class DocumentBuilder:
             **origin,
         ) or [outbox.unannounced_write(kind, **origin)]  # fmt: skip
         events[0]["audit"] = audit_record(policy, context, old, body)
+        events = [_with_request(event, context) for event in events]
         incomplete = bool(document.get("loose")) or _types_incomplete(context)
         changes: Document = {"body": body, "parties": parties}
         changes |= self._text(kind, id, body, types_incomplete=incomplete)
@@ -173,7 +174,7 @@ class DocumentBuilder:
             parties=self.parties_after(kind, document, resource_of(document)), now=context.now,
         )  # fmt: skip
         event["audit"] = audit_record(policy, context, body, None)
-        return event
+        return _with_request(event, context)
 
     def text_of(self, kind: str, document: Document, body: Resource) -> dict[str, bytes]:
         """Return the JSON of each version of a document with another body."""
@@ -193,6 +194,15 @@ class DocumentBuilder:
 def resource_of(document: Document) -> Resource:
     """Return the stored form of a document's resource, with its id."""
     return {**document["body"], "id": document["id"]}
+
+
+def _with_request(event: Document, context: RequestContext) -> Document:
+    """Return an event that names the request that has caused it; the event is changed."""
+    if context.origin.request_id:
+        event["request"] = context.origin.request_id
+    if context.origin.trace:
+        event["trace"] = context.origin.trace
+    return event
 
 
 def stored_body(resource: Resource) -> Resource:
