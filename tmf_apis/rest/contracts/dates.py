@@ -1,7 +1,8 @@
 """Stored times: RFC 3339 text in UTC with milliseconds, whose text order is the order of time.
 
 Clients send times with an offset, because a time without one is ambiguous. Version 4 also accepts
-the form of the published examples, without seconds and offset (UTC is assumed).
+the form of the published examples, without seconds and offset (UTC is assumed). Digits after the
+milliseconds are cut off. A leap second is refused: no clock of the server has one.
 
 Only attributes of the format ``date-time`` in the contract are converted. Other text that looks
 like a time (the value of a characteristic) is not changed.
@@ -13,14 +14,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 _COMPONENTS = "#/components/schemas/"
+_HOUR_AND_MINUTE = r"(?:[01]\d|2[0-3]):[0-5]\d"
+_MOMENT = rf"\d{{4}}-\d\d-\d\d[Tt ]{_HOUR_AND_MINUTE}(?::[0-5]\d(?:\.\d{{1,30}})?)?"
+_OFFSET = r"(?:[Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d)"
 #: RFC 3339, and forms of the published examples: without seconds, without offset (UTC is assumed).
-_DATE_TIME = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:?\d\d)?", re.ASCII
-)
-_WITH_OFFSET = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:?\d\d)", re.ASCII
-)
-_MINUTES = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d", re.ASCII)
+_DATE_TIME = re.compile(f"{_MOMENT}{_OFFSET}?", re.ASCII)
+_WITH_OFFSET = re.compile(_MOMENT + _OFFSET, re.ASCII)
+_MINUTES = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt]{_HOUR_AND_MINUTE}", re.ASCII)
 _CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 
 

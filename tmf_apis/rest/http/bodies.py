@@ -1,7 +1,7 @@
 """Request bodies: strict JSON within limits, checked before the contract.
 
 The checks refuse a body that would be changed silently (a duplicate member, an integer that the
-database cannot hold) or that would cost too much (depth, length).
+database cannot hold, a decimal that would lose digits) or that would cost too much (depth, length).
 """
 
 import re
@@ -11,12 +11,10 @@ from typing import Any
 import orjson
 
 from tmf_apis.errors import InvalidBody, UnsupportedMediaType
+from tmf_apis.rest.contracts.numbers import INT64, RULE, inexact_number
 from tmf_apis.rest.contracts.schemas import json_pointer
 from tmf_apis.rest.pipeline.json_values import JSON_STRING, check_value_count
 from tmf_apis.settings import Settings
-
-#: BSON integers are 64 bits wide and signed.
-INT64 = range(-(2**63), 2**63)
 
 _CHECKED_TYPES = frozenset({dict, list, int, float})
 #: Integers from here on do not fit into 64 bits; orjson reads them as floats.
@@ -61,6 +59,9 @@ def parse(raw: bytes, settings: Settings) -> Any:  # noqa: ANN401
     count = _checked_member_count(value, settings, lambda: _has_long_integer(raw))
     if _raw_member_count(raw, count) != count:
         raise InvalidBody("the body has an object with the same member twice")
+    if inexact := inexact_number(raw, value):
+        path, number = inexact
+        raise InvalidBody(f"{json_pointer(path) or '/'}: {number[:40]} would lose digits; {RULE}")
     return value
 
 

@@ -7,9 +7,7 @@ from typing import Any, ClassVar
 from marshmallow import INCLUDE, Schema, ValidationError, fields, post_dump
 
 from tmf_apis.errors import InvalidBody
-
-#: Every JSON reader reads whole numbers below this bound exactly (RFC 8259, section 6).
-SAFE_INTEGER_BOUND = 2**53
+from tmf_apis.rest.contracts.numbers import INT64, RULE, is_exact
 
 
 class TmfSchema(Schema):
@@ -55,10 +53,16 @@ class JsonDecimal(fields.Decimal):
 
 
 def json_number(value: Decimal) -> float:
-    """Return the JSON number nearest to a decimal; an integer if it is whole.
+    """Return the JSON number that is equal to a decimal; an integer if it is whole.
 
     >>> json_number(Decimal("12.00")), json_number(Decimal("0.10"))
     (12, 0.1)
+
+    Raises:
+        InvalidBody: No number of the database is equal to it (HTTP 400).
     """
-    whole = abs(value) < SAFE_INTEGER_BOUND and value == value.to_integral_value()
-    return int(value) if whole else float(value)
+    if value.is_finite() and value == value.to_integral_value() and int(value) in INT64:
+        return int(value)
+    if not is_exact(text := f"{value:f}"):
+        raise InvalidBody(f"the result {text[:40]} would lose digits; {RULE}")
+    return float(value)

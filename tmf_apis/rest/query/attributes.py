@@ -1,6 +1,5 @@
 """Attributes that a client may name in a query: their types and where they are stored."""
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from urllib.parse import unquote
 
 from tmf_apis.errors import InvalidQuery
 from tmf_apis.rest.contracts.dates import accepted_timestamp
+from tmf_apis.rest.contracts.numbers import INT64, is_exact
 from tmf_apis.rest.contracts.texts import CONTROL
 from tmf_apis.rest.query.personal import BlindAttribute, blind_attribute
 from tmf_apis.rest.query.schema_paths import AttributeType
@@ -23,11 +23,10 @@ PATH_LIMIT, SEGMENT_LIMIT = 256, 16
 #: Longest value of a filter, in characters.
 VALUE_LIMIT = 4096
 
-#: Integers that a database document can hold.
-INT64 = range(-(2**63), 2**63)
-
 _NUMBER = re.compile(r"[+-]?\d{1,400}(?:\.\d{1,400})?(?:[eE][+-]?\d{1,9})?", re.ASCII)
 _SEGMENT = re.compile(r"[\w@][\w@:\-]*")
+#: Says which numbers a query may have, for error messages.
+NUMBER_RULE = "a number of at most 15 significant digits, or an integer of at most 64 bits"
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 #: In a query string, a plus sign that is not escaped stands for a space.
 _UNESCAPED_PLUS = re.compile(r"([Tt]\d\d:\d\d[\d:.]*) (\d\d:?\d\d)\Z", re.ASCII)
@@ -140,11 +139,11 @@ def check_text(text: str) -> None:
 
 
 def number_from_text(text: str) -> int | float | None:
-    """Return the number that a text spells, or None if the database cannot hold such a number.
+    """Return the number that a text spells, or None if the database cannot hold that number.
 
     >>> number_from_text("12"), number_from_text(" 1.5e3 ")
     (12, 1500.0)
-    >>> number_from_text("9223372036854775808"), number_from_text("x")
+    >>> number_from_text("9223372036854775808"), number_from_text("0.12345678901234567890")
     (None, None)
     """
     text = text.strip(" ")
@@ -153,8 +152,16 @@ def number_from_text(text: str) -> int | float | None:
     if text.lstrip("+-").isdecimal():
         value = int(text)
         return value if value in INT64 else None
-    real = float(text)
-    return real if math.isfinite(real) else None
+    return float(text) if is_exact(text) else None
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text spells a number, of any size.
+
+    >>> is_number(" 1e400 "), is_number("1st")
+    (True, False)
+    """
+    return _NUMBER.fullmatch(text.strip(" ")) is not None
 
 
 def timestamp_from_text(text: str) -> str | None:
@@ -180,8 +187,8 @@ def _date_from_text(text: str) -> str | None:
 
 
 _PARSERS: Mapping[str, tuple[Callable[[str], Value | None], str]] = {
-    "integer": (number_from_text, "a number"),
-    "number": (number_from_text, "a number"),
+    "integer": (number_from_text, NUMBER_RULE),
+    "number": (number_from_text, NUMBER_RULE),
     "boolean": (_boolean_from_text, "true or false"),
     "date-time": (timestamp_from_text, "a time"),
     "date": (_date_from_text, "a date"),

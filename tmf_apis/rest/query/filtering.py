@@ -29,11 +29,13 @@ from typing import Any
 
 from tmf_apis.errors import InvalidQuery
 from tmf_apis.rest.query.attributes import (
+    NUMBER_RULE,
     Attribute,
     QueryableAttributes,
     Value,
     check_path,
     check_text,
+    is_number,
     typed_values,
 )
 from tmf_apis.rest.query.regexes import safe_pattern
@@ -187,6 +189,8 @@ def ordered_values(attribute: Attribute, text: str) -> tuple[Value, ...]:
     if attribute.is_href or attribute.type.value_type == "boolean":
         raise InvalidQuery(f"{attribute.path!r} has no order; it can only be equal or not equal")
     numbers = tuple(value for value in values if not isinstance(value, str | bool))
+    if not numbers and attribute.type.value_type == "any" and is_number(text):
+        raise InvalidQuery(f"{attribute.path!r} is compared with {NUMBER_RULE}")
     return numbers or values[:1]
 
 
