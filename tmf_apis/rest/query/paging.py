@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 import orjson
 
 from tmf_apis.errors import InvalidQuery
-from tmf_apis.rest.query.attributes import INT64
+from tmf_apis.rest.contracts.numbers import INT64
 from tmf_apis.rest.query.filtering import MongoQuery, Pair, any_of
 from tmf_apis.rest.query.sorting import SortKey, mongodb_sort, reversed_keys
 from tmf_apis.settings import Settings
@@ -30,7 +30,7 @@ PAGING_PARAMETERS = frozenset({"offset", "limit", "before", "after"})
 #: Longest cursor, in characters.
 CURSOR_LIMIT = 4096
 
-_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
+_NUMBER = re.compile(r"\d{1,1000}", re.ASCII)
 
 Document = Mapping[str, Any]
 SortValues = tuple[Any, ...]
@@ -50,6 +50,7 @@ class Page:
         before: Sort values before which the page ends; empty: the end of the list; None: the
             client did not send ``before``.
         is_explicit: The client sent a paging parameter.
+        max_offset: The largest offset of a page that is not empty, see ``check_depth``.
     """
 
     limit: int
@@ -58,11 +59,29 @@ class Page:
     after: SortValues | None = None
     before: SortValues | None = None
     is_explicit: bool = False
+    max_offset: int = INT64.stop
+
+    @property
+    def is_deep(self) -> bool:
+        """Return whether the offset is over its limit; only an empty page can be served then."""
+        return self.offset > self.max_offset
 
     @property
     def is_cursor_page(self) -> bool:
         """Return whether the page is defined by a cursor."""
         return self.after is not None or self.before is not None
+
+    def check_depth(self, total: int) -> None:
+        """Check that a deep page is past the end of the list.
+
+        Raises:
+            InvalidQuery: The list has resources there (HTTP 400).
+        """
+        if self.offset < total:
+            raise InvalidQuery(
+                f"offset is a number from 0 to {self.max_offset} in a list of {total}; start"
+                " with after= and follow the Link header to go deeper"
+            )
 
     @property
     def _read_keys(self) -> tuple[SortKey, ...]:
@@ -99,7 +118,7 @@ class Page:
 def page_from_parameters(
     parameters: Mapping[str, str], keys: tuple[SortKey, ...], settings: Settings
 ) -> Page:
-    """Return the page that the query parameters of a request select.
+    """Return the page that the query parameters of a request select, cut to the largest page.
 
     Args:
         parameters: The parameters; those not in ``PAGING_PARAMETERS`` are ignored.
@@ -107,17 +126,20 @@ def page_from_parameters(
         settings: The limits.
 
     Raises:
-        InvalidQuery: A number or cursor is malformed or over its limit, or a parameter contradicts
-            another (HTTP 400).
+        InvalidQuery: A number or cursor is malformed, or a parameter contradicts another
+            (HTTP 400).
     """
     cursors = {name: parameters[name] for name in ("after", "before") if name in parameters}
     if len(cursors) + ("offset" in parameters) > 1:
         raise InvalidQuery("only one of offset, after and before can be given")
+    offset = _number_parameter(parameters, "offset", 0)
+    limit = _number_parameter(parameters, "limit", settings.page_size)
     return Page(
-        limit=_number_parameter(parameters, "limit", settings.page_size, settings.page_limit),
-        offset=_number_parameter(parameters, "offset", 0, settings.offset_limit),
+        limit=min(limit, settings.page_limit),
+        offset=offset,
         keys=keys,
         is_explicit=bool(PAGING_PARAMETERS & parameters.keys()),
+        max_offset=settings.offset_limit,
         **{name: _cursor_values(text, keys) for name, text in cursors.items()},
     )
 
@@ -131,12 +153,13 @@ def page_status(page: Page, count: int, total: int, settings: Settings) -> int:
     return settings.partial_status if page.is_explicit and 0 < count < total else 200
 
 
-def _number_parameter(parameters: Mapping[str, str], name: str, default: int, maximum: int) -> int:
+def _number_parameter(parameters: Mapping[str, str], name: str, default: int) -> int:
+    """Return a number of at least 0; one that the database cannot hold becomes the largest."""
     if (text := parameters.get(name)) is None:
-        return min(default, maximum)
-    if not _NUMBER.fullmatch(text) or int(text) > maximum:
-        raise InvalidQuery(f"{name} is a number from 0 to {maximum}, not {text[:40]!r}")
-    return int(text)
+        return default
+    if not _NUMBER.fullmatch(text):
+        raise InvalidQuery(f"{name} is a whole number from 0, not {text[:40]!r}")
+    return min(int(text), INT64.stop - 1)
 
 
 def cursor(document: Document, keys: tuple[SortKey, ...]) -> str | None:
@@ -265,7 +288,9 @@ def _offset_links(result: PageResult, settings: Settings) -> dict[str, Pair]:
         return {}
     targets = {"first": ("offset", "0")}
     if offset > 0:
-        targets["prev"] = ("offset", str(max(0, min(offset, result.total) - limit)))
+        start = max(0, min(offset, result.total) - limit)
+        is_near = start <= settings.offset_limit
+        targets["prev"] = ("offset", str(start)) if is_near else ("before", "")
     if offset + result.count < result.total and result.count:
         if offset + limit <= settings.offset_limit:
             targets["next"] = ("offset", str(offset + limit))

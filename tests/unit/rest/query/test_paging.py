@@ -50,9 +50,9 @@ def test_without_parameters_the_page_is_the_first_of_default_size():
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"limit": "-1"}, {"limit": "x"}, {"limit": ""}, {"limit": "1001"}, {"limit": "1.5"},
-        {"limit": "٣"}, {"limit": "9" * 5000}, {"limit": " 1"}, {"offset": "-1"}, {"offset": "x"},
-        {"offset": "100001"}, {"offset": "1e3"}, {"after": "", "before": ""},
+        {"limit": "-1"}, {"limit": "x"}, {"limit": ""}, {"limit": "1.5"}, {"limit": "+5"},
+        {"limit": "٣"}, {"limit": "9" * 1001}, {"limit": " 1"}, {"offset": "-1"}, {"offset": "x"},
+        {"offset": ""}, {"offset": "1e3"}, {"after": "", "before": ""},
         {"after": "", "offset": "0"}, {"limit": "1\0"},
     ],
 )  # fmt: skip
@@ -215,3 +215,31 @@ def test_links_of_a_cursor_page_use_cursors(parameters, has_more, expected):
 def test_an_empty_cursor_page_links_to_both_ends():
     result = result_of({"after": token(["t:1"])}, 0, 9)
     assert set(links(link_header(URL, [], result, SETTINGS))) == {"first", "last"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "limit"),
+    [("0", 0), ("007", 7), ("1000", 1000), ("1001", 1000), ("9" * 30, 1000), ("9" * 999, 1000)],
+)
+def test_a_limit_above_the_largest_page_is_cut_to_it(sent, limit):
+    assert page_of(limit=sent).limit == limit
+    header = link_header(URL, [("limit", sent)], result_of({"limit": sent}, limit, 9999), SETTINGS)
+    assert all(("limit", str(limit)) in query for query in links(header).values())
+
+
+@pytest.mark.parametrize("offset", ["100001", "1" + "0" * 30, "9" * 999])
+def test_a_deep_offset_is_accepted_only_past_the_end(offset):
+    page = page_of(offset=offset)
+    assert page.is_deep
+    page.check_depth(100_001 if offset == "100001" else 2**40)
+    with pytest.raises(InvalidQuery, match=r"from 0 to 100000 in a list of .*; start with after="):
+        page.check_depth(2**63)
+
+
+def test_links_of_an_empty_deep_page_lead_back_into_the_list():
+    result = result_of({"limit": "10", "offset": "1" + "0" * 30}, 0, 25)
+    assert links(link_header(URL, [], result, SETTINGS))["prev"] == [
+        ("offset", "15"), ("limit", "10"),
+    ]  # fmt: skip
+    long = result_of({"limit": "10", "offset": "1" + "0" * 30}, 0, 200_000)
+    assert links(link_header(URL, [], long, SETTINGS))["prev"] == [("before", ""), ("limit", "10")]
