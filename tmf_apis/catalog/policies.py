@@ -84,7 +84,11 @@ def _entity_policy(
             after_commit_if=_is_new_version,
         )
     else:
-        policy = ResourcePolicy(check=partial(actions.check_references, kind))
+        policy = ResourcePolicy(
+            check=partial(_check_plain_entity, kind),
+            after_commit=partial(actions.archive_version, kind),
+            after_commit_if=_is_new_version,
+        )
     return replace(
         policy,
         lifecycle=ENTITY_LIFECYCLE,
@@ -109,6 +113,13 @@ def _check_entity(
         actions.check_references(kind, repository, old, new)
     if further_check:
         further_check(repository, old, new)
+
+
+def _check_plain_entity(
+    kind: str, repository: Repository, old: Resource | None, new: Resource | None
+) -> None:
+    actions.check_version(kind, repository, old, new)
+    actions.check_references(kind, repository, old, new)
 
 
 def _is_new_version(old: Resource | None, new: Resource | None) -> bool:

@@ -13,7 +13,7 @@ from tmf_apis.errors import (
 )
 from tmf_apis.rest.contracts import texts
 from tmf_apis.rest.contracts.contract import Operation
-from tmf_apis.rest.http import bodies, dry_runs, monitors, preconditions
+from tmf_apis.rest.http import bodies, dry_runs, entity_versions, monitors, preconditions
 from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.http.locks import KeyedLock
 from tmf_apis.rest.http.messages import Request, Response, json_response
@@ -56,6 +56,7 @@ class ResourceHandlers:
         projection = dict.fromkeys(("id", "rev", *members), 1)
         access = {**request.identity.read_filter(), **path_filter(operation)}
         masked = not request.identity.sees_personal_data
+        request = self._request_of_version(api, operation, request)
         document = self._resources.find_one(kind, access, request.id, projection, masked=masked)
         if document is None:
             raise NotFound(f"there is no {operation.schema} {request.id[:100]}")
@@ -196,6 +197,7 @@ class ResourceHandlers:
 
     def delete(self, api: Api, operation: Operation, request: Request) -> Response:
         """Handle DELETE of a resource: 204."""
+        request = self._request_of_version(api, operation, request)
         self._writer.delete(
             request.identity,
             operation.kind,
@@ -244,6 +246,7 @@ class ResourceHandlers:
                 that only v5 shows, and its result may exceed the limits of a body.
         """
         self._quotas.check_storage(request.identity)
+        request = self._request_of_version(api, operation, request)
         kind, version = operation.kind, api.contract.version
         with_types = self._renderer.type_defaults(kind, version) if is_json_patch else None
 
@@ -279,6 +282,17 @@ class ResourceHandlers:
             extra_filter=path_filter(operation),
         )
         return self._renderer.response(kind, version, request, result)
+
+    def _request_of_version(self, api: Api, operation: Operation, request: Request) -> Request:
+        """Return a request with the stored id of the version of an entity that it names, if any.
+
+        Raises:
+            NotFound: The entity has no such version (HTTP 404).
+        """
+        if not entity_versions.names_version(request):
+            return request
+        access = {**request.identity.read_filter(), **path_filter(operation)}
+        return entity_versions.request_of_version(self._resources, api, operation, request, access)
 
     def _checked_change(
         self, api: Api, operation: Operation, before: Resource, after: Resource

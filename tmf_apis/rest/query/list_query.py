@@ -9,7 +9,7 @@ from tmf_apis.rest.contracts.contract import Contract, Operation
 from tmf_apis.rest.query import fields, paging, sorting
 from tmf_apis.rest.query.attributes import QueryableAttributes
 from tmf_apis.rest.query.fields import FieldSelection
-from tmf_apis.rest.query.filtering import filter_query
+from tmf_apis.rest.query.filtering import Pair, filter_query
 from tmf_apis.rest.query.jsonpath_query import jsonpath_query
 from tmf_apis.rest.query.paging import Page, PageResult
 from tmf_apis.rest.query.parameters import Parameters
@@ -140,6 +140,7 @@ class ListQueryCompiler:
             attributes = replace(attributes, blind_index=blind_index)
         filters = [pair for pair in parameters if pair[0] not in RESERVED_PARAMETERS]
         reserved = {name: value for name, value in parameters if name in RESERVED_PARAMETERS}
+        filters = with_ids_of_versions(filters)
         conditions = [filter_query(filters, attributes, self._settings)] if filters else []
         conditions += [
             jsonpath_query(value, attributes, self._settings)
@@ -161,6 +162,27 @@ class ListQueryCompiler:
             selection,
             _extended_projection(projection, sort_paths),
         )
+
+
+def with_ids_of_versions(filters: Sequence[Pair]) -> list[Pair]:
+    """Return filters in which an id and a version also select an earlier version of the entity.
+
+    An earlier version is stored under the id with its version (TMF630 part 1).
+
+    >>> with_ids_of_versions([("id", "42"), ("version", "1.0")])
+    [('id', '42'), ('version', '1.0'), ('id', '42:(version=1.0)')]
+    """
+    ids = [id for name, value in filters if name in {"id", "id.eq"} for id in value.split(",")]
+    if not ids:
+        return list(filters)
+    versions = [
+        version
+        for name, value in filters
+        if name in {"version", "version.eq"}
+        for version in value.split(",")
+    ]
+    pairs = [("id", f"{id}:(version={version})") for id in ids for version in versions]
+    return [*filters, *pairs]
 
 
 def _type_of(
@@ -209,11 +231,16 @@ def read_page(
             conditions of the path.
         query: The list request.
         masked: Leave personal values out.
+
+    Raises:
+        InvalidQuery: The page is deeper than its offset may be (HTTP 400).
     """
     page = query.page
     matching = {**access, "$and": query.conditions} if query.conditions else dict(access)
     documents: list[Document] = []
-    if page.fetch_limit:
+    if page.is_deep and page.limit:
+        page.check_depth(resources.counts.total(kind, matching))
+    elif page.fetch_limit:
         documents = resources.find_many(
             kind,
             {"$and": [matching, page.cursor_clause]} if page.cursor_clause else matching,
