@@ -18,6 +18,7 @@ from tmf_apis.bulk_load.resource_types import TypeResolver
 from tmf_apis.catalog.stream import RawResource, decompressed_chunks, raw_resources
 from tmf_apis.errors import InvalidBody, TmfError, Unavailable
 from tmf_apis.rest.http import bodies
+from tmf_apis.rest.pipeline.ids import check_id
 from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.security.identity import Identity
 from tmf_apis.store import bulk
@@ -26,9 +27,6 @@ from tmf_apis.store.resources import Document
 
 if TYPE_CHECKING:
     from tmf_apis.app import Engine
-
-#: Longest id of a resource, in characters.
-_MAX_ID_LENGTH = 200
 
 
 class RejectHandler(Protocol):
@@ -157,9 +155,8 @@ class Loader:
         if b"null" in raw_resource.raw:
             resource = bodies.without_nulls(resource)
         kind = self._types.kind_for_resource(resource, default_kind)
-        id = resource.get("id", None) or _content_id(kind, resource)
-        if not isinstance(id, str) or len(id) > _MAX_ID_LENGTH or not id.isprintable():
-            raise InvalidBody(f"/id: expected a plain text of at most {_MAX_ID_LENGTH} characters")
+        id = resource.get("id")
+        id = _content_id(kind, resource) if id is None else check_id(id)
         key = f"{self._identity.tenant}:{id}"
         return kind, _Line(raw_resource.line, raw_resource.raw, {**resource, "id": id}, key)
 

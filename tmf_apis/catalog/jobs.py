@@ -33,6 +33,7 @@ from tmf_apis.errors import Forbidden, InvalidBody, TmfError, Unavailable, Unpro
 from tmf_apis.rest.contracts import texts
 from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.http.bodies import parse
+from tmf_apis.rest.pipeline.ids import check_id
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 from tmf_apis.security import outbound, pinned_http
 from tmf_apis.security.outbound import OutboundPolicy
@@ -40,9 +41,6 @@ from tmf_apis.settings import Settings
 
 #: Interval between two updates of the progress, in seconds.
 PROGRESS_INTERVAL = 2.0
-
-#: Largest length of an id in a file, in characters.
-_MAX_ID_LENGTH = 256
 
 #: Number of bytes that are read at once.
 _CHUNK_SIZE = 1 << 16
@@ -221,9 +219,8 @@ def _parse_row(context: JobContext, job: Resource, raw_resource: RawResource) ->
     resource = {"@type": kind, **{k: v for k, v in resource.items() if v is not None}}
     if resource["@type"] in context.definition.kind_aliases:
         resource["@type"] = kind
-    id = resource.get("id") or _content_id(kind, resource)
-    if not isinstance(id, str) or len(id) > _MAX_ID_LENGTH or not id.isprintable():
-        raise InvalidBody(f"/id: expected a plain text of at most {_MAX_ID_LENGTH} characters")
+    id = resource.get("id")
+    id = _content_id(kind, resource) if id is None else check_id(id)
     name = resource.get("name")
     if not isinstance(name, str) or not name.strip():
         raise InvalidBody("/name: expected a text that is not blank")

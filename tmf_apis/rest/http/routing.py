@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from connexion.middleware.abstract import SpecMiddleware
 from connexion.spec import Specification
@@ -66,6 +67,8 @@ HOST_PATTERN = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?"
 #: The parameter of a media range that the client does not accept.
 _ZERO_QUALITY = re.compile(r"q\s*=\s*0(\.0*)?")
 _ANONYMOUS = Identity("anonymous", "")
+#: A path whose last segment has an encoded slash; a slash may end the path.
+_ENCODED_SLASH = re.compile(rb"([^%?]*)/([^/?]*%2[Ff][^/?]*)/?(?:\?.*)?", re.DOTALL)
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -121,7 +124,7 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
             await self.app(scope, receive, send)
             return
         path = scope["path"]
-        route, id = self._find_route(path)
+        route, id = self._find_route(path, scope.get("raw_path") or b"")
         if route is None and self._is_outside_contracts(path):
             await self.app(scope, receive, send)
             return
@@ -148,7 +151,11 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
         """Return whether a path without an operation belongs to the next application."""
         return path in self._page_paths or not path.startswith(tuple(self._prefixes))
 
-    def _find_route(self, path: str) -> tuple[Mapping[str, str] | None, str]:
+    def _find_route(self, path: str, raw_path: bytes) -> tuple[Mapping[str, str] | None, str]:
+        """Return the methods of a path and the id in it; the id may have an encoded slash."""
+        if b"%2" in raw_path and (encoded := _ENCODED_SLASH.fullmatch(raw_path)):
+            collection, id = (unquote(part.decode("latin-1")) for part in encoded.groups())
+            return self._routes.get(collection + "/{id}"), id
         if len(path) > 1 and path[-1] == "/":
             path = path[:-1]
         if (route := self._routes.get(path)) is not None:
