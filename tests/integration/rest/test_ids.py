@@ -98,12 +98,12 @@ def test_every_accepted_id_is_read_at_its_href_by_every_client(api, import_rows)
 def test_a_resource_with_such_an_id_is_changed_filtered_and_deleted(api, import_rows):
     assert import_rows(categories(READABLE))["status"] == "Succeeded"
     for id in READABLE[:18]:
-        [found] = api.get(f"{CATALOG}/v4/category", params={"id": id}).json()
-        assert found["id"] == id
-        changed = api.patch(found["href"], json={"description": "new"})
+        [resource] = api.get(f"{CATALOG}/v4/category", params={"id": id}).json()
+        assert resource["id"] == id
+        changed = api.patch(resource["href"], json={"description": "new"})
         assert (changed.status_code, changed.json()["id"]) == (200, id), changed.text
-        assert api.delete(found["href"]).status_code == 204
-        assert api.get(found["href"]).status_code == 404
+        assert api.delete(resource["href"]).status_code == 204
+        assert api.get(resource["href"]).status_code == 404
 
 
 def test_an_id_that_some_client_cannot_read_is_refused(api, import_rows):

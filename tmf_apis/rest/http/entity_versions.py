@@ -53,10 +53,10 @@ def request_of_version(
     ids = (f"{id}:(version={version})", id)
     keys = [f"{access['tenant']}:{candidate}" for candidate in ids]
     query = {**access, "_id": {"$in": keys}}
-    found = {row["id"]: row for row in resources.find_many(operation.kind, query, _MEMBERS)}
-    if ids[0] in found:
+    rows = {row["id"]: row for row in resources.find_many(operation.kind, query, _MEMBERS)}
+    if ids[0] in rows:
         return replace(request, id=ids[0])
-    if id in found and _version_of(found[id]) == version:
+    if id in rows and _version_of(rows[id]) == version:
         return replace(request, id=id)
     if versions := _versions(resources, operation, access, id):
         raise NotFound(
