@@ -213,7 +213,7 @@ def _candidate_queries(
 
 def _conditions(requirement: ResourceRequirement, element: str) -> list[dict[str, Any]]:
     conditions: list[dict[str, Any]] = [
-        {"resourceCharacteristic": {"$elemMatch": {"name": name, "value": value}}}
+        {"resourceCharacteristic": {"$elemMatch": {"name": name, "value": {"$eq": value}}}}
         for name, value in requirement.characteristics.items()
     ]
     if element:
@@ -256,7 +256,9 @@ def pools_for(
 ) -> list[tuple[Resource, PoolRange]]:
     """Return the pools with values for a requirement; those of the element come first."""
     is_of_category = {
-        "resourceCharacteristic": {"$elemMatch": {"name": "poolOf", "value": requirement.category}}
+        "resourceCharacteristic": {
+            "$elemMatch": {"name": "poolOf", "value": {"$eq": requirement.category}}
+        }
     }
     query = {"category": POOL, **is_of_category}
     usable = [

@@ -16,6 +16,11 @@ from tmf_apis.rest.contracts.schemas import json_pointer
 from tmf_apis.rest.pipeline.json_values import JSON_STRING, check_value_count
 from tmf_apis.settings import Settings
 
+#: Attributes that the contracts leave to any JSON value. Inside them all names are data.
+OPEN_ATTRIBUTES = frozenset({"adapterOptions", "event", "expected", "observed", "value"})
+#: What a repeated check accepts, because it was examined: large floats, names such as ``$ref``.
+_LARGE_FLOATS, _SPECIAL_NAMES = 1, 2
+
 _CHECKED_TYPES = frozenset({dict, list, int, float})
 #: Integers from here on do not fit into 64 bits; orjson reads them as floats.
 _INT64_LIMIT = 2.0**63
@@ -79,13 +84,18 @@ def _checked_member_count(
 ) -> int:
     """Return the number of object members in a value after checking the limits."""
     depth, items = settings.depth_limit, settings.array_limit
+    accepted = 0
     try:
-        try:
-            return _member_count(value, depth, items)
-        except _LargeFloat:
-            if has_long_integer():
-                raise _LimitExceeded("integers have at most 64 bits") from None
-            return _member_count(value, depth, items, allow_large=True)
+        while True:
+            try:
+                return _member_count(value, depth, items, accepted)
+            except _LargeFloat:
+                if has_long_integer():
+                    raise _LimitExceeded("integers have at most 64 bits") from None
+                accepted |= _LARGE_FLOATS
+            except _SpecialName:
+                _check_names(value, depth, is_data=False)
+                accepted |= _SPECIAL_NAMES
     except _LimitExceeded as error:
         raise InvalidBody(f"{json_pointer(reversed(error.path)) or '/'}: {error.rule}") from None
 
@@ -115,6 +125,10 @@ class _LargeFloat(Exception):
     """A number may have been written as an integer that does not fit into 64 bits."""
 
 
+class _SpecialName(Exception):
+    """A name is empty or begins with ``$``."""
+
+
 class _LimitExceeded(Exception):
     """A limit is exceeded; the path to the value is collected while the recursion unwinds."""
 
@@ -124,39 +138,43 @@ class _LimitExceeded(Exception):
         self.path: list[str | int] = []
 
 
-def _member_count(value: Any, depth: int, items: int, *, allow_large: bool = False) -> int:  # noqa: ANN401
+def _member_count(value: Any, depth: int, items: int, accepted: int) -> int:  # noqa: ANN401
     """Return the number of object members in ``value``, checking the limits."""
     value_type = type(value)
     if value_type is dict:
-        return _object_member_count(value, depth - 1, items, allow_large=allow_large)
+        return _object_member_count(value, depth - 1, items, accepted)
     if value_type is list:
-        return _array_member_count(value, depth - 1, items, allow_large=allow_large)
-    if value_type is float and not allow_large and not -_INT64_LIMIT < value < _INT64_LIMIT:
+        return _array_member_count(value, depth - 1, items, accepted)
+    if (
+        value_type is float
+        and not accepted & _LARGE_FLOATS
+        and not -_INT64_LIMIT < value < _INT64_LIMIT
+    ):
         raise _LargeFloat
     if value_type is int and not INT64.start <= value < INT64.stop:
         raise _LimitExceeded("integers have at most 64 bits")
     return 0
 
 
-def _object_member_count(
-    value: dict[str, Any], depth: int, items: int, *, allow_large: bool
-) -> int:
+def _object_member_count(value: dict[str, Any], depth: int, items: int, accepted: int) -> int:
     if depth < 0:
         raise _LimitExceeded("nested too deep")
     count = len(value)
     for key, member in value.items():
-        if not key or key[0] == "$" or "\0" in key:
+        if (not key or key[0] == "$") and not accepted & _SPECIAL_NAMES:
+            raise _SpecialName
+        if "\0" in key:
             raise _LimitExceeded(f"{key!r} cannot be the name of an attribute")
         if type(member) in _CHECKED_TYPES:
             try:
-                count += _member_count(member, depth, items, allow_large=allow_large)
+                count += _member_count(member, depth, items, accepted)
             except _LimitExceeded as error:
                 error.path.append(key)
                 raise
     return count
 
 
-def _array_member_count(value: list[Any], depth: int, items: int, *, allow_large: bool) -> int:
+def _array_member_count(value: list[Any], depth: int, items: int, accepted: int) -> int:
     if depth < 0:
         raise _LimitExceeded("nested too deep")
     if len(value) > items:
@@ -165,11 +183,41 @@ def _array_member_count(value: list[Any], depth: int, items: int, *, allow_large
     for index, item in enumerate(value):
         if type(item) in _CHECKED_TYPES:
             try:
-                count += _member_count(item, depth, items, allow_large=allow_large)
+                count += _member_count(item, depth, items, accepted)
             except _LimitExceeded as error:
                 error.path.append(index)
                 raise
     return count
+
+
+def _check_names(value: Any, depth: int, *, is_data: bool) -> None:  # noqa: ANN401
+    """Check that names that are empty or begin with ``$`` are inside an open attribute.
+
+    The driver of the database reads an object with ``$ref`` and ``$id`` as a reference.
+
+    Raises:
+        _LimitExceeded: One is not, or the value is nested too deep.
+    """
+    if depth < 0:
+        raise _LimitExceeded("nested too deep")
+    members: list[tuple[str | int, Any]] = []
+    if isinstance(value, dict):
+        members = list(value.items())
+        if isinstance(value.get("$ref"), str) and "$id" in value:
+            raise _LimitExceeded("an object cannot have both $ref and $id")
+    elif isinstance(value, list):
+        members = list(enumerate(value))
+    for name, member in members:
+        if not is_data and isinstance(name, str) and (not name or name[0] == "$"):
+            raise _LimitExceeded(
+                f"{name!r} cannot be the name of an attribute; inside a value of any type it can"
+            )
+        if isinstance(member, dict | list):
+            try:
+                _check_names(member, depth - 1, is_data=is_data or name in OPEN_ATTRIBUTES)
+            except _LimitExceeded as error:
+                error.path.append(name)
+                raise
 
 
 def without_nulls(value: Any) -> Any:  # noqa: ANN401
