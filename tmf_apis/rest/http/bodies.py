@@ -208,16 +208,21 @@ def _check_names(value: Any, depth: int, *, is_data: bool) -> None:  # noqa: ANN
     elif isinstance(value, list):
         members = list(enumerate(value))
     for name, member in members:
-        if not is_data and isinstance(name, str) and (not name or name[0] == "$"):
-            raise _LimitExceeded(
-                f"{name!r} cannot be the name of an attribute; inside a value of any type it can"
-            )
+        if not is_data:
+            _check_name(name)
         if isinstance(member, dict | list):
             try:
                 _check_names(member, depth - 1, is_data=is_data or name in OPEN_ATTRIBUTES)
             except _LimitExceeded as error:
                 error.path.append(name)
                 raise
+
+
+def _check_name(name: str | int) -> None:
+    if isinstance(name, str) and (not name or name[0] == "$"):
+        raise _LimitExceeded(
+            f"{name!r} cannot be the name of an attribute; inside a value of any type it can"
+        )
 
 
 def without_nulls(value: Any) -> Any:  # noqa: ANN401
