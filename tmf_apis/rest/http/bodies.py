@@ -5,7 +5,7 @@ database cannot hold, a decimal that would lose digits) or that would cost too m
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -190,7 +190,7 @@ def _array_member_count(value: list[Any], depth: int, items: int, accepted: int)
     return count
 
 
-def _check_names(value: Any, depth: int, *, is_data: bool) -> None:  # noqa: ANN401
+def _check_names(value: object, depth: int, *, is_data: bool) -> None:
     """Check that names that are empty or begin with ``$`` are inside an open attribute.
 
     The driver of the database reads an object with ``$ref`` and ``$id`` as a reference.
@@ -200,14 +200,9 @@ def _check_names(value: Any, depth: int, *, is_data: bool) -> None:  # noqa: ANN
     """
     if depth < 0:
         raise _LimitExceeded("nested too deep")
-    members: list[tuple[str | int, Any]] = []
-    if isinstance(value, dict):
-        members = list(value.items())
-        if isinstance(value.get("$ref"), str) and "$id" in value:
-            raise _LimitExceeded("an object cannot have both $ref and $id")
-    elif isinstance(value, list):
-        members = list(enumerate(value))
-    for name, member in members:
+    if isinstance(value, dict) and isinstance(value.get("$ref"), str) and "$id" in value:
+        raise _LimitExceeded("an object cannot have both $ref and $id")
+    for name, member in _members(value):
         if not is_data:
             _check_name(name)
         if isinstance(member, dict | list):
@@ -216,6 +211,12 @@ def _check_names(value: Any, depth: int, *, is_data: bool) -> None:  # noqa: ANN
             except _LimitExceeded as error:
                 error.path.append(name)
                 raise
+
+
+def _members(value: object) -> Iterable[tuple[str | int, object]]:
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
 
 
 def _check_name(name: str | int) -> None:
