@@ -48,6 +48,8 @@ from tmf_apis.rest.http.hub import HubHandlers
 from tmf_apis.rest.http.messages import Request, Response, error_response, json_response
 from tmf_apis.rest.http.request_spans import start_request_span
 from tmf_apis.rest.http.routing import ContractRoutingMiddleware, routing_document
+from tmf_apis.rest.http.shared_accounts import SharedAccounts
+from tmf_apis.rest.http.spool import Spool
 from tmf_apis.security.request_origin import (
     CERTIFICATE_MEMBER,
     REQUEST_ID_HEADER,
@@ -58,6 +60,7 @@ from tmf_apis.security.request_origin import (
 from tmf_apis.security.tokens import TokenAuthenticator
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import ping
+from tmf_apis.store.shared_state import SharedState
 
 __all__ = ["CONTRACTS_DIR", "Application", "Engine", "Readiness"]
 
@@ -110,17 +113,20 @@ class Application:
         settings: The configuration.
         contracts: The APIs.
         readiness: The engine, and whether requests are answered.
-        metrics: The metrics of this process.
+        metrics: The metrics of the server.
         access_log: The access log of this process.
+        shared: What the HTTP processes of the server share; None: this is the only one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         settings: Settings,
         contracts: list[Contract],
         authenticator: TokenAuthenticator,
         pages: Any,  # noqa: ANN401
         readiness: Readiness,
+        *,
+        shared: SharedState | None = None,
     ) -> None:
         """Create the application; it answers 503 until ``attach_engine`` has been called.
 
@@ -130,11 +136,13 @@ class Application:
             authenticator: Authenticates each request.
             pages: The ASGI application of all paths that no contract has.
             readiness: The state of the server; the pages share it.
+            shared: What the HTTP processes of the server share; None: this is the only one.
         """
         self.settings = settings
         self.contracts = contracts
         self.readiness = readiness
-        self.metrics = Metrics()
+        self.shared = shared
+        self.metrics = Metrics(shared)
         self._authenticator = authenticator
         self.metrics.register_access_denials(authenticator.refusals)
         self._sender_id = ""
@@ -142,7 +150,10 @@ class Application:
         self.access_log = AccessLog(is_enabled=settings.access_log == "on")
         self._limited: AsgiApplication = self._answer_admitted
         if authenticator.enabled:
-            limits = Admission(settings, authenticator.known_client, self.metrics.count_refusal)
+            accounts = SharedAccounts(shared) if shared else None
+            limits = Admission(
+                settings, authenticator.known_client, self.metrics.count_refusal, accounts
+            )
             self._limited = AdmissionMiddleware(self._answer_admitted, limits)
         self._routes: dict[str, tuple[Handler, Api, Operation]] = {}
         routing = partial(
@@ -165,7 +176,8 @@ class Application:
 
     def attach_engine(self, engine: Engine) -> None:
         """Route the operations to an engine, and add its metrics."""
-        handlers = ResourceHandlers(engine.writer, engine.quotas, self.settings)
+        spool = Spool(self.settings.data_dir, self.settings.spool_limit, self.shared)
+        handlers = ResourceHandlers(engine.writer, engine.quotas, self.settings, spool)
         bulk = BulkHandler(handlers, self.settings, engine.refusal_recorder)
         key = server_key(engine.database, self.settings.hub_secret)
         self._sender_id = sender_id(key)
@@ -212,7 +224,7 @@ class Application:
         try:
             request.identity = self._authenticator.authenticate(request.headers, request.origin)
             current_origin.set(request.origin.with_identity(request.identity))
-            self.readiness.require_engine()
+            self.readiness.require_engine().follow_siblings()
             handler, api, operation = self._routes[name]
             request.identity.require_scopes(operation.scopes)
             if request.query_string:

@@ -43,6 +43,16 @@ def main() -> None:
     default="",
     help="Authorities of client certificates (PEM); default: TMF_TLS_CLIENT_CA.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    help="Processes that answer requests, on one port; default: TMF_PROCESSES.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    help="Workers for events, orders and alarms; default: TMF_WORKERS.",
+)
 @report_start_errors()
 def serve(  # noqa: PLR0913, PLR0917
     host: str,
@@ -51,11 +61,14 @@ def serve(  # noqa: PLR0913, PLR0917
     tls_cert: str,
     tls_key: str,
     tls_client_ca: str,
+    processes: int | None,
+    workers: int | None,
     *,
     demo: bool,
 ) -> None:
     """Serve the APIs with all processes that they need, until stopped."""
     from tmf_apis.demo import load_demo_data
+    from tmf_apis.process_server import ProcessServer
     from tmf_apis.server import Server
 
     settings = read_settings(data_dir)
@@ -64,10 +77,46 @@ def serve(  # noqa: PLR0913, PLR0917
         tls_cert=tls_cert or settings.tls_cert,
         tls_key=tls_key or settings.tls_key,
         tls_client_ca=tls_client_ca or settings.tls_client_ca,
+        processes=processes or settings.processes,
+        workers=settings.workers if workers is None else workers,
     )
     configure_logging(settings.log_level)
+    if settings.processes > 1:
+        sys.exit(ProcessServer(settings, host=host, port=port, demo=demo).run())
     load_data = load_demo_data if demo else None
     sys.exit(Server(settings, host=host, port=port, load_data=load_data).run())
+
+
+@main.command("serve-process", hidden=True)
+@click.option("--number", required=True, type=int)
+@click.option("--socket", "socket_file", required=True, type=int)
+@click.option("--memory", "memory_file", required=True, type=int)
+@click.option("--metrics", "metrics_file", default=-1)
+@click.option("--restart", is_flag=True)
+@click.option("--demo", is_flag=True)
+def serve_process(  # noqa: PLR0913
+    *,
+    number: int,
+    socket_file: int,
+    memory_file: int,
+    metrics_file: int,
+    restart: bool,
+    demo: bool,
+) -> None:
+    """Answer requests as one of the processes of `tmf serve --processes`, which starts it."""
+    from tmf_apis.demo import load_demo_data
+    from tmf_apis.http_process import HttpProcess, Inheritance
+
+    settings = read_settings()
+    configure_logging(settings.log_level, http_process=number)
+    inheritance = Inheritance(
+        number=number,
+        socket=socket_file,
+        memory=memory_file,
+        metrics=metrics_file,
+        is_restart=restart,
+    )
+    sys.exit(HttpProcess(settings, inheritance, load_demo_data if demo else None).run())
 
 
 @main.command()

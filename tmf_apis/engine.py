@@ -46,6 +46,8 @@ from tmf_apis.store.data_keys import DataKeys
 from tmf_apis.store.model import StoredResource, document_class
 from tmf_apis.store.process import CannotStart
 from tmf_apis.store.resources import Document, ResourceStore
+from tmf_apis.store.shared_state import Cell, SharedState
+from tmf_apis.store.write_feed import WriteFeed
 
 #: The contracts of a checkout; an installed package has them in the same place.
 CONTRACTS_DIR = Path(__file__).parent.parent / "openapi"
@@ -55,7 +57,11 @@ class Engine:
     """Everything that reads and writes resources; its parts do not change after construction."""
 
     def __init__(
-        self, settings: Settings, contracts: list[Contract], database: Database[Document]
+        self,
+        settings: Settings,
+        contracts: list[Contract],
+        database: Database[Document],
+        shared: SharedState | None = None,
     ) -> None:
         """Compose the engine.
 
@@ -63,6 +69,7 @@ class Engine:
             settings: The configuration.
             contracts: The contracts of the APIs.
             database: The database; its version has been checked.
+            shared: What the HTTP processes of a server share; None: there is one process.
         """
         self.settings = settings
         self.contracts = contracts
@@ -83,9 +90,13 @@ class Engine:
         for module in self.api_modules:
             self.policies |= module.policies
         self.kinds = sorted({o.kind for c in contracts for o in c.operations if o.kind})
-        self.counts = CountCache(database, query_time=settings.query_time)
+        feed = WriteFeed(shared) if shared else None
+        self.counts = CountCache(database, query_time=settings.query_time, feed=feed)
+        self._shared, self._seen_changes = shared, 0
         self.personal_attributes = PersonalAttributes.from_settings(settings)
         self.data_keys = DataKeys(database, partial(load_provider, settings))
+        if shared:
+            self.extension_registry.announce = self.data_keys.announce = shared.announce_change
         builder = self._builder = DocumentBuilder(
             self.policies,
             _type_defaults(contracts),
@@ -176,6 +187,13 @@ class Engine:
         self._prepare_keys()
         update_parties(self.database, self._builder, self.kinds)
         self.extension_registry.refresh()
+
+    def follow_siblings(self) -> None:
+        """Read again what another process of this server has announced to have changed."""
+        if self._shared and (changes := self._shared.total(Cell.CHANGES)) != self._seen_changes:
+            self.extension_registry.refresh()
+            self.data_keys.expire()
+            self._seen_changes = changes
 
     def _prepare_keys(self) -> None:
         """Check that the master keys fit the database; a new database needs no migration."""

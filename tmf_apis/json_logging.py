@@ -14,8 +14,18 @@ _RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "a
 class JsonLinesFormatter(logging.Formatter):
     """Formats a record as one line of JSON: time, level, message and the ``extra`` members.
 
-    A line that is logged during a request has the request's id in ``request``.
+    A line that is logged during a request has the request's id in ``request``; one of an HTTP
+    process of several has its number in ``http_process``.
     """
+
+    def __init__(self, http_process: int = 0) -> None:
+        """Create the formatter.
+
+        Args:
+            http_process: Number of this process; 0: it is not one of several.
+        """
+        super().__init__()
+        self._process = {"http_process": http_process} if http_process else {}
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line for a record."""
@@ -24,6 +34,7 @@ class JsonLinesFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
+            **self._process,
         }
         if request_id := current_origin.get().request_id:
             line["request"] = request_id
@@ -33,10 +44,15 @@ class JsonLinesFormatter(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
-def configure_logging(level: str) -> None:
-    """Log JSON lines to standard error; errors that repeat, once a minute with their count."""
+def configure_logging(level: str, *, http_process: int = 0) -> None:
+    """Log JSON lines to standard error; errors that repeat, once a minute with their count.
+
+    Args:
+        level: The lowest level of logged messages.
+        http_process: Number of this HTTP process; 0: it is not one of several.
+    """
     handler = ErrorLimitingHandler()
-    handler.setFormatter(JsonLinesFormatter())
+    handler.setFormatter(JsonLinesFormatter(http_process))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in ("httpx", "httpcore", "uvicorn.error", "pymongo"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))

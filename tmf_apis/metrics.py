@@ -2,39 +2,63 @@
 
 from collections.abc import Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from tmf_apis.events.backlog import BacklogMonitor
 from tmf_apis.security.refusals import RefusalLog
+from tmf_apis.store.shared_state import Cell, SharedState
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
-    """The metrics of one process."""
+    """The metrics of a server.
 
-    def __init__(self) -> None:
+    Attributes:
+        registry: The metrics; with several processes the counters are those of all of them.
+    """
+
+    def __init__(self, shared: SharedState | None = None) -> None:
+        """Create the metrics.
+
+        Args:
+            shared: What the HTTP processes of the server share; None: this is the only one.
+        """
         self.registry = CollectorRegistry()
+        own: CollectorRegistry | None = self.registry
+        if shared:
+            # Each process counts in files of its own, which outlive it, and all are read.
+            values.ValueClass = values.MultiProcessValue(lambda: shared.number)  # type: ignore[no-untyped-call]
+            MultiProcessCollector(self.registry)  # type: ignore[no-untyped-call]
+            self.registry.register(ProcessCollector(shared))
+            own = None
         self._requests = Counter(
             "tmf_requests",
             "Answers by operation, method and status",
             ("operation", "method", "status"),
-            registry=self.registry,
+            registry=own,
         )
         self._latency = Histogram(
             "tmf_request_seconds",
             "Time from a request's headers to its answer",
             ("operation",),
             buckets=_BUCKETS,
-            registry=self.registry,
+            registry=own,
         )
         self._refusals = Counter(
             "tmf_refusals",
             "Requests and connections that a limit refused, by limit",
             ("limit",),
-            registry=self.registry,
+            registry=own,
+        )
+        self._denials = Counter(
+            "tmf_access_denied",
+            "Failed log-ins (401) and refused requests (403)",
+            ("status", "cause"),
+            registry=own,
         )
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
@@ -60,8 +84,11 @@ class Metrics:
         self._refusals.labels(limit).inc()
 
     def register_access_denials(self, refusals: RefusalLog) -> None:
-        """Add the numbers of failed log-ins and refused requests."""
-        self.registry.register(AccessDenialCollector(refusals))
+        """Count failed log-ins and refused requests from now on."""
+        refusals.observe = self._count_denial
+
+    def _count_denial(self, status: int, cause: str) -> None:
+        self._denials.labels(str(status), cause).inc()
 
     def register_backlog(self, backlog: BacklogMonitor) -> None:
         """Add the metrics of the events and deliveries that wait."""
@@ -72,22 +99,21 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class AccessDenialCollector(Collector):
-    """The metric of failed log-ins and refused requests."""
+class ProcessCollector(Collector):
+    """The metrics of the HTTP processes of a server."""
 
-    def __init__(self, refusals: RefusalLog) -> None:
-        self._refusals = refusals
+    def __init__(self, shared: SharedState) -> None:
+        self._shared = shared
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the number of refusals by status and cause."""
-        family = CounterMetricFamily(
-            "tmf_access_denied",
-            "Failed log-ins (401) and refused requests (403)",
-            labels=["status", "cause"],
+        """Yield how many processes answer requests, and how often one was started again."""
+        ready = self._shared.total(Cell.READY)
+        yield _gauge("tmf_http_processes", "HTTP processes that answer requests", ready)
+        restarts = CounterMetricFamily(
+            "tmf_http_process_restarts", "HTTP processes that ended and were started again"
         )
-        for (status, cause), count in sorted(self._refusals.counts.copy().items()):
-            family.add_metric([str(status), cause], count)
-        yield family
+        restarts.add_metric([], self._shared.total(Cell.RESTARTS))
+        yield restarts
 
 
 class BacklogCollector(Collector):

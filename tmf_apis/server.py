@@ -30,6 +30,8 @@ from tmf_apis.store.embedded_mongod import EmbeddedMongod
 from tmf_apis.store.embedded_temporal import EmbeddedTemporal, TemporalAccess
 from tmf_apis.store.managed_process import ManagedProcess, prepare_data_directory
 from tmf_apis.store.process import CannotStart, ChildProcess
+from tmf_apis.store.process_group import stop_processes
+from tmf_apis.store.shared_state import SharedState
 
 if TYPE_CHECKING:  # slow imports: done at run time while the database starts
     import uvicorn
@@ -39,11 +41,11 @@ if TYPE_CHECKING:  # slow imports: done at run time while the database starts
 log = logging.getLogger(__name__)
 
 #: Pause between two steps of supervision, in seconds.
-_SUPERVISION_INTERVAL = 0.05
+SUPERVISION_INTERVAL = 0.05
 #: Pause between two attempts to reach an external database, in seconds.
 _DATABASE_RETRY_PAUSE = 2.0
 #: Longest wait for open requests when the server stops, in seconds.
-_SHUTDOWN_GRACE = 10
+SHUTDOWN_GRACE = 10
 
 
 def resolve_auth(settings: Settings, host: str) -> Settings:
@@ -87,6 +89,12 @@ def _tls_context(settings: Settings) -> ReloadingContext | None:
         raise CannotStart(f"cannot serve over TLS: {error}") from None
 
 
+def _workers(settings: Settings, count: int) -> list[ChildProcess]:
+    """Return the workers, not yet started; each has a log of its own."""
+    names = ["worker", *(f"worker-{number}" for number in range(2, count + 1))][:count]
+    return [ChildProcess(name, settings.data_dir / f"{name}.log") for name in names]
+
+
 class Server:
     """The process tree of ``tmf serve``."""
 
@@ -96,7 +104,7 @@ class Server:
         *,
         host: str,
         port: int,
-        worker: bool = True,
+        workers: int | None = None,
         load_data: "Callable[[Engine, Callable[[str], None]], object] | None" = None,
     ) -> None:
         """Store the configuration; ``run`` starts the server.
@@ -105,7 +113,7 @@ class Server:
             settings: The configuration.
             host: The address to listen on.
             port: The TCP port; 0 for a free one.
-            worker: Also run a worker in this process tree.
+            workers: Number of workers in this process tree; None: that of the settings.
             load_data: Loads data before the server is ready. It is called with the engine and a
                 function that reports its progress, a text.
         """
@@ -115,10 +123,11 @@ class Server:
         self._processes: list[ManagedProcess] = []
         self._mongod = None if settings.mongodb_uri else EmbeddedMongod(self.settings)
         self._temporal = None if settings.temporal_address else EmbeddedTemporal(self.settings)
-        self._worker = ChildProcess("worker", settings.data_dir / "worker.log") if worker else None
+        self._workers = _workers(settings, settings.workers if workers is None else workers)
         self._stopping = threading.Event()
         self._signal_received = False
         self._tls = _tls_context(settings)
+        self._shared: SharedState | None = None
         self._application: Application | None = None
         self._http: uvicorn.Server | None = None
         self._http_thread: threading.Thread | None = None
@@ -133,6 +142,10 @@ class Server:
     def uri(self) -> str:
         """The URI of the database."""
         return self._mongod.uri if self._mongod else self.settings.mongodb_uri
+
+    @property
+    def _is_database_embedded(self) -> bool:
+        return self._mongod is not None
 
     @property
     def _listening_url(self) -> str:
@@ -152,18 +165,23 @@ class Server:
                 raise_open_files_limit(self.settings)
                 prepare_data_directory(self.settings.data_dir)
                 self._start_processes()
-                startup = threading.Thread(
-                    target=self._start_application, args=(sock,), name="startup"
-                )
-                startup.start()
-                self._supervise(startup)
+                self._serve(sock)
         finally:
             self._stop()
             for number, handler in previous_handlers.items():
                 signal.signal(number, handler)
         for reason in self._failures:
-            log.error("%s", reason)
+            self._report_failure(reason)
         return 1 if self._failures else 0
+
+    def _report_failure(self, reason: str) -> None:
+        log.error("%s", reason)
+
+    def _serve(self, sock: socket.socket) -> None:
+        """Answer requests until the server stops."""
+        startup = threading.Thread(target=self._start_application, args=(sock,), name="startup")
+        startup.start()
+        self._supervise(startup)
 
     def _handle_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         # Do not set the event here: the interrupted main thread may hold its lock (deadlock).
@@ -227,14 +245,10 @@ class Server:
             started = time.monotonic()
             tracing.configure(self.settings, "tmf-server")
             application = self._application = web.build_application(
-                self._settings_with_own_address(), self._temporal_access
+                self._settings_with_own_address(), self._temporal_access, self._shared
             )
             self._serve_metrics(application)
-            self._http = web.create_server(application, self._tls.context if self._tls else None)
-            self._http_thread = threading.Thread(
-                target=self._http.run, kwargs={"sockets": [sock]}, name="http"
-            )
-            self._http_thread.start()
+            self._listen(application, sock)
             engine = self._connect_engine(application)
             if engine is None:
                 return
@@ -243,6 +257,7 @@ class Server:
                 self._load_data(engine, self._set_unready_reason)
             application.attach_engine(engine)
             application.readiness.reason = ""
+            self._note_ready(application, sock)
             seconds = round(time.monotonic() - started, 2)
             log.info("ready at %s", self._listening_url, extra={"seconds": seconds})
         except CannotStart as error:
@@ -254,6 +269,19 @@ class Server:
             self._stopping.set()
         finally:
             tune_gc()
+
+    def _note_ready(self, application: "Application", sock: socket.socket) -> None:
+        """Do what remains when requests can be answered."""
+
+    def _listen(self, application: "Application", sock: socket.socket) -> None:
+        """Answer requests in a thread; until the engine is attached, with 503."""
+        from tmf_apis import web  # noqa: PLC0415 - already imported
+
+        self._http = web.create_server(application, self._tls.context if self._tls else None)
+        self._http_thread = threading.Thread(
+            target=self._http.run, kwargs={"sockets": [sock]}, name="http"
+        )
+        self._http_thread.start()
 
     def _serve_metrics(self, application: "Application") -> None:
         """Serve the metrics on a port of their own, without a token, if one is set.
@@ -285,12 +313,12 @@ class Server:
 
         while not self._stopping.is_set():
             if self._mongod and not self._mongod.is_ready:
-                time.sleep(_SUPERVISION_INTERVAL)
+                time.sleep(SUPERVISION_INTERVAL)
                 continue
             try:
                 return web.open_engine(application, self.uri)
             except CannotStart as error:
-                if self._mongod is not None:
+                if self._is_database_embedded:
                     raise
                 application.readiness.reason = str(error)
                 log.error("cannot start yet; trying again", extra={"error": str(error)})  # noqa: TRY400
@@ -303,17 +331,17 @@ class Server:
                 self._supervise_process(process)
             if self._tls:
                 self._tls.reload_if_changed()
-            if self._worker and self._application and not self._application.readiness.reason:
-                self._keep_worker(self._worker)
+            if self._application and not self._application.readiness.reason:
+                self._keep_workers()
             self._stopping.wait(
-                _SUPERVISION_INTERVAL if startup.is_alive() else _SUPERVISION_INTERVAL * 4
+                SUPERVISION_INTERVAL if startup.is_alive() else SUPERVISION_INTERVAL * 4
             )
         self._stopping.set()
-        startup.join(_SHUTDOWN_GRACE)
+        startup.join(SHUTDOWN_GRACE)
         if self._http:
             self._http.should_exit = True
         if self._http_thread:
-            self._http_thread.join(_SHUTDOWN_GRACE + 5)
+            self._http_thread.join(SHUTDOWN_GRACE + 5)
 
     def _is_stopping(self) -> bool:
         return self._signal_received or self._stopping.is_set()
@@ -321,12 +349,14 @@ class Server:
     def _is_serving(self) -> bool:
         return self._http_thread is not None and self._http_thread.is_alive()
 
+    @property
+    def _has_engine(self) -> bool:
+        """Return whether the database has been opened since the start."""
+        return self._application is not None and self._application.readiness.engine is not None
+
     def _supervise_process(self, process: ManagedProcess) -> None:
         """Restart an embedded server that ended; give up if mongod ends before it was ready."""
-        has_engine = (
-            self._application is not None and self._application.readiness.engine is not None
-        )
-        is_first_start = not process.is_ready and process is self._mongod and not has_engine
+        is_first_start = not process.is_ready and process is self._mongod and not self._has_engine
         if is_first_start and process.child.pid and not process.child.is_running:
             self._failures.append(process.diagnosis())
             self._stopping.set()
@@ -337,6 +367,10 @@ class Server:
             self._failures.append(str(error))
             self._stopping.set()
 
+    def _keep_workers(self) -> None:
+        for worker in self._workers:
+            self._keep_worker(worker)
+
     def _keep_worker(self, worker: ChildProcess) -> None:
         if worker.is_running:
             worker.rotate_log()
@@ -346,7 +380,10 @@ class Server:
         if self._temporal is not None and not self._temporal.state:
             return
         if worker.pid:
-            log.error("the worker ended; restarting it", extra={"status": worker.returncode})
+            log.error(
+                "the worker ended; restarting it",
+                extra={"status": worker.returncode, "worker": worker.name},
+            )
         worker.start([sys.executable, "-m", "tmf_apis", "work"], self._worker_environment())
 
     def _worker_environment(self) -> dict[str, str]:
@@ -365,8 +402,7 @@ class Server:
 
     def _stop(self) -> None:
         self._stopping.set()
-        if self._worker:
-            self._worker.stop(_SHUTDOWN_GRACE)
+        stop_processes(self._workers, SHUTDOWN_GRACE)
         if self._application and (engine := self._application.readiness.engine):
             engine.counts.stop()
             engine.resources.usage.stop()

@@ -46,7 +46,7 @@ _HEADINGS = {
     "depth_limit": "Bodies and patches",
     "page_size": "Lists",
     "client_rate": "Rates",
-    "threads": "Threads",
+    "processes": "Processes and threads",
     "storage_limit": "Quotas",
     "partial_status": "Behaviour",
     "callback_hosts": "Events and callbacks",
@@ -183,9 +183,7 @@ class Settings:
     stall_seconds: float = _setting(
         30.0, "How long a client can accept no more of its response", "seconds"
     )
-    connection_limit: int = _setting(
-        1000, "Most open connections of one process; 0: any number", "connections"
-    )
+    connection_limit: int = _setting(1000, "Most open connections; 0: any number", "connections")
     address_connections: int = _setting(
         256, "Most open connections of one address; 0: any number", "connections"
     )
@@ -269,7 +267,19 @@ class Settings:
         parse=parsers.at_least(1, int),
     )
 
-    # Threads
+    # Processes and threads
+    processes: int = _setting(
+        1,
+        "Processes that answer requests, on one port; each uses one core",
+        "processes",
+        parse=parsers.at_least(1, int),
+    )
+    workers: int = _setting(
+        1,
+        "Workers of one server, for events, orders and alarms; 0: none",
+        "processes",
+        parse=parsers.at_least(0, int),
+    )
     threads: int = _setting(
         16, "Most concurrent requests of one process", "threads", parse=parsers.at_least(1, int)
     )

@@ -12,11 +12,13 @@ from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.rest.http.connection_limits import ConnectionLimits
 from tmf_apis.rest.http.event_loop import LimitedConfig
 from tmf_apis.rest.http.protocol import limited_protocol
+from tmf_apis.rest.http.shared_accounts import SharedAccounts
 from tmf_apis.security.local_keys import jwks_file
 from tmf_apis.security.tokens import TokenAuthenticator
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import connect
 from tmf_apis.store.embedded_temporal import TemporalAccess
+from tmf_apis.store.shared_state import SharedState
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +28,16 @@ _KEEP_ALIVE_TIMEOUT = 75
 
 
 def build_application(
-    settings: Settings, temporal_access: Callable[[], TemporalAccess | None]
+    settings: Settings,
+    temporal_access: Callable[[], TemporalAccess | None],
+    shared: SharedState | None = None,
 ) -> Application:
     """Return the application; it answers 503 until an engine is attached.
 
     Args:
         settings: The configuration; ``auth`` is "on" or "off".
         temporal_access: Returns how the embedded Temporal can be reached; None if none runs.
+        shared: What the HTTP processes of the server share; None: this is the only one.
     """
     contracts = load_contracts(CONTRACTS_DIR, settings.data_dir / "cache")
     jwks = settings.jwks
@@ -46,7 +51,7 @@ def build_application(
     readiness = Readiness()
     context = PageContext(settings, contracts, authenticator, readiness, temporal_access)
     pages = ConsoleApplication(context, CONTRACTS_DIR)
-    return Application(settings, contracts, authenticator, pages, readiness)
+    return Application(settings, contracts, authenticator, pages, readiness, shared=shared)
 
 
 def open_engine(application: Application, mongodb_uri: str) -> Engine:
@@ -56,7 +61,8 @@ def open_engine(application: Application, mongodb_uri: str) -> Engine:
         CannotStart: The database does not answer or cannot be used.
     """
     settings = application.settings
-    engine = Engine(settings, application.contracts, connect(settings, mongodb_uri))
+    database = connect(settings, mongodb_uri)
+    engine = Engine(settings, application.contracts, database, application.shared)
     engine.prepare()
     engine.counts.start()
     engine.resources.usage.start(engine.kinds)
@@ -72,7 +78,10 @@ def create_server(application: Application, tls: ssl.SSLContext | None) -> uvico
         tls: The TLS context of the listening socket; None: no TLS.
     """
     settings = application.settings
-    limits = ConnectionLimits(settings, application.metrics.count_refusal, application.access_log)
+    shared = SharedAccounts(application.shared) if application.shared else None
+    limits = ConnectionLimits(
+        settings, application.metrics.count_refusal, application.access_log, shared=shared
+    )
     config = LimitedConfig(
         application,
         log_config=None,

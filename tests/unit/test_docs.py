@@ -78,7 +78,12 @@ COMPOSITION = {
     "privacy_commands",
 }
 #: Some commands are loaded when they are asked for.
-COMMANDS = set(main.list_commands(click.Context(main)))
+_CONTEXT = click.Context(main)
+COMMANDS = {
+    name
+    for name in main.list_commands(_CONTEXT)
+    if not getattr(main.get_command(_CONTEXT, name), "hidden", False)
+}
 #: The file and the anchor of a link; the file is empty within a document.
 LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
 FENCE = re.compile(r"```.*?```", re.DOTALL)

@@ -26,7 +26,7 @@ class RefusalLog:
     """Records the requests that authentication or authorization has refused.
 
     Attributes:
-        counts: (status, cause) -> number of refusals.
+        observe: Called with the status and cause of each refusal.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,7 +35,7 @@ class RefusalLog:
         Args:
             clock: Returns the current time, in seconds.
         """
-        self.counts: Counter[tuple[int, str]] = Counter()
+        self.observe: Callable[[int, str], None] = lambda *_: None
         self._clock = clock
         self._lock = threading.Lock()
         self._window_ends_at = 0.0
@@ -54,7 +54,8 @@ class RefusalLog:
         cause, client = "forbidden", f"{origin.address} {subject}"
         if isinstance(error, TokenRefused):  # nobody has verified the subject of its token
             cause, subject, client = error.cause, error.subject, origin.address
-        suppressed = self._lines_suppressed(client, error.status, cause)
+        self.observe(error.status, cause)
+        suppressed = self._lines_suppressed(client, cause)
         if suppressed is None:
             return
         log.warning(
@@ -69,13 +70,12 @@ class RefusalLog:
             },
         )
 
-    def _lines_suppressed(self, client: str, status: int, cause: str) -> int | None:
-        """Count a refusal; return the number of omitted lines to report, or None to omit this line.
+    def _lines_suppressed(self, client: str, cause: str) -> int | None:
+        """Return the number of omitted lines to report, or None to omit this line.
 
         The first line of a window reports the lines that were omitted in the one before.
         """
         with self._lock:
-            self.counts[status, cause] += 1
             now, suppressed = self._clock(), 0
             if now >= self._window_ends_at:
                 self._window_ends_at = now + _WINDOW

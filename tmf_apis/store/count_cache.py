@@ -3,8 +3,10 @@
 The unfiltered total of a tenant is counted once, on a snapshot of the database at a known time.
 From then on the change stream updates it. Writes of this process count immediately: the write
 tracker holds those that the stream has not reported yet, and matches each with its report, so that
-no write counts twice. Totals of filtered queries are cached until a resource of their kind is
-written. While the change stream is broken or late, nothing is cached and each total is counted.
+no write counts twice. So do the writes of its siblings, the other HTTP processes of the server,
+which report them through shared memory. Totals of filtered queries are cached until a resource of
+their kind is written. While the change stream is broken or late, nothing is cached and each total
+is counted.
 """
 
 import threading
@@ -20,6 +22,7 @@ from pymongo.errors import OperationFailure
 from tmf_apis.store.change_stream import Change, ChangeStreamReader
 from tmf_apis.store.connection import MongoDatabase, translate_errors
 from tmf_apis.store.model import DELETED_TENANT
+from tmf_apis.store.write_feed import WriteFeed
 from tmf_apis.store.write_tracker import WriteTracker
 
 #: Longest wait for another thread's count of the same total, in seconds.
@@ -74,7 +77,12 @@ class CountCache:
     """Exact totals, cached in this process; a listener of the change stream."""
 
     def __init__(
-        self, database: MongoDatabase, *, query_time: int = 5000, base_count_time: int = 60_000
+        self,
+        database: MongoDatabase,
+        *,
+        query_time: int = 5000,
+        base_count_time: int = 60_000,
+        feed: WriteFeed | None = None,
     ) -> None:
         """Create an empty cache; ``start`` begins to cache.
 
@@ -82,6 +90,7 @@ class CountCache:
             database: The database of the resources.
             query_time: Time limit of a filtered count, in milliseconds.
             base_count_time: Time limit of an unfiltered count, in milliseconds.
+            feed: The writes of siblings; None: this process has none.
         """
         self._database = database.with_options(read_preference=ReadPreference.PRIMARY)
         self._query_time, self._base_count_time = query_time, base_count_time
@@ -94,6 +103,7 @@ class CountCache:
         self._filtered_totals: dict[str, dict[bytes, int]] = {}
         self._versions: dict[str, int] = {}
         self._write_tracker = WriteTracker()
+        self._feed = feed
 
     def start(self) -> None:
         """Start the reader of the change stream; before that each total is counted."""
@@ -109,11 +119,12 @@ class CountCache:
         return self._is_open and self._reader.is_alive
 
     def total(self, kind: str, query: Mapping[str, Any]) -> int:
-        """Return the number of documents that match, including all writes of this process.
+        """Return the number of documents that match, including all writes of this server.
 
         Raises:
             Unavailable: The database does not answer, or the count took too long (HTTP 503).
         """
+        self._apply_sibling_writes()
         tenant = query.get("tenant")
         with translate_errors():
             if not isinstance(tenant, str) or tenant == DELETED_TENANT or not self.is_caching:
@@ -131,19 +142,24 @@ class CountCache:
             tenant: Its tenant.
         """
         self._record(kind, key, tenant, 1)
+        self._publish(kind, key, tenant, 1)
 
     def record_delete(self, kind: str, key: str, tenant: str) -> None:
         """Note that this process has removed a document from ``tenant``."""
         self._record(kind, key, tenant, -1)
+        self._publish(kind, key, tenant, -1)
 
     def record_update(self, kind: str) -> None:
         """Note an update by this process; it invalidates the filtered totals of the kind."""
         with self._condition:
             self._invalidate(kind)
+        self._publish(kind, "", "", 0)
 
     def on_open(self, at: Timestamp) -> None:
         """Begin to cache totals; called by the reader."""
         with self._condition:
+            if self._feed:
+                self._feed.read()  # every later count includes these writes
             self._invalidate_all()
             self._opened_at = self._watermark = at
             self._is_open = True
@@ -156,6 +172,7 @@ class CountCache:
 
     def on_watermark(self, at: Timestamp) -> None:
         """Settle the totals whose snapshot is older than ``at``; called by the reader."""
+        self._apply_sibling_writes()
         with self._condition:
             self._watermark = at
             for total in [t for t in self._unsettled_totals if at >= t.snapshot_time]:
@@ -208,6 +225,25 @@ class CountCache:
             self._write_tracker.record_removal(change.kind, change.key)
             return owner, -1
         return owner, None
+
+    def _publish(self, kind: str, key: str, tenant: str, delta: int) -> None:
+        if self._feed:
+            self._feed.publish((kind, key, tenant, delta))
+
+    def _apply_sibling_writes(self) -> None:
+        """Count the latest writes of siblings; drop all totals if some have been missed."""
+        if self._feed is None or not self._feed.has_news:
+            return
+        with self._condition:
+            entries = self._feed.read()
+            if entries is None:
+                self._invalidate_all()
+                return
+            for kind, key, tenant, delta in entries:
+                if delta:
+                    self._record(kind, key, tenant, delta)
+                else:
+                    self._invalidate(kind)
 
     def _record(self, kind: str, key: str, tenant: str, delta: int) -> None:
         with self._condition:

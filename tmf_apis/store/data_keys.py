@@ -107,6 +107,7 @@ class DataKeys:
 
     Attributes:
         opened_count: Number of keys that were unwrapped.
+        announce: Called after each erasure by this process, for the other processes of its server.
     """
 
     def __init__(self, database: MongoDatabase, make_provider: Callable[[], KeyProvider]) -> None:
@@ -125,6 +126,7 @@ class DataKeys:
         self._checked_at = -MAX_AGE
         self._state: Document = {}
         self.opened_count = 0
+        self.announce: Callable[[], None] = lambda: None
 
     @property
     def collection(self) -> Collection[Document]:
@@ -287,8 +289,13 @@ class DataKeys:
         self._database[META_COLLECTION].update_one(
             _STATE_KEY, {"$inc": {"destroyed": 1}}, upsert=True
         )
-        self._checked_at = -MAX_AGE
+        self.announce()
+        self.expire()
         self._refresh()
+
+    def expire(self) -> None:
+        """Read the state of the database before the next use of a key."""
+        self._checked_at = -MAX_AGE
 
     def rewrap(self, batch_size: int = 500) -> int:
         """Wrap every active key with the current master key; return how many were changed."""

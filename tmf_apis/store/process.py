@@ -26,7 +26,7 @@ class CannotStart(Exception):
     """A part of the server cannot start; the message names the part, the reason and a remedy."""
 
 
-def _parent_death_hook(parent: int) -> Callable[[], None] | None:
+def parent_death_hook(parent: int) -> Callable[[], None] | None:
     """Return a function for the child, between fork and exec, that ends it with its parent.
 
     None on systems other than Linux.
@@ -95,7 +95,7 @@ class ChildProcess:
                     stderr=output,
                     env=environment,
                     start_new_session=True,  # Ctrl-C does not reach the child
-                    preexec_fn=_parent_death_hook(os.getpid()),  # noqa: PLW1509 - one system call
+                    preexec_fn=parent_death_hook(os.getpid()),  # noqa: PLW1509 - one system call
                 )
         except OSError as error:
             raise CannotStart(f"cannot start {self.name} ({command[0]}): {error}") from error
@@ -114,6 +114,11 @@ class ChildProcess:
                 pause = min(0.5 * 2**self._exits_in_a_row, longest)
             self._retry_at, self._started_at = now + pause, 0.0
         return now >= self._retry_at
+
+    def terminate(self) -> None:
+        """Ask the process to end, if it is running."""
+        if self._process is not None and self.is_running:
+            self._process.terminate()
 
     def stop(self, grace: float) -> None:
         """Terminate the process; kill it if it runs for more than ``grace`` further seconds."""

@@ -53,7 +53,11 @@ class ExtensionType:
 
 
 class ExtensionRegistry:
-    """The extension types of one database."""
+    """The extension types of one database.
+
+    Attributes:
+        announce: Called after each change by this process, for the other processes of its server.
+    """
 
     def __init__(self, database: MongoDatabase, on_change: Callable[[Extensions], None]) -> None:
         """Create the registry; ``refresh`` reads the types.
@@ -65,6 +69,7 @@ class ExtensionRegistry:
         self._database = database
         self._audit_log = AuditLog(database)
         self._on_change = on_change
+        self.announce: Callable[[], None] = lambda: None
         self._revision = 0
         self._lock = threading.Lock()
         self._stop_event = threading.Event()
@@ -123,6 +128,7 @@ class ExtensionRegistry:
             is_new = self._audit_log.record_with(
                 identity, "define", replace, kind=COLLECTION, resource=type
             )
+        self.announce()
         self.refresh()
         return is_new
 
@@ -141,6 +147,7 @@ class ExtensionRegistry:
 
         with translate_errors():
             self._audit_log.record_with(identity, "delete", remove, kind=COLLECTION, resource=type)
+        self.announce()
         self.refresh()
 
     def refresh(self) -> None:

@@ -14,6 +14,7 @@ from tmf_apis.rest.http.asgi import Receive, Scope, Send, send_response
 from tmf_apis.rest.http.messages import error_response
 from tmf_apis.rest.http.rates import Account, Limit, RateLimiter
 from tmf_apis.rest.http.routing import ACCOUNT
+from tmf_apis.rest.http.shared_accounts import SharedAccount, SharedAccounts
 from tmf_apis.security.addresses import address_key
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.request_origin import current_origin
@@ -29,13 +30,14 @@ REFUSAL_DELAY = 0.1
 
 
 class Admission:
-    """The limits of the requests to one process."""
+    """The limits of the requests to a server."""
 
     def __init__(
         self,
         settings: Settings,
         known_client: KnownClient,
         count_refusal: Callable[[str], None],
+        shared: SharedAccounts | None = None,
     ) -> None:
         """Create the limits; nothing has been counted yet.
 
@@ -43,21 +45,12 @@ class Admission:
             settings: The limits.
             known_client: Returns the client of a request by its headers, without verification.
             count_refusal: Called with the name of the limit for each refused request.
+            shared: The accounts of all processes of the server; None: it has one process.
         """
         self._known_client = known_client
         self._count_refusal = count_refusal
-        self._clients = RateLimiter(
-            Limit(
-                "client", settings.client_rate, settings.client_burst, settings.client_concurrency
-            )
-        )
-        self._tenants = RateLimiter(
-            Limit(
-                "tenant", settings.tenant_rate, settings.tenant_burst, settings.tenant_concurrency
-            )
-        )
-        self._addresses = RateLimiter(
-            Limit("address", settings.address_rate, settings.address_burst, 0)
+        self._clients, self._tenants, self._addresses = (
+            RateLimiter(limit, shared=shared) for limit in _limits(settings)
         )
 
     def enter(self, headers: Mapping[bytes, bytes], address: str) -> "AdmittedRequest":
@@ -97,7 +90,7 @@ class Admission:
             headers={"Retry-After": "1"},
         )
 
-    def _refuse_rate(self, limiter: RateLimiter, account: Account) -> None:
+    def _refuse_rate(self, limiter: RateLimiter, account: Account | SharedAccount) -> None:
         limit = limiter.limit
         self._count_refusal(f"{limit.name}_rate")
         raise TooManyRequests(
@@ -119,7 +112,7 @@ class AdmittedRequest:
     """
 
     def __init__(
-        self, tenant: str, client: str, accounts: list[tuple[RateLimiter, Account]]
+        self, tenant: str, client: str, accounts: list[tuple[RateLimiter, Account | SharedAccount]]
     ) -> None:
         self.tenant = tenant
         self.client = client
@@ -128,14 +121,13 @@ class AdmittedRequest:
     def __enter__(self) -> Self:
         """Count the request."""
         for _, account in self._accounts:
-            account.tokens -= 1
-            account.active += 1
+            account.begin_request()
         return self
 
     def __exit__(self, *error: object) -> None:
         """Count the end of the request."""
         for _, account in self._accounts:
-            account.active -= 1
+            account.end_request()
 
     def with_rate_headers(self, send: Send) -> Send:
         """Return a function that sends a response with what is left of the rates."""
@@ -155,6 +147,15 @@ class AdmittedRequest:
             await send(message)
 
         return send_with_headers
+
+
+def _limits(settings: Settings) -> tuple[Limit, Limit, Limit]:
+    """Return the limits of each client, each tenant and each address."""
+    return (
+        Limit("client", settings.client_rate, settings.client_burst, settings.client_concurrency),
+        Limit("tenant", settings.tenant_rate, settings.tenant_burst, settings.tenant_concurrency),
+        Limit("address", settings.address_rate, settings.address_burst, 0),
+    )
 
 
 class AdmissionMiddleware:

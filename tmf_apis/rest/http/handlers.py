@@ -37,7 +37,9 @@ from tmf_apis.store.resources import is_same_json
 class ResourceHandlers:
     """The handlers of the operations of resources."""
 
-    def __init__(self, writer: ResourceWriter, quotas: Quotas, settings: Settings) -> None:
+    def __init__(
+        self, writer: ResourceWriter, quotas: Quotas, settings: Settings, spool: Spool
+    ) -> None:
         self._writer = writer
         self._quotas = quotas
         self._renderer = ResourceRenderer(
@@ -46,7 +48,7 @@ class ResourceHandlers:
         self._resources = writer.resources
         self._settings = settings
         self._key_locks = KeyedLock()
-        self._spool = Spool(settings.data_dir, settings.spool_limit)
+        self._spool = spool
 
     def retrieve(self, api: Api, operation: Operation, request: Request) -> Response:
         """Handle GET of a resource: 200, or 304 if the client has this version."""

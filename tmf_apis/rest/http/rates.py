@@ -10,6 +10,9 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
+
+from tmf_apis.rest.http.shared_accounts import SharedAccount, SharedAccounts
 
 #: Number of accounts from which idle ones are forgotten.
 _MAX_ACCOUNTS = 20_000
@@ -23,11 +26,22 @@ class Account:
         tokens: Requests that it may send at once.
         updated_at: When ``tokens`` was computed, in seconds of the clock.
         active: Number of its requests that are being answered or wait.
+        is_valid: The account has not been given to another key.
     """
 
     tokens: float
     updated_at: float
     active: int = 0
+    is_valid: ClassVar[bool] = True
+
+    def begin_request(self) -> None:
+        """Count a request that begins."""
+        self.tokens -= 1
+        self.active += 1
+
+    def end_request(self) -> None:
+        """Count the end of a request."""
+        self.active -= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,41 +78,57 @@ class RateLimiter:
         policy: Its member of ``RateLimit-Policy``; empty if there is no rate.
     """
 
-    def __init__(self, limit: Limit, clock: Callable[[], float] = time.monotonic) -> None:
-        """Create the limiter; all accounts have their burst."""
+    def __init__(
+        self,
+        limit: Limit,
+        clock: Callable[[], float] = time.monotonic,
+        shared: SharedAccounts | None = None,
+    ) -> None:
+        """Create the limiter; all accounts have their burst.
+
+        Args:
+            limit: The limit of each account.
+            clock: Returns the current time, in seconds; that of all processes, if they share.
+            shared: The accounts of all processes of the server; None: it has one process.
+        """
         self.limit = limit
         self.policy = limit.policy() if limit.rate else ""
         self._clock = clock
-        self._accounts: dict[str, Account] = {}
+        self._shared = shared
+        self._accounts: dict[str, Account | SharedAccount] = {}
 
-    def account(self, key: str) -> Account:
+    def account(self, key: str) -> Account | SharedAccount:
         """Return the account of a key, refilled."""
         now = self._clock()
         account = self._accounts.get(key)
-        if account is None:
+        if account is None or not account.is_valid:
             if len(self._accounts) >= _MAX_ACCOUNTS:
                 self._forget_idle_accounts()
-            account = self._accounts[key] = Account(self.limit.burst, now)
-            return account
+            account = self._accounts[key] = self._new_account(key, now)
         limit = self.limit
         tokens = account.tokens + (now - account.updated_at) * limit.rate
         account.tokens = min(limit.burst, tokens)
         account.updated_at = now
         return account
 
-    def is_rate_exceeded(self, account: Account) -> bool:
+    def _new_account(self, key: str, now: float) -> Account | SharedAccount:
+        if self._shared is None:
+            return Account(self.limit.burst, now)
+        return self._shared.account(f"{self.limit.name} {key}", self.limit.burst, now)
+
+    def is_rate_exceeded(self, account: Account | SharedAccount) -> bool:
         """Return whether the account may not send a request now."""
         return self.limit.rate > 0 and account.tokens < 1
 
-    def is_concurrency_exceeded(self, account: Account) -> bool:
+    def is_concurrency_exceeded(self, account: Account | SharedAccount) -> bool:
         """Return whether the account has its most requests at a time."""
         return 0 < self.limit.concurrency <= account.active
 
-    def retry_after(self, account: Account) -> int:
+    def retry_after(self, account: Account | SharedAccount) -> int:
         """Return how long to wait for the next request, in whole seconds."""
         return max(1, math.ceil((1 - account.tokens) / self.limit.rate))
 
-    def state(self, account: Account) -> str:
+    def state(self, account: Account | SharedAccount) -> str:
         """Return the member of ``RateLimit``: what is left, and when the quota is full again."""
         limit = self.limit
         remaining = max(0, math.floor(account.tokens))

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from tmf_apis.errors import Unavailable
+from tmf_apis.store.shared_state import Cell, SharedState
 
 #: Size of a block of AES, in bytes.
 _BLOCK = 16
@@ -30,16 +31,18 @@ class Spool:
         used: Bytes of all bodies.
     """
 
-    def __init__(self, folder: Path, limit: int) -> None:
+    def __init__(self, folder: Path, limit: int, shared: SharedState | None = None) -> None:
         """Create a spool without bodies.
 
         Args:
             folder: Folder of the files; it must exist when a body is added.
             limit: Most bytes of all bodies.
+            shared: Counts the bodies of all processes of the server; None: it has one process.
         """
         self.used = 0
         self._folder = folder
         self._limit = limit
+        self._shared = shared
         self._lock = threading.Lock()
 
     def add(self, parts: Iterable[bytes]) -> "SpooledBody":
@@ -65,12 +68,15 @@ class Spool:
             Unavailable: The bodies would have too many bytes together (HTTP 503).
         """
         with self._lock:
-            if size > 0 and self.used + size > self._limit:
+            used = self._shared.total(Cell.SPOOLED) if self._shared else self.used
+            if size > 0 and used + size > self._limit:
                 raise Unavailable(
                     "too many large responses are being read; request smaller pages",
                     headers={"Retry-After": "5"},
                 )
             self.used += size
+            if self._shared:
+                self._shared.set(Cell.SPOOLED, self.used)
 
 
 class SpooledBody:
