@@ -44,7 +44,7 @@ class SharedAccount:
 
     @property
     def updated_at(self) -> float:
-        """When ``tokens`` was computed, in seconds of the clock."""
+        """Time at which ``tokens`` was computed, in seconds of the clock."""
         return self._floats[self._start + _UPDATED_AT]
 
     @updated_at.setter
