@@ -9,6 +9,7 @@ from benchmarks import (
     fulfilment,
     importing,
     planning,
+    processes,
     requests,
     scale,
 )
@@ -17,6 +18,8 @@ if __name__ == "__main__":
     quick = "--quick" in sys.argv
     sys.argv[1:] = ["--documents", "20000", "--rounds", "3"] if quick else []
     requests.main()
+    sys.argv[1:] = ["--rounds", "1"] if quick else []
+    processes.main()
     sys.argv[1:] = ["--documents", "100000", "--rounds", "50"] if quick else []
     scale.main()
     sys.argv[1:] = ["--quick"] if quick else []

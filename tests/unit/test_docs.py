@@ -75,6 +75,8 @@ COMPOSITION = {
     "demo",
     "bulk_load",
     "element_cli",
+    "http_process",
+    "process_server",
     "privacy_commands",
 }
 #: Some commands are loaded when they are asked for.
