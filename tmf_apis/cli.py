@@ -12,8 +12,16 @@ from pathlib import Path
 import click
 
 from tmf_apis.command_groups import DefaultRunGroup, LazyGroup
-from tmf_apis.command_options import data_dir_option, read_settings, report_start_errors
+from tmf_apis.command_options import (
+    data_dir_option,
+    number_option,
+    read_server_settings,
+    read_settings,
+    report_start_errors,
+)
 from tmf_apis.json_logging import configure_logging
+from tmf_apis.setting_addresses import LAST_PORT
+from tmf_apis.setting_parsers import LARGEST
 
 # connexion 3.3 imports starlette's test client, which warns about httpx. The filter is set before
 # any command is imported; lazy commands are imported before ``main`` runs.
@@ -31,7 +39,13 @@ def main() -> None:
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8620, show_default=True, help="TCP port; 0 for a free one.")
+@click.option(
+    "--port",
+    default=8620,
+    show_default=True,
+    type=click.IntRange(0, LAST_PORT),
+    help="TCP port; 0 for a free one.",
+)
 @data_dir_option
 @click.option("--demo", is_flag=True, help="Load a demo operator into an empty database first.")
 @click.option(
@@ -71,7 +85,7 @@ def serve(  # noqa: PLR0913, PLR0917
     from tmf_apis.process_server import ProcessServer
     from tmf_apis.server import Server
 
-    settings = read_settings(data_dir)
+    settings = read_server_settings(data_dir)
     settings = dataclasses.replace(
         settings,
         tls_cert=tls_cert or settings.tls_cert,
@@ -80,7 +94,6 @@ def serve(  # noqa: PLR0913, PLR0917
         processes=processes or settings.processes,
         workers=settings.workers if workers is None else workers,
     )
-    configure_logging(settings.log_level)
     if settings.processes > 1:
         sys.exit(ProcessServer(settings, host=host, port=port, demo=demo).run())
     load_data = load_demo_data if demo else None
@@ -125,9 +138,7 @@ def work() -> None:
     """Deliver events, fulfil orders and receive notifications; `tmf serve` starts a worker."""
     from tmf_apis import worker
 
-    settings = read_settings()
-    configure_logging(settings.log_level)
-    worker.run(settings)
+    worker.run(read_server_settings())
 
 
 @main.command()
@@ -150,8 +161,15 @@ def settings() -> None:
 @click.option(
     "--party", "parties", multiple=True, help="Party for which the client acts; repeatable."
 )
-@click.option("--hours", default=12.0, show_default=True, help="Lifetime of the token in hours.")
+@click.option(
+    "--hours",
+    default="12",
+    show_default=True,
+    callback=number_option(float, 0.001, LARGEST["hours"]),
+    help="Lifetime of the token in hours.",
+)
 @data_dir_option
+@report_start_errors()
 def token(  # noqa: PLR0913, PLR0917
     subject: str,
     scopes: tuple[str, ...],
@@ -161,16 +179,20 @@ def token(  # noqa: PLR0913, PLR0917
     data_dir: Path | None,
 ) -> None:
     """Print a bearer token for evaluation, signed with the server's local key."""
-    from tmf_apis.app import CONTRACTS_DIR
     from tmf_apis.audit_log.spool import spool_token
-    from tmf_apis.rest.contracts.contract import load_contracts
     from tmf_apis.security import local_keys
+    from tmf_apis.store.managed_process import prepare_data_directory
+    from tmf_apis.token_scopes import chosen_scopes
 
     settings = read_settings(data_dir)
-    if not scopes:
-        contracts = load_contracts(CONTRACTS_DIR, settings.data_dir / "cache")
-        all_scopes = {scope for contract in contracts for scope in contract.scopes}
-        scopes = (*sorted(all_scopes), "admin", "pii")
+    prepare_data_directory(settings.data_dir)
+    scopes = chosen_scopes(settings, scopes)
+    if not local_keys.has_keys(settings.data_dir):
+        click.echo(
+            f"{settings.data_dir} has no signing key yet; made a new one: only servers on this"
+            " data directory accept the token",
+            err=True,
+        )
     text = local_keys.issue_token(
         settings,
         subject=subject,
@@ -395,7 +417,13 @@ def demo_data(seed: int, at: datetime | None, out: Path) -> None:
 
 
 @demo.command("run")
-@click.option("--port", default=8620, show_default=True, help="TCP port; 0 for a free one.")
+@click.option(
+    "--port",
+    default=8620,
+    show_default=True,
+    type=click.IntRange(0, LAST_PORT),
+    help="TCP port; 0 for a free one.",
+)
 @click.option(
     "--exit",
     "exit_when_done",

@@ -1,17 +1,34 @@
 """Parsers of the values of settings; each raises ``ValueError`` with what it expects."""
 
+import base64
 import logging
+import os
 import re
 from collections.abc import Callable
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off", ""})
 _ATTRIBUTE_RULE = re.compile(r"-?(?:[a-z@][\w@-]*|[A-Z]\w*\.[\w@-]+)(?:\.[\w@-]+)*")
-_LAST_PORT = 65_535
+_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{1,254}")
+_NO_DATABASE = re.compile(r'[/\\. "$*<>:|?\0]')
+#: Longest name of a database in MongoDB, in bytes.
+_LONGEST_DATABASE = 63
+_MASTER_KEY_BYTES = 32
+#: Group of the entry points that name providers of master keys.
+KEY_PROVIDERS = "tmf_apis.key_providers"
+#: Largest numbers by unit, which clocks, databases and operating systems can still handle: times up
+#: to ten years, 100 for what is kept.
+LARGEST = {
+    "seconds": 315_360_000,
+    "hours": 876_000,
+    "days": 36_500,
+    "per second": 1_000_000_000,
+    "bytes": 2**53,
+}
+_LARGEST_COUNT = 2**31 - 1
 
 
 def boolean(text: str) -> bool:
@@ -26,39 +43,99 @@ def comma_separated(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Return networks in CIDR notation."""
-    return tuple(map(ip_network, comma_separated(text)))
+def path(text: str) -> str:
+    """Return the name of a file, with ``~`` for the user's home; empty: none."""
+    if text.split("/", 1)[0] == "~" and not os.path.lexists("~"):
+        return str(Path(text).expanduser())
+    return text
 
 
-def ports(text: str) -> tuple[int, ...]:
-    """Return TCP ports."""
-    numbers = tuple(map(int, comma_separated(text)))
-    if not all(0 < number <= _LAST_PORT for number in numbers):
-        raise ValueError(f"expected ports from 1 to {_LAST_PORT}")
-    return numbers
+def directory(text: str) -> Path:
+    """Return a directory, which need not exist yet."""
+    if not text:
+        raise ValueError("expected a directory, such as data")
+    return Path(path(text))
 
 
-def endpoints(text: str) -> tuple[str, ...]:
-    """Return texts of the form host:port."""
-    words = comma_separated(text)
-    for word in words:
-        parts = urlsplit(f"//{word}")
-        if not parts.hostname or not parts.port or parts.path:
-            raise ValueError(f"expected host:port, not {word!r}")
-    return words
+def existing_file(text: str) -> str:
+    """Return the name of a file that can be read; empty: none."""
+    name = path(text)
+    if name and not Path(name).is_file():
+        raise ValueError("expected a file; there is no such file")
+    if name and not os.access(name, os.R_OK):
+        raise ValueError("expected a file that this user can read")
+    return name
 
 
-def at_least(minimum: float, kind: type[int] | type[float]) -> Callable[[str], Any]:
-    """Return a parser of numbers with a minimum."""
+def existing_directory(text: str) -> str:
+    """Return the name of a directory that exists; empty: none."""
+    name = path(text)
+    if name and not Path(name).is_dir():
+        raise ValueError("expected a directory; there is no such directory")
+    return name
 
-    def parse(text: str) -> float:
-        value = kind(text)
-        if not value >= minimum:
-            raise ValueError(f"expected a number of at least {minimum}")
+
+def database_name(text: str) -> str:
+    """Return a name that MongoDB accepts for a database."""
+    if not 0 < len(text.encode(errors="replace")) <= _LONGEST_DATABASE or _NO_DATABASE.search(text):
+        raise ValueError('expected 1 to 63 bytes without / \\ . " $ * < > : | ? and blanks')
+    return text
+
+
+def namespace(text: str) -> str:
+    """Return the name of a namespace of Temporal."""
+    if not _NAMESPACE.fullmatch(text):
+        raise ValueError("expected 2 to 255 letters, digits, dots, dashes and underscores")
+    return text
+
+
+def name(text: str) -> str:
+    """Return a text that is not blank and has no control characters."""
+    if not text.strip() or not text.isprintable():
+        raise ValueError("expected a name")
+    return text
+
+
+def master_keys(text: str) -> str:
+    """Return master keys, each 32 bytes in base64, with commas between them; empty: none."""
+    for key in text.split(",") if text else ():
+        try:
+            length = len(base64.b64decode(key.strip(), validate=True))
+        except ValueError:
+            length = 0
+        if length != _MASTER_KEY_BYTES:
+            raise ValueError("expected 32 random bytes in base64 (openssl rand -base64 32)")
+    return text
+
+
+def key_provider(text: str) -> str:
+    """Return the name of an installed provider of master keys."""
+    names = ["local", *sorted({point.name for point in entry_points(group=KEY_PROVIDERS)})]
+    if text not in names:
+        raise ValueError(f"expected one of the installed providers: {', '.join(names)}")
+    return text
+
+
+def number(
+    kind: type[int] | type[float], lowest: float, highest: float
+) -> Callable[[str], int | float]:
+    """Return a parser of numbers within bounds; NaN and infinity are outside."""
+    noun = "a whole number" if kind is int else "a number"
+
+    def parse(text: str) -> int | float:
+        try:
+            value = kind(text)
+        except (ValueError, OverflowError):
+            value = None
+        if value is None or not lowest <= value <= highest:
+            raise ValueError(f"expected {noun} from {_digits(lowest)} to {_digits(highest)}")
         return value
 
     return parse
+
+
+def _digits(value: float) -> str:
+    return str(int(value)) if value == int(value) else str(value)
 
 
 def one_of(*names: str) -> Callable[[str], str]:
@@ -72,25 +149,9 @@ def one_of(*names: str) -> Callable[[str], str]:
     return parse
 
 
-def source(text: str) -> str:
-    """Return a file name or URL; without TLS, a URL may lead to this machine only."""
-    if not text.startswith("http://"):
-        return text
-    if urlsplit(text).hostname not in {"localhost", "127.0.0.1", "::1"}:
-        raise ValueError("expected a file or an https URL; http is for loopback addresses only")
-    return text
-
-
-def endpoint(text: str) -> str:
-    """Return the URL of an endpoint; empty: none."""
-    if text and not text.startswith(("https://", "http://")):
-        raise ValueError("expected an https URL")
-    return source(text)
-
-
 def log_level(text: str) -> str:
     """Return the name of a level of the module logging."""
-    if text.upper() not in logging.getLevelNamesMapping():
+    if text.upper() not in logging.getLevelNamesMapping().keys() - {"NOTSET"}:
         raise ValueError("expected DEBUG, INFO, WARNING, ERROR or CRITICAL")
     return text
 
@@ -125,18 +186,24 @@ def retention_periods(text: str) -> tuple[tuple[str, float], ...]:
         kind, _, days = part.partition("=")
         if not re.fullmatch(r"[A-Z]\w*", kind):
             raise ValueError("expected kinds and days, such as ProductOrder=730")
-        periods.append((kind, float(at_least(0, float)(days))))
+        periods.append((kind, float(number(float, 0, LARGEST["days"])(days))))
     return tuple(periods)
 
 
-def default_parser(default: object) -> Callable[[str], Any]:
-    """Return the parser of a setting by the type of its default."""
+def default_parser(
+    default: object, unit: str = "", lowest: float = 0, highest: float | None = None
+) -> Callable[[str], Any]:
+    """Return the parser of a setting by the type of its default.
+
+    Args:
+        default: The default.
+        unit: Unit of a number.
+        lowest: Smallest number.
+        highest: Largest number; None: the largest of its unit.
+    """
     if isinstance(default, bool):
         return boolean
-    if isinstance(default, int):
-        return at_least(0, int)
-    if isinstance(default, float):
-        return at_least(0, float)
-    if isinstance(default, tuple):
-        return comma_separated
-    return Path if isinstance(default, Path) else str
+    if isinstance(default, int | float):
+        bound = LARGEST.get(unit, _LARGEST_COUNT) if highest is None else highest
+        return number(type(default), lowest, bound)
+    return comma_separated if isinstance(default, tuple) else str

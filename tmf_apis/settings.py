@@ -3,10 +3,12 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Self
 
+from tmf_apis import setting_addresses as addresses
 from tmf_apis import setting_parsers as parsers
 
 #: Roles in which a related party owns a resource.
@@ -18,23 +20,29 @@ OWNER_ROLES = (
 )
 
 
-def _setting(
+def _setting(  # noqa: PLR0913 - a table of settings
     default: Any,
     help: str,
     unit: str = "",
     *,
     secret: bool = False,
+    range: tuple[float, float | None] = (0, None),
     parse: Callable[[str], Any] | None = None,
 ) -> Any:
+    lowest, highest = range
     metadata = {
         "help": help,
         "unit": unit,
         "secret": secret,
-        "parse": parse or parsers.default_parser(default),
+        "parse": parse or parsers.default_parser(default, unit, lowest, highest),
     }
     return field(default=default, metadata=metadata)
 
 
+#: Beginnings of variables that others read: credentials of elements, and the tests.
+_FURTHER_VARIABLES = ("TMF_CREDENTIAL_", "TMF_FUZZ_")
+#: Longest value that an error message repeats, in characters.
+_LONGEST_QUOTE = 100
 #: Headings of the table of settings, by the first setting of each group.
 _HEADINGS = {
     "data_dir": "Location",
@@ -57,19 +65,35 @@ _HEADINGS = {
 }
 
 
+def _quoted(text: str) -> str:
+    """Return a value in quotes, without the middle of a long one."""
+    quoted = repr(text)
+    return quoted if len(quoted) <= _LONGEST_QUOTE else f"{quoted[:_LONGEST_QUOTE]}...'"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The configuration of a process; it does not change after startup."""
 
     # Location
-    data_dir: Path = _setting(Path("data"), "Directory of the embedded database and of files")
-    public_url: str = _setting("", "URL that clients use for this server; empty: the Host header")
+    data_dir: Path = _setting(
+        Path("data"), "Directory of the embedded database and of files", parse=parsers.directory
+    )
+    public_url: str = _setting(
+        "", "URL that clients use for this server; empty: the Host header", parse=addresses.url
+    )
 
     # TLS
-    tls_cert: str = _setting("", "File of the TLS certificate and its chain (PEM); empty: no TLS")
-    tls_key: str = _setting("", "File of its private key (PEM); empty: in the same file")
+    tls_cert: str = _setting(
+        "", "File of the TLS certificate and its chain (PEM); empty: no TLS", parse=parsers.path
+    )
+    tls_key: str = _setting(
+        "", "File of its private key (PEM); empty: in the same file", parse=parsers.path
+    )
     tls_client_ca: str = _setting(
-        "", "File of the authorities of client certificates (PEM); empty: none are requested"
+        "",
+        "File of the authorities of client certificates (PEM); empty: none are requested",
+        parse=parsers.path,
     )
     tls_client_auth: str = _setting(
         "optional",
@@ -84,30 +108,43 @@ class Settings:
 
     # Database and Temporal
     mongodb_uri: str = _setting(
-        "", "The operator's replica set; empty: embedded mongod", secret=True
+        "",
+        "The operator's replica set; empty: embedded mongod",
+        secret=True,
+        parse=addresses.mongodb_uri,
     )
-    mongodb_database: str = _setting("tmf", "Database name")
-    mongodb_cache: int = _setting(256, "Cache of the embedded mongod", "MiB")
-    mongodb_timeout: float = _setting(5.0, "Time limit for the database to answer", "seconds")
-    query_time: int = _setting(5000, "Time limit of one query in the database", "milliseconds")
-    temporal_address: str = _setting("", "The operator's Temporal; empty: the embedded server")
+    mongodb_database: str = _setting("tmf", "Database name", parse=parsers.database_name)
+    mongodb_cache: int = _setting(256, "Cache of the embedded mongod", "MiB", range=(0, 10_000_000))
+    mongodb_timeout: float = _setting(
+        5.0, "Time limit for the database to answer", "seconds", range=(0.01, 86_400)
+    )
+    query_time: int = _setting(
+        5000, "Time limit of one query in the database", "milliseconds", range=(1, 86_400_000)
+    )
+    temporal_address: str = _setting(
+        "", "The operator's Temporal; empty: the embedded server", parse=addresses.temporal_address
+    )
     temporal_isolation: str = _setting(
         "auto",
         "Network namespace of the embedded Temporal: on, off, or auto: if the system permits it",
         parse=parsers.one_of("auto", "on", "off"),
     )
-    temporal_namespace: str = _setting("default", "Temporal namespace")
+    temporal_namespace: str = _setting("default", "Temporal namespace", parse=parsers.namespace)
 
     # Identity
-    auth: str = _setting("auto", "on, off, or auto: off only while listening on loopback")
+    auth: str = _setting(
+        "auto",
+        "on, off, or auto: off only while listening on loopback",
+        parse=parsers.one_of("auto", "on", "off"),
+    )
     jwks: str = _setting(
-        "", "File or https URL of the keys that sign tokens (JWKS)", parse=parsers.source
+        "", "File or https URL of the keys that sign tokens (JWKS)", parse=addresses.source
     )
     jwks_refresh: float = _setting(
         300.0,
         "Age at which the keys are read again; a key that has been removed is refused then",
         "seconds",
-        parse=parsers.at_least(1.0, float),
+        range=(1, None),
     )
     jwks_outage: float = _setting(
         12.0,
@@ -116,23 +153,23 @@ class Settings:
     )
     issuer: str = _setting("", "Required issuer (iss) of tokens; empty: any")
     audience: str = _setting("", "Required audience (aud) of tokens; empty: any")
-    clock_skew: float = _setting(30.0, "Tolerance for token times", "seconds")
+    clock_skew: float = _setting(30.0, "Tolerance for token times", "seconds", range=(0, 86_400))
     revocation_list: str = _setting(
         "",
         "File or https URL of the list of revoked tokens (JSON); empty: none",
-        parse=parsers.source,
+        parse=addresses.source,
     )
     revocation_refresh: float = _setting(
         60.0,
         "Age at which the revocation list is read again",
         "seconds",
-        parse=parsers.at_least(1.0, float),
+        range=(1, None),
     )
     introspection_url: str = _setting(
         "",
         "Endpoint that checks opaque tokens (RFC 7662), and all tokens without TMF_JWKS; empty:"
         " none",
-        parse=parsers.endpoint,
+        parse=addresses.endpoint,
     )
     introspection_client: str = _setting("", "Client id of this server at that endpoint")
     introspection_secret: str = _setting("", "Client secret for that endpoint", secret=True)
@@ -142,17 +179,26 @@ class Settings:
     owner_roles: tuple[str, ...] = _setting(
         OWNER_ROLES, "Roles in which a related party owns a resource; so does one without"
     )
-    default_tenant: str = _setting("default", "Tenant of tokens without one, and without auth")
+    default_tenant: str = _setting(
+        "default", "Tenant of tokens without one, and without auth", parse=parsers.name
+    )
 
     # Personal data and audit log
     encryption: bool = _setting(default=True, help="Encrypt personal attributes in the database")
     master_key: str = _setting(
-        "", "Master keys in base64, the current one first; empty: from the file", secret=True
+        "",
+        "Master keys in base64, the current one first; empty: from the file",
+        secret=True,
+        parse=parsers.master_keys,
     )
     master_key_file: str = _setting(
-        "", "File of the master keys; empty: keys/master.key in TMF_DATA_DIR, generated once"
+        "",
+        "File of the master keys; empty: keys/master.key in TMF_DATA_DIR, generated once",
+        parse=parsers.path,
     )
-    key_provider: str = _setting("local", "Provider of the master keys: local, or a plug-in")
+    key_provider: str = _setting(
+        "local", "Provider of the master keys: local, or a plug-in", parse=parsers.key_provider
+    )
     pii_attributes: tuple[str, ...] = _setting(
         (),
         "Further personal attributes, as note.text; with - in front: attributes that are not",
@@ -174,14 +220,23 @@ class Settings:
     )
 
     # Connections
-    header_bytes: int = _setting(16_384, "Largest head of a request (URI and headers)", "bytes")
-    header_count: int = _setting(100, "Most headers of a request", "headers")
-    header_seconds: float = _setting(10.0, "Time limit for the head of a request", "seconds")
-    uri_limit: int = _setting(8192, "Longest path and query", "bytes")
-    body_limit: int = _setting(1_048_576, "Largest request body", "bytes")
-    body_seconds: float = _setting(30.0, "Time limit for the body of a request", "seconds")
+    header_bytes: int = _setting(
+        16_384, "Largest head of a request (URI and headers)", "bytes", range=(256, None)
+    )
+    header_count: int = _setting(100, "Most headers of a request", "headers", range=(1, None))
+    header_seconds: float = _setting(
+        10.0, "Time limit for the head of a request", "seconds", range=(0.01, 86_400)
+    )
+    uri_limit: int = _setting(8192, "Longest path and query", "bytes", range=(1, None))
+    body_limit: int = _setting(1_048_576, "Largest request body", "bytes", range=(1, None))
+    body_seconds: float = _setting(
+        30.0, "Time limit for the body of a request", "seconds", range=(0.01, 86_400)
+    )
     stall_seconds: float = _setting(
-        30.0, "How long a client can accept no more of its response", "seconds"
+        30.0,
+        "How long a client can accept no more of its response",
+        "seconds",
+        range=(0.01, 86_400),
     )
     connection_limit: int = _setting(1000, "Most open connections; 0: any number", "connections")
     address_connections: int = _setting(
@@ -190,36 +245,39 @@ class Settings:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
         (),
         "Networks (CIDR) of proxies whose X-Forwarded-For names the client; empty: none",
-        parse=parsers.networks,
+        parse=addresses.networks,
     )
 
     # Bodies and patches
-    depth_limit: int = _setting(32, "Deepest nesting of a body", "levels")
+    depth_limit: int = _setting(32, "Deepest nesting of a body", "levels", range=(1, 1000))
     value_limit: int = _setting(
-        100_000, "Most values in a body and in a patched resource", "values"
+        100_000, "Most values in a body and in a patched resource", "values", range=(1, None)
     )
-    array_limit: int = _setting(1000, "Longest array in a body", "items")
+    array_limit: int = _setting(1000, "Longest array in a body", "items", range=(1, None))
     text_limit: int = _setting(
-        65_536, "Longest text in a body, embedded files excepted", "characters"
+        65_536, "Longest text in a body, embedded files excepted", "characters", range=(1, None)
     )
-    name_limit: int = _setting(1024, "Longest name or id in a body", "characters")
+    name_limit: int = _setting(1024, "Longest name or id in a body", "characters", range=(1, None))
     bulk_seconds: float = _setting(
         10.0,
         "Time after which no further operation of a patch of a collection is started; 0: none",
         "seconds",
     )
-    resource_limit: int = _setting(4_194_304, "Largest stored resource", "bytes")
+    resource_limit: int = _setting(4_194_304, "Largest stored resource", "bytes", range=(1, None))
     reference_limit: int = _setting(
         1000, "Most references to other resources in one body of a party", "references"
     )
-    patch_limit: int = _setting(100, "Most operations in one patch", "operations")
+    patch_limit: int = _setting(100, "Most operations in one patch", "operations", range=(1, None))
     patch_work: int = _setting(
-        500_000, "Most work of one patch; a copied value counts ten times", "values"
+        500_000,
+        "Most work of one patch; a copied value counts ten times",
+        "values",
+        range=(1, None),
     )
 
     # Lists
-    page_size: int = _setting(100, "Resources in one response by default")
-    page_limit: int = _setting(1000, "Most resources in one response", "resources")
+    page_size: int = _setting(100, "Resources in one response by default", range=(1, None))
+    page_limit: int = _setting(1000, "Most resources in one response", "resources", range=(1, None))
     page_bytes: int = _setting(
         67_108_864,
         "Most bytes that one list reads from the database, to the next 16 MiB; 0: any number",
@@ -229,7 +287,7 @@ class Settings:
     spool_limit: int = _setting(
         1_073_741_824, "Most bytes of large responses in temporary files", "bytes"
     )
-    filter_values: int = _setting(100, "Most values in one filter", "values")
+    filter_values: int = _setting(100, "Most values in one filter", "values", range=(1, None))
     regex_limit: int = _setting(256, "Longest regular expression", "characters")
     jsonpath_limit: int = _setting(512, "Longest JSONPath filter", "characters")
     jsonpath_segments: int = _setting(8, "Most segments in a JSONPath filter", "segments")
@@ -242,7 +300,7 @@ class Settings:
         10_000,
         "Requests of one client at once, after a pause",
         "requests",
-        parse=parsers.at_least(1, int),
+        range=(1, None),
     )
     client_concurrency: int = _setting(
         200, "Requests of one client at a time; 0: any number", "requests"
@@ -252,7 +310,7 @@ class Settings:
         20_000,
         "Requests of one tenant at once, after a pause",
         "requests",
-        parse=parsers.at_least(1, int),
+        range=(1, None),
     )
     tenant_concurrency: int = _setting(
         500, "Requests of one tenant at a time; 0: any number", "requests"
@@ -264,7 +322,7 @@ class Settings:
         1000,
         "Requests of one address without a valid token at once, after a pause",
         "requests",
-        parse=parsers.at_least(1, int),
+        range=(1, None),
     )
 
     # Processes and threads
@@ -281,19 +339,19 @@ class Settings:
         parse=parsers.at_least(0, int),
     )
     threads: int = _setting(
-        16, "Most concurrent requests of one process", "threads", parse=parsers.at_least(1, int)
+        16, "Most concurrent requests of one process", "threads", range=(1, 10_000)
     )
     contended_threads: int = _setting(
         1,
         "Most threads of one tenant while another one sends requests",
         "threads",
-        parse=parsers.at_least(1, int),
+        range=(1, 10_000),
     )
     search_threads: int = _setting(
         8,
         "Most threads that filter and sort lists at a time",
         "threads",
-        parse=parsers.at_least(1, int),
+        range=(1, 10_000),
     )
     queue_seconds: float = _setting(30.0, "Longest wait for a thread", "seconds")
 
@@ -312,7 +370,10 @@ class Settings:
         50, "Most hub subscriptions of one party; 0: any number", "subscriptions"
     )
     hub_backlog: int = _setting(
-        100_000, "Most pending events of one subscription; older ones are parked", "events"
+        100_000,
+        "Most pending events of one subscription; older ones are parked",
+        "events",
+        range=(1, None),
     )
     job_limit: int = _setting(
         1000, "Most unfinished jobs and tasks of a kind of one tenant; 0: any number", "jobs"
@@ -327,7 +388,9 @@ class Settings:
     job_area_files: int = _setting(
         10_000, "Most job files and folders of staff, and of each party", "files"
     )
-    job_seconds: float = _setting(3600.0, "Time limit of an import or export job", "seconds")
+    job_seconds: float = _setting(
+        3600.0, "Time limit of an import or export job", "seconds", range=(1, None)
+    )
 
     # Behaviour
     partial_status: int = _setting(
@@ -349,12 +412,14 @@ class Settings:
 
     # Events and callbacks
     callback_hosts: tuple[str, ...] = _setting(
-        (), "Hosts that callbacks and job URLs may name; empty: any public one"
+        (),
+        "Hosts that callbacks and job URLs may name; empty: any public one",
+        parse=addresses.hosts,
     )
     callback_ports: tuple[int, ...] = _setting(
         (),
         "Ports of other services, such as 22 or 5432, that callbacks and job URLs may name",
-        parse=parsers.ports,
+        parse=addresses.ports,
     )
     callback_loopback: bool = _setting(
         default=False, help="Allow loopback callbacks and job URLs (always so without auth)"
@@ -363,17 +428,23 @@ class Settings:
         (),
         "Further addresses of this server (host:port), to which callbacks must not lead, beside"
         " TMF_PUBLIC_URL and the address on which it listens",
-        parse=parsers.endpoints,
+        parse=addresses.endpoints,
     )
     callback_timeout: float = _setting(
-        10.0, "Time limit of one delivery to a subscriber", "seconds"
+        10.0, "Time limit of one delivery to a subscriber", "seconds", range=(0.01, 86_400)
     )
-    retry_first: float = _setting(1.0, "Pause before the first retry of an event", "seconds")
-    retry_longest: float = _setting(3600.0, "Longest pause between two retries", "seconds")
+    retry_first: float = _setting(
+        1.0, "Pause before the first retry of an event", "seconds", range=(0.01, None)
+    )
+    retry_longest: float = _setting(
+        3600.0, "Longest pause between two retries", "seconds", range=(0.01, None)
+    )
     retry_days: float = _setting(3.0, "Age at which an undelivered event is parked", "days")
     delivery_hours: float = _setting(24.0, "How long a delivered event can be replayed", "hours")
     parked_days: float = _setting(30.0, "How long a parked event can be replayed", "days")
-    relay_interval: float = _setting(1.0, "Poll interval of the outbox", "seconds")
+    relay_interval: float = _setting(
+        1.0, "Poll interval of the outbox", "seconds", range=(0.01, None)
+    )
     hub_secret: str = _setting("", "Key of event signatures; empty: generated once", secret=True)
 
     # Elements
@@ -381,21 +452,27 @@ class Settings:
         (),
         "Networks (CIDR) in which elements may be; empty: those of discovery or, if it has none,"
         " all except loopback and special addresses; without authentication, all",
-        parse=parsers.networks,
+        parse=addresses.networks,
     )
     discovery_networks: tuple[IPv4Network | IPv6Network, ...] = _setting(
         (),
         "Networks (CIDR) that discovery through the API can scan; empty: none, but any without"
         " authentication",
-        parse=parsers.networks,
+        parse=addresses.networks,
     )
-    credentials_file: str = _setting("", "JSON file of named element credentials")
-    profiles_dir: str = _setting("", "Folder of profiles of SNMP elements (JSON)")
-    trap_host: str = _setting("127.0.0.1", "Address to listen on for SNMP notifications")
-    trap_port: int = _setting(0, "UDP port for SNMP notifications; 0: a free one")
-    trap_bytes: int = _setting(
-        16_384, "Largest SNMP notification", "bytes", parse=parsers.at_least(484, int)
+    credentials_file: str = _setting(
+        "", "JSON file of named element credentials", parse=parsers.existing_file
     )
+    profiles_dir: str = _setting(
+        "", "Folder of profiles of SNMP elements (JSON)", parse=parsers.existing_directory
+    )
+    trap_host: str = _setting(
+        "127.0.0.1", "Address to listen on for SNMP notifications", parse=addresses.host
+    )
+    trap_port: int = _setting(
+        0, "UDP port for SNMP notifications; 0: a free one", range=(0, 65_535)
+    )
+    trap_bytes: int = _setting(16_384, "Largest SNMP notification", "bytes", range=(484, 65_535))
     trap_rate: float = _setting(
         1000.0,
         "Most SNMP notifications of one address, on average over ten seconds; 0: any number",
@@ -413,10 +490,13 @@ class Settings:
         parse=parsers.fallout_kinds,
     )
     fulfilment_confirm: float = _setting(
-        60.0, "Time after which an element rolls back an unconfirmed change", "seconds"
+        60.0,
+        "Time after which an element rolls back an unconfirmed change",
+        "seconds",
+        range=(1, None),
     )
     reservation_time: float = _setting(
-        3600.0, "Lifetime of a reservation that is not renewed", "seconds"
+        3600.0, "Lifetime of a reservation that is not renewed", "seconds", range=(1, None)
     )
 
     # Discovery, audit and capacity
@@ -436,16 +516,22 @@ class Settings:
         300.0, "Pause between two readings of the counters of all elements; 0: none", "seconds"
     )
     capacity_threshold: float = _setting(
-        0.8, "Utilisation at which a capacity alarm is raised; 1 is full, 0: no alarms"
+        0.8,
+        "Utilisation at which a capacity alarm is raised; 1 is full, 0: no alarms",
+        range=(0, 1),
     )
     capacity_notice: float = _setting(
         30.0, "How long before exhaustion a capacity alarm is raised", "days"
     )
 
     # Metrics and log
-    metrics_host: str = _setting("127.0.0.1", "Address of the port for metrics")
+    metrics_host: str = _setting(
+        "127.0.0.1", "Address of the port for metrics", parse=addresses.host
+    )
     metrics_port: int = _setting(
-        0, "Port for /metrics without a token; 0: only on the port of the APIs, with a token"
+        0,
+        "Port for /metrics without a token; 0: only on the port of the APIs, with a token",
+        range=(0, 65_535),
     )
     log_level: str = _setting("INFO", "Lowest level of logged messages", parse=parsers.log_level)
     access_log: str = _setting(
@@ -473,9 +559,24 @@ class Settings:
             try:
                 values[setting.name] = setting.metadata["parse"](text)
             except ValueError as error:
-                displayed = "(secret)" if setting.metadata["secret"] else repr(text)
+                displayed = "(secret)" if setting.metadata["secret"] else _quoted(text)
                 raise ValueError(f"{variable}={displayed}: {error}") from None
         return cls(**values)
+
+    @classmethod
+    def unknown_variables(cls, environment: Mapping[str, str] = os.environ) -> list[str]:
+        """Return a sentence on each variable that looks like a setting and is none."""
+        names = [f"TMF_{setting.name.upper()}" for setting in fields(cls)]
+        sentences = []
+        for variable in sorted(environment):
+            upper = variable.upper()
+            if not upper.startswith("TMF_") or variable.startswith(_FURTHER_VARIABLES):
+                continue
+            if variable not in names:
+                near = get_close_matches(upper, names, 1)
+                hint = f"did you mean {near[0]}?" if near else "`tmf settings` lists all"
+                sentences.append(f"{variable} is not a setting; {hint}")
+        return sentences
 
     @property
     def is_authentication_required(self) -> bool:

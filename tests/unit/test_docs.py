@@ -19,7 +19,7 @@ MODULES = sorted(
     path for folder in ("tmf_apis", "adapters") for path in (ROOT / folder).rglob("*.py")
 )
 #: The modules that every package may import.
-BASE = ("settings", "setting_parsers", "errors", "serialization")
+BASE = ("settings", "setting_parsers", "setting_addresses", "errors", "serialization")
 #: Used by the packages whose work is recorded in traces.
 TRACED = (*BASE, "security", "tracing", "span_exporter")
 INFRASTRUCTURE = (*TRACED, "store", "audit_log", "events", "rest")
@@ -51,7 +51,8 @@ ALLOWED_IMPORTS = {
     "reconciliation": (*OPERATIONS, "fulfilment", "fault_management"),
     "capacity": (*OPERATIONS, "fulfilment", "fault_management"),
     **dict.fromkeys(BASE, ()),
-    "settings": ("setting_parsers",),
+    "settings": ("setting_parsers", "setting_addresses"),
+    "setting_addresses": ("setting_parsers",),
 }
 #: The packages of ``tmf_apis.rest``, each below the next.
 REST_LAYERS = ("contracts", "views", "query", "pipeline", "http")
@@ -68,7 +69,10 @@ COMPOSITION = {
     "cli",
     "command_groups",
     "command_options",
+    "health",
     "server",
+    "token_scopes",
+    "worker_heartbeat",
     "web",
     "worker",
     "console",

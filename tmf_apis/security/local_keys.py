@@ -42,6 +42,11 @@ def jwks_file(data_dir: Path) -> Path:
     return public
 
 
+def has_keys(data_dir: Path) -> bool:
+    """Return whether a data directory has local keys."""
+    return (data_dir / "keys" / "jwks.json").exists()
+
+
 def issue_token(  # noqa: PLR0913
     settings: Settings,
     *,

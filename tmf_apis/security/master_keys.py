@@ -18,9 +18,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tmf_apis.security import private_files
+from tmf_apis.setting_parsers import KEY_PROVIDERS
 from tmf_apis.settings import Settings
 
-ENTRY_POINT_GROUP = "tmf_apis.key_providers"
 #: Name of the provider whose keys are in a file or in the environment.
 LOCAL = "local"
 KEY_BYTES = 32
@@ -153,12 +153,12 @@ def load_provider(settings: Settings) -> KeyProvider:
     name = settings.key_provider
     if name == LOCAL:
         return LocalKeys(settings)
-    for entry_point in entry_points(group=ENTRY_POINT_GROUP, name=name):
+    for entry_point in entry_points(group=KEY_PROVIDERS, name=name):
         provider = entry_point.load()(settings)
         if not isinstance(provider, KeyProvider):
             raise KeyUnavailable(f"{entry_point.value} is no KeyProvider")
         return provider
-    installed = sorted({LOCAL, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+    installed = sorted({LOCAL, *(point.name for point in entry_points(group=KEY_PROVIDERS))})
     raise KeyUnavailable(f"TMF_KEY_PROVIDER={name}: expected one of {', '.join(installed)}")
 
 
