@@ -330,13 +330,13 @@ class Settings:
         1,
         "Processes that answer requests, on one port; each uses one core",
         "processes",
-        parse=parsers.at_least(1, int),
+        range=(1, 1000),
     )
     workers: int = _setting(
         1,
         "Workers of one server, for events, orders and alarms; 0: none",
         "processes",
-        parse=parsers.at_least(0, int),
+        range=(0, 1000),
     )
     threads: int = _setting(
         16, "Most concurrent requests of one process", "threads", range=(1, 10_000)

@@ -123,8 +123,13 @@ class EmbeddedTemporal(ManagedProcess):
 
     @property
     def command_marker(self) -> str:
-        """Return the path of the database file."""
-        return str(self.folder / "temporal.db")
+        """Return the name of the database file."""
+        return "temporal.db"
+
+    @property
+    def working_directory(self) -> Path | None:
+        """Return the data directory, to which the launcher of an isolated server changes itself."""
+        return None if self._state.get("isolated") else self.folder
 
     def command(self) -> Sequence[str | Path]:
         """Return the command that starts Temporal, isolated if possible.
@@ -165,11 +170,12 @@ class EmbeddedTemporal(ManagedProcess):
         ]
         options = (option for forward in forwards for option in ("--forward", forward))
         launcher = [sys.executable, "-m", network_namespace.__name__, *options]
+        launcher += ["--directory", str(self.folder)]
         return ["env", NO_VERSION_CHECK, *launcher]
 
     def _server_command(self, port: int, page: int) -> list[str | Path]:
         return [
-            temporal_path(),
+            temporal_path().absolute(),
             *("server", "start-dev"),
             *("--ip", LOOPBACK),
             *("--port", str(port)),

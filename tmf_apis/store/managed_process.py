@@ -18,7 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from tmf_apis.security.private_directory import UnsafeDirectory, make_private
-from tmf_apis.store.process import CannotStart, ChildProcess, command_line
+from tmf_apis.store.process import (
+    CannotStart,
+    ChildProcess,
+    command_line,
+    working_directory,
+)
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +64,8 @@ class ManagedProcess(ABC):
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.folder, self.name = Path(folder).absolute(), name
+        # the same for all servers on the directory, whatever links lead to it
+        self.folder, self.name = Path(os.path.realpath(folder)), name
         self.child = ChildProcess(name, self.folder / f"{name}.log")
         self.is_ready = False
         self._lock: int | None = None
@@ -71,7 +77,16 @@ class ManagedProcess(ABC):
     @property
     @abstractmethod
     def command_marker(self) -> str:
-        """Return a part of the command that identifies the process."""
+        """Return a part of the command that the process of every data directory has."""
+
+    @property
+    def working_directory(self) -> Path | None:
+        """Return the directory in which the command is started; None: that of this process.
+
+        A process that works in the data directory needs no name of it in its arguments, where
+        special characters of the name could have a meaning.
+        """
+        return self.folder
 
     @abstractmethod
     def check_ready(self) -> bool:
@@ -133,7 +148,8 @@ class ManagedProcess(ABC):
                 log.error("restarting a process", extra={"diagnosis": self.diagnosis()})
             self.is_ready = False
             if self._end_orphan():
-                self.child.start(self.command())
+                command = self.command()
+                self.child.start(command, folder=self.working_directory)
                 self._write_state({"pid": self.child.pid, **self.persistent_state()})
         if not self.is_ready:
             self.is_ready = self.child.is_running and self.check_ready()
@@ -182,7 +198,7 @@ class ManagedProcess(ABC):
         """Return whether the former owner's process has ended; if not, terminate it."""
         state = self.state
         pid = state.get("pid")
-        if not isinstance(pid, int) or self.command_marker not in command_line(pid):
+        if not isinstance(pid, int) or not self._is_own_process(pid):
             return True
         terminated_at = state.get("orphaned")
         if terminated_at is None or time.time() - terminated_at > ORPHAN_GRACE:
@@ -191,6 +207,13 @@ class ManagedProcess(ABC):
                 os.kill(pid, signal.SIGTERM if terminated_at is None else signal.SIGKILL)
             self._write_state(state | {"orphaned": time.time()})
         return False
+
+    def _is_own_process(self, pid: int) -> bool:
+        """Return whether a process serves this data directory."""
+        command, folder = command_line(pid), str(self.folder)
+        return self.command_marker in command and (
+            working_directory(pid) == folder or folder in command
+        )
 
     def _write_state(self, state: dict[str, Any]) -> None:
         """Write the state file; an error is logged, because a full disk must not prevent a stop."""

@@ -156,6 +156,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--forward", action="append", default=[], metavar="ADDRESS=PORT")
+    parser.add_argument("--directory", default=".")
     parser.add_argument("command", nargs="*")
     return parser.parse_args(arguments)
 
@@ -168,6 +169,7 @@ def main(arguments: Sequence[str]) -> int:
         # The sockets are those of the namespace in which they are created: the machine's.
         forwards = [(listening_socket(address), int(port)) for address, _, port in pairs]
         enter_namespace()
+        os.chdir(options.directory)
     except OSError as error:
         print(error, file=sys.stderr)  # noqa: T201 - to the log of the process
         return UNAVAILABLE

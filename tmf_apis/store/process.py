@@ -16,10 +16,18 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 #: Size at which a log is rotated, in bytes; one older log is kept, as ``<name>.1``.
 LOG_LIMIT = 16 * 1024 * 1024
-#: Shortest and longest pause before a child is restarted, in seconds.
-RESTART_PAUSES = (0.0, 15.0)
+#: Pause before the second restart in a row, in seconds; it doubles with each further one.
+FIRST_PAUSE = 0.25
+#: Longest pause before a child is restarted that was killed, or that ended by itself, in seconds.
+LONGEST_PAUSE_AFTER_KILL, LONGEST_PAUSE_AFTER_EXIT = 1.0, 15.0
 #: Run time after which a child counts as stable and the pauses start again, in seconds.
-STABLE_AFTER = 20.0
+STABLE_AFTER = 10.0
+#: Statuses of a child that was killed from outside; those over 128 are a launcher's.
+_KILLED = frozenset(
+    status
+    for number in (signal.SIGKILL, signal.SIGTERM)
+    for status in (-number.value, 128 + number.value)
+)
 
 
 class CannotStart(Exception):
@@ -75,9 +83,17 @@ class ChildProcess:
         return self._process.poll() if self._process else None
 
     def start(
-        self, command: Sequence[str | Path], environment: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str | Path],
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Start the process; call this from the main thread, because it ends with its thread.
+
+        Args:
+            command: Program and arguments.
+            environment: Its environment; None: that of this process.
+            folder: Its working directory; None: that of this process.
 
         Raises:
             CannotStart: The log cannot be written or the program cannot be run.
@@ -94,6 +110,7 @@ class ChildProcess:
                     stdout=output,
                     stderr=output,
                     env=environment,
+                    cwd=folder,
                     start_new_session=True,  # Ctrl-C does not reach the child
                     preexec_fn=parent_death_hook(os.getpid()),  # noqa: PLW1509 - one system call
                 )
@@ -109,16 +126,21 @@ class ChildProcess:
         if self._process is not None and self._started_at:
             was_stable = now - self._started_at > STABLE_AFTER
             self._exits_in_a_row = 1 if was_stable else self._exits_in_a_row + 1
-            pause, longest = RESTART_PAUSES
-            if self._exits_in_a_row > 1:
-                pause = min(0.5 * 2**self._exits_in_a_row, longest)
-            self._retry_at, self._started_at = now + pause, 0.0
+            self._retry_at, self._started_at = now + self._pause(), 0.0
         return now >= self._retry_at
 
     def terminate(self) -> None:
         """Ask the process to end, if it is running."""
         if self._process is not None and self.is_running:
             self._process.terminate()
+
+    def _pause(self) -> float:
+        """Return the pause before the next start, in seconds; none after the first exit."""
+        if self._exits_in_a_row <= 1:
+            return 0.0
+        was_killed = self.returncode in _KILLED
+        longest = LONGEST_PAUSE_AFTER_KILL if was_killed else LONGEST_PAUSE_AFTER_EXIT
+        return min(FIRST_PAUSE * 2.0 ** min(self._exits_in_a_row - 2, 10), longest)
 
     def stop(self, grace: float) -> None:
         """Terminate the process; kill it if it runs for more than ``grace`` further seconds."""
@@ -154,6 +176,14 @@ class ChildProcess:
 def command_line(pid: int) -> str:
     """Return the command line of a process; empty if it has ended or cannot be read."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except (OSError, ValueError):
+        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" "))
+    except OSError:
+        return ""
+
+
+def working_directory(pid: int) -> str:
+    """Return the working directory of a process; empty if it has ended or cannot be read."""
+    try:
+        return str(Path(f"/proc/{pid}/cwd").readlink())
+    except OSError:
         return ""

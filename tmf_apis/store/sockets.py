@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import http.client
 import os
+import re
 import socket
 import stat
 import tempfile
@@ -13,13 +14,15 @@ from tmf_apis.store.process import CannotStart
 
 #: Longest path of a unix socket that every system accepts, in bytes (macOS has the shortest).
 MAX_SOCKET_PATH = 100
+_PLAIN_PATH = re.compile(r"[a-z0-9/_. -]+")
 
 
 def socket_path(folder: Path, name: str) -> Path:
     """Return the path of a socket: in the data directory, or in /tmp if that path cannot be used.
 
-    A path may be too long for a socket. The driver of MongoDB changes it to lower case, as if it
-    were a host, and mongod takes a comma in it for the end of the address.
+    A path may be too long for a socket. Addresses are texts for MongoDB, its driver and Temporal,
+    which change capital letters, split at commas and colons, decode percent signs and refuse some
+    bytes; only what all of them leave alone is used.
 
     Raises:
         CannotStart: Another user can access the directory in /tmp.
@@ -27,7 +30,7 @@ def socket_path(folder: Path, name: str) -> Path:
     path = folder / name
     if _is_usable(path):
         return path
-    digest = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:16]
     short_name = f"tmf-{os.geteuid()}-{digest}"
     bases = (tempfile.gettempdir(), "/tmp")  # noqa: S108 - the folder in it is private
     folders = (Path(base) / short_name for base in bases)
@@ -45,8 +48,7 @@ def socket_path(folder: Path, name: str) -> Path:
 
 def _is_usable(path: Path) -> bool:
     """Return whether the servers and their clients can use the path of a socket."""
-    text = str(path)
-    return len(os.fsencode(path)) <= MAX_SOCKET_PATH and text == text.lower() and "," not in text
+    return len(os.fsencode(path)) <= MAX_SOCKET_PATH and bool(_PLAIN_PATH.fullmatch(str(path)))
 
 
 class UnixHTTPConnection(http.client.HTTPConnection):

@@ -121,7 +121,12 @@ def test_data_is_kept_after_the_directory_was_moved(settings, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["long" * 30, "Upper", "with space", "ünïcödé", "ÜNÏ", "100%25", "a@b:c,d?e=f&g#h"]
+    "name",
+    [
+        "long" * 30,
+        "with space",
+        "a@B:c,d?e=f&g#h%25$;+'\"\\\n*[x]é\N{COMBINING ACUTE ACCENT}\udcff",
+    ],
 )
 def test_a_directory_with_any_name_is_supported(tmp_path, name):
     settings = Settings(data_dir=tmp_path / name)

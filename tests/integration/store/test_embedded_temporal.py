@@ -75,6 +75,20 @@ def test_a_killed_temporal_is_restarted(temporal):
     assert asyncio.run(namespace_of(temporal.address)) == "network"
 
 
+@pytest.mark.parametrize("isolation", ["auto", "off"])
+def test_the_database_is_in_a_directory_with_any_name(tmp_path, isolation):
+    """SQLite reads its file as a URI: a query, a fragment and percent signs have a meaning."""
+    folder = tmp_path / "A b%41?c=d#e,f:g'\udcff"
+    server = EmbeddedTemporal(Settings(data_dir=folder, temporal_isolation=isolation))
+    server.start()
+    try:
+        assert (folder / "temporal.db").is_file()
+        assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+        assert server._is_own_process(server.child.pid)
+    finally:
+        server.stop()
+
+
 def test_a_damaged_database_file_is_reported(settings):
     (settings.data_dir / "temporal.db").write_text("not SQLite" * 1000)
     with pytest.raises(CannotStart, match=r"temporal\.db is damaged"):

@@ -1,9 +1,14 @@
 import hashlib
 import os
 import shutil
+import unicodedata
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pymongo.uri_parser import parse_uri
 
 from tmf_apis.store.process import CannotStart
 from tmf_apis.store.sockets import MAX_SOCKET_PATH, socket_path
@@ -29,7 +34,35 @@ def test_a_short_path_in_lower_case_is_used_as_it_is():
     assert socket_path(Path("/srv/tmf data"), "a.sock") == Path("/srv/tmf data/a.sock")
 
 
-@pytest.mark.parametrize("name", ["x" * 200, "Upper", "Ä", "a,b"])
+@given(st.text(st.characters(blacklist_characters="\0/"), min_size=1, max_size=60))
+@example("a:b").via("the driver takes it for a port")
+@example("a%41").via("decoded by the driver and by SQLite")
+@example("a?b#c").via("the query and the fragment of a URI")
+@example("\udcff").via("a byte that is not UTF-8")
+@example("cafe\N{COMBINING ACUTE ACCENT}").via("decomposed")
+def test_the_socket_of_any_directory_has_a_path_that_nobody_changes(name):
+    """MongoDB, its driver, gRPC and SQLite read addresses as texts with special characters."""
+    path = socket_path(Path("/srv") / name, "mongodb.sock")
+    text = str(path)
+    assert len(os.fsencode(path)) <= MAX_SOCKET_PATH
+    assert text == text.lower() == unquote(text) == unicodedata.normalize("NFC", text)
+    assert text.isascii()
+    assert text.isprintable()
+    assert not set(text) & set(",:?#@%&+;$\\'\"=")
+    if path.parent.name.startswith("tmf-"):
+        path.parent.rmdir()
+    uri = f"mongodb://{quote(text, safe='')}/?replicaSet=tmf"
+    assert parse_uri(uri)["nodelist"] == [(text, None)]
+
+
+def test_two_names_of_a_directory_have_one_socket(temporary, tmp_path):
+    (tmp_path / "Data").mkdir()
+    (tmp_path / "Link").symlink_to("Data")
+    names = ("Data", "Link", "Data/../Link")
+    assert len({socket_path(tmp_path / name, "a.sock") for name in names}) == 1
+
+
+@pytest.mark.parametrize("name", ["x" * 200, "Upper", "Ä", "a,b", "a:b", "a%b"])
 def test_another_path_is_replaced_by_one_that_is_private(temporary, name):
     folder = Path("/srv") / name
     path = socket_path(folder, "a.sock")
