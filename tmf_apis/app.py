@@ -4,6 +4,8 @@ It connects the operations of ``rest`` to the engine; ``web`` creates it.
 """
 
 import asyncio
+import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -27,6 +29,7 @@ from tmf_apis.events.backlog import BacklogMonitor
 from tmf_apis.events.inbox import Inbox
 from tmf_apis.events.signatures import SENDER_HEADER, sender_id, server_key
 from tmf_apis.fault_management.collector import UnreachableElementsCollector
+from tmf_apis.health import Check, Health, HealthCollector
 from tmf_apis.metrics import Metrics
 from tmf_apis.rest.contracts.contract import Contract, Operation
 from tmf_apis.rest.http import dry_runs, monitors
@@ -50,6 +53,7 @@ from tmf_apis.rest.http.request_spans import start_request_span
 from tmf_apis.rest.http.routing import ContractRoutingMiddleware, routing_document
 from tmf_apis.rest.http.shared_accounts import SharedAccounts
 from tmf_apis.rest.http.spool import Spool
+from tmf_apis.rest.http.unanswered import UnansweredRequests
 from tmf_apis.security.request_origin import (
     CERTIFICATE_MEMBER,
     REQUEST_ID_HEADER,
@@ -59,7 +63,7 @@ from tmf_apis.security.request_origin import (
 )
 from tmf_apis.security.tokens import TokenAuthenticator
 from tmf_apis.settings import Settings
-from tmf_apis.store.connection import ping
+from tmf_apis.store.answer_monitor import SILENCE, AnswerMonitor
 from tmf_apis.store.shared_state import SharedState
 
 __all__ = ["CONTRACTS_DIR", "Application", "Engine", "Readiness"]
@@ -71,8 +75,6 @@ _SENDER = SENDER_HEADER.lower()
 METRICS_SCOPES = ("metrics", "admin")
 #: Status of the answers to probes that the access log leaves out.
 HEALTHY = 200
-#: Longest wait for the database in a readiness check, in seconds.
-_PING_TIMEOUT = 2.0
 
 
 class Readiness:
@@ -81,11 +83,33 @@ class Readiness:
     Attributes:
         engine: The engine; None until it is open.
         reason: Why requests are refused now; empty if they are answered.
+        monitor: Knows whether the database answers; None until the engine is open.
+        health: The state of the other parts; None until the engine is open.
     """
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
         self.reason = "the database is starting"
+        self.monitor: AnswerMonitor | None = None
+        self.health: Health | None = None
+
+    def observe(self, engine: Engine) -> Health:
+        """Observe the database of an engine and the other parts from now on."""
+        self.health = Health(engine.database, engine.settings.data_dir)
+        timeout = min(engine.settings.mongodb_timeout, SILENCE)
+        self.monitor = AnswerMonitor(engine.database, timeout, self.health.observe)
+        self.monitor.start()
+        return self.health
+
+    def last_answer(self) -> float:
+        """Return when the database has last answered, as ``time.monotonic()``; now if unknown."""
+        return self.monitor.last_answer if self.monitor else time.monotonic()
+
+    def checks(self) -> dict[str, Check]:
+        """Return the state of each part by its name; empty until the engine is open."""
+        if self.monitor is None or self.health is None:
+            return {}
+        return self.health.report(is_database_answering=self.monitor.is_answering)
 
     def require_engine(self) -> Engine:
         """Return the engine.
@@ -102,8 +126,8 @@ class Readiness:
         """Return the reason why the server cannot answer requests now; empty if it can."""
         if self.engine is None or self.reason:
             return self.reason or "the server is starting"
-        is_reachable = ping(self.engine.database, _PING_TIMEOUT)
-        return "" if is_reachable else "the database does not answer"
+        is_answering = self.monitor is None or self.monitor.is_answering
+        return "" if is_answering else "the database does not answer"
 
 
 class Application:
@@ -155,6 +179,7 @@ class Application:
                 settings, authenticator.known_client, self.metrics.count_refusal, accounts
             )
             self._limited = AdmissionMiddleware(self._answer_admitted, limits)
+        self._unanswered = UnansweredRequests(settings.mongodb_timeout, readiness.last_answer)
         self._routes: dict[str, tuple[Handler, Api, Operation]] = {}
         routing = partial(
             ContractRoutingMiddleware,
@@ -216,6 +241,7 @@ class Application:
         self.metrics.register_backlog(BacklogMonitor(engine.database, engine.kinds))
         self.metrics.registry.register(CapacityCollector(engine.database))
         self.metrics.registry.register(UnreachableElementsCollector(engine.database))
+        self.metrics.registry.register(HealthCollector(self.readiness.observe(engine)))
         self.readiness.engine = engine
 
     def _dispatch(self, name: str, request: Request) -> Response:
@@ -242,6 +268,8 @@ class Application:
     def _close(self) -> None:
         """Store the audit entries that are still in memory, and write the access log."""
         self.access_log.close()
+        if self.readiness.monitor is not None:
+            self.readiness.monitor.stop()
         if self.readiness.engine is not None:
             self.readiness.engine.refusal_recorder.close()
 
@@ -286,7 +314,8 @@ class Application:
         elif path == "/health/ready":
             await self._send_readiness(send)
         else:
-            await self._limited(self._aliases.resolved(scope), receive, send)
+            resolved = self._aliases.resolved(scope)
+            await self._unanswered.answer(self._limited, resolved, receive, send)
 
     async def _answer_admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/metrics":
@@ -313,11 +342,15 @@ class Application:
         return Response(200, self.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
     async def _send_readiness(self, send: Send) -> None:
-        loop = asyncio.get_running_loop()
-        if problem := await loop.run_in_executor(None, self.readiness.problem):
-            await send_response(send, error_response(Unavailable(problem)))
+        checks = self.readiness.checks()
+        if problem := self.readiness.problem():
+            response = error_response(Unavailable(problem))
+            if checks:
+                body = json.loads(response.body) | {"checks": checks}
+                response = json_response(response.status, body)
         else:
-            await send_response(send, json_response(200, {"status": "ready"}))
+            response = json_response(200, {"status": "ready", "checks": checks})
+        await send_response(send, response)
 
 
 def _operation_name(contract: Contract, operation: Operation) -> str:

@@ -260,6 +260,8 @@ class Server:
             self._note_ready(application, sock)
             seconds = round(time.monotonic() - started, 2)
             log.info("ready at %s", self._listening_url, extra={"seconds": seconds})
+            if self._mongod and self._mongod.is_owner:
+                self._mongod.checkpoint()
         except CannotStart as error:
             self._failures.append(str(error))
             self._stopping.set()

@@ -118,3 +118,15 @@ def temporal_address(text: str) -> str:
     if text and not text.startswith("unix:/") and not _is_endpoint(text):
         raise ValueError("expected host:port, such as temporal.example.com:7233")
     return text
+
+
+def collector(text: str) -> str:
+    """Return the http or https URL of a collector, perhaps with credentials; empty: none."""
+    try:
+        parts = urlsplit(text)
+        is_usable = _is_host(parts.hostname or "") and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if text and (not is_usable or not _URL.fullmatch(text)):
+        raise ValueError("expected a URL such as http://127.0.0.1:4318")
+    return text

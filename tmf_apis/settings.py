@@ -542,6 +542,7 @@ class Settings:
         "URL of an OpenTelemetry collector for traces (OTLP over HTTP), such as"
         " http://127.0.0.1:4318; empty: OTEL_EXPORTER_OTLP_ENDPOINT, or no traces",
         secret=True,
+        parse=addresses.collector,
     )
 
     @classmethod

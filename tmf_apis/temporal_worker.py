@@ -27,6 +27,8 @@ TASK_QUEUE = "tmf-apis"
 RECONNECT_PAUSES = (0.2, 10.0)
 #: Longest wait of a caller for Temporal, and for running activities at shutdown, in seconds.
 CALL_TIMEOUT, SHUTDOWN_GRACE = 5.0, 3.0
+#: Longest wait for the answer to a question about the health of Temporal.
+HEALTH_TIMEOUT = timedelta(seconds=2)
 #: Longest time of a workflow task, which normally takes milliseconds.
 WORKFLOW_TASK_TIMEOUT = timedelta(seconds=5)
 #: Longest delay until an activity learns that it was cancelled.
@@ -145,6 +147,16 @@ class TemporalWorker:
     def _create_private_worker(self, client: Client) -> Worker:
         queue, activities = self._private_queue
         return Worker(client, task_queue=queue, activities=activities, **_common_options())
+
+    async def error(self) -> str:
+        """Return why Temporal cannot be used; empty if it can."""
+        if self._client is None:
+            return f"no connection to {self._address}"
+        try:
+            is_serving = await self._client.service_client.check_health(timeout=HEALTH_TIMEOUT)
+        except (RPCError, RuntimeError, OSError) as error:
+            return f"{self._address}: {error}"
+        return "" if is_serving else f"{self._address} does not serve"
 
     def start(self, workflow: Any, argument: object, id: str, priority: int = 0) -> None:  # noqa: ANN401
         """Start a workflow, unless it is running; callable from any thread except the event loop's.

@@ -53,6 +53,7 @@ from tmf_apis.store.connection import MongoDatabase, connect
 from tmf_apis.store.managed_process import prepare_data_directory
 from tmf_apis.store.process import CannotStart
 from tmf_apis.temporal_worker import TASK_QUEUE, TemporalWorker
+from tmf_apis.worker_heartbeat import WorkerHeartbeat
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +116,10 @@ class Worker:
         self._capacity_poller = self._create_capacity_poller(credentials)
         self._scheduler = self._create_scheduler()
         self._audit_log = AuditLogMaintenance(engine.database, settings, self._quick_executor)
+        self._heartbeat = WorkerHeartbeat(
+            engine.database, self._quick_executor, self._temporal.error
+        )
+        self._heartbeat.prepare()
         self._maintenance = Maintenance(
             engine,
             self._repositories,
@@ -203,6 +208,7 @@ class Worker:
                 self._scheduler.run(stop),
                 self._maintenance.run(stop),
                 self._audit_log.run(stop),
+                self._heartbeat.run(stop),
             )
         except Exception:
             # A part may not react to ``stop``, and the supervisor restarts only ended processes.

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -254,6 +255,50 @@ def test_readiness_follows_the_database(shared_server):
             os.kill(pid, signal.SIGCONT)
         wait_until(lambda: client.get("/health/ready").status_code == 200)
         assert client.post(CATEGORY, json={"@type": "Category", "name": "x"}).status_code == 201
+
+
+def test_every_request_to_a_database_that_hangs_is_refused_in_time(own_server):
+    own_server.environment["TMF_MONGODB_TIMEOUT"] = "2"
+    own_server.start()
+    body = {"@type": "Category", "name": "x"}
+    with own_server.client() as client:
+        path = f"{CATEGORY}/{client.post(CATEGORY, json=body).json()['id']}"
+        wait_until(lambda: "temporal" in client.get("/health/ready").json()["checks"])
+    requests = [
+        *(("GET", path, None), ("GET", f"{CATEGORY}?fields=name", None), ("POST", CATEGORY, body)),
+        *(("PATCH", path, {"name": "y"}), ("DELETE", path, None)),
+        ("POST", HUB, {"callback": "http://127.0.0.1:9/", "@type": "Hub"}),
+        (
+            "POST",
+            CATEGORY.replace("category", "importJob"),
+            {"@type": "ImportJob", "url": "file:x"},
+        ),
+        ("GET", "/metrics", None),
+        *[("POST", CATEGORY, body)] * 24,  # more than there are threads
+    ]
+
+    def refuse(request):
+        method, path, content = request
+        with own_server.client() as client:
+            response = client.request(method, path, json=content)
+        return path, response.status_code, response.elapsed.total_seconds()
+
+    pid = own_server.child_pid("mongod")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(len(requests)) as executor:
+            for _ in range(2):  # the second time, threads and connections are taken
+                outcomes = list(executor.map(refuse, requests))
+                assert {status for path, status, _ in outcomes if path != "/metrics"} == {503}
+                assert max(seconds for _, _, seconds in outcomes) < 2 + 2  # a busy machine
+        with own_server.client() as client:
+            unready = client.get("/health/ready")
+            assert unready.status_code == 503
+            assert unready.json()["checks"]["database"]["status"] == "fail"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    with own_server.client() as client:
+        wait_until(lambda: client.post(CATEGORY, json=body).status_code == 201)
 
 
 def test_readiness_names_a_database_that_does_not_answer(tmp_path):

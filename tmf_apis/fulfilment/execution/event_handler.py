@@ -2,20 +2,30 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from tmf_apis.errors import NotFound, TmfError, Unavailable
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.fulfilment import order_kinds
+from tmf_apis.fulfilment.execution import progress
 from tmf_apis.fulfilment.execution.cancellation import resolve_cancellation
 from tmf_apis.fulfilment.execution.journal import OPEN_REQUEST_STATES, Journal
 from tmf_apis.fulfilment.execution.order_updates import OPEN_STATES, priority_key
 from tmf_apis.fulfilment.execution.workflow import OrderWorkflow, workflow_id
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.rest.pipeline.periods import canonical_timestamp
+from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 
 log = logging.getLogger(__name__)
+
+#: Id, type and message of the alert of an order that cannot begin.
+_WAITING_ALERT = (
+    "temporal",
+    progress.WAITING_FOR_TEMPORAL,
+    "waiting for Temporal, which does not answer; the order begins as soon as it does",
+)
 
 
 class WorkflowClient(Protocol):
@@ -134,7 +144,26 @@ class OrderEventHandler:
 
     def _start_workflow(self, key: OrderKey, priority: int) -> None:
         self._journal.enqueue(key)
-        self._workflow_client.start(OrderWorkflow.run, key, workflow_id(key), priority)
+        try:
+            self._workflow_client.start(OrderWorkflow.run, key, workflow_id(key), priority)
+        except Unavailable as error:
+            context = {"tenant": key.tenant, "order": key.order, "error": str(error)}
+            log.error("an order waits for Temporal", extra=context)  # noqa: TRY400
+            self._warn_waiting(key)
+            raise
+
+    def _warn_waiting(self, key: OrderKey) -> None:
+        """Add an alert to an order whose work cannot begin because Temporal does not answer."""
+        schema = order_kinds.kind_of(key).schema
+        repository = self._repositories.for_tenant(key.tenant)
+
+        def with_alert(order: Resource) -> Resource:
+            if order.get("state") not in OPEN_STATES:
+                return order
+            return progress.with_alert(order, _WAITING_ALERT, repository.now, schema=schema)
+
+        with suppress(NotFound):  # deleted meanwhile
+            repository.change(key.kind, key.order, with_alert)
 
     def _wake_workflow(self, key: OrderKey) -> None:
         self._workflow_client.signal(workflow_id(key), OrderWorkflow.wake_up)

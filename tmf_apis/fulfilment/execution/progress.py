@@ -32,6 +32,7 @@ YET_TO_REACH, REACHED, VIOLATED = "Yet-To-Reach", "Completed", "Violated"
 UNAVOIDABLE_DELAY, WAITING_FOR_ELEMENT, WAITING_FOR_PERSON, WAITING_FOR_ORDER = (
     "unavoidableDelay", "waitingForElement", "waitingForPerson", "waitingForOrder",
 )  # fmt: skip
+WAITING_FOR_TEMPORAL = "waitingForTemporal"
 
 
 def with_milestones(order: Resource, now: datetime, *, schema: OrderSchema) -> Resource:

@@ -16,6 +16,7 @@ from tests.support.fulfilment_harness import (
 )
 from tmf_apis.errors import Conflict, InvalidBody
 from tmf_apis.fulfilment.execution import fallout
+from tmf_apis.errors import Unavailable
 from tmf_apis.fulfilment.execution.event_handler import OrderEventHandler
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 
@@ -536,6 +537,29 @@ def test_a_starting_worker_resumes_open_orders_and_cancellations(operator, fibre
     resumed = [key for key in workflows.started_keys if key.tenant == operator.tenant]
     assert sorted(resumed, key=str) == sorted([scheduled, new, cancelled], key=str)
     assert (cancelled.qualified_id, request) in workflows.signals
+
+
+def test_an_order_that_waits_for_temporal_says_so(operator, fibre_offering):
+    workflows = RecordingWorkflowClient()
+
+    def refuse(*arguments):
+        raise Unavailable("Temporal does not answer")
+
+    workflows.start = refuse
+    handler = OrderEventHandler(
+        RepositoryFactory(operator.engine.writer, "test"), operator.fulfilment.journal, workflows
+    )
+    key = operator.place_order(order_item(offering=fibre_offering))
+    event = {"what": "Create", "body": operator.get_order(key), "tenant": key.tenant}
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            handler.handle_order({**event, "resource": key.order, "kind": key.kind})
+    order = operator.get_order(key)
+    (alert,) = order["productOrderJeopardyAlert"]
+    assert order["state"] == "acknowledged"
+    assert alert["jeopardyType"] == "waitingForTemporal"
+    assert alert["message"].startswith("waiting for Temporal, which does not answer")
+    assert operator.run_order(key)["state"] == "completed"
 
 
 def test_an_order_without_work_is_not_resumed(operator):
