@@ -14,9 +14,8 @@ from tests.support.fulfilment_harness import (
     port_state,
     silent_after_failure,
 )
-from tmf_apis.errors import Conflict, InvalidBody
+from tmf_apis.errors import Conflict, InvalidBody, Unavailable
 from tmf_apis.fulfilment.execution import fallout
-from tmf_apis.errors import Unavailable
 from tmf_apis.fulfilment.execution.event_handler import OrderEventHandler
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 
