@@ -217,7 +217,7 @@ def test_another_mongod_on_the_same_files_is_reported(settings):
         command = [*map(str, server.command()[:3]), "--bind_ip=/tmp/tmf-none.sock"]
         intruder = ChildProcess("intruder", settings.data_dir / "intruder.log")
         server.child, own_child = intruder, server.child
-        intruder.start(command)
+        intruder.start(command, folder=server.folder)
         intruder._process.wait(20)
         diagnosis = server.diagnosis()
         server.child = own_child
