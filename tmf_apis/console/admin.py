@@ -5,6 +5,7 @@ the token's tenant.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial, wraps
 from typing import Any
@@ -36,6 +37,8 @@ SCOPE = "admin"
 #: Longest value of a parameter, in characters.
 _MAX_PARAMETER_LENGTH = 512
 PAGE_PARAMETERS = ("limit", "offset")
+#: Larger offsets, which are past the end of any list, are cut to this one.
+_MAX_SKIP = 2**31 - 1
 _SUBSCRIPTION_FILTERS = ("api", "version", "state")
 _NOTIFICATION_FILTERS = ("api", "version", "eventType", "eventId", "subject")
 
@@ -81,9 +84,10 @@ class AdminViews:
         return self._context.readiness.require_engine(), identity, _query_parameters(allowed)
 
     def _page(self, parameters: Mapping[str, str]) -> Page:
-        return paging.page_from_parameters(
+        page = paging.page_from_parameters(
             _subset(parameters, PAGE_PARAMETERS), (), self._context.settings
         )
+        return replace(page, offset=min(page.offset, _MAX_SKIP))
 
     def get_temporal(self) -> Response:
         """GET /admin/temporal: how Temporal and its web page can be reached."""
@@ -259,6 +263,8 @@ class AdminViews:
         }
 
     def _list_response(self, items: list[Document], page: Page, total: int) -> Response:
+        if page.is_deep:
+            page.check_depth(total)
         settings, items = self._context.settings, items[: page.limit]
         headers = {"X-Total-Count": str(total), "X-Result-Count": str(len(items))}
         result = PageResult(page=page, count=len(items), total=total)

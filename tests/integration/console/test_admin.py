@@ -208,7 +208,7 @@ class TestDeliveries:
             "state=lost",
             "limit=-1",
             "limit=x",
-            "offset=1000000000",
+            "offset=x",
             "unknown=1",
             "state=parked&state=parked",
             "resource=%00",
@@ -220,6 +220,12 @@ class TestDeliveries:
     def test_an_invalid_parameter_is_refused(self, admin, query):
         response = admin.get(f"/admin/deliveries?{query}")
         assert (response.status_code, response.json()["code"]) == (400, "22")
+
+    @pytest.mark.parametrize("path", ["deliveries", "subscriptions", "notifications"])
+    @pytest.mark.parametrize("offset", ["100001", "9" * 30])
+    def test_an_offset_past_the_end_is_an_empty_list(self, admin, path, offset):
+        page = admin.get(f"/admin/{path}?offset={offset}&limit=9999")
+        assert (page.status_code, page.json()) == (200, [])
 
     def test_a_parameter_value_is_never_a_mongodb_operator(self, admin):
         assert admin.get('/admin/deliveries?subscription={"$ne":null}').json() == []
