@@ -69,6 +69,7 @@ def _catalog(context: ModuleContext, definition: catalog.CatalogDefinition) -> A
 def _import_form(api: Api, kind: str, resource: Resource) -> Resource:
     """Return the stored form of a resource of an import file, checked against the contract."""
     resource = api.dates.normalise(kind, resource)
+    resource = api.defaults.typed(kind, resource)
     api.schemas.check_partial(kind, resource)
     return resource
 

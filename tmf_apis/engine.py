@@ -14,6 +14,7 @@ from tmf_apis.events.subscriptions import SubscriptionRepository, SubscriptionRe
 from tmf_apis.fulfilment.design.order_designer import OrderDesigner
 from tmf_apis.notifications import NotificationRenderer, notification_attributes
 from tmf_apis.privacy.service import Privacy
+from tmf_apis.rest.contracts.body_defaults import BodyDefaults
 from tmf_apis.rest.contracts.contract import Contract
 from tmf_apis.rest.contracts.dates import DateNormalizer
 from tmf_apis.rest.contracts.extension_registry import ExtensionRegistry
@@ -147,6 +148,11 @@ class Engine:
             DateNormalizer(contract.document, accept_minutes=contract.version == "v4"),
             ListQueryCompiler(
                 contract, self.settings, stored_contract=self._stored_contract(contract)
+            ),
+            BodyDefaults(
+                contract.document,
+                is_typed=contract.version != "v4",
+                fills=self.settings.required_attributes == "filled",
             ),
         )
 

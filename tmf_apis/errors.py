@@ -42,15 +42,19 @@ class TmfError(Exception):
         code: Application code, stable across releases; clients may switch on it.
         reason: Short text for people, the same for every occurrence.
         headers: Response headers that belong to the error (``Allow``, ``WWW-Authenticate``, ...).
+        reference: URL of a page about the error; empty without one.
     """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "1"
     reason: ClassVar[str] = "Internal error"
 
-    def __init__(self, message: str = "", *, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, headers: Mapping[str, str] | None = None, reference: str = ""
+    ) -> None:
         super().__init__(message)
         self.headers = dict(headers or {})
+        self.reference = reference
 
     @property
     def message(self) -> str:
@@ -65,6 +69,7 @@ class TmfError(Exception):
             "reason": self.reason,
             "message": self.message or self.reason,
             "status": str(self.status),
+            **({"referenceError": self.reference} if self.reference else {}),
         }
 
 

@@ -399,6 +399,12 @@ class Settings:
     unknown_filters: bool = _setting(
         default=False, help="Accept filters on attributes that the contract does not have"
     )
+    required_attributes: str = _setting(
+        "contract",
+        "Mandatory attributes of a create or hub: contract (all that the contract requires); filled"
+        " (those that the server knows, such as @type and lastUpdate, are added)",
+        parse=parsers.one_of("contract", "filled"),
+    )
     check_references: bool = _setting(
         default=False, help="Refuse an order for an offering that is not in the catalogue"
     )

@@ -85,6 +85,7 @@ class TypeResolver:
         api, operation = self._entry(kind, resource)
         check_texts(resource, self._settings)
         resource = api.dates.normalise(operation.schema, {"@type": operation.schema, **resource})
+        resource = api.defaults.typed(operation.schema, resource)
         api.schemas.check(self._body_schema(operation), resource)
         api.schemas.check_resource_type(operation.schema, resource)
         members = {name: v for name, v in resource.items() if name not in {"id", "href"}}

@@ -79,9 +79,15 @@ def _product(sale: Sale, order: Mapping[str, Any], item: Resource, now: datetime
         ],
     }
     if sale.offer.component_ids:
+        names = ", ".join(OFFERS_BY_ID[part].name for part in sale.offer.component_ids)
+        product.setdefault("productCharacteristic", [_v4_characteristic("components", names)])
         product["product"] = [
             {
                 "name": OFFERS_BY_ID[part].name,
+                "productCharacteristic": [
+                    _v4_characteristic(name, value)
+                    for name, value in OFFERS_BY_ID[part].characteristic_values.items()
+                ],
                 "isBundle": False,
                 "status": "active",
                 "productOffering": _offering_reference(OFFERS_BY_ID[part]),
@@ -89,6 +95,11 @@ def _product(sale: Sale, order: Mapping[str, Any], item: Resource, now: datetime
             for part in sale.offer.component_ids
         ]
     return product
+
+
+def _v4_characteristic(name: str, value: str | int) -> Resource:
+    value_type = "string" if isinstance(value, str) else "integer"
+    return {"name": name, "valueType": value_type, "value": value}
 
 
 def _offering_reference(offer: Offer) -> Resource:

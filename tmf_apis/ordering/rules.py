@@ -12,7 +12,6 @@ from typing import Any
 from tmf_apis.errors import Conflict, InvalidBody
 from tmf_apis.ordering.order_schema import OrderSchema
 from tmf_apis.ordering.states import CANCELLATION_STATES, NOT_STARTED_STATES, state_of_order
-from tmf_apis.rest.pipeline.periods import check_order as check_date_order
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource
 
 #: Priorities from 0, the highest, to 4 (TMF622 ProductOrder.priority).
@@ -100,7 +99,6 @@ def _cancel_operation(schema: OrderSchema) -> str:
 
 def _check_order(order: Mapping[str, Any], schema: OrderSchema) -> None:
     schema.item_schema.check(order)
-    check_date_order(order, "requestedStartDate", "requestedCompletionDate")
     _check_priority(order)
     if schema.requires_subject_id:
         _check_subject_ids(order, schema)

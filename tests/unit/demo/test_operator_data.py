@@ -131,11 +131,40 @@ def test_each_kind_has_its_mandatory_attributes(by_kind):
         "Resource": {"name", "place", "resourceSpecification"},
         "CustomerBill": {"billDocument", "billingAccount", "financialAccount", "state"},
         "AppliedCustomerBillingRate": {"isBilled", "billingAccount", "product", "date"},
-        "Alarm": {"alarmRaisedTime", "alarmedObject", "perceivedSeverity", "state", "ackState"},
+        "Alarm": {
+            *("alarmRaisedTime", "alarmedObject", "perceivedSeverity", "state", "ackState"),
+            *("alarmType", "probableCause", "sourceSystemId", "externalAlarmId"),
+        },
+        "Product": {
+            *("name", "status", "productCharacteristic", "productOffering", "startDate"),
+            *("productSpecification", "relatedParty", "billingAccount", "productOrderItem"),
+        },
+        "Service": {
+            *("name", "state", "serviceSpecification", "serviceCharacteristic", "category"),
+            *("serviceType", "serviceDate", "startDate", "relatedParty", "place"),
+        },
+        **dict.fromkeys(
+            ("ServiceSpecification", "ServiceCandidate", "ServiceCategory", "ServiceCatalog"),
+            frozenset(("name", "lifecycleStatus", "lastUpdate", "version")),
+        ),
+        **dict.fromkeys(
+            ("ResourceSpecification", "ResourceCandidate", "ResourceCategory", "ResourceCatalog"),
+            frozenset(("name", "lifecycleStatus", "lastUpdate")),
+        ),
     }
     for kind, names in mandatory.items():
         for resource in by_kind[kind].values():
-            assert resource.keys() >= names, (kind, resource["id"])
+            missing = {name for name in names if resource.get(name) in (None, "", [], {})}
+            assert not missing, (kind, resource["id"])
+
+
+def test_every_product_has_characteristics_with_a_name_and_a_value(by_kind):
+    for product in by_kind["Product"].values():
+        for each in (product, *product.get("product", ())):
+            assert each["productCharacteristic"]
+            for characteristic in each["productCharacteristic"]:
+                assert characteristic["name"]
+                assert characteristic["value"] is not None
 
 
 def test_orders_are_in_every_state(by_kind):

@@ -212,13 +212,6 @@ def test_items_without_an_id_get_the_lowest_free_numbers():
         (order(item(quantity=0)), "/productOrderItem/0/quantity"),
         (order(priority="5"), "/priority"),
         (
-            order(
-                requestedStartDate="2026-02-02T00:00:00.000Z",
-                requestedCompletionDate="2026-02-01T00:00:00.000Z",
-            ),
-            "/requestedCompletionDate",
-        ),
-        (
             order(item(productOrderItemRelationship=[{"id": "7"}])),
             "/productOrderItem/0/productOrderItemRelationship/0/id",
         ),

@@ -102,7 +102,7 @@ def product(
             *json_objects(ordered.get("productCharacteristic")),
         ],
         plan.characteristics,
-    )
+    ) or [_offering_characteristic(new)]
     if plan.services:
         new["realizingService"] = [_reference(id, "Service") for id in plan.services]
     if plan.parent:
@@ -254,6 +254,14 @@ def merged_characteristics(
         new = {"name": name, "valueType": _VALUE_TYPES.get(type(value), "object")}
         merged[name] = {**merged.get(name, new), "value": value}
     return list(merged.values())
+
+
+def _offering_characteristic(product: Resource) -> Resource:
+    """Return the characteristic of a product whose specification has none.
+
+    The conformance kit of TMF637 requires every product to have one.
+    """
+    return {"name": "offering", "valueType": "string", "value": product["name"]}
 
 
 def is_new(plan: ItemPlan) -> bool:

@@ -34,6 +34,15 @@ _COPIED_KEYWORDS = frozenset(
 )  # fmt: skip
 
 
+def form_base(name: str) -> str:
+    """Return the name of a schema without the suffix of the form of a body.
+
+    >>> form_base("ProductOrder_FVO"), form_base("Alarm")
+    ('ProductOrder', 'Alarm')
+    """
+    return _FORM_SUFFIX.sub("", name)
+
+
 class JsonSchemas:
     """The JSON Schemas of one contract and its extension types."""
 

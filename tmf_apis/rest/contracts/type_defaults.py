@@ -9,17 +9,28 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from tmf_apis.rest.contracts.json_schemas import form_base
+
 Json = dict[str, Any]
 Transform = Callable[[Json], Json]
 Schema = Mapping[str, Any]
-#: The schemas of an object's attributes, and whether ``@type`` is required.
-ObjectShape = tuple[dict[str, Schema], bool]
+#: The schemas of an object's attributes, and the names of the mandatory ones.
+ObjectShape = tuple[dict[str, Schema], frozenset[str]]
+#: End of the names of unions in published examples, whether the contract has them or not.
+_UNION_SUFFIX = "RefOrValue"
 
 
 class TypeDefaults:
     """The default types of one contract."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, Any], *, adds_types: bool = True) -> None:
+        """Read the schemas.
+
+        Args:
+            document: The OpenAPI document.
+            adds_types: Add missing types; False: only replace unions by the type of the shape.
+        """
+        self._adds_types = adds_types
         self._schemas: Mapping[str, Schema] = document["components"]["schemas"]
         self._cached_shape = cache(self._read_shape)
         self._cached_candidates = cache(self._read_candidates)
@@ -28,7 +39,8 @@ class TypeDefaults:
     def transform_for(self, schema: str) -> Transform:
         """Return the transform that adds the types of nested objects to a resource of a schema.
 
-        The type of the resource itself is not changed. If no type is missing, the transform
+        The type of the resource itself is not changed. The name of a union
+        (``ProductRefOrValue``) counts as a missing type. If no type is missing, the transform
         returns the same object.
         """
         return lambda resource: self._with_nested_types(schema, resource)
@@ -56,11 +68,27 @@ class TypeDefaults:
             return value if same else items
         if not isinstance(value, dict):
             return value
+        is_union = self._is_union(value.get("@type"))
+        if is_union:
+            value = {name: member for name, member in value.items() if name != "@type"}
         schema = candidates[0] if len(candidates) == 1 else self._best_candidate(candidates, value)
         typed = self._with_nested_types(schema, value)
-        if "@type" in value or not self._cached_shape(schema)[1]:
+        is_missing = self._adds_types and "@type" in self._cached_shape(schema)[1]
+        if "@type" in value or not (is_union or is_missing):
             return typed
-        return {"@type": schema, **typed}
+        return {"@type": form_base(schema), **typed}
+
+    def required_attributes(self, schema: str) -> frozenset[str]:
+        """Return the mandatory attributes of a schema, including inherited ones."""
+        return self._cached_shape(schema)[1]
+
+    def _is_union(self, type: object) -> bool:
+        """Return whether a type is the name of a union, which no object can have."""
+        if not isinstance(type, str):
+            return False
+        if (schema := self._schemas.get(type)) is None:
+            return type.endswith(_UNION_SUFFIX)
+        return "oneOf" in schema
 
     def _best_candidate(self, candidates: tuple[str, ...], value: Json) -> str:
         """Return the type of an object without ``@type``.
@@ -69,12 +97,13 @@ class TypeDefaults:
         """
         for name in candidates:
             if (
-                name.endswith("Ref")
+                form_base(name).endswith("Ref")
                 and "id" in value
                 and value.keys() <= self._cached_shape(name)[0].keys()
             ):
                 return name
-        return next((name for name in candidates if not name.endswith("Ref")), candidates[0])
+        values = (name for name in candidates if not form_base(name).endswith("Ref"))
+        return next(values, candidates[0])
 
     def _read_members(self, schema: str) -> dict[str, tuple[str, ...]]:
         """Return the attributes of a type whose values are objects, with their possible types."""
@@ -102,16 +131,16 @@ class TypeDefaults:
 
     def _merged_shape(self, node: Schema) -> ObjectShape:
         attributes: dict[str, Schema] = {}
-        is_type_required = "@type" in node.get("required", ())
+        required = frozenset(node.get("required", ()))
         for part in node.get("allOf", ()):
-            inherited, is_required_in_part = (
+            inherited, required_in_part = (
                 self._cached_shape(_reference_name(part))
                 if "$ref" in part
                 else self._merged_shape(part)
             )
             attributes |= inherited
-            is_type_required = is_type_required or is_required_in_part
-        return attributes | node.get("properties", {}), is_type_required
+            required |= required_in_part
+        return attributes | node.get("properties", {}), required
 
 
 def _reference_name(node: Schema) -> str:

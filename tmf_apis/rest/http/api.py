@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tmf_apis.rest.contracts.body_defaults import BodyDefaults
 from tmf_apis.rest.contracts.contract import Contract, Operation
 from tmf_apis.rest.contracts.dates import DateNormalizer
 from tmf_apis.rest.contracts.schemas import Schemas
@@ -17,12 +18,14 @@ class Api:
         schemas: Its validators.
         dates: The normalizer of its times.
         queries: Its query compiler.
+        defaults: The additions to its bodies.
     """
 
     contract: Contract
     schemas: Schemas
     dates: DateNormalizer
     queries: ListQueryCompiler
+    defaults: BodyDefaults
 
     def create_schema(self, operation: Operation) -> str | None:
         """Return the body schema of POST on an operation's path; None if there is no POST."""

@@ -13,7 +13,14 @@ from tmf_apis.errors import (
 )
 from tmf_apis.rest.contracts import texts
 from tmf_apis.rest.contracts.contract import Operation
-from tmf_apis.rest.http import bodies, dry_runs, entity_versions, monitors, preconditions
+from tmf_apis.rest.http import (
+    bodies,
+    completion,
+    dry_runs,
+    entity_versions,
+    monitors,
+    preconditions,
+)
 from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.http.locks import KeyedLock
 from tmf_apis.rest.http.messages import Request, Response, json_response
@@ -271,6 +278,7 @@ class ResourceHandlers:
                 return stored
             if is_json_patch:
                 bodies.check_limits(after, self._settings)
+            after = api.defaults.typed(operation.schema, after, request.body)
             changed = self._checked_change(api, operation, before, after)
             return {**self._renderer.with_sent_texts(kind, changed, guessed), "id": stored["id"]}
 
@@ -326,7 +334,8 @@ class ResourceHandlers:
             resource = bodies.without_nulls(resource)
         schema = operation.body_schema or operation.schema
         resource = api.dates.normalise(operation.schema, resource)
-        api.schemas.check(schema, resource)
+        policy = self._writer.policy_of(operation.kind)
+        resource = completion.validated_body(api, schema, resource, request, policy)
         api.schemas.check_resource_type(operation.schema, resource)
         if is_replacement:
             return resource

@@ -12,7 +12,7 @@ from tmf_apis.events.signatures import subscription_key
 from tmf_apis.events.subscriptions import SubscriptionRepository, SubscriptionRequest, split_query
 from tmf_apis.rest.contracts import texts
 from tmf_apis.rest.contracts.contract import Operation
-from tmf_apis.rest.http import bodies
+from tmf_apis.rest.http import bodies, completion
 from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.http.messages import Request, Response, json_response
 from tmf_apis.rest.query.fields import FieldSelection
@@ -49,7 +49,8 @@ class HubHandlers:
     def subscribe(self, api: Api, operation: Operation, request: Request) -> Response:
         """Handle POST /hub: 201 with the subscription and, only here, its signature key."""
         body = self._parse_object(request)
-        api.schemas.check(operation.body_schema or operation.schema, body)
+        schema = operation.body_schema or operation.schema
+        body = completion.validated_body(api, schema, body, request)
         query = body.get("query") or ""
         FieldSelection.parse(split_query(query)[1])
         subscription = SubscriptionRequest(

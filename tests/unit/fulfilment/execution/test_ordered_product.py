@@ -1,7 +1,10 @@
-"""Products of orders: a party sets nothing by an order that the operator decides."""
+"""Products of orders: what they have, and that a party sets nothing that the operator decides."""
+
+import pytest
 
 from tests.support.policies import policy_of
-from tmf_apis.fulfilment.execution.inventory_records import ordered_product
+from tmf_apis.fulfilment.execution.inventory_records import ordered_product, product
+from tmf_apis.fulfilment.values import ProductPlan
 from tmf_apis.rest.pipeline.party_rules import Setter
 
 #: Accounts must be the party's own; agreements are in another system.
@@ -16,3 +19,16 @@ def test_an_order_of_a_party_sets_no_attribute_of_a_product_that_the_operator_de
     rules = policy_of("ProductOrder").party_rules
     for name in (passed_on & {*decided}) - CHECKED_AS_REFERENCE:
         assert rules.setters[f"productOrderItem.product.{name}"] is Setter.OPERATOR, name
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [({"speed": 16}, ("speed", 16)), ({}, ("offering", "Home bundle"))],
+)
+def test_every_product_of_an_order_has_a_characteristic(values, expected):
+    plan = ProductPlan("7", name="Home bundle", offering="o", characteristics=values)
+    item = {"id": "1", "action": "add"}
+    new = product({"id": "7"}, plan, item, {"id": "o1", "productOrderItem": [item]}, "active")
+    assert [(c["name"], c["value"]) for c in new["productCharacteristic"]] == [expected]
+    again = product(new, plan, item, {"id": "o2", "productOrderItem": [item]}, "active")
+    assert again["productCharacteristic"] == new["productCharacteristic"]
