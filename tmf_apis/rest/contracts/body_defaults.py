@@ -1,4 +1,4 @@
-"""What the server adds to the body of a request before it is validated.
+"""The additions of the server to the body of a request, which precede its validation.
 
 An object whose ``@type`` is the name of a union (``AttachmentRefOrValue``), as in published
 examples, gets the type of its shape: the reference or the value.
