@@ -47,6 +47,7 @@ INVALID_TEXTS = {
                   "ProductOrder=-1", "ProductOrder=inf"],
     "trusted_proxies": ["proxy", "10.0.0.1/8", "10.0.0.0/33", "::1/200"],
     "partial_status": ["", "204", "299", "206.0"],
+    "required_attributes": ["", "all", "Filled", "none"],
     "callback_hosts": ["http://a.example", "a b", "*", "a.*.example", "a/b"],
     "callback_ports": ["x", "0", "-1", "65536", "1.5"],
     "own_addresses": ["tmf.example", "tmf.example:x", "tmf.example:0", "a/b:80", "u@a.example:80"],
