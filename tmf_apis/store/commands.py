@@ -1,0 +1,167 @@
+"""Database commands at a third of the driver's processor time.
+
+``Database.command`` and the methods of collections pass each command through layers for causal
+consistency, transactions and cursors, which take several times as long as the command itself
+(decision 0038). ``CommandChannel`` uses the driver below these layers. The driver still selects the
+server, makes, authenticates and checks the connections, and hears of every error.
+
+Source: MongoDB wire protocol, OP_MSG; MongoDB specifications, "Retryable Writes".
+"""
+
+import itertools
+import struct
+import time
+import uuid
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import bson
+from bson import Binary, Int64
+from pymongo.database import Database
+from pymongo.errors import (
+    AutoReconnect,
+    NetworkTimeout,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+from pymongo.helpers_shared import _check_command_response, _check_write_command_response
+from pymongo.synchronous.helpers import _handle_reauth
+
+Document = dict[str, Any]
+
+#: Length, id of the request, id that it responds to, operation code; then flags, and the kind of
+#: the only section: a document.
+_HEADER = struct.Struct("<iiiiIB")
+_OP_MSG = 2013
+_MAX_REQUEST_ID = 0x7FFF_FFFF
+#: Size up to which no command has a document that is too large, in bytes.
+_SMALL = 2**23
+#: Attempts at a command whose connection is lost, or whose server is no longer the primary.
+_MAX_ATTEMPTS = 3
+#: Age at which an unused session is replaced, in seconds; the server forgets it after 30 minutes.
+_SESSION_AGE = 600.0
+#: Errors after which another attempt would only take the same time again.
+_TIMEOUTS = (NetworkTimeout, ServerSelectionTimeoutError)
+_RETRYABLE = "RetryableWriteError"
+
+
+@dataclass(slots=True)
+class _Session:
+    """A session, in which the server recognises the repetition of a write.
+
+    Attributes:
+        id: Its logical session id.
+        writes: Number of its writes.
+        used_at: When it was last used, in seconds of the monotonic clock.
+    """
+
+    id: Document = field(default_factory=lambda: {"id": Binary(uuid.uuid4().bytes, 4)})
+    writes: int = 0
+    used_at: float = 0.0
+
+
+class CommandChannel:
+    """Runs commands on the primary of one database. Its methods may be called by any thread."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._client = database.client
+        self._name = database.name
+        self._codec_options = database.codec_options
+        self._write_concern = database.write_concern.document
+        self._request_ids = itertools.count(1)
+        self._sessions: deque[_Session] = deque()
+
+    def read(self, command: Mapping[str, Any]) -> Document:
+        """Return the reply to a command that writes nothing; repeat it after a lost connection.
+
+        Args:
+            command: The command; its first member has the name.
+
+        Raises:
+            PyMongoError: As ``Database.command`` does.
+        """
+        message = {**command, "$db": self._name}
+        for _ in range(_MAX_ATTEMPTS - 1):
+            try:
+                return self._run(message)
+            except _TIMEOUTS:
+                raise
+            except AutoReconnect:
+                continue
+        return self._run(message)
+
+    def write(self, command: Mapping[str, Any]) -> Document:
+        """Return the reply to a command that writes one document, once however often it is sent.
+
+        Args:
+            command: An ``insert``, ``update`` or ``delete`` of one document.
+
+        Raises:
+            PyMongoError: As the methods of collections do, ``DuplicateKeyError`` among them.
+        """
+        session = self._take_session()
+        session.writes += 1
+        message = {
+            **command,
+            "writeConcern": self._write_concern,
+            "lsid": session.id,
+            "txnNumber": Int64(session.writes),
+            "$db": self._name,
+        }
+        try:
+            return self._run_write(message)
+        finally:
+            session.used_at = time.monotonic()
+            self._sessions.append(session)
+
+    def _run_write(self, message: Document) -> Document:
+        for _ in range(_MAX_ATTEMPTS - 1):
+            try:
+                return self._run(message)
+            except _TIMEOUTS:
+                raise
+            except PyMongoError as error:
+                if not (isinstance(error, AutoReconnect) or error.has_error_label(_RETRYABLE)):
+                    raise
+        return self._run(message)
+
+    def _take_session(self) -> _Session:
+        """Return a session that no other thread uses, the most recently used one."""
+        try:
+            session = self._sessions.pop()
+        except IndexError:
+            return _Session()
+        return session if time.monotonic() - session.used_at < _SESSION_AGE else _Session()
+
+    def _run(self, message: Document) -> Document:
+        request_id = next(self._request_ids) & _MAX_REQUEST_ID
+        with self._client._conn_for_writes(None, next(iter(message))) as connection:  # noqa: SLF001
+            return self._exchange(connection, message, request_id)
+
+    @_handle_reauth
+    def _exchange(self, connection: Any, message: Document, request_id: int) -> Document:  # noqa: ANN401
+        """Send a command over a connection and return the reply.
+
+        Raises:
+            PyMongoError: The connection is lost, or the reply has an error.
+        """
+        connection.apply_timeout(message)
+        body = bson.encode(message, codec_options=self._codec_options)
+        size = _HEADER.size + len(body)
+        header = _HEADER.pack(size, request_id, 0, _OP_MSG, 0, 0)
+        connection.send_message(header + body, self._document_size(message, len(body)))
+        reply = connection.receive_message(request_id)
+        response: Document = reply.command_response(self._codec_options)
+        _check_command_response(response, connection.max_wire_version)
+        _check_write_command_response(response)
+        return response
+
+    def _document_size(self, message: Document, size: int) -> int:
+        """Return the size of the largest document that a command inserts, in bytes."""
+        if size <= _SMALL or "documents" not in message:
+            return 0
+        return max(
+            len(bson.encode(row, codec_options=self._codec_options)) for row in message["documents"]
+        )
