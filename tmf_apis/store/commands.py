@@ -5,11 +5,10 @@ consistency, transactions and cursors, which take several times as long as the c
 (decision 0038). ``CommandChannel`` uses the driver below these layers. The driver still selects the
 server, makes, authenticates and checks the connections, and hears of every error.
 
-Source: MongoDB wire protocol, OP_MSG; MongoDB specifications, "Retryable Writes".
+Source: MongoDB specifications, "Retryable Writes".
 """
 
 import itertools
-import struct
 import time
 import uuid
 from collections import deque
@@ -19,9 +18,11 @@ from typing import Any
 
 import bson
 from bson import Binary, Int64
+from pymongo import _csot
 from pymongo.database import Database
 from pymongo.errors import (
     AutoReconnect,
+    DocumentTooLarge,
     NetworkTimeout,
     PyMongoError,
     ServerSelectionTimeoutError,
@@ -29,12 +30,10 @@ from pymongo.errors import (
 from pymongo.helpers_shared import _check_command_response, _check_write_command_response
 from pymongo.synchronous.helpers import _handle_reauth
 
+from tmf_apis.store import wire
+
 Document = dict[str, Any]
 
-#: Length, id of the request, id that it responds to, operation code; then flags, and the kind of
-#: the only section: a document.
-_HEADER = struct.Struct("<iiiiIB")
-_OP_MSG = 2013
 _MAX_REQUEST_ID = 0x7FFF_FFFF
 #: Size up to which no command has a document that is too large, in bytes.
 _SMALL = 2**23
@@ -147,21 +146,20 @@ class CommandChannel:
         Raises:
             PyMongoError: The connection is lost, or the reply has an error.
         """
-        connection.apply_timeout(message)
+        is_direct = _csot.get_timeout() is None and wire.has_plain_socket(connection)
+        if not is_direct:
+            connection.apply_timeout(message)
         body = bson.encode(message, codec_options=self._codec_options)
-        size = _HEADER.size + len(body)
-        header = _HEADER.pack(size, request_id, 0, _OP_MSG, 0, 0)
-        connection.send_message(header + body, self._document_size(message, len(body)))
-        reply = connection.receive_message(request_id)
-        response: Document = reply.command_response(self._codec_options)
+        if len(body) > _SMALL and (size := self._document_size(message)) > connection.max_bson_size:
+            raise DocumentTooLarge(f"a document has {size} bytes")
+        reply = wire.exchange if is_direct else wire.exchange_by_driver
+        response: Document = bson.decode(reply(connection, request_id, body), self._codec_options)
         _check_command_response(response, connection.max_wire_version)
         _check_write_command_response(response)
         return response
 
-    def _document_size(self, message: Document, size: int) -> int:
+    def _document_size(self, message: Document) -> int:
         """Return the size of the largest document that a command inserts, in bytes."""
-        if size <= _SMALL or "documents" not in message:
-            return 0
-        return max(
-            len(bson.encode(row, codec_options=self._codec_options)) for row in message["documents"]
-        )
+        documents = message.get("documents", ())
+        sizes = [len(bson.encode(row, codec_options=self._codec_options)) for row in documents]
+        return max(sizes, default=0)

@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import socket
 import threading
+import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 
@@ -39,6 +40,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.replies_to_drop = []
+        self.replies_to_hold = []
         self.commands = []
         self._sockets = [self._listener]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -60,6 +62,8 @@ class Proxy:
                 self.commands.append(name)
                 server.sendall(request)
                 reply = self._message(server)
+                if name in self.replies_to_hold:
+                    time.sleep(1.5)
                 if name in self.replies_to_drop:
                     self.replies_to_drop.remove(name)
                     return
@@ -95,7 +99,7 @@ def proxied(proxy, database):
     """A channel whose connections go through the proxy."""
     with MongoClient(
         "127.0.0.1", proxy.port, directConnection=True, w="majority", journal=True,
-        serverMonitoringMode="poll",
+        serverMonitoringMode="poll", socketTimeoutMS=500,
     ) as client:  # fmt: skip
         yield CommandChannel(client[database.name])
 
@@ -177,6 +181,27 @@ def test_the_largest_document_that_the_driver_stores_is_stored(channel, database
 def test_a_time_limit_of_the_driver_holds(channel):
     with pymongo.timeout(0.2), pytest.raises((ExecutionTimeout, NetworkTimeout)):
         channel.read(SLOW)
+
+
+@pytest.mark.parametrize("name", ["find", "insert"])
+def test_a_database_that_does_not_reply_is_not_waited_for(proxied, proxy, name):
+    proxy.replies_to_hold = [name]
+    command, run = (find("1"), proxied.read) if name == "find" else (insert("1"), proxied.write)
+    started = time.monotonic()
+    with pytest.raises(NetworkTimeout):
+        run(command)
+    assert 0.4 < time.monotonic() - started < 1.4
+    assert proxy.commands.count(name) == 1
+
+
+def test_the_driver_can_use_the_same_connections(proxied, proxy, channel, database):
+    for number in range(3):
+        channel.write(insert(str(number)))
+        assert database.Thing.count_documents({}) == number + 1
+    proxied.read(find("1"))
+    proxy.replies_to_hold = ["count"]
+    with pytest.raises(NetworkTimeout):
+        proxied._client[database.name].command("count", "Thing")
 
 
 def test_threads_share_a_channel(channel, database):

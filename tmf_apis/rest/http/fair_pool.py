@@ -14,11 +14,11 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tmf_apis.errors import Unavailable
+from tmf_apis.rest.http.request_threads import RequestThreads
 
 Result = TypeVar("Result")
 
@@ -103,7 +103,7 @@ class FairThreadPool:
         """Create the pool; threads start when they are needed."""
         self._limits = limits
         self._clock = clock
-        self._executor = ThreadPoolExecutor(limits.threads, thread_name_prefix="request")
+        self._request_threads = RequestThreads(limits.threads, "request")
         self._shares: dict[str, _Share] = {}
         self._running = self._searching = self._waiting = 0
         self._numbers = itertools.count()
@@ -132,8 +132,8 @@ class FairThreadPool:
         else:
             self._start(share, is_search=origin.is_search)
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._executor, function, *arguments)
+            result: Result = await self._request_threads.run(function, *arguments)
+            return result
         finally:
             share.used += self._clock() - started
             self._end(share, origin)
