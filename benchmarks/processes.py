@@ -1,8 +1,9 @@
 """Requests per second with one HTTP process and with several, on the cores that there are.
 
 ``python -m benchmarks.processes`` starts a server for each number of processes on the same database
-and measures them in turn. Database and load generator run on the same cores: what they need is
-printed beside what the server needs, because all of it together cannot exceed the cores.
+and measures them in turn. Database and load generator run on the same cores, so what they need is
+printed beside what the server needs, and with it the highest ratio that is possible. A refused
+create needs no database.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,9 +92,11 @@ def requests_to_measure(ids: list[str], token: str) -> dict[str, RequestTemplate
     paths = [f"{BASE_PATH}/productOffering/{id}" for id in ids[:500]]
     collection = f"{BASE_PATH}/productOffering"
     body, change = json.dumps(offering(7)), json.dumps({"description": "changed"})
+    invalid = json.dumps({**offering(7), "lifecycleStatus": 7})
     return {
         "get": RequestTemplate("GET", paths, "", authorization),
         "list 20": RequestTemplate("GET", [f"{collection}?limit=20"], "", authorization),
+        "refused": RequestTemplate("POST", [collection], invalid, authorization),
         "create": RequestTemplate("POST", [collection], body, authorization),
         "patch": RequestTemplate("PATCH", paths, change, authorization),
     }
@@ -137,6 +140,12 @@ def measure(
     }
 
 
+def highest_ratio(result: Mapping[str, float]) -> float:
+    """Return how much faster all cores together could be than one process on one of them."""
+    total = result["server"] + result["database"] + result["load"]
+    return max(1.0, (os.cpu_count() or 1) * result["server"] / total)
+
+
 def print_scaling(
     servers: Sequence[MeasuredServer],
     mongod: int,
@@ -145,13 +154,16 @@ def print_scaling(
 ) -> None:
     """Print for each operation and number of processes the medians of alternating rounds."""
     print(f"\n{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
-    print(f"{'':10}{'processes':>10}{'req/s':>9}{'ratio':>8}   cpu us: server  database  load")
+    print(
+        f"{'':10}{'processes':>10}{'req/s':>9}{'ratio':>8}{'possible':>10}   cpu us: server  database  load"
+    )
     for name, template in requests.items():
         rows: dict[int, list[dict[str, Any]]] = {server.processes: [] for server in servers}
         for _ in range(options.rounds):
             for server in servers:
                 rows[server.processes].append(measure(server, mongod, template, options))
         base = rows[servers[0].processes]
+        possible = statistics.median(map(highest_ratio, base))
         for processes, results in rows.items():
             ratio = statistics.median(
                 result["rate"] / first["rate"] for result, first in zip(results, base, strict=True)
@@ -160,9 +172,10 @@ def print_scaling(
                 statistics.median(result[key] for result in results)
                 for key in ("rate", "server", "database", "load")
             )
+            limit = min(processes / servers[0].processes, possible)
             errors = sorted({status for result in results for status in result["errors"]})
             print(
-                f"{name:10}{processes:10}{rate:9.0f}{ratio:8.2f}"
+                f"{name:10}{processes:10}{rate:9.0f}{ratio:8.2f}{limit:10.2f}"
                 f"{costs[0]:17.0f}{costs[1]:10.0f}{costs[2]:6.0f}  {errors or ''}",
                 flush=True,
             )

@@ -5,9 +5,9 @@ again listens when it is ready, because the others answer meanwhile.
 """
 
 import contextlib
-import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,7 +21,8 @@ from tmf_apis.store.shared_state import Cell, Flag, SharedState
 if TYPE_CHECKING:
     from tmf_apis.app import Application, Engine
 
-log = logging.getLogger(__name__)
+#: Longest wait of a process for the others at the start of the server, in seconds.
+_SIBLING_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +108,23 @@ class HttpProcess(Server):
         while not self._state.is_set(flag) and not self._is_stopping():
             self._stopping.wait(SUPERVISION_INTERVAL)
 
+    def _await_siblings(self, application: "Application") -> None:
+        """Wait for the others at the start of the server, so that it is ready as a whole."""
+        self._state.set_flag(Flag.PREPARED)
+        if self._inheritance.is_restart:
+            return
+        self._state.set(Cell.READY, 1)
+        application.readiness.reason = "other processes of the server are starting"
+        deadline = time.monotonic() + _SIBLING_TIMEOUT
+        while self._state.total(Cell.READY) < self._state.processes:
+            if self._is_stopping() or time.monotonic() > deadline:
+                return
+            self._stopping.wait(SUPERVISION_INTERVAL)
+
     def _note_ready(self, application: "Application", sock: socket.socket) -> None:
         if self._inheritance.is_restart:
             super()._listen(application, sock)
-        self._state.set_flag(Flag.PREPARED)
-        self._state.set(Cell.READY, 1)
+            self._state.set(Cell.READY, 1)
 
     def _stop(self) -> None:
         self._state.set(Cell.READY, 0)

@@ -256,6 +256,7 @@ class Server:
                 application.readiness.reason = "demo data is being loaded"
                 self._load_data(engine, self._set_unready_reason)
             application.attach_engine(engine)
+            self._await_siblings(application)
             application.readiness.reason = ""
             self._note_ready(application, sock)
             seconds = round(time.monotonic() - started, 2)
@@ -271,6 +272,9 @@ class Server:
             self._stopping.set()
         finally:
             tune_gc()
+
+    def _await_siblings(self, application: "Application") -> None:
+        """Wait until all processes of the server can answer requests; here, there is one."""
 
     def _note_ready(self, application: "Application", sock: socket.socket) -> None:
         """Do what remains when requests can be answered."""
@@ -395,6 +399,7 @@ class Server:
         return {
             **os.environ,
             "TMF_AUTH": settings.auth,
+            "TMF_WORKERS": str(len(self._workers)),
             "TMF_OWN_ADDRESSES": ",".join(self._settings_with_own_address().own_addresses),
             "TMF_DATA_DIR": str(Path(settings.data_dir).absolute()),
             "TMF_MONGODB_URI": self.uri,

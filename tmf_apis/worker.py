@@ -164,6 +164,7 @@ class Worker:
             (self._settings.trap_host, self._settings.trap_port),
             records,
             TrapLimits(size=self._settings.trap_bytes, rate=self._settings.trap_rate),
+            has_siblings=self._settings.workers > 1,
         )
 
     def _create_capacity_poller(self, credentials: Credentials) -> CapacityPoller:

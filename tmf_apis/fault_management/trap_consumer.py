@@ -1,6 +1,7 @@
 """Consumer of SNMP notifications: turns them into alarms and polls the elements when necessary."""
 
 import asyncio
+import errno
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
@@ -67,6 +68,7 @@ class TrapConsumer:
         address: Host and port to listen at; port 0 is replaced by the real one at the start.
         records: The stored times of engines and digests of messages.
         limits: The limits of the receiver.
+        has_siblings: Other workers of the same server may have the address; this one takes over.
         wakeup: Set when the elements of the inventory may have changed.
     """
 
@@ -77,6 +79,7 @@ class TrapConsumer:
     address: tuple[str, int]
     records: MessageRecords
     limits: TrapLimits = DEFAULT_LIMITS
+    has_siblings: bool = False
     wakeup: asyncio.Event = field(default_factory=asyncio.Event)
     _port_names: dict[str, Mapping[int, str]] = field(default_factory=dict)
     _latest_uptime: dict[str, float] = field(default_factory=dict)
@@ -105,10 +108,11 @@ class TrapConsumer:
                     await self._run_tasks(receiver, stop)
             except OSError as error:
                 host, port = self.address
-                log.error(  # noqa: TRY400 - the error says everything
-                    "notifications cannot be received",
-                    extra={"address": host, "port": port, "error": str(error)},
-                )
+                context = {"address": host, "port": port, "error": str(error)}
+                if error.errno == errno.EADDRINUSE and self.has_siblings:
+                    log.info("another worker receives notifications", extra=context)
+                else:
+                    log.error("notifications cannot be received", extra=context)  # noqa: TRY400
                 await _wait(stop, pause)
                 pause = min(2 * pause, longest)
 

@@ -1,7 +1,8 @@
 """Counters of what tenants and clients use, shared by all processes through the database.
 
 A process adds in memory and writes the sums once a second, so a counter costs a request no round
-trip; it is exact for this process and a few seconds old for others. After a kill, the additions of
+trip; it is exact for this process and a few seconds old for others. Near its limit, a counter is
+written and read at once, so that the limit holds for all processes. After a kill, the additions of
 the last second are lost. The stored bytes are counted again once a day.
 
 Collection ``Usage``::
@@ -16,6 +17,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -59,12 +61,14 @@ class _Counter:
         read_at: When it was read, in seconds of the clock.
         pending: Additions of this process that are not in the database.
         expires: When the database deletes the counter; None: never.
+        is_near_limit: Additions are written at once.
     """
 
     value: int = 0
     read_at: float = float("-inf")
     pending: int = 0
     expires: datetime | None = None
+    is_near_limit: bool = False
 
 
 class UsageCounters:
@@ -78,6 +82,7 @@ class UsageCounters:
         self._collection = database[COLLECTION]
         self._clock = clock
         self._lock = threading.Lock()
+        self._flush_lock = threading.Lock()
         self._counters: defaultdict[str, _Counter] = defaultdict(_Counter)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -112,21 +117,41 @@ class UsageCounters:
             counter = self._counters[key]
             counter.pending += amount
             counter.expires = expires
+        if counter.is_near_limit:
+            with suppress(PyMongoError):  # written with the next ones
+                self.flush()
 
-    def value(self, key: str) -> int:
-        """Return the value of a counter, at most a few seconds old.
+    def value(self, key: str, limit: int = 0, margin: int = 0) -> int:
+        """Return the value of a counter, at most a few seconds old; near its limit, the latest.
+
+        Args:
+            key: Its key.
+            limit: Its limit; 0: none.
+            margin: The most that may be added while a value is used; at least 1 % of the limit.
 
         Raises:
             PyMongoError: The database does not answer.
         """
         counter = self._counters.get(key)
         if counter is None or self._clock() - counter.read_at > _MAX_AGE:
+            counter = self._read(key)
+        if limit and counter.value + counter.pending >= limit - max(margin, limit // 100):
+            counter.is_near_limit = True
+            self.flush()
+            counter = self._read(key)
+        else:
+            counter.is_near_limit = False
+        return max(0, counter.value + counter.pending)
+
+    def _read(self, key: str) -> _Counter:
+        """Read a counter from the database."""
+        with self._flush_lock:  # a value between its write and its note would count twice
             document = self._collection.find_one({"_id": key}, {"value": 1})
             with self._lock:
                 counter = self._counters[key]
                 counter.value = document["value"] if document else 0
                 counter.read_at = self._clock()
-        return max(0, counter.value + counter.pending)
+        return counter
 
     def flush(self) -> None:
         """Write the pending additions.
@@ -134,6 +159,10 @@ class UsageCounters:
         Raises:
             PyMongoError: The database does not answer; some may be written.
         """
+        with self._flush_lock:
+            self._flush()
+
+    def _flush(self) -> None:
         with self._lock:
             pending = {key: c.pending for key, c in self._counters.items() if c.pending}
             writes = [

@@ -16,6 +16,7 @@ from tests.support.waiting import wait_until
 
 CATEGORY = "/tmf-api/productCatalogManagement/v5/category"
 IMPORT_JOB = "/tmf-api/productCatalogManagement/v5/importJob"
+ORDER = "/tmf-api/productOrderingManagement/v5/productOrder"
 PROCESSES = 2
 BURST = 20
 
@@ -30,6 +31,7 @@ def processes(tmp_path_factory):
     served = serve(
         tmp_path_factory.mktemp("processes") / "data",
         TMF_CALLBACK_LOOPBACK="true",
+        TMF_WORKERS="2",
         TMF_METRICS_PORT=str(free_port()),
     )
     try:
@@ -50,6 +52,7 @@ def limited(tmp_path_factory, mongodb_uri):
         TMF_CLIENT_RATE="0.01",
         TMF_CLIENT_BURST=str(BURST),
         TMF_ADDRESS_CONNECTIONS="10",
+        TMF_ORDER_LIMIT="3",
     )
     try:
         yield served.start()
@@ -233,6 +236,19 @@ def test_the_connections_of_an_address_are_those_to_all_processes(limited):
         wait_until(lambda: client.get("/health/live").status_code == 200, timeout=5)
 
 
+def test_a_quota_of_orders_holds_for_all_processes_together(limited, tenant):
+    body = {
+        "@type": "ProductOrder",
+        "productOrderItem": [{"@type": "ProductOrderItem", "id": "1", "action": "add"}],
+    }
+    statuses = []
+    for number in range(9):
+        token = limited.token(tenant=tenant, subject=f"client-{number}")
+        with limited.client(token) as client:
+            statuses.append(client.post(ORDER, json=body).status_code)
+    assert statuses == [201] * 3 + [429] * 6
+
+
 def test_requests_go_on_while_a_killed_process_is_started_again(processes, clients, tenant):
     before = children(processes)
     token = processes.token(tenant=tenant)
@@ -265,6 +281,12 @@ def read_metrics(server):
 
 def is_whole(server):
     return metric(read_metrics(server), "tmf_http_processes") == PROCESSES
+
+
+def test_as_many_workers_run_as_wanted(processes, limited):
+    logs = [processes.folder / name for name in ("worker.log", "worker-2.log")]
+    wait_until(lambda: all("working for Temporal" in log.read_text() for log in logs), timeout=60)
+    assert not (limited.folder / "worker.log").exists()
 
 
 def test_lines_of_the_log_have_the_number_of_their_process(processes):

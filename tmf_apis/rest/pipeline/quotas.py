@@ -19,6 +19,8 @@ ORDER_KINDS = frozenset({"ProductOrder", "ServiceOrder"})
 #: How long a client should wait after a refusal for stored bytes or unfinished jobs, in seconds.
 _STORAGE_PAUSE, _JOB_PAUSE = "3600", "10"
 _DAY = timedelta(days=1)
+#: Distance to a limit from which usage is counted in the database with each write.
+_MARGIN_BYTES, _MARGIN_ORDERS = 64 * 1024 * 1024, 1000
 
 
 class Quotas:
@@ -73,7 +75,7 @@ class Quotas:
         if not limit:
             return
         with translate_errors():
-            used = self._usage.value(bytes_key(identity.tenant))
+            used = self._usage.value(bytes_key(identity.tenant), limit, _MARGIN_BYTES)
         if used >= limit:
             raise TooManyRequests(
                 f"the tenant has stored {used} of {limit} bytes; delete resources first",
@@ -89,7 +91,7 @@ class Quotas:
             if not limit:
                 continue
             with translate_errors():
-                used = self._usage.value(key)
+                used = self._usage.value(key, limit, _MARGIN_ORDERS)
             if used >= limit:
                 seconds = _seconds_until_tomorrow(now)
                 raise TooManyRequests(
