@@ -154,9 +154,8 @@ def print_scaling(
 ) -> None:
     """Print for each operation and number of processes the medians of alternating rounds."""
     print(f"\n{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
-    print(
-        f"{'':10}{'processes':>10}{'req/s':>9}{'ratio':>8}{'possible':>10}   cpu us: server  database  load"
-    )
+    columns = f"{'':10}{'processes':>10}{'req/s':>9}{'ratio':>8}{'possible':>10}"
+    print(f"{columns}   cpu us: server  database  load")
     for name, template in requests.items():
         rows: dict[int, list[dict[str, Any]]] = {server.processes: [] for server in servers}
         for _ in range(options.rounds):
