@@ -50,7 +50,18 @@ elements:
 demo: install elements ## Run the demo operator and its walkthrough, then serve until Ctrl-C
 	@$(BIN)/tmf demo
 
-test: install elements ## Run all tests, on up to four processors
+# Linters of the deployment's files that are no Python packages.
+.PHONY: linters
+linters:
+	@if [ "$$(id -u)" = 0 ] && ! command -v promtool >/dev/null 2>&1 && \
+	    command -v apt-get >/dev/null 2>&1; then \
+	  echo "Installing prometheus (for promtool)"; \
+	  apt-get update -qq >/dev/null 2>&1 && { $(UNSTARTED) } && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends prometheus \
+	    >/dev/null 2>&1 || echo "prometheus cannot be installed: its rules are not checked"; \
+	fi
+
+test: install elements linters ## Run all tests, on up to four processors
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 test-unit: install ## Run the tests that need no database, server or element

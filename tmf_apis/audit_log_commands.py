@@ -16,7 +16,7 @@ from rich.table import Table
 from tmf_apis.audit_log.blocks import ChainHead
 from tmf_apis.audit_log.log import AuditLog
 from tmf_apis.audit_log.queries import EntryCriteria, find_entries, stream_entries
-from tmf_apis.audit_log.signing import KEY_FILE, PublicKeys, load_key
+from tmf_apis.audit_log.signing import PublicKeys, key_file, load_key
 from tmf_apis.audit_log.verification import ChainReport, Verifier, chain_heads, retention_of
 from tmf_apis.command_options import (
     data_dir_option,
@@ -125,7 +125,7 @@ def verify(
     checkpoints = _checkpoints(checkpoint.read() if checkpoint else "")
     with _open_log(uri, data_dir) as (log, settings):
         try:
-            keys = PublicKeys.from_files(settings.data_dir / KEY_FILE, public_keys)
+            keys = PublicKeys.from_files(key_file(settings), public_keys)
         except (OSError, ValueError) as error:
             raise click.ClickException(str(error)) from None
         names = [tenant] if tenant else sorted({*log.tenants(), *checkpoints})
@@ -148,7 +148,7 @@ def checkpoint(uri: str, data_dir: Path | None, tenant: str) -> None:
 @data_dir_option
 def public_key(data_dir: Path | None) -> None:
     """Print the public key of this server, with which others can verify its blocks."""
-    file = read_settings(data_dir).data_dir / KEY_FILE
+    file = key_file(read_settings(data_dir))
     try:
         key = load_key(file)
     except (OSError, ValueError) as error:

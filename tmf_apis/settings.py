@@ -215,6 +215,11 @@ class Settings:
         "Days after the end of a resource that its personal data is kept: ProductOrder=730,...",
         parse=parsers.retention_periods,
     )
+    audit_key_file: str = _setting(
+        "",
+        "File of the key (PEM, Ed25519) that signs the audit log; empty: keys/audit-log.pem in"
+        " TMF_DATA_DIR, generated once",
+    )
     audit_log_days: float = _setting(
         400.0, "How long entries of the audit log are kept; 0: forever", "days"
     )

@@ -176,7 +176,28 @@ def test_the_compose_file_publishes_ports_on_loopback_only():
     services = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"]
     ports = [port for service in services.values() for port in service.get("ports", ())]
     assert ports
-    assert all(port.startswith("127.0.0.1:") for port in ports)
+    assert all(port.startswith(("127.0.0.1:", "${TRAP_ADDRESS:-127.0.0.1}:")) for port in ports)
+
+
+def test_the_compose_file_receives_notifications_of_elements():
+    server = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"]["server"]
+    (port,) = (port for port in server["ports"] if port.endswith("/udp"))
+    assert port.endswith(f":162:{server['environment']['TMF_TRAP_PORT']}/udp")
+
+
+def test_the_server_of_the_compose_file_has_a_database_user_of_its_own():
+    document = yaml.safe_load(COMPOSE.read_text("utf-8"))
+    uri = document["services"]["server"]["environment"]["TMF_MONGODB_URI"]
+    assert uri.startswith("mongodb://tmf:${SERVER_MONGODB_PASSWORD")
+    assert (
+        'roles: [{role: "readWrite", db: "tmf"}]' in document["configs"]["server-user"]["content"]
+    )
+
+
+def test_the_compose_file_uses_no_image_that_is_for_development_only():
+    services = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"]
+    images = [service["image"] for service in services.values()]
+    assert not [image for image in images if "auto-setup" in image or image.endswith(":latest")]
 
 
 def test_every_service_of_the_compose_file_has_a_health_check():

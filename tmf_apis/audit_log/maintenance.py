@@ -18,7 +18,7 @@ from pymongo.errors import PyMongoError
 from tmf_apis.audit_log.log import AuditLog
 from tmf_apis.audit_log.retention import drop_before
 from tmf_apis.audit_log.sealing import Sealer
-from tmf_apis.audit_log.signing import KEY_FILE, SigningKey, load_or_create_key
+from tmf_apis.audit_log.signing import SigningKey, key_file, load_or_create_key
 from tmf_apis.audit_log.spool import SPOOL_FILE, move_spool
 from tmf_apis.audit_log.verification import retention_of
 from tmf_apis.settings import Settings
@@ -88,7 +88,7 @@ class AuditLogMaintenance:
 def _signing_key(settings: Settings) -> SigningKey | None:
     """Return the key of the data directory; None if it cannot be read or created."""
     try:
-        return load_or_create_key(settings.data_dir / KEY_FILE)
+        return load_or_create_key(key_file(settings))
     except (OSError, ValueError) as error:
         log.error("blocks of the audit log are not signed", extra={"error": str(error)})  # noqa: TRY400
         return None

@@ -13,9 +13,16 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from tmf_apis.security import private_files
+from tmf_apis.settings import Settings
 
-#: Name of the key's file in the data directory.
+#: Name of the key's file in the data directory, unless the operator names another file.
 KEY_FILE = "keys/audit-log.pem"
+
+
+def key_file(settings: Settings) -> Path:
+    """Return the file of the key that signs the audit log."""
+    named = settings.audit_key_file
+    return Path(named) if named else settings.data_dir / KEY_FILE
 
 
 class SigningKey:

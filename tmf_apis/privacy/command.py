@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from tmf_apis.audit_log.signing import KEY_FILE, load_key, load_public_key
+from tmf_apis.audit_log.signing import key_file, load_key, load_public_key
 from tmf_apis.errors import TmfError
 from tmf_apis.privacy.certificates import is_genuine
 from tmf_apis.privacy.service import Privacy
@@ -57,10 +57,10 @@ def verify(settings: Settings, certificate: Path, public_key: Path | None) -> No
             public = load_public_key(public_key)
         except ValueError as error:
             raise click.ClickException(str(error)) from None
-    elif key := load_key(settings.data_dir / KEY_FILE):
+    elif key := load_key(key_file(settings)):
         public = key.public
     else:
-        raise click.ClickException(f"{settings.data_dir / KEY_FILE} does not exist; use --key")
+        raise click.ClickException(f"{key_file(settings)} does not exist; use --key")
     if not is_genuine(json.loads(certificate.read_text("utf-8")), public):
         click.echo(f"{certificate}: the signature is wrong", err=True)
         sys.exit(1)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from tmf_apis.audit_log.signing import KEY_FILE, load_or_create_key
+from tmf_apis.audit_log.signing import key_file, load_or_create_key
 from tmf_apis.privacy.data_subject import SubjectRepository
 from tmf_apis.privacy.erasure import Erasure
 from tmf_apis.privacy.export import export_customer
@@ -59,7 +59,7 @@ class Privacy:
         self._kind_registry = writer.kinds
         self._subjects = SubjectRepository(writer.resources, kinds, codec.table)
         self._keys = codec.keys
-        self._key_file = settings.data_dir / KEY_FILE
+        self._key_file = key_file(settings)
         self.resealer = Resealer(database, codec, kinds)
         self.retention = Retention(database, writer, overwriter, dict(settings.retention))
         self.erasure = Erasure(
