@@ -219,6 +219,7 @@ class Settings:
         "",
         "File of the key (PEM, Ed25519) that signs the audit log; empty: keys/audit-log.pem in"
         " TMF_DATA_DIR, generated once",
+        parse=parsers.existing_file,
     )
     audit_log_days: float = _setting(
         400.0, "How long entries of the audit log are kept; 0: forever", "days"
