@@ -53,6 +53,7 @@ INVALID_TEXTS = {
     "own_addresses": ["tmf.example", "tmf.example:x", "tmf.example:0", "a/b:80", "u@a.example:80"],
     "element_networks": ["lab", "10.0.0.1/8"],
     "discovery_networks": ["everything", "10.0.0.1/8"],
+    "audit_key_file": ["/no/such/file", "/"],
     "credentials_file": ["/no/such/file", "/"],
     "profiles_dir": ["/no/such/folder", "/etc/hosts"],
     "trap_host": ["", "a b", "http://x", "1.2.3.4:162", "-x"],
