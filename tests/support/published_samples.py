@@ -171,7 +171,7 @@ SAMPLES = [
     }),
     ("TMF641", "v4", "serviceOrder", {
         "externalId": "BSS747", "priority": "1", "description": "vCPE", "category": "TMF resource",
-        **DATES, "relatedParty": [{"id": "456", "role": "requester", "name": "Jean"}],
+        **DATES, "relatedParty": [{**PARTY_V4, "role": "requester", "@type": "RelatedParty"}],
         "serviceOrderItem": [{
             "id": "1", "action": "add", "@type": "ServiceOrderItem",
             "service": {
