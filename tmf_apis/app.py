@@ -32,6 +32,7 @@ from tmf_apis.fault_management.collector import UnreachableElementsCollector
 from tmf_apis.health import Check, Health, HealthCollector
 from tmf_apis.metrics import Metrics
 from tmf_apis.rest.contracts.contract import Contract, Operation
+from tmf_apis.rest.contracts.served_document import bulk_operations
 from tmf_apis.rest.http import dry_runs, monitors
 from tmf_apis.rest.http.access_log import ACCESS_RECORD, AccessLog, AccessRecord, recording_send
 from tmf_apis.rest.http.admission import Admission, AdmissionMiddleware, AsgiApplication
@@ -45,7 +46,9 @@ from tmf_apis.rest.http.asgi import (
     send_response,
 )
 from tmf_apis.rest.http.bulk import BulkHandler
+from tmf_apis.rest.http.expansion import EXPANDABLE_ACTIONS, refuse_directives
 from tmf_apis.rest.http.handlers import ResourceHandlers
+from tmf_apis.rest.http.handling import apply_preference, note_parameters, with_handling
 from tmf_apis.rest.http.headers import request_headers
 from tmf_apis.rest.http.hub import HubHandlers
 from tmf_apis.rest.http.messages import Request, Response, error_response, json_response
@@ -193,7 +196,7 @@ class Application:
             operations = (*contract.operations, monitors.monitor_operation(contract.number))
             names = {(o.method.upper(), o.path): _operation_name(contract, o) for o in operations}
             bulk_names = {
-                o.path: _bulk_operation_name(contract, o) for o in operations if o.action == "list"
+                o.path: _bulk_operation_name(contract, o) for o in bulk_operations(contract)
             }
             document = routing_document(contract.document, names, bulk_names)
             self._app.add_api(document, base_path=contract.base_path)
@@ -202,7 +205,9 @@ class Application:
     def attach_engine(self, engine: Engine) -> None:
         """Route the operations to an engine, and add its metrics."""
         spool = Spool(self.settings.data_dir, self.settings.spool_limit, self.shared)
-        handlers = ResourceHandlers(engine.writer, engine.quotas, self.settings, spool)
+        handlers = ResourceHandlers(
+            engine.writer, engine.quotas, self.settings, spool, self.contracts
+        )
         bulk = BulkHandler(handlers, self.settings, engine.refusal_recorder)
         key = server_key(engine.database, self.settings.hub_secret)
         self._sender_id = sender_id(key)
@@ -233,9 +238,9 @@ class Application:
             for operation in contract.operations:
                 route = (actions[operation.action], api, operation)
                 self._routes[_operation_name(contract, operation)] = route
-                if operation.action == "list":
-                    bulk_route = (bulk.patch, api, replace(operation, scopes=()))
-                    self._routes[_bulk_operation_name(contract, operation)] = bulk_route
+            for operation in bulk_operations(contract):
+                bulk_route = (bulk.patch, api, replace(operation, scopes=()))
+                self._routes[_bulk_operation_name(contract, operation)] = bulk_route
             monitor = monitors.monitor_operation(contract.number)
             self._routes[_operation_name(contract, monitor)] = (handlers.monitor, api, monitor)
         self.metrics.register_backlog(BacklogMonitor(engine.database, engine.kinds))
@@ -251,11 +256,15 @@ class Application:
             request.identity = self._authenticator.authenticate(request.headers, request.origin)
             current_origin.set(request.origin.with_identity(request.identity))
             self.readiness.require_engine().follow_siblings()
+            handling = apply_preference(request, self.settings)
             handler, api, operation = self._routes[name]
             request.identity.require_scopes(operation.scopes)
             if request.query_string:
                 dry_runs.refuse_unless_create(operation, request)
-            return handler(api, operation, request)
+                if operation.action not in EXPANDABLE_ACTIONS:
+                    refuse_directives(request)
+                note_parameters(operation, request)
+            return with_handling(handler(api, operation, request), request, handling)
         except (Unauthorized, Forbidden) as error:
             self._authenticator.refusals.record(
                 error, request.origin, request.path, request.identity.subject

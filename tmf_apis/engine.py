@@ -32,7 +32,8 @@ from tmf_apis.rest.pipeline.repository import ScopedRepository
 from tmf_apis.rest.pipeline.sealing import SealingCodec
 from tmf_apis.rest.pipeline.writer import ResourceWriter
 from tmf_apis.rest.query.event_attributes import EventAttributes
-from tmf_apis.rest.query.filtering import filter_query
+from tmf_apis.rest.query.filtering import all_of, filter_query
+from tmf_apis.rest.query.jsonpath_query import jsonpath_query
 from tmf_apis.rest.query.list_query import ListQueryCompiler
 from tmf_apis.rest.query.parameters import parse_parameters
 from tmf_apis.rest.views.kind_registry import KindRegistry
@@ -222,7 +223,13 @@ class Engine:
             contract, self.personal_attributes, is_permitted=subscription.sees_personal_data
         )
         attributes = notification_attributes(contract, self.apis[contract.base_path], personal)
-        return filter_query(parse_parameters(text), attributes, self.settings)
+        parameters = parse_parameters(text)
+        filters = [pair for pair in parameters if pair[0] != "filter"]
+        paths = [value for name, value in parameters if name == "filter"]
+        return all_of(
+            filter_query(filters, attributes, self.settings),
+            *(jsonpath_query(path, attributes, self.settings) for path in paths),
+        )
 
 
 def _type_defaults(contracts: list[Contract]) -> dict[str, Transform]:

@@ -30,8 +30,89 @@ Not an API error, without a status:
     Unfulfillable                           Ends the fulfilment of an order item
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar
+
+#: Most characters of a value that a message quotes.
+QUOTE_LIMIT = 60
+#: Most faults that one message lists.
+FAULT_LIMIT = 20
+
+
+def quoted(value: object, limit: int = QUOTE_LIMIT) -> str:
+    """Return a value of a client as a message quotes it: on one line, a long one cut in its middle.
+
+    The cut is in the value, so it never takes the reason away that follows.
+
+    >>> quoted("held"), quoted("x" * 2000, 9)
+    ("'held'", "'xxxxx...xxx' (2000 characters)")
+    """
+    text = value if isinstance(value, str) else repr(value)
+    note = f" ({len(text)} characters)" if len(text) > limit else ""
+    text = _cut(text, limit)
+    return (repr(text) if isinstance(value, str) else text) + note
+
+
+def shortened(text: str, limit: int = QUOTE_LIMIT) -> str:
+    """Return a name or id of a client as a message shows it, without quotes.
+
+    >>> shortened("42"), shortened("x" * 2000, 9)
+    ('42', 'xxxxx...xxx')
+    """
+    text = _cut(text, limit)
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def _cut(text: str, limit: int) -> str:
+    """Return a text without surrogates, a long one without its middle."""
+    if len(text) > limit:
+        end = limit // 3
+        text = f"{text[: limit - end - 1]}...{text[len(text) - end :]}"
+    return text.encode("utf-8", "replace").decode()
+
+
+class Faults:
+    """Collects the faults of a body, so that one answer names them all.
+
+    Attributes:
+        messages: The faults: JSON pointer and rule.
+    """
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def add(self, message: str) -> None:
+        """Add a fault."""
+        self.messages.append(message)
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Collect the fault that ends the block, if one does."""
+        try:
+            yield
+        except InvalidBody as error:
+            self.messages.append(error.message)
+
+    def refuse(self) -> None:
+        """Refuse the body if there are faults.
+
+        Raises:
+            InvalidBody: There are (HTTP 400).
+        """
+        if self.messages:
+            raise InvalidBody(listed_faults(self.messages))
+
+
+def listed_faults(faults: Iterable[str], limit: int = FAULT_LIMIT) -> str:
+    """Return the message of several faults: each once, the first ones in full.
+
+    >>> listed_faults(["/a: wrong", "/b: wrong", "/a: wrong"]), listed_faults("abc", 2)
+    ('/a: wrong; /b: wrong', 'a; b; and 1 more')
+    """
+    unique = list(dict.fromkeys(faults))
+    text = "; ".join(unique[:limit])
+    return f"{text}; and {len(unique) - limit} more" if len(unique) > limit else text
 
 
 class TmfError(Exception):

@@ -130,10 +130,14 @@ def _attribute_type(
         return AttributeType("string", (False,))
     event, _, rest = path.partition(".")
     member, _, attribute = rest.partition(".")
-    if event != "event" or not attribute:
+    if event != "event":
         return None
+    if not member:
+        return AttributeType("object", (False,))
     for operation in contract.operations:
         if operation.kind and lower_first(operation.schema) == member:
+            if not attribute:
+                return AttributeType("object", (False, False))
             type_ = queries.attributes(operation.kind, operation.schema).type_of(attribute)
             if type_:
                 arrays: tuple[Any, ...] = (False, False, *type_.array_segments)

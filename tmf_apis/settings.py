@@ -270,6 +270,9 @@ class Settings:
         "seconds",
     )
     resource_limit: int = _setting(4_194_304, "Largest stored resource", "bytes", range=(1, None))
+    expand_limit: int = _setting(
+        500, "Most references that the directive expand replaces in one answer", "references"
+    )
     reference_limit: int = _setting(
         1000, "Most references to other resources in one body of a party", "references"
     )
@@ -401,6 +404,11 @@ class Settings:
     # Behaviour
     partial_status: int = _setting(
         206, "Status of a partial list: 206 or 200", parse=parsers.partial_status
+    )
+    handling: str = _setting(
+        "lenient",
+        "Unknown attributes of bodies and fields: lenient (stored, with a Warning) or strict (400)",
+        parse=parsers.one_of("lenient", "strict"),
     )
     unknown_filters: bool = _setting(
         default=False, help="Accept filters on attributes that the contract does not have"

@@ -50,7 +50,7 @@ def build_application(
     )
     readiness = Readiness()
     context = PageContext(settings, contracts, authenticator, readiness, temporal_access)
-    pages = ConsoleApplication(context, CONTRACTS_DIR)
+    pages = ConsoleApplication(context)
     return Application(settings, contracts, authenticator, pages, readiness, shared=shared)
 
 

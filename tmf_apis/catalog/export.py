@@ -10,7 +10,7 @@ import orjson
 
 from tmf_apis.catalog.definitions import CatalogDefinition
 from tmf_apis.catalog.formats import file_format
-from tmf_apis.errors import InvalidQuery
+from tmf_apis.errors import InvalidQuery, shortened
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 #: Returns the query over the stored form for a kind and the attribute filter of a job
@@ -37,7 +37,7 @@ def attribute_query(kind: str, text: str) -> Mapping[str, Any]:  # noqa: ARG001
     clauses = []
     for name, value in parse_qsl(text.removeprefix("?"), keep_blank_values=True):
         if not _ATTRIBUTE_NAME.fullmatch(name):
-            raise InvalidQuery(f"/query: {name[:80]} is not the name of an attribute")
+            raise InvalidQuery(f"/query: {shortened(name)} is not the name of an attribute")
         values = [typed for text in value.split(",") for typed in _typed_values(text.strip('"'))]
         clauses.append({name: {"$in": values}})
     return {"$and": clauses} if clauses else {}

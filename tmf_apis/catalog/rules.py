@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from tmf_apis.catalog.states import ENTITY_LIFECYCLE
-from tmf_apis.errors import InvalidBody
+from tmf_apis.errors import Faults, InvalidBody, shortened
 from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.catalog_terms import COMPOSITION_TYPES, DEPENDENCY_TYPES, ON_SALE_STATES
 from tmf_apis.rest.pipeline.periods import canonical_timestamp, check_valid_for
@@ -166,9 +166,13 @@ def check_consistency(kind: str, resource: JsonObject) -> None:
     Raises:
         InvalidBody: The entity contradicts itself; the message has the JSON pointer (HTTP 400).
     """
-    check_valid_for(resource)
+    faults = Faults()
+    with faults.collect():
+        check_valid_for(resource)
     for check in _CHECKS.get(kind, ()):
-        check(resource)
+        with faults.collect():
+            check(resource)
+    faults.refuse()
 
 
 def _check_bundle(kind: str) -> Callable[[JsonObject], None]:
@@ -216,25 +220,35 @@ def _check_ascending(holder: JsonObject, names: Iterable[str], pointer: str) -> 
 
 def _check_prices(offering: JsonObject) -> None:
     """Check the prices that are embedded in an offering, and their alterations (v4)."""
+    faults = Faults()
     for index, price in enumerate(offering.get("productOfferingPrice") or ()):
         pointer = f"/productOfferingPrice/{index}"
-        _check_price(price, pointer)
+        with faults.collect():
+            _check_price(price, pointer)
         for alteration_index, alteration in enumerate(price.get("priceAlteration") or ()):
-            _check_price(alteration, f"{pointer}/priceAlteration/{alteration_index}")
+            with faults.collect():
+                _check_price(alteration, f"{pointer}/priceAlteration/{alteration_index}")
+    faults.refuse()
 
 
 def _check_price(price: JsonObject, pointer: str = "") -> None:
-    check_valid_for(price, pointer=pointer)
-    _check_ascending(price, ("recurringChargePeriodLength",), pointer)
-    _check_ascending(price, ("priority",), pointer)
-    _check_ascending(
-        price.get("applicationDuration") or {}, ("amount",), f"{pointer}/applicationDuration"
-    )
+    faults = Faults()
+    with faults.collect():
+        check_valid_for(price, pointer=pointer)
+    duration = price.get("applicationDuration") or {}
+    for holder, name, holder_pointer in (
+        (price, "recurringChargePeriodLength", pointer),
+        (price, "priority", pointer),
+        (duration, "amount", f"{pointer}/applicationDuration"),
+    ):
+        with faults.collect():
+            _check_ascending(holder, (name,), holder_pointer)
     inner_price = price.get("price") or {}
     for holder, holder_pointer in ((price, pointer), (inner_price, f"{pointer}/price")):
         percentage = holder.get("percentage")
         if isinstance(percentage, int | float) and not 0 <= percentage <= 100:  # noqa: PLR2004
-            raise InvalidBody(f"{holder_pointer}/percentage: {percentage} is not from 0 to 100")
+            faults.add(f"{holder_pointer}/percentage: {percentage} is not from 0 to 100")
+    faults.refuse()
 
 
 def _check_characteristics(
@@ -243,8 +257,11 @@ def _check_characteristics(
     """Return a check of each characteristic by itself."""
 
     def check(resource: JsonObject) -> None:
+        faults = Faults()
         for index, characteristic in enumerate(resource.get(attribute) or ()):
-            _check_characteristic(characteristic, f"/{attribute}/{index}", values_attribute)
+            with faults.collect():
+                _check_characteristic(characteristic, f"/{attribute}/{index}", values_attribute)
+        faults.refuse()
 
     return check
 
@@ -254,14 +271,16 @@ def _check_unique_names(attribute: str) -> Callable[[JsonObject], None]:
 
     def check(resource: JsonObject) -> None:
         names: set[str] = set()
+        faults = Faults()
         for index, characteristic in enumerate(resource.get(attribute) or ()):
             name = characteristic.get("name")
             if name in names:
-                raise InvalidBody(
-                    f"/{attribute}/{index}/name: another characteristic is named {name}"
+                faults.add(
+                    f"/{attribute}/{index}/name: another characteristic is named {shortened(name)}"
                 )
             if name:
                 names.add(name)
+        faults.refuse()
 
     return check
 
@@ -270,29 +289,38 @@ def _check_relationships(attribute: str) -> Callable[[JsonObject], None]:
     """Return a check of the quantities and validity of each related specification."""
 
     def check(resource: JsonObject) -> None:
+        faults = Faults()
         for index, relationship in enumerate(resource.get(attribute) or ()):
             pointer = f"/{attribute}/{index}"
-            check_valid_for(relationship, pointer=pointer)
-            _check_ascending(
-                relationship, ("minimumQuantity", "defaultQuantity", "maximumQuantity"), pointer
-            )
+            with faults.collect():
+                check_valid_for(relationship, pointer=pointer)
+            with faults.collect():
+                _check_ascending(
+                    relationship, ("minimumQuantity", "defaultQuantity", "maximumQuantity"), pointer
+                )
+        faults.refuse()
 
     return check
 
 
 def _check_characteristic(characteristic: JsonObject, pointer: str, values_attribute: str) -> None:
-    check_valid_for(characteristic, pointer=pointer)
-    _check_ascending(characteristic, ("minCardinality", "maxCardinality"), pointer)
+    faults = Faults()
+    with faults.collect():
+        check_valid_for(characteristic, pointer=pointer)
+    with faults.collect():
+        _check_ascending(characteristic, ("minCardinality", "maxCardinality"), pointer)
     values = characteristic.get(values_attribute) or ()
     for index, value in enumerate(values):
         value_pointer = f"{pointer}/{values_attribute}/{index}"
-        check_valid_for(value, pointer=value_pointer)
+        with faults.collect():
+            check_valid_for(value, pointer=value_pointer)
         low, high = value.get("valueFrom"), value.get("valueTo")
         if isinstance(low, int | float) and isinstance(high, int | float) and high < low:
-            raise InvalidBody(f"{value_pointer}/valueTo: {high} is under valueFrom {low}")
+            faults.add(f"{value_pointer}/valueTo: {high} is under valueFrom {low}")
     default_count = sum(value.get("isDefault") is True for value in values)
     if default_count > 1 and characteristic.get("maxCardinality") == 1:
-        raise InvalidBody(f"{pointer}: at most one value, but {default_count} default values")
+        faults.add(f"{pointer}: at most one value, but {default_count} default values")
+    faults.refuse()
 
 
 _CHECKS: Mapping[str, tuple[Callable[[JsonObject], None], ...]] = {

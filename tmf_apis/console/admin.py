@@ -16,7 +16,14 @@ from flask import Blueprint, Response, request
 from pymongo import DESCENDING
 
 from tmf_apis.console.page_context import Engine, PageContext
-from tmf_apis.errors import Forbidden, InvalidQuery, NotFound, UnsupportedMediaType
+from tmf_apis.errors import (
+    Forbidden,
+    InvalidQuery,
+    NotFound,
+    UnsupportedMediaType,
+    quoted,
+    shortened,
+)
 from tmf_apis.events import delivery_admin, inbox, subscriptions
 from tmf_apis.events.delivery_admin import DeliveryCriteria
 from tmf_apis.events.delivery_queue import COLLECTION as DELIVERIES
@@ -120,7 +127,7 @@ class AdminViews:
         members = {**delivery_admin.PROJECTION, "payload": 1, "key": 1}
         row = engine.database[DELIVERIES].find_one({"_id": id, "tenant": identity.tenant}, members)
         if row is None:
-            raise NotFound(f"there is no delivery {id[:200]}")
+            raise NotFound(f"there is no delivery {shortened(id)}")
         is_erased = bool(open_payloads([row], engine.data_keys))
         row.pop("key", None)
         payload = None if is_erased else orjson.loads(row["payload"])
@@ -310,7 +317,7 @@ def _query_parameters(allowed: Iterable[str]) -> dict[str, str]:
     for name, value in _query_pairs():
         if name not in allowed:
             known = ", ".join(allowed) or "none"
-            raise InvalidQuery(f"unknown parameter {name[:80]!r}; known: {known}")
+            raise InvalidQuery(f"unknown parameter {quoted(name)}; known: {known}")
         if name in parameters:
             raise InvalidQuery(f"{name} occurs more than once")
         if len(value) > _MAX_PARAMETER_LENGTH or "\0" in value:

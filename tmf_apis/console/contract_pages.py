@@ -3,10 +3,10 @@
 import gzip
 import hashlib
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import orjson
+import yaml
 from flask import (
     Blueprint,
     Response,
@@ -20,26 +20,34 @@ from swagger_ui_bundle import swagger_ui_path
 
 from tmf_apis.console.negotiation import prefers_html
 from tmf_apis.console.page_context import PageContext
-from tmf_apis.errors import NotFound
+from tmf_apis.errors import NotFound, shortened
 from tmf_apis.rest.contracts.contract import Contract
+from tmf_apis.rest.contracts.served_document import served_document
 
 #: The files of the Swagger UI package that the pages load.
 _SWAGGER_UI_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
 _DAY_SECONDS = 86_400
 
 
+class _PlainDumper(yaml.CSafeDumper):
+    """Writes a value at every place where it occurs, without anchors."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
+        """Return True: no value is written as an alias of another one."""
+        return True
+
+
 class ContractDocument:
     """The document of one contract, serialized except for the URL of this server."""
 
-    def __init__(self, contract: Contract, file: Path) -> None:
+    def __init__(self, contract: Contract) -> None:
         self._contract = contract
-        self._file = file
 
     @cached_property
     def _document_tail(self) -> bytes:
         members = {
             name: value
-            for name, value in self._contract.document.items()
+            for name, value in served_document(self._contract).items()
             if name not in {"openapi", "servers"}
         }
         return orjson.dumps(members)[1:]
@@ -61,29 +69,27 @@ class ContractDocument:
         )
         return head[:-1] + b"," + self._document_tail
 
+    @cached_property
     def yaml(self) -> bytes:
-        """Return the original file; its ``servers`` are paths relative to this server."""
-        return self._file.read_bytes()
+        """The document as YAML; its ``servers`` are paths relative to this server."""
+        text = yaml.dump(
+            served_document(self._contract), Dumper=_PlainDumper, sort_keys=False, width=100
+        )
+        return str(text).encode()
 
 
-def blueprint(context: PageContext, contracts_dir: Path) -> Blueprint:
-    """Return the routes of the documents and pages of every contract.
-
-    Args:
-        context: The context of the pages.
-        contracts_dir: Folder with the files of the contracts.
-    """
+def blueprint(context: PageContext) -> Blueprint:
+    """Return the routes of the documents and pages of every contract."""
     pages = Blueprint("browsable", __name__)
 
     @pages.get("/console/swagger/<name>")
     def swagger_ui_file(name: str) -> Response:
         if name not in _SWAGGER_UI_FILES:
-            raise NotFound(f"there is nothing at {request.path[:200]}")
+            raise NotFound(f"there is nothing at {shortened(request.path)}")
         return send_from_directory(swagger_ui_path, name, max_age=_DAY_SECONDS)
 
     for contract in context.contracts:
-        file = contracts_dir / f"{contract.number}-{contract.version}.yaml"
-        document = ContractDocument(contract, file)
+        document = ContractDocument(contract)
         _add_contract_routes(pages, context, contract, document)
     return pages
 
@@ -100,7 +106,7 @@ def _add_contract_routes(
         return _conditional_response(contract_document.json(context.base_url()), "application/json")
 
     def yaml_document() -> Response:
-        return _conditional_response(contract_document.yaml(), "application/yaml")
+        return _conditional_response(contract_document.yaml, "application/yaml")
 
     def docs_page() -> Response | str:
         return render_template(

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, jsonify, render_template
 from tmf_apis import catalog, ordering
 from tmf_apis.console.negotiation import prefers_html
 from tmf_apis.console.page_context import PageContext
-from tmf_apis.errors import NotFound
+from tmf_apis.errors import NotFound, quoted
 
 StateMachine = dict[str, Any]
 
@@ -27,7 +27,7 @@ def blueprint(context: PageContext) -> Blueprint:
     def show_machine(kind: str) -> Response | str:
         machines = {machine["id"]: machine for machine in _state_machines(context)}
         if (machine := machines.get(kind)) is None:
-            raise NotFound(f"there is no state machine of {kind[:80]!r}; see /lifecycle for all")
+            raise NotFound(f"there is no state machine of {quoted(kind)}; see /lifecycle for all")
         if prefers_html():
             return render_template("lifecycle.html", machine=machine)
         return jsonify(machine)

@@ -7,7 +7,6 @@ occupy a thread.
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from a2wsgi import WSGIMiddleware
@@ -26,6 +25,7 @@ from tmf_apis.errors import (
     TooLarge,
     UnsupportedMediaType,
     UriTooLong,
+    shortened,
 )
 from tmf_apis.rest.http.asgi import (
     ClientDisconnected,
@@ -64,15 +64,14 @@ _METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 class ConsoleApplication:
     """An ASGI application around the Flask application."""
 
-    def __init__(self, context: PageContext, contracts_dir: Path) -> None:
+    def __init__(self, context: PageContext) -> None:
         """Create the application.
 
         Args:
             context: The context of the pages.
-            contracts_dir: Folder with the files of the contracts.
         """
         self._settings = context.settings
-        app: Any = create_flask_app(context, contracts_dir)
+        app: Any = create_flask_app(context)
         self._app: Any = WSGIMiddleware(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +100,7 @@ class ConsoleApplication:
         return await read_body(headers, receive, self._settings)
 
 
-def create_flask_app(context: PageContext, contracts_dir: Path) -> Flask:
+def create_flask_app(context: PageContext) -> Flask:
     """Return the Flask application."""
     app = Flask(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -116,7 +115,7 @@ def create_flask_app(context: PageContext, contracts_dir: Path) -> Flask:
     app.after_request(partial(_record_refusal, context))
     for blueprint in (
         index.blueprint(context),
-        contract_pages.blueprint(context, contracts_dir),
+        contract_pages.blueprint(context),
         lifecycles.blueprint(context),
         admin.blueprint(context),
         audit_log.blueprint(context),
@@ -177,7 +176,7 @@ def _http_error_response(error: HTTPException) -> Response:
         message = f"{request.method} is not possible here; allowed: {allowed}"
         return _tmf_error_response(MethodNotAllowed(message, headers={"Allow": allowed}))
     if error.code == NotFound.status:
-        return _tmf_error_response(NotFound(f"there is nothing at {request.path[:200]}"))
+        return _tmf_error_response(NotFound(f"there is nothing at {shortened(request.path)}"))
     error_class = _ERRORS_BY_STATUS.get(error.code or 500)
     if error_class is None:
         return _unexpected_error_response(error)

@@ -3,8 +3,11 @@
 Source: TaskStateType of TMF630 part 7 ("Task resource"); this project defines the resources.
 """
 
-from tmf_apis.errors import Forbidden, InvalidBody, NotFound, Unprocessable
+from collections.abc import Iterable, Iterator
+
+from tmf_apis.errors import Forbidden, InvalidBody, NotFound, Unprocessable, listed_faults
 from tmf_apis.network_operations.discovery_scope import DiscoveryScope, TargetNotPermitted
+from tmf_apis.network_operations.targets import parse_targets
 from tmf_apis.rest.pipeline.element_scope import require_element_scope
 from tmf_apis.rest.pipeline.policy import Lifecycle, Repository, RequestContext, Resource
 
@@ -56,8 +59,18 @@ def on_create_discovery(
     except TargetNotPermitted as error:
         raise Forbidden(f"/target: {error}") from None
     except ValueError as error:
-        raise InvalidBody(f"/target: {error}") from None
+        faults = _target_faults(resource.get("target", ()))
+        raise InvalidBody(listed_faults(faults) or f"/target: {error}") from None
     return on_create_task(resource, context)
+
+
+def _target_faults(targets: Iterable[str]) -> Iterator[str]:
+    """Yield JSON pointer and fault of each target that is malformed."""
+    for index, target in enumerate(targets):
+        try:
+            parse_targets([target])
+        except ValueError as error:
+            yield f"/target/{index}: {error}"
 
 
 def require_operator(repository: Repository, resource: Resource) -> Resource:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from tmf_apis.errors import quoted
 from tmf_apis.security.addresses import Address
 
 #: Most addresses of one discovery.
@@ -63,7 +64,7 @@ def _parse_target(target: str) -> Iterator[DiscoveryTarget]:
         _parse_address(host)
         or (_HOST_NAME.fullmatch(host) and not _DIGITS_AND_DOTS.fullmatch(host))
     ):
-        raise ValueError(f"{target[:80]!r} is not an address, host name, range or block")
+        raise ValueError(f"{quoted(target)} is not an address, host name, range or block")
     yield DiscoveryTarget(target, is_explicit=True)
 
 
@@ -71,9 +72,11 @@ def _block_targets(target: str) -> Iterator[DiscoveryTarget]:
     try:
         block = ipaddress.ip_network(target, strict=False)
     except ValueError as error:
-        raise ValueError(f"{target[:80]!r} is not a block of addresses: {error}") from None
+        raise ValueError(f"{quoted(target)} is not a block of addresses: {error}") from None
     if block.num_addresses > MAX_ADDRESSES:
-        raise ValueError(f"{target} has {block.num_addresses} addresses; at most {MAX_ADDRESSES}")
+        raise ValueError(
+            f"{quoted(target)} has {block.num_addresses} addresses; at most {MAX_ADDRESSES}"
+        )
     yield from (DiscoveryTarget(str(address), is_explicit=False) for address in block.hosts())
 
 
@@ -81,7 +84,7 @@ def _range_targets(target: str, first: str, last: str) -> Iterator[DiscoveryTarg
     low, high = ipaddress.ip_address(first), ipaddress.ip_address(last)
     count = int(high) - int(low) + 1
     if low.version != high.version or not 0 < count <= MAX_ADDRESSES:
-        raise ValueError(f"{target} is not a range of 1 to {MAX_ADDRESSES} addresses")
+        raise ValueError(f"{quoted(target)} is not a range of 1 to {MAX_ADDRESSES} addresses")
     yield from (DiscoveryTarget(str(low + step), is_explicit=False) for step in range(count))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tmf_apis.errors import InvalidBody
+from tmf_apis.errors import Faults, InvalidBody, shortened
 from tmf_apis.ordering.states import ITEM_LIFECYCLE, state_of_order
 from tmf_apis.rest.pipeline.cycles import cycle
 from tmf_apis.rest.pipeline.policy import Resource
@@ -71,16 +71,22 @@ class OrderItemSchema:
         items = self.items_with_pointers(order)
         if not items:
             raise InvalidBody(f"/{self.items_attribute}: an order has at least one item")
+        faults = Faults()
         ids: set[str] = set()
         for pointer, item in items:
-            _check_item(pointer, item)
+            _check_item(pointer, item, faults)
             if (id := item.get("id")) is not None:
                 if id in ids:
-                    raise InvalidBody(f"{pointer}/id: another item of this order has the id {id}")
+                    faults.add(
+                        f"{pointer}/id: another item of this order has the id {shortened(id)}"
+                    )
                 ids.add(id)
-        self._check_relationships(items, ids)
+        self._check_relationships(items, ids, faults)
+        faults.refuse()
 
-    def _check_relationships(self, items: list[tuple[str, Resource]], ids: set[str]) -> None:
+    def _check_relationships(
+        self, items: list[tuple[str, Resource]], ids: set[str], faults: Faults
+    ) -> None:
         graphs: dict[str, dict[str, list[str]]] = {}
         for item_pointer, item in items:
             for index, relationship in enumerate(item.get(self.relationship_attribute) or ()):
@@ -89,16 +95,17 @@ class OrderItemSchema:
                 if target is None:
                     continue
                 if target not in ids:
-                    raise InvalidBody(f"{pointer}: this order has no item {target}")
-                if target == item.get("id"):
-                    raise InvalidBody(f"{pointer}: item {target} has a relation to itself")
+                    faults.add(f"{pointer}: this order has no item {shortened(target)}")
+                elif target == item.get("id"):
+                    faults.add(f"{pointer}: item {shortened(target)} has a relation to itself")
+                    continue
                 graph = graphs.setdefault(relationship.get("relationshipType") or "", {})
                 graph.setdefault(item.get("id") or item_pointer, []).append(target)
         for relationship_type, graph in graphs.items():
             if path_back := cycle(graph):
-                raise InvalidBody(
-                    f"/{self.items_attribute}: {relationship_type or 'relation'} forms a cycle:"
-                    f" {' -> '.join(path_back)}"
+                faults.add(
+                    f"/{self.items_attribute}: {shortened(relationship_type or 'relation')} forms a"
+                    f" cycle: {shortened(' -> '.join(path_back), 500)}"
                 )
 
     def map_items(self, order: Resource, edit: Callable[[Resource], Resource]) -> Resource:
@@ -189,12 +196,12 @@ def _without_id(item: Resource) -> Resource:
     return {name: value for name, value in item.items() if name != "id"}
 
 
-def _check_item(pointer: str, item: Mapping[str, Any]) -> None:
+def _check_item(pointer: str, item: Mapping[str, Any], faults: Faults) -> None:
     if item.get("action") not in ACTIONS:
-        raise InvalidBody(f"{pointer}/action: expected one of {', '.join(ACTIONS)}")
+        faults.add(f"{pointer}/action: expected one of {', '.join(ACTIONS)}")
     quantity = item.get("quantity")
     if isinstance(quantity, int) and quantity < 1:
-        raise InvalidBody(f"{pointer}/quantity: {quantity} is under 1")
+        faults.add(f"{pointer}/quantity: {quantity} is under 1")
 
 
 def _with_end_state(item: Resource, state: str) -> Resource:

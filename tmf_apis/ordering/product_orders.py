@@ -6,7 +6,7 @@ Source: TMF622 v4.0 and v5.0, ProductOrder, CancelProductOrder.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tmf_apis.errors import Conflict, InvalidBody
+from tmf_apis.errors import Conflict, Faults, shortened
 from tmf_apis.ordering.items import PRODUCT_ORDER_ITEMS
 from tmf_apis.rest.pipeline.catalog_terms import ON_SALE_STATES
 from tmf_apis.rest.pipeline.policy import Repository, RequestContext, Resource
@@ -57,13 +57,15 @@ def check_offerings(repository: Repository, old: Resource | None, new: Resource 
         offering["id"]: offering
         for offering in repository.find("ProductOffering", {"id": {"$in": ids}})
     }
+    faults = Faults()
     for item_pointer, id, action in ordered:
         pointer = f"{item_pointer}/productOffering/id"
         if id not in offerings:
-            raise InvalidBody(f"{pointer}: the catalogue has no offering {id}")
-        if action == "add":
+            faults.add(f"{pointer}: the catalogue has no offering {shortened(id)}")
+        elif action == "add":
             is_top_level = item_pointer.count("/productOrderItem/") == 1
             _check_on_sale(pointer, offerings[id], standalone=is_top_level)
+    faults.refuse()
 
 
 def _ordered_offerings(order: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -9,7 +9,7 @@ ServiceOrderItem.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tmf_apis.errors import Conflict, InvalidBody
+from tmf_apis.errors import Conflict, Faults, InvalidBody, shortened
 from tmf_apis.ordering.order_schema import OrderSchema
 from tmf_apis.ordering.states import CANCELLATION_STATES, NOT_STARTED_STATES, state_of_order
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource
@@ -98,25 +98,29 @@ def _cancel_operation(schema: OrderSchema) -> str:
 
 
 def _check_order(order: Mapping[str, Any], schema: OrderSchema) -> None:
-    schema.item_schema.check(order)
-    _check_priority(order)
+    faults = Faults()
+    with faults.collect():
+        schema.item_schema.check(order)
+    with faults.collect():
+        _check_priority(order)
     if schema.requires_subject_id:
-        _check_subject_ids(order, schema)
+        _check_subject_ids(order, schema, faults)
+    faults.refuse()
 
 
 def _check_priority(order: Mapping[str, Any]) -> None:
     priority = order.get("priority")
     if priority is not None and priority not in PRIORITIES:
-        raise InvalidBody(f"/priority: expected 0 (highest) to 4 (lowest), not {priority}")
+        raise InvalidBody(
+            f"/priority: expected 0 (highest) to 4 (lowest), not {shortened(str(priority))}"
+        )
 
 
-def _check_subject_ids(order: Mapping[str, Any], schema: OrderSchema) -> None:
+def _check_subject_ids(order: Mapping[str, Any], schema: OrderSchema, faults: Faults) -> None:
     for pointer, item in schema.item_schema.items_with_pointers(order):
         action, subject = item.get("action"), item.get(schema.subject) or {}
         if action in {"modify", "delete"} and not subject.get("id"):
-            raise InvalidBody(
-                f"{pointer}/{schema.subject}/id: expected the {schema.subject} to {action}"
-            )
+            faults.add(f"{pointer}/{schema.subject}/id: expected the {schema.subject} to {action}")
 
 
 def _check_mutable(old: Resource, new: Resource, schema: OrderSchema) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tmf_apis.errors import NotFound
+from tmf_apis.errors import NotFound, shortened
 from tmf_apis.rest.pipeline.data_subjects import CUSTOMER_KIND, customer_subject, party_subject
 from tmf_apis.security.personal_attributes import PersonalAttributes
 from tmf_apis.store.resources import Document, ResourceStore
@@ -66,7 +66,7 @@ class SubjectRepository:
             CUSTOMER_KIND, {"tenant": tenant}, customer, {"id": 1, "body.engagedParty": 1}
         )
         if document is None:
-            raise NotFound(f"there is no {CUSTOMER_KIND} {customer[:100]}")
+            raise NotFound(f"there is no {CUSTOMER_KIND} {shortened(customer)}")
         engaged = document.get("body", {}).get("engagedParty")
         party = engaged.get("id") if isinstance(engaged, Mapping) else None
         if not isinstance(party, str) or not party:

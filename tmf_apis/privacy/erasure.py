@@ -21,7 +21,7 @@ import orjson
 from pymongo import UpdateOne
 
 from tmf_apis.audit_log.signing import SigningKey
-from tmf_apis.errors import Conflict, NotFound
+from tmf_apis.errors import Conflict, NotFound, shortened
 from tmf_apis.events import inbox
 from tmf_apis.events.delivery_queue import COLLECTION as DELIVERIES
 from tmf_apis.privacy.certificates import signed
@@ -108,7 +108,7 @@ class Erasure:
         with translate_errors():
             record = self._database[COLLECTION].find_one({"_id": id, "tenant": tenant})
         if record is None or "certificate" not in record:
-            raise NotFound(f"there is no completed erasure {id[:100]}")
+            raise NotFound(f"there is no completed erasure {shortened(id)}")
         certificate: Mapping[str, Any] = record["certificate"]
         return certificate
 

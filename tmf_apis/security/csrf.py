@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from tmf_apis.errors import Forbidden
+from tmf_apis.errors import Forbidden, quoted
 from tmf_apis.security.addresses import is_loopback
 
 _TRUSTED_FETCH_SITES = frozenset({"same-origin", "none"})
@@ -32,7 +32,7 @@ def reject_cross_site(method: str, headers: Mapping[str, str], public_url: str) 
     host = headers.get("host", "localhost")
     if not _is_own_host(host, public_url):
         raise Forbidden(
-            f"without authentication this server does not answer for the host {host[:100]!r};"
+            f"without authentication this server does not answer for the host {quoted(host)};"
             " set TMF_PUBLIC_URL to the URL that clients use"
         )
     if method in _SAFE_METHODS:

@@ -1,6 +1,7 @@
 """Bulk changes of a collection, and monitors of tasks that continue after their request."""
 
 import json
+import re
 
 import pytest
 
@@ -54,6 +55,30 @@ def test_a_failing_operation_does_not_undo_the_others(api):
         assert outcome["error"]["@type"] == "Error"
 
 
+def test_a_collection_is_changed_by_a_patch_with_conditions(api):
+    terms = [{"name": name} for name in ("x", "y/z")]
+    path = "/tmf-api/productCatalogManagement/v4/productOffering"
+    id = api.post(path, json={"name": "a", "productOfferingTerm": terms}).json()["id"]
+    response = bulk(
+        api, path,
+        {"op": "add", "path": f"/{id}/productOfferingTerm?name=y%2Fz/description", "value": "d"},
+        {"op": "replace", "path": f"/{id}/lifecycleStatus?lifecycleStatus=no", "value": "Active"},
+        {"op": "copy", "from": f"/{id}/name", "path": f"/{id}/description"},
+        {"op": "move", "from": "/other/name", "path": f"/{id}/description"},
+        {"op": "remove", "path": "/?name=a"},
+        {"op": "remove", "path": f"/{id}/productOfferingTerm?name"},
+        **{"Content-Type": "application/json-patch-query+json"},
+    )  # fmt: skip
+    outcomes = response.json()
+    assert [item["status"] for item in outcomes] == [200, 400, 200, 400, 501, 400], outcomes
+    for number in (1, 3, 4, 5):
+        message = outcomes[number]["error"]["message"]
+        assert re.search("filter|parameter", message) is None
+    changed = api.get(f"{path}/{id}").json()
+    assert [term.get("description") for term in changed["productOfferingTerm"]] == [None, "d"]
+    assert changed["description"] == "a"
+
+
 def test_a_patch_of_more_than_100_operations_is_refused_as_a_whole(api):
     operation = {"op": "add", "path": "/-", "value": {"@type": "Category", "name": "a"}}
     assert bulk(api, CATEGORY, *[operation] * 101).status_code == 400
@@ -71,8 +96,8 @@ def test_an_invalid_collection_patch_is_refused_as_a_whole(api, body):
 @pytest.mark.parametrize("media", ["application/json", "application/merge-patch+json", "x/y"])
 def test_a_collection_accepts_only_json_patches(api, media):
     response = api.patch(CATEGORY, content="[]", headers={"Content-Type": media})
-    assert response.status_code == 405
-    assert "PATCH" not in response.headers["allow"]
+    assert response.status_code == 415
+    assert "application/json-patch-query+json" in response.headers["accept-patch"]
 
 
 def test_repeating_a_bulk_request_with_its_idempotency_key_creates_nothing_twice(api):

@@ -17,7 +17,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
 from tmf_apis.audit_log.log import AuditLog
-from tmf_apis.errors import NotFound, TmfError, TooManyRequests
+from tmf_apis.errors import NotFound, TmfError, TooManyRequests, quoted
 from tmf_apis.rest.contracts import extensions
 from tmf_apis.rest.contracts.extensions import Extensions, Schema
 from tmf_apis.security.identity import Identity
@@ -101,7 +101,7 @@ class ExtensionRegistry:
         with translate_errors():
             document = self._database[COLLECTION].find_one({"_id": type})
         if document is None:
-            raise NotFound(f"there is no extension type {type[:80]!r}")
+            raise NotFound(f"there is no extension type {quoted(type)}")
         return _extension_type(document)
 
     def put(self, type: str, schema: Schema, identity: Identity) -> bool:
@@ -142,7 +142,7 @@ class ExtensionRegistry:
 
         def remove(session: ClientSession) -> None:
             if not collection.delete_one({"_id": type}, session=session).deleted_count:
-                raise NotFound(f"there is no extension type {type[:80]!r}")
+                raise NotFound(f"there is no extension type {quoted(type)}")
             self._increment_revision(session)
 
         with translate_errors():

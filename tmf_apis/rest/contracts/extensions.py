@@ -15,7 +15,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
-from tmf_apis.errors import Conflict, InvalidBody, TooLarge
+from tmf_apis.errors import Conflict, InvalidBody, TooLarge, quoted
 from tmf_apis.rest.contracts.contract import Contract, kind_of
 
 Schema = dict[str, Any]
@@ -46,7 +46,7 @@ def validated_schema(type: str, text: bytes, contracts: Sequence[Contract]) -> S
     """
     if not _TYPE_NAME.fullmatch(type):
         raise InvalidBody(
-            f"{type[:80]!r} cannot name a type; expected a letter A-Z, then letters, digits, _"
+            f"{quoted(type)} cannot name a type; expected a letter A-Z, then letters, digits, _"
         )
     for contract in contracts:
         if type in contract.document["components"]["schemas"]:
@@ -200,10 +200,10 @@ class _Dereferencer:
         name = str(reference).removeprefix(_DEFS_PREFIX)
         if not str(reference).startswith(_DEFS_PREFIX) or name not in self._definitions:
             raise InvalidBody(
-                f"$ref {str(reference)[:200]!r}: expected {_DEFS_PREFIX}... of the schema itself"
+                f"$ref {quoted(str(reference))}: expected {_DEFS_PREFIX}... of the schema itself"
             )
         if name in ancestors:
-            raise InvalidBody(f"$ref {reference!r} is recursive")
+            raise InvalidBody(f"$ref {quoted(reference)} is recursive")
         return self.dereference(self._definitions[name], (*ancestors, name))
 
 

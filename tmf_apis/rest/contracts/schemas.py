@@ -5,9 +5,8 @@ from threading import Lock
 from typing import Any
 
 import jsonschema_rs
-import orjson
 
-from tmf_apis.errors import InvalidBody
+from tmf_apis.errors import InvalidBody, listed_faults, quoted
 from tmf_apis.rest.contracts.currencies import is_currency
 from tmf_apis.rest.contracts.dates import is_timestamp
 from tmf_apis.rest.contracts.json_schemas import (
@@ -16,6 +15,7 @@ from tmf_apis.rest.contracts.json_schemas import (
     JsonSchemas,
     Schema,
 )
+from tmf_apis.rest.contracts.violations import json_pointer, violation_message
 
 Resource = dict[str, Any]
 
@@ -24,17 +24,6 @@ _ABSENT = object()
 #: Checks of formats that differ from those of the library: its ``date-time`` has leap seconds and
 #: years that the stored form cannot have.
 _FORMATS = {"date-time": is_timestamp, CURRENCY_FORMAT: is_currency}
-#: Most violations that one error message lists.
-_MAX_VIOLATIONS = 3
-
-
-def json_pointer(path: Iterable[str | int]) -> str:
-    """Return an RFC 6901 JSON pointer.
-
-    >>> json_pointer(["productOrderItem", 0, "a/b"])
-    '/productOrderItem/0/a~1b'
-    """
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
 
 
 class Schemas:
@@ -74,9 +63,15 @@ class Schemas:
             InvalidBody: It violates the contract; the message has JSON pointers and rules
                 (HTTP 400).
         """
+        if faults := self.faults(name, resource):
+            raise InvalidBody(faults)
+
+    def faults(self, name: str, resource: object) -> str:
+        """Return all violations of a schema as one message; empty if there are none."""
         validator = self.validator(name)
-        if not validator.is_valid(resource):
-            raise InvalidBody(_violation_message(list(validator.iter_errors(resource))))
+        if validator.is_valid(resource):
+            return ""
+        return violation_message(validator.iter_errors(resource))
 
     def check_resource_type(self, name: str, resource: Mapping[str, Any]) -> None:
         """Check that the ``@type`` of a resource is a type of the operation or an extension of it.
@@ -92,7 +87,7 @@ class Schemas:
         if self._strict and known.isdisjoint((type, base_type)):
             allowed = ", ".join(sorted(known))
             raise InvalidBody(
-                f"/@type: {type!r} is not one of {allowed}; an extension names its @baseType"
+                f"/@type: {quoted(type)} is not one of {allowed}; an extension names its @baseType"
             )
 
     def check_change(
@@ -115,7 +110,8 @@ class Schemas:
         """
         removed = old.keys() - new.keys()
         if create_schema and (names := sorted(removed & self._required_attributes(create_schema))):
-            raise InvalidBody(f"/{names[0]}: is mandatory and cannot be removed")
+            faults = (f"/{name}: is mandatory and cannot be removed" for name in names)
+            raise InvalidBody(listed_faults(faults))
         if old.keys() <= new.keys() and all(old.get(t) == new.get(t) for t in _TYPE_ATTRIBUTES):
             changed = {
                 k: v for k, v in new.items() if k in _TYPE_ATTRIBUTES or old.get(k, _ABSENT) != v
@@ -125,7 +121,7 @@ class Schemas:
         before = {_violation_key(error) for error in self.validator(name).iter_errors(old)}
         errors = self.validator(name).iter_errors(new)
         if violations := [error for error in errors if _violation_key(error) not in before]:
-            raise InvalidBody(_violation_message(violations))
+            raise InvalidBody(violation_message(violations))
 
     def check_additions(
         self, name: str, create_schema: str, resource: Resource, stored: Resource
@@ -161,7 +157,7 @@ class Schemas:
             InvalidBody: An attribute has a wrong type (HTTP 400).
         """
         if violations := self._violations(name, resource):
-            raise InvalidBody(_violation_message(violations))
+            raise InvalidBody(violation_message(violations))
 
     def _violations(self, name: str, resource: Resource) -> list[jsonschema_rs.ValidationError]:
         """Return the violations of a resource, except missing first-level attributes."""
@@ -218,27 +214,3 @@ def _inherited_names(schemas: Mapping[str, Schema], schema: Schema, keyword: str
 
 def _violation_key(error: jsonschema_rs.ValidationError) -> tuple[str, str]:
     return json_pointer(error.instance_path), error.message
-
-
-def _rule(error: jsonschema_rs.ValidationError) -> str:
-    """Return the message of a violation without the value, which may be personal.
-
-    The name of a type is not: it is shown.
-    """
-    message, path = error.message, list(error.instance_path)
-    if path and str(path[-1]).startswith("@"):
-        return message
-    if isinstance(error.instance, dict | list):
-        end = max(message.rfind("}"), message.rfind("]"))
-        return f"the value{message[end + 1 :]}" if message[:1] in {"{", "["} else message
-    value = orjson.dumps(error.instance).decode()
-    return f"the value{message[len(value) :]}" if message.startswith(value) else message
-
-
-def _violation_message(errors: list[jsonschema_rs.ValidationError]) -> str:
-    lines = [f"{json_pointer(error.instance_path) or '/'}: {_rule(error)}" for error in errors]
-    unique = list(dict.fromkeys(lines))
-    first = unique[:_MAX_VIOLATIONS]
-    rest = len(unique) - len(first)
-    text = "; ".join(line if len(line) <= 300 else f"{line[:297]}..." for line in first)  # noqa: PLR2004
-    return f"{text}; and {rest} more" if rest else text

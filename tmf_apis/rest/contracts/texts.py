@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tmf_apis.errors import InvalidBody
+from tmf_apis.errors import InvalidBody, listed_faults, shortened
 from tmf_apis.settings import Settings
 
 #: Attributes whose text is a name, an identifier, a term or a link.
@@ -55,8 +55,8 @@ def check_texts(value: Any, settings: Settings, before: Any = None) -> None:  # 
         known = {(rule, text) for _, rule, text in _violations(before, "", (), settings)}
         violations = [new for new in violations if new[1:] not in known]
     if violations:
-        pointer, rule, _ = violations[0]
-        raise InvalidBody(f"{pointer or '/'}: {rule}")
+        faults = (f"{pointer or '/'}: {rule}" for pointer, rule, _ in violations)
+        raise InvalidBody(listed_faults(faults))
 
 
 def may_violate(raw: bytes, settings: Settings) -> bool:
@@ -93,7 +93,8 @@ def _violations_of_members(
 ) -> Iterator[Violation]:
     for key, member in value.items():
         if len(key) > settings.name_limit or not key.isprintable():
-            yield _pointer(path), "an attribute has a name that is too long or not printable", key
+            rule = f"the name {shortened(key)!r} is too long or not printable"
+            yield _pointer(path), rule, key
         if isinstance(member, str | dict | list):
             yield from _violations(member, key, (*path, key), settings)
 
@@ -115,4 +116,5 @@ def _broken_rule(text: str, name: str, settings: Settings) -> str:
 
 
 def _pointer(path: _Path) -> str:
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+    parts = (shortened(str(part)) for part in path)
+    return "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in parts)

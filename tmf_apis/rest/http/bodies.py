@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from tmf_apis.errors import InvalidBody, UnsupportedMediaType
+from tmf_apis.errors import InvalidBody, UnsupportedMediaType, quoted
 from tmf_apis.rest.contracts.numbers import INT64, RULE, inexact_number
-from tmf_apis.rest.contracts.schemas import json_pointer
+from tmf_apis.rest.contracts.violations import json_pointer
 from tmf_apis.rest.pipeline.json_values import JSON_STRING, check_value_count
 from tmf_apis.settings import Settings
 
@@ -164,7 +164,7 @@ def _object_member_count(value: dict[str, Any], depth: int, items: int, accepted
         if (not key or key[0] == "$") and not accepted & _SPECIAL_NAMES:
             raise _SpecialName
         if "\0" in key:
-            raise _LimitExceeded(f"{key!r} cannot be the name of an attribute")
+            raise _LimitExceeded(f"{quoted(key)} cannot be the name of an attribute")
         if type(member) in _CHECKED_TYPES:
             try:
                 count += _member_count(member, depth, items, accepted)

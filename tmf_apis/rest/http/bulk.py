@@ -7,8 +7,11 @@ the operations is not started, and their outcome is 503.
 
     add      /  or  /-            a new resource
     replace  /{id}/name           an attribute of a resource, or a part of one; also add, remove
+    move     /{id}/name           another place in the same resource, which from names; also copy
     test     /{id}/name           the value that the attribute must have
     remove   /{id}                a resource
+
+In a JSON Patch query, the path below the id may have conditions: ``/{id}/note?author=x/text``.
 
 Source: TMF630 part 5, "Bulk resource operations"; RFC 6902.
 """
@@ -23,7 +26,16 @@ from typing import Any
 import orjson
 
 from tmf_apis.audit_log.recorder import RefusalRecorder, is_recorded_refusal
-from tmf_apis.errors import InvalidBody, MethodNotAllowed, TmfError, Unavailable
+from tmf_apis.errors import (
+    FeatureNotImplemented,
+    InvalidBody,
+    MethodNotAllowed,
+    TmfError,
+    Unavailable,
+    UnsupportedMediaType,
+    quoted,
+    shortened,
+)
 from tmf_apis.rest.contracts.contract import Action, Operation
 from tmf_apis.rest.http import bodies
 from tmf_apis.rest.http.api import Api
@@ -36,6 +48,8 @@ from tmf_apis.settings import Settings
 Json = dict[str, Any]
 #: The operations of a collection, by their action.
 OperationsByAction = Mapping[Action, Operation]
+#: Media types of a patch of a collection.
+ACCEPT_PATCH = (patching.JSON_PATCH, patching.JSON_PATCH_QUERY)
 #: Paths of an operation that adds a resource to the collection.
 _COLLECTION_PATHS = frozenset({"", "/", "/-"})
 #: Headers that apply to a single resource, or to the body of the whole request.
@@ -59,7 +73,9 @@ class BulkHandler:
 
         Raises:
             InvalidBody: The body is not a JSON Patch, or has too many operations (HTTP 400).
+            UnsupportedMediaType: It is of another media type (HTTP 415).
         """
+        media_type = _patch_media_type(request)
         value = bodies.parse(request.body, self._settings)
         patch = patching.JsonPatch.parse(value, self._settings, is_query=False)
         operations = {
@@ -67,7 +83,7 @@ class BulkHandler:
             for candidate in api.contract.operations
             if candidate.resource == operation.resource
         }
-        run = self._timed(partial(self._run_item, api, operations, request))
+        run = self._timed(partial(self._run_item, api, operations, media_type, request))
         outcomes = [run(item) for item in patch.operations]
         has_errors = any("error" in outcome for outcome in outcomes)
         return json_response(207 if has_errors else 200, outcomes)
@@ -89,11 +105,12 @@ class BulkHandler:
         self,
         api: Api,
         operations: OperationsByAction,
+        media_type: str,
         request: Request,
         item: PatchOperation,
     ) -> Json:
         try:
-            response, href = self._dispatch_item(api, operations, request, item)
+            response, href = self._dispatch_item(api, operations, media_type, request, item)
         except TmfError as error:
             self._record_refusal(api, operations, request, item, error.status)
             return _failure(item, error)
@@ -121,6 +138,7 @@ class BulkHandler:
         self,
         api: Api,
         operations: OperationsByAction,
+        media_type: str,
         request: Request,
         item: PatchOperation,
     ) -> tuple[Response, str]:
@@ -136,10 +154,12 @@ class BulkHandler:
             item_request = _item_request(request, item, "DELETE", bodies.JSON, None)
             return self._handlers.delete(api, operation, replace(item_request, id=id)), ""
         step = {"op": item.op, "path": attribute}
-        if item.op != "remove":
+        if item.op in {"move", "copy"}:
+            step["from"] = _source_below(item)
+        elif item.op != "remove":
             step["value"] = item.value
         operation = _authorized_operation(operations, "patch", request)
-        item_request = _item_request(request, item, "PATCH", patching.JSON_PATCH, [step])
+        item_request = _item_request(request, item, "PATCH", media_type, [step])
         response = self._handlers.patch(api, operation, replace(item_request, id=id))
         return response, orjson.loads(response.body)["href"]
 
@@ -157,12 +177,47 @@ def _split_item_path(item: PatchOperation) -> tuple[str, str]:
     id, _, attribute = item.path.removeprefix("/").partition("/")
     if not item.path.startswith("/") or not id or (not attribute and item.op != "remove"):
         raise InvalidBody(
-            f"/{item.number}/path: {item.op} {item.path[:100]!r} is not possible in a collection; "
-            "add /-, remove /{id}, and add, replace, remove or test /{id}/attribute are"
+            f"/{item.number}/path: {item.op} {quoted(item.path, 100)} is not possible in a"
+            " collection; add /-, remove /{id}, and any operation at /{id}/attribute are"
         )
-    if item.op in {"move", "copy"}:
-        raise InvalidBody(f"/{item.number}/op: {item.op} is not possible in a collection")
+    if "?" in id:
+        raise FeatureNotImplemented(
+            f"/{item.number}/path: {item.op} {quoted(item.path, 100)}: conditions on the resources"
+            " of a collection are not supported; begin with the id of a resource: /{id}"
+        )
     return id.replace("~1", "/").replace("~0", "~"), f"/{attribute}" if attribute else ""
+
+
+def _source_below(item: PatchOperation) -> str:
+    """Return the pointer of ``from`` inside the resource that the path names.
+
+    Raises:
+        InvalidBody: It is in another resource (HTTP 400).
+    """
+    prefix = f"/{item.path.removeprefix('/').partition('/')[0]}/"
+    if not item.source.startswith(prefix):
+        raise InvalidBody(
+            f"/{item.number}/from: {item.op} {quoted(item.path, 100)}: expected a path in the same"
+            f" resource, beginning with {shortened(prefix, 100)}; found {quoted(item.source, 100)}"
+        )
+    return item.source[len(prefix) - 1 :]
+
+
+def _patch_media_type(request: Request) -> str:
+    """Return the media type of the patch of a collection.
+
+    Raises:
+        UnsupportedMediaType: It is none of ``ACCEPT_PATCH`` (HTTP 415).
+    """
+    media_type = bodies.media_type(request.headers)
+    if media_type not in ACCEPT_PATCH:
+        allowed = ", ".join(ACCEPT_PATCH)
+        raise UnsupportedMediaType(
+            f"{shortened(media_type)} is not a patch of a collection; send one of {allowed}, or"
+            " PATCH the path of one resource",
+            headers={"Accept-Patch": allowed},
+        )
+    return media_type
 
 
 def _authorized_operation(

@@ -1,18 +1,21 @@
 """The operations of resources, the same for every resource of every contract."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
 from tmf_apis.errors import (
     Conflict,
+    Faults,
     InvalidBody,
     NotFound,
     UnsupportedMediaType,
+    shortened,
 )
 from tmf_apis.rest.contracts import texts
-from tmf_apis.rest.contracts.contract import Operation
+from tmf_apis.rest.contracts.contract import Contract, Operation
 from tmf_apis.rest.http import (
     bodies,
     completion,
@@ -22,6 +25,13 @@ from tmf_apis.rest.http import (
     preconditions,
 )
 from tmf_apis.rest.http.api import Api
+from tmf_apis.rest.http.expansion import (
+    PROJECTION,
+    Expansion,
+    ReferenceExpander,
+    content_etag,
+)
+from tmf_apis.rest.http.handling import note_unknown, note_unknown_fields
 from tmf_apis.rest.http.locks import KeyedLock
 from tmf_apis.rest.http.messages import Request, Response, json_response
 from tmf_apis.rest.http.rendering import ResourceRenderer, requested_fields
@@ -35,18 +45,34 @@ from tmf_apis.rest.pipeline.representation import array_json, array_parts, etag,
 from tmf_apis.rest.pipeline.write_access import WriteResult
 from tmf_apis.rest.pipeline.writer import ResourceWriter
 from tmf_apis.rest.query import list_query
+from tmf_apis.rest.query.fields import FieldSelection, selected_resource
+from tmf_apis.rest.query.unknown_attributes import unknown_attributes
 from tmf_apis.rest.views import versions
 from tmf_apis.rest.views.kind_names import subtypes_of
 from tmf_apis.settings import Settings
-from tmf_apis.store.resources import is_same_json
+from tmf_apis.store.resources import Document, is_same_json
 
 
 class ResourceHandlers:
     """The handlers of the operations of resources."""
 
     def __init__(
-        self, writer: ResourceWriter, quotas: Quotas, settings: Settings, spool: Spool
+        self,
+        writer: ResourceWriter,
+        quotas: Quotas,
+        settings: Settings,
+        spool: Spool,
+        contracts: Iterable[Contract] = (),
     ) -> None:
+        """Store the collaborators.
+
+        Args:
+            writer: Writes resources.
+            quotas: The quotas of tenants and clients.
+            settings: The limits.
+            spool: Holds large answers.
+            contracts: The contracts of all APIs, into which references can be expanded.
+        """
         self._writer = writer
         self._quotas = quotas
         self._renderer = ResourceRenderer(
@@ -54,6 +80,9 @@ class ResourceHandlers:
         )
         self._resources = writer.resources
         self._settings = settings
+        self._expander = ReferenceExpander(
+            contracts, writer.resources, self._renderer, writer.guard, settings
+        )
         self._key_locks = KeyedLock()
         self._spool = spool
 
@@ -61,14 +90,20 @@ class ResourceHandlers:
         """Handle GET of a resource: 200, or 304 if the client has this version."""
         kind, version = operation.kind, api.contract.version
         fields = requested_fields(request)
-        members = ("body", "loose") if fields.tree is not None else (f"text.{version}",)
+        if fields.tree is not None:
+            note_unknown_fields(request, api.queries.attributes(kind, operation.schema))
+        expansion = self._expander.requested(operation, request) if request.query_string else None
+        is_whole = fields.tree is None and expansion is None
+        members = (f"text.{version}",) if is_whole else ("body", "loose")
         projection = dict.fromkeys(("id", "rev", *members), 1)
         access = {**request.identity.read_filter(), **path_filter(operation)}
         masked = not request.identity.sees_personal_data
         request = self._request_of_version(api, operation, request)
         document = self._resources.find_one(kind, access, request.id, projection, masked=masked)
         if document is None:
-            raise NotFound(f"there is no {operation.schema} {request.id[:100]}")
+            raise NotFound(f"there is no {operation.schema} {shortened(request.id)}")
+        if expansion:
+            return self._expanded_response(operation, version, request, document, expansion)
         headers = {"ETag": etag(document["rev"])}
         if preconditions.is_not_modified(request.headers, document["rev"]):
             return Response(304, headers=headers)
@@ -78,27 +113,58 @@ class ResourceHandlers:
         fragment = document["text"][version]
         return Response(200, resource_json(document["id"], request.base_url, fragment), headers)
 
+    def _expanded_response(
+        self,
+        operation: Operation,
+        version: str,
+        request: Request,
+        document: Document,
+        expansion: Expansion,
+    ) -> Response:
+        """Return a resource with its references expanded, with an entity tag of the content."""
+        kind = operation.kind
+        resource = self._renderer.resource(kind, version, request.base_url, document)
+        resources = self._expander.expanded(kind, version, request, [resource], expansion)
+        fields = requested_fields(request)
+        selected = selected_resource(resources[0], fields, with_type=version != "v4")
+        response = json_response(200, selected)
+        tag = content_etag(response.body)
+        response.headers["ETag"] = f'"{tag}"'
+        if preconditions.is_not_modified(request.headers, tag):
+            return Response(304, headers=response.headers)
+        return response
+
     def list(self, api: Api, operation: Operation, request: Request) -> Response:
         """Handle GET of a collection: filter, sort and return one page."""
         kind, version = operation.kind, api.contract.version
         blind_index = self._resources.codec.blind_index(kind, request.identity)
         query = api.queries.parse(operation, request.parameters(), blind_index)
+        if query.fields.tree is not None:
+            note_unknown_fields(request, api.queries.attributes(kind, operation.schema))
+        expansion = self._expander.requested(operation, request) if request.query_string else None
+        if expansion:
+            query = replace(query, projection=PROJECTION)
         access = {**request.identity.read_filter(), **path_filter(operation)}
         masked = not request.identity.sees_personal_data
         page = list_query.read_page(self._resources, kind, access, query, masked=masked)
         url = request.base_url + request.path.rstrip("/")
         headers = page.headers(url, request.parameters(), self._settings)
         status = page.status(self._settings)
-        if query.fields.tree is None:
+        if query.fields.tree is None and expansion is None:
             items = [(document["id"], document["text"][version]) for document in page.documents]
             if sum(len(fragment) for _, fragment in items) < SPOOL_SIZE:
                 return Response(status, array_json(items, request.base_url), headers)
             page.documents.clear()
             parts = array_parts(_consumed(items), request.base_url)
             return Response(status, headers=headers, spooled=self._spool.add(parts))
+        fields = FieldSelection() if expansion else query.fields
         resources = self._renderer.resources(
-            kind, version, request.base_url, page.documents, query.fields
+            kind, version, request.base_url, page.documents, fields
         )
+        if expansion:
+            expanded = self._expander.expanded(kind, version, request, resources, expansion)
+            with_type = version != "v4"
+            resources = [selected_resource(r, query.fields, with_type=with_type) for r in expanded]
         response = json_response(status, resources, headers)
         if len(response.body) < SPOOL_SIZE:
             return response
@@ -229,7 +295,7 @@ class ResourceHandlers:
             masked = not request.identity.sees_personal_data
             document = self._resources.find_one(kind, access, id, projection, masked=masked)
         if document is None:
-            raise NotFound(f"there is no monitor {request.id[:100]}")
+            raise NotFound(f"there is no monitor {shortened(request.id)}")
         version = api.contract.version
         task = self._renderer.resource(kind, version, request.base_url, document)
         monitor = monitors.monitor_resource(api.contract, policy, task, request)
@@ -280,6 +346,8 @@ class ResourceHandlers:
                 bodies.check_limits(after, self._settings)
             after = api.defaults.typed(operation.schema, after, request.body)
             changed = self._checked_change(api, operation, before, after)
+            different = {k: v for k, v in after.items() if k not in before or v != before[k]}
+            self._note_unknown(api, operation, request, different, before)
             return {**self._renderer.with_sent_texts(kind, changed, guessed), "id": stored["id"]}
 
         result = self._writer.change(
@@ -324,24 +392,49 @@ class ResourceHandlers:
         """Return the resource of a request: parsed, without nulls, times normalized, validated."""
         media_type = bodies.media_type(request.headers)
         if media_type != bodies.JSON:
-            raise UnsupportedMediaType(f"{media_type} is not accepted here; send {bodies.JSON}")
+            raise UnsupportedMediaType(
+                f"{shortened(media_type)} is not accepted here; send {bodies.JSON}"
+            )
         resource = bodies.parse(request.body, self._settings)
         if not isinstance(resource, dict):
             raise InvalidBody("/: expected an object")
+        faults = Faults()
         if not is_replacement and texts.may_violate(request.body, self._settings):
-            texts.check_texts(resource, self._settings)
+            with faults.collect():
+                texts.check_texts(resource, self._settings)
         if b"null" in request.body:
             resource = bodies.without_nulls(resource)
         schema = operation.body_schema or operation.schema
         resource = api.dates.normalise(operation.schema, resource)
         policy = self._writer.policy_of(operation.kind)
-        resource = completion.validated_body(api, schema, resource, request, policy)
-        api.schemas.check_resource_type(operation.schema, resource)
+        with faults.collect():
+            resource = completion.validated_body(api, schema, resource, request, policy)
+        with faults.collect():
+            api.schemas.check_resource_type(operation.schema, resource)
+        faults.refuse()
+        self._note_unknown(api, operation, request, resource)
         if is_replacement:
             return resource
         resource = {k: v for k, v in resource.items() if k not in {"id", "href"}}
         resource.setdefault("@type", operation.schema)
         return resource
+
+    @staticmethod
+    def _note_unknown(
+        api: Api,
+        operation: Operation,
+        request: Request,
+        body: Resource,
+        before: Resource | None = None,
+    ) -> None:
+        """Warn of the attributes of a body that no type of the contract has, or refuse them.
+
+        Those that the resource had before are not the client's.
+        """
+        node = api.queries.body_node(operation)
+        if node and (unknown := unknown_attributes(body, node)):
+            old = {each.path for each in unknown_attributes(before or {}, node)}
+            note_unknown(request, [each for each in unknown if each.path not in old])
 
     def _created_response(
         self, api: Api, operation: Operation, request: Request, result: WriteResult

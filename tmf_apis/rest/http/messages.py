@@ -26,6 +26,9 @@ class Request:
         identity: The client; anonymous until the request is authenticated.
         id: The ``{id}`` of the path, or "".
         origin: Address of the client and id of the request.
+        is_strict: Unknown attributes are refused.
+        warnings: Unknown attributes and parameters, for the header ``Warning``; the operations of a
+            bulk patch share the list.
     """
 
     method: str
@@ -37,6 +40,8 @@ class Request:
     identity: Identity
     id: str = ""
     origin: RequestOrigin = NO_ORIGIN
+    is_strict: bool = False
+    warnings: list[str] = field(default_factory=list)
     _parameters: list[tuple[str, str]] | None = None
 
     def parameters(self) -> list[tuple[str, str]]:

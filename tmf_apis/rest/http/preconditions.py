@@ -9,7 +9,7 @@ Source: RFC 9110, sections 8.8.3.2 and 13.
 import re
 from collections.abc import Callable, Mapping
 
-from tmf_apis.errors import BadRequest
+from tmf_apis.errors import BadRequest, quoted
 
 _ENTITY_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e]*)"\s*', re.ASCII)
 
@@ -30,7 +30,7 @@ def _entity_tags(header: str, *, strong: bool) -> frozenset[str] | None:
     for part in header.split(","):
         match = _ENTITY_TAG.fullmatch(part)
         if not match:
-            raise BadRequest(f'{header[:80]!r} is not a list of entity tags such as "3"')
+            raise BadRequest(f'{quoted(header)} is not a list of entity tags such as "3"')
         if not (strong and match[1]):
             tags.add(match[2])
     return frozenset(tags)
@@ -48,8 +48,8 @@ def if_match(headers: Mapping[str, str]) -> Callable[[int], bool] | None:
     return lambda rev: tags is None or str(rev) in tags
 
 
-def is_not_modified(headers: Mapping[str, str], rev: int) -> bool:
-    """Return whether the client already has this version of a resource.
+def is_not_modified(headers: Mapping[str, str], rev: int | str) -> bool:
+    """Return whether the client already has a representation: its version, or its entity tag.
 
     Raises:
         BadRequest: ``If-None-Match`` is not a list of entity tags (HTTP 400).

@@ -24,7 +24,10 @@ from tmf_apis.errors import (
     NotFound,
     TmfError,
     UriTooLong,
+    quoted,
+    shortened,
 )
+from tmf_apis.rest.http import bulk
 from tmf_apis.rest.http.access_log import ACCESS_RECORD
 from tmf_apis.rest.http.asgi import (
     ClientDisconnected,
@@ -37,6 +40,7 @@ from tmf_apis.rest.http.asgi import (
 from tmf_apis.rest.http.fair_pool import FairThreadPool, Origin, PoolLimits
 from tmf_apis.rest.http.headers import request_headers
 from tmf_apis.rest.http.messages import Request, Response, error_response
+from tmf_apis.rest.pipeline.patching import ACCEPT_PATCH
 from tmf_apis.security.csrf import reject_cross_site
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.request_origin import current_origin
@@ -101,7 +105,6 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
         self._observe = observe
         self._report = report
         self._routes: dict[str, dict[str, str]] = {}
-        self._bulk_operations: dict[str, str] = {}
         self._prefixes: list[str] = []
         self._page_paths: set[str] = set()
         self._pool = FairThreadPool(_pool_limits(settings))
@@ -115,8 +118,8 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
                 if method in _METHODS:
                     routes = self._routes.setdefault(base_path + path, {})
                     routes[method.upper()] = operation["x-operation"]
-            if bulk := methods.get("x-bulk"):
-                self._bulk_operations[base_path + path] = bulk
+            if bulk_name := methods.get("x-bulk"):
+                self._routes[base_path + path]["PATCH"] = bulk_name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request to the path of a contract; pass all others to the next application."""
@@ -131,6 +134,9 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
         started = time.perf_counter()
         name, request = "", None
         try:
+            if scope["method"] == "OPTIONS" and route is not None:
+                await send_response(send, _options_response(route, is_collection=not id))
+                return
             name = self._operation_name(route, scope, path)
             request = await self._read_request(scope, receive, id)
             origin = self._origin(scope, id)
@@ -166,14 +172,12 @@ class ContractRoutingMiddleware(SpecMiddleware):  # type: ignore[misc]
     def _operation_name(self, route: Mapping[str, str] | None, scope: Scope, path: str) -> str:
         method = scope["method"]
         if route is None:
-            raise NotFound(f"no contract has the path {path[:200]}")
+            raise NotFound(f"no contract has the path {shortened(path, 200)}")
         name = route.get("GET" if method == "HEAD" else method)
-        if name is None and method == "PATCH" and _is_json_patch(scope):
-            name = self._bulk_operations.get(path.rstrip("/"))
         if name is None:
-            allowed = ", ".join(sorted({*route, *({"HEAD"} if "GET" in route else ())}))
+            allowed = _allowed_methods(route)
             raise MethodNotAllowed(
-                f"{path[:200]} does not support {method}; allowed: {allowed}",
+                f"{shortened(path, 200)} does not support {shortened(method)}; allowed: {allowed}",
                 headers={"Allow": allowed},
             )
         return name
@@ -274,12 +278,26 @@ def _require_json(accept: str) -> None:
         covers_json = name in {"*/*", "application/*"} or "json" in name
         if covers_json and not is_refused:
             return
-    raise NotAcceptable(f"responses are application/json, which Accept {accept[:100]!r} excludes")
+    raise NotAcceptable(
+        f"responses are application/json, which Accept {quoted(accept, 100)} excludes"
+    )
 
 
-def _is_json_patch(scope: Scope) -> bool:
-    media_type = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0]
-    return bool(media_type.strip().lower() == b"application/json-patch+json")
+def _allowed_methods(route: Mapping[str, str]) -> str:
+    """Return the value of ``Allow``: the methods that work at a path.
+
+    >>> _allowed_methods({"GET": "listCategory", "PATCH": "bulk category"})
+    'GET, HEAD, OPTIONS, PATCH'
+    """
+    return ", ".join(sorted({*route, "OPTIONS", *({"HEAD"} if "GET" in route else ())}))
+
+
+def _options_response(route: Mapping[str, str], *, is_collection: bool) -> Response:
+    """Return the response to OPTIONS: the methods of a path (RFC 9110, section 9.3.7)."""
+    headers = {"Allow": _allowed_methods(route)}
+    if "PATCH" in route:
+        headers["Accept-Patch"] = ", ".join(bulk.ACCEPT_PATCH if is_collection else ACCEPT_PATCH)
+    return Response(204, headers=headers)
 
 
 def routing_document(

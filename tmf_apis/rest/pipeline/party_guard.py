@@ -9,7 +9,7 @@ the server itself, are not restricted.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tmf_apis.errors import Forbidden, InvalidBody, NotFound
+from tmf_apis.errors import Forbidden, InvalidBody, NotFound, listed_faults, shortened
 from tmf_apis.rest.contracts.contract import Contract
 from tmf_apis.rest.contracts.reference_schema import ReferenceSchema
 from tmf_apis.rest.pipeline import decided_attributes
@@ -164,17 +164,19 @@ class PartyGuard:
                 f"/: {len(added)} references to other resources; allowed: {self._limit}"
             )
         visible = self._lookup.find(identity, added)
-        for reference in added:
-            target = visible.get((reference.kind, reference.id))
-            if target is None:
-                raise NotFound(
-                    f"{reference.pointer}: there is no {reference.kind} {reference.id[:100]}"
+        if missing := [r for r in added if (r.kind, r.id) not in visible]:
+            raise NotFound(
+                listed_faults(
+                    f"{r.pointer}: there is no {r.kind} {shortened(r.id)}" for r in missing
                 )
+            )
+        for reference in added:
+            target = visible[reference.kind, reference.id]
             owners = target.creators if reference.access is Access.CREATED else target.parties
             if reference.access in _ACTING and not identity.acts_for(owners):
                 raise Forbidden(
                     f"{reference.pointer}: only the operator can act on"
-                    f" {reference.kind} {reference.id[:100]}"
+                    f" {reference.kind} {shortened(reference.id)}"
                 )
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tmf_apis.errors import Conflict, InvalidBody
+from tmf_apis.errors import Conflict, InvalidBody, quoted
 from tmf_apis.rest.pipeline.patch_budget import PatchBudget
+from tmf_apis.rest.query.jsonpath import JsonPath
 
 Pointer = tuple[str, ...]
 
@@ -23,6 +24,8 @@ class PatchOperation:
         path: A JSON pointer, or a JSONPath in a JSON patch query.
         value: The value of add, replace and test.
         source: The member ``from`` of move and copy.
+        steps: The parsed ``path`` if it is not a plain pointer.
+        source_steps: The parsed ``source`` if it is not a plain pointer.
     """
 
     number: int
@@ -30,19 +33,28 @@ class PatchOperation:
     path: str
     value: Any
     source: str
+    steps: JsonPath = ()
+    source_steps: JsonPath = ()
 
 
 def invalid_operation(operation: PatchOperation, reason: str) -> InvalidBody:
     """Return the error for an operation that is impossible."""
-    return InvalidBody(f"/{operation.number}: {operation.op} {operation.path[:100]!r}: {reason}")
+    return InvalidBody(
+        f"/{operation.number}: {operation.op} {quoted(operation.path, 100)}: {reason}"
+    )
 
 
-def pointer_segments(path: str) -> Pointer:
-    """Return the segments of a JSON pointer (RFC 6901)."""
+def pointer_segments(path: str, operation: PatchOperation) -> Pointer:
+    """Return the segments of a JSON pointer (RFC 6901).
+
+    Raises:
+        InvalidBody: It is not a JSON pointer (HTTP 400).
+    """
     if path == "":
         return ()
     if not path.startswith("/"):
-        raise InvalidBody(f"{path[:100]!r} is not a JSON pointer; it starts with /")
+        reason = f"{quoted(path, 100)} is not a JSON pointer, which starts with /"
+        raise invalid_operation(operation, reason)
     return tuple(s.replace("~1", "/").replace("~0", "~") for s in path[1:].split("/"))
 
 
@@ -62,13 +74,13 @@ def _child(container: Any, segment: str, operation: PatchOperation) -> Any:  # n
         return container[segment]
     if isinstance(container, list):
         return container[_index(segment, len(container) - 1, operation)]
-    raise invalid_operation(operation, f"there is no {segment[:100]!r}")
+    raise invalid_operation(operation, f"there is no {quoted(segment)}")
 
 
 def _index(segment: str, last: int, operation: PatchOperation) -> int:
     is_number = segment.isascii() and segment.isdigit() and len(segment) < 7  # noqa: PLR2004
     if not is_number or (segment[0] == "0" and segment != "0"):
-        raise invalid_operation(operation, f"{segment[:100]!r} is not an array index")
+        raise invalid_operation(operation, f"{quoted(segment)} is not an array index")
     if int(segment) > last:
         raise invalid_operation(operation, f"the array has no item {segment}")
     return int(segment)
@@ -87,6 +99,38 @@ def _add(document: Any, path: Pointer, value: Any, operation: PatchOperation) ->
         container.insert(index, value)
     else:
         raise invalid_operation(operation, "the parent is neither an object nor an array")
+    return document
+
+
+def add_selected(
+    document: Any,  # noqa: ANN401
+    path: Pointer,
+    value: Any,  # noqa: ANN401
+    operation: PatchOperation,
+) -> Any:  # noqa: ANN401
+    """Return the document after the "add" of a JSON patch query.
+
+    A value is added to the array that the path selects, and the members of an object to the object
+    that conditions select; in all other cases it is the "add" of RFC 6902.
+
+    Source: TMF630 part 5, "adding an element to an array", "adding an attribute".
+    """
+    container: Any = document
+    for segment in path:
+        if isinstance(container, dict):
+            container = container.get(segment)
+        elif isinstance(container, list) and segment.isdecimal() and int(segment) < len(container):
+            if not operation.steps and segment is path[-1]:
+                return _add(document, path, value, operation)  # RFC 6902: insert before
+            container = container[int(segment)]
+        else:
+            container = None
+    if path and isinstance(container, list) and not isinstance(value, list):
+        container.append(value)
+    elif operation.steps and isinstance(container, dict) and isinstance(value, dict):
+        container.update(value)
+    else:
+        return _add(document, path, value, operation)
     return document
 
 
@@ -133,7 +177,7 @@ def check_value(
     """
     if not _is_equal(value_at(document, path, operation), operation.value, budget):
         raise Conflict(
-            f"/{operation.number}: test {operation.path[:100]!r}: the value is different"
+            f"/{operation.number}: test {quoted(operation.path, 100)}: the value is different"
         )
 
 

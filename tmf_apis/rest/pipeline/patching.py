@@ -3,30 +3,43 @@
 A patch is parsed once, within its limits, and applied again for each attempt at a change. It never
 modifies the resource that it is applied to.
 
-Source: RFC 7396 (merge patch), RFC 6902 (JSON patch), RFC 6901 (pointers), TMF630 part 5 (JSON
-patch query: paths are JSONPath, one operation for every value that the path selects).
+Source: RFC 7396 (merge patch), RFC 6902 (JSON patch), RFC 6901 (pointers), TMF630 parts 5 and 6
+(JSON patch query: paths are pointers with conditions or JSONPath, one operation for every value
+that the path selects).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
 
-from tmf_apis.errors import InvalidBody, TooLarge, UnsupportedMediaType
+from tmf_apis.errors import (
+    FeatureNotImplemented,
+    InvalidBody,
+    InvalidQuery,
+    TooLarge,
+    UnsupportedMediaType,
+    listed_faults,
+    quoted,
+    shortened,
+)
 from tmf_apis.rest.pipeline.json_values import check_value_count
 from tmf_apis.rest.pipeline.patch_budget import COPY_WORK, PatchBudget, copied
 from tmf_apis.rest.pipeline.patch_operations import (
     APPLIERS,
     PatchOperation,
     Pointer,
+    add_selected,
     check_value,
     invalid_operation,
     pointer_segments,
     remove,
     value_at,
 )
+from tmf_apis.rest.pipeline.pointer_queries import is_pointer_query, parse_pointer_query
 from tmf_apis.rest.pipeline.pointers import matching_pointers
+from tmf_apis.rest.query.jsonpath import JsonPath, parse_path
 from tmf_apis.settings import Settings
 
 Resource = dict[str, Any]
@@ -64,7 +77,7 @@ def parse_patch(media_type: str, value: object, settings: Settings) -> Patch:
     if media_type in {JSON_PATCH, JSON_PATCH_QUERY}:
         return JsonPatch.parse(value, settings, is_query=media_type == JSON_PATCH_QUERY)
     raise UnsupportedMediaType(
-        f"{media_type} is not a patch; send one of {', '.join(ACCEPT_PATCH)}",
+        f"{shortened(media_type)} is not a patch; send one of {', '.join(ACCEPT_PATCH)}",
         headers={"Accept-Patch": ", ".join(ACCEPT_PATCH)},
     )
 
@@ -129,8 +142,17 @@ class JsonPatch:
             raise InvalidBody("/: a JSON patch is an array of operations")
         if len(value) > settings.patch_limit:
             raise InvalidBody(f"/: more than {settings.patch_limit} operations")
-        operations = tuple(_parsed_operation(number, item) for number, item in enumerate(value))
-        return cls(operations, settings, is_query)
+        operations: list[PatchOperation] = []
+        faults: list[str] = []
+        for number, item in enumerate(value):
+            try:
+                operation = _parsed_operation(number, item)
+                operations.append(_with_steps(operation, settings) if is_query else operation)
+            except InvalidBody as error:
+                faults.append(error.message)
+        if faults:
+            raise InvalidBody(listed_faults(faults))
+        return cls(tuple(operations), settings, is_query)
 
     def apply(self, resource: Resource) -> Any:  # noqa: ANN401
         """Return the patched resource.
@@ -157,7 +179,7 @@ class JsonPatch:
         budget: PatchBudget,
     ) -> Any:  # noqa: ANN401
         document, value = self._operand(document, operation, budget)
-        paths = self._pointers(document, operation, operation.path, budget)
+        paths = self._pointers(document, operation, budget)
         if not paths:
             raise invalid_operation(operation, "the path selects nothing")
         if operation.op in {"add", "replace", "copy"}:
@@ -170,7 +192,9 @@ class JsonPatch:
                 continue
             is_moved = operation.op == "move" and len(paths) == 1
             new = value if is_moved else budget.copy(value, work)
-            document = APPLIERS[operation.op](document, path, new, operation)
+            is_selected_add = self.is_query and operation.op == "add"
+            apply = add_selected if is_selected_add else APPLIERS[operation.op]
+            document = apply(document, path, new, operation)
             work = COPY_WORK
         return document
 
@@ -183,13 +207,13 @@ class JsonPatch:
         """Return the document and the value of an operation; a moved value is removed from it."""
         if operation.op not in _OPERATIONS_WITH_FROM:
             return document, operation.value
-        sources = self._pointers(document, operation, operation.source, budget)
+        sources = self._pointers(document, operation, budget, is_source=True)
         if len(sources) != 1:
             raise invalid_operation(operation, f"from selects {len(sources)} values, not one")
         source = sources[0]
         value = value_at(document, source, operation)
         if operation.op == "move":
-            for path in self._pointers(document, operation, operation.path, budget):
+            for path in self._pointers(document, operation, budget):
                 if path != source and path[: len(source)] == source:
                     raise invalid_operation(operation, "a value cannot be moved into itself")
             document = remove(document, source, operation)
@@ -199,20 +223,47 @@ class JsonPatch:
         self,
         document: Any,  # noqa: ANN401
         operation: PatchOperation,
-        path: str,
         budget: PatchBudget,
+        *,
+        is_source: bool = False,
     ) -> list[Pointer]:
         """Return the pointers that a path selects, in reverse document order.
 
         In this order, a removal does not shift the values that are changed later.
         """
-        if not self.is_query or path.startswith("/") or path == "":
-            return [pointer_segments(path)]
-        is_added = path == operation.path and operation.op in {"add", "copy", "move"}
-        pointers = matching_pointers(
-            path, document, self.settings, budget.visit, include_missing=is_added
-        )
-        return pointers[::-1]
+        steps = operation.source_steps if is_source else operation.steps
+        if not steps:
+            path = operation.source if is_source else operation.path
+            return [pointer_segments(path, operation)]
+        is_added = not is_source and operation.op in {"add", "copy", "move"}
+        return matching_pointers(steps, document, budget.visit, include_missing=is_added)[::-1]
+
+
+def _with_steps(operation: PatchOperation, settings: Settings) -> PatchOperation:
+    """Return an operation of a query with its paths parsed.
+
+    Raises:
+        InvalidBody: A path is malformed (HTTP 400).
+        FeatureNotImplemented: A path uses an unsupported feature of JSONPath (HTTP 501).
+    """
+    return replace(
+        operation,
+        steps=_steps(operation, "path", operation.path, settings),
+        source_steps=_steps(operation, "from", operation.source, settings),
+    )
+
+
+def _steps(operation: PatchOperation, name: str, path: str, settings: Settings) -> JsonPath:
+    """Return the steps of a path with conditions; empty for a plain pointer."""
+    try:
+        if is_pointer_query(path):
+            return parse_pointer_query(path, settings)
+        return () if path.startswith("/") or not path else parse_path(path, settings, subject="")
+    except (InvalidQuery, FeatureNotImplemented) as error:
+        message = f"/{operation.number}/{name}: {operation.op} {quoted(path, 100)}: {error.message}"
+        if isinstance(error, FeatureNotImplemented):
+            raise FeatureNotImplemented(message) from None
+        raise InvalidBody(message) from None
 
 
 def _parsed_operation(number: int, value: object) -> PatchOperation:
@@ -220,7 +271,8 @@ def _parsed_operation(number: int, value: object) -> PatchOperation:
         raise InvalidBody(f"/{number}: an operation is an object")
     op = value.get("op")
     if not isinstance(op, str) or op not in _OPERATIONS:
-        raise InvalidBody(f"/{number}/op: expected one of {', '.join(sorted(_OPERATIONS))}")
+        note = f", not {quoted(op)}" if "op" in value else ""
+        raise InvalidBody(f"/{number}/op: expected one of {', '.join(sorted(_OPERATIONS))}{note}")
     path = _text_member(number, value, "path")
     source = _text_member(number, value, "from") if op in _OPERATIONS_WITH_FROM else ""
     if op in _OPERATIONS_WITH_VALUE and "value" not in value:

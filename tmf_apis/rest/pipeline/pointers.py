@@ -1,7 +1,7 @@
 """JSONPath evaluated on one resource, for JSON patch queries (TMF630 part 5).
 
-The paths are parsed by ``rest/query/jsonpath``. They are evaluated in memory here, because a patch
-is applied to one version of one resource.
+``rest/query/jsonpath`` and ``pointer_queries`` parse the paths. They are evaluated in memory here,
+because a patch is applied to one version of one resource.
 """
 
 import functools
@@ -11,7 +11,8 @@ from typing import Any
 
 import re2
 
-from tmf_apis.errors import InvalidBody
+from tmf_apis.errors import InvalidBody, quoted
+from tmf_apis.rest.contracts.dates import accepted_timestamp
 from tmf_apis.rest.query.attributes import number_from_text
 from tmf_apis.rest.query.jsonpath import (
     AllOf,
@@ -23,21 +24,21 @@ from tmf_apis.rest.query.jsonpath import (
     Literal,
     Match,
     Not,
-    parse_path,
 )
-from tmf_apis.settings import Settings
 
 #: Member names and array indexes on the way to a value (RFC 6901).
 Pointer = tuple[str, ...]
 #: A regular expression reads as many characters in the time in which a value is visited.
 _CHARACTERS_PER_VISIT = 64
+#: First characters of a position in an array; no attribute of a contract begins with one.
+_POSITIONS = frozenset("0123456789-")
+_MAX_INDEX_DIGITS = 6
 _Matches = Iterator[tuple[Pointer, Any]]
 
 
 def matching_pointers(
-    text: str,
+    path: JsonPath,
     document: Any,  # noqa: ANN401
-    settings: Settings,
     visit: Callable[[int], None],
     *,
     include_missing: bool = False,
@@ -45,18 +46,12 @@ def matching_pointers(
     """Return the pointers to the values that a path selects, in document order.
 
     Args:
-        text: ``$.productOrderItem[?(@.id=='1')].quantity``.
+        path: The parsed path, of JSONPath or of a pointer with conditions.
         document: The resource.
-        settings: The limits.
         visit: Called with numbers of visited values; it raises an exception to stop.
-        include_missing: Also select a member that does not exist in an existing object, to add
-            it.
-
-    Raises:
-        InvalidQuery: The path is malformed (HTTP 400).
-        FeatureNotImplemented: It uses a part of JSONPath that is not supported (HTTP 501).
+        include_missing: Also select a member that does not exist in an existing object, and the end
+            of an array (``-``), to add it.
     """
-    path = parse_path(text, settings)
     matches = _Evaluator(visit).walk(document, path, (), include_missing=include_missing)
     return [pointer for pointer, _ in matches]
 
@@ -80,7 +75,9 @@ class _Evaluator:
         if not path:
             yield pointer, value
             return
-        if isinstance(value, list):
+        if isinstance(value, list) and path[0].name and path[0].name[0] in _POSITIONS:
+            yield from self._walk_position(value, path, pointer, include_missing=include_missing)
+        elif isinstance(value, list):
             for index, item in enumerate(value):
                 yield from self._walk_element(
                     item, path, (*pointer, str(index)), include_missing=include_missing
@@ -90,6 +87,18 @@ class _Evaluator:
                 yield from self.walk(value, path[1:], pointer, include_missing=include_missing)
         elif isinstance(value, dict):
             yield from self._walk_member(value, path, pointer, include_missing=include_missing)
+
+    def _walk_position(
+        self, value: list[Any], path: JsonPath, pointer: Pointer, *, include_missing: bool
+    ) -> _Matches:
+        """Yield the values that a path selects at one position of an array, or its end."""
+        name, rest = path[0].name, path[1:]
+        if name == "-":
+            if include_missing and not rest:
+                yield (*pointer, name), None
+        elif name.isdecimal() and len(name) <= _MAX_INDEX_DIGITS and int(name) < len(value):
+            inner = (*pointer, str(int(name)))
+            yield from self.walk(value[int(name)], rest, inner, include_missing=include_missing)
 
     def _walk_element(
         self,
@@ -158,7 +167,7 @@ def _regex(pattern: str, flags: str) -> Any:  # noqa: ANN401
     try:
         return re2.compile(pattern, options)
     except re2.error:
-        raise InvalidBody(f"{pattern[:80]!r} is not a regular expression") from None
+        raise InvalidBody(f"{quoted(pattern)} is not a regular expression") from None
 
 
 def _is_comparison_met(operator: str, literals: tuple[Literal, ...], values: list[Any]) -> bool:
@@ -178,7 +187,14 @@ def _is_equal(value: Any, literal: Literal) -> bool:  # noqa: ANN401
         return literal == ("true" if value else "false")
     if isinstance(value, int | float):
         return number_from_text(literal) == value
-    return bool(value == literal)
+    return bool(value == literal or value == _stored_text(value, literal))
+
+
+def _stored_text(value: Any, literal: str) -> str:  # noqa: ANN401
+    """Return a literal as it would be stored beside a text: a time in UTC."""
+    if isinstance(value, str) and value[-1:] == "Z":
+        return accepted_timestamp(literal) or literal
+    return literal
 
 
 def _is_ordered(operator: str, value: Any, literal: Literal) -> bool:  # noqa: ANN401
@@ -190,6 +206,8 @@ def _is_ordered(operator: str, value: Any, literal: Literal) -> bool:  # noqa: A
             return False
     elif not isinstance(value, str):
         return False
+    else:
+        other = _stored_text(value, literal)
     order = {"lt": value < other, "lte": value <= other}
     order |= {"gt": value > other, "gte": value >= other}
     return bool(order[operator])

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tmf_apis.errors import InvalidBody
+from tmf_apis.errors import Faults, shortened
 from tmf_apis.rest.pipeline.policy import Repository
 
 
@@ -65,10 +65,12 @@ def check_targets_exist(
     for reference in new:
         if (reference.kind, reference.id) not in unchanged:
             added.setdefault(reference.kind, []).append(reference)
+    faults = Faults()
     for kind, references in added.items():
         ids = sorted({reference.id for reference in references})
         targets = repository.find(kind, {"id": {"$in": ids}}, limit=len(ids))
         existing = {target["id"] for target in targets}
         for reference in references:
             if reference.id not in existing:
-                raise InvalidBody(f"{reference.pointer}/id: there is no {kind} {reference.id}")
+                faults.add(f"{reference.pointer}/id: there is no {kind} {shortened(reference.id)}")
+    faults.refuse()

@@ -1,18 +1,19 @@
 """Attributes that a client may name in a query: their types and where they are stored."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from tmf_apis.errors import InvalidQuery
+from tmf_apis.errors import FeatureNotImplemented, InvalidQuery, quoted
 from tmf_apis.rest.contracts.dates import accepted_timestamp
 from tmf_apis.rest.contracts.numbers import INT64, is_exact
 from tmf_apis.rest.contracts.texts import CONTROL
 from tmf_apis.rest.query.personal import BlindAttribute, blind_attribute
 from tmf_apis.rest.query.schema_paths import AttributeType
+from tmf_apis.rest.query.unknown_attributes import suggestion
 from tmf_apis.store.codec import BlindIndex
 
 #: A value that a query compares with a value of a database document.
@@ -66,6 +67,7 @@ class QueryableAttributes:
             ``href`` listed here is compared by the id at its end.
         blind_index: Finds personal values; None: the kind has none.
         allow_unknown: Accept attributes that the contract does not declare; they are of any type.
+        names_at: Returns the names of the attributes below a path, for suggestions.
     """
 
     type_of: Callable[[str], AttributeType | None]
@@ -75,6 +77,12 @@ class QueryableAttributes:
     outside_body: Mapping[str, str] = field(default_factory=lambda: {"id": "id", "href": "id"})
     blind_index: BlindIndex | None = None
     allow_unknown: bool = False
+    names_at: Callable[[str], Iterable[str]] = lambda _path: ()
+
+    def suggestion(self, path: str) -> str:
+        """Return the question for the attribute whose name is nearest; empty if none is."""
+        parent, _, name = path.rpartition(".")
+        return suggestion(name, self.names_at(parent)) if len(path) <= PATH_LIMIT else ""
 
     def is_declared(self, path: str) -> bool:
         """Return whether the contract names the attribute itself."""
@@ -94,7 +102,7 @@ class QueryableAttributes:
         check_path(path)
         if (attribute_type := self.type_of(path)) is None:
             if not self.allow_unknown:
-                raise InvalidQuery(f"unknown attribute {path!r}")
+                raise InvalidQuery(f"unknown attribute {path!r}{self.suggestion(path)}")
             segments = path.count(".") + 1
             attribute_type = AttributeType("any", (False,) * segments, is_declared=False)
         if (outside := self.outside_body.get(path)) is not None:
@@ -123,6 +131,24 @@ def check_path(path: str) -> None:
     for segment in segments:
         if not _SEGMENT.fullmatch(segment) or segment.isdecimal():
             raise InvalidQuery(f"{path!r} is not the path of an attribute")
+
+
+def dotted_path(text: str, parameter: str) -> str:
+    """Return the dotted path of a simple JSONPath; other texts are returned as they are.
+
+    >>> dotted_path("$.note[*].author", "fields"), dotted_path("note.author", "sort")
+    ('note.author', 'note.author')
+
+    Raises:
+        FeatureNotImplemented: It is another JSONPath (HTTP 501).
+    """
+    path = text.replace("[*]", "").removeprefix("$.") if "$" in text or "[" in text else text
+    if any(character in path for character in "$[]()?"):
+        raise FeatureNotImplemented(
+            f"{parameter}: the JSONPath {quoted(text)} is not supported; $.a.b, $.a[*].b and a.b"
+            " are, and the parameter filter has conditions"
+        )
+    return path
 
 
 def check_text(text: str) -> None:
@@ -221,6 +247,6 @@ def typed_values(attribute: Attribute, text: str) -> tuple[Value, ...]:
         raise InvalidQuery(f"{attribute.path!r} has parts; name one of them")
     parse, expected = _PARSERS[kind]
     if (value := parse(text)) is None:
-        value = "" if attribute.blind else f", not {text[:80]!r}"
+        value = "" if attribute.blind else f", not {quoted(text)}"
         raise InvalidQuery(f"{attribute.path!r} is {expected}{value}")
     return (value,)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from tmf_apis.errors import InvalidQuery
-from tmf_apis.rest.query.attributes import check_path
+from tmf_apis.rest.query.attributes import check_path, dotted_path
 
 Resource = dict[str, Any]
 #: The tree of the selected attributes by name; None selects the whole attribute.
@@ -42,7 +42,12 @@ class FieldSelection:
             InvalidQuery: A name is not the path of an attribute, or there are more than
                 ``FIELD_LIMIT`` names (HTTP 400).
         """
-        names = [name.strip(" ") for text in texts for name in text.split(",") if text.strip(" ")]
+        names = [
+            dotted_path(name.strip(" "), "fields")
+            for text in texts
+            for name in ([text] if "[?" in text else text.split(","))
+            if text.strip(" ")
+        ]
         if not names:
             return cls()
         if len(names) > FIELD_LIMIT:

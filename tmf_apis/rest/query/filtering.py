@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tmf_apis.errors import InvalidQuery
+from tmf_apis.errors import InvalidQuery, quoted
 from tmf_apis.rest.query.attributes import (
     NUMBER_RULE,
     Attribute,
@@ -231,7 +231,7 @@ def _merged_criteria(criteria: Iterable[Criterion]) -> list[Criterion]:
 
 def _boolean_operand(attribute: Attribute, text: str) -> bool:
     if text not in ("true", "false"):
-        raise InvalidQuery(f"{attribute.path}.exists is true or false, not {text[:80]!r}")
+        raise InvalidQuery(f"{attribute.path}.exists is true or false, not {quoted(text)}")
     return text == "true"
 
 

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from tmf_apis.errors import FeatureNotImplemented, InvalidQuery
+from tmf_apis.errors import FeatureNotImplemented, InvalidQuery, quoted
 from tmf_apis.settings import Settings
 
 #: Deepest nesting of parentheses, negations and filters, and the most comparisons.
@@ -119,8 +119,13 @@ class _Token:
     position: int
 
 
-def parse_path(text: str, settings: Settings) -> JsonPath:
+def parse_path(text: str, settings: Settings, subject: str = "filter: ") -> JsonPath:
     """Parse the text of a filter.
+
+    Args:
+        text: The path.
+        settings: The limits.
+        subject: What the path is, before each message.
 
     Raises:
         InvalidQuery: The text is malformed or over a limit; the message has the position (HTTP
@@ -128,15 +133,15 @@ def parse_path(text: str, settings: Settings) -> JsonPath:
         FeatureNotImplemented: The text uses an unsupported feature of JSONPath (HTTP 501).
     """
     if len(text) > settings.jsonpath_limit:
-        raise InvalidQuery(f"a filter has at most {settings.jsonpath_limit} characters")
-    return _Parser(_tokens(text), settings).parse()
+        raise InvalidQuery(f"{subject}at most {settings.jsonpath_limit} characters")
+    return _Parser(_tokens(text, subject), settings, subject).parse()
 
 
-def _tokens(text: str) -> list[_Token]:
+def _tokens(text: str, subject: str) -> list[_Token]:
     tokens, position, end = [], 0, len(text.rstrip())
     while position < end:
         if not (match := _TOKEN.match(text, position)):
-            raise InvalidQuery(f"filter: unexpected {text[position : position + 10]!r}")
+            raise InvalidQuery(f"{subject}unexpected {text[position : position + 10]!r}")
         kind = str(match.lastgroup)
         tokens.append(_Token(kind, match[kind], match.start(kind)))
         position = match.end()
@@ -150,8 +155,9 @@ def _unquoted_text(text: str) -> str:
 class _Parser:
     """A recursive-descent parser; each method reads one rule of the grammar above."""
 
-    def __init__(self, tokens: list[_Token], settings: Settings) -> None:
+    def __init__(self, tokens: list[_Token], settings: Settings, subject: str) -> None:
         self._tokens, self._position = tokens, 0
+        self._subject = subject
         self._settings = settings
         self._depth = self._terms = 0
 
@@ -187,11 +193,15 @@ class _Parser:
     def _raise_unexpected(self, expected: str) -> NoReturn:
         actual = repr(self._token.text[:20]) if self._token.text else "the end"
         character = self._token.position + 1
-        raise InvalidQuery(f"filter: expected {expected} at character {character}, found {actual}")
+        raise InvalidQuery(
+            f"{self._subject}expected {expected} at character {character}, found {actual}"
+        )
 
     def _raise_unsupported(self, feature: str) -> NoReturn:
         character = self._token.position + 1
-        raise FeatureNotImplemented(f"filter: {feature} (character {character}) is not supported")
+        raise FeatureNotImplemented(
+            f"{self._subject}{feature} (character {character}) is not supported"
+        )
 
     def _steps(self) -> JsonPath:
         steps: list[PathStep] = []
@@ -205,7 +215,9 @@ class _Parser:
             else:
                 break
         if len(steps) > 2 * self._settings.jsonpath_segments:
-            raise InvalidQuery(f"filter: at most {self._settings.jsonpath_segments} segments")
+            raise InvalidQuery(
+                f"{self._subject}at most {self._settings.jsonpath_segments} segments"
+            )
         return tuple(steps)
 
     def _member_step(self) -> PathStep:
@@ -244,7 +256,7 @@ class _Parser:
     def _nested(self, rule: "Callable[[], Expression]") -> Expression:
         self._depth += 1
         if self._depth > DEPTH_LIMIT:
-            raise InvalidQuery(f"filter: nested deeper than {DEPTH_LIMIT}")
+            raise InvalidQuery(f"{self._subject}nested deeper than {DEPTH_LIMIT}")
         expression = rule()
         self._depth -= 1
         return expression
@@ -273,7 +285,7 @@ class _Parser:
     def _comparison(self) -> Expression:
         self._terms += 1
         if self._terms > TERM_LIMIT:
-            raise InvalidQuery(f"filter: more than {TERM_LIMIT} comparisons")
+            raise InvalidQuery(f"{self._subject}more than {TERM_LIMIT} comparisons")
         if self._is_mark("@"):
             return self._path_condition(self._relative_path())
         if self._is_mark("$"):
@@ -312,7 +324,7 @@ class _Parser:
             literals.append(self._literal())
         self._expect("]")
         if len(literals) > self._settings.filter_values:
-            raise InvalidQuery(f"filter: more than {self._settings.filter_values} values")
+            raise InvalidQuery(f"{self._subject}more than {self._settings.filter_values} values")
         return tuple(literals)
 
     def _literal(self) -> Literal:
@@ -333,5 +345,7 @@ class _Parser:
 def _match_expression(path: JsonPath, token: str) -> Match:
     pattern, _, flags = token[2:].lstrip()[1:].rpartition("/")
     if flags not in ("", "i"):
-        raise FeatureNotImplemented(f"filter: the flags {flags!r} of a pattern are not supported")
+        raise FeatureNotImplemented(
+            f"the flags {quoted(flags)} of a pattern are not supported; i is"
+        )
     return Match(path, pattern.replace(r"\/", "/"), flags)

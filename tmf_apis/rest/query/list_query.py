@@ -13,7 +13,7 @@ from tmf_apis.rest.query.filtering import Pair, filter_query
 from tmf_apis.rest.query.jsonpath_query import jsonpath_query
 from tmf_apis.rest.query.paging import Page, PageResult
 from tmf_apis.rest.query.parameters import Parameters
-from tmf_apis.rest.query.schema_paths import AttributeType, SchemaPaths
+from tmf_apis.rest.query.schema_paths import AttributeNode, AttributeType, SchemaPaths
 from tmf_apis.rest.views import versions
 from tmf_apis.settings import Settings
 from tmf_apis.store.codec import BlindIndex
@@ -22,7 +22,9 @@ from tmf_apis.store.resources import Document, ResourceStore
 Schema = Mapping[str, Any]
 
 #: Query parameters that are not attribute filters.
-RESERVED_PARAMETERS = frozenset({"fields", "offset", "limit", "sort", "filter", "before", "after"})
+RESERVED_PARAMETERS = frozenset(
+    {"fields", "offset", "limit", "sort", "filter", "before", "after", "expand", "depth"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class ListQueryCompiler:
         self._contract = contract
         self._settings = settings
         self._stored_contract = stored_contract
+        self._body_nodes: dict[tuple[str, str], tuple[object, AttributeNode | None]] = {}
         self.set_extensions(extensions or {})
 
     def set_extensions(self, extensions: Mapping[str, Sequence[Schema]]) -> None:
@@ -107,8 +110,19 @@ class ListQueryCompiler:
                     versions.stored_value(kind, version, path, value)
                 ),
                 allow_unknown=self._settings.unknown_filters,
+                names_at=partial(_names_at, paths),
             )
         return attributes
+
+    def body_node(self, operation: Operation) -> AttributeNode | None:
+        """Return the attributes that the body of an operation may have; None: any."""
+        extensions, _ = self._extensions_and_cache
+        schema, form = operation.schema, operation.body_schema or operation.schema
+        cached = self._body_nodes.get((schema, form))
+        if cached is None or cached[0] is not extensions:
+            paths = SchemaPaths(self._contract.document, schema, extensions, forms=[form])
+            cached = self._body_nodes[schema, form] = (extensions, paths.node())
+        return cached[1]
 
     def _stored_schema_paths(self, kind: str) -> SchemaPaths | None:
         """Return the attributes of the stored form, or None if no stored contract has the kind."""
@@ -183,6 +197,14 @@ def with_ids_of_versions(filters: Sequence[Pair]) -> list[Pair]:
     ]
     pairs = [("id", f"{id}:(version={version})") for id in ids for version in versions]
     return [*filters, *pairs]
+
+
+def _names_at(paths: SchemaPaths, parent: str) -> Iterable[str]:
+    """Return the names of the attributes below a path; nothing if they are not declared."""
+    node = paths.node()
+    for name in parent.split(".") if parent else ():
+        node = node.child(name) if node else None
+    return node.names if node else ()
 
 
 def _type_of(

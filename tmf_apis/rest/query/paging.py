@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from tmf_apis.errors import InvalidQuery
+from tmf_apis.errors import InvalidQuery, quoted
 from tmf_apis.rest.contracts.numbers import INT64
 from tmf_apis.rest.query.filtering import MongoQuery, Pair, any_of
 from tmf_apis.rest.query.sorting import SortKey, mongodb_sort, reversed_keys
@@ -158,7 +158,7 @@ def _number_parameter(parameters: Mapping[str, str], name: str, default: int) ->
     if (text := parameters.get(name)) is None:
         return default
     if not _NUMBER.fullmatch(text):
-        raise InvalidQuery(f"{name} is a whole number from 0, not {text[:40]!r}")
+        raise InvalidQuery(f"{name} is a whole number from 0, not {quoted(text)}")
     return min(int(text), INT64.stop - 1)
 
 

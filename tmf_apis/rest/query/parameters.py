@@ -9,7 +9,9 @@ Parameters = list[tuple[str, str]]
 _MAX_PARAMETERS = 200
 #: Parameters that have one value; sent twice, it would be unclear which one counts. ``fields`` is a
 #: list, which may be split over several parameters, and repeated attribute filters mean OR.
-SINGLE_VALUED = frozenset({"after", "before", "dryRun", "filter", "limit", "offset", "sort"})
+SINGLE_VALUED = frozenset(
+    {"after", "before", "depth", "dryRun", "filter", "limit", "offset", "sort"}
+)
 
 
 def parse_parameters(query_string: str) -> Parameters:

@@ -22,7 +22,7 @@ from typing import Any
 
 import re2
 
-from tmf_apis.errors import InvalidQuery
+from tmf_apis.errors import InvalidQuery, quoted
 
 #: Longest text, in characters, that an expensive pattern is applied to.
 MAX_TEXT = 1000
@@ -68,7 +68,7 @@ def safe_pattern(pattern: str, limit: int) -> str:
         re2.compile(pattern, _RE2_OPTIONS)
         parser.parse(pattern)
     except (re2.error, re.error, RecursionError, OverflowError):
-        raise InvalidQuery(f"not a regular expression: {pattern!r}") from None
+        raise InvalidQuery(f"not a regular expression: {quoted(pattern)}") from None
     # Anything may precede and follow a match, so wildcards at the ends only cost attempts.
     core = _TRAILING_WILDCARD.sub(r"\1", _LEADING_WILDCARD.sub("", pattern))
     cost = _cost(parser.parse(core))

@@ -72,6 +72,30 @@ class _Shape:
         return "any" if kind == "object" and not self.properties else kind
 
 
+class AttributeNode:
+    """An object of a contract: the names of its attributes, and the objects in them.
+
+    Attributes:
+        names: The names that the contract declares, in any of the types of the object.
+    """
+
+    __slots__ = ("_children", "_paths", "_shape", "names")
+
+    def __init__(self, paths: "SchemaPaths", shape: _Shape) -> None:
+        self._paths = paths
+        self._shape = shape
+        self._children: dict[str, AttributeNode | None] = {}
+        self.names = frozenset(shape.properties)
+
+    def child(self, name: str) -> "AttributeNode | None":
+        """Return the object in an attribute; None if it may have any attributes, or has none."""
+        if name not in self.names:
+            return None
+        if name not in self._children:
+            self._children[name] = self._paths.node(self._shape.properties[name])
+        return self._children[name]
+
+
 class SchemaPaths:
     """The attributes of one schema of a contract; resolved on demand and cached."""
 
@@ -80,6 +104,8 @@ class SchemaPaths:
         contract: Mapping[str, Any],
         name: str,
         extensions: Mapping[str, Sequence[Schema]] | None = None,
+        *,
+        forms: Iterable[str] = (),
     ) -> None:
         """Store the schemas.
 
@@ -88,11 +114,16 @@ class SchemaPaths:
             name: The name of a schema in the document (``ProductOrder``).
             extensions: JSON schemas with further attributes, by the name of the schema that they
                 extend, wherever in the contract it is used.
+            forms: Further schemas whose attributes ``node`` has: those of POST and PATCH bodies.
         """
         self._schemas: Mapping[str, Schema] = contract.get("components", {}).get("schemas", {})
         self._extensions = extensions or {}
         self._root: Schema = {"$ref": f"#/components/schemas/{name}"}
+        self._roots: Sequence[Schema] = [
+            self._root, *({"$ref": f"#/components/schemas/{form}"} for form in forms)
+        ]  # fmt: skip
         self._cache: dict[str, AttributeType | None] = {}
+        self._nodes: dict[frozenset[int], AttributeNode | None] = {}
 
     def type_of(self, path: str) -> AttributeType | None:
         """Return the type of an attribute, or None if the contract has no such attribute."""
@@ -102,6 +133,19 @@ class SchemaPaths:
         if len(self._cache) < MAX_CACHED_PATHS:
             self._cache[path] = attribute_type
         return attribute_type
+
+    def node(self, schemas: Sequence[Schema] = ()) -> AttributeNode | None:
+        """Return the object of some schemas, by default of the schema itself; None if it is open.
+
+        The same schemas always have the same node, because types contain themselves.
+        """
+        schemas = schemas or self._roots
+        key = frozenset(map(id, schemas))
+        if key not in self._nodes:
+            shape, _ = self._item_shape(schemas)
+            is_closed = bool(shape.properties) and not shape.is_open
+            self._nodes[key] = AttributeNode(self, shape) if is_closed else None
+        return self._nodes[key]
 
     def _resolve_path(self, names: Sequence[str]) -> AttributeType | None:
         shape, _ = self._item_shape([self._root])

@@ -6,7 +6,7 @@ Source: TMF630 part 1, "Sorting".
 from dataclasses import dataclass
 
 from tmf_apis.errors import InvalidQuery
-from tmf_apis.rest.query.attributes import QueryableAttributes
+from tmf_apis.rest.query.attributes import QueryableAttributes, dotted_path
 from tmf_apis.rest.query.schema_paths import ValueType
 
 #: Most attributes in one sort.
@@ -49,7 +49,7 @@ def sort_keys(text: str, attributes: QueryableAttributes) -> tuple[SortKey, ...]
     """
     if not text.strip(" "):
         return (ID_KEY,)
-    names = text.split(",")
+    names = [text] if "[?" in text else text.split(",")
     if len(names) > KEY_LIMIT:
         raise InvalidQuery(f"sort: at most {KEY_LIMIT} attributes")
     keys: dict[str, SortKey] = {}
@@ -67,7 +67,8 @@ def sort_keys(text: str, attributes: QueryableAttributes) -> tuple[SortKey, ...]
 def _sort_key(name: str, attributes: QueryableAttributes) -> SortKey:
     name = name.strip(" ")
     direction = -1 if name.startswith("-") else 1
-    attribute = attributes.find(name.lstrip(" ").removeprefix("-" if direction < 0 else "+"))
+    path = name.lstrip(" ").removeprefix("-" if direction < 0 else "+")
+    attribute = attributes.find(dotted_path(path, "sort"))
     if attribute.type.value_type == "object":
         raise InvalidQuery(f"sort: {attribute.path!r} has parts; name one of them")
     if attribute.blind:
@@ -75,8 +76,8 @@ def _sort_key(name: str, attributes: QueryableAttributes) -> SortKey:
     if attribute.document_paths == ("id",):
         return SortKey("_id", direction)
     is_multi_valued = attribute.type.is_multi_valued or attribute.type.value_type == "any"
-    path, kind = attribute.document_paths[0], attribute.type.value_type
-    return SortKey(path, direction, kind, is_multi_valued)
+    kind = attribute.type.value_type
+    return SortKey(attribute.document_paths[0], direction, kind, is_multi_valued)
 
 
 def reversed_keys(keys: tuple[SortKey, ...]) -> tuple[SortKey, ...]:

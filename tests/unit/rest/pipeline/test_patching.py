@@ -183,14 +183,17 @@ def test_all_kinds_of_patch_replace_a_member_alike(document, name, value):
     by_query = patched(
         JSON_PATCH_QUERY, [{"op": "add", "path": f"$.{name}", "value": scalar}], document
     )
-    assert by_merge == by_operation == by_query
+    assert by_merge == by_operation
+    if not isinstance(document.get(name), list):  # an array gets a further element
+        assert by_query == by_operation
     assert document == before
 
 
 OPERATIONS = st.fixed_dictionaries(
     {
         "op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test"]),
-        "path": st.text("/ab01-~$.[]?(@)='", max_size=8),
+        "path": st.text("/ab01-~$.[]?(@)='", max_size=8)
+        | st.text('/ab01-~?&=<>!.%"[]@(', max_size=12).map("/a?".__add__),
         "from": st.text("/ab01-~", max_size=4),
         "value": JSON,
     }
