@@ -129,11 +129,18 @@ def _attribute_type(
     if path == "@type" and contract.version != "v4":
         return AttributeType("string", (False,))
     event, _, rest = path.partition(".")
-    member, _, attribute = rest.partition(".")
     if event != "event":
         return None
+    member, _, attribute = rest.partition(".")
     if not member:
         return AttributeType("object", (False,))
+    return _member_type(contract, queries, member, attribute)
+
+
+def _member_type(
+    contract: Contract, queries: ListQueryCompiler, member: str, attribute: str
+) -> AttributeType | None:
+    """Return the type of a resource in a notification, or of one of its attributes."""
     for operation in contract.operations:
         if operation.kind and lower_first(operation.schema) == member:
             if not attribute:
