@@ -60,6 +60,7 @@ INVALID_TEXTS = {
     "metrics_host": ["", "a b", "http://x", "[::1]"],
     "fulfilment_fallout": ["foo", "undo,unknown", "Undo"],
     "audit_remedy": ["", "foo", "None"],
+    "handling": ["", "foo", "Strict"],
     "access_log": ["", "true", "ON"],
     "otlp_endpoint": ["collector:4318", "grpc://collector", "http://", "http://a b", "http://x:y"],
     "log_level": ["", "LOUD", "verbose", "10", "NOTSET"],
