@@ -20,13 +20,17 @@ from swagger_ui_bundle import swagger_ui_path
 
 from tmf_apis.console.negotiation import prefers_html
 from tmf_apis.console.page_context import PageContext
-from tmf_apis.errors import NotFound, shortened
+from tmf_apis.errors import InvalidQuery, NotFound, shortened
 from tmf_apis.rest.contracts.contract import Contract
+from tmf_apis.rest.contracts.documents import Document
+from tmf_apis.rest.contracts.flat_document import flat_document
 from tmf_apis.rest.contracts.served_document import served_document
 
 #: The files of the Swagger UI package that the pages load.
 _SWAGGER_UI_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
 _DAY_SECONDS = 86_400
+#: The forms of a contract as JSON; the first is the default.
+_FORMS = ("flat", "published")
 
 
 class _PlainDumper(yaml.CSafeDumper):
@@ -38,26 +42,32 @@ class _PlainDumper(yaml.CSafeDumper):
 
 
 class ContractDocument:
-    """The document of one contract, serialized except for the URL of this server."""
+    """The document of one contract in two forms, serialized except for the URL of this server."""
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
 
     @cached_property
-    def _document_tail(self) -> bytes:
-        members = {
-            name: value
-            for name, value in served_document(self._contract).items()
-            if name not in {"openapi", "servers"}
-        }
-        return orjson.dumps(members)[1:]
+    def _published_tail(self) -> bytes:
+        return _serialized_tail(served_document(self._contract))
 
-    def json(self, base_url: str) -> bytes:
+    @cached_property
+    def _flat_tail(self) -> bytes:
+        return _serialized_tail(flat_document(served_document(self._contract)))
+
+    def json(self, base_url: str, form: str) -> bytes:
         """Return the document as JSON, with this server as its ``servers``.
 
         Args:
             base_url: The URL of this server.
+            form: ``flat`` (``flat_document``) or ``published``, as in the file of the contract.
+
+        Raises:
+            InvalidQuery: There is no such form (HTTP 400).
         """
+        if form not in _FORMS:
+            raise InvalidQuery(f"form={form[:40]}: allowed are {' and '.join(_FORMS)}")
+        tail = self._published_tail if form == "published" else self._flat_tail
         head = orjson.dumps(
             {
                 "openapi": self._contract.document["openapi"],
@@ -67,7 +77,7 @@ class ContractDocument:
                 ],
             }
         )
-        return head[:-1] + b"," + self._document_tail
+        return head[:-1] + b"," + tail
 
     @cached_property
     def yaml(self) -> bytes:
@@ -103,7 +113,9 @@ def _add_contract_routes(
     mount = contract.base_path
 
     def json_document() -> Response:
-        return _conditional_response(contract_document.json(context.base_url()), "application/json")
+        form = request.args.get("form", _FORMS[0])
+        document = contract_document.json(context.base_url(), form)
+        return _conditional_response(document, "application/json")
 
     def yaml_document() -> Response:
         return _conditional_response(contract_document.yaml, "application/yaml")
@@ -135,6 +147,14 @@ def _add_contract_routes(
         pages.add_url_rule(mount + name, f"{mount}{name}".replace(".", "_"), view)
     pages.add_url_rule(mount, f"{mount}/entry_point", entry_point)
     pages.add_url_rule(f"{mount}/", f"{mount}/entry_point/", entry_point)
+
+
+def _serialized_tail(document: Document) -> bytes:
+    """Return the members of a document as JSON, without the first ones and the opening brace."""
+    members = {
+        name: value for name, value in document.items() if name not in {"openapi", "servers"}
+    }
+    return orjson.dumps(members)[1:]
 
 
 def _conditional_response(body: bytes, media_type: str) -> Response:

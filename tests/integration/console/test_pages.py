@@ -8,6 +8,7 @@ import yaml
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from tests.support.contract_collections import CONTRACTS
+from tmf_apis.rest.contracts.flat_document import flat_document
 from tmf_apis.rest.contracts.served_document import served_document
 
 MOUNTS = [(contract, mount) for contract in CONTRACTS for mount in contract.mounts]
@@ -52,15 +53,28 @@ def test_the_index_page_lists_all_apis(client):
 
 
 @pytest.mark.parametrize("mounted", MOUNTS, ids=named)
-def test_the_served_document_is_the_whole_contract(client, server, mounted):
+@pytest.mark.parametrize("form", ["flat", "published"])
+def test_the_served_document_is_the_whole_contract(client, server, mounted, form):
     contract, mount = mounted
-    response = client.get(f"{mount}/openapi.json")
+    response = client.get(f"{mount}/openapi.json", params={"form": form})
     assert response.status_code == 200
     document = response.json()
     assert [item["url"] for item in document.pop("servers")] == [
         server.url + m for m in contract.mounts
     ]
+    if form == "flat":
+        expected = flat_document(served_document(contract))
+        assert document == {k: v for k, v in expected.items() if k != "servers"}
+        return
     assert_contains(document, {k: v for k, v in contract.document.items() if k != "servers"})
+
+
+def test_the_flat_form_is_the_default_and_another_form_is_refused(client):
+    path = f"{CONTRACTS[0].base_path}/openapi.json"
+    assert client.get(path).content == client.get(path, params={"form": "flat"}).content
+    refused = client.get(path, params={"form": "round"})
+    assert refused.status_code == 400
+    assert refused.json()["message"] == "form=round: allowed are flat and published"
 
 
 def assert_contains(document, part):
@@ -88,7 +102,7 @@ def test_every_api_has_a_page(client, mounted):
     contract, mount = mounted
     response = client.get(f"{mount}/docs", headers=PAGE)
     assert response.status_code == 200
-    assert f'data-url="{contract.base_path}/openapi.json"' in response.text
+    assert f'data-url="{contract.base_path}/openapi.json?form=published"' in response.text
     assert contract.number in response.text
 
 
