@@ -39,6 +39,9 @@ class ServerProcess:
         process: The process; None before the start.
     """
 
+    #: Further options of the command.
+    options = ()
+
     def __init__(self, folder, **environment):
         self.folder = folder
         self.environment = environment
@@ -64,6 +67,7 @@ class ServerProcess:
                 [
                     *(sys.executable, "-m", "tmf_apis", "serve"),
                     *("--port", str(port or free_port()), "--data-dir", str(self.folder)),
+                    *self.options,
                 ],
                 cwd=ROOT,
                 env={**inherited, **self.environment},
