@@ -12,7 +12,7 @@ UNSTARTED := test -e $(POLICY) || { printf '\#!/bin/sh\nexit 101\n' >$(POLICY) &
   chmod +x $(POLICY) && trap 'rm -f $(POLICY)' EXIT; };
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-unit bench lint lab lock clean
+.PHONY: help install demo test test-unit clients bench lint lab lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ test: install elements linters ## Run all tests, on up to four processors
 
 test-unit: install ## Run the tests that need no database, server or element
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 tests/unit tmf_apis adapters
+
+clients: install ## Generate clients of all APIs and try each; see docs/clients.md
+	@$(BIN)/python -m tests.clients.matrix
 
 bench: install ## Compare the server with a baseline server
 	@$(BIN)/python -m benchmarks

@@ -20,10 +20,24 @@ PYTHON_DRIVERS = {
     "openapi-generator python": "openapi_generator_python",
     "openapi-python-client": "openapi_python_client",
 }
+#: API -> the collections for which the SDK ``tmforum`` has classes.
+SDK_COLLECTIONS = {
+    "TMF620-v5": {"category", "productCatalog", "productOffering", "productSpecification"},
+    "TMF622-v5": {"productOrder"},
+    "TMF629-v5": {"customer"},
+    "TMF639-v5": {"resource"},
+    "TMF678-v5": {"appliedCustomerBillingRate", "billCycle", "customerBill"},
+}
 #: (generator, API, resource): what does not work, and docs/clients.md explains.
 LIMITS = {
     ("openapi-python-client", "TMF678-v4", "appliedCustomerBillingRate"),
 }
+
+_GENERATED = """package javax.annotation;
+public @interface Generated {
+    String[] value(); String date() default ""; String comments() default "";
+}
+"""
 
 
 def stem(contract):
@@ -95,6 +109,34 @@ class Workshop:
             place.mkdir()
             yield contract, use_types(self.document(contract), place, self.task(contract, place))
 
+    def use_sdk(self):
+        """Yield (contract, resource -> result) of the SDK ``tmforum``."""
+        for contract in CONTRACTS:
+            if collections := SDK_COLLECTIONS.get(stem(contract)):
+                task = self.task(contract, self.folder)
+                task["steps"] = [s for s in task["steps"] if s["resource"] in collections]
+                yield contract, toolbox.drive("tmforum_sdk", task)
+
+    def compile_java(self, contract):
+        """Compile the client of openapi-generator (java, native).
+
+        The libraries are those in the program of openapi-generator. It lacks the annotation
+        ``javax.annotation.Generated``.
+        """
+        folder = self.generate("openapi-generator java", [contract])
+        annotation = folder / "Generated.java"
+        annotation.write_text(_GENERATED)
+        sources = (folder / package(contract) / "src" / "main").rglob("*.java")
+        options = (
+            "-nowarn",
+            "-proc:none",
+            "-cp",
+            toolbox.generator_jar(),
+            "-d",
+            folder / "classes",
+        )
+        toolbox.run("javac", *options, annotation, *sources, timeout=300)
+
 
 def failures(generator, contract, results):
     """Return the resources of a client that failed, without the known limits."""
@@ -115,6 +157,7 @@ def main():
             *((name, shop.use_python(name, official)) for name in PYTHON_DRIVERS),
             ("openapi-generator typescript-fetch", shop.use_typescript(official)),
             ("openapi-typescript", shop.use_openapi_typescript(official)),
+            ("tmforum", shop.use_sdk()),
         ]
         for generator, outcomes in runs:
             for contract, results in outcomes:

