@@ -20,7 +20,6 @@ from tmf_apis.rest.contracts.dates import DateNormalizer
 from tmf_apis.rest.contracts.extension_registry import ExtensionRegistry
 from tmf_apis.rest.contracts.extensions import Extensions, contract_extensions, extensions_by_base
 from tmf_apis.rest.contracts.schemas import Schemas
-from tmf_apis.rest.contracts.type_defaults import TypeDefaults
 from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.pipeline.documents import DocumentBuilder
 from tmf_apis.rest.pipeline.owners import OwnerRoles
@@ -37,7 +36,7 @@ from tmf_apis.rest.query.jsonpath_query import jsonpath_query
 from tmf_apis.rest.query.list_query import ListQueryCompiler
 from tmf_apis.rest.query.parameters import parse_parameters
 from tmf_apis.rest.views.kind_registry import KindRegistry
-from tmf_apis.rest.views.transforms import Transform
+from tmf_apis.rest.views.served_forms import ServedForms
 from tmf_apis.security.master_keys import KeyUnavailable, load_provider
 from tmf_apis.security.outbound import OutboundPolicy
 from tmf_apis.security.personal_attributes import PersonalAttributes
@@ -78,6 +77,7 @@ class Engine:
         self.database = database
         self.outbound_policy = OutboundPolicy.from_settings(settings)
         self.kind_registry = KindRegistry.from_contracts(contracts)
+        self.forms = ServedForms(contracts)
         self.apis = {c.base_path: self._api(c) for c in contracts}
         self.extension_registry = ExtensionRegistry(database, self._apply_extensions)
         context = ModuleContext(
@@ -101,7 +101,7 @@ class Engine:
             self.extension_registry.announce = self.data_keys.announce = shared.announce_change
         builder = self._builder = DocumentBuilder(
             self.policies,
-            _type_defaults(contracts),
+            self.forms,
             self.kind_registry,
             OwnerRoles(settings.owner_roles),
             self.personal_attributes,
@@ -139,7 +139,7 @@ class Engine:
             client_limit=settings.client_hub_limit,
         )
         self.render_event = NotificationRenderer(
-            contracts, self.kind_registry, self.codec, self.writer.type_defaults
+            contracts, self.kind_registry, self.codec, self.forms
         ).render
 
     def _api(self, contract: Contract) -> Api:
@@ -171,6 +171,7 @@ class Engine:
             api.schemas.set_extensions(own)
             api.queries.set_extensions(extensions_by_base(own))
             api.dates.set_extensions(extensions_by_base(own))
+            self.forms.set_extensions(api.contract.base_path, own)
 
     def document_models(self) -> list[type[StoredResource]]:
         """Return the mongoengine document class of every kind."""
@@ -230,15 +231,3 @@ class Engine:
             filter_query(filters, attributes, self.settings),
             *(jsonpath_query(path, attributes, self.settings) for path in paths),
         )
-
-
-def _type_defaults(contracts: list[Contract]) -> dict[str, Transform]:
-    """Return for each kind the transform that adds the nested types that v5 requires."""
-    transforms: dict[str, Transform] = {}
-    for contract in contracts:
-        if contract.version != "v4":
-            defaults = TypeDefaults(contract.document)
-            for operation in contract.operations:
-                if operation.action == "retrieve":
-                    transforms[operation.kind] = defaults.transform_for(operation.schema)
-    return transforms

@@ -9,7 +9,7 @@ from tmf_apis.events.envelope import Audience, Json, notification
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.rest.contracts.contract import Contract, event_types
 from tmf_apis.rest.http.api import Api
-from tmf_apis.rest.pipeline.representation import client_view
+from tmf_apis.rest.pipeline.representation import identified
 from tmf_apis.rest.pipeline.sealing import SealingCodec
 from tmf_apis.rest.query.attributes import QueryableAttributes
 from tmf_apis.rest.query.event_attributes import EventAttributes
@@ -18,7 +18,7 @@ from tmf_apis.rest.query.schema_paths import AttributeType, ValueType
 from tmf_apis.rest.views.changed_attributes import ChangedAttributes
 from tmf_apis.rest.views.kind_names import lower_first
 from tmf_apis.rest.views.kind_registry import KindRegistry
-from tmf_apis.rest.views.transforms import Transform
+from tmf_apis.rest.views.served_forms import ServedForms
 
 #: Other names that some contracts have for an event.
 _EVENT_NAME_ALIASES: Mapping[str, str] = {
@@ -41,7 +41,7 @@ class NotificationRenderer:
         contracts: Iterable[Contract],
         kinds: KindRegistry,
         codec: SealingCodec,
-        type_defaults: Mapping[str, Transform],
+        forms: ServedForms,
     ) -> None:
         """Read the event types of the contracts.
 
@@ -49,12 +49,12 @@ class NotificationRenderer:
             contracts: The contracts of the APIs.
             kinds: The kinds that they serve.
             codec: Decrypts personal values.
-            type_defaults: For each kind, the transform that adds the nested types of v5.
+            forms: The forms of the kinds in each version.
         """
         contracts = list(contracts)
         self._kinds = kinds
         self._codec = codec
-        self._type_defaults = type_defaults
+        self._forms = forms
         self._event_types = {c.base_path: event_types(c) for c in contracts}
         self._api_numbers = {o.kind: c.number for c in contracts for o in c.operations}
         self._changed_attributes = ChangedAttributes(contracts)
@@ -67,9 +67,9 @@ class NotificationRenderer:
         if (name := self._event_type(event, version)) is None:
             return None
         body = self._codec.open_event(event, masked=not audience.sees_personal_data)
-        resource = client_view(kinds, kind, version, event["resource"], audience.base_url, body)
-        if version != "v4":
-            resource = self._type_defaults[kind](resource)
+        form, _ = self._forms.form(kind, version, body)
+        source = (event["resource"], audience.base_url, body)
+        resource = identified(kinds, kind, version, source, form)
         member = kinds.event_member(kind, version, event["body"])
         envelope = notification(event, member, resource, audience) | {"eventType": name}
         if version != "v4":
@@ -99,7 +99,7 @@ def notification_attributes(
     """
     return QueryableAttributes(
         type_of=partial(_attribute_type, contract, api.queries),
-        stored_value=partial(_checked_value, contract),
+        stored_values=lambda path, text: (_checked_value(contract, path, text),),
         prefix="",
         outside_body={},
         blind_index=personal,

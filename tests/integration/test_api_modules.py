@@ -9,6 +9,7 @@ from tmf_apis.rest.pipeline.documents import DocumentBuilder
 from tmf_apis.rest.pipeline.repository import ScopedRepository
 from tmf_apis.rest.pipeline.writer import ResourceWriter
 from tmf_apis.rest.views.kind_registry import KindRegistry
+from tmf_apis.rest.views.served_forms import ServedForms
 from tmf_apis.security.identity import Identity
 from tmf_apis.settings import Settings
 from tmf_apis.store.count_cache import CountCache
@@ -36,7 +37,7 @@ class Client:
         }
         self.database = database
         resources = ResourceStore(database, CountCache(database), query_time=5000)
-        builder = DocumentBuilder(self.policies, {}, KindRegistry())
+        builder = DocumentBuilder(self.policies, ServedForms(), KindRegistry())
         self._writer = ResourceWriter(resources, builder, {}, ScopedRepository)
         self.repository = self._writer.repository_for(OPERATOR, self._context())
 

@@ -17,8 +17,7 @@ ALARM_LIFECYCLE = Lifecycle(
         "cleared": frozenset({"raised"}),
     },
     initial_states=("raised", "updated", "cleared"),
-    source="TMF642 v5.0.0, Alarm.state (free text in v4)",
-    allows_unknown_states=True,
+    source="TMF642 v5.0.0, Alarm.state (in v4 free text, of which only these states are accepted)",
 )
 
 TASK_LIFECYCLE = Lifecycle(
@@ -130,7 +129,7 @@ def is_cleared(alarm: Resource) -> bool:
 
 
 def _is_cleared_text(text: object) -> bool:
-    """Return whether a state or severity means cleared; both are free text in v4."""
+    """Return whether a state or severity means cleared, in the spelling of any release."""
     return isinstance(text, str) and text.lower() == "cleared"
 
 

@@ -26,6 +26,7 @@ class TypeResolver:
         """Register the types of a version, and of APIs that have another version only."""
         self.version = version
         self._settings = engine.settings
+        self._forms = engine.forms
         self._kinds: dict[str, str] = {}
         self._entries: dict[str, TypeEntry] = {}
         apis = sorted(engine.apis.values(), key=lambda api: api.contract.version != version)
@@ -89,7 +90,8 @@ class TypeResolver:
         api.schemas.check(self._body_schema(operation), resource)
         api.schemas.check_resource_type(operation.schema, resource)
         members = {name: v for name, v in resource.items() if name not in {"id", "href"}}
-        return versions.to_stored(kind, api.contract.version, members)
+        stored = versions.to_stored(kind, api.contract.version, members)
+        return self._forms.accepted(kind, api.contract.version, stored)
 
     def check_types(self, kind: str, resource: Resource, body: Resource) -> None:
         """Validate the types of a stored form.

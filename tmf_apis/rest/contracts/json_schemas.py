@@ -77,7 +77,9 @@ class JsonSchemas:
         if form == "extension":
             return self._extension_schema(name)
         schema = self._schemas[name]
-        mapping = self.type_mapping(name) or self._extension_mapping(name)
+        mapping = (
+            self.type_mapping(name) or self._implicit_mapping(name) or self._extension_mapping(name)
+        )
         if _FORM_SUFFIX.sub("", name) in _MONEY_SCHEMAS:
             return self._money_schema(schema)
         if form == "own" or not mapping:
@@ -134,6 +136,20 @@ class JsonSchemas:
             name for name, schema in self._extensions.items() if schema.get("x-baseType") in types
         }
 
+    def _implicit_mapping(self, name: str) -> dict[str, str]:
+        """Return a type mapping for a schema of version 4 with subtypes; empty if it has none.
+
+        Version 4 has neither discriminators nor ``allOf``: a subtype repeats the attributes of its
+        base, and its name ends with that of the base (``Resource``, ``PhysicalResource``).
+        """
+        if self._strict or not (subtypes := self._implicit_subtypes.get(name)):
+            return {}
+        return {_FORM_SUFFIX.sub("", type): type for type in (name, *subtypes)}
+
+    @cached_property
+    def _implicit_subtypes(self) -> Mapping[str, list[str]]:
+        return _find_implicit_subtypes(self._schemas)
+
     def _extension_mapping(self, name: str) -> dict[str, str]:
         """Return a type mapping for a schema without a discriminator that has extensions.
 
@@ -168,6 +184,7 @@ class JsonSchemas:
             return own
         known = {"enum": sorted({*mapping} | self.extension_types(mapping))}
         chain: Schema = {
+            "type": "object",
             "required": ["@type"],
             "properties": {"@type": known, "@baseType": known},
         }
@@ -228,6 +245,22 @@ def _find_subschemas(schemas: Mapping[str, Schema]) -> Mapping[str, set[str]]:
             if reference := part.get("$ref"):
                 subschemas.setdefault(reference.removeprefix(COMPONENTS), set()).add(name)
     return subschemas
+
+
+def _find_implicit_subtypes(schemas: Mapping[str, Schema]) -> Mapping[str, list[str]]:
+    """Return base schema -> the schemas that repeat its attributes under a longer name."""
+    subtypes: dict[str, list[str]] = {}
+    for base, schema in schemas.items():
+        members = schema.get("properties", {}).keys()
+        root, _, form = base.partition("_")
+        for name, other in schemas.items() if "@type" in members else ():
+            subtype, _, other_form = name.partition("_")
+            if (
+                (subtype.endswith(root) and subtype != root and form == other_form)
+                and members <= other.get("properties", {}).keys()
+            ):  # fmt: skip
+                subtypes.setdefault(base, []).append(name)
+    return subtypes
 
 
 def _conditional_schema(attribute: str, value: str, then: Schema, otherwise: Schema) -> Schema:

@@ -45,7 +45,7 @@ class Schemas:
         """
         self._schemas: Mapping[str, Schema] = document["components"]["schemas"]
         self._strict = version != "v4"
-        self._json_schemas = JsonSchemas(self._schemas, extensions or {}, strict=self._strict)
+        self._json_schemas = self._make_json_schemas(extensions or {})
         self._validators: dict[str, jsonschema_rs.Validator] = {}
         self._names_by_keyword: dict[tuple[str, str], frozenset[str]] = {}
         self._lock = Lock()
@@ -53,8 +53,11 @@ class Schemas:
     def set_extensions(self, extensions: Mapping[str, Schema]) -> None:
         """Replace the extension types."""
         with self._lock:
-            self._json_schemas = JsonSchemas(self._schemas, extensions, strict=self._strict)
+            self._json_schemas = self._make_json_schemas(extensions)
             self._validators = {}
+
+    def _make_json_schemas(self, extensions: Mapping[str, Schema]) -> JsonSchemas:
+        return JsonSchemas(self._schemas, extensions, strict=self._strict)
 
     def check(self, name: str, resource: object) -> None:
         """Validate a body against a schema.
@@ -184,6 +187,16 @@ class Schemas:
             names = frozenset(_inherited_names(self._schemas, self._schemas[name], keyword))
             self._names_by_keyword[name, keyword] = names
         return names
+
+    @staticmethod
+    def message(violations: list[jsonschema_rs.ValidationError]) -> str:
+        """Return the JSON pointers and rules of violations, without the values."""
+        return _violation_message(violations)
+
+    @staticmethod
+    def keys(violations: list[jsonschema_rs.ValidationError]) -> set[tuple[str, str]]:
+        """Return the JSON pointer and the text of each violation, by which two are the same."""
+        return {_violation_key(violation) for violation in violations}
 
     def validator(self, name: str) -> jsonschema_rs.Validator:
         """Return the validator of a schema of the contract."""

@@ -73,8 +73,14 @@ class TypeDefaults:
             value = {name: member for name, member in value.items() if name != "@type"}
         schema = candidates[0] if len(candidates) == 1 else self._best_candidate(candidates, value)
         typed = self._with_nested_types(schema, value)
+        if is_union:
+            return {"@type": form_base(schema), **typed}
+        return self._typed_object(schema, value, typed)
+
+    def _typed_object(self, schema: str, value: Json, typed: Json) -> Json:
+        """Return an object, whose nested objects have types, with its own type."""
         is_missing = self._adds_types and "@type" in self._cached_shape(schema)[1]
-        if "@type" in value or not (is_union or is_missing):
+        if "@type" in value or not is_missing:
             return typed
         return {"@type": form_base(schema), **typed}
 

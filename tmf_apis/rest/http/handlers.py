@@ -39,6 +39,7 @@ from tmf_apis.rest.http.replay import find_first_result, request_key
 from tmf_apis.rest.http.spool import SPOOL_SIZE, Spool
 from tmf_apis.rest.pipeline import patching
 from tmf_apis.rest.pipeline.idempotency import IdempotencyKey
+from tmf_apis.rest.pipeline.masked_changes import merged
 from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.rest.pipeline.quotas import Quotas
 from tmf_apis.rest.pipeline.representation import array_json, array_parts, etag, resource_json
@@ -75,9 +76,7 @@ class ResourceHandlers:
         """
         self._writer = writer
         self._quotas = quotas
-        self._renderer = ResourceRenderer(
-            writer.kinds, writer.type_defaults, writer.personal_attributes
-        )
+        self._renderer = ResourceRenderer(writer.kinds, writer.forms, writer.personal_attributes)
         self._resources = writer.resources
         self._settings = settings
         self._expander = ReferenceExpander(
@@ -94,7 +93,7 @@ class ResourceHandlers:
             note_unknown_fields(request, api.queries.attributes(kind, operation.schema))
         expansion = self._expander.requested(operation, request) if request.query_string else None
         is_whole = fields.tree is None and expansion is None
-        members = (f"text.{version}",) if is_whole else ("body", "loose")
+        members = (f"text.{version}",) if is_whole else ("body", "loose", "reshaped")
         projection = dict.fromkeys(("id", "rev", *members), 1)
         access = {**request.identity.read_filter(), **path_filter(operation)}
         masked = not request.identity.sees_personal_data
@@ -192,14 +191,25 @@ class ResourceHandlers:
     ) -> Response:
         """Handle ``dryRun=true``: 200 with the resource that would be created and its plan."""
         kind, version = operation.kind, api.contract.version
-        stored = versions.to_stored(kind, version, resource)
+        stored = self._stored_form(kind, version, resource)
         context = self._writer.request_context(request.identity, version)
         validate = self._stored_form_check(api, operation, resource)
         body, plan = self._writer.dry_run(request.identity, kind, stored, context, validate)
         body = self._renderer.visible(kind, request.identity, body)
-        document = {"id": body["id"], "body": body, "loose": True}
+        document = {"id": body["id"], "body": body, "loose": True, "reshaped": True}
         new = self._renderer.resource(kind, version, request.base_url, document)
         return json_response(200, {**new, **plan})
+
+    def _stored_form(self, kind: str, version: str, resource: Resource) -> Resource:
+        """Return the stored form of a new resource, which every version can serve.
+
+        Raises:
+            InvalidBody: Another version has an attribute of another type (HTTP 400).
+        """
+        ignored = self._writer.policy_of(kind).ignored_in_create
+        stored = versions.to_stored(kind, version, resource)
+        sent = {name: value for name, value in stored.items() if name not in ignored}
+        return {**stored, **self._writer.forms.accepted(kind, version, sent)}
 
     def _stored_form_check(
         self, api: Api, operation: Operation, resource: Resource
@@ -224,7 +234,7 @@ class ResourceHandlers:
     ) -> WriteResult:
         """Create the resource of a request, unless another server has just done so."""
         kind, version = operation.kind, api.contract.version
-        stored = versions.to_stored(kind, version, resource)
+        stored = self._stored_form(kind, version, resource)
         context = self._writer.request_context(request.identity, version)
         self._quotas.check_create(request.identity, kind)
         try:
@@ -290,7 +300,7 @@ class ResourceHandlers:
         can_create = any(o.kind == kind and o.action == "create" for o in api.contract.operations)
         document = None
         if can_create and policy.run_in_background is not None:
-            projection = {"id": 1, "rev": 1, "body": 1, "loose": 1}
+            projection = dict.fromkeys(("id", "rev", "body", "loose", "reshaped"), 1)
             access = request.identity.read_filter()
             masked = not request.identity.sees_personal_data
             document = self._resources.find_one(kind, access, id, projection, masked=masked)
@@ -326,7 +336,9 @@ class ResourceHandlers:
         with_types = self._renderer.type_defaults(kind, version) if is_json_patch else None
 
         def edit_stored(stored: Resource) -> Resource:
-            before = self._renderer.client_form(kind, version, request.base_url, stored)
+            before, is_repaired = self._renderer.client_form(
+                kind, version, request.base_url, stored
+            )
             visible = self._renderer.visible(kind, request.identity, before)
             if with_types:
                 typed = with_types(visible)
@@ -348,6 +360,10 @@ class ResourceHandlers:
             changed = self._checked_change(api, operation, before, after)
             different = {k: v for k, v in after.items() if k not in before or v != before[k]}
             self._note_unknown(api, operation, request, different, before)
+            if is_repaired:
+                shown = versions.to_stored(kind, version, before)
+                changed = merged(changed, shown, stored)
+            changed = self._writer.forms.accepted(kind, version, changed, stored)
             return {**self._renderer.with_sent_texts(kind, changed, guessed), "id": stored["id"]}
 
         result = self._writer.change(

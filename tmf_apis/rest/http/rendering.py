@@ -1,6 +1,6 @@
 """Resources in the client's version, whole or with the attributes that ``fields`` selects."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from tmf_apis.rest.http.messages import Request, Response, json_response
@@ -11,10 +11,11 @@ from tmf_apis.rest.pipeline.masked_changes import (
     with_sent_texts,
 )
 from tmf_apis.rest.pipeline.policy import Resource
-from tmf_apis.rest.pipeline.representation import client_view, etag, resource_json
+from tmf_apis.rest.pipeline.representation import client_view, etag, identified, resource_json
 from tmf_apis.rest.pipeline.write_access import WriteResult
 from tmf_apis.rest.query.fields import FieldSelection, selected_resource
 from tmf_apis.rest.views.kind_registry import KindRegistry
+from tmf_apis.rest.views.served_forms import ServedForms
 from tmf_apis.rest.views.transforms import Transform
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.personal_attributes import PersonalAttributes
@@ -29,11 +30,12 @@ class ResourceRenderer:
     def __init__(
         self,
         kinds: KindRegistry,
-        type_defaults: Mapping[str, Transform],
+        forms: ServedForms,
         personal_attributes: PersonalAttributes,
     ) -> None:
         self._kinds = kinds
-        self._type_defaults = type_defaults
+        self._forms = forms
+        self._type_defaults = forms.type_defaults
         self._personal_attributes = personal_attributes
 
     def visible(self, kind: str, identity: Identity, resource: Resource) -> Resource:
@@ -83,13 +85,21 @@ class ResourceRenderer:
         """Return the transform that adds the types of nested objects; None if there is none."""
         return None if version == "v4" else self._type_defaults.get(kind)
 
-    def client_form(self, kind: str, version: str, base_url: str, stored: Resource) -> Resource:
+    def client_form(
+        self, kind: str, version: str, base_url: str, stored: Resource
+    ) -> tuple[Resource, bool]:
         """Return the form of a resource in a version from its stored form with the id.
 
-        Types of nested objects are not added, so ``versions.to_stored`` is the inverse.
+        Types of nested objects are not added, so ``versions.to_stored`` is the inverse, unless the
+        form had to be repaired, which the second value tells.
         """
         body = {name: value for name, value in stored.items() if name != "id"}
-        return client_view(self._kinds, kind, version, stored["id"], base_url, body)
+        trusted = ("v5",)  # the stored form
+        form, is_repaired = self._forms.form(
+            kind, version, body, types_incomplete=False, trusted=trusted
+        )
+        source = (stored["id"], base_url, body)
+        return identified(self._kinds, kind, version, source, form), is_repaired
 
     def resource(
         self,
@@ -101,9 +111,14 @@ class ResourceRenderer:
     ) -> Resource:
         """Return a stored document as a resource with the selected attributes."""
         body = document.get("body", {})
-        resource = client_view(self._kinds, kind, version, document["id"], base_url, body)
-        if "loose" in document and (with_types := self.type_defaults(kind, version)):
-            resource = with_types(resource)
+        if document.get("reshaped"):
+            form, _ = self._forms.form(kind, version, body)
+            source = (document["id"], base_url, body)
+            resource = identified(self._kinds, kind, version, source, form)
+        else:
+            resource = client_view(self._kinds, kind, version, document["id"], base_url, body)
+            if "loose" in document and (with_types := self.type_defaults(kind, version)):
+                resource = with_types(resource)
         return selected_resource(resource, fields, with_type=version != "v4")
 
     def resources(
@@ -145,7 +160,7 @@ class ResourceRenderer:
         if fields.tree is None and version in result.json_fragments and body is result.body:
             fragment = result.json_fragments[version]
             return Response(status, resource_json(result.id, request.base_url, fragment), headers)
-        document = {"id": result.id, "body": body, "loose": True}
+        document = {"id": result.id, "body": body, "loose": True, "reshaped": True}
         resource = self.resource(kind, version, request.base_url, document, fields)
         return json_response(status, resource, headers)
 

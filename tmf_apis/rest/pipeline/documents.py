@@ -3,7 +3,7 @@
 ``store/model.py`` has the layout.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tmf_apis.errors import Forbidden
@@ -14,13 +14,15 @@ from tmf_apis.rest.pipeline.policy import RequestContext, Resource, ResourcePoli
 from tmf_apis.rest.pipeline.policy_application import needs_after_commit, owning_parties
 from tmf_apis.rest.pipeline.representation import json_fragments
 from tmf_apis.rest.views.kind_registry import KindRegistry
-from tmf_apis.rest.views.transforms import Transform
+from tmf_apis.rest.views.served_forms import ServedForms
 from tmf_apis.security.identity import EVERYONE, Identity
 from tmf_apis.security.personal_attributes import PersonalAttributes
 from tmf_apis.store.resources import Document
 
 #: The members of a document that a change needs.
-READ_PROJECTION = dict.fromkeys(("id", "rev", "body", "owner", "parties", "loose", "todo"), 1)
+READ_PROJECTION = dict.fromkeys(
+    ("id", "rev", "body", "owner", "parties", "loose", "reshaped", "todo"), 1
+)
 _CACHED_MEMBERS = ("_id", "seal", *READ_PROJECTION)
 _DEFAULT_POLICY = ResourcePolicy()
 
@@ -58,7 +60,7 @@ class DocumentBuilder:
     def __init__(
         self,
         policies: Mapping[str, ResourcePolicy],
-        type_defaults: Mapping[str, Transform],
+        forms: ServedForms,
         kinds: KindRegistry,
         owner_roles: OwnerRoles = STANDARD_OWNER_ROLES,
         personal_attributes: PersonalAttributes | None = None,
@@ -67,8 +69,7 @@ class DocumentBuilder:
 
         Args:
             policies: The policy of each kind that has one.
-            type_defaults: For each kind, the transform that gives nested objects the types that
-                v5 requires.
+            forms: The forms of the kinds in each version.
             kinds: The kinds that are served.
             owner_roles: The roles in which a related party owns a resource.
             personal_attributes: The table of personal attributes; None: the default one.
@@ -77,7 +78,7 @@ class DocumentBuilder:
         self.personal_attributes = personal_attributes or PersonalAttributes()
         self._policies = policies
         self.kinds = kinds
-        self.type_defaults = type_defaults
+        self.forms = forms
 
     def policy_of(self, kind: str) -> ResourcePolicy:
         """Return a kind's policy; a kind without one gets a policy that allows everything."""
@@ -108,7 +109,10 @@ class DocumentBuilder:
             "parties": sorted({*parties, *(owner or ())}),
             "body": body,
         }
-        document |= self._text(kind, id, body, types_incomplete=_types_incomplete(context))
+        incomplete = _types_incomplete(context)
+        document |= self._text(
+            kind, id, body, types_incomplete=incomplete, trusted=() if incomplete else ("v5",)
+        )
         if owner is not None:
             document["owner"] = owner
         return document
@@ -159,7 +163,10 @@ class DocumentBuilder:
         events = [_with_request(event, context) for event in events]
         incomplete = bool(document.get("loose")) or _types_incomplete(context)
         changes: Document = {"body": body, "parties": parties}
-        changes |= self._text(kind, id, body, types_incomplete=incomplete)
+        trusted = () if incomplete or document.get("reshaped") else ("v5",)
+        if "reshaped" in document:
+            changes["reshaped"] = False
+        changes |= self._text(kind, id, body, types_incomplete=incomplete, trusted=trusted)
         if needs_after_commit(policy, old, body):
             changes["todo"] = pending_side_effect(document, rev, context)
         return DocumentUpdate(document, resource, changes, events)
@@ -184,11 +191,26 @@ class DocumentBuilder:
         )["text"]
         return text
 
-    def _text(self, kind: str, id: str, body: Resource, *, types_incomplete: bool) -> Document:
+    def _text(
+        self,
+        kind: str,
+        id: str,
+        body: Resource,
+        *,
+        types_incomplete: bool,
+        trusted: Collection[str] = (),
+    ) -> Document:
         """Return the members of a document that hold the JSON of each version."""
-        defaults = self.type_defaults.get(kind) if types_incomplete else None
-        text = json_fragments(self.kinds, kind, id, body, defaults)
-        return {"text": text, "loose": True} if types_incomplete else {"text": text}
+        text, is_reshaped = json_fragments(
+            self.kinds, kind, id, body, self.forms,
+            types_incomplete=types_incomplete, trusted=trusted,
+        )  # fmt: skip
+        members: Document = {"text": text}
+        if types_incomplete:
+            members["loose"] = True
+        if is_reshaped:
+            members["reshaped"] = True
+        return members
 
 
 def resource_of(document: Document) -> Resource:

@@ -93,7 +93,7 @@ def unmasked(rules: AttributeRules, after: Resource, masked: Resource, full: Res
         Forbidden: A mask is in a part that was not there before, so its value is unknown (HTTP
             403).
     """
-    result: Resource = _merged(after, masked, full)
+    result: Resource = merged(after, masked, full)
     before = set(_masks(rules, full))
     for pointer in _masks(rules, result):
         if pointer not in before:
@@ -127,16 +127,23 @@ def _text(pointer: tuple[str | int, ...]) -> str:
     return "".join(f"/{step}" for step in pointer)
 
 
-def _merged(after: Any, masked: Any, full: Any) -> Any:  # noqa: ANN401
+def merged(after: Any, masked: Any, full: Any) -> Any:  # noqa: ANN401
+    """Return a changed form with the parts that its client could not read or has not changed.
+
+    Args:
+        after: The form that the client read, after its change.
+        masked: The form that the client read.
+        full: The complete form.
+    """
     if is_same_json(after, masked):
         return full
     if isinstance(after, dict) and isinstance(masked, dict):
-        merged = {
-            name: _merged(value, masked[name], full[name]) if name in masked else value
+        changed = {
+            name: merged(value, masked[name], full.get(name)) if name in masked else value
             for name, value in after.items()
         }
         hidden = {name: full[name] for name in full if name not in masked and name not in after}
-        return {**merged, **hidden}
+        return {**changed, **hidden}
     if isinstance(after, list) and isinstance(masked, list):
         return _merged_list(after, masked, full)
     return after
@@ -159,7 +166,7 @@ def _merged_list(after: list[Any], masked: list[Any], full: list[Any]) -> list[A
         changed = [n for n in range(len(after)) if n not in origins and n in free]
         origins |= {n: n for n in changed if _is_most_similar(after[n], n, free)}
     return [
-        _merged(item, masked[origins[index]], full[origins[index]]) if index in origins else item
+        merged(item, masked[origins[index]], full[origins[index]]) if index in origins else item
         for index, item in enumerate(after)
     ]
 

@@ -117,7 +117,13 @@ class DocumentOpener:
             return {**projection, **masked}
         others = {name: value for name, value in projection.items() if name not in versions}
         version = versions[0].removeprefix("text.")
-        return {**others, "body": 1, "loose": 1, _TEXT_VERSION: {"$literal": version}}
+        return {
+            **others,
+            "body": 1,
+            "loose": 1,
+            "reshaped": 1,
+            _TEXT_VERSION: {"$literal": version},
+        }
 
     def decode(self, kind: str, documents: Sequence[Document], *, masked: bool) -> None:
         """Decode documents in place; those of a destroyed key stay masked."""

@@ -85,7 +85,9 @@ class Lifecycle:
         if system:
             allowed |= self.system_transitions.get(old, frozenset())
         is_unknown = not {old, new} <= self.states
-        if new != old and new not in allowed and not (self.allows_unknown_states and is_unknown):
+        # An earlier release may have stored a state that the machine does not have.
+        is_free = is_unknown and (self.allows_unknown_states or new in self.states)
+        if new != old and new not in allowed and not is_free:
             raise IllegalTransition(kind, old, new, allowed)
         return new
 
@@ -364,6 +366,13 @@ class ResourcePolicy:
     extra_events: Callable[[Resource, Resource], Iterable[str]] | None = None
     state_attributes: frozenset[str] | None = None
     party_rules: PartyRules = field(default_factory=PartyRules)
+
+    @property
+    def ignored_in_create(self) -> frozenset[str]:
+        """The attributes that a create does not take from the client."""
+        if self.lifecycle and self.lifecycle.server_sets_initial:
+            return self.server_owned | {self.lifecycle.attribute}
+        return self.server_owned
 
     @property
     def state_event_attributes(self) -> frozenset[str]:

@@ -4,26 +4,29 @@ The stored fragment of an API version is everything after the base URL of the hr
 response is a concatenation of bytes: ``{"id":"42","href":"`` base ``/tmf-api/…/42","name":"x"}``.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import orjson
 
 from tmf_apis.rest.views import versions
 from tmf_apis.rest.views.kind_registry import KindRegistry
-from tmf_apis.rest.views.transforms import Transform
+from tmf_apis.rest.views.served_forms import ServedForms
 
 Resource = dict[str, Any]
 VERSIONS = ("v4", "v5")
 
 
-def json_fragments(
+def json_fragments(  # noqa: PLR0913
     kinds: KindRegistry,
     kind: str,
     id: str,
     body: Resource,
-    type_defaults: Transform | None = None,
-) -> dict[str, bytes]:
+    forms: ServedForms,
+    *,
+    types_incomplete: bool,
+    trusted: Collection[str] = (),
+) -> tuple[dict[str, bytes], bool]:
     """Return the JSON of each API version, starting after the base URL of the href.
 
     Args:
@@ -31,21 +34,27 @@ def json_fragments(
         kind: The kind.
         id: The resource's id.
         body: Its stored form.
-        type_defaults: Adds the types that v5 requires to nested objects; None if none are missing.
+        forms: The forms of the versions.
+        types_incomplete: Nested objects may lack the types that v5 requires.
+        trusted: The versions in which the form has been validated already.
+
+    Returns:
+        The JSON, and whether the form of a version had to be repaired.
     """
-    fragments = {}
+    fragments, is_reshaped = {}, False
     previous: Resource | None = None
     rest = b""
     for version in VERSIONS:
         if kinds.is_served(kind, version):
-            members = versions.from_stored(kind, version, body)
-            if type_defaults and version != "v4":
-                members = type_defaults(members)
+            members, is_repaired = forms.form(
+                kind, version, body, types_incomplete=types_incomplete, trusted=trusted
+            )
+            is_reshaped = is_reshaped or is_repaired
             if members is not previous:  # most resources are the same in both versions
                 rest = (b'",' if members else b'"') + orjson.dumps(members)[1:]
                 previous = members
             fragments[version] = kinds.resource_path(kind, version, id, body).encode() + rest
-    return fragments
+    return fragments, is_reshaped
 
 
 def resource_json(id: str, base: str, fragment: bytes) -> bytes:
@@ -80,8 +89,29 @@ def array_parts(items: Iterable[tuple[str, bytes]], base: str) -> Iterator[bytes
 def client_view(  # noqa: PLR0913, PLR0917
     kinds: KindRegistry, kind: str, version: str, id: str, base: str, body: Resource
 ) -> Resource:
-    """Return a resource in the form of an API version, id and href first."""
-    members = versions.from_stored(kind, version, body)
+    """Return a resource as the transforms of a version make it, id and href first."""
+    return identified(
+        kinds, kind, version, (id, base, body), versions.from_stored(kind, version, body)
+    )
+
+
+def identified(
+    kinds: KindRegistry,
+    kind: str,
+    version: str,
+    source: tuple[str, str, Resource],
+    members: Resource,
+) -> Resource:
+    """Return the form of a resource in a version with its id and href first.
+
+    Args:
+        kinds: The kinds that are served.
+        kind: The kind.
+        version: "v4" or "v5".
+        source: The id, the base URL and the stored form.
+        members: The form.
+    """
+    id, base, body = source
     href = base + kinds.resource_path(kind, version, id, body)
     return {"id": id, "href": href, **members}
 

@@ -13,7 +13,7 @@ from tmf_apis.rest.pipeline.ids import new_id
 from tmf_apis.rest.pipeline.party_guard import PartyGuard
 from tmf_apis.rest.pipeline.policy import Repository, RequestContext, Resource, ResourcePolicy
 from tmf_apis.rest.views.kind_registry import KindRegistry
-from tmf_apis.rest.views.transforms import Transform
+from tmf_apis.rest.views.served_forms import ServedForms
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.personal_attributes import PersonalAttributes
 from tmf_apis.security.request_origin import RequestOrigin, current_origin
@@ -84,9 +84,9 @@ class WriteAccess:
         return self._builder.personal_attributes
 
     @property
-    def type_defaults(self) -> Mapping[str, Transform]:
-        """For each kind, the transform that gives nested objects the types that v5 requires."""
-        return self._builder.type_defaults
+    def forms(self) -> ServedForms:
+        """The forms of the kinds in each version."""
+        return self._builder.forms
 
     def policy_of(self, kind: str) -> ResourcePolicy:
         """Return a kind's policy; a kind without one gets a policy that allows everything."""

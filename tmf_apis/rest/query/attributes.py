@@ -42,7 +42,7 @@ class Attribute:
         type: Type according to the contract.
         document_paths: Paths in the database document that may hold the attribute; at least one.
         is_href: The attribute is the resource's own href, which is compared by the id at its end.
-        stored_value: Returns the stored form of a client's text.
+        stored_values: Returns the stored forms of a client's text.
         blind: Its personal values; None if it has none that the client may query.
     """
 
@@ -50,7 +50,7 @@ class Attribute:
     type: AttributeType
     document_paths: tuple[str, ...]
     is_href: bool = False
-    stored_value: Callable[[str], str] = str
+    stored_values: Callable[[str], tuple[str, ...]] = lambda text: (text,)
     blind: BlindAttribute | None = None
 
 
@@ -61,7 +61,8 @@ class QueryableAttributes:
     Attributes:
         type_of: Returns the type of a path according to the contract (``SchemaPaths.type_of``).
         stored_paths: Returns the paths of the stored form for a client's path.
-        stored_value: Returns the value of the stored form for a client's path and value.
+        stored_values: Returns the values of the stored form for a client's path and value; several
+            if the version of the client shows them as the same.
         prefix: Prefix of every path of the stored form in a database document.
         outside_body: Top-level attributes that are stored outside the body, with their paths; a
             ``href`` listed here is compared by the id at its end.
@@ -72,7 +73,7 @@ class QueryableAttributes:
 
     type_of: Callable[[str], AttributeType | None]
     stored_paths: Callable[[str], tuple[str, ...]] = lambda path: (path,)
-    stored_value: Callable[[str, str], str] = lambda _path, value: value
+    stored_values: Callable[[str, str], tuple[str, ...]] = lambda _path, value: (value,)
     prefix: str = "body."
     outside_body: Mapping[str, str] = field(default_factory=lambda: {"id": "id", "href": "id"})
     blind_index: BlindIndex | None = None
@@ -111,9 +112,9 @@ class QueryableAttributes:
         document_paths = tuple(self.prefix + stored for stored in stored_paths)
         if not document_paths:
             raise InvalidQuery(f"{path!r} is not stored, so a query cannot use it")
-        convert = partial(self.stored_value, path)
+        convert = partial(self.stored_values, path)
         blind = blind_attribute(path, stored_paths, self.blind_index)
-        return Attribute(path, attribute_type, document_paths, stored_value=convert, blind=blind)
+        return Attribute(path, attribute_type, document_paths, stored_values=convert, blind=blind)
 
 
 def check_path(path: str) -> None:
@@ -235,10 +236,10 @@ def typed_values(attribute: Attribute, text: str) -> tuple[Value, ...]:
         return (unquote(text.rstrip("/").rsplit("/", 1)[-1]),)
     kind = attribute.type.value_type
     if kind == "string":
-        return (attribute.stored_value(text),)
+        return attribute.stored_values(text)
     if kind == "any":
         candidates: tuple[Any, ...] = (
-            attribute.stored_value(text),
+            *attribute.stored_values(text),
             number_from_text(text),
             _boolean_from_text(text),
         )

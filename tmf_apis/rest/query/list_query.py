@@ -106,9 +106,7 @@ class ListQueryCompiler:
             attributes = cache[kind, schema] = QueryableAttributes(
                 type_of=partial(_type_of, paths, self._stored_schema_paths(kind), kind, version),
                 stored_paths=partial(versions.stored_paths, kind, version),
-                stored_value=lambda path, value: str(
-                    versions.stored_value(kind, version, path, value)
-                ),
+                stored_values=partial(versions.stored_values, kind, version),
                 allow_unknown=self._settings.unknown_filters,
                 names_at=partial(_names_at, paths),
             )
@@ -166,7 +164,7 @@ class ListQueryCompiler:
         selection = FieldSelection.parse([value for name, value in parameters if name == "fields"])
         projection = fields.projection(selection, attributes.stored_paths)
         if projection:
-            projection["loose"] = 1
+            projection |= {"loose": 1, "reshaped": 1}
         else:
             projection = {"id": 1, f"text.{self._contract.version}": 1}
         sort_paths = [key.path for key in keys if key.path != "_id" and not key.is_multi_valued]

@@ -1,7 +1,6 @@
 """TMF642: the differences between v4 and v5."""
 
-from tmf_apis.rest.views.shared_views import Views
-from tmf_apis.rest.views.structural_transforms import Wrap
+from tmf_apis.rest.views.shared_views import Views, related_place
 from tmf_apis.rest.views.transforms import NestedViews, type_rename
 
 VIEWS: Views = {
@@ -36,8 +35,10 @@ VIEWS: Views = {
     ),
     "AffectedService": (type_rename("AffectedService", "ServiceRef"),),
     "AlarmedObject": (type_rename("AlarmedObject", "AlarmedObjectRef"),),
-    "Place": (
-        Wrap("relatedPlace", {name: name for name in ("id", "href", "name")}, "Place"),
-        type_rename("RelatedPlaceRefOrValue", "RelatedPlace"),
+    "Place": related_place(
+        "RelatedPlace",
+        container="relatedPlace",
+        reference_type="Place",
+        members=("id", "href", "name"),
     ),
 }

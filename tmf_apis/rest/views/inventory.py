@@ -5,9 +5,9 @@ unknown, suspended) are spread over five attributes that may all have a value at
 keeps its name and is an extension in v5.
 """
 
-from tmf_apis.rest.views.shared_views import Views, related_party, wrapped_reference
+from tmf_apis.rest.views.shared_views import Views, related_party, related_place
 from tmf_apis.rest.views.structural_transforms import FirstItem, Wrap
-from tmf_apis.rest.views.transforms import NestedViews, ValueTranslation, type_rename
+from tmf_apis.rest.views.transforms import NestedViews, ValueTranslation
 
 VIEWS: Views = {
     "Resource": (
@@ -26,9 +26,6 @@ VIEWS: Views = {
         ),
     ),
     "ResourceRelationship": (Wrap("resource", {"id": "id", "href": "href"}, "ResourceRef"),),
-    "Place": (
-        wrapped_reference("place", "PlaceRef"),
-        type_rename("RelatedPlaceRefOrValue", "RelatedPlaceRef"),
-    ),
+    "Place": related_place("RelatedPlaceRef"),
     "RelatedParty": related_party(),
 }

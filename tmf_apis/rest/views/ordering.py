@@ -1,6 +1,11 @@
 """TMF622: the differences between v4 and v5."""
 
-from tmf_apis.rest.views.shared_views import Views, related_party, wrapped_reference
+from tmf_apis.rest.views.shared_views import (
+    Views,
+    related_party,
+    related_place,
+    wrapped_reference,
+)
 from tmf_apis.rest.views.structural_transforms import FirstItem, Unwrap, Wrap
 from tmf_apis.rest.views.transforms import NestedViews, Rename, type_rename
 
@@ -46,7 +51,7 @@ VIEWS: Views = {
         Rename(productOrderId="orderId", productOrderHref="orderHref"),
         type_rename("RelatedProductOrderItem", "RelatedOrderItem"),
     ),
-    "Place": (wrapped_reference("place", "PlaceRef"),),
+    "Place": related_place(),
     "RelatedParty": related_party(),
     "PartyOfProduct": related_party(v5_type="RelatedPartyOrPartyRole"),
 }

@@ -12,6 +12,7 @@ from typing import Final
 
 from tmf_apis.rest.views import alarms, billing, catalog, customer, inventory, ordering
 from tmf_apis.rest.views.kind_names import KIND_NAMES
+from tmf_apis.rest.views.narrowed_values import widened_values
 from tmf_apis.rest.views.shared_views import Views
 from tmf_apis.rest.views.transforms import NO_VALUE_MAP, Json, MappedPath, Path, Transform, ValueMap
 
@@ -125,6 +126,16 @@ def stored_paths(kind: str, version: str, path: str) -> tuple[str, ...]:
     """
     mapped = _mapped_paths(kind, version, path)
     return tuple(dict.fromkeys(".".join(segments) for segments, _ in mapped))
+
+
+def stored_values(kind: str, version: str, path: str, text: str) -> tuple[str, ...]:
+    """Return the stored spellings of a client's text; several if its version shows them as it.
+
+    >>> stored_values("ProductOrder", "v4", "state", "inProgress")
+    ('inProgress', 'inProgress.accepted')
+    """
+    value = str(stored_value(kind, version, path, text))
+    return (value,) if version == "v5" else widened_values(kind, path, value)
 
 
 def stored_value(kind: str, version: str, path: str, value: object) -> object:

@@ -5,6 +5,7 @@ from tmf_apis.rest.pipeline.owners import OwnerRoles
 from tmf_apis.rest.pipeline.ownership_migration import update_parties
 from tmf_apis.rest.pipeline.policy import ResourcePolicy
 from tmf_apis.rest.views.kind_registry import KindRegistry
+from tmf_apis.rest.views.served_forms import ServedForms
 from tmf_apis.security.identity import EVERYONE
 
 POLICIES = {"BillCycle": ResourcePolicy(parties=lambda _: (EVERYONE,))}
@@ -13,7 +14,9 @@ KINDS = ["BillCycle", "Product"]
 
 def builder(*roles):
     """Return a builder with the standard roles, or with those of a test."""
-    return DocumentBuilder(POLICIES, {}, KindRegistry(), OwnerRoles(*[roles] if roles else []))
+    return DocumentBuilder(
+        POLICIES, ServedForms(), KindRegistry(), OwnerRoles(*[roles] if roles else [])
+    )
 
 
 def store(database, id, *related, **members):

@@ -75,7 +75,7 @@ def test_each_form_of_a_filter_has_its_query(pair, expected):
 
 def test_a_value_is_converted_to_its_stored_form():
     attributes = QueryableAttributes(
-        type_of=ATTRIBUTES.type_of, stored_value=lambda path, value: f"{path}:{value}"
+        type_of=ATTRIBUTES.type_of, stored_values=lambda path, value: (f"{path}:{value}",)
     )
     assert query(("name", "a"), attributes=attributes) == {"body.name": {"$eq": "name:a"}}
 

@@ -209,12 +209,7 @@ PAIRS = [
         "ProductOrder",
         {
             "relatedParty": [
-                {
-                    "@type": "RelatedParty",
-                    "id": "1",
-                    "name": "N",
-                    "partyOrPartyRole": {"@type": "PartyRoleRef", "partyId": "9"},
-                }
+                {"@type": "PartyRoleRef", "id": "1", "name": "N", "partyId": "9"},
             ]
         },
         {
@@ -227,6 +222,29 @@ PAIRS = [
                         "id": "1",
                         "name": "N",
                     },
+                }
+            ]
+        },
+    ),
+    (
+        "ProductOrder",
+        {
+            "productOrderItem": [
+                {"product": {"place": [{"@type": "GeographicAddress", "role": "a", "city": "X"}]}}
+            ]
+        },
+        {
+            "productOrderItem": [
+                {
+                    "product": {
+                        "place": [
+                            {
+                                "@type": "RelatedPlaceRefOrValue",
+                                "role": "a",
+                                "place": {"@type": "GeographicAddress", "city": "X"},
+                            }
+                        ]
+                    }
                 }
             ]
         },
