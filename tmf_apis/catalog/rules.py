@@ -11,6 +11,7 @@ from tmf_apis.catalog.states import ENTITY_LIFECYCLE
 from tmf_apis.errors import Faults, InvalidBody, shortened
 from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.catalog_terms import COMPOSITION_TYPES, DEPENDENCY_TYPES, ON_SALE_STATES
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.periods import canonical_timestamp, check_valid_for
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource
 
@@ -142,7 +143,7 @@ def component_ids(kind: str, resource: JsonObject) -> list[str]:
     if kind in RELATIONSHIP_ATTRIBUTES:
         return related_ids(kind, resource, PREREQUISITE_TYPES)
     ids = _ids(resource.get(COMPONENT_ATTRIBUTES.get(kind, "")) or ())
-    for group in resource.get("bundledGroupProductOffering") or ():
+    for group in json_objects(resource.get("bundledGroupProductOffering")):
         ids += component_ids(kind, group)
     return ids
 
@@ -258,7 +259,7 @@ def _check_characteristics(
 
     def check(resource: JsonObject) -> None:
         faults = Faults()
-        for index, characteristic in enumerate(resource.get(attribute) or ()):
+        for index, characteristic in enumerate(json_objects(resource.get(attribute))):
             with faults.collect():
                 _check_characteristic(characteristic, f"/{attribute}/{index}", values_attribute)
         faults.refuse()

@@ -69,7 +69,7 @@ def _monthly_billing(
 
 
 def _bill_ref(id: str) -> Resource:
-    return reference("BillRef", id, id, "CustomerBill")
+    return reference("CustomerBillRef", id, id, "CustomerBill")
 
 
 def _rates(sales: list[Sale], month: int, random: Random, now: datetime) -> Iterator[Resource]:

@@ -12,6 +12,7 @@ from typing import Any
 from tmf_apis.errors import Conflict, Faults, InvalidBody, shortened
 from tmf_apis.ordering.order_schema import OrderSchema
 from tmf_apis.ordering.states import CANCELLATION_STATES, NOT_STARTED_STATES, state_of_order
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import RequestContext, Resource
 
 #: Priorities from 0, the highest, to 4 (TMF622 ProductOrder.priority).
@@ -181,7 +182,7 @@ def has_milestone(order: Mapping[str, Any], name: str, schema: OrderSchema) -> b
     """Return whether an order has completed a milestone."""
     return any(
         milestone.get("name") == name and milestone.get("status") == "Completed"
-        for milestone in order.get(schema.milestones) or ()
+        for milestone in json_objects(order.get(schema.milestones))
     )
 
 
@@ -199,7 +200,7 @@ def extra_events(
     if _ids(new.get(schema.alerts)) - _ids(old.get(schema.alerts)):
         yield "JeopardyAlert"
     errors = new.get(schema.errors)
-    if isinstance(errors, list) and len(errors) > len(old.get(schema.errors) or ()):
+    if len(json_objects(errors)) > len(json_objects(old.get(schema.errors))):
         yield "ErrorMessage"
 
 
@@ -207,13 +208,13 @@ def _milestone_statuses(
     order: Mapping[str, Any], schema: OrderSchema
 ) -> set[tuple[object, object]]:
     return {
-        (milestone.get("id"), milestone.get("status"))
-        for milestone in order.get(schema.milestones) or ()
+        (str(milestone.get("id")), milestone.get("status"))
+        for milestone in json_objects(order.get(schema.milestones))
     }
 
 
 def _ids(entities: object) -> set[object]:
-    return {entity.get("id") for entity in entities} if isinstance(entities, list) else set()
+    return {str(entity.get("id")) for entity in json_objects(entities)}
 
 
 def _with_consistent_states(old: Resource, new: Resource, schema: OrderSchema) -> Resource:

@@ -75,7 +75,10 @@ READINGS = {
         ("TMF637-v4", name): (set(), {"@type: string", "@baseType: string", URI})
         for name in ("Product", "Product_Create", "Product_Update")
     },
-    ("TMF637-v4", "ProductStatusType"): (set(), {" enum aborted"}),
+    **{
+        (contract, "ProductStatusType"): (set(), {" enum aborted"})
+        for contract in ("TMF622-v4", "TMF622-v5", "TMF637-v4")
+    },
     ("TMF642-v4", "Alarm"): ({"id: integer"}, {"id: string"}),
     ("TMF642-v4", "AlarmRefOrValue"): ({"id: integer"}, {"id: string"}),
     ("TMF642-v5", "Alarm_MVO"): (

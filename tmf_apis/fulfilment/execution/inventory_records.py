@@ -30,6 +30,12 @@ _V4_DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "relatedParty": {"@referredType": "Party"},
     "place": {"role": "site"},
 }
+#: The types of parts of a product, in version 4.
+_TYPES: Mapping[str, str] = {
+    "relatedParty": "RelatedParty",
+    "productCharacteristic": "Characteristic",
+    "productPrice": "ProductPrice",
+}
 #: Attributes that a service copies from its product.
 _INHERITED_ATTRIBUTES = ("relatedParty", "place")
 #: Attributes that a service copies from the service order that orders it.
@@ -64,10 +70,33 @@ def ordered_product(order: Mapping[str, Any], item: Resource) -> Resource:
             product[name] = value
     for name, defaults in _V4_DEFAULTS.items():
         if name in product:
-            product[name] = [{**defaults, **member} for member in json_objects(product[name])]
+            product[name] = [{**defaults, **_inline(part)} for part in json_objects(product[name])]
     if "productPrice" not in product and (prices := _prices(v4_item.get("itemPrice"))):
         product["productPrice"] = prices
+    for name, type in _TYPES.items():
+        if name in product:
+            product[name] = [_with_type(part, type) for part in json_objects(product[name])]
     return product
+
+
+def _inline(part: Resource) -> Resource:
+    """Return a party or place without the container that only version 5 has."""
+    for container in ("partyOrPartyRole", "place"):
+        if isinstance(value := part.get(container), dict):
+            outside = {name: member for name, member in part.items() if name != container}
+            part = {**value, **outside}
+    return part
+
+
+def _with_type(part: Resource, type: str) -> Resource:
+    """Return a part with the type of version 4 for those that only version 5 has.
+
+    >>> _with_type({"@type": "StringCharacteristic"}, "Characteristic")
+    {'@type': 'Characteristic'}
+    """
+    own = part.get("@type", type)
+    is_foreign = isinstance(own, str) and own.endswith((type, "Ref", "PartyRole", "OrderPrice"))
+    return {**part, "@type": type} if is_foreign and own != type else part
 
 
 def _prices(prices: object) -> list[Resource]:

@@ -191,7 +191,7 @@ class Schemas:
     @staticmethod
     def message(violations: list[jsonschema_rs.ValidationError]) -> str:
         """Return the JSON pointers and rules of violations, without the values."""
-        return _violation_message(violations)
+        return violation_message(violations)
 
     @staticmethod
     def keys(violations: list[jsonschema_rs.ValidationError]) -> set[tuple[str, str]]:

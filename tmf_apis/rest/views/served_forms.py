@@ -79,7 +79,7 @@ class ServedKind:
         return self.with_types(members) if self.with_types and types_incomplete else members
 
     def violations(self, form: Json) -> Violations:
-        """Return what the contract forbids in a form; masks are allowed everywhere."""
+        """Return the violations of a form; masks are allowed everywhere."""
         violations = self.schemas.violations(self.schema, form)
         return [violation for violation in violations if violation.instance != MASK]
 

@@ -32,3 +32,33 @@ def test_every_product_of_an_order_has_a_characteristic(values, expected):
     assert [(c["name"], c["value"]) for c in new["productCharacteristic"]] == [expected]
     again = product(new, plan, item, {"id": "o2", "productOrderItem": [item]}, "active")
     assert again["productCharacteristic"] == new["productCharacteristic"]
+
+
+def test_a_product_has_no_objects_and_types_that_only_version_5_has():
+    party = {
+        "@type": "RelatedPartyOrPartyRole",
+        "role": "customer",
+        "partyOrPartyRole": {"@type": "PartyRoleRef", "id": "1", "partyId": "2"},
+    }
+    address = {"@type": "GeographicAddress", "city": "Paris"}
+    ordered_form = {
+        "@type": "Product",
+        "relatedParty": [party],
+        "place": [{"@type": "RelatedPlaceRefOrValue", "role": "site", "place": address}],
+        "productCharacteristic": [{"@type": "StringCharacteristic", "name": "a", "value": "b"}],
+    }
+    item = {"id": "1", "product": ordered_form}
+    ordered = ordered_product({"productOrderItem": [item]}, item)
+    assert ordered["relatedParty"] == [
+        {
+            "@referredType": "Party",
+            "@type": "RelatedParty",
+            "id": "1",
+            "partyId": "2",
+            "role": "customer",
+        }
+    ]
+    assert ordered["place"] == [{"role": "site", **address}]
+    assert ordered["productCharacteristic"] == [
+        {"@type": "Characteristic", "name": "a", "value": "b"}
+    ]

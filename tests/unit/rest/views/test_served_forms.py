@@ -32,7 +32,7 @@ def contract_of(kind, version):
 
 
 def problems(kind, version, form):
-    """Return what the contract forbids in a form, apart from missing attributes."""
+    """Return the violations of a form, apart from missing attributes."""
     schema = KIND_NAMES[kind].name(version)
     return [
         f"{list(error.instance_path)}: {error.message}"

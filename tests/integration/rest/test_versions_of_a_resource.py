@@ -1,0 +1,129 @@
+"""Requests with attributes of the other version: each version serves all that one lets in."""
+
+import pytest
+
+from tests.support.contract_collections import COLLECTIONS
+
+ORDER = "/tmf-api/productOrderingManagement"
+
+
+def other_version(path):
+    return path.replace("/v4/", "/v5/") if "/v4/" in path else path.replace("/v5/", "/v4/")
+
+
+def check(client, path, action="retrieve"):
+    """Check the response of a version against its contract, apart from missing attributes."""
+    segment = "/".join(path.split("/")[:5])
+    collection = next(c for c in COLLECTIONS if c.path == segment)
+    response = client.get(path)
+    assert response.status_code in {200, 206}, response.text
+    collection.check_response(action, response, types_only=True)
+    return response.json()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "attribute"),
+    [
+        (
+            "/tmf-api/productCatalogManagement/v4/productOffering",
+            {"name": "x", "productOfferingCharacteristic": {"name": "r"}},
+            "/productOfferingCharacteristic",
+        ),
+        (
+            f"{ORDER}/v4/productOrder",
+            {
+                "productOrderItem": [{"id": "1", "action": "add"}],
+                "productOrderMilestone": {"name": "m"},
+            },
+            "/productOrderMilestone",
+        ),
+        (
+            "/tmf-api/resourceInventoryManagement/v4/resource",
+            {"name": "x", "@type": "PhysicalResource", "serialNumber": {"a": 1}},
+            "/serialNumber",
+        ),
+        (
+            "/tmf-api/resourceInventoryManagement/v4/resource",
+            {"name": "x", "@type": "SoftwareResource", "targetPlatform": {"a": 1}},
+            "/targetPlatform",
+        ),
+        (
+            "/tmf-api/resourceInventoryManagement/v5/resource",
+            {"name": "x", "@type": "PhysicalResource", "resourceStatus": "unheard"},
+            "/resourceStatus",
+        ),
+    ],
+)
+def test_an_attribute_that_the_other_version_cannot_serve_is_refused(api, path, body, attribute):
+    response = api.post(path, json=body)
+    assert response.status_code == 400, response.text
+    assert attribute in response.json()["message"]
+
+
+def test_a_patch_and_a_bulk_patch_are_refused_like_a_create(api):
+    item = {"id": "1", "action": "add"}
+    order = api.post(f"{ORDER}/v4/productOrder", json={"productOrderItem": [item]}).json()
+    path = f"{ORDER}/v4/productOrder/{order['id']}"
+    change = {"productOrderMilestone": {"name": "m"}}
+    assert api.patch(path, json=change).status_code == 400
+    operation = {"op": "add", "path": "/productOrderMilestone", "value": {"name": "m"}}
+    headers = {"Content-Type": "application/json-patch+json"}
+    assert api.patch(path, json=[operation], headers=headers).status_code == 400
+    bulk = [{**operation, "path": f"/{order['id']}/productOrderMilestone"}]
+    response = api.patch(f"{ORDER}/v4/productOrder", json=bulk, headers=headers)
+    assert response.json()[0]["status"] == 400
+    assert api.patch(path, json={"description": "x"}).status_code == 200
+
+
+def test_a_draft_order_is_acknowledged_in_v4_until_a_client_changes_its_state(api):
+    address = {"@type": "GeographicAddress", "city": "Paris"}
+    place = {"@type": "RelatedPlaceRefOrValue", "role": "site", "place": address}
+    item = {
+        "@type": "ProductOrderItem",
+        "id": "1",
+        "action": "add",
+        "product": {"@type": "Product", "place": [place]},
+    }
+    body = {
+        "@type": "ProductOrder",
+        "requestedInitialState": "draft",
+        "productOrderItem": [item],
+    }
+    created = api.post(f"{ORDER}/v5/productOrder", json=body)
+    assert created.json()["state"] == "draft"
+    path = f"{ORDER}/v4/productOrder/{created.json()['id']}"
+    order = check(api, path)
+    assert order["state"] == "acknowledged"
+    assert order["productOrderItem"][0]["product"]["place"] == [
+        {"@type": "GeographicAddress", "role": "site", "city": "Paris"}
+    ]
+    found = api.get(f"{ORDER}/v4/productOrder?state=acknowledged&fields=state").json()
+    assert [order["state"] for order in found] == ["acknowledged"]
+    assert api.get(f"{ORDER}/v4/productOrder?state=draft").json() == []
+    echo = {"state": "acknowledged", "productOrderItem": order["productOrderItem"]}
+    assert api.patch(path, json={**echo, "description": "x"}).status_code == 200
+    stored = check(api, other_version(path))
+    assert stored["state"] == "draft"
+    assert stored["productOrderItem"][0]["product"]["place"] == [place]
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ({"perceivedSeverity": "MAJOR", "state": "Raised"}, ("major", "raised")),
+        ({"perceivedSeverity": "major", "state": "RAISED"}, ("major", "raised")),
+    ],
+)
+def test_an_alarm_has_the_published_spelling_in_both_versions(api, sent, kept):
+    path = "/tmf-api/alarmManagement/v4/alarm"
+    body = {"alarmType": "equipmentAlarm", "probableCause": "x", "sourceSystemId": "s"}
+    body |= {"alarmedObject": {"id": "o"}, "alarmRaisedTime": "2026-01-02T03:04:05Z"}
+    created = api.post(path, json={**body, **sent})
+    assert created.status_code == 201, created.text
+    own = f"{path}/{created.json()['id']}"
+    for version in (own, other_version(own)):
+        alarm = check(api, version)
+        assert (alarm["perceivedSeverity"], alarm["state"]) == kept
+    assert api.patch(own, json={"state": "CLEARED"}).json()["state"] == "cleared"
+    assert api.patch(own, json={"state": "Updated"}).status_code == 409
+    assert api.patch(own, json={"state": "gone"}).status_code == 400
