@@ -97,8 +97,8 @@ def test_a_draft_order_is_acknowledged_in_v4_until_a_client_changes_its_state(ap
     assert order["productOrderItem"][0]["product"]["place"] == [
         {"@type": "GeographicAddress", "role": "site", "city": "Paris"}
     ]
-    found = api.get(f"{ORDER}/v4/productOrder?state=acknowledged&fields=state").json()
-    assert [order["state"] for order in found] == ["acknowledged"]
+    orders = api.get(f"{ORDER}/v4/productOrder?state=acknowledged&fields=state").json()
+    assert [order["state"] for order in orders] == ["acknowledged"]
     assert api.get(f"{ORDER}/v4/productOrder?state=draft").json() == []
     echo = {"state": "acknowledged", "productOrderItem": order["productOrderItem"]}
     assert api.patch(path, json={**echo, "description": "x"}).status_code == 200
