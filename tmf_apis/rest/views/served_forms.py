@@ -16,9 +16,9 @@ import jsonschema_rs
 
 from tmf_apis.errors import InvalidBody
 from tmf_apis.rest.contracts.contract import Contract
-from tmf_apis.rest.contracts.schemas import json_pointer
 from tmf_apis.rest.contracts.served_schemas import ServedSchemas, TypeRepairs, foreign_types
 from tmf_apis.rest.contracts.type_defaults import Transform, TypeDefaults
+from tmf_apis.rest.contracts.violations import json_pointer
 from tmf_apis.rest.views import versions
 from tmf_apis.rest.views.kind_names import subtypes_of
 from tmf_apis.rest.views.narrowed_values import narrowed_value
