@@ -17,6 +17,11 @@ from temporalio.worker import Worker
 from tmf_apis.errors import Unavailable
 from tmf_apis.settings import Settings
 from tmf_apis.temporal_context import OriginInterceptor
+from tmf_apis.temporal_deployment import (
+    WORKFLOW_VERSION,
+    WorkerDeployment,
+    deployment_config,
+)
 from tmf_apis.temporal_payloads import DATA_CONVERTER
 
 log = logging.getLogger(__name__)
@@ -79,6 +84,7 @@ class TemporalWorker:
         workflows: Sequence[type],
         activities: Sequence[Callable[..., Any]],
         private_queue: tuple[str, Sequence[Callable[..., Any]]] = ("", ()),
+        version: int = WORKFLOW_VERSION,
     ) -> None:
         """Store the configuration; ``run`` connects.
 
@@ -87,7 +93,9 @@ class TemporalWorker:
             workflows: Workflow classes.
             activities: Activity functions.
             private_queue: Name of a task queue for this worker only, and its activities.
+            version: The version of the workflows.
         """
+        self._version = version
         self._private_queue = private_queue
         self._address = settings.temporal_address
         self._namespace = settings.temporal_namespace
@@ -114,14 +122,18 @@ class TemporalWorker:
 
     async def _run_workers(self, stop: asyncio.Event) -> None:
         client = self._client = self._client or await connect(self._address, self._namespace)
-        workers = [self._create_shared_worker(client)]
+        deployment = WorkerDeployment(client, TASK_QUEUE, self._version)
+        is_versioned = await deployment.is_supported()
+        workers = [self._create_shared_worker(client, is_versioned=is_versioned)]
         if self._private_queue[0]:
             workers.append(self._create_private_worker(client))
         log.info("working for Temporal", extra={"address": self._address, "queue": TASK_QUEUE})
         runs = [asyncio.create_task(worker.run()) for worker in workers]
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({*runs, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        versioning = asyncio.create_task(deployment.keep_current() if is_versioned else stop.wait())
+        await asyncio.wait({*runs, stopping, versioning}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        versioning.cancel()
         await asyncio.gather(
             *(
                 worker.shutdown()
@@ -131,7 +143,11 @@ class TemporalWorker:
         )
         await asyncio.gather(*runs)
 
-    def _create_shared_worker(self, client: Client) -> Worker:
+    def _create_shared_worker(self, client: Client, *, is_versioned: bool) -> Worker:
+        options = _common_options()
+        if is_versioned:
+            del options["build_id"]
+            options["deployment_config"] = deployment_config(self._version)
         return Worker(
             client,
             task_queue=TASK_QUEUE,
@@ -141,7 +157,7 @@ class TemporalWorker:
             max_concurrent_workflow_tasks=MAX_WORKFLOW_TASKS,
             max_cached_workflows=MAX_CACHED_WORKFLOWS,
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
-            **_common_options(),
+            **options,
         )
 
     def _create_private_worker(self, client: Client) -> Worker:
