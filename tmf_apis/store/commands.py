@@ -28,6 +28,8 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 from pymongo.helpers_shared import _check_command_response, _check_write_command_response
+from pymongo.server_selectors import writable_server_selector
+from pymongo.server_type import SERVER_TYPE
 from pymongo.synchronous.helpers import _handle_reauth
 
 from tmf_apis.store import wire
@@ -71,6 +73,7 @@ class CommandChannel:
         self._write_concern = database.write_concern.document
         self._request_ids = itertools.count(1)
         self._sessions: deque[_Session] = deque()
+        self._server: Any = None
 
     def read(self, command: Mapping[str, Any]) -> Document:
         """Return the reply to a command that writes nothing; repeat it after a lost connection.
@@ -136,8 +139,20 @@ class CommandChannel:
 
     def _run(self, message: Document) -> Document:
         request_id = next(self._request_ids) & _MAX_REQUEST_ID
-        with self._client._conn_for_writes(None, next(iter(message))) as connection:  # noqa: SLF001
+        with self._checkout(next(iter(message))) as connection:
             return self._exchange(connection, message, request_id)
+
+    def _checkout(self, name: str) -> Any:  # noqa: ANN401
+        """Return the context of a connection to the primary.
+
+        The driver selects the server if the last one is no longer the primary of a replica set;
+        the monitor of the driver, and every error, change its description.
+        """
+        server = self._server
+        if server is None or server.description.server_type != SERVER_TYPE.RSPrimary:
+            server = self._client._select_server(writable_server_selector, None, name)  # noqa: SLF001
+            self._server = server
+        return self._client._checkout(server, None)  # noqa: SLF001
 
     @_handle_reauth
     def _exchange(self, connection: Any, message: Document, request_id: int) -> Document:  # noqa: ANN401

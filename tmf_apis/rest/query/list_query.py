@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from tmf_apis.rest.contracts.contract import Contract, Operation
@@ -25,6 +26,9 @@ Schema = Mapping[str, Any]
 RESERVED_PARAMETERS = frozenset(
     {"fields", "offset", "limit", "sort", "filter", "before", "after", "expand", "depth"}
 )
+
+#: Most compiled list requests of a contract that are kept, and the longest one, in characters.
+_MAX_CACHED_QUERIES, _MAX_CACHED_LENGTH = 200, 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,7 @@ class ListQueryCompiler:
         cache: dict[tuple[str, str], QueryableAttributes] = {}
         # One assignment: a thread never sees new extensions with an old cache.
         self._extensions_and_cache = (extensions, cache)
+        self._queries: dict[tuple[Any, ...], ListQuery] = {}  # a thread that compiles keeps the old
 
     def attributes(self, kind: str, schema: str) -> QueryableAttributes:
         """Return the attributes of a kind that a client of this contract may name."""
@@ -147,6 +152,19 @@ class ListQueryCompiler:
             FeatureNotImplemented: The filter uses an unsupported feature of JSONPath (HTTP 501).
             Forbidden: An attribute is personal, and the client lacks the scope (HTTP 403).
         """
+        if blind_index is not None or sum(map(len, chain(*parameters))) > _MAX_CACHED_LENGTH:
+            return self._compile(operation, parameters, blind_index)
+        queries = self._queries
+        key = (operation.kind, operation.schema, *parameters)
+        if (query := queries.get(key)) is None:
+            if len(queries) >= _MAX_CACHED_QUERIES:
+                queries.clear()
+            query = queries[key] = self._compile(operation, parameters, None)
+        return query
+
+    def _compile(
+        self, operation: Operation, parameters: Parameters, blind_index: BlindIndex | None
+    ) -> ListQuery:
         attributes = self.attributes(operation.kind, operation.schema)
         if blind_index is not None:
             attributes = replace(attributes, blind_index=blind_index)
@@ -275,12 +293,13 @@ def read_page(
     total = page.provable_total(len(documents))
     if total is None:
         total = resources.counts.total(kind, matching)
+    has_cursors = bool(documents) and page.needs_cursors
     result = PageResult(
         page=page,
         count=len(documents),
         total=total,
         has_more=has_more,
-        first_cursor=paging.cursor(documents[0], page.keys) if documents else None,
-        last_cursor=paging.cursor(documents[-1], page.keys) if documents else None,
+        first_cursor=paging.cursor(documents[0], page.keys) if has_cursors else None,
+        last_cursor=paging.cursor(documents[-1], page.keys) if has_cursors else None,
     )
     return ListPage(documents, result)

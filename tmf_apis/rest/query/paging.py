@@ -71,6 +71,11 @@ class Page:
         """Return whether the page is defined by a cursor."""
         return self.after is not None or self.before is not None
 
+    @property
+    def needs_cursors(self) -> bool:
+        """Return whether the links to other pages may have cursors."""
+        return self.is_cursor_page or self.offset + self.limit > self.max_offset
+
     def check_depth(self, total: int) -> None:
         """Check that a deep page is past the end of the list.
 
