@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import orjson
-import yaml
+
+from tmf_apis.rest.contracts.yaml_loader import load_yaml
 
 Document = dict[str, Any]
 
@@ -34,7 +35,7 @@ def load_document(file: Path, cache_dir: Path | None) -> Document:
     cache_file = cache_dir / f"{file.stem}.json" if cache_dir else None
     if cache_file and (cached := _read_cache(cache_file, digest)):
         return cached
-    document = yaml.load(text, yaml.CSafeLoader)
+    document = load_yaml(text)
     if cache_file:
         _write_cache(cache_file, {"sha256": digest, "document": document})
     return cast("Document", document)
