@@ -14,6 +14,8 @@ from tmf_apis.store.process import CannotStart
 
 #: Longest path of a unix socket that every system accepts, in bytes (macOS has the shortest).
 MAX_SOCKET_PATH = 100
+#: Directory of the sockets that cannot be in the data directory; those in it are private.
+SYSTEM_TEMPORARY = Path("/tmp")  # noqa: S108
 _PLAIN_PATH = re.compile(r"[a-z0-9/_. -]+")
 
 
@@ -32,9 +34,7 @@ def socket_path(folder: Path, name: str) -> Path:
         return path
     digest = hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:16]
     short_name = f"tmf-{os.geteuid()}-{digest}"
-    bases = (tempfile.gettempdir(), "/tmp")  # noqa: S108 - the folder in it is private
-    folders = (Path(base) / short_name for base in bases)
-    short_folder = next(folder for folder in folders if _is_usable(folder / name))
+    short_folder = _temporary_directory() / short_name
     with contextlib.suppress(FileExistsError):
         short_folder.mkdir(mode=0o700)
     status = short_folder.lstat()
@@ -44,6 +44,13 @@ def socket_path(folder: Path, name: str) -> Path:
             f"other users can access {short_folder}; remove it, or shorten TMF_DATA_DIR"
         )
     return short_folder / name
+
+
+def _temporary_directory() -> Path:
+    """Return /tmp for all servers, whatever TMPDIR they have; TMPDIR where /tmp is not writable."""
+    if os.access(SYSTEM_TEMPORARY, os.W_OK | os.X_OK):
+        return SYSTEM_TEMPORARY
+    return Path(tempfile.gettempdir())
 
 
 def _is_usable(path: Path) -> bool:

@@ -20,7 +20,7 @@ def temporary(monkeypatch, tmp_path_factory):
     folder = Path("/tmp") / f"tmf-test-{os.getpid()}"  # noqa: S108 - paths of pytest are too long
     folder.mkdir(mode=0o700)
     tmp_path_factory.getbasetemp()  # is created now, outside of the folder
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    monkeypatch.setattr("tmf_apis.store.sockets.SYSTEM_TEMPORARY", folder)
     yield folder
     shutil.rmtree(folder)
 
@@ -83,13 +83,24 @@ def test_the_same_relative_path_in_two_directories_has_two_sockets(
     assert len(paths) == 2
 
 
-def test_a_temporary_directory_that_cannot_be_used_is_not(monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", "/srv/Temporary")
-    path = socket_path(Path("/srv/Upper"), "a.sock")
-    try:
-        assert path.parent.parent == Path("/tmp")  # noqa: S108 - the system's
-    finally:
-        path.parent.rmdir()
+def test_servers_with_different_temporary_directories_have_one_socket(
+    temporary, monkeypatch, tmp_path
+):
+    paths = set()
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / name))
+        paths.add(socket_path(Path("/srv/Upper"), "a.sock"))
+    assert paths == {short_folder(temporary, Path("/srv/Upper")) / "a.sock"}
+
+
+def test_the_users_temporary_directory_replaces_one_that_does_not_exist(
+    temporary, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("tmf_apis.store.sockets.SYSTEM_TEMPORARY", tmp_path / "none")
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    folder = short_folder(temporary, Path("/srv/Upper"))
+    assert socket_path(Path("/srv/Upper"), "a.sock") == folder / "a.sock"
 
 
 @pytest.mark.parametrize("is_link", [True, False])
