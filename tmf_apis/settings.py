@@ -1,7 +1,7 @@
 """The configuration: one immutable value, read from ``TMF_*`` environment variables."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
@@ -43,6 +43,8 @@ def _setting(  # noqa: PLR0913 - a table of settings
 _FURTHER_VARIABLES = ("TMF_CREDENTIAL_", "TMF_FUZZ_")
 #: Longest value that an error message repeats, in characters.
 _LONGEST_QUOTE = 100
+#: Settings that another setting bounds.
+_BOUNDS = {"page_size": "page_limit", "retry_first": "retry_longest"}
 #: Headings of the table of settings, by the first setting of each group.
 _HEADINGS = {
     "data_dir": "Location",
@@ -582,7 +584,23 @@ class Settings:
             except ValueError as error:
                 displayed = "(secret)" if setting.metadata["secret"] else _quoted(text)
                 raise ValueError(f"{variable}={displayed}: {error}") from None
-        return cls(**values)
+        settings = cls(**values)
+        settings._check_pairs(values)
+        return settings
+
+    def _check_pairs(self, given: Container[str]) -> None:
+        """Check the settings that were given against those that bound them.
+
+        Raises:
+            ValueError: One is above its bound; the message names both variables.
+        """
+        for name, bound in _BOUNDS.items():
+            value, largest = getattr(self, name), getattr(self, bound)
+            if name in given and value > largest:
+                raise ValueError(
+                    f"TMF_{name.upper()}={value}: expected at most"
+                    f" TMF_{bound.upper()}, which is {largest}"
+                )
 
     @classmethod
     def unknown_variables(cls, environment: Mapping[str, str] = os.environ) -> list[str]:

@@ -162,3 +162,20 @@ def test_names_of_files_can_be_any_bytes(tmp_path):
     file.write_text("{}")
     settings = Settings.from_environment({"TMF_CREDENTIALS_FILE": str(file)})
     assert settings.credentials_file == str(file)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"TMF_PAGE_SIZE": "1001"}, "TMF_PAGE_SIZE=1001: .* TMF_PAGE_LIMIT, which is 1000"),
+        ({"TMF_PAGE_SIZE": "60", "TMF_PAGE_LIMIT": "50"}, "TMF_PAGE_LIMIT, which is 50"),
+        ({"TMF_RETRY_FIRST": "9", "TMF_RETRY_LONGEST": "8"}, "TMF_RETRY_LONGEST, which is 8"),
+    ],
+)
+def test_a_setting_above_another_one_that_bounds_it_is_refused(environment, expected):
+    with pytest.raises(ValueError, match=expected):
+        Settings.from_environment(environment)
+
+
+def test_a_smaller_bound_cuts_a_default():
+    assert Settings.from_environment({"TMF_PAGE_LIMIT": "50"}).page_limit == 50
