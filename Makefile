@@ -20,6 +20,8 @@ help: ## List the targets
 install: $(STAMP) ## Create .venv and install everything into it
 
 $(STAMP): requirements.lock pyproject.toml
+	@case "$$(pwd)" in *:*) echo "$$(pwd): venv cannot be in a folder with a colon in its path;" \
+	  "move the clone to another one"; exit 1;; esac
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
 	         "Name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -48,7 +50,7 @@ elements:
 	fi
 
 demo: install elements ## Run the demo operator and its walkthrough, then serve until Ctrl-C
-	@$(BIN)/tmf demo
+	@$(BIN)/python -m tmf_apis demo
 
 # Linters of the deployment's files that are no Python packages.
 .PHONY: linters
@@ -74,9 +76,9 @@ bench: install ## Compare the server with a baseline server
 	@$(BIN)/python -m benchmarks
 
 lint: install ## Check style and types
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy
 
 lab: ## Install the packages of the real network elements (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "as root: sudo make lab"; exit 1; }

@@ -258,6 +258,7 @@ def test_readiness_follows_the_database(shared_server):
 
 
 def test_every_request_to_a_database_that_hangs_is_refused_in_time(own_server):
+    own_server.stop()
     own_server.environment["TMF_MONGODB_TIMEOUT"] = "2"
     own_server.start()
     body = {"@type": "Category", "name": "x"}

@@ -183,6 +183,12 @@ def test_every_target_of_make_in_a_document_exists(document):
     assert named <= targets
 
 
+def test_make_runs_no_script_of_the_virtual_environment():
+    """A script names its interpreter by its path, which may have blanks or be too long for that."""
+    programs = set(re.findall(r"\$\(BIN\)/([\w-]+)", (ROOT / "Makefile").read_text("utf-8")))
+    assert programs - {"pip"} == {"python"}  # pip is not run, only looked for
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_link_to_a_file_leads_somewhere(document):
     links = [path for path, _ in LINK.findall(prose_of(document))]
