@@ -12,6 +12,7 @@ from benchmarks import (
     processes,
     requests,
     scale,
+    start,
 )
 
 if __name__ == "__main__":
@@ -33,3 +34,5 @@ if __name__ == "__main__":
     importing.main()
     sys.argv[1:] = ["--rounds", "1"] if quick else []
     fairness.main()
+    sys.argv[1:] = ["--rounds", "2"] if quick else []
+    start.main()
