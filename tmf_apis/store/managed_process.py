@@ -6,6 +6,7 @@ and starts the process again.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 #: Time between the request to end and the kill of an orphaned process, in seconds.
 ORPHAN_GRACE = 30.0
+#: Errors of a path that no permission makes a directory: too long, a file, or a loop of links.
+IMPOSSIBLE_PATH = frozenset({errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.ELOOP})
 
 
 def prepare_data_directory(folder: Path) -> None:
@@ -46,6 +49,11 @@ def prepare_data_directory(folder: Path) -> None:
 
 
 def _not_writable(folder: Path, error: OSError) -> CannotStart:
+    if error.errno in IMPOSSIBLE_PATH:
+        return CannotStart(
+            f"data directory {folder} cannot be created: {error.strerror};"
+            " name another one in TMF_DATA_DIR"
+        )
     return CannotStart(
         f"data directory {folder} is not writable by user {os.geteuid()}: {error.strerror};"
         " change its permissions, or name another one in TMF_DATA_DIR"

@@ -17,10 +17,18 @@ def settings(tmp_path):
     return Settings(data_dir=tmp_path / "data", mongodb_timeout=20.0)
 
 
-def test_a_data_directory_that_cannot_be_created_is_named(tmp_path):
+@pytest.mark.parametrize("name", ["file", "file/data", "loop", "loop/data", "long" * 64])
+def test_a_data_directory_that_cannot_be_created_is_named(tmp_path, name):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CannotStart, match=r"file/data is not writable .* TMF_DATA_DIR"):
-        EmbeddedMongod(Settings(data_dir=tmp_path / "file" / "data")).start()
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(CannotStart, match=r"/\w+ cannot be created: .* TMF_DATA_DIR"):
+        EmbeddedMongod(Settings(data_dir=tmp_path / name)).start()
+
+
+def test_the_target_of_a_dangling_link_becomes_the_data_directory(tmp_path):
+    (tmp_path / "link").symlink_to("far/away")
+    EmbeddedMongod(Settings(data_dir=tmp_path / "link")).prepare()
+    assert (tmp_path / "far" / "away").is_dir()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
