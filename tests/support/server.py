@@ -35,6 +35,7 @@ class ServerProcess:
     Attributes:
         folder: The data directory.
         environment: The environment variables, in addition to those of the tests.
+        options: Further options of the command.
         url: The URL of the server; "" before the start.
         process: The process; None before the start.
     """
@@ -45,6 +46,7 @@ class ServerProcess:
     def __init__(self, folder, **environment):
         self.folder = folder
         self.environment = environment
+        self.options = ()
         self.url = ""
         self.process = None
 

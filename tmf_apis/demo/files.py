@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import orjson
 
+from tmf_apis.demo.examples import with_examples
 from tmf_apis.demo.generator import operator_resources
 
 
@@ -22,7 +23,7 @@ def write_files(seed: int, now: datetime, folder: Path) -> dict[str, int]:
     counts: dict[str, int] = {}
     files: dict[str, BinaryIO] = {}
     with ExitStack() as stack:
-        for kind, resource in operator_resources(seed, now):
+        for kind, resource in with_examples(operator_resources(seed, now), now):
             if kind not in files:
                 file = (folder / f"{kind}.ndjson").open("wb")
                 files[kind] = stack.enter_context(file)

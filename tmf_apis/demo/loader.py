@@ -7,7 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from tmf_apis.demo.examples import with_examples
 from tmf_apis.demo.generator import SEED, operator_resources
+from tmf_apis.demo.subscriptions import load_subscriptions
 from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.security.identity import Identity
 from tmf_apis.store import bulk
@@ -50,14 +52,16 @@ def load_demo_data(
         return 0
     started, written = time.monotonic(), 0
     now = mark["now"].replace(tzinfo=UTC)
+    resources = with_examples(operator_resources(mark["seed"], now), now)
     with ThreadPoolExecutor(1, "demo-loader") as executor:
         futures: list[Future[set[str]]] = []
-        for kind, documents in _batches(_documents(engine, operator_resources(mark["seed"], now))):
+        for kind, documents in _batches(_documents(engine, resources)):
             futures.append(executor.submit(_write, engine, kind, documents))
             written += len(documents)
             report_progress(f"demo data is being loaded: {written} resources")
         for future in futures:
             future.result()
+    load_subscriptions(engine)
     marks.update_one({"_id": mark_id}, {"$set": {"done": True}})
     seconds = round(time.monotonic() - started, 2)
     log.info("demo operator loaded", extra={"resources": written, "seconds": seconds})

@@ -160,6 +160,12 @@ class SubscriptionRepository:
             raise Conflict(f"{request.callback} is already registered with this query") from None
         return document
 
+    def load_disabled(self, id: str, request: SubscriptionRequest, identity: Identity) -> None:
+        """Store a subscription that gets no events under a given id, unless it exists."""
+        document = _document(request, identity) | {"_id": id, "url": request.callback, "fields": []}
+        disabled = {**document, "state": "disabled", "reason": "part of the demo data"}
+        self.collection.update_one({"_id": id}, {"$setOnInsert": disabled}, upsert=True)
+
     def _check_limits(self, identity: Identity) -> None:
         """Check the number of subscriptions of a tenant and of a party.
 
