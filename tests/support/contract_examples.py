@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.contract_collections import CONTRACTS
 from tests.support.demo_server import LOADED, demo_server
-from tests.support.example_requests import ExampleRequests
+from tests.support.example_requests import ExampleRequests, served_operations
 from tests.support.paths import OPENAPI
 from tmf_apis.settings import Settings
 from tmf_apis.store.embedded_mongod import EmbeddedMongod
@@ -24,25 +24,32 @@ UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[1-9][0-9a-f]{3}-[0-9a-f]{4}-[0-9a
 TIME = re.compile(r'"20\d\d-\d\d-\d\dT[0-9:.]+Z"')
 
 
-def send(client, contract, operation, parameters, media_type, body):
-    """Send a request of an example and return the answer."""
-    path = contract.base_path + operation.path.format(**parameters)
-    query = {name: value for name, value in parameters.items() if name != "id"}
-    headers = {"Content-Type": media_type} if media_type else {}
-    content = json.dumps(body).encode() if media_type else None
+def send(client, method, path, parameters, body=None):
+    """Send a request of an example and return the answer.
+
+    Args:
+        client: An HTTP client of the server.
+        method: The method.
+        path: The path template with its mount path.
+        parameters: The values of path and query parameters by name.
+        body: Media type and value of the body; None without a body.
+    """
+    query = {name: value for name, value in parameters.items() if f"{{{name}}}" not in path}
+    headers = {"Content-Type": body[0]} if body else {}
+    content = json.dumps(body[1]).encode() if body else None
     return client.request(
-        operation.method.upper(), path, params=query, headers=headers, content=content
+        method.upper(), path.format(**parameters), params=query, headers=headers, content=content
     )
 
 
 def example_of(client, contract, operation, request):
     """Send the requests of an operation and return its example; the last answer counts."""
-    bodies = request.bodies or {None: None}
-    for media_type, body in bodies.items():
-        answer = send(client, contract, operation, request.parameters, media_type, body)
+    path = contract.base_path + operation.path
+    for body in request.bodies.items() or [None]:
+        answer = send(client, operation.method, path, request.parameters, body)
         if not answer.is_success:
             name = f"{contract.number} {contract.version} {operation.operation_id}"
-            raise ValueError(f"{name}: {answer.text} for {media_type} {body}")
+            raise ValueError(f"{name}: {answer.text} for {body}")
     example = {"parameters": request.parameters, "bodies": request.bodies}
     example = {name: value for name, value in example.items() if value}
     example["status"] = str(answer.status_code)
@@ -83,15 +90,11 @@ def requests_of(contracts, client):
 
     The answers to reads do not depend on the other examples then.
     """
-    writes = ("create", "subscribe", "listen", "patch", "replace", "delete", "unsubscribe")
     requests = []
     for contract in contracts:
-        example_requests = ExampleRequests(contract, client)
-        for operation in contract.operations:
-            requests.append((contract, operation, example_requests.request(operation)))
-    return sorted(
-        requests, key=lambda each: writes.index(each[1].action) if each[1].action in writes else -1
-    )
+        made = ExampleRequests(contract, client)
+        requests += [(contract, each, made.request(each)) for each in served_operations(contract)]
+    return sorted(requests, key=lambda each: each[1].method != "get")
 
 
 def write_all():
@@ -126,7 +129,9 @@ def demo():
 
 def write(contract, examples):
     """Write the examples of a contract by operation id, in the order of the contract."""
-    ordered = {each.operation_id: examples[each.operation_id] for each in contract.operations}
+    ordered = {
+        each.operation_id: examples[each.operation_id] for each in served_operations(contract)
+    }
     text = json.dumps(ordered, ensure_ascii=False, indent=1)
     file = FOLDER / f"{contract.number}-{contract.version}.json"
     file.write_text(f"{text}\n", "utf-8")

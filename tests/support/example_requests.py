@@ -5,11 +5,14 @@ the contract. ``contract_examples`` sends the requests and stores them with thei
 """
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.support.body_factory import COMPONENTS, BodyFactory
+from tests.support.contract_collections import BACKGROUND_TASKS
 from tmf_apis.demo.examples import copy_id
 from tmf_apis.demo.subscriptions import subscription_id
+from tmf_apis.rest.contracts.served_document import bulk_operations
+from tmf_apis.rest.http.monitors import monitor_operation
 
 #: The resource of each kind that is read, changed and used as a template; of some, by schema.
 SOURCES = {
@@ -89,9 +92,38 @@ PATCHES = {
     "FalloutTask": {"decision": "skip", "decisionReason": "The element has been replaced"},
     "Product": {"description": "Fibre access of the ground floor"},
 }
+PATCH_TYPES = ("application/json-patch+json", "application/json-patch-query+json")
+#: The orders that the two requests of a bulk change cancel, by kind and version.
+CANCELLED_IN_BULK = {
+    ("CancelProductOrder", "v4"): ("order-0490", "order-0491"),
+    ("CancelProductOrder", "v5"): ("order-0493", "order-0487"),
+    ("CancelServiceOrder", "v4"): ("service-order-4", "service-order-5"),
+}
+DESCRIPTION = {"description": "Description that the product manager has corrected"}
 CALLBACK = "http://127.0.0.1:9000/events"
 #: Attributes of templates that only the server sets.
 SERVER_ATTRIBUTES = {"id", "href", "lastUpdate", "creationDate", "orderDate", "completionDate"}
+
+
+def served_operations(contract):
+    """Return the operations of a contract, and those that the server adds."""
+    bulk = [
+        replace(
+            each,
+            operation_id=f"bulkPatch{each.resource[0].upper()}{each.resource[1:]}",
+            method="patch",
+            action="bulk",
+        )
+        for each in bulk_operations(contract)
+    ]
+    monitors = [
+        replace(monitor_operation(contract.number), action="monitor", kind=each.kind)
+        for each in contract.operations
+        if each.action == "create"
+        and each.kind in BACKGROUND_TASKS
+        and contract.number != "NETWORK"
+    ]
+    return [*contract.operations, *bulk, *monitors[:1]]
 
 
 @dataclass(frozen=True)
@@ -129,23 +161,39 @@ class ExampleRequests:
         return Request({"id": copy_id(id, self._contract.version, more)})
 
     def _patch(self, operation):
-        changes = PATCHES.get(operation.kind) or {
-            "description": "Description that the product manager has corrected"
-        }
-        operations = [
-            {"op": "add", "path": f"/{name}", "value": value} for name, value in changes.items()
-        ]
+        changes = PATCHES.get(operation.kind, DESCRIPTION)
+        operations = [{"op": "add", "path": f"/{k}", "value": v} for k, v in changes.items()]
+        queries = [{**each, "path": f"$.{each['path'][1:]}"} for each in operations]
         return Request(
             {"id": self._source(operation)},
             {
                 "application/merge-patch+json": changes,
                 "application/json": changes,
                 "application/json-patch+json": operations,
-                "application/json-patch-query+json": [
-                    {**each, "path": f"$.{each['path'][1:]}"} for each in operations
-                ],
+                "application/json-patch-query+json": queries,
             },
         )
+
+    def _bulk(self, operation):
+        others = [o for o in self._contract.operations if o.resource == operation.resource]
+        creates = [each for each in others if each.action == "create"]
+        if creates:
+            (body,) = self._create(creates[0]).bodies.values()
+            added = [{"op": "add", "path": "/-", "value": body}]
+            orders = CANCELLED_IN_BULK.get((operation.kind, self._contract.version))
+            if orders:
+                return Request({}, dict(zip(PATCH_TYPES, with_orders(added, orders), strict=True)))
+            operations = added
+        else:
+            id = self._source(operation)
+            operations = [
+                {"op": "add", "path": f"/{id}/{name}", "value": value}
+                for name, value in PATCHES[operation.kind].items()
+            ]
+        return Request({}, dict.fromkeys(PATCH_TYPES, operations))
+
+    def _monitor(self, operation):
+        return Request({"id": f"{operation.kind}-{self._source(operation)}"})
 
     def _replace(self, operation):
         body = self._template(operation, operation.body_schema)
@@ -254,3 +302,15 @@ def summary(resource, required):
         for name, value in resource.items()
         if name in required or not isinstance(value, (dict, list))
     }
+
+
+def with_orders(operations, orders):
+    """Yield the operations for each order, which they cancel instead of another one."""
+    for id in orders:
+        yield [{**each, "value": with_order(each["value"], id)} for each in operations]
+
+
+def with_order(task, id):
+    """Return a cancellation of the order with an id."""
+    (name,) = (name for name in ("productOrder", "serviceOrder") if name in task)
+    return {**task, name: {**task[name], "id": id}}

@@ -156,6 +156,8 @@ def _service_orders(now: datetime) -> Iterator[tuple[str, Resource]]:
     for id, state in (
         ("service-order-1", "acknowledged"),
         ("service-order-2", "acknowledged"),
+        ("service-order-4", "acknowledged"),
+        ("service-order-5", "acknowledged"),
         ("service-order-3", "cancelled"),
         (copy_id("service-order-3", "v4"), "cancelled"),
     ):
@@ -207,7 +209,12 @@ def _network_tasks(now: datetime) -> Iterator[tuple[str, Resource]]:
         "completionDate": time_before(now, days=2, minutes=-1),
     }
     ended = {"state": "done", **dates, "percentComplete": 100}
-    discovery = {"target": ["127.0.0.1:16100"], "found": 0, "created": 0, "unreachable": ["127.0.0.1:16100"]}
+    discovery = {
+        "target": ["127.0.0.1:16100"],
+        "found": 0,
+        "created": 0,
+        "unreachable": ["127.0.0.1:16100"],
+    }
     audit = {"elementId": ["site-01-gateway"], "elements": 1, "checked": 16, "differences": 0}
     report = {"category": ["accessPort"], "limit": 10, "count": 0}
     for kind, id, body in (

@@ -8,6 +8,7 @@ import yaml
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from tests.support.contract_collections import CONTRACTS
+from tmf_apis.rest.contracts.documents import resolve_reference
 from tmf_apis.rest.contracts.flat_document import flat_document
 from tmf_apis.rest.contracts.served_document import served_document
 
@@ -66,7 +67,8 @@ def test_the_served_document_is_the_whole_contract(client, server, mounted, form
         expected = flat_document(served_document(contract))
         assert document == {k: v for k, v in expected.items() if k != "servers"}
         return
-    assert_contains(document, {k: v for k, v in contract.document.items() if k != "servers"})
+    published = {k: v for k, v in contract.document.items() if k != "servers"}
+    assert_contains(document, published, contract.document)
 
 
 def test_the_flat_form_is_the_default_and_another_form_is_refused(client):
@@ -77,17 +79,24 @@ def test_the_flat_form_is_the_default_and_another_form_is_refused(client):
     assert refused.json()["message"] == "form=round: allowed are flat and published"
 
 
-def assert_contains(document, part):
-    """Check that a document has all of a part; additions to it are marked."""
+def assert_contains(document, part, whole):
+    """Check that a document has all of a part; additions are marked, except for examples.
+
+    A reference to a component can be replaced by the component with an example.
+    """
+    if "$ref" in part and "$ref" not in document and isinstance(part["$ref"], str):
+        part = resolve_reference(whole, part)
     for name, value in part.items():
         if isinstance(value, dict):
-            assert_contains(document[name], value)
-        elif isinstance(value, list):
-            assert document[name][: len(value)] == value
-            assert all("x-addition" in item for item in document[name][len(value) :])
+            assert_contains(document[name], value, whole)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for item, expected in zip(document[name], value, strict=False):
+                assert_contains(item, expected, whole)
+            rest = document[name][len(value) :]
+            assert all("x-addition" in item or "example" in item for item in rest)
         else:
             assert document[name] == value
-    for name in document.keys() - part.keys():
+    for name in document.keys() - part.keys() - {"example"}:
         added = document[name].get("get", document[name])
         assert "x-addition" in added, name
 

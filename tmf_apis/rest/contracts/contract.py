@@ -117,6 +117,7 @@ class Contract:
         mounts: All mount paths; ``base_path`` is the first.
         document: The whole OpenAPI document, which must not be changed.
         operations: The operations, in the order of the document.
+        examples_file: The file of its examples, which need not exist; None: there are none.
     """
 
     number: str
@@ -127,6 +128,7 @@ class Contract:
     mounts: tuple[str, ...]
     document: Document = field(repr=False, compare=False)
     operations: tuple[Operation, ...] = field(repr=False)
+    examples_file: Path | None = field(default=None, repr=False, compare=False)
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -186,6 +188,7 @@ def _load_contract(file: Path, cache_dir: Path | None) -> Contract:
             mounts=mounts,
             document=document,
             operations=tuple(_operations(document, number)),
+            examples_file=file.parent / "examples" / f"{file.stem}.json",
         )
     except (yaml.YAMLError, ValueError, *_MALFORMED) as error:
         raise ValueError(f"{file.name} is not a contract: {_explain(error)}") from error

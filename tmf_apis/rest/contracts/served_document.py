@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tmf_apis.rest.contracts.contract import Contract, Operation
+from tmf_apis.rest.contracts.contract_examples import load_examples, with_examples
 
 Json = dict[str, Any]
 
@@ -66,7 +67,7 @@ def bulk_operations(contract: Contract) -> Iterator[Operation]:
 
 
 def served_document(contract: Contract) -> Json:
-    """Return the document of a contract with the additions of this server.
+    """Return the document of a contract with the additions of this server and the examples.
 
     The document of the contract is not changed.
     """
@@ -78,7 +79,7 @@ def served_document(contract: Contract) -> Json:
         if operation.kind and operation.action in {"list", "retrieve"}:
             paths[operation.path]["get"] = _with_directives(paths[operation.path]["get"])
     paths[_MONITOR_PATH] = {"get": _monitor(document, contract)}
-    return {**document, "paths": paths}
+    return with_examples({**document, "paths": paths}, load_examples(contract.examples_file))
 
 
 def _with_directives(operation: Json) -> Json:
