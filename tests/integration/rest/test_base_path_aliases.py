@@ -25,6 +25,10 @@ def test_an_alias_serves_everything_with_links_to_the_base_path(
     assert href.startswith(authenticated_server.url + canonical)
     id = href.rpartition("/")[2]
     assert api.get(f"{path}/{id}").json()["href"] == href
+    for further_id in ("a%2Fb", "..%2F..%2Fadmin"):
+        answers = [api.get(f"{base}/{further_id}") for base in (path, canonical)]
+        assert answers[0].json() == answers[1].json()
+        assert "there is no" in answers[0].json()["message"]
     assert api.post(path, json=collection.body(api)).status_code == 201
     listed = api.get(path, params={"limit": 1})
     assert listed.status_code == 206

@@ -135,3 +135,15 @@ def test_an_offset_past_the_end_is_an_empty_list(api, offset, query):
     links = [link.split(">")[0].strip(" <") for link in answer.headers["Link"].split(",")]
     assert all(httpx.URL(link).params["limit"] == "2" for link in links)
     assert [len(api.get(link).json()) for link in links] == [2, 2, 1]  # first, prev, last
+
+
+@pytest.mark.parametrize("number", ["1e300", "-1e300", "1.5e19", "1e18", "-2.0"])
+def test_an_encrypted_number_keeps_its_value_and_is_found(api, number):
+    url = "/tmf-api/customerManagement/v5/customer"
+    party = {"@type": "PartyRef", "id": f"number {number}", "@referredType": "Individual"}
+    own = {"@type": "Characteristic", "name": "taxNumber", "value": "@"}
+    customer = {"@type": "Customer", "name": "x", "engagedParty": party, "characteristic": [own]}
+    created = send(api.post, url, customer, number)
+    assert created.status_code == 201, created.text
+    found = api.get(url, params={"characteristic.value": number, "engagedParty.id": party["id"]})
+    assert [float(row["characteristic"][0]["value"]) for row in found.json()] == [float(number)]

@@ -87,6 +87,8 @@ class Schemas:
         types = {base, *self._json_schemas.type_mapping(name)}
         known = types | self._json_schemas.extension_types(types)
         type, base_type = resource.get("@type", base), resource.get("@baseType")
+        if not isinstance(type, str) or not isinstance(base_type, str | None):
+            return  # a violation of the schema, which ``check`` has reported
         if self._strict and known.isdisjoint((type, base_type)):
             allowed = ", ".join(sorted(known))
             raise InvalidBody(

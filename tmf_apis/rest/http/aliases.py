@@ -34,4 +34,5 @@ class BasePathAliases:
         canonical = self.canonical_path(path)
         if canonical == path:
             return scope
-        return {**scope, "path": canonical}
+        raw_path = self.canonical_path(scope.get("raw_path", b"").decode("latin-1"))
+        return {**scope, "path": canonical, "raw_path": raw_path.encode("latin-1")}

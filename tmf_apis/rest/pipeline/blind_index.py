@@ -16,13 +16,18 @@ from tmf_apis.store.data_keys import DataKey
 
 #: Most tokens of one document; further values cannot be found.
 MAX_TOKENS = 500
+#: The integers that have the token of an integer; they are those that orjson can write.
+_INTEGERS = range(-(2**63), 2**64)
 #: Shortest and longest prefix of a name that can be found, in characters.
 MIN_PREFIX, MAX_PREFIX = 3, 12
 
 
 def value_token(kind: str, path: str, value: Any, key: DataKey) -> Binary:  # noqa: ANN401
-    """Return the token of a value: text, number or boolean."""
-    if isinstance(value, float) and value.is_integer():
+    """Return the token of a value: text, number or boolean.
+
+    A number without a fraction has the token of the integer, unless that is too large to be one.
+    """
+    if isinstance(value, float) and value.is_integer() and int(value) in _INTEGERS:
         value = int(value)
     return _token(key, kind, path, "=", orjson.dumps(value).decode())
 
