@@ -261,7 +261,7 @@ class Application:
             request.identity.require_scopes(operation.scopes)
             if request.query_string:
                 dry_runs.refuse_unless_create(operation, request)
-                if operation.action not in EXPANDABLE_ACTIONS:
+                if operation.action not in EXPANDABLE_ACTIONS or request.method == "PATCH":
                     refuse_directives(request)
                 note_parameters(operation, request)
             return with_handling(handler(api, operation, request), request, handling)

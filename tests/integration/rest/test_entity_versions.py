@@ -87,6 +87,10 @@ def test_an_earlier_version_is_read_by_its_number(api, collection):
     assert api.get(url).json()["version"] == "2.0"
     assert api.get(f"{collection.path}?id={created['id']}&version=3").json() == []
     assert "versions: 2.0, 1.0" in api.get(f"{url}?version=3").json()["message"]
+    assert api.get(f"{url}:(version=1.0)?version=1.0").json()["version"] == "1.0"
+    for ending in ("?version=1.0&version=2.0", ":(version=1.0)?version=2.0"):
+        for answer in (api.get(url + ending), api.delete(url + ending)):
+            assert (answer.status_code, "it can name one" in answer.text) == (400, True)
 
 
 def test_a_change_and_a_deletion_affect_the_version_that_they_name(api):

@@ -96,6 +96,20 @@ def test_unknown_names_in_fields_and_parameters_without_effect_are_named(api):
     assert api.get(f"{href}?sort=name", headers=STRICT).status_code == 400
 
 
+@pytest.mark.parametrize("version", ["v4", "v5"])
+def test_an_unknown_attribute_of_a_hub_is_named_or_refused(api, version):
+    hub = f"/tmf-api/productCatalogManagement/{version}/hub"
+    body = {"callback": "http://127.0.0.1:9/x", **({"@type": "Hub"} if version == "v5" else {})}
+    assert "warning" not in api.post(hub, json=body).headers
+    misspelt = {**body, "callback": "http://127.0.0.1:9/y", "qery": "eventType=x"}
+    refused = api.post(hub, json=misspelt, headers=STRICT)
+    assert refused.status_code == 400
+    assert "/qery: unknown attribute; did you mean query?" in refused.json()["message"]
+    warned = api.post(hub, json=misspelt)
+    assert warned.status_code == 201
+    assert "unknown attribute qery; did you mean query?" in warned.headers["warning"]
+
+
 def test_a_warning_is_short_and_has_no_character_that_could_end_it(api):
     body = {
         "name": "a",

@@ -145,5 +145,5 @@ def test_an_encrypted_number_keeps_its_value_and_is_found(api, number):
     customer = {"@type": "Customer", "name": "x", "engagedParty": party, "characteristic": [own]}
     created = send(api.post, url, customer, number)
     assert created.status_code == 201, created.text
-    found = api.get(url, params={"characteristic.value": number, "engagedParty.id": party["id"]})
-    assert [float(row["characteristic"][0]["value"]) for row in found.json()] == [float(number)]
+    answer = api.get(url, params={"characteristic.value": number, "engagedParty.id": party["id"]})
+    assert [float(row["characteristic"][0]["value"]) for row in answer.json()] == [float(number)]

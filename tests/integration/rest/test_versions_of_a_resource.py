@@ -1,5 +1,7 @@
 """Requests with attributes of the other version: each version serves all that one lets in."""
 
+from urllib.parse import quote
+
 import pytest
 
 from tests.support.contract_collections import COLLECTIONS
@@ -100,6 +102,10 @@ def test_a_draft_order_is_acknowledged_in_v4_until_a_client_changes_its_state(ap
     orders = api.get(f"{ORDER}/v4/productOrder?state=acknowledged&fields=state").json()
     assert [order["state"] for order in orders] == ["acknowledged"]
     assert api.get(f"{ORDER}/v4/productOrder?state=draft").json() == []
+    for operator in (">", "<="):
+        filters = (f"state{operator}draft", f"filter=$[?(@.state {operator} 'draft')]")
+        for query in filters:
+            assert api.get(f"{ORDER}/v4/productOrder?{quote(query, '=$')}").status_code == 200
     echo = {"state": "acknowledged", "productOrderItem": order["productOrderItem"]}
     assert api.patch(path, json={**echo, "description": "x"}).status_code == 200
     stored = check(api, other_version(path))

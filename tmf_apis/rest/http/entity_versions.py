@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tmf_apis.errors import NotFound
+from tmf_apis.errors import InvalidQuery, NotFound, quoted
 from tmf_apis.rest.contracts.contract import Operation
 from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.http.messages import Request
@@ -46,6 +46,7 @@ def request_of_version(
 
     Raises:
         NotFound: The entity has no such version; the message lists its versions (HTTP 404).
+        InvalidQuery: The request names several versions (HTTP 400).
     """
     id, version = _id_and_version(request)
     if not version or not _has_versions(api, operation):
@@ -67,14 +68,21 @@ def request_of_version(
 
 
 def _id_and_version(request: Request) -> tuple[str, str]:
-    """Return the id of the entity, and the version that the request names; "" if it names none."""
-    id, version = request.id, ""
-    if match := _ID_WITH_VERSION.fullmatch(request.id):
-        id, version = match[1], match[2]
-    for name, value in request.parameters():
-        if name == "version":
-            version = value
-    return id, version
+    """Return the id of the entity, and the version that the request names; "" if it names none.
+
+    Raises:
+        InvalidQuery: The request names several versions (HTTP 400).
+    """
+    id = request.id
+    named = [value for name, value in request.parameters() if name == "version"]
+    if match := _ID_WITH_VERSION.fullmatch(id):
+        id = match[1]
+        named.append(match[2])
+    versions = sorted(set(named))
+    if len(versions) > 1:
+        listed = " and ".join(quoted(version) for version in versions[:2])
+        raise InvalidQuery(f"the request names the versions {listed}; it can name one")
+    return id, versions[0] if versions else ""
 
 
 def _has_versions(api: Api, operation: Operation) -> bool:

@@ -14,8 +14,10 @@ from tmf_apis.rest.contracts import texts
 from tmf_apis.rest.contracts.contract import Operation
 from tmf_apis.rest.http import bodies, completion
 from tmf_apis.rest.http.api import Api
+from tmf_apis.rest.http.handling import note_unknown
 from tmf_apis.rest.http.messages import Request, Response, json_response
 from tmf_apis.rest.query.fields import FieldSelection
+from tmf_apis.rest.query.unknown_attributes import unknown_attributes
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import translate_errors
 
@@ -51,6 +53,8 @@ class HubHandlers:
         body = self._parse_object(request)
         schema = operation.body_schema or operation.schema
         body = completion.validated_body(api, schema, body, request)
+        if node := api.queries.body_node(operation):
+            note_unknown(request, unknown_attributes(body, node))
         query = body.get("query") or ""
         FieldSelection.parse(split_query(query)[1])
         subscription = SubscriptionRequest(

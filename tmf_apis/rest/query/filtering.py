@@ -191,7 +191,7 @@ def ordered_values(attribute: Attribute, text: str) -> tuple[Value, ...]:
     numbers = tuple(value for value in values if not isinstance(value, str | bool))
     if not numbers and attribute.type.value_type == "any" and is_number(text):
         raise InvalidQuery(f"{attribute.path!r} is compared with {NUMBER_RULE}")
-    return numbers or values[:1]
+    return numbers or values[:1] or (text,)  # no stored value: one that this version does not have
 
 
 def _value_condition(
