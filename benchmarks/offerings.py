@@ -4,8 +4,9 @@ from typing import Any
 
 from tmf_apis.rest.pipeline.representation import json_fragments
 from tmf_apis.rest.views.kind_registry import KindRegistry
+from tmf_apis.rest.views.served_forms import ServedForms
 
-KINDS = KindRegistry()
+KINDS, FORMS = KindRegistry(), ServedForms()
 STATES = ("Launched", "Active", "In design", "Retired")
 
 
@@ -60,6 +61,11 @@ def offering(number: int) -> dict[str, Any]:
     }
 
 
+def served_text(kind: str, id: str, body: dict[str, Any]) -> dict[str, bytes]:
+    """Return the JSON of a resource in each version, as it is stored."""
+    return json_fragments(KINDS, kind, id, body, FORMS, types_incomplete=False)[0]
+
+
 def offering_document(number: int) -> dict[str, Any]:
     """Return the stored document of an offering."""
     body = offering(number)
@@ -71,5 +77,5 @@ def offering_document(number: int) -> dict[str, Any]:
         "rev": 1,
         "parties": ["*"],
         "body": body,
-        "text": json_fragments(KINDS, "ProductOffering", id, body),
+        "text": served_text("ProductOffering", id, body),
     }

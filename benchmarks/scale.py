@@ -18,12 +18,10 @@ from typing import Any
 
 from pymongo import MongoClient
 
+from benchmarks.offerings import served_text
 from benchmarks.requests import database_uri, memory, pinned_command, run_process, wait_until_ready
-from tmf_apis.rest.pipeline.representation import json_fragments
-from tmf_apis.rest.views.kind_registry import KindRegistry
 
 BASE_PATH = "/tmf-api/productCatalogManagement/v5"
-KINDS = KindRegistry()
 SMALL_KIND, LARGE_KIND = "ProductCatalog", "Category"
 NEXT_LINK = re.compile(r'<http://[^/]+([^>]+)>; rel="next"')
 
@@ -34,7 +32,7 @@ def resource_document(kind: str, number: int) -> dict[str, Any]:
     body = {"@type": kind, "name": f"{kind} {number}", "lifecycleStatus": "Active",
             "lastUpdate": "2026-01-02T03:04:05.678Z", "version": "1.0"}  # fmt: skip
     return {"_id": f"default:{id}", "tenant": "default", "id": id, "rev": 1, "parties": ["*"],
-            "body": body, "text": json_fragments(KINDS, kind, id, body)}  # fmt: skip
+            "body": body, "text": served_text(kind, id, body)}  # fmt: skip
 
 
 def store_resources(uri: str, kind: str, count: int) -> None:
