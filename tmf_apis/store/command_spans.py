@@ -3,7 +3,8 @@
 Source: OpenTelemetry semantic conventions for MongoDB.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pymongo import monitoring
 
@@ -16,6 +17,23 @@ if TYPE_CHECKING:
 _MAX_COMMANDS = 10_000
 
 
+def command_facts(command: Mapping[str, Any], database: str) -> tuple[str, dict[str, str]]:
+    """Return the name and the attributes of the span of a command.
+
+    Args:
+        command: The command; its first member has the name and the collection.
+        database: Name of the database.
+    """
+    name, collection = next(iter(command.items()))
+    target = collection if isinstance(collection, str) else ""
+    return f"{name} {target}".rstrip(), {
+        "db.system.name": "mongodb",
+        "db.namespace": database,
+        "db.operation.name": name,
+        "db.collection.name": target,
+    }
+
+
 class CommandSpans(monitoring.CommandListener):
     """Records each command as a span, without its values."""
 
@@ -24,15 +42,7 @@ class CommandSpans(monitoring.CommandListener):
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         """Start the span of a command."""
-        collection = event.command.get(event.command_name, "")
-        target = collection if isinstance(collection, str) else ""
-        facts = {
-            "db.system.name": "mongodb",
-            "db.namespace": event.database_name,
-            "db.operation.name": event.command_name,
-            "db.collection.name": target,
-        }
-        started = tracing.start(f"{event.command_name} {target}".rstrip(), facts, "client")
+        started = tracing.start(*command_facts(event.command, event.database_name), "client")
         if started and len(self._spans) < _MAX_COMMANDS:
             self._spans[event.request_id] = started[0]
 

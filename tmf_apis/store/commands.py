@@ -32,7 +32,9 @@ from pymongo.server_selectors import writable_server_selector
 from pymongo.server_type import SERVER_TYPE
 from pymongo.synchronous.helpers import _handle_reauth
 
+from tmf_apis import tracing
 from tmf_apis.store import wire
+from tmf_apis.store.command_spans import command_facts
 
 Document = dict[str, Any]
 
@@ -138,6 +140,12 @@ class CommandChannel:
         return session if time.monotonic() - session.used_at < _SESSION_AGE else _Session()
 
     def _run(self, message: Document) -> Document:
+        if not tracing.is_enabled():
+            return self._send(message)
+        with tracing.span(*command_facts(message, self._name), kind="client"):
+            return self._send(message)
+
+    def _send(self, message: Document) -> Document:
         request_id = next(self._request_ids) & _MAX_REQUEST_ID
         with self._checkout(next(iter(message))) as connection:
             return self._exchange(connection, message, request_id)
