@@ -174,7 +174,9 @@ class Application:
         self.metrics.register_access_denials(authenticator.refusals)
         self._sender_id = ""
         self._headers = _connection_headers(settings)
-        self.access_log = AccessLog(is_enabled=settings.access_log == "on")
+        self.access_log = AccessLog(
+            is_enabled=settings.access_log == "on", http_process=shared.number if shared else 0
+        )
         self._limited: AsgiApplication = self._answer_admitted
         if authenticator.enabled:
             accounts = SharedAccounts(shared) if shared else None

@@ -65,8 +65,12 @@ class AccessRecord:
             return "disconnected"
         return _OUTCOMES.get(self.status // 100, "success")
 
-    def line(self) -> bytes:
-        """Return the line of the log, with a line feed."""
+    def line(self, http_process: int = 0) -> bytes:
+        """Return the line of the log, with a line feed.
+
+        Args:
+            http_process: Number of this process; 0: it is not one of several.
+        """
         identity, origin = self.identity, self.origin
         members: dict[str, Any] = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -85,6 +89,8 @@ class AccessRecord:
             "subject": identity.subject if identity else "",
             "tenant": identity.tenant if identity else "",
         }
+        if http_process:
+            members["http_process"] = http_process
         if origin.trace:
             members["trace"] = origin.trace[3:35]
         if self.reason:
@@ -95,13 +101,15 @@ class AccessRecord:
 class AccessLog:
     """Writes access records in a thread of its own."""
 
-    def __init__(self, *, is_enabled: bool = True) -> None:
+    def __init__(self, *, is_enabled: bool = True, http_process: int = 0) -> None:
         """Create the log; its thread starts with the first record.
 
         Args:
             is_enabled: Write records; False: ignore them.
+            http_process: Number of this process; 0: it is not one of several.
         """
         self._is_enabled = is_enabled
+        self._http_process = http_process
         self._lines: deque[bytes] = deque()
         self._dropped = 0
         self._has_lines, self._is_closed = threading.Event(), threading.Event()
@@ -114,7 +122,7 @@ class AccessLog:
         if len(self._lines) >= MAX_LINES:
             self._dropped += 1
             return
-        self._lines.append(record.line())
+        self._lines.append(record.line(self._http_process))
         if not self._has_lines.is_set():
             self._has_lines.set()
         if self._writer is None:

@@ -49,6 +49,12 @@ def test_a_line_names_request_client_operation_and_duration():
     }  # fmt: skip
 
 
+def test_a_line_names_the_process_if_there_are_several():
+    record = AccessRecord("GET", "/", ORIGIN)
+    assert orjson.loads(record.line(2))["http_process"] == 2
+    assert "http_process" not in orjson.loads(record.line())
+
+
 def test_a_path_cannot_add_a_line():
     record = AccessRecord("GET", '/a\n{"level":"ERROR"}\r' + "x" * 1000, ORIGIN)
     assert record.line().count(b"\n") == 1
