@@ -105,8 +105,9 @@ def write_all():
     """
     FOLDER.mkdir(exist_ok=True)
     made = {contract: {} for contract in CONTRACTS}
+    started = datetime.now(UTC).replace(microsecond=0)
     with demo() as server, server.client() as client:
-        stabilizer = Stabilizer(server.url, datetime.now(UTC).replace(microsecond=0))
+        stabilizer = Stabilizer(server.url, started)
         for contract, operation, request in requests_of(CONTRACTS, client):
             example = example_of(client, contract, operation, request)
             made[contract][operation.operation_id] = stabilizer.stable(contract, example)

@@ -202,7 +202,11 @@ class ExampleRequests:
     def _create(self, operation):
         body = self._template(operation, operation.body_schema)
         required = self._schema(operation.body_schema)["required"]
-        body = {k: v for k, v in body.items() if k in required or k not in SERVER_ATTRIBUTES}
+        changed = {o.resource for o in self._contract.operations if o.action == "patch"}
+        left_out = SERVER_ATTRIBUTES | (
+            set() if operation.resource in changed else {"state", "status"}
+        )
+        body = {k: v for k, v in body.items() if k in required or k not in left_out}
         body |= CHANGES.get((operation.kind, self._contract.version), {})
         return Request({}, {"application/json": body})
 

@@ -1,31 +1,48 @@
 """Every example of every contract: sent to a demo operator, and held against the contract."""
 
+import json
+import re
 import uuid
 from random import Random
 
 import pytest
+from click.testing import CliRunner
 
 from tests.support.contract_collections import CONTRACTS, validators
 from tests.support.contract_examples import send
 from tests.support.demo_server import demo_server
 from tests.support.example_requests import served_operations
+from tests.support.paths import ROOT
+from tmf_apis.cli import main
 from tmf_apis.rest.contracts.contract_examples import load_examples
 from tmf_apis.rest.contracts.documents import resolve_reference
 from tmf_apis.rest.contracts.served_document import served_document
 
+BODIES = (ROOT / "docs" / "bodies.md").read_text("utf-8")
 METHODS = ("get", "post", "put", "patch", "delete")
 #: The seed of the order in which the examples are sent.
 SEED = 9
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory, mongodb_uri, _mongo_client):
+def demo_database(_mongo_client):
+    """The name of the database of the demo operator."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield name
+    _mongo_client.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def demo_folder(tmp_path_factory):
+    """The data directory of the demo operator."""
+    return tmp_path_factory.mktemp("demo") / "data"
+
+
+@pytest.fixture(scope="module")
+def demo(demo_folder, mongodb_uri, demo_database):
     """A client of a demo operator of this module only."""
-    database = f"test_{uuid.uuid4().hex[:12]}"
-    folder = tmp_path_factory.mktemp("demo") / "data"
-    with demo_server(folder, mongodb_uri, database) as server, server.client() as client:
+    with demo_server(demo_folder, mongodb_uri, demo_database) as server, server.client() as client:
         yield client
-    _mongo_client.drop_database(database)
 
 
 def operations(document):
@@ -103,3 +120,26 @@ def test_every_example_succeeds_in_any_order(demo):
         content = answer.json() if answer.content else None
         check_answer(contract, operation["responses"], status, content)
     assert failures == []
+
+
+def test_every_body_of_the_documents_is_accepted(demo):
+    documented = re.findall(r"`POST (\S+)`\n\n```json\n(.*?)```", BODIES, re.DOTALL)
+    assert len(documented) == BODIES.count("```json")
+    answers = [
+        (path, demo.post(f"/tmf-api/{path}", json=json.loads(body))) for path, body in documented
+    ]
+    assert [(path, each.text) for path, each in answers if each.status_code != 201] == []
+
+
+def test_the_documented_rates_are_loaded(demo, demo_folder, demo_database, mongodb_uri):
+    (rates,) = re.findall(r"```ndjson\n(.*?)```", BODIES, re.DOTALL)
+    file = demo_folder / "rates.ndjson"
+    file.write_text(rates, "utf-8")
+    environment = {"TMF_MONGODB_DATABASE": demo_database, "TMF_MONGODB_URI": mongodb_uri}
+    command = ["load", str(file), "--data-dir", str(demo_folder)]
+    loaded = CliRunner().invoke(main, command, env=environment)
+    assert loaded.exit_code == 0, loaded.output
+    (rate,) = map(json.loads, rates.splitlines())
+    path = "/tmf-api/customerBillManagement/v5/appliedCustomerBillingRate"
+    stored = demo.get(f"{path}/{rate['id']}").json()
+    assert (stored["isBilled"], stored["taxExcludedAmount"]) == (False, rate["taxExcludedAmount"])
