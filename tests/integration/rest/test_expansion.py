@@ -69,6 +69,27 @@ def test_a_reference_is_expanded_to_the_resource_that_it_names(api, product, off
     assert listed.headers["x-total-count"] == "1"
 
 
+def test_what_a_reference_says_itself_stays_when_it_is_expanded(api, product):
+    customers = "/tmf-api/customerManagement/v4/customer"
+    engaged = {"id": "p-1", "@referredType": "Individual"}
+    customer = created(api, customers, {"name": "c", "role": "subscriber", "engagedParty": engaged})
+    asked = {"name": "speed", "value": 500}
+    item = {
+        "id": "1",
+        "action": "modify",
+        "product": {"id": product["id"], "productCharacteristic": [asked], "name": "old name"},
+    }
+    buyer = {"id": customer["id"], "role": "buyer", "@referredType": "Customer"}
+    body = {"productOrderItem": [item], "relatedParty": [buyer]}
+    order = created(api, f"{ORDERS}/v4/productOrder", body)
+    expanded = api.get(f"{order['href']}?expand=*").json()
+    [party], [ordered] = expanded["relatedParty"], expanded["productOrderItem"]
+    assert (party["name"], party["role"], party["engagedParty"]) == ("c", "buyer", engaged)
+    [wanted] = ordered["product"]["productCharacteristic"]
+    assert wanted == asked
+    assert (ordered["product"]["name"], ordered["product"]["status"]) == ("p", "active")
+
+
 def test_all_references_are_expanded_to_one_level(api, product):
     plain = api.get(product["href"]).json()
     for query in ("expand=*", "depth=1", "depth=1&expand=*"):
@@ -168,3 +189,6 @@ def test_other_requests_refuse_the_directives(api, product):
             response = api.request(method, f"{url}?{query}", json={"name": "x"})
             assert response.status_code == 501, (method, response.text)
             assert query[:5] in response.json()["message"]
+    headers = {"Content-Type": "application/json-patch+json"}
+    in_bulk = api.patch(f"{PRODUCTS}?expand=*", content=b"[]", headers=headers)
+    assert in_bulk.status_code == 501

@@ -38,6 +38,10 @@ EXPANDABLE_ACTIONS = frozenset({"list", "retrieve"})
 #: The members of a document that a resource is rendered from.
 PROJECTION = {"id": 1, "rev": 1, "body": 1, "loose": 1}
 _ALL = "*"
+#: The attributes of a reference that are copies of those of the resource.
+_COPIED_ATTRIBUTES = frozenset(
+    {"id", "href", "name", "version", "@type", "@baseType", "@schemaLocation"}
+)
 #: Most paths in ``expand``.
 _MAX_PATHS = 20
 
@@ -295,8 +299,12 @@ def _target_key(
 
 
 def _replace(reference: dict[str, Any], target: Resource) -> None:
-    """Turn a reference into the resource that it names; its own attributes stay after those."""
-    own = {name: value for name, value in reference.items() if name not in target}
+    """Turn a reference into the resource that it names.
+
+    Its own attributes stay, such as the role of a party, the period of a relationship, or the
+    characteristics that an order asks of a product; only the copies in a reference are replaced.
+    """
+    own = {n: v for n, v in reference.items() if n not in target or n not in _COPIED_ATTRIBUTES}
     reference.clear()
     reference.update(target)
     reference.update(own)
