@@ -109,7 +109,12 @@ def test_a_change_and_a_deletion_affect_the_version_that_they_name(api):
     assert api.get(url).status_code == 404
 
 
-def test_a_kind_without_versions_ignores_the_parameter(api):
+def test_a_kind_without_versions_ignores_the_parameter_with_a_warning(api):
     collection = next(c for c in COLLECTIONS if c.kind == "Customer" and c.is_v5)
     created = collection.create(api).json()
-    assert api.get(f"{collection.path}/{created['id']}?version=1").json() == created
+    url = f"{collection.path}/{created['id']}?version=1"
+    ignored = api.get(url)
+    assert ignored.json() == created
+    assert "'version' has no effect" in ignored.headers["warning"]
+    assert api.delete(url, headers={"Prefer": "handling=strict"}).status_code == 400
+    assert api.get(collection.path, params={"id": created["id"]}).json() == [created]

@@ -77,6 +77,21 @@ def test_a_patch_and_a_bulk_patch_are_refused_like_a_create(api):
     assert api.patch(path, json={"description": "x"}).status_code == 200
 
 
+def test_the_parties_of_a_cancellation_have_the_form_of_each_version(api):
+    item = {"id": "1", "action": "add", "productOffering": {"id": "x"}}
+    party = {"id": "p-1", "role": "customer", "@referredType": "Individual"}
+    order = {"productOrderItem": [item], "relatedParty": [party]}
+    order = api.post(f"{ORDER}/v4/productOrder", json=order).json()
+    body = {"productOrder": {"id": order["id"]}}
+    created = api.post(f"{ORDER}/v4/cancelProductOrder", json=body)
+    assert created.status_code == 201, created.text
+    path = f"{ORDER}/v4/cancelProductOrder/{created.json()['id']}"
+    assert created.json()["relatedParty"] == order["relatedParty"]
+    assert check(api, path)["relatedParty"] == order["relatedParty"]
+    [in_v5] = check(api, other_version(path))["relatedParty"]
+    assert (in_v5["partyOrPartyRole"]["id"], in_v5["role"]) == ("p-1", "customer")
+
+
 def test_a_draft_order_is_acknowledged_in_v4_until_a_client_changes_its_state(api):
     address = {"@type": "GeographicAddress", "city": "Paris"}
     place = {"@type": "RelatedPlaceRefOrValue", "role": "site", "place": address}

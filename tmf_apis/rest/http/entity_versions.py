@@ -14,6 +14,7 @@ from typing import Any
 from tmf_apis.errors import InvalidQuery, NotFound, quoted
 from tmf_apis.rest.contracts.contract import Operation
 from tmf_apis.rest.http.api import Api
+from tmf_apis.rest.http.handling import note_without_effect
 from tmf_apis.rest.http.messages import Request
 from tmf_apis.store.resources import ResourceStore
 
@@ -48,8 +49,11 @@ def request_of_version(
         NotFound: The entity has no such version; the message lists its versions (HTTP 404).
         InvalidQuery: The request names several versions (HTTP 400).
     """
+    if not _has_versions(api, operation):
+        note_without_effect(request, {"version"} & {name for name, _ in request.parameters()})
+        return request
     id, version = _id_and_version(request)
-    if not version or not _has_versions(api, operation):
+    if not version:
         return request
     ids = (f"{id}:(version={version})", id)
     keys = [f"{access['tenant']}:{candidate}" for candidate in ids]

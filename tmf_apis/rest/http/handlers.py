@@ -49,7 +49,7 @@ from tmf_apis.rest.query import list_query
 from tmf_apis.rest.query.fields import FieldSelection, selected_resource
 from tmf_apis.rest.query.unknown_attributes import unknown_attributes
 from tmf_apis.rest.views import versions
-from tmf_apis.rest.views.kind_names import subtypes_of
+from tmf_apis.rest.views.kind_names import is_type_of_kind, subtypes_of
 from tmf_apis.settings import Settings
 from tmf_apis.store.resources import Document, is_same_json
 
@@ -433,6 +433,9 @@ class ResourceHandlers:
             return resource
         resource = {k: v for k, v in resource.items() if k not in {"id", "href"}}
         resource.setdefault("@type", operation.schema)
+        is_known = is_type_of_kind(operation.kind, resource["@type"])
+        if not is_known and subtypes_of(operation.kind, operation.schema):
+            resource.setdefault("@baseType", operation.schema)  # it stays in its collection
         return resource
 
     @staticmethod

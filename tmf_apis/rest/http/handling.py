@@ -89,9 +89,16 @@ def note_parameters(operation: Operation, request: Request) -> None:
     """
     if operation.action in _ACTIONS_WITHOUT_FILTERS and operation.kind:
         names = {name for name, _ in request.parameters()} - _PARAMETERS
-        _note(
-            request, [f"the parameter {name[:60]!r} has no effect here" for name in sorted(names)]
-        )
+        note_without_effect(request, sorted(names))
+
+
+def note_without_effect(request: Request, names: Iterable[str]) -> None:
+    """Warn of parameters that have no effect, or refuse them.
+
+    Raises:
+        InvalidQuery: The handling is strict (HTTP 400).
+    """
+    _note(request, [f"the parameter {name[:60]!r} has no effect here" for name in names])
 
 
 def _note(request: Request, faults: list[str]) -> None:

@@ -86,6 +86,17 @@ def subtypes_of(kind: str, schema: str) -> tuple[str, ...]:
     return tuple(type for type, name in SUBTYPES.get(kind, {}).items() if name == schema)
 
 
+def is_type_of_kind(kind: str, type: str) -> bool:
+    """Return whether a type is one of those of a kind that has several; True if it has one.
+
+    >>> is_type_of_kind("Resource", "LogicalResource"), is_type_of_kind("Resource", "Router")
+    (True, False)
+    >>> is_type_of_kind("Alarm", "Router")
+    True
+    """
+    return kind not in SUBTYPES or type == kind or type in SUBTYPES[kind]
+
+
 def lower_first(name: str) -> str:
     """Return the name of a type as the contracts write it in paths and members."""
     return name[:1].lower() + name[1:]

@@ -18,6 +18,8 @@ VIEWS: Views = {
         Rename(externalIdDetail="externalId"),
         Rename(orderDate="creationDate"),
     ),
+    # No contract declares its parties: the server copies those of the order.
+    "CancelProductOrder": (NestedViews(relatedParty="RelatedParty"),),
     "Item": (
         NestedViews(
             product="Product",
