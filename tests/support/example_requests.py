@@ -74,6 +74,7 @@ CHANGES = {
         "productOrder": {"@type": "ProductOrderRef", "id": "order-0484"}
     },
     ("CancelServiceOrder", "v4"): {"serviceOrder": {"id": "service-order-2"}},
+    ("CapacityReport", "v5"): {"place": ["site-01"]},
     **{
         (f"{api}{task}Job", version): {
             "url": f"file:{api.lower() or 'product'}-categories.ndjson",
