@@ -348,12 +348,14 @@ def test_the_processes_end_when_the_supervisor_is_killed(tmp_path, mongodb_uri, 
 
 
 def test_a_process_that_cannot_start_ends_the_server_with_its_reason(tmp_path):
-    environment = {"TMF_KEY_PROVIDER": "nothing", "TMF_TEMPORAL_ADDRESS": "127.0.0.1:1"}
+    keys = tmp_path / "no-keys"
+    keys.write_text("nothing")
+    environment = {"TMF_MASTER_KEY_FILE": str(keys), "TMF_TEMPORAL_ADDRESS": "127.0.0.1:1"}
     server = serve(tmp_path / "data", **environment)
     server.start(wait=0)
     try:
         assert server.process.wait(90) == 1
     finally:
         server.stop()
-    assert "nothing" in server.log.splitlines()[-1]
+    assert "a master key is 32 random bytes" in server.log.splitlines()[-1]
     assert '"level": "ERROR"' in server.log.splitlines()[-1]

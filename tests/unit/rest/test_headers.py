@@ -11,7 +11,7 @@ from tmf_apis.rest.http.headers import SINGLE_VALUE_HEADERS, request_headers
 #: Headers that the server reads and whose values are lists (RFC 9110, RFC 7240).
 LIST_HEADERS = {"accept", "content-encoding", "prefer"}
 #: A header of responses, which the patch of a collection reads.
-RESPONSE_HEADERS = {"location"}
+RESPONSE_HEADERS = {"location", "preference-applied"}
 
 
 def headers_read_by_the_server():

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import jsonschema_rs
+import orjson
 
 from tmf_apis.rest.contracts.json_schemas import JsonSchemas, Schema
 from tmf_apis.rest.contracts.schemas import Schemas
@@ -82,11 +83,28 @@ class ServedSchemas(Schemas):
 
     def is_valid(self, name: str, resource: Json) -> bool:
         """Return whether a resource can be served as a schema."""
-        return self.validator(name).is_valid(resource)
+        validator = self.validator(name)
+        try:
+            return validator.is_valid(resource)
+        except ValueError:
+            return validator.is_valid(_plain(resource))
 
     def violations(self, name: str, resource: Json) -> list[jsonschema_rs.ValidationError]:
         """Return the violations of a schema; empty if the resource can be served."""
-        return list(self.validator(name).iter_errors(resource))
+        validator = self.validator(name)
+        try:
+            return list(validator.iter_errors(resource))
+        except ValueError:
+            return list(validator.iter_errors(_plain(resource)))
+
+
+def _plain(resource: Json) -> Json:
+    """Return a resource with JSON's types only.
+
+    The database returns large integers in a type of its own, which the validators refuse.
+    """
+    plain: Json = orjson.loads(orjson.dumps(resource, default=str))
+    return plain
 
 
 class TypeRepairs(TypeDefaults):

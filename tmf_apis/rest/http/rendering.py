@@ -133,7 +133,7 @@ class ResourceRenderer:
         names = fields.top_level_names(version)
         return [
             self._top_level_attributes(kind, version, base_url, document, names)
-            if names and "loose" not in document
+            if names and "loose" not in document and not document.get("reshaped")
             else self.resource(kind, version, base_url, document, fields)
             for document in documents
         ]

@@ -143,7 +143,9 @@ def dotted_path(text: str, parameter: str) -> str:
     Raises:
         FeatureNotImplemented: It is another JSONPath (HTTP 501).
     """
-    path = text.replace("[*]", "").removeprefix("$.") if "$" in text or "[" in text else text
+    if not (text.startswith("$.") or "[" in text):
+        return text
+    path = text.replace("[*]", "").removeprefix("$.")
     if any(character in path for character in "$[]()?"):
         raise FeatureNotImplemented(
             f"{parameter}: the JSONPath {quoted(text)} is not supported; $.a.b, $.a[*].b and a.b"

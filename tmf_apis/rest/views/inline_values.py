@@ -67,7 +67,10 @@ class InlineValue(SelfInverseTransform):
         return isinstance(type, str) and type not in self.reference_types
 
     def mapped_paths(self, path: Path, lookup: ViewLookup) -> Iterator[MappedPath]:  # noqa: ARG002
-        """Yield the path, which may also lead into the container."""
+        """Yield the path, which may also lead into the container, or out of it."""
         yield path, NO_VALUE_MAP
-        if path[0] not in self._outside and path[0] != self.container:
+        if path[0] == self.container:
+            if len(path) > 1:
+                yield path[1:], NO_VALUE_MAP
+        elif path[0] == "@type" or path[0] not in self._outside:
             yield (self.container, *path), NO_VALUE_MAP
