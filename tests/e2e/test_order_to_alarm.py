@@ -457,7 +457,7 @@ def test_the_worker_uses_little_memory(server, record_property):
     status = Path(f"/proc/{pid}/status").read_text()
     resident = int(status.split("VmRSS:")[1].split()[0]) / 1024
     record_property("MiB", resident)
-    assert resident < 150
+    assert resident < 220  # the validators of all versions are some 40 of them
 
 
 @pytest.mark.skipif(bool(lab.lab_unavailable_reason()), reason=str(lab.lab_unavailable_reason()))

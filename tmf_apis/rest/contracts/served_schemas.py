@@ -114,16 +114,18 @@ class TypeRepairs(TypeDefaults):
     that no version has is an extension of it. So is a missing type where the contract requires one.
     """
 
-    def __init__(self, document: Mapping[str, Any], version: str, foreign: Collection[str]) -> None:
+    def __init__(
+        self, document: Mapping[str, Any], foreign: Collection[str], *, adds_bases: bool
+    ) -> None:
         """Read the types of a contract.
 
         Args:
             document: The OpenAPI document.
-            version: "v4" or "v5"; in v4 an extension needs no ``@baseType``.
             foreign: The type names that only another version of the API has.
+            adds_bases: Give types of no version a ``@baseType``, which v4 does not need.
         """
         super().__init__(document)
-        self._strict = version != "v4"
+        self._adds_bases = adds_bases
         self._foreign = foreign
         self._extensions: Collection[str] = ()
 
@@ -149,7 +151,7 @@ class TypeRepairs(TypeDefaults):
         if not isinstance(type, str) or type in self._foreign:
             return {**typed, "@type": schema}
         is_extension = isinstance(base, str) and base in self._schemas
-        if self._strict and type not in self._schemas and not is_extension:
+        if self._adds_bases and type not in self._schemas and not is_extension:
             return {**typed, "@baseType": schema}
         return typed
 

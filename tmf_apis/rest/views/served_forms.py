@@ -37,10 +37,12 @@ class ServedTypes:
 
     Attributes:
         schemas: The validators of its answers.
-        repairs: Replaces the types that it does not have.
+        replacements: Replaces the types that only another version has.
+        repairs: Does so, and gives types of no version a base that the contract has.
     """
 
     schemas: ServedSchemas
+    replacements: TypeRepairs
     repairs: TypeRepairs
 
     @classmethod
@@ -49,7 +51,9 @@ class ServedTypes:
         document, version = contract.document, contract.version
         foreign = foreign_types(document, other.document if other else None)
         return cls(
-            ServedSchemas(document, version, foreign), TypeRepairs(document, version, foreign)
+            ServedSchemas(document, version, foreign),
+            TypeRepairs(document, foreign, adds_bases=False),
+            TypeRepairs(document, foreign, adds_bases=version != "v4"),
         )
 
 
@@ -63,7 +67,8 @@ class ServedKind:
         schema: Its schema in the contract.
         schemas: The validators of the contract's answers.
         with_types: Adds the types of nested objects that the version requires; None in v4.
-        repair_types: Replaces types that the version does not have.
+        replace_types: Replaces types that only another version has.
+        repair_types: Does so, and gives types of no version a base that the version has.
     """
 
     kind: str
@@ -71,6 +76,7 @@ class ServedKind:
     schema: str
     schemas: ServedSchemas
     with_types: Transform | None
+    replace_types: Transform
     repair_types: Transform
 
     def plain_form(self, body: Json, *, types_incomplete: bool = True) -> Json:
@@ -89,9 +95,11 @@ class ServedKind:
 
     def substituted(self, form: Json) -> Json:
         """Return a form with the values and types that the version has for those it lacks."""
-        form = self.repair_types(form)
-        if self.is_valid(form):
-            return form
+        for repair in (self.replace_types, self.repair_types):
+            repaired = repair(form)
+            if self.is_valid(repaired):
+                return repaired
+        form = repaired
         violations = self.violations(form)
         for path, value in spellings(violations):
             form = with_value(form, path, value)
@@ -126,7 +134,7 @@ class ServedKind:
         form = self.plain_form(body if before is None else _changed_part(body, before))
         # Most differences are types that only the client's version has: repairing these is fifteen
         # times as fast as listing what is wrong.
-        if self.is_valid(form) or self.is_valid(self.repair_types(form)):
+        if self.is_valid(form) or self.is_valid(self.replace_types(form)):
             return body
         if not self.violations(form):
             return body
@@ -172,6 +180,7 @@ class ServedForms:
         """Replace the extension types of one contract."""
         types = self._types[base_path]
         types.schemas.set_extensions(extensions)
+        types.replacements.set_extensions(extensions)
         types.repairs.set_extensions(extensions)
 
     def form(
@@ -229,8 +238,10 @@ def _served_kinds(contract: Contract, types: ServedTypes) -> Iterable[ServedKind
         kind, schema = operation.kind, operation.schema
         if operation.action == "retrieve" and kind and not subtypes_of(kind, schema):
             with_types = defaults.transform_for(schema) if defaults else None
-            repair_types = types.repairs.transform_for(schema)
-            yield ServedKind(kind, version, schema, types.schemas, with_types, repair_types)
+            transforms = [
+                repairs.transform_for(schema) for repairs in (types.replacements, types.repairs)
+            ]
+            yield ServedKind(kind, version, schema, types.schemas, with_types, *transforms)
 
 
 def _changed_part(body: Json, before: Json) -> Json:
