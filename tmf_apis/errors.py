@@ -77,10 +77,12 @@ class Faults:
 
     Attributes:
         messages: The faults: JSON pointer and rule.
+        reference: URL of a page about one of them; empty: none.
     """
 
     def __init__(self) -> None:
         self.messages: list[str] = []
+        self.reference = ""
 
     def add(self, message: str) -> None:
         """Add a fault."""
@@ -93,6 +95,7 @@ class Faults:
             yield
         except InvalidBody as error:
             self.messages.append(error.message)
+            self.reference = self.reference or error.reference
 
     def refuse(self) -> None:
         """Refuse the body if there are faults.
@@ -101,7 +104,7 @@ class Faults:
             InvalidBody: There are (HTTP 400).
         """
         if self.messages:
-            raise InvalidBody(listed_faults(self.messages))
+            raise InvalidBody(listed_faults(self.messages), reference=self.reference)
 
 
 def listed_faults(faults: Iterable[str], limit: int = FAULT_LIMIT) -> str:

@@ -46,14 +46,14 @@ class ServerProcess:
     def __init__(self, folder, **environment):
         self.folder = folder
         self.environment = environment
-        self.options = ()
         self.url = ""
         self.process = None
 
     @property
     def log(self):
-        """The output of the process."""
-        return self.folder.with_suffix(".log").read_text(errors="replace")
+        """The output of the process, without a last line that is being written."""
+        text = self.folder.with_suffix(".log").read_text(errors="replace")
+        return text[: text.rfind("\n") + 1]
 
     @property
     def settings(self):
