@@ -1,5 +1,6 @@
 """Shared fixtures: one real database server for the session, a new database for each test."""
 
+import logging
 import uuid
 
 import pytest
@@ -17,6 +18,14 @@ from tmf_apis.store.embedded_mongod import EmbeddedMongod
 # The load of the machine varies: no example fails for being slow.
 hypothesis_settings.register_profile("unhurried", deadline=None)
 hypothesis_settings.load_profile("unhurried")
+
+
+@pytest.fixture(autouse=True)
+def log_level():
+    """Restore the level of the root logger, which commands change."""
+    level = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(level)
 
 
 @pytest.fixture(scope="session")

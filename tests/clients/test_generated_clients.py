@@ -33,7 +33,9 @@ def workshop(tmp_path_factory):
         pytest.skip(f"the generators cannot be installed: {error}")
     folder = tmp_path_factory.mktemp("clients")
     with demo_server(folder / "data") as url:
-        yield Workshop(url, folder)
+        workshop = Workshop(url, folder)
+        with workshop.client:
+            yield workshop
 
 
 @pytest.fixture(scope="module")

@@ -96,6 +96,10 @@ def generator_jar():
     return next(python().parents[1].glob("lib/*/site-packages/openapi_generator_cli/*.jar"))
 
 
+#: Without ``openApiNullable`` the client needs no library beside Jackson.
+_JAVA_OPTIONS = {"library": "native", "additionalProperties": {"openApiNullable": False}}
+
+
 def openapi_generator(generator, documents, folder):
     """Generate clients of several documents in one run.
 
@@ -112,7 +116,7 @@ def openapi_generator(generator, documents, folder):
             "inputSpec": str(document),
             "outputDir": str(folder / package),
             "packageName": package,
-            **({"library": "native"} if generator == "java" else {}),
+            **(_JAVA_OPTIONS if generator == "java" else {}),
         }
         file = folder / f"{generator}-{package}.json"
         file.write_text(json.dumps(configuration))

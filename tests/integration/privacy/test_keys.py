@@ -8,11 +8,11 @@ import pytest
 from tests.support.privacy_harness import EMAIL, STREET
 from tmf_apis.security import master_keys
 from tmf_apis.security.master_keys import (
-    ENTRY_POINT_GROUP,
     KeyUnavailable,
     LocalKeys,
     load_provider,
 )
+from tmf_apis.setting_parsers import KEY_PROVIDERS
 from tmf_apis.settings import Settings
 from tmf_apis.store.process import CannotStart
 
@@ -175,7 +175,7 @@ class VaultKeys:
 
 
 def test_a_plug_in_provides_the_master_key(harness, monkeypatch):
-    point = EntryPoint("vault", f"{__name__}:VaultKeys", ENTRY_POINT_GROUP)
+    point = EntryPoint("vault", f"{__name__}:VaultKeys", KEY_PROVIDERS)
     monkeypatch.setattr(master_keys, "entry_points", lambda **_: [point])
     harness.restart(key_provider="vault")
     harness.create_customer()

@@ -38,14 +38,12 @@ def test_the_lines_of_one_client_are_bounded_and_the_rest_is_reported(refusals, 
     clock.now += 61
     refusals.record(error, RequestOrigin("192.0.2.1"), "/x")
     assert caplog.records[-1].unlogged == 100 - _LINES_OF_CLIENT
-    assert refusals.counts == {(401, "signature"): 102}
 
 
 def test_the_lines_of_all_clients_are_bounded(refusals, caplog):
     for number in range(1000):
         refusals.record(Forbidden("no"), RequestOrigin(f"192.0.2.{number}"), "/x", "me")
     assert len(caplog.records) == _LINES
-    assert refusals.counts == {(403, "forbidden"): 1000}
 
 
 def test_a_client_behind_the_address_of_a_noisy_one_is_logged(refusals, caplog):
