@@ -12,6 +12,7 @@ from tmf_apis.rest.query.parameters import SINGLE_VALUED
 VALUES = {
     "after": "",
     "before": "",
+    "depth": "0",
     "dryRun": "false",
     "filter": "$[?(@.id=='1')]",
     "limit": "1",
