@@ -4,6 +4,7 @@ It connects the operations of ``rest`` to the engine; ``web`` creates it.
 """
 
 import asyncio
+import logging
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -74,6 +75,8 @@ __all__ = ["CONTRACTS_DIR", "Application", "Engine", "Readiness"]
 Handler = Callable[[Api, Operation, Request], Response]
 
 _SENDER = SENDER_HEADER.lower()
+#: The access log has lines of the level INFO.
+_access = logging.getLogger("tmf_apis.access")
 #: Scopes of which one is needed for ``/metrics``.
 METRICS_SCOPES = ("metrics", "admin")
 #: Status of the answers to probes that the access log leaves out.
@@ -175,7 +178,8 @@ class Application:
         self._sender_id = ""
         self._headers = _connection_headers(settings)
         self.access_log = AccessLog(
-            is_enabled=settings.access_log == "on", http_process=shared.number if shared else 0
+            is_enabled=settings.access_log == "on" and _access.isEnabledFor(logging.INFO),
+            http_process=shared.number if shared else 0,
         )
         self._limited: AsgiApplication = self._answer_admitted
         if authenticator.enabled:
