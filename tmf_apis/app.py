@@ -4,8 +4,8 @@ It connects the operations of ``rest`` to the engine; ``web`` creates it.
 """
 
 import asyncio
-import logging
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
