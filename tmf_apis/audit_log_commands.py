@@ -24,6 +24,7 @@ from tmf_apis.command_options import (
     report_start_errors,
     with_options,
 )
+from tmf_apis.json_lines import json_line
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.request_origin import command_origin, current_origin
 from tmf_apis.settings import Settings
@@ -75,7 +76,7 @@ def show(uri: str, data_dir: Path | None, limit: int, *, as_json: bool, **criter
         rows, total = find_entries(log, _criteria(**criteria), limit=limit)
     if as_json:
         for row in rows:
-            click.echo(orjson.dumps(row))
+            click.echo(json_line(row))
         return
     table = Table("Time", "Subject", "Address", "Operation", "Resource", "Rev", "Details")
     for row in rows:

@@ -1,10 +1,10 @@
 """Log records as lines of JSON on standard error."""
 
-import json
 import logging
 from datetime import UTC, datetime
 from typing import Any
 
+from tmf_apis.json_lines import json_line
 from tmf_apis.repeated_errors import ErrorLimitingHandler
 from tmf_apis.security.request_origin import current_origin
 
@@ -41,7 +41,7 @@ class JsonLinesFormatter(logging.Formatter):
         line |= {name: v for name, v in vars(record).items() if name not in _RECORD_ATTRIBUTES}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return json_line(line)
 
 
 def configure_logging(level: str, *, http_process: int = 0) -> None:

@@ -24,6 +24,7 @@ from tmf_apis import tracing
 from tmf_apis.gc_tuning import tune_gc
 from tmf_apis.open_files import raise_open_files_limit
 from tmf_apis.security.addresses import is_loopback
+from tmf_apis.security.private_directory import private_files
 from tmf_apis.security.tls import ReloadingContext, TlsFiles, UnusableTlsFiles
 from tmf_apis.settings import Settings
 from tmf_apis.store.embedded_mongod import EmbeddedMongod
@@ -160,8 +161,7 @@ class Server:
             for number in (signal.SIGTERM, signal.SIGINT)
         }
         try:
-            with self._bound_socket() as sock:
-                os.umask(0o077)
+            with self._bound_socket() as sock, private_files():
                 raise_open_files_limit(self.settings)
                 prepare_data_directory(self.settings.data_dir)
                 self._start_processes()

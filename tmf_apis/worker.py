@@ -48,6 +48,7 @@ from tmf_apis.reconciliation import task_handlers as reconciliation
 from tmf_apis.reconciliation.scheduler import TaskScheduler
 from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
+from tmf_apis.security.private_directory import private_files
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import MongoDatabase, connect
 from tmf_apis.store.managed_process import prepare_data_directory
@@ -298,10 +299,10 @@ def run(settings: Settings) -> None:
     ):
         if not value:
             raise CannotStart(f"{name} is not set: the worker needs the servers of `tmf serve`")
-    os.umask(0o077)
-    prepare_data_directory(settings.data_dir)
-    tracing.configure(settings, "tmf-worker")
-    asyncio.run(_run_until_signal(settings))
-    tracing.shutdown()
-    logging.shutdown()
+    with private_files():
+        prepare_data_directory(settings.data_dir)
+        tracing.configure(settings, "tmf-worker")
+        asyncio.run(_run_until_signal(settings))
+        tracing.shutdown()
+        logging.shutdown()
     os._exit(0)  # tasks that cannot be interrupted are repeated by the next worker

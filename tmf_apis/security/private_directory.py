@@ -4,7 +4,7 @@ import logging
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,16 @@ SECRET_FOLDERS = ("keys",)
 
 class UnsafeDirectory(Exception):
     """Another user could replace the files of the data directory; the message has a remedy."""
+
+
+@contextmanager
+def private_files() -> Iterator[None]:
+    """Create files and folders for this user only, until the end of the block."""
+    mask = os.umask(OTHERS)
+    try:
+        yield
+    finally:
+        os.umask(mask)
 
 
 def make_private(folder: Path) -> None:

@@ -86,11 +86,8 @@ def listening_socket(address: str) -> socket.socket:
     path = Path(value)
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
-    mask = os.umask(0o177)
-    try:
-        listener.bind(value)
-    finally:
-        os.umask(mask)
+    listener.bind(value)
+    path.chmod(0o600)  # nobody connects before it listens; a umask would be the whole process's
     listener.listen(128)
     return listener
 

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from tmf_apis.security.private_directory import UnsafeDirectory, make_private
+from tmf_apis.security.private_directory import UnsafeDirectory, make_private, private_files
 
 
 def modes(folder):
@@ -23,6 +23,7 @@ def test_a_new_directory_is_private(tmp_path):
 def test_an_existing_wider_directory_is_narrowed_with_a_word(tmp_path, caplog):
     folder = tmp_path / "data"
     (folder / "keys").mkdir(parents=True)
+    (folder / "keys").chmod(0o755)
     for name in ("worker.log", "temporal.db", "keys/signing.pem"):
         (folder / name).write_text("x")
         (folder / name).chmod(0o644)
@@ -34,6 +35,18 @@ def test_an_existing_wider_directory_is_narrowed_with_a_word(tmp_path, caplog):
     caplog.clear()
     make_private(folder)
     assert caplog.records == []
+
+
+def test_new_files_are_private_until_the_end_of_the_block(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with private_files():
+            (tmp_path / "keys").mkdir()
+        (tmp_path / "readme").mkdir()
+    finally:
+        os.umask(before)
+    assert modes(tmp_path / "keys") == {".": 0o700}
+    assert modes(tmp_path / "readme") == {".": 0o755}
 
 
 def test_the_target_of_a_link_is_not_changed(tmp_path):

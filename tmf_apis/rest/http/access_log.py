@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-
+from tmf_apis.json_lines import json_line
 from tmf_apis.rest.http.asgi import Send
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.request_origin import RequestOrigin
@@ -95,7 +94,7 @@ class AccessRecord:
             members["trace"] = origin.trace[3:35]
         if self.reason:
             members["reason"] = self.reason
-        return orjson.dumps(members, default=str, option=orjson.OPT_APPEND_NEWLINE)
+        return f"{json_line(members)}\n".encode()
 
 
 class AccessLog:
@@ -157,7 +156,7 @@ class AccessLog:
             dropped, self._dropped = self._dropped, 0
             members = {"level": "WARNING", "logger": "tmf_apis.access", "count": dropped}
             message = {"message": "lines of the access log dropped: standard error is slow"}
-            chunk.append(orjson.dumps(members | message, option=orjson.OPT_APPEND_NEWLINE))
+            chunk.append(f"{json_line(members | message)}\n".encode())
         if chunk:
             _write_to_standard_error(chunk)
 
