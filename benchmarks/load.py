@@ -9,6 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 
+#: In a body, it stands for eight digits that differ in each request.
+NUMBER = "@number@"
+
+
 @dataclass(frozen=True, slots=True)
 class RequestTemplate:
     """A kind of request.
@@ -16,7 +20,7 @@ class RequestTemplate:
     Attributes:
         method: HTTP method.
         paths: Paths with query strings, used in turn.
-        body: Body of each request; empty: none.
+        body: Body of each request, which can contain ``NUMBER``; empty: none.
         headers: Further header lines, each with its line end.
     """
 
@@ -26,13 +30,15 @@ class RequestTemplate:
     headers: str = ""
 
 
-def _encoded_requests(template: RequestTemplate, port: int) -> Iterator[bytes]:
+def _encoded_requests(template: RequestTemplate, port: int, first: int) -> Iterator[bytes]:
     body = template.body.encode()
     length = f"Content-Length: {len(body)}\r\nContent-Type: application/json\r\n" if body else ""
-    for path in itertools.cycle(template.paths):
+    paths = template.paths[first:] + template.paths[:first]
+    numbers = itertools.count(time.time_ns() // 1000)
+    for path, number in zip(itertools.cycle(paths), numbers, strict=False):
         request_line = f"{template.method} {path} HTTP/1.1\r\n"
         head = f"{request_line}Host: 127.0.0.1:{port}\r\n{template.headers}{length}\r\n"
-        yield head.encode() + body
+        yield head.encode() + body.replace(NUMBER.encode(), b"%08d" % (number % 10**8))
 
 
 async def send_requests(  # noqa: PLR0913
@@ -43,6 +49,7 @@ async def send_requests(  # noqa: PLR0913
     error_statuses: list[int],
     *,
     pause: float = 0.0,
+    first: int = 0,
 ) -> None:
     """Send requests over one connection, one after another.
 
@@ -53,8 +60,9 @@ async def send_requests(  # noqa: PLR0913
         times: Receives the latency of each request, in seconds.
         error_statuses: Receives each status other than 2xx.
         pause: Time between two requests, in seconds.
+        first: Index of the first path.
     """
-    requests = _encoded_requests(template, port)
+    requests = _encoded_requests(template, port, first)
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
     while not is_over():
         started = time.perf_counter()
@@ -76,7 +84,10 @@ async def send_requests(  # noqa: PLR0913
 async def run_load(
     port: int, template: RequestTemplate, seconds: float, connections: int
 ) -> dict[str, object]:
-    """Send requests; return count, seconds, latencies in ms, and the statuses other than 2xx."""
+    """Send requests; return count, seconds, latencies in ms, and the statuses other than 2xx.
+
+    Each connection begins with another path, so that few requests are for the same resource.
+    """
     times: list[float] = []
     error_statuses: list[int] = []
     started = time.perf_counter()
@@ -86,8 +97,14 @@ async def run_load(
         return time.perf_counter() >= end
 
     await asyncio.gather(
-        *(send_requests(port, template, is_over, times, error_statuses) for _ in range(connections))
-    )
+        *(
+            send_requests(
+                port, template, is_over, times, error_statuses,
+                first=number * len(template.paths) // connections,
+            )
+            for number in range(connections)
+        )
+    )  # fmt: skip
     duration = time.perf_counter() - started
     times.sort()
     return {

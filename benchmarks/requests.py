@@ -22,7 +22,7 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from benchmarks.load import RequestTemplate
+from benchmarks.load import NUMBER, RequestTemplate
 from benchmarks.offerings import offering, offering_document
 
 ROOT = Path(__file__).parent.parent
@@ -134,10 +134,10 @@ def request_pairs(ids: list[str], token: str) -> RequestPairs:
         RequestTemplate("POST", ["/productOffering"], body),
         RequestTemplate("POST", [BASE_PATH + "/productOffering"], body, authorization),
     )
-    changes = [json.dumps({"description": f"changed {n}"}) for n in range(2)]
+    change = json.dumps({"description": f"changed {NUMBER}"})
     pairs["patch"] = (
-        RequestTemplate("PATCH", paths, changes[0]),
-        RequestTemplate("PATCH", [BASE_PATH + path for path in paths], changes[1], authorization),
+        RequestTemplate("PATCH", paths, change),
+        RequestTemplate("PATCH", [BASE_PATH + path for path in paths], change, authorization),
     )
     return pairs
 

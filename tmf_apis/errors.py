@@ -30,9 +30,8 @@ Not an API error, without a status:
     Unfulfillable                           Ends the fulfilment of an order item
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Self
 
 #: Most characters of a value that a message quotes.
 QUOTE_LIMIT = 60
@@ -88,14 +87,20 @@ class Faults:
         """Add a fault."""
         self.messages.append(message)
 
-    @contextmanager
-    def collect(self) -> Iterator[None]:
-        """Collect the fault that ends the block, if one does."""
-        try:
-            yield
-        except InvalidBody as error:
-            self.messages.append(error.message)
-            self.reference = self.reference or error.reference
+    def collect(self) -> Self:
+        """Return a context that collects the fault that ends the block, if one does."""
+        return self
+
+    def __enter__(self) -> None:
+        """Begin a block; a class without a generator, because most bodies have many blocks."""
+
+    def __exit__(self, type: object, error: BaseException | None, traceback: object) -> bool:
+        """Collect the fault of a block, if it has ended with one."""
+        if not isinstance(error, InvalidBody):
+            return False
+        self.messages.append(error.message)
+        self.reference = self.reference or error.reference
+        return True
 
     def refuse(self) -> None:
         """Refuse the body if there are faults.

@@ -12,8 +12,8 @@ Each kind has a collection of the same name (``ProductOrder``). A stored documen
              id and href, as ``,"name":"x"}`` (or ``}`` if there are none)
     loose    true if nested objects in ``body`` may lack the ``@type`` that v5 requires; ``text``
              has it
-    reshaped  true if ``text`` of a version is not ``body`` as the transforms make it, because that
-             version lacks a value or a type; see ``rest/views/served_forms.py``
+    reshaped  the versions whose ``text`` is not ``body`` as the transforms make it, because they
+             lack a value or a type; true: any version; see ``rest/views/served_forms.py``
     events   the outbox: pending events; absent if there are none
     inserted, written
              the times of the writes that caused them, see ``write_times``

@@ -11,6 +11,7 @@ like a time (the value of a characteristic) is not changed.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 _COMPONENTS = "#/components/schemas/"
@@ -22,6 +23,10 @@ _DATE_TIME = re.compile(f"{_MOMENT}{_OFFSET}?", re.ASCII)
 _WITH_OFFSET = re.compile(_MOMENT + _OFFSET, re.ASCII)
 _MINUTES = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt]{_HOUR_AND_MINUTE}", re.ASCII)
 _CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+
+
+#: Longest text that can be a time: with thirty digits of a second and an offset.
+_MAX_LENGTH = 64
 
 
 def canonical_timestamp(text: str) -> str | None:
@@ -37,6 +42,11 @@ def canonical_timestamp(text: str) -> str | None:
     >>> canonical_timestamp("yesterday") is None
     True
     """
+    return _cached_timestamp(text) if len(text) <= _MAX_LENGTH else None
+
+
+@lru_cache(maxsize=10_000)  # each check of a body meets the same few times again
+def _cached_timestamp(text: str) -> str | None:
     if not _DATE_TIME.fullmatch(text):
         return None
     try:
@@ -66,6 +76,11 @@ def accepted_timestamp(text: str, *, accept_minutes: bool = True) -> str | None:
 
 def is_timestamp(text: str) -> bool:
     """Return whether a text is a time with an offset; the check of the format ``date-time``."""
+    return len(text) <= _MAX_LENGTH and _is_cached_timestamp(text)
+
+
+@lru_cache(maxsize=10_000)
+def _is_cached_timestamp(text: str) -> bool:
     return accepted_timestamp(text, accept_minutes=False) is not None
 
 
@@ -95,7 +110,7 @@ class DateNormalizer:
 
     def set_extensions(self, extensions: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         """Replace the extension types; the mapping is from a type to the schemas that extend it."""
-        trees: dict[str, dict[str, Any]] = {}
+        trees: dict[str | tuple[str, ...], dict[str, Any]] = {}
         self._extensions_and_trees = (extensions, trees)
 
     def normalise(self, name: str, resource: dict[str, Any]) -> dict[str, Any]:
@@ -129,9 +144,12 @@ class DateNormalizer:
     def _merged_tree(self, node: tuple[str, ...]) -> dict[str, Any]:
         if len(node) == 1:
             return self._date_tree(node[0])
-        merged: dict[str, Any] = {}
-        for name in node:
-            merged.update(self._date_tree(name))
+        trees = self._extensions_and_trees[1]
+        if (merged := trees.get(node)) is None:
+            merged = {}
+            for name in node:
+                merged.update(self._date_tree(name))
+            trees[node] = merged
         return merged
 
     def _date_tree(self, name: str) -> dict[str, Any]:

@@ -143,17 +143,18 @@ class TypeRepairs(TypeDefaults):
         return typed
 
     def _typed_object(self, schema: str, value: Json, typed: Json) -> Json:
-        type, base = value.get("@type"), value.get("@baseType")
+        type = value.get("@type")
         if type is None:
             return super()._typed_object(schema, value, typed)
         if type in self._extensions:
             return typed
         if not isinstance(type, str) or type in self._foreign:
             return {**typed, "@type": schema}
+        if not self._adds_bases or type in self._schemas:
+            return typed
+        base = value.get("@baseType")
         is_extension = isinstance(base, str) and base in self._schemas
-        if self._adds_bases and type not in self._schemas and not is_extension:
-            return {**typed, "@baseType": schema}
-        return typed
+        return typed if is_extension else {**typed, "@baseType": schema}
 
 
 def foreign_types(own: Mapping[str, Any], other: Mapping[str, Any] | None) -> frozenset[str]:

@@ -7,6 +7,7 @@ that the contract declares. Resources of v5 clients have all types and are not c
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from operator import is_not
 from typing import Any
 
 from tmf_apis.rest.contracts.json_schemas import form_base
@@ -16,6 +17,7 @@ Transform = Callable[[Json], Json]
 Schema = Mapping[str, Any]
 #: The schemas of an object's attributes, and the names of the mandatory ones.
 ObjectShape = tuple[dict[str, Schema], frozenset[str]]
+_CONTAINERS = (dict, list)
 #: End of the names of unions in published examples, whether the contract has them or not.
 _UNION_SUFFIX = "RefOrValue"
 
@@ -32,6 +34,7 @@ class TypeDefaults:
         """
         self._adds_types = adds_types
         self._schemas: Mapping[str, Schema] = document["components"]["schemas"]
+        self._object_types = {name for name, node in self._schemas.items() if "oneOf" not in node}
         self._cached_shape = cache(self._read_shape)
         self._cached_candidates = cache(self._read_candidates)
         self._cached_members = cache(self._read_members)
@@ -47,27 +50,25 @@ class TypeDefaults:
 
     def _with_nested_types(self, schema: str, value: Json) -> Json:
         """Return an object of a schema with the types of its nested objects."""
-        result = value
         type = value.get("@type")
         is_known = isinstance(type, str) and type in self._schemas
         members = self._cached_members(type if is_known else schema)
-        for name, old in value.items():
-            if name in members and isinstance(old, (dict, list)):
+        changed: Json = {}
+        for name in members.keys() & value.keys() if members else ():
+            old = value[name]
+            if isinstance(old, _CONTAINERS):
                 new = self._with_types(members[name], old)
                 if new is not old:
-                    result = {**result, name: new}
-        return result
+                    changed[name] = new
+        return {**value, **changed} if changed else value
 
     def _with_types(self, candidates: tuple[str, ...], value: Any) -> Any:  # noqa: ANN401
         if isinstance(value, list):
-            same, items = True, []
-            for item in value:
-                new = self._with_types(candidates, item)
-                same = same and new is item
-                items.append(new)
-            return value if same else items
-        if not isinstance(value, dict):
-            return value
+            items = [
+                self._with_types(candidates, item) if isinstance(item, _CONTAINERS) else item
+                for item in value
+            ]
+            return items if any(map(is_not, items, value)) else value
         is_union = self._is_union(value.get("@type"))
         if is_union:
             value = {name: member for name, member in value.items() if name != "@type"}
@@ -90,11 +91,9 @@ class TypeDefaults:
 
     def _is_union(self, type: object) -> bool:
         """Return whether a type is the name of a union, which no object can have."""
-        if not isinstance(type, str):
+        if not isinstance(type, str) or type in self._object_types:
             return False
-        if (schema := self._schemas.get(type)) is None:
-            return type.endswith(_UNION_SUFFIX)
-        return "oneOf" in schema
+        return type in self._schemas or type.endswith(_UNION_SUFFIX)
 
     def _best_candidate(self, candidates: tuple[str, ...], value: Json) -> str:
         """Return the type of an object without ``@type``.

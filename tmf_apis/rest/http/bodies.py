@@ -22,6 +22,7 @@ OPEN_ATTRIBUTES = frozenset({"adapterOptions", "event", "expected", "observed", 
 _LARGE_FLOATS, _SPECIAL_NAMES = 1, 2
 
 _CHECKED_TYPES = frozenset({dict, list, int, float})
+_CONTAINERS, _NUMBERS = frozenset({dict, list}), frozenset({int, float})
 #: Integers from here on do not fit into 64 bits; orjson reads them as floats.
 _INT64_LIMIT = 2.0**63
 #: Most characters of a 64-bit integer, with its sign.
@@ -61,7 +62,9 @@ def parse(raw: bytes, settings: Settings) -> Any:  # noqa: ANN401
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise InvalidBody(f"the body is not JSON: {error}") from None
-    count = _checked_member_count(value, settings, lambda: _has_long_integer(raw))
+    count = _plain_member_count(raw, value, settings)
+    if count is None:
+        count = _checked_member_count(value, settings, lambda: _has_long_integer(raw))
     if _raw_member_count(raw, count) != count:
         raise InvalidBody("the body has an object with the same member twice")
     if inexact := inexact_number(raw, value):
@@ -77,6 +80,55 @@ def check_limits(value: object, settings: Settings) -> None:
         InvalidBody: The value exceeds a limit; the message has the JSON pointer (HTTP 400).
     """
     _checked_member_count(value, settings, lambda: False)
+
+
+def _plain_member_count(raw: bytes, value: object, settings: Settings) -> int | None:
+    """Return the number of object members of a value without special names and large numbers.
+
+    Most bodies are like that, which a loop shows faster than the walk that knows the paths.
+
+    Returns:
+        The number; None if the value has to be checked by ``_checked_member_count``.
+    """
+    if b"\\" in raw or b'"$' in raw or b'""' in raw:  # a name may be empty or begin with $
+        return None
+    if type(value) not in _CONTAINERS:
+        return None
+    count = 0
+    level: list[Any] = [value]
+    for _ in range(settings.depth_limit):
+        try:
+            members, level = _next_level(level, settings.array_limit)
+        except _NotPlain:
+            return None
+        count += members
+        if not level:
+            return count
+    return None
+
+
+def _next_level(level: list[Any], array_limit: int) -> tuple[int, list[Any]]:
+    """Return the number of members of objects and arrays, and the objects and arrays in them.
+
+    Raises:
+        _NotPlain: An array is too long, or a number is large.
+    """
+    count = 0
+    following: list[Any] = []
+    for container in level:
+        members = container
+        if type(container) is dict:
+            count += len(container)
+            members = container.values()
+        elif len(container) > array_limit:
+            raise _NotPlain
+        for member in members:
+            kind = type(member)
+            if kind in _CONTAINERS:
+                following.append(member)
+            elif kind in _NUMBERS and not -_INT64_LIMIT < member < _INT64_LIMIT:
+                raise _NotPlain
+    return count, following
 
 
 def _checked_member_count(
@@ -119,6 +171,10 @@ def _raw_member_count(raw: bytes, parsed_count: int) -> int:
     if raw.translate(None, b" \t\r\n").count(b'":') == parsed_count:
         return parsed_count
     return JSON_STRING.sub(b"", raw).count(b":")
+
+
+class _NotPlain(Exception):
+    """A value has to be checked by the walk that knows the paths."""
 
 
 class _LargeFloat(Exception):

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 
 from tmf_apis.rest.http.messages import Request, Response, json_response
+from tmf_apis.rest.pipeline.documents import is_reshaped
 from tmf_apis.rest.pipeline.masked_changes import (
     guessed_texts,
     refuse_masks,
@@ -111,7 +112,7 @@ class ResourceRenderer:
     ) -> Resource:
         """Return a stored document as a resource with the selected attributes."""
         body = document.get("body", {})
-        if document.get("reshaped"):
+        if is_reshaped(document, version):
             form, _ = self._forms.form(kind, version, body)
             source = (document["id"], base_url, body)
             resource = identified(self._kinds, kind, version, source, form)
@@ -133,7 +134,7 @@ class ResourceRenderer:
         names = fields.top_level_names(version)
         return [
             self._top_level_attributes(kind, version, base_url, document, names)
-            if names and "loose" not in document and not document.get("reshaped")
+            if names and "loose" not in document and not is_reshaped(document, version)
             else self.resource(kind, version, base_url, document, fields)
             for document in documents
         ]

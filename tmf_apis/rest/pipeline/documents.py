@@ -163,9 +163,9 @@ class DocumentBuilder:
         events = [_with_request(event, context) for event in events]
         incomplete = bool(document.get("loose")) or _types_incomplete(context)
         changes: Document = {"body": body, "parties": parties}
-        trusted = () if incomplete or document.get("reshaped") else ("v5",)
+        trusted = () if incomplete or is_reshaped(document, "v5") else ("v5",)
         if "reshaped" in document:
-            changes["reshaped"] = False
+            changes["reshaped"] = []
         changes |= self._text(kind, id, body, types_incomplete=incomplete, trusted=trusted)
         if needs_after_commit(policy, old, body):
             changes["todo"] = pending_side_effect(document, rev, context)
@@ -201,16 +201,24 @@ class DocumentBuilder:
         trusted: Collection[str] = (),
     ) -> Document:
         """Return the members of a document that hold the JSON of each version."""
-        text, is_reshaped = json_fragments(
+        text, reshaped = json_fragments(
             self.kinds, kind, id, body, self.forms,
             types_incomplete=types_incomplete, trusted=trusted,
         )  # fmt: skip
         members: Document = {"text": text}
         if types_incomplete:
             members["loose"] = True
-        if is_reshaped:
-            members["reshaped"] = True
+        if reshaped:
+            members["reshaped"] = reshaped
         return members
+
+
+def is_reshaped(document: Document, version: str) -> bool:
+    """Return whether the JSON of a version is not the body as the transforms make it."""
+    reshaped = document.get("reshaped")
+    if isinstance(reshaped, list):
+        return version in reshaped
+    return bool(reshaped)  # an earlier release did not store which version
 
 
 def resource_of(document: Document) -> Resource:

@@ -26,7 +26,7 @@ def json_fragments(  # noqa: PLR0913
     *,
     types_incomplete: bool,
     trusted: Collection[str] = (),
-) -> tuple[dict[str, bytes], bool]:
+) -> tuple[dict[str, bytes], list[str]]:
     """Return the JSON of each API version, starting after the base URL of the href.
 
     Args:
@@ -39,9 +39,9 @@ def json_fragments(  # noqa: PLR0913
         trusted: The versions in which the form has been validated already.
 
     Returns:
-        The JSON, and whether the form of a version had to be repaired.
+        The JSON, and the versions whose form had to be repaired.
     """
-    fragments, is_reshaped = {}, False
+    fragments, reshaped = {}, []
     previous: Resource | None = None
     rest = b""
     for version in VERSIONS:
@@ -49,12 +49,13 @@ def json_fragments(  # noqa: PLR0913
             members, is_repaired = forms.form(
                 kind, version, body, types_incomplete=types_incomplete, trusted=trusted
             )
-            is_reshaped = is_reshaped or is_repaired
+            if is_repaired:
+                reshaped.append(version)
             if members is not previous:  # most resources are the same in both versions
                 rest = (b'",' if members else b'"') + orjson.dumps(members)[1:]
                 previous = members
             fragments[version] = kinds.resource_path(kind, version, id, body).encode() + rest
-    return fragments, is_reshaped
+    return fragments, reshaped
 
 
 def resource_json(id: str, base: str, fragment: bytes) -> bytes:

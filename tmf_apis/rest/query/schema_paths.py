@@ -89,11 +89,13 @@ class AttributeNode:
 
     def child(self, name: str) -> "AttributeNode | None":
         """Return the object in an attribute; None if it may have any attributes, or has none."""
-        if name not in self.names:
-            return None
-        if name not in self._children:
-            self._children[name] = self._paths.node(self._shape.properties[name])
-        return self._children[name]
+        try:
+            return self._children[name]
+        except KeyError:
+            if name not in self.names:
+                return None
+            child = self._children[name] = self._paths.node(self._shape.properties[name])
+            return child
 
 
 class SchemaPaths:

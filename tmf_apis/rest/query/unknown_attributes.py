@@ -45,11 +45,29 @@ def unknown_attributes(body: Mapping[str, Any], node: AttributeNode) -> list[Unk
     What is below an attribute of any type is not looked at.
     """
     unknown: list[Unknown] = []
+    if _knows_all(body, node):  # true for most bodies
+        return unknown
     for each in _unknown(body, node, ()):
         unknown.append(each)
         if len(unknown) == _LIMIT:
             break
     return unknown
+
+
+def _knows_all(body: Mapping[str, Any], node: AttributeNode) -> bool:
+    """Return whether the contract has all attributes of a body."""
+    pending: list[tuple[Any, AttributeNode]] = [(body, node)]
+    while pending:
+        value, node = pending.pop()
+        if type(value) is list:
+            pending += [(item, node) for item in value if type(item) in _CONTAINERS]
+            continue
+        if not value.keys() <= node.names:
+            return False
+        for name, member in value.items():
+            if type(member) in _CONTAINERS and (child := node.child(name)):
+                pending.append((member, child))
+    return True
 
 
 def _unknown(
