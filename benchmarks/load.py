@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-
 #: In a body, it stands for eight digits that differ in each request.
 NUMBER = "@number@"
 

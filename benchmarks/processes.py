@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.load import RequestTemplate
+from benchmarks.load import NUMBER, RequestTemplate
 from benchmarks.offerings import offering
 from benchmarks.requests import (
     BASE_PATH,
@@ -91,7 +91,7 @@ def requests_to_measure(ids: list[str], token: str) -> dict[str, RequestTemplate
     authorization = f"Authorization: Bearer {token}\r\n"
     paths = [f"{BASE_PATH}/productOffering/{id}" for id in ids[:500]]
     collection = f"{BASE_PATH}/productOffering"
-    body, change = json.dumps(offering(7)), json.dumps({"description": "changed"})
+    body, change = json.dumps(offering(7)), json.dumps({"description": f"changed {NUMBER}"})
     invalid = json.dumps({**offering(7), "lifecycleStatus": 7})
     return {
         "get": RequestTemplate("GET", paths, "", authorization),
