@@ -1,6 +1,7 @@
 """The steps from the current to the desired state of a port, and their verification; no I/O."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -61,6 +62,14 @@ def desired_state(intent: Intent, profile: Profile, current: State) -> dict[str,
     }
 
 
+def may_be_elsewhere(intent: Intent, current: State) -> bool:
+    """Return whether the tags of all ports are needed to plan an intent.
+
+    A service that the port has already is not looked for on other ports: an audit finds it there.
+    """
+    return intent.present and not intent.is_new and current.get("tag", "") == ""
+
+
 def plan(
     element: str, intent: Intent, profile: Profile, current: State, tags: Mapping[str, str]
 ) -> Plan:
@@ -71,7 +80,7 @@ def plan(
         intent: The desired state of the port.
         profile: The type of the element.
         current: The current state of the port.
-        tags: The tag of every port of the element.
+        tags: The tag of every port of the element; may be empty unless ``may_be_elsewhere``.
 
     Raises:
         Rejected: The port or the type of element has no such attribute, or cannot store the value.
@@ -136,9 +145,23 @@ def check_unchanged(transaction: Transaction, current: State) -> None:
         Conflict: An attribute has neither its value before the transaction nor the one after it.
     """
     for step in transaction.done:
-        if (value := current.get(step.attribute)) not in {step.before, step.after}:
+        stored = transaction.stored.get(step.attribute, step.after)
+        if (value := current.get(step.attribute)) not in {step.before, step.after, stored}:
             message = f"{step.port} {step.attribute} is {value!r}, but was set to {step.after!r}"
             raise Conflict(transaction.element, message)
+
+
+def with_stored(transaction: Transaction, verdict: Verdict) -> Transaction:
+    """Return a transaction with the other values that were read back right after it.
+
+    An element that rounds has them, so they do not prevent a rollback.
+    """
+    stored = {
+        step.attribute: verdict.observed[step.attribute]
+        for step in transaction.done
+        if verdict.observed.get(step.attribute, step.after) != step.after
+    }
+    return replace(transaction, stored=stored)
 
 
 def pending_steps(steps: Sequence[Step], current: State) -> tuple[Step, ...]:

@@ -84,7 +84,7 @@ class Port:
 
     Attributes:
         name: Natural key, stable over restarts (ifName).
-        index: The element's current number of the port; a restart may change it, never store it.
+        index: The element's current number of the port; a restart may change it.
         tag: Id of the service that uses the port, stored on the element; may be empty.
         enabled: Administrative state: whether the operator has switched it on.
         up: Operational state.
@@ -181,12 +181,18 @@ class Intent:
         port: Natural key of the port: its name, or the IMSI of a subscriber.
         settings: Name -> value; a setting that is missing is not changed.
         present: False: the service must be removed; the adapter defines which settings that resets.
+        is_new: The service is on no other port of the element, so that an adapter need not read
+            all ports to find out.
+        port_index: ``Port.index`` when the port was read last. A restart may have changed it: an
+            adapter uses it only after it has checked the name of the port with that index.
     """
 
     service_id: str
     port: str
     settings: Mapping[str, Setting] = field(default_factory=dict)
     present: bool = True
+    is_new: bool = False
+    port_index: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,12 +266,14 @@ class Transaction:
         intent: The desired state.
         done: The steps that are done or may be done, in order.
         token: The element's identifier of a commit that must be confirmed; empty: there is none.
+        stored: The values that the element stored in place of those of the steps (it rounds).
     """
 
     element: str
     intent: Intent
     done: tuple[Step, ...] = ()
     token: str = ""
+    stored: Mapping[str, Setting] = field(default_factory=dict)
 
     @property
     def inverse(self) -> tuple[Step, ...]:

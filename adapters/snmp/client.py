@@ -257,7 +257,8 @@ def error_response(element: str, status: int, index: int, oids: Sequence[str]) -
     """
     path = oids[index - 1] if 0 < index <= len(oids) else ""
     reason = ERROR_STATUS[status] if 0 < status < len(ERROR_STATUS) else f"error {status}"
-    return Rejected(element, f"{reason} at {path}", path=path, reason=reason)
+    text = f"{reason} at {path}" if path else reason
+    return Rejected(element, text, path=path, reason=reason)
 
 
 def unknown_user(element: str, reason: str) -> Rejected:

@@ -21,7 +21,7 @@ from adapters.options import check_options
 from adapters.planning import State
 from adapters.snmp import mib
 from adapters.snmp.inventory_reader import InventoryReader
-from adapters.snmp.ports import PortTable
+from adapters.snmp.ports import PortIndexes, PortTable
 from adapters.snmp.profile import BROADBAND_GATEWAY
 from adapters.snmp.profile_files import find_profile
 from adapters.snmp.session import RetryPolicy, Session
@@ -67,6 +67,7 @@ class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         except (ValueError, OSError) as error:
             raise Misconfigured(target.name, f"options or address: {error}") from error
         self._session = Session(target.name, endpoint, secret, RetryPolicy(timeout, retries))
+        self._indexes: PortIndexes = {}
 
     async def __aenter__(self) -> Self:
         await self._session.__aenter__()
@@ -79,7 +80,7 @@ class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         return endpoint_lock(self._session.endpoint)
 
     def _port_table(self) -> PortTable:
-        return PortTable(self._session, self._profile)
+        return PortTable(self._session, self._profile, self._indexes)
 
     def _inventory_reader(self) -> InventoryReader:
         return InventoryReader(self._session, self._profile)
@@ -114,8 +115,8 @@ class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         """Return the steps to the desired state; see ``Adapter.plan``."""
         async with self._lock():
             table = self._port_table()
-            current = await table.read_settings(intent.port)
-            tags = await table.read_tags()
+            current = await table.read_settings(intent.port, intent.port_index)
+            tags = await table.read_tags() if planning.may_be_elsewhere(intent, current) else {}
         return planning.plan(self.target.name, intent, self._profile, current, tags)
 
     async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:
@@ -124,7 +125,7 @@ class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
             raise Unsupported(self.target.name, "SNMP has no confirmed commit")
         async with self._lock():
             table = self._port_table()
-            current = await table.read_settings(plan.intent.port)
+            current = await table.read_settings(plan.intent.port, plan.intent.port_index)
             planning.check_precondition(plan, current)
 
             async def apply_step(step: Step) -> None:
@@ -143,7 +144,8 @@ class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         """Compare a port with an intent; ``observed`` is empty if there is no such port."""
         async with self._lock():
             try:
-                current = await self._port_table().read_settings(intent.port)
+                table = self._port_table()
+                current = await table.read_settings(intent.port, intent.port_index)
             except Rejected as error:
                 if error.reason != "noSuchPort":
                     raise
@@ -161,7 +163,7 @@ class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
             return
         async with self._lock():
             table = self._port_table()
-            current = await table.read_settings(port)
+            current = await table.read_settings(port, transaction.intent.port_index)
             planning.check_unchanged(transaction, current)
             for step in steps:
                 await self._apply_step(table, step, current)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from adapters.errors import Conflict, Rejected
+from adapters.errors import Conflict, Rejected, Unreachable
 from adapters.snmp import mib
 from adapters.snmp.profile import Profile
 from adapters.snmp.session import Session
@@ -21,21 +21,34 @@ IF_COLUMNS = (
 )
 
 
+#: Key column -> name of the port -> index.
+PortIndexes = dict[str, dict[str, str]]
+
+
 class PortTable:
     """Reads and writes the attributes of ports; create one for each operation.
 
-    It caches the index of each port: key column -> name of the port -> index.
+    An index that is known from an earlier operation, or from the intent, is used if the port with
+    that index still has the name: then the requests do not grow with the ports of the element.
     """
 
-    def __init__(self, session: Session, profile: Profile) -> None:
+    def __init__(self, session: Session, profile: Profile, indexes: PortIndexes) -> None:
+        """Keep the arguments.
+
+        Args:
+            session: The requests to the element.
+            profile: The type of the element.
+            indexes: The known indexes, which may be out of date; the table updates them.
+        """
         self._session = session
         self._profile = profile
-        self._indexes: dict[str, dict[str, str]] = {}
+        self._indexes = indexes
+        self._keys = list(dict.fromkeys(attribute.key for attribute in profile.attributes))
 
     async def _read_keys(self) -> None:
-        keys = list(dict.fromkeys(attribute.key for attribute in self._profile.attributes))
-        table = await self._session.table(keys)
-        self._indexes = {key: self._index_by_name(table[key]) for key in keys}
+        async with self._session.translate_start():
+            table = await self._session.table(self._keys)
+        self._indexes.update({key: self._index_by_name(table[key]) for key in self._keys})
 
     def _index_by_name(self, column: dict[str, Value]) -> dict[str, str]:
         indexes: dict[str, str] = {}
@@ -45,28 +58,41 @@ class PortTable:
                 raise Rejected(self._session.element, message, reason="ambiguous")
         return indexes
 
-    async def read_settings(self, port: str) -> dict[str, Setting]:
+    async def read_settings(self, port: str, index: str = "") -> dict[str, Setting]:
         """Return the attributes of a port; those that it does not have are missing.
+
+        Args:
+            port: The name of the port.
+            index: The index that it had when it was read last; empty: unknown.
 
         Raises:
             Rejected: There is no such port.
+            Unreachable: There is no such port yet: the element has just started.
             Conflict: The index of the port changed twice during the read.
         """
+        for key in self._keys if index else ():
+            self._indexes.setdefault(key, {}).setdefault(port, index)
+        was_known = all(port in self._indexes.get(key, ()) for key in self._keys)
+        if was_known and (settings := await self._read_once(port)) is not None:
+            return settings
         for _ in range(2):
-            if not self._indexes:
-                await self._read_keys()
+            await self._read_keys()
+            if port not in self._indexes[mib.IF_NAME]:
+                raise await self._no_such_port(port, was_known=was_known)
             if (settings := await self._read_once(port)) is not None:
                 return settings
-            self._indexes = {}
         message = f"the indexes of its ports changed twice while {port!r} was read"
         raise Conflict(self._session.element, message)
 
+    async def _no_such_port(self, port: str, *, was_known: bool) -> Rejected | Unreachable:
+        names = self._indexes[mib.IF_NAME]
+        if (was_known or not names) and (uptime := await self._session.starting_uptime()):
+            return Unreachable(self._session.element, f"port {port!r} is not there yet: {uptime}")
+        message = f"no port {port!r}; it has {', '.join(sorted(names)) or 'none'}"
+        return Rejected(self._session.element, message, path=port, reason="noSuchPort")
+
     async def _read_once(self, port: str) -> dict[str, Setting] | None:
         """Return the attributes of a port; None if its index has changed."""
-        if port not in self._indexes[mib.IF_NAME]:
-            known = ", ".join(sorted(self._indexes[mib.IF_NAME])) or "none"
-            message = f"no port {port!r}; it has {known}"
-            raise Rejected(self._session.element, message, path=port, reason="noSuchPort")
         instances = [
             (attribute, self._indexes[attribute.key][port])
             for attribute in self._profile.attributes
@@ -104,7 +130,8 @@ class PortTable:
     async def read_tags(self) -> dict[str, str]:
         """Return the tag of each port, by name of the port."""
         tag = self._profile.attribute("tag")
-        table = await self._session.table([tag.key, tag.column])
+        async with self._session.translate_start():
+            table = await self._session.table([tag.key, tag.column])
         return {
             as_text(name): as_text(table[tag.column].get(index))
             for index, name in table[tag.key].items()

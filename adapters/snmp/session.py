@@ -6,7 +6,8 @@ identifiers and IP addresses, None where there is no such instance.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -28,10 +29,11 @@ from pysnmp.proto.rfc1902 import Gauge32, Integer32, IpAddress, OctetString
 
 from adapters.credentials import Secret
 from adapters.errors import Misconfigured, Rejected, Unreachable
+from adapters.snmp import mib
 from adapters.snmp.auth_data import auth_data
 from adapters.snmp.client import Client, error_response, no_response, unknown_user
 from adapters.snmp.wire import ber, message
-from adapters.snmp.wire.ber import ARCS_LIMIT, Value, split_object_id
+from adapters.snmp.wire.ber import ARCS_LIMIT, Value, as_int, split_object_id
 from adapters.snmp.wire.message import Variable
 
 Command = Callable[..., Awaitable[tuple[Any, Any, Any, Any]]]
@@ -57,6 +59,10 @@ BAD_CREDENTIALS = (
 #: Variables per request; with the longest names and values they still fit in one datagram.
 VARIABLES_PER_REQUEST = 20
 MAX_REPETITIONS = 10
+#: Time after a start in which an element may refuse what it does later, in seconds.
+START_TIME = 120
+#: error-status with which agents answer while they start.
+START_ERRORS = frozenset({"genErr", "resourceUnavailable"})
 #: Maximum number of rows of one table. A longer walk means that the agent loops.
 ROWS_LIMIT = 20_000
 
@@ -116,19 +122,46 @@ class Session:
     async def get(self, oids: Sequence[str]) -> dict[str, Value]:
         """Return the values of instances; None for an instance that does not exist."""
         values: dict[str, Value] = {}
-        for start in range(0, len(oids), VARIABLES_PER_REQUEST):
-            batch = oids[start : start + VARIABLES_PER_REQUEST]
-            response = dict(await self._read(message.GET, batch))
-            values.update((oid, response.get(oid)) for oid in batch)
+        async with self.translate_start():
+            for start in range(0, len(oids), VARIABLES_PER_REQUEST):
+                batch = oids[start : start + VARIABLES_PER_REQUEST]
+                response = dict(await self._read(message.GET, batch))
+                values.update((oid, response.get(oid)) for oid in batch)
         return values
 
     async def set(self, oid: str, syntax: str, value: int | bytes) -> None:
         """Set one variable; a request that sets several is not atomic on every agent."""
         tag, pysnmp_type = SYNTAX_ENCODINGS[syntax]
-        if self._client is not None:
-            await self._client.request(message.SET, [Variable(oid, tag, value)])
-        else:
-            await self._request(set_cmd, [ObjectType(ObjectIdentity(oid), pysnmp_type(value))])
+        async with self.translate_start():
+            if self._client is not None:
+                await self._client.request(message.SET, [Variable(oid, tag, value)])
+            else:
+                await self._request(set_cmd, [ObjectType(ObjectIdentity(oid), pysnmp_type(value))])
+
+    @asynccontextmanager
+    async def translate_start(self) -> AsyncIterator[None]:
+        """Raise ``Unreachable`` for a refusal with which agents answer while they start."""
+        try:
+            yield
+        except Rejected as error:
+            if error.reason in START_ERRORS and (uptime := await self.starting_uptime()):
+                raise Unreachable(self.element, f"{error.message}: {uptime}") from error
+            raise
+
+    async def starting_uptime(self) -> str:
+        """Return since when the element is starting, for people; empty: it has started.
+
+        Raises:
+            Unreachable: The element does not answer.
+        """
+        try:
+            ((_, uptime),) = await self._read(message.GET, [mib.SYS_UP_TIME])
+        except Rejected:
+            uptime = None
+        if uptime is None:
+            return "it is starting"
+        seconds = as_int(uptime) // 100
+        return f"it started {seconds} s ago" if seconds < START_TIME else ""
 
     async def table(self, columns: Sequence[str]) -> dict[str, dict[str, Value]]:
         """Return whole columns: column -> instance -> value.

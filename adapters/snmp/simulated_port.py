@@ -10,7 +10,7 @@ GIGABIT = 1000  # ifHighSpeed, in Mbit/s
 ETHERNET = 6  # ifType ethernetCsmacd
 MAX_KBPS = 10_000_000
 #: error-status, RFC 3416 section 3
-WRONG_TYPE, WRONG_VALUE, NO_CREATION, NOT_WRITABLE = 7, 10, 11, 17
+GEN_ERR, WRONG_TYPE, WRONG_VALUE, NO_CREATION, NOT_WRITABLE = 5, 7, 10, 11, 17
 #: The cable of a port: 1 connected, 2 cut. Another process can set it to inject a fault. The lab's
 #: gateway does not have this column.
 SIM_CABLE = "1.3.6.1.4.1.64999.1.9.1"

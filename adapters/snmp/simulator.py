@@ -8,7 +8,7 @@ import asyncio
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +17,7 @@ from adapters.snmp import mib
 from adapters.snmp.simulated_hardware import entity_rows, topology_rows
 from adapters.snmp.simulated_port import (
     ACCESS_COLUMNS,
+    GEN_ERR,
     NO_CREATION,
     SimulatedPort,
     apply_set,
@@ -44,6 +45,8 @@ class FaultInjection:
         hang_column: Column whose SET makes the gateway silent; empty: none.
         send_garbage: Answer with octets that are not SNMP.
         endless_tables: Return tables without an end.
+        starting: Answer each request with genErr, as agents do while they start.
+        rounding: Column -> step to which the gateway rounds the value of a SET down.
     """
 
     silent: bool = False
@@ -53,6 +56,8 @@ class FaultInjection:
     hang_column: str = ""
     send_garbage: bool = False
     endless_tables: bool = False
+    starting: bool = False
+    rounding: dict[str, int] = field(default_factory=dict)
 
 
 class SimulatedGateway(asyncio.DatagramProtocol):
@@ -87,8 +92,10 @@ class SimulatedGateway(asyncio.DatagramProtocol):
         self.neighbours: dict[str, str] = {"up0": "core-1"}
         self.boots = 1
         self.set_count = 0
+        self.request_count = 0
         self._start_time = time.monotonic()
         self._transport: asyncio.DatagramTransport | None = None
+        self._view: tuple[object, dict[tuple[int, ...], tuple[int, Value]]] | None = None
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -184,10 +191,20 @@ class SimulatedGateway(asyncio.DatagramProtocol):
         return Variable(oid, *self._mib_view()[split_object_id(oid)])
 
     def _mib_view(self) -> MibView:
+        """Return the variables; those of an unchanged gateway are not sorted again."""
+        ports = [(index, *astuple(port)) for index, port in self.ports.items()]
+        state = (self.name, self.serial, self.boots, ports, dict(self.neighbours))
+        if self._view is None or self._view[0] != state:
+            self._view = state, self._create_view()
+        view = self._view[1]
+        view[split_object_id(mib.SYS_UP_TIME)] = (ber.TIME_TICKS, self._uptime())
+        return view
+
+    def _create_view(self) -> dict[tuple[int, ...], tuple[int, Value]]:
         rows: dict[str, tuple[int, Value]] = {
             mib.SYS_DESCR: (ber.OCTETS, b"simulated broadband gateway 1.0"),
             mib.SYS_OBJECT_ID: (ber.OID, mib.SVC),
-            mib.SYS_UP_TIME: (ber.TIME_TICKS, self._uptime()),
+            mib.SYS_UP_TIME: (ber.TIME_TICKS, 0),
             mib.SYS_NAME: (ber.OCTETS, self.name.encode()),
             mib.SNMP_ENGINE_BOOTS: (ber.INTEGER, self.boots),
         }
@@ -206,8 +223,11 @@ class SimulatedGateway(asyncio.DatagramProtocol):
         ):
             return status
         self.set_count += 1
+        value, step = variable.value, self.fault_injection.rounding.get(column, 1)
+        if isinstance(value, int):
+            value -= value % step
         if not self.fault_injection.ignore_sets:
-            self._change_port(port.name, lambda port: apply_set(port, column, variable.value))
+            self._change_port(port.name, lambda port: apply_set(port, column, value))
         return 0
 
     def _is_unanswered(self, variables: Sequence[Variable]) -> bool:
@@ -217,6 +237,15 @@ class SimulatedGateway(asyncio.DatagramProtocol):
                 remaining[column] -= 1
                 return True
         return False
+
+    def _respond(self, request: Pdu) -> Pdu | None:
+        if self.fault_injection.starting:
+            return replace(request, tag=message.RESPONSE, error_status=GEN_ERR)
+        response = respond(request, self._mib_view(), self._write)
+        if response is not None and self.fault_injection.endless_tables:
+            children = (Variable(f"{parent.oid}.1", ber.INTEGER, 1) for parent in request.variables)
+            response = replace(response, variables=tuple(children))
+        return response
 
     def datagram_received(self, datagram: bytes, source: tuple[str, int]) -> None:
         """Answer a request; drop any other datagram, as agents do."""
@@ -229,14 +258,12 @@ class SimulatedGateway(asyncio.DatagramProtocol):
             return
         if not isinstance(request, Pdu) or self._transport is None:
             return
+        self.request_count += 1
         if request.tag == message.SET and faults.hang_column in _columns(request.variables):
             faults.silent = True
             return
-        if (response := respond(request, self._mib_view(), self._write)) is None:
+        if (response := self._respond(request)) is None:
             return
-        if faults.endless_tables:
-            children = (Variable(f"{parent.oid}.1", ber.INTEGER, 1) for parent in request.variables)
-            response = replace(response, variables=tuple(children))
         if request.tag == message.SET and self._is_unanswered(request.variables):
             return
         reply = message.encode_community_message(version, community, response)

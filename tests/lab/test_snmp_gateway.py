@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from adapters.errors import PartiallyApplied, Rejected, Unreachable
 from adapters.lab import SnmpLab, lab_unavailable_reason
 from adapters.lab.iperf3 import measure_throughput
 from adapters.lab.network import ip
+from adapters.snmp.client import Client
 from adapters.snmp.element import SnmpElement
 from adapters.snmp.traps import SenderRegistry, TrapReceiver
 from adapters.snmp.wire import usm
@@ -279,3 +281,35 @@ def test_labs_do_not_share_networks():
         gateways = (first.network.gateway, second.network.gateway)
         assert gateways[0] != gateways[1]
     assert not [gateway for gateway in gateways if gateway in ip("netns")]
+
+
+async def requests_of_a_service(lab, index, monkeypatch):
+    """Return the object identifiers of the requests that set up and remove a service."""
+    requests, request = [], Client.request
+
+    async def counted_request(self, tag, variables, **options):
+        requests.append((tag, variables[0].oid))
+        return await request(self, tag, variables, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "request", counted_request)
+        async with SnmpElement(lab.target, Secret(lab.credentials["gw-lab"])) as element:
+            intent = replace(premium("sub1"), is_new=True, port_index=index)
+            await provide(element, intent)
+            assert (await element.verify(intent)).good
+            await provide(element, Intent("service-1", "sub1", present=False, port_index=index))
+    return requests
+
+
+async def test_the_requests_of_a_service_do_not_grow_with_the_ports(lab, element, monkeypatch):
+    (index,) = [port.index for port in (await element.inventory()).ports if port.name == "sub1"]
+    small = await requests_of_a_service(lab, index, monkeypatch)
+    numbers = range(100, 600)
+    links = [f"link add sub{number} type veth peer name far{number}" for number in numbers]
+    ip(namespace=lab.network.gateway, batch=links)
+    try:
+        large = await requests_of_a_service(lab, index, monkeypatch)
+    finally:
+        links = [f"link del sub{number}" for number in numbers]
+        ip(namespace=lab.network.gateway, batch=links)
+    assert large == small

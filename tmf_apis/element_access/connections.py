@@ -81,8 +81,8 @@ class Connections:
             Misconfigured: The adapter or the credentials do not exist; as ``NotPermitted``, the
                 operator does not permit the address, or the credentials for it.
             Unreachable: The name of the element cannot be resolved; as ``CircuitOpenError``, the
-                element failed several times in a row; as ``ElementBusy``, another worker changes
-                the element.
+                element failed several times in a row.
+            ElementBusy: Other changes of the element took too long.
         """
         lease = self._leases.hold(target.name) if self._leases and exclusive else nullcontext()
         facts = {"tmf.element": target.name, "tmf.adapter": target.adapter}

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from adapters.errors import Unreachable
+from adapters.errors import ElementError, Unreachable
 from tmf_apis.store.connection import MongoDatabase
 from tmf_apis.store.lease_locks import ACQUIRE_TIMEOUT, LeaseHeld, LeaseLocks, LeaseUnavailable
 from tmf_apis.store.leases import ELEMENT_LEASE_COLLECTION
@@ -17,15 +17,25 @@ from tmf_apis.store.leases import ELEMENT_LEASE_COLLECTION
 LINGER = 0.5
 
 
-class ElementBusy(Unreachable):
-    """Another worker held the lease of the element for as long as the caller could wait."""
+class ElementBusy(ElementError):
+    """Other changes held the lease of the element for as long as the caller could wait.
+
+    The element itself was not asked: it may well be reachable.
+    """
+
+    again = True
 
 
 class ElementLeases:
     """Leases of elements, for one worker and its event loop."""
 
     def __init__(
-        self, database: MongoDatabase, executor: Executor | None = None, *, linger: float = 0.0
+        self,
+        database: MongoDatabase,
+        executor: Executor | None = None,
+        *,
+        linger: float = 0.0,
+        acquire_timeout: float = ACQUIRE_TIMEOUT,
     ) -> None:
         """Create the leases; the database is not used yet.
 
@@ -33,28 +43,28 @@ class ElementLeases:
             database: Stores the leases.
             executor: Runs the database calls; None: the event loop's default executor.
             linger: How long a lease is kept for the next change, in seconds.
+            acquire_timeout: How long to wait for other changes, in seconds.
         """
+        self._acquire_timeout = acquire_timeout
         self._locks = LeaseLocks(database[ELEMENT_LEASE_COLLECTION], executor, linger=linger)
 
     @asynccontextmanager
-    async def hold(
-        self, element: str, *, acquire_timeout: float = ACQUIRE_TIMEOUT
-    ) -> AsyncIterator[None]:
+    async def hold(self, element: str) -> AsyncIterator[None]:
         """Hold the lease of an element for the duration of the block.
 
         Raises:
-            ElementBusy: Another worker held it for ``acquire_timeout`` seconds.
+            ElementBusy: Other changes held it for as long as to wait.
             Unreachable: The database that stores the leases does not answer.
         """
         async with AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(
-                    self._locks.hold(element, acquire_timeout=acquire_timeout)
+                    self._locks.hold(element, acquire_timeout=self._acquire_timeout)
                 )
             except LeaseHeld:
                 raise ElementBusy(
                     element,
-                    f"another worker has been changing it for {acquire_timeout:g} s",
+                    f"other changes have kept it busy for {self._acquire_timeout:g} s",
                 ) from None
             except LeaseUnavailable as error:
                 raise Unreachable(element, f"its lease cannot be acquired: {error}") from error

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import click
 
-from adapters import base
+from adapters import base, planning
 from adapters.base import Adapter
 from adapters.credentials import Credentials
 from adapters.errors import (
@@ -19,9 +19,9 @@ from adapters.errors import (
     Rejected,
     Unreachable,
 )
-from adapters.values import Intent, Plan, Target, Transaction
+from adapters.values import Intent, Plan, Target, Transaction, Verdict
 from tmf_apis.element_access.access_policy import COMMAND_LINE, create_adapter
-from tmf_apis.element_access.element_leases import ElementLeases
+from tmf_apis.element_access.element_leases import ElementBusy, ElementLeases
 from tmf_apis.element_cli import output
 from tmf_apis.element_cli.transaction_store import (
     STATE_APPLIED,
@@ -52,6 +52,7 @@ ADVICE: tuple[tuple[type[ElementError], int, str], ...] = (
         EXIT_UNREACHABLE,
         "check that it runs, and check its address and the name of its credentials",
     ),
+    (ElementBusy, EXIT_CONFLICT, "orders change it: try again later"),
     (Misconfigured, EXIT_FAILED, "correct the inventory, the credentials or the command line"),
     (Rejected, EXIT_FAILED, "the element or its adapter refuses this; do not repeat it"),
 )
@@ -118,7 +119,8 @@ class ElementSession:
             )
             click.echo("nothing was changed", err=True)
             raise
-        is_verified = self.verify(plan.intent)
+        verdict = self.verify(plan.intent)
+        is_verified, transaction = verdict.good, planning.with_stored(transaction, verdict)
         state = STATE_APPLIED if is_verified else STATE_NOT_AS_INTENDED
         record = records.save(record, transaction=transaction, state=state)
         if is_verified and transaction.token:
@@ -134,12 +136,12 @@ class ElementSession:
             confirm_within = CONFIRM_TIMEOUT if base.CONFIRMED in adapter.capabilities else None
             return await adapter.apply(plan, confirm_within=confirm_within)
 
-    def verify(self, intent: Intent) -> bool:
-        """Print whether the element has the desired state; return True if it has."""
+    def verify(self, intent: Intent) -> Verdict:
+        """Print whether the element has the desired state, and return the verdict."""
         verdict = self.query(lambda adapter: adapter.verify(intent))
         output.print_verdict(verdict)
         self.exit_code = EXIT_OK if verdict.good else EXIT_WRONG_STATE
-        return verdict.good
+        return verdict
 
     def roll_back(self, record: TransactionRecord, records: TransactionStore) -> None:
         """Roll back a transaction and record its new state."""

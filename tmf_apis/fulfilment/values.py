@@ -223,6 +223,7 @@ class Allocation:
         carrier_slot: Slot of the resource that the service is set up on; empty: none.
         test_head: "host:port" of the test head behind the port; empty: the one of the element's
             options.
+        port_index: The carrier's index on the element when it was discovered last; may be empty.
     """
 
     task: str
@@ -242,11 +243,19 @@ class Allocation:
     shared_slots: tuple[str, ...] = field(default=(), metadata=stored_as("shared"))
     carrier_slot: str = field(default="", metadata=stored_as("carrier"))
     test_head: str = field(default="", metadata=stored_as("head"))
+    port_index: str = field(default="", metadata=stored_as("index"))
 
     @property
     def intent(self) -> Intent:
         """Desired state of the carrier on the element."""
-        return Intent(self.service, self.port, dict(self.settings), present=self.action != "cease")
+        return Intent(
+            self.service,
+            self.port,
+            dict(self.settings),
+            present=self.action != "cease",
+            is_new=self.action == "provide",
+            port_index=self.port_index,
+        )
 
 
 @dataclass(frozen=True, slots=True)

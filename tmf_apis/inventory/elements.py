@@ -15,6 +15,8 @@ from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 #: Most elements of a tenant, and most ports of an element.
 MAX_RESULTS = 10_000
+#: Characteristic of a port: its index on the element when it was discovered last.
+PORT_INDEX = "portIndex"
 _KIND = "Resource"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from adapters.values import Component, Neighbour, Port
 from tmf_apis.inventory.characteristics import resource_characteristics, with_characteristics
+from tmf_apis.inventory.elements import PORT_INDEX
 from tmf_apis.inventory.ports import (
     FREE,
     PORT,
@@ -89,6 +90,7 @@ def merged_port(
     )
     characteristics: dict[str, Any] = {
         "portName": port.name,
+        PORT_INDEX: port.index or None,
         "macAddress": port.mac or None,
         "speed": port.speed // _MEGABIT or None,
         "ipAddress": ", ".join(port.addresses) or None,

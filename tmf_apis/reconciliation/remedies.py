@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from adapters import base
+from adapters import base, planning
 from adapters.base import Adapter
 from adapters.errors import ElementError, PartiallyApplied
 from adapters.values import Intent, Verdict
@@ -203,5 +203,5 @@ async def _apply_intent(adapter: Adapter, intent: Intent) -> Verdict:
     if verdict.good:
         await adapter.confirm(transaction)
     else:
-        await adapter.rollback(transaction)
+        await adapter.rollback(planning.with_stored(transaction, verdict))
     return verdict

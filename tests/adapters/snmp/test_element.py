@@ -1,6 +1,7 @@
 """The SNMP adapter: the contract on the simulated gateway, and faults of the gateway."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -16,9 +17,9 @@ from adapters.errors import (
 )
 from adapters.snmp import mib
 from adapters.snmp.element import SnmpElement
-from adapters.snmp.simulated_port import WRONG_VALUE
+from adapters.snmp.simulated_port import GEN_ERR, WRONG_VALUE
 from adapters.snmp.simulator import SimulatedGateway
-from adapters.testing import AdapterContract, premium, provide
+from adapters.testing import RATES, AdapterContract, premium, provide
 from adapters.values import Intent, Target, Transaction
 
 pytestmark = pytest.mark.anyio
@@ -162,10 +163,81 @@ async def test_reading_an_endless_table_fails(gateway, element):
         await element.inventory()
 
 
-async def test_two_ports_with_one_name_are_refused(gateway, element):
+async def test_two_ports_with_one_name_are_refused(gateway):
     gateway.port("sub2").name = "sub1"
-    with pytest.raises(Rejected, match="two of its ports"):
-        await element.plan(PREMIUM)
+    async with adapter_for(gateway) as element:
+        with pytest.raises(Rejected, match="two of its ports"):
+            await element.plan(PREMIUM)
+
+
+async def request_count_of_a_service(ports):
+    """Return the number of requests that set up, change and remove a service take."""
+    async with SimulatedGateway(ports=ports) as gateway:
+        async with adapter_for(gateway) as element:
+            index = str(gateway._index("sub5"))
+            intent = Intent("s", "sub5", RATES, is_new=True, port_index=index)
+            for wanted in (
+                intent,
+                replace(intent, settings={"enabled": False}, is_new=False),
+                replace(intent, settings={}, present=False, is_new=False),
+            ):
+                await provide(element, wanted)
+                assert (await element.verify(wanted)).good
+        assert not any(port.tag for port in gateway.ports.values())
+        return gateway.request_count
+
+
+async def test_the_requests_of_a_service_do_not_grow_with_the_ports():
+    small, large = [await request_count_of_a_service(ports) for ports in (8, 512)]
+    assert large == small
+
+
+async def test_a_known_index_that_a_restart_has_changed_is_not_used(gateway):
+    async with adapter_for(gateway) as element:
+        indexes = {port.name: port.index for port in (await element.inventory()).ports}
+    gateway.restart(shift=1)
+    async with adapter_for(gateway) as element:
+        await provide(element, replace(PREMIUM, port_index=indexes["sub1"]))
+    assert used_ports(gateway) == {"sub1"}
+
+
+@pytest.mark.parametrize("sets", [0, 1, 2])
+async def test_an_agent_that_is_starting_is_waited_for(gateway, element, monkeypatch, sets):
+    plan = await element.plan(PREMIUM)
+    change_port = gateway._change_port
+
+    def change_and_restart(name, change):
+        change_port(name, change)
+        gateway.fault_injection.starting = gateway.set_count == sets
+
+    gateway.fault_injection.starting = sets == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(gateway, "_change_port", change_and_restart)
+        with pytest.raises((Unreachable, PartiallyApplied), match="genErr") as caught:
+            await element.apply(plan)
+    assert caught.value.again
+    gateway.fault_injection.starting = False
+    await element.apply(plan)
+    assert (await element.verify(PREMIUM)).good
+
+
+@pytest.mark.parametrize("operation", ["plan", "verify"])
+async def test_a_known_port_that_is_missing_after_a_start_is_waited_for(
+    gateway, element, operation
+):
+    await element.plan(PREMIUM)
+    port = gateway.ports.pop(gateway._index("sub1"))
+    with pytest.raises(Unreachable, match="not there yet"):
+        await getattr(element, operation)(PREMIUM)
+    gateway.ports[20] = port
+    assert (await element.plan(PREMIUM)).steps
+
+
+async def test_a_failure_of_an_agent_that_has_run_for_long_is_a_refusal(gateway, element):
+    gateway._start_time -= 1000
+    gateway.fault_injection.rejected_sets[mib.IF_ALIAS] = GEN_ERR
+    with pytest.raises(Rejected, match="genErr"):
+        await provide(element, PREMIUM)
 
 
 async def test_a_plan_survives_a_restart_with_other_indexes(gateway, element):

@@ -180,7 +180,7 @@ class BatchCommitter:
                 fallout.withdraw(repository, entry)
                 entry.state = entry.state_before_fallout
         self._journal.save(items, "goal", "reason", "public_reason")
-        self._journal.save(tasks, "goal", "state", "attempts", "failing_since", "retry_at")
+        self._journal.save(tasks, "goal", "cause", "state", "attempts", "failing_since", "retry_at")
 
     def _apply_decisions(self, repository: Repository, batch: Batch) -> None:
         graph = BatchGraph(batch)
@@ -361,9 +361,9 @@ class BatchCommitter:
         for entry in batch.entries:
             item = entry.task.item
             if entry.state == "waiting":
-                update.fallout_items[item] = (entry.fallout_task, entry.reason)
+                update.fallout_items[item] = (entry.fallout_task, entry.explanation)
             elif entry.attempts >= ALERT_AFTER_ATTEMPTS:
-                update.unreachable_items[item] = (entry.element, entry.reason)
+                update.unreachable_items[item] = (entry.element, entry.explanation)
             if entry.fallout_count and entry.state != "waiting":
                 update.resumed_items.add(item)
         update.resumed_items -= set(update.fallout_items)

@@ -203,7 +203,7 @@ class BatchGraph:
         ]
         for entry in entries:
             if entry.goal == FORWARD:
-                entry.goal = COMPENSATE
+                entry.goal, entry.cause = COMPENSATE, reason
                 entry.attempts, entry.failing_since, entry.retry_at = 0, 0.0, 0.0
                 changed.append(entry)
         dependents = {

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from functools import partial
 
 from adapters.errors import Conflict, ElementError, PartiallyApplied
+from tmf_apis.element_access.element_leases import ElementBusy
 from tmf_apis.errors import TmfError
 from tmf_apis.fulfilment.execution.batch_committer import BatchCommitter
 from tmf_apis.fulfilment.execution.batch_graph import BatchGraph
@@ -123,7 +124,7 @@ class BatchRunner:
                 if not isinstance(error, ElementError):
                     log.exception("an adapter failed", extra={"element": entry.element})
                 await self._handle_failure(batch, entry, error)
-                if error_kind(error) == "unreachable":
+                if isinstance(error, ElementBusy) or error_kind(error) == "unreachable":
                     for other in entries[index + 1 :]:
                         await self._handle_failure(batch, other, error)
                     return
@@ -146,6 +147,9 @@ class BatchRunner:
     async def _handle_failure(self, batch: Batch, entry: TaskEntry, error: Exception) -> None:
         """Schedule a retry of a task, or give it up."""
         now = time.time()
+        if isinstance(error, ElementBusy):  # the element did not fail: its turn comes
+            entry.retry_at = now + RETRY_PAUSES[0]
+            return await self._save_retry(entry)
         entry.attempts += 1
         entry.failing_since = entry.failing_since or now
         entry.reason = str(error)
@@ -158,6 +162,7 @@ class BatchRunner:
         if not is_retried:
             give_up = partial(self._give_up, batch, entry, error_kind(error))
             await run_in_thread(self._executor, give_up)
+        return None
 
     async def _save_retry(self, entry: TaskEntry) -> None:
         attributes = ("attempts", "failing_since", "retry_at", "reason")

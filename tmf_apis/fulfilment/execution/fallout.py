@@ -57,7 +57,7 @@ def create_task(repository: Repository, key: OrderKey, entry: TaskEntry, order_p
         "orderItemId": entry.task.item,
         "task": entry.task.id,
         "element": entry.element,
-        "reason": f"{action} {entry.task.service}: {entry.reason}",
+        "reason": f"{action} {entry.task.service}: {entry.explanation}",
         "attempts": entry.attempts,
     }
     with suppress(Conflict):  # created by an interrupted attempt

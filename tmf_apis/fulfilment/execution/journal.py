@@ -73,6 +73,7 @@ class TaskEntry:
         retry_at: Time of the next attempt, in seconds since 1970; 0 for at once.
         renewed_at: Time of the reservation or its last renewal, in seconds since 1970.
         reason: Why it failed, for people.
+        cause: Why its unit is compensated; empty while it is not.
         fallout_task: Id of its last fallout task.
         fallout_count: Number of its fallout tasks.
         quarantine_reason: Why the element may differ from the inventory, so that the resources are
@@ -95,6 +96,7 @@ class TaskEntry:
     retry_at: float = field(default=0.0, metadata=stored_as("again"))
     renewed_at: float = field(default=0.0, metadata=stored_as("held"))
     reason: str = ""
+    cause: str = ""
     fallout_task: str = field(default="", metadata=stored_as("fallout"))
     fallout_count: int = field(default=0, metadata=stored_as("people"))
     quarantine_reason: str = field(default="", metadata=stored_as("doubt"))
@@ -105,6 +107,13 @@ class TaskEntry:
     def element(self) -> str:
         """Name of the element; empty if the task needs none."""
         return self.allocation.target.name if self.allocation and self.allocation.target else ""
+
+    @property
+    def explanation(self) -> str:
+        """Why it failed; while it is compensated, after the reason for that."""
+        if self.goal == COMPENSATE and self.cause:
+            return f"{self.cause}; it cannot be undone yet: {self.reason}"
+        return self.reason
 
 
 @dataclass(slots=True, kw_only=True)

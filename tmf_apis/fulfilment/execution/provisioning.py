@@ -14,7 +14,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TypeVar, cast
 
-from adapters import effect
+from adapters import effect, planning
 from adapters.base import CONFIRMED, EFFECT, Adapter, Measuring
 from adapters.errors import (
     Conflict,
@@ -72,15 +72,14 @@ class Provisioner:
         ):
             state = "restored" if is_compensation else "verified"
             return await self._update_entry(entry, state=state)
-        element = entry.allocation.target.name
-        try:
-            async with (
-                asyncio.timeout(TASK_TIMEOUT),
-                self._connections.acquire(entry.allocation.target, exclusive=True) as adapter,
-            ):
-                await (self._roll_back if is_compensation else self._provision)(entry, adapter)
-        except TimeoutError as error:
-            raise Unreachable(element, f"it took longer than {TASK_TIMEOUT:g} s") from error
+        target = entry.allocation.target
+        async with self._connections.acquire(target, exclusive=True) as adapter:
+            try:
+                async with asyncio.timeout(TASK_TIMEOUT):  # without the wait for other changes
+                    await (self._roll_back if is_compensation else self._provision)(entry, adapter)
+            except TimeoutError as error:
+                message = f"it took longer than {TASK_TIMEOUT:g} s"
+                raise Unreachable(target.name, message) from error
         return None
 
     async def _provision(self, entry: TaskEntry, adapter: Adapter) -> None:
@@ -121,6 +120,9 @@ class Provisioner:
         except PartiallyApplied as error:
             await self._update_entry(entry, transaction=error.transaction)
             raise
+        except NotVerified as error:
+            await self._record_stored_values(entry, error.verdict)
+            raise
         if transaction.token:
             await self._update_entry(entry, state="applied", transaction=transaction)
         return transaction
@@ -134,7 +136,9 @@ class Provisioner:
         assert entry.allocation is not None  # noqa: S101
         intent = entry.allocation.intent
         verdict = await adapter.verify(intent)
-        if verdict.good and EFFECT in adapter.capabilities and intent.present:
+        if not verdict.good:
+            await self._record_stored_values(entry, verdict)
+        elif EFFECT in adapter.capabilities and intent.present:
             with suppress(Unsupported):  # the effect cannot be measured here
                 test_head = entry.allocation.test_head
                 if test_head:
@@ -142,6 +146,13 @@ class Provisioner:
                 verdict = await _measure(adapter, intent, test_head)
         if not verdict.good:
             raise NotVerified(verdict)
+
+    async def _record_stored_values(self, entry: TaskEntry, verdict: Verdict) -> None:
+        """Record what an element that rounds has stored, so that it can be undone."""
+        assert entry.plan is not None  # noqa: S101
+        transaction = planning.with_stored(entry.transaction or entry.plan.attempted, verdict)
+        if transaction.stored:
+            await self._update_entry(entry, transaction=transaction)
 
     async def _roll_back(self, entry: TaskEntry, adapter: Adapter) -> None:
         assert entry.plan is not None  # noqa: S101

@@ -8,7 +8,7 @@ from adapters.values import Setting, Target
 from tmf_apis.errors import Unfulfillable
 from tmf_apis.fulfilment.values import Allocation, ResourceRequirement, Task
 from tmf_apis.inventory.characteristics import resource_characteristics
-from tmf_apis.inventory.elements import carrier_key, target_of
+from tmf_apis.inventory.elements import PORT_INDEX, carrier_key, target_of
 from tmf_apis.inventory.resource_state import ResourceUsage
 from tmf_apis.rest.pipeline.policy import Resource
 
@@ -59,7 +59,7 @@ class AllocationDraft:
         """
         resources = {**self.exclusive, **self.shared}
         names = {slot: str(each.get("name") or each["id"]) for slot, each in resources.items()}
-        test_head = resource_characteristics(self.carrier or {}).get("testAddress")
+        characteristics = resource_characteristics(self.carrier or {})
         return Allocation(
             task=task.id,
             service=task.service,
@@ -75,7 +75,8 @@ class AllocationDraft:
             product=task.product,
             shared_slots=tuple(self.shared),
             carrier_slot=self.carrier_slot,
-            test_head=str(test_head or ""),
+            test_head=str(characteristics.get("testAddress") or ""),
+            port_index=str(characteristics.get(PORT_INDEX) or ""),
         )
 
     def _settings(self, task: Task, resources: dict[str, Resource]) -> dict[str, Setting]:
