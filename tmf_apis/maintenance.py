@@ -12,6 +12,7 @@ from pymongo.errors import PyMongoError
 from tmf_apis.engine import Engine
 from tmf_apis.errors import TmfError
 from tmf_apis.fulfilment.reservation import reservations
+from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 from tmf_apis.store.model import DELETED_TENANT
 
@@ -25,6 +26,11 @@ MIN_PENDING_AGE = timedelta(seconds=15)
 PRIVACY_INTERVAL = 300.0
 #: Shortest pause between two searches for expired reservations, in seconds.
 MIN_SWEEP_INTERVAL = 60.0
+# Names of the jobs in the log.
+_SEALING = "encrypt personal data of stored documents"
+_SWEEPING = "remove expired reservations"
+_FINISHING = "finish interrupted writes"
+_RESUMING = "resume open orders"
 
 
 class Maintenance:
@@ -56,6 +62,9 @@ class Maintenance:
         self._long_task_executor = long_task_executor
         self._resume_orders = resume_orders
         self._sweep_interval = max(MIN_SWEEP_INTERVAL, reservation_time / 4)
+        self._failing = LastingCondition(
+            log, "a maintenance job cannot be done yet", "a maintenance job is done again"
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run the jobs until ``stop`` is set."""
@@ -78,9 +87,9 @@ class Maintenance:
                 try:
                     count = await loop.run_in_executor(self._long_task_executor, job)
                 except (TmfError, PyMongoError) as error:
-                    context = {"job": message, "error": str(error)}
-                    log.warning("personal data cannot be removed yet", extra=context)
+                    self._failing.report(message, job=message, error=str(error))
                 else:
+                    self._failing.clear(message, job=message)
                     if count:
                         log.info(message, extra={"count": count})
             await _is_set_within(stop, PRIVACY_INTERVAL)
@@ -94,9 +103,10 @@ class Maintenance:
                     self._long_task_executor, self._engine.privacy.resealer.run
                 )
             except (TmfError, PyMongoError) as error:
-                log.warning("personal data cannot be encrypted yet", extra={"error": str(error)})
+                self._failing.report(_SEALING, job=_SEALING, error=str(error))
                 await _is_set_within(stop, SIDE_EFFECT_INTERVAL)
             else:
+                self._failing.clear(_SEALING, job=_SEALING)
                 if count:
                     log.info("personal data of stored documents encrypted", extra={"count": count})
                 return
@@ -108,8 +118,9 @@ class Maintenance:
             try:
                 count = await loop.run_in_executor(self._executor, self._release_expired)
             except (TmfError, PyMongoError) as error:
-                log.warning("expired reservations cannot be removed", extra={"error": str(error)})
+                self._failing.report(_SWEEPING, job=_SWEEPING, error=str(error))
             else:
+                self._failing.clear(_SWEEPING, job=_SWEEPING)
                 if count:
                     log.info("expired reservations removed", extra={"count": count})
 
@@ -138,9 +149,11 @@ class Maintenance:
         try:
             count = await loop.run_in_executor(self._executor, resume, kind, before)
         except (TmfError, PyMongoError) as error:
-            context = {"kind": kind, "error": str(error)}
-            log.warning("side effects of writes are pending", extra=context)
+            self._failing.report(
+                f"{_FINISHING} {kind}", job=_FINISHING, kind=kind, error=str(error)
+            )
         else:
+            self._failing.clear(f"{_FINISHING} {kind}", job=_FINISHING, kind=kind)
             if count:
                 log.warning(
                     "side effects of interrupted writes completed",
@@ -153,8 +166,9 @@ class Maintenance:
         try:
             count = await loop.run_in_executor(self._long_task_executor, self._resume_orders)
         except TmfError as error:
-            log.info("open orders cannot be resumed yet", extra={"error": str(error)})
+            self._failing.report(_RESUMING, job=_RESUMING, error=str(error))
             return False
+        self._failing.clear(_RESUMING, job=_RESUMING)
         if count:
             log.info("open orders resumed", extra={"count": count})
         return True

@@ -15,6 +15,7 @@ from temporalio.service import HttpConnectProxyConfig, RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from tmf_apis.errors import Unavailable
+from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.settings import Settings
 from tmf_apis.temporal_context import OriginInterceptor
 from tmf_apis.temporal_deployment import (
@@ -101,6 +102,9 @@ class TemporalWorker:
         self._namespace = settings.temporal_namespace
         self._workflows = workflows
         self._activities = activities
+        self._unanswered = LastingCondition(
+            log, "Temporal does not answer", "Temporal answers again"
+        )
         self._client: Client | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -112,8 +116,7 @@ class TemporalWorker:
             try:
                 await self._run_workers(stop)
             except (RPCError, RuntimeError, OSError) as error:
-                context = {"address": self._address, "error": str(error)}
-                log.warning("Temporal does not answer", extra=context)
+                self._unanswered.report(address=self._address, error=str(error))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), pause)
                 pause = min(2 * pause, longest)
@@ -127,6 +130,7 @@ class TemporalWorker:
         workers = [self._create_shared_worker(client, is_versioned=is_versioned)]
         if self._private_queue[0]:
             workers.append(self._create_private_worker(client))
+        self._unanswered.clear(address=self._address)
         log.info("working for Temporal", extra={"address": self._address, "queue": TASK_QUEUE})
         runs = [asyncio.create_task(worker.run()) for worker in workers]
         stopping = asyncio.create_task(stop.wait())

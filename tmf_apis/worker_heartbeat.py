@@ -11,6 +11,7 @@ from contextlib import suppress
 from pymongo.errors import PyMongoError
 
 from tmf_apis.health import HEARTBEAT_PAUSE, HEARTBEATS
+from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.store.connection import MongoDatabase
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,9 @@ class WorkerHeartbeat:
         self._executor = executor
         self._temporal_error = temporal_error
         self._id = f"{socket.gethostname()}:{os.getpid()}"
+        self._silent = LastingCondition(
+            log, "the worker cannot report", "the worker can report again"
+        )
 
     def prepare(self) -> None:
         """Create the index that deletes old reports."""
@@ -59,7 +63,9 @@ class WorkerHeartbeat:
         try:
             self._reports.update_one({"_id": self._id}, change, upsert=True)
         except PyMongoError as failure:
-            log.warning("the worker cannot report", extra={"error": str(failure)[:300]})
+            self._silent.report(error=str(failure)[:300])
+        else:
+            self._silent.clear()
 
     def _delete(self) -> None:
         with suppress(PyMongoError):

@@ -19,7 +19,10 @@ MODULES = sorted(
     path for folder in ("tmf_apis", "adapters") for path in (ROOT / folder).rglob("*.py")
 )
 #: The modules that every package may import.
-BASE = ("settings", "setting_parsers", "setting_addresses", "errors", "serialization", "json_lines")
+BASE = (
+    *("settings", "setting_parsers", "setting_addresses", "errors", "serialization", "json_lines"),
+    "lasting_conditions",
+)
 #: Used by the packages whose work is recorded in traces.
 TRACED = (*BASE, "security", "tracing", "span_exporter")
 INFRASTRUCTURE = (*TRACED, "store", "audit_log", "events", "rest")

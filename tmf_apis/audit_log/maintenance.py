@@ -21,6 +21,7 @@ from tmf_apis.audit_log.sealing import Sealer
 from tmf_apis.audit_log.signing import SigningKey, key_file, load_or_create_key
 from tmf_apis.audit_log.spool import SPOOL_FILE, move_spool
 from tmf_apis.audit_log.verification import retention_of
+from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.settings import Settings
 from tmf_apis.store.executor import run_blocking
 
@@ -53,28 +54,32 @@ class AuditLogMaintenance:
         self._spool = settings.data_dir / SPOOL_FILE
         owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}"
         self._sealer = Sealer(self._log, owner, _signing_key(settings))
+        self._failing = LastingCondition(
+            log, "audit log cannot be maintained", "audit log is maintained again"
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Seal entries at intervals, and drop old ones each hour, until ``stop`` is set."""
         next_drop = 0.0
         while not stop.is_set():
-            await self._attempt(lambda: move_spool(self._spool, self._log))
-            await self._attempt(lambda: self._sealer.seal(stop.is_set))
-            if time.monotonic() >= next_drop and await self._attempt(self._drop):
+            await self._attempt("move", lambda: move_spool(self._spool, self._log))
+            await self._attempt("seal", lambda: self._sealer.seal(stop.is_set))
+            if time.monotonic() >= next_drop and await self._attempt("drop", self._drop):
                 next_drop = time.monotonic() + DROP_INTERVAL
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), SEAL_INTERVAL)
 
-    async def _attempt(self, step: Callable[[], object]) -> bool:
+    async def _attempt(self, name: str, step: Callable[[], object]) -> bool:
         """Run a step in the executor; return False if it failed and has to be repeated."""
         try:
             await run_blocking(self._executor, step)
         except (PyMongoError, OSError) as error:
-            log.warning("audit log cannot be maintained", extra={"error": str(error)[:300]})
+            self._failing.report(name, step=name, error=str(error)[:300])
             return False
         except Exception:
             log.exception("audit log cannot be maintained")
             return False
+        self._failing.clear(name, step=name)
         return True
 
     def _drop(self) -> None:

@@ -18,6 +18,7 @@ from pymongo.errors import PyMongoError
 
 from tmf_apis.audit_log.entries import client_facts, new_entry
 from tmf_apis.audit_log.log import AuditLog
+from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.security.identity import Identity
 from tmf_apis.security.request_origin import RequestOrigin
 
@@ -85,6 +86,9 @@ class RefusalRecorder:
         self._aggregates: dict[Key, _Aggregate] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._losing = LastingCondition(
+            log, "audit entries are lost", "audit entries are kept again"
+        )
 
     def count_refusal(
         self,
@@ -168,7 +172,9 @@ class RefusalRecorder:
         try:
             self.flush(at_end=at_end)
         except PyMongoError as error:
-            log.warning("audit entries are lost", extra={"error": str(error)[:300]})
+            self._losing.report(error=str(error)[:300])
+        else:
+            self._losing.clear()
 
 
 def _aggregated_entry(aggregate: _Aggregate) -> Document:

@@ -35,6 +35,7 @@ from tmf_apis.inventory.ports import (
     SWITCH_PORT,
 )
 from tmf_apis.inventory.relationships import CONTAINED_IN_TYPES
+from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.store.connection import MongoDatabase, translate_errors
 
@@ -59,7 +60,12 @@ _COUNT = {"count": {"$sum": 1}}
 _POOL_RELATIONSHIPS = sorted(CONTAINED_IN_TYPES | {IS_ALLOCATED_FROM})
 #: Categories of ports that can carry a service.
 ACCESS_CATEGORIES = (ACCESS_PORT, SWITCH_PORT)
+
 log = logging.getLogger(__name__)
+
+_IGNORED_POOLS = LastingCondition(
+    log, "pool without a range ignored", "pool with a range counted again"
+)
 
 
 class InventoryCounter:
@@ -145,8 +151,9 @@ class InventoryCounter:
         for id, pool in pools.items():
             values = range_of(pool["body"])
             if values is None:
-                log.warning("pool without a range ignored", extra={"resource": id})
+                _IGNORED_POOLS.report(pool["_id"], resource=id)
                 continue
+            _IGNORED_POOLS.clear(pool["_id"], resource=id)
             category = POOL_CATEGORIES.get(
                 str(resource_characteristics(pool["body"]).get("poolOf")), NUMBERS
             )

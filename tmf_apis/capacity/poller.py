@@ -17,6 +17,7 @@ from tmf_apis.capacity.meter import CapacityMeter
 from tmf_apis.element_access.connections import Connections
 from tmf_apis.errors import TmfError
 from tmf_apis.fault_management.element_registry import Element, ElementRegistry
+from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.store import leases
 from tmf_apis.store.connection import MongoDatabase
 from tmf_apis.store.executor import run_blocking
@@ -61,6 +62,12 @@ class CapacityPoller:
         self._executor = executor
         self._interval = interval
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4()}"
+        self._delayed = LastingCondition(
+            log, "capacity measurement delayed", "capacity is measured again"
+        )
+        self._unread = LastingCondition(
+            log, "counters not read", "counters are read again", level=logging.INFO
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until ``stop`` is set."""
@@ -75,9 +82,11 @@ class CapacityPoller:
                 if await run_blocking(self._executor, self._acquire_lease):
                     await self._run_round(stop)
             except (PyMongoError, TmfError) as error:
-                log.warning("capacity measurement delayed", extra={"error": str(error)})
+                self._delayed.report(error=str(error))
             except Exception:
                 log.exception("capacity cannot be measured")
+            else:
+                self._delayed.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), min(self._interval, CHECK_INTERVAL))
 
@@ -126,6 +135,7 @@ class CapacityPoller:
         started = datetime.now(UTC)
         await run_blocking(self._executor, self._meter.summarise_days, started)
         elements = await run_blocking(self._executor, self._registry.read)
+        self._unread.forget_others(elements)
         slots = asyncio.Semaphore(CONCURRENCY)
         are_read = await asyncio.gather(
             *(self._read_counters(element, slots) for element in elements.values())
@@ -157,12 +167,15 @@ class CapacityPoller:
                     samples = await adapter.counters()
                 await run_blocking(self._executor, self._meter.record_counters, element, samples)
             except (ElementError, TimeoutError, PyMongoError, TmfError) as error:
-                log.info(
-                    "counters not read",
-                    extra={"element": element.target.name, "error": str(error)},
+                self._unread.report(
+                    element.key,
+                    cause=type(error).__name__,
+                    element=element.target.name,
+                    error=str(error),
                 )
                 return False
             except Exception:
                 log.exception("counters not read", extra={"element": element.target.name})
                 return False
+            self._unread.clear(element.key, element=element.target.name)
             return True

@@ -6,7 +6,7 @@ made to the checked address, so that a name cannot lead elsewhere afterwards (DN
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address
 from typing import Self, cast
 
@@ -15,6 +15,7 @@ from adapters.credentials import CredentialEntry, Credentials, Secret
 from adapters.errors import Misconfigured, Unreachable
 from adapters.registry import find_adapter
 from adapters.values import Target
+from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.security.addresses import Address, Network, denial_reason, is_in_networks
 from tmf_apis.security.outbound import resolve_host, resolve_host_async
 from tmf_apis.settings import Settings
@@ -32,6 +33,14 @@ class NotPermitted(Misconfigured):
     """The operator does not permit the connection; nothing was sent."""
 
 
+def _refusal_condition() -> LastingCondition:
+    return LastingCondition(
+        _log,
+        "a connection to an element is not permitted",
+        "connections to an element are permitted again",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
     """The rules for connections to elements.
@@ -43,12 +52,16 @@ class AccessPolicy:
         default_tenants: Tenants that may use credentials that name no tenants; None: all.
         checks_tenants: Credentials are usable only for their tenants. The command line, which the
             operator alone uses, does not check them.
+        refusals: The elements that are not permitted at the moment.
     """
 
     networks: tuple[Network, ...] = ()
     allow_local: bool = True
     default_tenants: frozenset[str] | None = None
     checks_tenants: bool = True
+    refusals: LastingCondition = field(
+        default_factory=_refusal_condition, init=False, compare=False, repr=False
+    )
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -111,6 +124,7 @@ async def create_adapter(target: Target, credentials: Credentials, policy: Acces
         hosts = _hosts(target)
         addresses = {host: await resolve_host_async(host) for host in hosts}
         target = _pinned(target, addresses, entry, policy)
+    policy.refusals.clear(_subject(target), element=target.name)
     adapter_class = cast("Callable[..., Adapter]", find_adapter(target.adapter))
     return adapter_class(target, entry.secret)
 
@@ -127,7 +141,9 @@ async def checked_address(target: Target, address: str, policy: AccessPolicy) ->
         return address
     host = _host_of(address)
     further = replace(target, address=address, options={}, credentials="")
-    return _pinned(further, {host: await resolve_host_async(host)}, entry, policy).address
+    checked = _pinned(further, {host: await resolve_host_async(host)}, entry, policy).address
+    policy.refusals.clear(_subject(further), element=target.name)
+    return checked
 
 
 def checked_target(
@@ -144,6 +160,7 @@ def checked_target(
     if policy.restricts_addresses(entry):
         addresses = {host: resolve_host(host) for host in _hosts(target)}
         target = _pinned(target, addresses, entry, policy)
+    policy.refusals.clear(_subject(target), element=target.name)
     return target, entry
 
 
@@ -154,7 +171,7 @@ def _checked_entry(
     try:
         policy.check_tenant(target, entry)
     except NotPermitted as error:
-        _warn(target, error)
+        _report(policy, target, error)
         raise
     return entry
 
@@ -184,7 +201,7 @@ def _pinned(
         for address in resolved:
             if reason := policy.denial(address, entry):
                 error = NotPermitted(target.name, f"address {address} is {reason}")
-                _warn(target, error)
+                _report(policy, target, error)
                 raise error
         pinned[host] = resolved[0]
     options = {
@@ -244,13 +261,16 @@ def _has_port(address: str) -> bool:
     return "]:" in address or address.count(":") == 1
 
 
-def _warn(target: Target, error: NotPermitted) -> None:
-    _log.warning(
-        "a connection to an element is not permitted",
-        extra={
-            "element": target.name,
-            "tenant": target.tenant,
-            "credentials": target.credentials,
-            "error": error.message,
-        },
+def _subject(target: Target) -> str:
+    return f"{target.tenant}/{target.name}/{target.credentials}"
+
+
+def _report(policy: AccessPolicy, target: Target, error: NotPermitted) -> None:
+    policy.refusals.report(
+        _subject(target),
+        cause=error.message,
+        element=target.name,
+        tenant=target.tenant,
+        credentials=target.credentials,
+        error=error.message,
     )

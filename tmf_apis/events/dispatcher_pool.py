@@ -21,6 +21,7 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from tmf_apis.events.dispatcher import FAILURE_THRESHOLD, DispatcherContext, SubscriptionDispatcher
+from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.store.executor import run_blocking
 from tmf_apis.store.leases import Lease
 
@@ -30,6 +31,7 @@ EXPIRY_CHECK_INTERVAL = 60.0
 SHUTDOWN_GRACE = 5.0
 
 Document = dict[str, Any]
+
 log = logging.getLogger(__name__)
 
 
@@ -42,6 +44,12 @@ class DispatcherPool:
         self._wakeup = asyncio.Event()
         self._backlog_checked_at = float("-inf")
         self._expiry_checked_at = 0.0
+        self._unread = LastingCondition(
+            log, "delivery queue cannot be read", "delivery queue can be read again"
+        )
+        self._excessive = LastingCondition(
+            log, "too many pending events", "not too many pending events any more"
+        )
 
     def wake(self, subscriptions: set[str]) -> None:
         """Read the queue now, because deliveries to these subscriptions were queued."""
@@ -58,9 +66,11 @@ class DispatcherPool:
             try:
                 await self._start_dispatchers()
             except PyMongoError as error:
-                log.warning("delivery queue cannot be read", extra={"error": str(error)})
+                self._unread.report(error=str(error))
             except Exception:
                 log.exception("delivery queue cannot be read")
+            else:
+                self._unread.clear()
             woken = asyncio.create_task(self._wakeup.wait())
             await asyncio.wait(
                 {woken, stopping},
@@ -143,6 +153,9 @@ class DispatcherPool:
     def _park_excess(self, ids: list[str]) -> None:
         """Park the oldest deliveries of the subscriptions that have too many pending ones."""
         limit = self._context.max_backlog
+        self._excessive.forget_others(ids)
         for id in ids:
             if limit and (count := self._context.queue.park_excess(id, limit)):
-                log.warning("too many pending events", extra={"subscription": id, "parked": count})
+                self._excessive.report(id, subscription=id, parked=count)
+            else:
+                self._excessive.clear(id, subscription=id)

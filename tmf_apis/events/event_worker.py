@@ -7,7 +7,7 @@ import socket
 import uuid
 from collections.abc import Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from tmf_apis.events.outbox_watcher import OutboxWatcher
 from tmf_apis.events.relay import EventHandlers, Relay
 from tmf_apis.events.signatures import server_key
 from tmf_apis.events.subscriptions import COLLECTION, SubscriptionRepository
+from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.security.outbound import OutboundPolicy
 from tmf_apis.settings import Settings
 from tmf_apis.store.data_keys import DataKeys
@@ -163,6 +164,16 @@ class _RelayRunner:
     dispatchers: DispatcherPool
     poll_interval: float
     kinds_with_listeners: frozenset[str]
+    unrelayed: LastingCondition = field(
+        default_factory=lambda: LastingCondition(
+            log, "events cannot be relayed", "events are relayed again"
+        )
+    )
+    unreleased: LastingCondition = field(
+        default_factory=lambda: LastingCondition(
+            log, "lease not released; it expires", "lease released again"
+        )
+    )
 
     async def run(
         self, kind: str, wakeup: asyncio.Event, stop: asyncio.Event, watcher: OutboxWatcher
@@ -190,7 +201,9 @@ class _RelayRunner:
         try:
             await asyncio.get_running_loop().run_in_executor(self.executor, release, kind)
         except PyMongoError as error:
-            log.warning("lease not released; it expires", extra={"kind": kind, "error": str(error)})
+            self.unreleased.report(kind, kind=kind, error=str(error))
+        else:
+            self.unreleased.clear(kind, kind=kind)
 
     async def _drain(self, kind: str, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
@@ -202,6 +215,8 @@ class _RelayRunner:
         try:
             await loop.run_in_executor(self.executor, drain)
         except PyMongoError as error:
-            log.warning("events cannot be relayed", extra={"kind": kind, "error": str(error)})
+            self.unrelayed.report(kind, kind=kind, error=str(error))
         except Exception:
             log.exception("events cannot be relayed", extra={"kind": kind})
+        else:
+            self.unrelayed.clear(kind, kind=kind)

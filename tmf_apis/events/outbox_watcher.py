@@ -12,6 +12,8 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
+from tmf_apis.lasting_conditions import LastingCondition
+
 #: Pause before the stream is reopened after an error, in seconds.
 REOPEN_PAUSE = 1.0
 #: Longest wait for a change before the stop flag is checked, in milliseconds.
@@ -21,6 +23,7 @@ MAX_AWAIT_MS = 1000
 BATCH_PAUSE, BATCH_WINDOW = 0.04, 0.005
 
 _EXISTS = {"$exists": True}
+
 log = logging.getLogger(__name__)
 
 
@@ -52,6 +55,7 @@ class OutboxWatcher(threading.Thread):
         self._notify = notify
         self._on_state_change = on_state_change
         self.is_open = False
+        self._broken = LastingCondition(log, "change stream broken", "change stream open again")
         self._stop_requested = threading.Event()
         has_events = [
             {"operationType": {"$in": ["insert", "replace"]}, "fullDocument.events.0": _EXISTS},
@@ -72,7 +76,7 @@ class OutboxWatcher(threading.Thread):
             try:
                 self._watch()
             except PyMongoError as error:
-                log.warning("change stream broken", extra={"error": str(error)[:300]})
+                self._broken.report(error=str(error)[:300])
                 if self.is_open:
                     self.is_open = False
                     self._on_state_change()
@@ -81,6 +85,7 @@ class OutboxWatcher(threading.Thread):
     def _watch(self) -> None:
         with self._database.watch(self._pipeline, max_await_time_ms=MAX_AWAIT_MS) as stream:
             self.is_open = True
+            self._broken.clear()
             self._on_state_change()
             paused = 0.0
             while stream.alive and not self._stop_requested.is_set():

@@ -12,10 +12,14 @@ from adapters.values import Target
 from tmf_apis.element_access.access_policy import UNRESTRICTED, AccessPolicy, checked_target
 from tmf_apis.inventory.elements import managed_elements, target_of
 from tmf_apis.inventory.tenants import tenants_with_elements
+from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 from tmf_apis.store.connection import MongoDatabase
 
 log = logging.getLogger(__name__)
+
+#: The adapter whose elements send SNMP notifications; others may.
+SNMP = "snmp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,18 @@ class ElementRegistry:
         self._repositories = repositories
         self._credentials = credentials
         self._trusted_elements: dict[str, Element] = {}
+        self._ignored = LastingCondition(log, "element ignored", "element no longer ignored")
+        self._refused = LastingCondition(
+            log,
+            "notifications of an element are refused",
+            "notifications of an element are accepted again",
+        )
+        self._without_snmp = LastingCondition(
+            log,
+            "an element without SNMP credentials sends no notifications",
+            "notifications of an element are accepted",
+            level=logging.INFO,
+        )
         self.senders = SenderRegistry()
         self.elements: Mapping[str, Element] = {}
 
@@ -76,12 +92,16 @@ class ElementRegistry:
     def _iter_elements(self) -> Iterator[Element]:
         for tenant in tenants_with_elements(self._database):
             for resource in managed_elements(self._repositories.for_tenant(tenant)):
+                id = resource["id"]
+                subject = f"{tenant}:{id}"
                 try:
-                    yield Element(tenant, resource["id"], target_of(resource, tenant))
+                    element = Element(tenant, id, target_of(resource, tenant))
                 except Misconfigured as error:
-                    log.warning(
-                        "element ignored", extra={"resource": resource["id"], "error": str(error)}
-                    )
+                    cause = str(error)
+                    self._ignored.report(subject, cause=cause, resource=id, error=cause)
+                else:
+                    self._ignored.clear(subject, resource=id)
+                    yield element
 
     def trust(self, elements: Mapping[str, Element]) -> list[Element]:
         """Trust exactly these elements; return those that are new or have changed."""
@@ -94,6 +114,8 @@ class ElementRegistry:
             self.senders.unregister(key)
             del self._trusted_elements[key]
         self.elements = elements
+        for condition in (self._refused, self._without_snmp):
+            condition.forget_others(elements)
         for element in changed:
             self._trust(element)
         return changed
@@ -106,9 +128,10 @@ class ElementRegistry:
             address = str(socket.getaddrinfo(host, port)[0][4][0])
             self.senders.register(element.key, address, entry.secret)
         except (ElementError, ValueError, OSError) as error:
-            log.warning(
-                "notifications of an element are refused",
-                extra={"element": target.name, "error": str(error)},
-            )
+            condition = self._refused if target.adapter == SNMP else self._without_snmp
+            cause = str(error)
+            condition.report(element.key, cause=cause, element=target.name, error=cause)
         else:
+            self._refused.clear(element.key, element=target.name)
+            self._without_snmp.clear(element.key, element=target.name)
             self._trusted_elements[element.key] = element

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from adapters import base
 from adapters.errors import ElementError
@@ -25,6 +26,7 @@ from tmf_apis.fault_management.alarm_writer import AlarmWriter
 from tmf_apis.fault_management.element_registry import Element, ElementRegistry
 from tmf_apis.fault_management.message_records import MessageRecords
 from tmf_apis.fault_management.rules import AlarmReport, report_from_notification
+from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.store.executor import run_blocking
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,10 @@ POLL_TIMEOUT, QUEUE_SIZE = 30.0, 10_000
 STORE_INTERVAL = 1.0
 #: The counts of datagrams that the receiver has dropped.
 LOSSES = ("refused", "malformed", "overflowed", "oversized", "limited")
+
+
+def _condition(begin: str, end: str, *, level: int = logging.WARNING) -> LastingCondition:
+    return LastingCondition(log, begin, end, level=level)
 
 
 @dataclass(slots=True)
@@ -87,6 +93,40 @@ class TrapConsumer:
     _polls: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _queues: dict[str, _ElementQueue] = field(default_factory=dict)
     _reachability_changes: dict[str, bool] = field(default_factory=dict)
+    _taken_address: LastingCondition = field(
+        default_factory=partial(
+            _condition,
+            "another worker receives notifications",
+            "this worker receives notifications again",
+            level=logging.INFO,
+        )
+    )
+    _unusable_address: LastingCondition = field(
+        default_factory=partial(
+            _condition,
+            "notifications cannot be received",
+            "notifications can be received again",
+            level=logging.ERROR,
+        )
+    )
+    _unstored_times: LastingCondition = field(
+        default_factory=partial(
+            _condition, "times of engines are not stored", "times of engines are stored again"
+        )
+    )
+    _unread_inventory: LastingCondition = field(
+        default_factory=partial(
+            _condition, "inventory cannot be read", "inventory can be read again"
+        )
+    )
+    _delayed: LastingCondition = field(
+        default_factory=partial(
+            _condition, "notifications are delayed", "notifications are handled again"
+        )
+    )
+    _unpolled: LastingCondition = field(
+        default_factory=partial(_condition, "element not polled", "element polled again")
+    )
 
     def note_circuit_change(self, target: Target, unreachable: bool) -> None:  # noqa: FBT001
         """Queue the alarm of an element that became unreachable, or reachable again."""
@@ -104,15 +144,15 @@ class TrapConsumer:
                 async with receiver:
                     self.address = receiver.address
                     host, port = receiver.address
+                    self._taken_address.clear(address=host, port=port)
+                    self._unusable_address.clear(address=host, port=port)
                     log.info("receiving notifications", extra={"address": host, "port": port})
                     await self._run_tasks(receiver, stop)
             except OSError as error:
                 host, port = self.address
-                context = {"address": host, "port": port, "error": str(error)}
-                if error.errno == errno.EADDRINUSE and self.has_siblings:
-                    log.info("another worker receives notifications", extra=context)
-                else:
-                    log.error("notifications cannot be received", extra=context)  # noqa: TRY400
+                is_shared = error.errno == errno.EADDRINUSE and self.has_siblings
+                condition = self._taken_address if is_shared else self._unusable_address
+                condition.report(cause=str(error.errno), address=host, port=port, error=str(error))
                 await _wait(stop, pause)
                 pause = min(2 * pause, longest)
 
@@ -143,7 +183,9 @@ class TrapConsumer:
         try:
             await run_blocking(self.executor, self.records.save, changed)
         except Unavailable as error:  # later messages of the engines change the times again
-            log.warning("times of engines are not stored", extra={"error": str(error)})
+            self._unstored_times.report(error=str(error))
+        else:
+            self._unstored_times.clear()
 
     async def _refresh_elements(self, receiver: TrapReceiver, stop: asyncio.Event) -> None:
         reported_losses = 0
@@ -156,8 +198,11 @@ class TrapConsumer:
                 for element in await run_blocking(self.executor, self.registry.trust, elements):
                     self.poll(element)
                 await self._retry_unreachable()
+                self._unread_inventory.clear()
+                self._unpolled.forget_others(elements)
+                self._delayed.forget_others(elements)
             except (Unavailable, Stale) as error:
-                log.warning("inventory cannot be read", extra={"error": str(error)})
+                self._unread_inventory.report(error=str(error))
             except Exception:
                 log.exception("elements cannot be refreshed")
             losses = sum(receiver.counts[name] for name in LOSSES)
@@ -224,7 +269,7 @@ class TrapConsumer:
         try:
             is_first = await run_blocking(self.executor, self.records.claim, received.digest)
         except Unavailable as error:
-            log.warning("notification delayed", extra={**context, "error": str(error)})
+            self._delayed.report(received.notification.element, **context, error=str(error))
             return None
         if not is_first:
             log.warning("replayed notification dropped", extra=context)
@@ -235,15 +280,14 @@ class TrapConsumer:
         try:
             await self._handle(received)
         except (Unavailable, Stale) as error:
-            log.warning(
-                "notification delayed",
-                extra={"element": received.notification.element, "error": str(error)},
-            )
+            key = received.notification.element
+            self._delayed.report(key, element=key, error=str(error))
             return None
         except Exception:
             log.exception(
                 "notification not handled", extra={"element": received.notification.element}
             )
+        self._delayed.clear(received.notification.element, element=received.notification.element)
         return True
 
     async def _handle(self, received: ReceivedNotification) -> None:
@@ -304,11 +348,16 @@ class TrapConsumer:
         except CircuitOpenError:  # an alarm reports this
             log.debug("element unreachable", extra={"element": element.target.name})
         except (ElementError, TimeoutError, Unavailable) as error:
-            log.warning(
-                "element not polled", extra={"element": element.target.name, "error": str(error)}
+            self._unpolled.report(
+                element.key,
+                cause=type(error).__name__,
+                element=element.target.name,
+                error=str(error),
             )
         except Exception:
             log.exception("element not polled", extra={"element": element.target.name})
+        else:
+            self._unpolled.clear(element.key, element=element.target.name)
         self._port_names.setdefault(element.key, {})
 
     async def _resynchronise(self, element: Element) -> None:

@@ -16,6 +16,7 @@ from datetime import timedelta
 from pymongo.errors import PyMongoError
 
 from tmf_apis.errors import Conflict, NotFound, TmfError
+from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
@@ -54,6 +55,9 @@ class TaskScheduler:
         self._intervals = {
             kind: interval for kind, interval in intervals.items() if interval[0] > 0
         }
+        self._delayed = LastingCondition(
+            log, "scheduled tasks delayed", "scheduled tasks are created again"
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Create tasks until ``stop`` is set."""
@@ -64,7 +68,9 @@ class TaskScheduler:
             try:
                 await run_blocking(self._executor, self.create_due_tasks, time.time())
             except (TmfError, PyMongoError) as error:
-                log.warning("scheduled tasks delayed", extra={"error": str(error)})
+                self._delayed.report(error=str(error))
+            else:
+                self._delayed.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), min(shortest, POLL_INTERVAL))
 

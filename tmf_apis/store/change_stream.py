@@ -10,6 +10,7 @@ from bson import Timestamp
 from pymongo import ReadPreference
 from pymongo.errors import PyMongoError
 
+from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.store.connection import MongoDatabase
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ class ChangeStreamReader:
     def __init__(self, database: MongoDatabase, listener: ChangeListener) -> None:
         self._database = database.with_options(read_preference=ReadPreference.PRIMARY)
         self._listener = listener
+        self._broken = LastingCondition(log, "change stream broken", "change stream open again")
         self._last_read_at = 0.0
         self._stop_requested = threading.Event()
         self._reopen_requested = threading.Event()
@@ -143,8 +145,7 @@ class ChangeStreamReader:
             try:
                 self._read_stream()
             except PyMongoError as error:
-                if self._last_read_at:  # log an outage once
-                    log.warning("change stream broken", extra={"error": str(error)[:300]})
+                self._broken.report(error=str(error)[:300])
             self._last_read_at = 0.0
             self._listener.on_disconnect()
             self._stop_requested.wait(REOPEN_PAUSE)
@@ -167,6 +168,7 @@ class ChangeStreamReader:
             }
             self._reopen_requested.clear()
             self._last_read_at = polled_at = time.monotonic()
+            self._broken.clear()
             self._listener.on_open(start)
             watermark = self._dispatch(cursor, cursor["firstBatch"], start, polled_at)
             while (

@@ -16,6 +16,7 @@ from typing import Any
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
+from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.store import leases
 from tmf_apis.store.executor import run_blocking
 from tmf_apis.store.leases import Lease
@@ -26,6 +27,7 @@ LEASE_DURATION = 15.0
 ACQUIRE_TIMEOUT, RETRY_PAUSE = 60.0, 0.1
 #: Longest time that a worker reuses a lease before it lets other workers acquire it, in seconds.
 MAX_HOLD = 5.0
+
 
 log = logging.getLogger(__name__)
 
@@ -197,9 +199,12 @@ class LeaseLocks:
         return True
 
     async def _renew(self, id: str, state: _LockState) -> None:
+        unrenewed = LastingCondition(log, "lease not renewed", "lease renewed again")
         while True:
             await asyncio.sleep(LEASE_DURATION / 3)
             try:
                 await self._try_acquire(id, state)
             except PyMongoError as error:
-                log.warning("lease not renewed", extra={"element": id, "error": str(error)})
+                unrenewed.report(element=id, error=str(error))
+            else:
+                unrenewed.clear(element=id)

@@ -26,6 +26,7 @@ import orjson
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
+from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.store.connection import MongoDatabase
 from tmf_apis.store.model import DELETED_TENANT
 
@@ -221,6 +222,9 @@ class UsageCounters:
         return True
 
     def _run(self, kinds: tuple[str, ...]) -> None:
+        unwritten = LastingCondition(
+            log, "cannot write the counters of usage", "the counters of usage are written again"
+        )
         next_recount = self._clock()
         is_stopping = False
         while not is_stopping:
@@ -231,7 +235,9 @@ class UsageCounters:
                     next_recount = self._clock() + _RECOUNT_INTERVAL / 24
                     self.recount_if_due(kinds)
             except PyMongoError as error:
-                log.warning("cannot write the counters of usage", extra={"error": str(error)[:300]})
+                unwritten.report(error=str(error)[:300])
+            else:
+                unwritten.clear()
 
 
 def _addition(key: str, amount: int, expires: datetime | None) -> UpdateOne:
