@@ -45,6 +45,10 @@ class Adapter(Protocol):
     that carry services (default ``accessPort``). Resource specifications of the catalog refer to
     these categories.
 
+    It should have the class method ``setting_names(options)``, which returns the names of the
+    settings that an element with these options of its target has. An offering with any other
+    setting is then refused at its launch, and an order before anything is reserved.
+
     Attributes:
         capabilities: The optional features that the adapter supports, of ``CAPABILITIES``.
         target: The element.

@@ -41,6 +41,11 @@ class Profile(Protocol):
         """Return an attribute by name."""
 
 
+def setting_names(profile: Profile) -> frozenset[str]:
+    """Return the names of the settings that a type of element has."""
+    return frozenset(attribute.name for attribute in profile.attributes) - {"tag"}
+
+
 def desired_state(intent: Intent, profile: Profile, current: State) -> dict[str, Setting]:
     """Return the attributes that an intent sets, in the order in which they must be set.
 

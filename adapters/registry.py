@@ -1,16 +1,18 @@
 """The installed adapters: found by entry point, loaded on first use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
 from adapters.base import Adapter
 from adapters.credentials import Credentials
-from adapters.errors import Misconfigured
+from adapters.errors import ElementError, Misconfigured
 from adapters.values import Target
 
 ENTRY_POINT_GROUP = "tmf_apis.adapters"
+#: Category of the elements of an adapter that names none.
+DEFAULT_CATEGORY = "accessGateway"
 
 #: The adapters of this package, which need no entry point when it runs from its source folder.
 BUILT_IN_ADAPTERS = {
@@ -35,12 +37,14 @@ class InstalledAdapter:
         entry_point: Module and class.
         capabilities: Its optional features, in alphabetical order.
         problem: The reason why it is not usable; empty if it is.
+        category: Category of the resources of its elements.
     """
 
     name: str
     entry_point: str
     capabilities: tuple[str, ...]
     problem: str
+    category: str = DEFAULT_CATEGORY
 
 
 def _entry_points() -> dict[str, EntryPoint]:
@@ -88,7 +92,22 @@ def _installed_adapter(entry_point: EntryPoint) -> InstalledAdapter:
         adapter = _load_adapter(entry_point)
     except Misconfigured as problem:
         return InstalledAdapter(name, value, (), problem.message)
-    return InstalledAdapter(name, value, tuple(sorted(adapter.capabilities)), "")
+    category = str(getattr(adapter, "category", DEFAULT_CATEGORY))
+    return InstalledAdapter(name, value, tuple(sorted(adapter.capabilities)), "", category)
+
+
+def setting_names(name: str, options: Mapping[str, str]) -> frozenset[str] | None:
+    """Return the names of the settings of an element; None if its adapter does not say.
+
+    Args:
+        name: Name of the adapter.
+        options: The options of the element's target.
+    """
+    try:
+        names = getattr(find_adapter(name), "setting_names", None)
+        return frozenset(names(options)) if names else None
+    except (ElementError, ValueError, OSError):  # whoever uses the element reports it
+        return None
 
 
 def create_adapter(target: Target, credentials: Credentials) -> Adapter:

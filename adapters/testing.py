@@ -102,6 +102,20 @@ class AdapterContract:
         assert adapter.capabilities <= base.CAPABILITIES
         assert base.EFFECT not in adapter.capabilities or isinstance(adapter, base.Measuring)
 
+    async def test_the_names_of_the_settings_are_those_of_an_intent(
+        self, adapter: Adapter, ports: Ports
+    ) -> None:
+        if (setting_names := getattr(adapter, "setting_names", None)) is None:
+            pytest.skip("the adapter does not say which settings an element has")
+        names = setting_names(adapter.target.options)
+        assert {*self.settings, *self.changed, *self.wrong} <= names
+        assert base.ADMIN not in adapter.capabilities or names >= self.switched.keys()
+        for name in (*names, "shoeSize"):
+            wrong = {**self.settings, name: b""}
+            with pytest.raises(Rejected) as refusal:
+                await adapter.plan(Intent("service-1", ports[0], wrong))  # type: ignore[arg-type]
+            assert (refusal.value.reason == "noSuchAttribute") == (name not in names), name
+
     async def test_probe_returns_the_facts(self, adapter: Adapter) -> None:
         facts = await adapter.probe()
         assert facts.software

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar, Self
 
@@ -84,6 +84,11 @@ class NetconfElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         self._identity = load_identity(secret, options.get("hostKey", ""), target.name)
         self._services = ServiceList(target.name, self._profile)
         self._lease: SessionLease | None = None
+
+    @classmethod
+    def setting_names(cls, options: Mapping[str, str]) -> frozenset[str]:
+        """Return the settings of the profile that the options name."""
+        return planning.setting_names(load_profile(options.get("profile", DEFAULT_PROFILE)))
 
     async def __aenter__(self) -> Self:
         key = (self._endpoint, self._identity, self._timeout)

@@ -7,7 +7,7 @@ each subscriber is a service, and its IMSI is the port.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import ClassVar, Self
@@ -61,6 +61,11 @@ class OsmoHlr(NoUsageRecords):
             self._register = SubscriberRegister(target, secret)
         except ValueError as error:
             raise Misconfigured(target.name, f"options or address: {error}") from error
+
+    @classmethod
+    def setting_names(cls, options: Mapping[str, str]) -> frozenset[str]:  # noqa: ARG003
+        """Return the settings of a subscriber."""
+        return frozenset(subscriber.SETTING_TYPES)
 
     async def __aenter__(self) -> Self:
         return self

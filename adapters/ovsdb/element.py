@@ -79,6 +79,11 @@ class OvsdbSwitch(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         self._has_policing = "upstream" in options
         self._uplinks = frozenset(options.get("uplinks", "").split(","))
 
+    @classmethod
+    def setting_names(cls, options: Mapping[str, str]) -> frozenset[str]:  # noqa: ARG003
+        """Return the settings of a port."""
+        return frozenset(projections.SETTINGS)
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -6,7 +6,7 @@ result is read back.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import ClassVar, Self
@@ -68,6 +68,11 @@ class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
             raise Misconfigured(target.name, f"options or address: {error}") from error
         self._session = Session(target.name, endpoint, secret, RetryPolicy(timeout, retries))
         self._indexes: PortIndexes = {}
+
+    @classmethod
+    def setting_names(cls, options: Mapping[str, str]) -> frozenset[str]:
+        """Return the settings of the profile that the options name."""
+        return planning.setting_names(find_profile(options.get("profile", BROADBAND_GATEWAY.name)))
 
     async def __aenter__(self) -> Self:
         await self._session.__aenter__()

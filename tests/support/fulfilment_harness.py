@@ -148,6 +148,24 @@ class FulfilmentHarness:
             },
         )["id"]
 
+    def create_offering_of(self, name, services, resources, product, *, state="Launched"):
+        """Create the specifications of a product and its offering; return the offering's id."""
+        for kind, specifications in (
+            ("ServiceSpecification", services),
+            ("ResourceSpecification", resources),
+        ):
+            for specification in specifications:
+                body = {"name": specification["id"], **specification, **CATALOG_DEFAULTS}
+                self.repository.create(kind, body)
+        self.repository.create(
+            "ProductSpecification", {"name": name, **product, **CATALOG_DEFAULTS}
+        )
+        reference = {"id": product["id"]}
+        offering = {"name": name, "productSpecification": reference, **CATALOG_DEFAULTS}
+        return self.repository.create("ProductOffering", {**offering, "lifecycleStatus": state})[
+            "id"
+        ]
+
     def place_order(self, *order_items, kind="ProductOrder", parties=None, **more):
         """Place an order as a client does, or as a partner with parties; return its key."""
         body = {

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tmf_apis.errors import Conflict
+from tmf_apis.fulfilment import setting_check
 from tmf_apis.fulfilment.design import catalog_reader, offers
 from tmf_apis.fulfilment.design.decomposition import DecompositionFailed
 from tmf_apis.fulfilment.design.mapping import CharacteristicSpecification
@@ -80,7 +81,11 @@ def obstacles(repository: Repository, offering: Mapping[str, Any]) -> list[str]:
         offer = offers.compile_offer(id, catalog)
     except DecompositionFailed as error:
         return list(error.reasons[:_MAX_REASONS])
-    return list(dict.fromkeys(_value_obstacles(offer)))[:_MAX_REASONS]
+    reasons = list(_value_obstacles(offer))
+    if offer.decomposition:
+        reasons += setting_check.unknown_settings(repository, offer.decomposition)
+        reasons += setting_check.unknown_sources(repository, offer.decomposition)
+    return list(dict.fromkeys(reasons))[:_MAX_REASONS]
 
 
 def _value_obstacles(offer: Offer) -> Iterator[str]:

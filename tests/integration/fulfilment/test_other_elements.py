@@ -11,7 +11,7 @@ from adapters.lab.hlr import HlrLab
 from adapters.lab.switch import SwitchLab
 from adapters.values import Intent
 from tests.support.catalog import characteristic, product_specification, resource, service
-from tests.support.fulfilment_harness import CATALOG_DEFAULTS, FulfilmentHarness, order_item
+from tests.support.fulfilment_harness import FulfilmentHarness, order_item
 from tmf_apis.inventory.characteristics import resource_characteristics
 from tmf_apis.inventory.elements import managed_elements, target_of
 from tmf_apis.inventory.ports import service_of
@@ -47,24 +47,6 @@ class Operator(FulfilmentHarness):
         (outcome,) = self.run_async(discovery.run([candidate])).outcomes
         assert outcome.status == "created", outcome
         return outcome.element
-
-    def create_offering_of(self, name, services, resources, product):
-        """Create the specifications of a product and its offering; return the offering's id."""
-        for kind, specifications in (
-            ("ServiceSpecification", services),
-            ("ResourceSpecification", resources),
-        ):
-            for specification in specifications:
-                body = {"name": specification["id"], **specification, **CATALOG_DEFAULTS}
-                self.repository.create(kind, body)
-        self.repository.create(
-            "ProductSpecification", {"name": name, **product, **CATALOG_DEFAULTS}
-        )
-        reference = {"id": product["id"]}
-        offering = {"name": name, "productSpecification": reference, **CATALOG_DEFAULTS}
-        return self.repository.create(
-            "ProductOffering", {**offering, "lifecycleStatus": "Launched"}
-        )["id"]
 
     def create_resource(self, category, name, **characteristics):
         """Add a free logical resource to the inventory."""

@@ -7,7 +7,7 @@ The file represents the management protocol of an element. Only ``_read`` and ``
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,6 +83,11 @@ class CrossConnect(TaggedServices, NoUsageRecords):
         self._file = Path(target.options["file"])
         self._secret = secret  # this element needs none
         self._start_time = time.monotonic()
+
+    @classmethod
+    def setting_names(cls, options: Mapping[str, str]) -> frozenset[str]:
+        """Return the settings of a port."""
+        return planning.setting_names(Profile())
 
     async def __aenter__(self) -> Self:
         return self

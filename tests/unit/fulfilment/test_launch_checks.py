@@ -241,3 +241,109 @@ def test_a_service_required_from_another_product_must_be_ordered_or_named():
     product = product_specification("phone", services=["voice"])
     design = planned([voice], [PORT, ELEMENT], product, item())
     assert "it requires service specification line" in design.rejections["1"]
+
+
+# ---- settings that no element has, and settings without a source
+
+SPEED = characteristic("downstream", values=BIT_PER_SECOND, source=("internet", "speed"))
+
+
+def with_elements(repository, *adapters, category="accessGateway"):
+    """Return the repository with an element of each adapter in the inventory."""
+    repository.resources["Resource"] = {
+        adapter: {
+            "id": adapter,
+            "name": adapter,
+            "category": category,
+            "resourceCharacteristic": [
+                {"name": "managementAddress", "value": "192.0.2.1"},
+                {"name": "adapter", "value": adapter},
+            ],
+        }
+        for adapter in adapters
+    }
+    return repository
+
+
+def test_a_setting_without_a_source_is_refused():
+    line = service("line", characteristic("downstream", values=BIT_PER_SECOND), resources=["port"])
+    (reason,) = obstacles(services=[INTERNET, line])
+    assert "line: downstream has no source; it needs a relationship mapsFrom" in reason
+
+
+def test_a_setting_whose_source_has_no_source_is_refused():
+    internet = service("internet", characteristic("speed", values=MBIT_PER_SECOND), parts=["line"])
+    product = product_specification("access", services=["internet"], colour="red")
+    (reason,) = obstacles(services=[internet, LINE], product=product)
+    assert "downstream maps from speed of service specification internet, which has no" in reason
+
+
+def test_a_share_without_a_source_is_refused():
+    uplink = resource("uplink", "uplink", characteristic("bandwidth"), contained_in="gateway")
+    line = service("line", SPEED, resources=["port", "uplink"])
+    (reason,) = obstacles(services=[INTERNET, line], resources=[PORT, ELEMENT, uplink])
+    assert "uplink: bandwidth has no source" in reason
+
+
+def test_a_setting_of_a_service_without_an_element_needs_no_source():
+    mail = service("mail", characteristic("folder"), resources=["box"])
+    internet = service("internet", INTERNET["specCharacteristic"][0], parts=["line", "mail"])
+    boxes = resource("box", "mailbox")
+    assert obstacles(services=[internet, LINE, mail], resources=[PORT, ELEMENT, boxes]) == []
+
+
+@pytest.mark.parametrize("name", ["downn", "downstrem", "Downstream"])
+def test_a_misspelt_setting_is_refused_with_the_nearest_name(name):
+    line = service("line", characteristic(name, source=("internet", "speed")), resources=["port"])
+    (reason,) = obstacles(services=[INTERNET, line])
+    assert f"has no setting {name}; it has downstream, enabled, upstream, vlan" in reason
+    assert reason.endswith("did you mean downstream?")
+
+
+def vlan_line():
+    line = service("line", SPEED, characteristic("vlan", values=[7]), resources=["port"])
+    return [INTERNET, line]
+
+
+def test_a_setting_that_no_element_of_the_inventory_has_is_refused():
+    repository = with_elements(repository_with(services=vlan_line()), "snmp")
+    (reason,) = launch_check.obstacles(repository, offering())
+    assert "an element of accessGateway has no setting vlan; it has downstream, enabled" in reason
+
+
+@pytest.mark.parametrize("adapters", [(), ("snmp", "netconf"), ("ovsdb",), ("unknown",)])
+def test_a_setting_that_one_element_or_one_adapter_of_the_category_has_is_allowed(adapters):
+    repository = with_elements(repository_with(services=vlan_line()), *adapters)
+    assert launch_check.obstacles(repository, offering()) == []
+
+
+def test_an_offering_that_narrows_an_unknown_characteristic_is_refused():
+    (reason,) = obstacles(value_use={"sped": 100})
+    assert "names sped, which the product specification does not have" in reason
+    assert reason.endswith("did you mean speed?")
+
+
+@pytest.mark.parametrize(("source", "is_refused"), [
+    ("phone", True), ("msisdn", False), ("value", False), ("name", False)
+])  # fmt: skip
+def test_a_characteristic_that_pool_values_do_not_have_is_refused(source, is_refused):
+    line = service("line", SPEED, characteristic("vlan", source=("number", source)),
+                   resources=["port", "number"])  # fmt: skip
+    number = resource("number", "msisdn")
+    repository = repository_with([INTERNET, line], [PORT, ELEMENT, number])
+    pool = {"name": "poolOf", "value": "msisdn"}
+    repository.resources["Resource"] = {
+        "pool": {"id": "pool", "category": "pool", "resourceCharacteristic": [pool]}
+    }
+    reasons = launch_check.obstacles(repository, offering())
+    assert len(reasons) == is_refused
+    for reason in reasons:
+        assert "vlan maps from phone, which a value of a pool of msisdn does not have" in reason
+
+
+def test_a_rate_that_nobody_must_choose_is_refused_and_never_unlimited():
+    product = product_specification("access", services=["internet"], speed=MBIT_PER_SECOND)
+    (reason,) = obstacles(product=product)
+    assert "line: downstream would be unlimited; choose a value for speed" in reason
+    product["productSpecCharacteristic"][0]["minCardinality"] = 1
+    assert obstacles(product=product) == []

@@ -18,12 +18,14 @@ from tmf_apis.fulfilment.design.mapping import (
     value_specifications,
 )
 from tmf_apis.fulfilment.design.mapping_compiler import MappingCompiler
+from tmf_apis.fulfilment.design.nearest_names import question
 from tmf_apis.fulfilment.design.provisioning_order import set_provisioning_order
 from tmf_apis.fulfilment.design.references import (
     CONTAINMENT_TYPES,
     referenced_ids,
     relationships,
 )
+from tmf_apis.fulfilment.design.setting_sources import missing_sources
 from tmf_apis.fulfilment.design.specification_tree import Characteristics, SpecificationTree
 from tmf_apis.rest.pipeline.catalog_terms import COMPOSITION_TYPES
 from tmf_apis.rest.pipeline.json_values import json_objects
@@ -83,6 +85,7 @@ class _Compiler:
         for id in roots:
             self._add_tree(id, 0, {}, ())
         self._raise_errors()
+        tree.errors += missing_sources(tree.nodes)
         provisioning_order = set_provisioning_order(tree)
         self._raise_errors()
         return Decomposition(
@@ -215,7 +218,7 @@ class _Compiler:
         if source_name and source_name not in self._tree.characteristics[parent]:
             self._tree.errors.append(
                 f"{owner_label}: quantityFrom names {source_name}, which is not a characteristic"
-                " of the parent"
+                f" of the parent{question(source_name, self._tree.characteristics[parent])}"
             )
         return Quantity(minimum, default, maximum, source_name)
 

@@ -16,6 +16,8 @@ from tmf_apis.errors import Unfulfillable
 from tmf_apis.fulfilment.design.mapping import CharacteristicMapping, CharacteristicSpecification
 from tmf_apis.fulfilment.values import ResourceRequirement
 
+#: Settings that limit a rate.
+RATE_SETTINGS = frozenset({"downstream", "upstream"})
 #: Number of combinations of values whose derived values a decomposition caches.
 _MAX_CACHED = 1000
 
@@ -134,6 +136,11 @@ class ServiceNode:
     depends_on: tuple[int, ...] = ()
     external_dependencies: tuple[str, ...] = ()
 
+    @property
+    def carrier(self) -> ResourceSlot | None:
+        """The resource that the service is set up on; None: it changes no element."""
+        return next((slot for slot in self.slots if slot.is_carrier), None)
+
 
 @dataclass(frozen=True, slots=True)
 class DerivedValues:
@@ -196,6 +203,12 @@ class Decomposition:
         return DerivedValues(tuple(derivation.characteristics), tuple(requirements))
 
 
+def _is_unlimited(mapping: CharacteristicMapping, characteristics: Mapping[str, Any]) -> bool:
+    """Return whether a rate has no value, which an element takes for no limit."""
+    name = mapping.characteristic.name
+    return name in RATE_SETTINGS and not mapping.source_slot and name not in characteristics
+
+
 class _Derivation:
     """Derives the values of one service after the other.
 
@@ -216,6 +229,11 @@ class _Derivation:
         for mapping in node.mappings:
             if not self._derive(mapping, characteristics):
                 self._failed.add((node.number, mapping.characteristic.name))
+            elif node.carrier and _is_unlimited(mapping, characteristics):
+                self.reasons.append(
+                    f"{mapping.characteristic.owner_label}: {mapping.characteristic.name} would be"
+                    f" unlimited; choose a value for {mapping.source_name} (0: no limit)"
+                )
         return tuple(map(self._requirement, node.slots))
 
     def _requirement(self, slot: ResourceSlot) -> ResourceRequirement:

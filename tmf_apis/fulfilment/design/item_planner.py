@@ -8,8 +8,9 @@ from tmf_apis.errors import Unfulfillable
 from tmf_apis.fulfilment.design import order_items
 from tmf_apis.fulfilment.design.catalog import Catalog, InstalledProduct
 from tmf_apis.fulfilment.design.change_type import change_type
+from tmf_apis.fulfilment.design.characteristic_names import check_names
 from tmf_apis.fulfilment.design.decomposition import Decomposition, DecompositionFailed
-from tmf_apis.fulfilment.design.offers import Offer, OfferCache
+from tmf_apis.fulfilment.design.offers import Offer, OfferCache, offering_label
 from tmf_apis.fulfilment.design.product_design import (
     ItemContext,
     ProductDesign,
@@ -177,6 +178,7 @@ class ItemPlanner:
         """
         id, values = self._product_id(item), order_items.characteristic_values(item)
         current_values = installed.characteristics if installed else {}
+        self._check_names(offer, values, current_values)
         characteristics = network_offer.product_characteristics(values, current_values)
         enabled = order_items.requested_enabled(item) if installed else None
         design = decompose_product(
@@ -211,6 +213,7 @@ class ItemPlanner:
     ) -> ItemDesign:
         """Design an item whose offering has several offerings with services inside it."""
         id, values = self._product_id(item), order_items.characteristic_values(item)
+        self._check_names(offer, values, {})
         context = self._item_context(item, values)
         tasks: list[Task] = []
         products: list[ProductPlan] = []
@@ -241,6 +244,15 @@ class ItemPlanner:
             tuple(products),
         )
         return _item_design(plan, tuple(tasks), bundled)
+
+    def _check_names(
+        self, offer: Offer, values: Mapping[str, Any], current_values: Mapping[str, Any]
+    ) -> None:
+        """Refuse characteristics that neither the offering nor a part of it has."""
+        bundled = [id for id in offer.bundled_offerings if id in self.catalog.offerings]
+        known = [offer.orderable_names, *(self._offer(id).orderable_names for id in bundled)]
+        label = offering_label(self.catalog, offer.id)
+        check_names(label, values, known, current_values)
 
     def _bundled_product_id(self, product: str, number: int) -> str:
         name = f"{product}-{number}"

@@ -9,6 +9,7 @@ from tmf_apis.fulfilment.design.mapping import (
     CharacteristicSpecification,
     conversion_factor,
 )
+from tmf_apis.fulfilment.design.nearest_names import question
 from tmf_apis.fulfilment.design.references import MAPS_FROM
 from tmf_apis.fulfilment.design.specification_tree import Characteristics, SpecificationTree
 from tmf_apis.rest.pipeline.cycles import cycle
@@ -139,14 +140,18 @@ class MappingCompiler:
             for ancestor in ancestors[1:]:
                 if name in tree.characteristics[ancestor]:
                     return ancestor
-            self._add_error(characteristic, f"{name}, which is nowhere above it")
+            names = {name for each in ancestors for name in tree.characteristics[each]}
+            nearest = question(name, sorted(names))
+            self._add_error(characteristic, f"{name}, which is nowhere above it{nearest}")
             return None
         for ancestor in ancestors:
             if tree.specification_id(ancestor) == specification:
                 if name in tree.characteristics[ancestor]:
                     return ancestor
+                nearest = question(name, tree.characteristics[ancestor])
                 self._add_error(
-                    characteristic, f"{name}, which specification {specification} does not have"
+                    characteristic,
+                    f"{name}, which specification {specification} does not have{nearest}",
                 )
                 return None
         self._add_error(characteristic, f"specification {specification}, which is not above it")

@@ -8,6 +8,7 @@ from typing import Any
 from tmf_apis.errors import Unfulfillable
 from tmf_apis.fulfilment.design import builtin_specifications
 from tmf_apis.fulfilment.design.catalog import Catalog
+from tmf_apis.fulfilment.design.characteristic_names import orderable_names
 from tmf_apis.fulfilment.design.compiler import compile_decomposition
 from tmf_apis.fulfilment.design.decomposition import (
     Decomposition,
@@ -19,6 +20,7 @@ from tmf_apis.fulfilment.design.mapping import (
     parse_characteristic,
     value_specifications,
 )
+from tmf_apis.fulfilment.design.nearest_names import question
 from tmf_apis.fulfilment.design.references import reference_id, referenced_ids
 from tmf_apis.rest.pipeline.json_values import json_objects
 
@@ -41,6 +43,7 @@ class Offer:
         decomposition: The services and resources of its product; None: none on the network.
         characteristics: Specifications of the characteristics that the customer chooses, by name.
         bundled_offerings: Ids of the offerings inside it, each as often as it is inside.
+        orderable_names: Names of the characteristics that an order may choose.
     """
 
     id: str
@@ -49,6 +52,7 @@ class Offer:
     decomposition: Decomposition | None = None
     characteristics: Mapping[str, CharacteristicSpecification] = field(default_factory=dict)
     bundled_offerings: tuple[str, ...] = ()
+    orderable_names: frozenset[str] = frozenset()
 
     def product_characteristics(
         self, ordered_values: Mapping[str, Any], current_values: Mapping[str, Any]
@@ -230,6 +234,7 @@ def _compile_offer(id: str, catalog: Catalog, lookups: list[_Lookup]) -> Offer:
         decomposition,
         characteristics,
         tuple(bundled_offering_ids(offering)),
+        orderable_names(product, decomposition),
     )
 
 
@@ -309,7 +314,13 @@ def _narrowed_characteristics(
     }
     for value_use in json_objects(offering.get("prodSpecCharValueUse")):
         name, values = str(value_use.get("name")), value_specifications(value_use)
-        if values and (general := characteristics.get(name)):
+        if name not in characteristics:
+            raise Unfulfillable(
+                f"prodSpecCharValueUse names {name}, which the product specification does not have"
+                f"{question(name, characteristics)}"
+            )
+        if values:
+            general = characteristics[name]
             use = parse_characteristic(
                 {"valueType": general.type, **value_use}, values, owner_label, general.unit
             )

@@ -7,6 +7,7 @@ from adapters.errors import Misconfigured
 from adapters.values import Setting, Target
 from tmf_apis.errors import Unfulfillable
 from tmf_apis.fulfilment.values import Allocation, ResourceRequirement, Task
+from tmf_apis.inventory import resource_state
 from tmf_apis.inventory.characteristics import resource_characteristics
 from tmf_apis.inventory.elements import PORT_INDEX, carrier_key, target_of
 from tmf_apis.inventory.resource_state import ResourceUsage
@@ -88,8 +89,15 @@ class AllocationDraft:
         for name, (slot, characteristic) in task.derived_settings.items():
             if slot in resources:
                 value = _characteristic_value(resources[slot], characteristic)
-                if value is not None:
-                    settings[name] = value
+                if value is None and name in settings:
+                    continue
+                if value is None:
+                    raise Unfulfillable(
+                        f"{name} maps from {characteristic}, which"
+                        f" {resource_state.display_name(resources[slot])} does not have",
+                        f"{name} has no value",
+                    )
+                settings[name] = value
         return settings
 
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from tmf_apis.errors import NotFound, Stale, Unfulfillable
+from tmf_apis.fulfilment import setting_check
 from tmf_apis.fulfilment.reservation import resource_queries
 from tmf_apis.fulfilment.reservation.allocation_draft import (
     AllocationDraft,
@@ -84,10 +85,12 @@ class ResourceAllocator:
                 draft = self._allocate_new(draft)
             else:
                 self._allocate_existing(draft)
-            return draft.to_allocation(self._task, self._holder, self._repository.tenant)
+            allocation = draft.to_allocation(self._task, self._holder, self._repository.tenant)
+            setting_check.check_allocation(allocation)
         except Unfulfillable:
             self._reservations.release_difference(draft, AllocationDraft())
             raise
+        return allocation
 
     def _allocate_new(self, draft: AllocationDraft) -> AllocationDraft:
         task = self._task

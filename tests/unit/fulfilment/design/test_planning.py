@@ -107,6 +107,48 @@ def test_an_invalid_speed_is_refused(value):
     assert "downstream" in reason
 
 
+@pytest.mark.parametrize("action", ["add", "modify"])
+def test_a_misspelt_characteristic_is_refused_with_the_nearest_name(action):
+    subject = {} if action == "add" else {"product": "s-1"}
+    design = planned(item(action, downstreamSped=1000, **subject), **running())
+    assert (
+        "has no characteristic downstreamSped; did you mean downstreamSpeed?"
+        in (design.rejections["1"])
+    )
+
+
+def test_characteristics_that_a_product_has_and_categories_of_its_resources_can_be_named():
+    installed = running(characteristics={"installer": "Smith"})
+    change = item("modify", product="s-1", installer="Jones", accessPort="p-1", downstreamSpeed=100)
+    assert planned(change, **installed).rejections == {}
+
+
+def test_a_bundle_knows_the_characteristics_of_all_its_parts():
+    bundle = offering("bundle", parts=["fibre", "router"], specification="")
+    router = offering("router", specification="router")
+    specifications = (ACCESS, product_specification("router", colour=["red", "blue"]))
+    offerings = (bundle, FIBRE, router)
+    for name, is_known in (("colour", True), ("color", False)):
+        design = planned(item(offering_id="bundle", **{name: "red"}), offerings=offerings,
+                         specifications=specifications)  # fmt: skip
+        assert bool(design.rejections) != is_known
+
+
+def test_a_rate_that_the_order_leaves_open_is_refused_and_never_unlimited():
+    own = service("own", characteristic("speed", values=MBIT_PER_SECOND), parts=["line"])
+    line = service("line", characteristic("downstream", values=BIT_PER_SECOND,
+                   source=("own", "speed")), resources=["port"])  # fmt: skip
+    specification = product_specification("access", services=["own"], speed=MBIT_PER_SECOND)
+    more = {
+        "specifications": [specification],
+        "services": [own, line],
+        "resources": [resource("port", "accessPort")],
+    }
+    reason = planned(item(), **more).rejections["1"]
+    assert "downstream would be unlimited; choose a value for speed" in reason
+    assert planned(item(speed=0), **more).tasks[0].settings == {"downstream": 0}
+
+
 def test_all_reasons_against_an_item_are_reported():
     reason = planned(item(downstreamSpeed=7, upstreamSpeed="up")).rejections["1"]
     assert "no downstreamSpeed 7" in reason
