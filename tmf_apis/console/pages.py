@@ -15,7 +15,15 @@ from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException
 
 from tmf_apis.audit_log.recorder import is_recorded_refusal
-from tmf_apis.console import admin, audit_log, contract_pages, index, lifecycles, privacy_admin
+from tmf_apis.console import (
+    admin,
+    audit_log,
+    contract_pages,
+    fulfilment_tasks,
+    index,
+    lifecycles,
+    privacy_admin,
+)
 from tmf_apis.console.page_context import PageContext
 from tmf_apis.errors import (
     BadRequest,
@@ -119,6 +127,7 @@ def create_flask_app(context: PageContext) -> Flask:
         lifecycles.blueprint(context),
         admin.blueprint(context),
         audit_log.blueprint(context),
+        fulfilment_tasks.blueprint(context),
         privacy_admin.blueprint(context),
     ):
         app.register_blueprint(blueprint)

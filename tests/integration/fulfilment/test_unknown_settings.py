@@ -34,7 +34,7 @@ def add_pool(operator):
 @pytest.mark.parametrize(("name", "source", "reason"), [
     ("downn", "vlan", "has no setting downn; it has downstream, enabled, upstream; did you mean"),
     ("vlan", "vlan", "has no setting vlan; it has downstream, enabled, upstream"),
-    ("upstream", "vlam", "upstream maps from vlam, which 3001 does not have"),
+    ("upstream", "vlam", "upstream maps from vlam, which vlan 300"),
 ])  # fmt: skip
 def test_an_order_for_a_setting_that_the_element_does_not_have_fails_untouched(
     operator, name, source, reason
@@ -44,9 +44,9 @@ def test_an_order_for_a_setting_that_the_element_does_not_have_fails_untouched(
     mapping = {"relationshipType": "mapsFrom", "parentSpecificationId": "number", "name": source}
     setting = characteristic(name, type="integer", charSpecRelationship=[mapping])
     specifications = catalogue(setting)
-    offering = operator.create_offering_of("Line", *specifications, state="In design")
+    offering = operator.create_offering_of("Line", *specifications, state="In test")
     with pytest.raises(Conflict, match=f"cannot be fulfilled.* {name}"):
-        operator.change_resource("ProductOffering", offering, lifecycleStatus="Launched")
+        operator.change_resource("ProductOffering", offering, lifecycleStatus="Active")
     launched = {"$set": {"body.lifecycleStatus": "Launched"}}
     operator.database["ProductOffering"].update_one({"id": offering}, launched)
     draft = {"id": "dry", "productOrderItem": [order_item(offering=offering)]}
