@@ -1,4 +1,4 @@
-"""What is wrong with an element is logged when it begins and when it ends, not at each refresh."""
+"""Faults of an element's registration are logged when they begin and end, not at each refresh."""
 
 import logging
 
