@@ -7,7 +7,7 @@ from typing import Any
 from tmf_apis.errors import InvalidQuery
 from tmf_apis.events.envelope import Audience, Json, notification
 from tmf_apis.events.outbox import PendingEvent
-from tmf_apis.rest.contracts.contract import Contract, event_types
+from tmf_apis.rest.contracts.contract import Contract, Operation, event_types
 from tmf_apis.rest.http.api import Api
 from tmf_apis.rest.pipeline.representation import identified
 from tmf_apis.rest.pipeline.sealing import SealingCodec
@@ -99,15 +99,15 @@ def notification_attributes(
     """
     return QueryableAttributes(
         type_of=partial(_attribute_type, contract, api.queries),
-        stored_values=lambda path, text: (_checked_value(contract, path, text),),
+        stored_values=lambda path, text: (_checked_value(contract, api.queries, path, text),),
         prefix="",
         outside_body={},
         blind_index=personal,
     )
 
 
-def _checked_value(contract: Contract, path: str, value: str) -> str:
-    """Return a value of a query.
+def _checked_value(contract: Contract, queries: ListQueryCompiler, path: str, value: str) -> str:
+    """Return a value of a query, in the spelling that resources have.
 
     Raises:
         InvalidQuery: It is not an event type of the contract (HTTP 400).
@@ -117,7 +117,18 @@ def _checked_value(contract: Contract, path: str, value: str) -> str:
             f"unknown {path} {value[:80]!r}; {contract.number} {contract.version} has"
             f" {', '.join(sorted(types))}"
         )
+    _, _, rest = path.partition(".")
+    member, _, attribute = rest.partition(".")
+    if attribute and (operation := _operation_of(contract, member)):
+        return queries.spelling(operation, attribute, value)
     return value
+
+
+def _operation_of(contract: Contract, member: str) -> Operation | None:
+    """Return an operation of the resources that notifications have under a name."""
+    return next(
+        (o for o in contract.operations if o.kind and lower_first(o.schema) == member), None
+    )
 
 
 def _attribute_type(
@@ -141,12 +152,12 @@ def _member_type(
     contract: Contract, queries: ListQueryCompiler, member: str, attribute: str
 ) -> AttributeType | None:
     """Return the type of a resource in a notification, or of one of its attributes."""
-    for operation in contract.operations:
-        if operation.kind and lower_first(operation.schema) == member:
-            if not attribute:
-                return AttributeType("object", (False, False))
-            type_ = queries.attributes(operation.kind, operation.schema).type_of(attribute)
-            if type_:
-                arrays: tuple[Any, ...] = (False, False, *type_.array_segments)
-                return AttributeType(type_.value_type, arrays, type_.is_declared)
-    return None
+    if (operation := _operation_of(contract, member)) is None:
+        return None
+    if not attribute:
+        return AttributeType("object", (False, False))
+    type_ = queries.attributes(operation.kind, operation.schema).type_of(attribute)
+    if type_ is None:
+        return None
+    arrays: tuple[Any, ...] = (False, False, *type_.array_segments)
+    return AttributeType(type_.value_type, arrays, type_.is_declared)

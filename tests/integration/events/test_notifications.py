@@ -96,6 +96,21 @@ def test_a_change_names_its_attributes_as_the_version_does(api, listener, versio
     assert not {"lastUpdate", "name", "id"} & changed
 
 
+def test_a_hub_query_takes_the_spellings_of_a_body(api, listener):
+    base = "/tmf-api/alarmManagement/v4"
+    query = "event.alarm.perceivedSeverity=MAJOR"
+    hub = {"callback": listener.url, "query": query}
+    assert api.post(f"{base}/hub", json=hub).status_code == 201
+    for severity in ("minor", "Major"):
+        body = {"alarmType": "equipmentAlarm", "probableCause": "x", "sourceSystemId": "s"}
+        body |= {"alarmedObject": {"id": "o"}, "alarmRaisedTime": "2026-01-02T03:04:05Z"}
+        body |= {"perceivedSeverity": severity, "state": "raised"}
+        assert api.post(f"{base}/alarm", json=body).status_code == 201
+    wait_until(lambda: listener.received)
+    [event] = listener.received
+    assert event["event"]["alarm"]["perceivedSeverity"] == "major"
+
+
 def _category(body):
     return body["event"]["category"]
 

@@ -117,10 +117,24 @@ def test_a_draft_order_is_acknowledged_in_v4_until_a_client_changes_its_state(ap
     orders = api.get(f"{ORDER}/v4/productOrder?state=acknowledged&fields=state").json()
     assert [order["state"] for order in orders] == ["acknowledged"]
     assert api.get(f"{ORDER}/v4/productOrder?state=draft").json() == []
-    for operator in (">", "<="):
-        filters = (f"state{operator}draft", f"filter=$[?(@.state {operator} 'draft')]")
-        for query in filters:
-            assert api.get(f"{ORDER}/v4/productOrder?{quote(query, '=$')}").status_code == 200
+    for query, count in (
+        ("state>draft", 0),
+        ("state<=draft", 1),
+        ("filter=$[?(@.state > 'draft')]", 0),
+        ("filter=$[?(@.state <= 'draft')]", 1),
+        ("state.regex=^ackno", 1),
+        ("state.regex=draft", 0),
+        ("filter=$[?(@.state =~ /^ACK/i)]", 1),
+        ("state.ne=acknowledged", 0),
+        ("state.nin=acknowledged,held", 0),
+        ("productOrderItem.state>zz", 0),
+    ):
+        found = api.get(f"{ORDER}/v4/productOrder?{quote(query, '=$')}")
+        assert (found.status_code, found.headers["x-total-count"]) == (200, str(count)), query
+    refused = api.get(f"{ORDER}/v4/productOrder?sort=-state")
+    assert refused.status_code == 400
+    assert "'state' has other values in this version than are stored" in refused.json()["message"]
+    assert api.get(f"{ORDER}/v5/productOrder?sort=-state").status_code == 200
     echo = {"state": "acknowledged", "productOrderItem": order["productOrderItem"]}
     assert api.patch(path, json={**echo, "description": "x"}).status_code == 200
     stored = check(api, other_version(path))
@@ -148,3 +162,69 @@ def test_an_alarm_has_the_published_spelling_in_both_versions(api, sent, kept):
     assert api.patch(own, json={"state": "CLEARED"}).json()["state"] == "cleared"
     assert api.patch(own, json={"state": "Updated"}).status_code == 409
     assert api.patch(own, json={"state": "gone"}).status_code == 400
+
+
+def create_alarm(api, **attributes):
+    body = {"alarmType": "equipmentAlarm", "probableCause": "x", "sourceSystemId": "s"}
+    body |= {"alarmedObject": {"id": "o"}, "alarmRaisedTime": "2026-01-02T03:04:05Z"}
+    body |= {"perceivedSeverity": "major", "state": "raised"}
+    return api.post("/tmf-api/alarmManagement/v4/alarm", json={**body, **attributes})
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("perceivedSeverity=MAJOR", 1),
+        ("perceivedSeverity=major", 1),
+        ("perceivedSeverity=MAJOR,Minor", 2),
+        ("perceivedSeverity.in=MAJOR,Minor", 2),
+        ("perceivedSeverity=MAJOR;state=UPDATED", 1),
+        ("perceivedSeverity!=MAJOR", 1),
+        ("perceivedSeverity.nin=MAJOR,MINOR", 0),
+        ("alarmType=EQUIPMENT_ALARM", 2),
+        ("filter=$[?(@.perceivedSeverity == 'MAJOR')]", 1),
+        ("filter=$[?(@.perceivedSeverity in ['MAJOR', 'Minor'])]", 2),
+        ("perceivedSeverity>MAJOR", 1),
+        ("perceivedSeverity.regex=^maj", 1),
+        ("perceivedSeverity.regex=MAJ", 0),
+        ("perceivedSeverity=nonsense", 0),
+    ],
+)
+def test_a_filter_takes_the_spellings_of_a_body(api, query, count):
+    assert create_alarm(api, perceivedSeverity="MAJOR").status_code == 201
+    assert create_alarm(api, perceivedSeverity="minor").status_code == 201
+    found = api.get(f"/tmf-api/alarmManagement/v4/alarm?{quote(query, '=$&;')}")
+    assert found.status_code == 200, found.text
+    assert found.headers["x-total-count"] == str(count)
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("operationalState=enable", "b"),
+        ("operationalState=enabled", ""),
+        ("operationalState.regex=e$", "ab"),
+        ("operationalState.regex=d$", ""),
+        ("operationalState>disable", "b"),
+        ("operationalState>=disable", "ab"),
+        ("filter=$[?(@.operationalState >= 'disable')]", "ab"),
+        ("sort=operationalState", "ab"),
+        ("sort=-operationalState", "ba"),
+    ],
+)
+def test_a_query_compares_the_values_that_its_version_shows(api, query, names):
+    path = "/tmf-api/resourceInventoryManagement/v4/resource"
+    for name, state in (("b", "enable"), ("a", "disable")):
+        body = {"name": name, "@type": "LogicalResource", "operationalState": state}
+        assert api.post(path, json=body).status_code == 201
+    found = api.get(f"{path}?{quote(query, '=$')}")
+    assert found.status_code == 200, found.text
+    found_names = [resource["name"] for resource in found.json()]
+    assert (found_names if "sort" in query else sorted(found_names)) == list(names)
+
+
+@pytest.mark.parametrize("query", ["sort=@type", "@type>A", "@type.regex=Cat", "@type.lte=A,B"])
+def test_a_comparison_without_meaning_is_refused(api, query):
+    response = api.get(f"/tmf-api/productCatalogManagement/v4/catalog?{quote(query, '=$')}")
+    assert response.status_code == 400
+    assert "has other values in this version than are stored" in response.json()["message"]

@@ -31,7 +31,7 @@ from tmf_apis.rest.http.expansion import (
     ReferenceExpander,
     content_etag,
 )
-from tmf_apis.rest.http.handling import note_unknown, note_unknown_fields
+from tmf_apis.rest.http.handling import note_unknown, note_unknown_fields, refuse_displaced
 from tmf_apis.rest.http.locks import KeyedLock
 from tmf_apis.rest.http.messages import Request, Response, json_response
 from tmf_apis.rest.http.rendering import ResourceRenderer, requested_fields
@@ -46,6 +46,7 @@ from tmf_apis.rest.pipeline.representation import array_json, array_parts, etag,
 from tmf_apis.rest.pipeline.write_access import WriteResult
 from tmf_apis.rest.pipeline.writer import ResourceWriter
 from tmf_apis.rest.query import list_query
+from tmf_apis.rest.query.displaced_attributes import displaced_attributes
 from tmf_apis.rest.query.fields import FieldSelection, selected_resource
 from tmf_apis.rest.query.unknown_attributes import unknown_attributes
 from tmf_apis.rest.views import versions
@@ -359,7 +360,7 @@ class ResourceHandlers:
             after = api.defaults.typed(operation.schema, after, request.body)
             changed = self._checked_change(api, operation, before, after)
             different = {k: v for k, v in after.items() if k not in before or v != before[k]}
-            self._note_unknown(api, operation, request, different, before)
+            self._note_unknown(api, operation, request, different, (before, after))
             if is_repaired:
                 shown = versions.to_stored(kind, version, before)
                 changed = merged(changed, shown, stored)
@@ -427,8 +428,9 @@ class ResourceHandlers:
             resource = completion.validated_body(api, schema, resource, request, policy)
         with faults.collect():
             api.schemas.check_resource_type(operation.schema, resource)
+        with faults.collect():
+            self._note_unknown(api, operation, request, resource)
         faults.refuse()
-        self._note_unknown(api, operation, request, resource)
         if is_replacement:
             return resource
         resource = {k: v for k, v in resource.items() if k not in {"id", "href"}}
@@ -444,16 +446,35 @@ class ResourceHandlers:
         operation: Operation,
         request: Request,
         body: Resource,
-        before: Resource | None = None,
+        change: tuple[Resource, Resource] | None = None,
     ) -> None:
         """Warn of the attributes of a body that no type of the contract has, or refuse them.
 
-        Those that the resource had before are not the client's.
+        Those that the other version would show as something else are always refused.
+
+        Args:
+            api: The API.
+            operation: The operation.
+            request: The request.
+            body: The body of a new resource, or the members that a change gives other values.
+            change: The resource before and after a change; what it had before is not the client's.
+
+        Raises:
+            InvalidBody: An attribute is refused (HTTP 400).
         """
         node = api.queries.body_node(operation)
-        if node and (unknown := unknown_attributes(body, node)):
-            old = {each.path for each in unknown_attributes(before or {}, node)}
-            note_unknown(request, [each for each in unknown if each.path not in old])
+        if node is None or not (unknown := unknown_attributes(body, node)):
+            return
+        before, after = change or ({}, body)
+        known = unknown_attributes(before, node)
+        kind, version = operation.kind, api.contract.version
+        displaced = displaced_attributes(kind, version, after, node, unknown)
+        if displaced and known:
+            old = {each.path for each in displaced_attributes(kind, version, before, node, known)}
+            displaced = {each: path for each, path in displaced.items() if each.path not in old}
+        refuse_displaced(version, displaced)
+        old_paths = {each.path for each in known}
+        note_unknown(request, [each for each in unknown if each.path not in old_paths])
 
     def _created_response(
         self, api: Api, operation: Operation, request: Request, result: WriteResult

@@ -61,6 +61,28 @@ def note_unknown(request: Request, unknown: Iterable[Unknown]) -> None:
     request.warnings += [f"unknown attribute {each.path}{each.suggestion}" for each in unknown]
 
 
+def refuse_displaced(version: str, displaced: Mapping[Unknown, str]) -> None:
+    """Refuse the attributes of a body that belong to the other version of its API.
+
+    Args:
+        version: The version of the client.
+        displaced: The attributes, with the path of the client's version; empty if it has none.
+
+    Raises:
+        InvalidBody: There are such attributes (HTTP 400).
+    """
+    if not displaced:
+        return
+    own, other = ("4", "5") if version == "v4" else ("5", "4")
+    raise InvalidBody(
+        listed_faults(
+            f"{each.pointer}: an attribute of version {other};"
+            f" version {own} has {path or 'another form'} instead"
+            for each, path in displaced.items()
+        )
+    )
+
+
 def note_unknown_fields(request: Request, attributes: QueryableAttributes) -> None:
     """Warn of names in ``fields`` that the contract does not have, or refuse them.
 

@@ -14,6 +14,7 @@ from tmf_apis.rest.contracts.texts import CONTROL
 from tmf_apis.rest.query.personal import BlindAttribute, blind_attribute
 from tmf_apis.rest.query.schema_paths import AttributeType
 from tmf_apis.rest.query.unknown_attributes import suggestion
+from tmf_apis.rest.query.version_values import ShownValues
 from tmf_apis.store.codec import BlindIndex
 
 #: A value that a query compares with a value of a database document.
@@ -44,6 +45,8 @@ class Attribute:
         is_href: The attribute is the resource's own href, which is compared by the id at its end.
         stored_values: Returns the stored forms of a client's text.
         blind: Its personal values; None if it has none that the client may query.
+        shown_values: What the client's version shows for each stored value; empty if any text may
+            be stored, None if it shows the stored values.
     """
 
     path: str
@@ -52,6 +55,7 @@ class Attribute:
     is_href: bool = False
     stored_values: Callable[[str], tuple[str, ...]] = lambda text: (text,)
     blind: BlindAttribute | None = None
+    shown_values: ShownValues | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,8 @@ class QueryableAttributes:
         stored_paths: Returns the paths of the stored form for a client's path.
         stored_values: Returns the values of the stored form for a client's path and value; several
             if the version of the client shows them as the same.
+        shown_values: Returns what the version shows for each stored value of a path; None if it
+            shows the stored values.
         prefix: Prefix of every path of the stored form in a database document.
         outside_body: Top-level attributes that are stored outside the body, with their paths; a
             ``href`` listed here is compared by the id at its end.
@@ -74,6 +80,7 @@ class QueryableAttributes:
     type_of: Callable[[str], AttributeType | None]
     stored_paths: Callable[[str], tuple[str, ...]] = lambda path: (path,)
     stored_values: Callable[[str, str], tuple[str, ...]] = lambda _path, value: (value,)
+    shown_values: Callable[[str], ShownValues | None] = lambda _path: None
     prefix: str = "body."
     outside_body: Mapping[str, str] = field(default_factory=lambda: {"id": "id", "href": "id"})
     blind_index: BlindIndex | None = None
@@ -114,7 +121,10 @@ class QueryableAttributes:
             raise InvalidQuery(f"{path!r} is not stored, so a query cannot use it")
         convert = partial(self.stored_values, path)
         blind = blind_attribute(path, stored_paths, self.blind_index)
-        return Attribute(path, attribute_type, document_paths, stored_values=convert, blind=blind)
+        return Attribute(
+            path, attribute_type, document_paths,
+            stored_values=convert, blind=blind, shown_values=self.shown_values(path),
+        )  # fmt: skip
 
 
 def check_path(path: str) -> None:

@@ -39,6 +39,11 @@ from tmf_apis.rest.query.attributes import (
     typed_values,
 )
 from tmf_apis.rest.query.regexes import safe_pattern
+from tmf_apis.rest.query.version_values import (
+    ShownValues,
+    values_in_order,
+    values_with_pattern,
+)
 from tmf_apis.settings import Settings
 
 MongoQuery = dict[str, Any]
@@ -166,7 +171,11 @@ def regex_query(attribute: Attribute, pattern: str, limit: int, *, options: str 
     if attribute.type.value_type not in ("string", "any", "date-time", "date") or attribute.is_href:
         raise InvalidQuery(f"{attribute.path!r} is not text, so it supports no regular expressions")
     check_text(pattern)
-    condition = {"$regex": safe_pattern(pattern, limit)}
+    checked = safe_pattern(pattern, limit)
+    if attribute.shown_values is not None:
+        stored = values_with_pattern(_enumerated(attribute), checked, options)
+        return comparison_query(attribute, "eq", stored)
+    condition = {"$regex": checked}
     if options:
         condition["$options"] = options
     plain = any_of(*({path: condition} for path in attribute.document_paths))
@@ -179,7 +188,39 @@ def existence_query(attribute: Attribute, *, exists: bool) -> MongoQuery:
     return any_of(*clauses) if exists else all_of(*clauses)
 
 
-def ordered_values(attribute: Attribute, text: str) -> tuple[Value, ...]:
+def order_query(attribute: Attribute, operator: str, texts: Iterable[str]) -> MongoQuery:
+    """Return the query that compares an attribute with texts by order.
+
+    Args:
+        attribute: The attribute to compare.
+        operator: One of ``gt gte lt lte``.
+        texts: The client's values; one of them has to match.
+
+    Raises:
+        InvalidQuery: The attribute has no order, or a text is not of its type (HTTP 400).
+    """
+    if attribute.shown_values is None:
+        values = [value for text in texts for value in _ordered_values(attribute, text)]
+        return comparison_query(attribute, operator, values)
+    stored = values_in_order(_enumerated(attribute), operator, texts)
+    return comparison_query(attribute, "eq", stored)
+
+
+def _enumerated(attribute: Attribute) -> ShownValues:
+    """Return what the client's version shows for each stored value.
+
+    Raises:
+        InvalidQuery: Any text may be stored (HTTP 400).
+    """
+    if not attribute.shown_values:
+        raise InvalidQuery(
+            f"{attribute.path!r} has other values in this version than are stored; it can only be"
+            " equal or not equal"
+        )
+    return attribute.shown_values
+
+
+def _ordered_values(attribute: Attribute, text: str) -> tuple[Value, ...]:
     """Return the values that a text may represent in a comparison by order.
 
     Raises:
@@ -209,8 +250,7 @@ def _clause(criterion: Criterion, settings: Settings) -> MongoQuery:
         operands = {_boolean_operand(attribute, text) for text in criterion.values}
         return any_of(*(existence_query(attribute, exists=operand) for operand in operands))
     if operator in ORDER_OPERATORS:
-        values = [value for text in criterion.values for value in ordered_values(attribute, text)]
-        return comparison_query(attribute, operator, values)
+        return order_query(attribute, operator, criterion.values)
     values = [value for text in criterion.values for value in typed_values(attribute, text)]
     if attribute.type.value_type in ("string", "any") and not attribute.is_href:
         for text in criterion.unsplit_values:

@@ -12,7 +12,7 @@ from tmf_apis.rest.query.filtering import (
     any_of,
     comparison_query,
     existence_query,
-    ordered_values,
+    order_query,
     regex_query,
 )
 from tmf_apis.rest.query.jsonpath import (
@@ -206,8 +206,7 @@ def _literal_comparison(
     if operator in ORDER_OPERATORS:
         if not texts:
             raise InvalidQuery("filter: null has no order")
-        ordered = [value for text in texts for value in ordered_values(attribute, text)]
-        return comparison_query(attribute, operator, ordered)
+        return order_query(attribute, operator, texts)
     values = [value for text in texts for value in typed_values(attribute, text)]
     if len(texts) < len(literals):
         return _null_comparison(attribute, operator, values)

@@ -15,6 +15,7 @@ from tmf_apis.rest.query.jsonpath_query import jsonpath_query
 from tmf_apis.rest.query.paging import Page, PageResult
 from tmf_apis.rest.query.parameters import Parameters
 from tmf_apis.rest.query.schema_paths import AttributeNode, AttributeType, SchemaPaths
+from tmf_apis.rest.query.version_values import VersionValues
 from tmf_apis.rest.views import versions
 from tmf_apis.settings import Settings
 from tmf_apis.store.codec import BlindIndex
@@ -108,14 +109,26 @@ class ListQueryCompiler:
         if (attributes := cache.get((kind, schema))) is None:
             version = self._contract.version
             paths = SchemaPaths(self._contract.document, schema, extensions)
+            stored = self._stored_schema_paths(kind)
+            values = VersionValues(kind, version, paths, stored)
             attributes = cache[kind, schema] = QueryableAttributes(
-                type_of=partial(_type_of, paths, self._stored_schema_paths(kind), kind, version),
+                type_of=partial(_type_of, paths, stored, kind, version),
                 stored_paths=partial(versions.stored_paths, kind, version),
-                stored_values=partial(versions.stored_values, kind, version),
+                stored_values=values.stored,
+                shown_values=values.shown,
                 allow_unknown=self._settings.unknown_filters,
                 names_at=partial(_names_at, paths),
             )
         return attributes
+
+    def spelling(self, operation: Operation, path: str, text: str) -> str:
+        """Return a client's text for an attribute in the spelling that resources have."""
+        extensions, _ = self._extensions_and_cache
+        paths = SchemaPaths(self._contract.document, operation.schema, extensions)
+        stored = self._stored_schema_paths(operation.kind)
+        return VersionValues(operation.kind, self._contract.version, paths, stored).spelling(
+            path, text
+        )
 
     def body_node(self, operation: Operation) -> AttributeNode | None:
         """Return the attributes that the body of an operation may have; None: any."""

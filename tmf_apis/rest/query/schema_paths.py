@@ -32,11 +32,13 @@ class AttributeType:
             the type open.
         array_segments: For each segment of the path, whether the contract has an array there.
         is_declared: The contract names the attribute; false below a free-form attribute.
+        texts: The texts that the attribute may have; empty if it may have any.
     """
 
     value_type: ValueType
     array_segments: tuple[bool, ...]
     is_declared: bool = True
+    texts: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def is_multi_valued(self) -> bool:
@@ -50,6 +52,8 @@ class _Shape:
 
     properties: dict[str, list[Schema]] = field(default_factory=dict)
     value_types: set[ValueType] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)
+    has_any_text: bool = False
     items: list[Schema] = field(default_factory=list)
     is_open: bool = False
     has_cycle: bool = False  # a part is missing, because an enclosing call already has it
@@ -58,6 +62,8 @@ class _Shape:
         for name, schemas in other.properties.items():
             self.properties.setdefault(name, []).extend(schemas)
         self.value_types |= other.value_types
+        self.texts |= other.texts
+        self.has_any_text |= other.has_any_text
         self.items += other.items
         self.is_open |= other.is_open
         self.has_cycle |= other.has_cycle
@@ -160,7 +166,8 @@ class SchemaPaths:
                 return AttributeType("any", (*arrays, *undeclared), is_declared=False)
             shape, is_array = self._item_shape(shape.properties[name])
             arrays.append(is_array)
-        return AttributeType(shape.value_type(), tuple(arrays))
+        texts = frozenset[str]() if shape.has_any_text else frozenset(shape.texts)
+        return AttributeType(shape.value_type(), tuple(arrays), texts=texts)
 
     def _item_shape(self, schemas: Sequence[Schema]) -> tuple[_Shape, bool]:
         """Return the merged shape of schemas and of their items, and whether there are arrays."""
@@ -240,6 +247,8 @@ def _own_shape(schema: Schema) -> _Shape:
             shape.value_types.add(_DATE_FORMATS.get(schema.get("format", ""), _SCALAR_TYPES[name]))
         elif name == "object":
             shape.value_types.add("object")
+    shape.texts.update(text for text in schema.get("enum", ()) if isinstance(text, str))
+    shape.has_any_text = "string" in types and "enum" not in schema
     for property_name, child in schema.get("properties", {}).items():
         shape.properties[property_name] = [child]
     return shape

@@ -17,6 +17,7 @@ import jsonschema_rs
 from tmf_apis.errors import InvalidBody
 from tmf_apis.rest.contracts.contract import Contract
 from tmf_apis.rest.contracts.served_schemas import ServedSchemas, TypeRepairs, foreign_types
+from tmf_apis.rest.contracts.spellings import published_spelling
 from tmf_apis.rest.contracts.type_defaults import Transform, TypeDefaults
 from tmf_apis.rest.contracts.violations import json_pointer
 from tmf_apis.rest.views import versions
@@ -261,19 +262,10 @@ def spellings(violations: Violations) -> Iterator[tuple[list[str | int], str]]:
     """Yield the paths of values that differ from one of an enumeration in their spelling only."""
     for violation in violations:
         rule = violation.kind
-        if isinstance(rule, jsonschema_rs.ValidationErrorKind.Enum):
-            texts = {_letters(text): str(text) for text in rule.options}
-            if (text := texts.get(_letters(violation.instance))) is not None:
-                yield violation.instance_path, text
-
-
-def _letters(text: object) -> str:
-    """Return the letters and digits of a text in lower case.
-
-    >>> _letters("OUT_OF_SERVICE")
-    'outofservice'
-    """
-    return "".join(filter(str.isalnum, text)).lower() if isinstance(text, str) else ""
+        if isinstance(rule, jsonschema_rs.ValidationErrorKind.Enum) and (
+            text := published_spelling(violation.instance, rule.options)
+        ):
+            yield violation.instance_path, text
 
 
 def with_value(form: Any, path: Iterable[str | int], value: Any = None) -> Any:  # noqa: ANN401

@@ -5,15 +5,15 @@ The stored form is that of v5, which is read and written unchanged. The tables o
 ``to_stored`` are inverses for every document, including attributes that no contract declares.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from types import ModuleType
 from typing import Final
 
 from tmf_apis.rest.views import alarms, billing, catalog, customer, inventory, ordering
 from tmf_apis.rest.views.kind_names import KIND_NAMES
-from tmf_apis.rest.views.narrowed_values import widened_values
-from tmf_apis.rest.views.shared_views import Views
+from tmf_apis.rest.views.narrowed_values import narrowed_value, widened_values
+from tmf_apis.rest.views.shared_views import View, Views
 from tmf_apis.rest.views.transforms import NO_VALUE_MAP, Json, MappedPath, Path, Transform, ValueMap
 
 
@@ -86,6 +86,12 @@ _FROM_STORED: Final = {
 }
 
 
+def view_of(kind: str) -> View:
+    """Return the differences between v4 and v5 of a kind; empty if there are none."""
+    table = _VIEW_TABLES.get(kind)
+    return table.views[kind] if table else ()
+
+
 def to_stored(kind: str, version: str, resource: Json) -> Json:
     """Return a client's document in the stored form; the same object if nothing differs.
 
@@ -140,6 +146,33 @@ def stored_values(kind: str, version: str, path: str, text: str) -> tuple[str, .
     if path.endswith(".@type"):  # a type that only v5 has is shown as the declared one
         return tuple(dict.fromkeys((value, text)))
     return widened_values(kind, path, value)
+
+
+def shown_values(
+    kind: str, version: str, path: str, texts: Collection[str]
+) -> Mapping[str, str] | None:
+    """Return the values that a version shows instead of the stored ones; None if they are the same.
+
+    Args:
+        kind: The stored kind.
+        version: "v4" or "v5".
+        path: The client's path.
+        texts: The texts that the stored attribute may have; empty if it may have any. Then the
+            mapping is empty, too.
+
+    >>> shown_values("Resource", "v4", "operationalState", ["enabled"])
+    {'enabled': 'enable'}
+    """
+    if version == "v5":
+        return None
+    names = path.split(".")
+    table = next((values for _, values in _mapped_paths(kind, version, path) if values), {})
+    shown = {}
+    for text in texts:
+        narrowed = narrowed_value(kind, names, text)
+        shown[text] = table.get(text, text) if narrowed is None else narrowed
+    is_converted = bool(table) if not texts else any(old != new for old, new in shown.items())
+    return shown if is_converted else None
 
 
 def stored_value(kind: str, version: str, path: str, value: object) -> object:
