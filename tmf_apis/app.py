@@ -222,6 +222,7 @@ class Application:
             engine.subscriptions,
             key,
             engine.compile_query,
+            engine.notification_attributes,
             self.settings,
         )
         hub.prepare()

@@ -30,6 +30,7 @@ from tmf_apis.rest.pipeline.quotas import Quotas
 from tmf_apis.rest.pipeline.repository import ScopedRepository
 from tmf_apis.rest.pipeline.sealing import SealingCodec
 from tmf_apis.rest.pipeline.writer import ResourceWriter
+from tmf_apis.rest.query.attributes import QueryableAttributes
 from tmf_apis.rest.query.event_attributes import EventAttributes
 from tmf_apis.rest.query.filtering import all_of, filter_query
 from tmf_apis.rest.query.jsonpath_query import jsonpath_query
@@ -213,6 +214,19 @@ class Engine:
         except KeyUnavailable as error:
             raise CannotStart(f"the personal data cannot be read: {error}") from error
 
+    def notification_attributes(
+        self, api: Api, *, is_permitted: bool = True
+    ) -> QueryableAttributes:
+        """Return the attributes that the query of a subscription may name.
+
+        Args:
+            api: The API.
+            is_permitted: The client may query personal values.
+        """
+        contract = api.contract
+        personal = EventAttributes(contract, self.personal_attributes, is_permitted=is_permitted)
+        return notification_attributes(contract, api, personal)
+
     def compile_query(self, subscription: SubscriptionRequest, text: str) -> Mapping[str, Any]:
         """Return the MongoDB query over notifications for the filter of a subscription."""
         contract = next(
@@ -220,10 +234,9 @@ class Engine:
             for c in self.contracts
             if (c.number, c.version) == (subscription.api, subscription.version)
         )
-        personal = EventAttributes(
-            contract, self.personal_attributes, is_permitted=subscription.sees_personal_data
+        attributes = self.notification_attributes(
+            self.apis[contract.base_path], is_permitted=subscription.sees_personal_data
         )
-        attributes = notification_attributes(contract, self.apis[contract.base_path], personal)
         parameters = parse_parameters(text)
         filters = [pair for pair in parameters if pair[0] != "filter"]
         paths = [value for name, value in parameters if name == "filter"]

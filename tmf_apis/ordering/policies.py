@@ -123,6 +123,7 @@ def _order_policy(  # noqa: PLR0913
         party_holders=frozenset({schema.item_schema.items_attribute, schema.subject}),
         party_rules=party_rules,
         extra_events=partial(rules.extra_events, schema=schema),
+        ignored_parts={schema.item_schema.items_attribute: frozenset({"state"})},
     )
 
 

@@ -104,6 +104,16 @@ def test_the_setting_lets_creates_and_hubs_go_without_what_the_server_knows(post
             check_response(contract, operation, response)
 
 
+def test_the_attributes_of_an_object_decide_among_its_types(post):
+    media = [{"emailAddress": "a@b.de"}, {"phoneNumber": "+49 1"}, {"preferred": True}]
+    customer = {"name": "A", "engagedParty": {"id": "7"}, "contactMedium": media}
+    path = "/tmf-api/customerManagement/v5/customer"
+    [created] = post([(path, customer)], required_attributes="filled")
+    assert created.status_code == 201, created.text
+    types = [medium["@type"] for medium in created.json()["contactMedium"]]
+    assert types == ["EmailContactMedium", "PhoneContactMedium", "ContactMedium"]
+
+
 def test_other_mandatory_attributes_stay_mandatory(post):
     requests = [
         (f"{CATALOG}/productOffering", {"description": "x"}),

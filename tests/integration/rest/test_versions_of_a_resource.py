@@ -129,8 +129,8 @@ def test_a_draft_order_is_acknowledged_in_v4_until_a_client_changes_its_state(ap
         ("state.nin=acknowledged,held", 0),
         ("productOrderItem.state>zz", 0),
     ):
-        found = api.get(f"{ORDER}/v4/productOrder?{quote(query, '=$')}")
-        assert (found.status_code, found.headers["x-total-count"]) == (200, str(count)), query
+        response = api.get(f"{ORDER}/v4/productOrder?{quote(query, '=$')}")
+        assert (response.status_code, response.headers["x-total-count"]) == (200, str(count)), query
     refused = api.get(f"{ORDER}/v4/productOrder?sort=-state")
     assert refused.status_code == 400
     assert "'state' has other values in this version than are stored" in refused.json()["message"]
@@ -193,9 +193,9 @@ def create_alarm(api, **attributes):
 def test_a_filter_takes_the_spellings_of_a_body(api, query, count):
     assert create_alarm(api, perceivedSeverity="MAJOR").status_code == 201
     assert create_alarm(api, perceivedSeverity="minor").status_code == 201
-    found = api.get(f"/tmf-api/alarmManagement/v4/alarm?{quote(query, '=$&;')}")
-    assert found.status_code == 200, found.text
-    assert found.headers["x-total-count"] == str(count)
+    response = api.get(f"/tmf-api/alarmManagement/v4/alarm?{quote(query, '=$&;')}")
+    assert response.status_code == 200, response.text
+    assert response.headers["x-total-count"] == str(count)
 
 
 @pytest.mark.parametrize(
@@ -217,9 +217,9 @@ def test_a_query_compares_the_values_that_its_version_shows(api, query, names):
     for name, state in (("b", "enable"), ("a", "disable")):
         body = {"name": name, "@type": "LogicalResource", "operationalState": state}
         assert api.post(path, json=body).status_code == 201
-    found = api.get(f"{path}?{quote(query, '=$')}")
-    assert found.status_code == 200, found.text
-    found_names = [resource["name"] for resource in found.json()]
+    response = api.get(f"{path}?{quote(query, '=$')}")
+    assert response.status_code == 200, response.text
+    found_names = [resource["name"] for resource in response.json()]
     assert (found_names if "sort" in query else sorted(found_names)) == list(names)
 
 
@@ -228,3 +228,46 @@ def test_a_comparison_without_meaning_is_refused(api, query):
     response = api.get(f"/tmf-api/productCatalogManagement/v4/catalog?{quote(query, '=$')}")
     assert response.status_code == 400
     assert "has other values in this version than are stored" in response.json()["message"]
+
+
+def test_the_faults_in_both_versions_are_in_one_answer(api):
+    faulty = {"ackState": 5, "perceivedSeverity": "unheard", "state": "gone"}
+    refused = create_alarm(api, **faulty)
+    assert refused.status_code == 400
+    message = refused.json()["message"]
+    assert message.count("/ackState: ") == 1
+    assert message.count("/perceivedSeverity: the value is not one of ") == 1
+    assert "/state: " in message
+    assert "(in v5, which serves this resource too)" in message
+    alarm = create_alarm(api).json()
+    changed = api.patch(alarm["href"], json=faulty)
+    assert changed.status_code == 400
+    for name in faulty:
+        assert changed.json()["message"].count(f"/{name}: ") == 1
+
+
+BASES = [
+    ("productCatalogManagement/v4/category", "Category"),
+    ("productOrderingManagement/v4/productOrder", "ProductOrder"),
+    ("resourceInventoryManagement/v4/resource", "Resource"),
+    ("alarmManagement/v4/alarm", "Alarm"),
+]
+
+
+@pytest.mark.parametrize(("path", "kind"), BASES)
+@pytest.mark.parametrize("base", [{}, {"@baseType": "Unheard"}])
+def test_v5_shows_a_base_of_a_type_that_no_contract_has(api, path, kind, base):
+    v4 = f"/tmf-api/{path}"
+    collection = next(c for c in COLLECTIONS if c.path == v4)
+    created = api.post(v4, json={**collection.body(api), "@type": "Unheard", **base})
+    assert created.status_code == 201, created.text
+    own = f"{v4}/{created.json()['id']}"
+    for query in ("", "?fields=name,@baseType"):
+        in_v5 = api.get(f"{other_version(own)}{query}").json()
+        assert (in_v5["@type"], in_v5["@baseType"]) == ("Unheard", kind)
+    assert api.get(own).json().get("@baseType") == base.get("@baseType")
+    changes = [{"@type": "Unheard", "description": "y"}, {"@baseType": kind, "description": "z"}]
+    for change in changes:
+        changed = api.patch(other_version(own), json=change)
+        assert changed.status_code == 200, changed.text
+        assert changed.json()["@baseType"] == kind

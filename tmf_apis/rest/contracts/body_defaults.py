@@ -21,6 +21,34 @@ _REQUEST_TIMES = ("creationDate", "lastUpdate")
 _MAX_LISTED = 5
 
 
+class ConcreteTypes(TypeDefaults):
+    """Adds the type whose attributes an object has: ``EmailContactMedium`` of a ``ContactMedium``.
+
+    If the attributes tell no subtype, or several, it is the type that the contract declares.
+    """
+
+    def _with_nested_types(self, schema: str, value: Json) -> Json:
+        return super()._with_nested_types(self._concrete_type(schema, value), value)
+
+    def _typed_object(self, schema: str, value: Json, typed: Json) -> Json:
+        return super()._typed_object(self._concrete_type(schema, value), value, typed)
+
+    def _concrete_type(self, schema: str, value: Json) -> str:
+        """Return the subtype that has the most of the attributes that a type does not have."""
+        subtypes = () if "@type" in value else self._subtypes(schema)
+        own = value.keys() - self._cached_shape(schema)[0].keys() if subtypes else set()
+        counts = {name: len(own & self._cached_shape(name)[0].keys()) for name in subtypes}
+        most = max(counts.values(), default=0)
+        best = [name for name, count in counts.items() if count == most]
+        return best[0] if most and len(best) == 1 else schema
+
+    def _subtypes(self, schema: str) -> list[str]:
+        """Return the subtypes of a type, by its discriminator."""
+        mapping = self._schemas.get(schema, {}).get("discriminator", {}).get("mapping", {})
+        names = (str(reference).rsplit("/", 1)[-1] for reference in mapping.values())
+        return [name for name in names if name != schema and name in self._schemas]
+
+
 class BodyDefaults:
     """The additions to the bodies of one contract."""
 
@@ -36,7 +64,7 @@ class BodyDefaults:
         self._is_typed = is_typed
         self._schemas: Mapping[str, Any] = document["components"]["schemas"]
         self._union_types = TypeDefaults(document, adds_types=False)
-        self._all_types = TypeDefaults(document)
+        self._all_types = ConcreteTypes(document)
         unions = {form_base(name) for name, schema in self._schemas.items() if "oneOf" in schema}
         self._union_names = (*(name.encode() for name in sorted(unions)), b"RefOrValue")
 

@@ -150,11 +150,17 @@ class TypeRepairs(TypeDefaults):
             return typed
         if not isinstance(type, str) or type in self._foreign:
             return {**typed, "@type": schema}
-        if not self._adds_bases or type in self._schemas:
-            return typed
-        base = value.get("@baseType")
-        is_extension = isinstance(base, str) and base in self._schemas
-        return typed if is_extension else {**typed, "@baseType": schema}
+        return {**typed, "@baseType": schema} if self.lacks_base(value) else typed
+
+    def lacks_base(self, value: Json) -> bool:
+        """Return whether an object has a type of no version without a base that the version has."""
+        type, base = value.get("@type"), value.get("@baseType")
+        if not self._adds_bases or not isinstance(type, str) or self._is_known(type):
+            return False
+        return not (isinstance(base, str) and self._is_known(base))
+
+    def _is_known(self, type: str) -> bool:
+        return type in self._schemas or type in self._extensions
 
 
 def foreign_types(own: Mapping[str, Any], other: Mapping[str, Any] | None) -> frozenset[str]:

@@ -12,6 +12,7 @@ from tmf_apis.errors import (
     InvalidBody,
     NotFound,
     UnsupportedMediaType,
+    listed_faults,
     shortened,
 )
 from tmf_apis.rest.contracts import texts
@@ -31,7 +32,13 @@ from tmf_apis.rest.http.expansion import (
     ReferenceExpander,
     content_etag,
 )
-from tmf_apis.rest.http.handling import note_unknown, note_unknown_fields, refuse_displaced
+from tmf_apis.rest.http.handling import (
+    note_ignored,
+    note_unknown,
+    note_unknown_fields,
+    refuse_displaced,
+)
+from tmf_apis.rest.http.ignored_attributes import ignored_attributes
 from tmf_apis.rest.http.locks import KeyedLock
 from tmf_apis.rest.http.messages import Request, Response, json_response
 from tmf_apis.rest.http.rendering import ResourceRenderer, requested_fields
@@ -201,8 +208,16 @@ class ResourceHandlers:
         new = self._renderer.resource(kind, version, request.base_url, document)
         return json_response(200, {**new, **plan})
 
-    def _stored_form(self, kind: str, version: str, resource: Resource) -> Resource:
+    def _stored_form(
+        self, kind: str, version: str, resource: Resource, reported: str = ""
+    ) -> Resource:
         """Return the stored form of a new resource, which every version can serve.
+
+        Args:
+            kind: The kind.
+            version: The version of the client.
+            resource: The resource in the form of the client.
+            reported: The faults in that version; those of the same values are left out.
 
         Raises:
             InvalidBody: Another version has an attribute of another type (HTTP 400).
@@ -210,7 +225,7 @@ class ResourceHandlers:
         ignored = self._writer.policy_of(kind).ignored_in_create
         stored = versions.to_stored(kind, version, resource)
         sent = {name: value for name, value in stored.items() if name not in ignored}
-        return {**stored, **self._writer.forms.accepted(kind, version, sent)}
+        return {**stored, **self._writer.forms.accepted(kind, version, sent, reported=reported)}
 
     def _stored_form_check(
         self, api: Api, operation: Operation, resource: Resource
@@ -358,7 +373,7 @@ class ResourceHandlers:
             if is_json_patch:
                 bodies.check_limits(after, self._settings)
             after = api.defaults.typed(operation.schema, after, request.body)
-            changed = self._checked_change(api, operation, before, after)
+            changed = self._checked_change(api, operation, before, after, stored)
             different = {k: v for k, v in after.items() if k not in before or v != before[k]}
             self._note_unknown(api, operation, request, different, (before, after))
             if is_repaired:
@@ -378,6 +393,16 @@ class ResourceHandlers:
         )
         return self._renderer.response(kind, version, request, result)
 
+    def _with_all_faults(
+        self, error: InvalidBody, kind: str, version: str, body: Resource, before: Resource
+    ) -> InvalidBody:
+        """Return the error of a change with the faults that it has in the other versions, too."""
+        faults = Faults()
+        faults.messages.append(error.message)
+        with faults.collect():
+            self._writer.forms.accepted(kind, version, body, before, reported=error.message)
+        return InvalidBody(listed_faults(faults.messages), reference=error.reference)
+
     def _request_of_version(self, api: Api, operation: Operation, request: Request) -> Request:
         """Return a request with the stored id of the version of an entity that it names, if any.
 
@@ -390,31 +415,40 @@ class ResourceHandlers:
         return entity_versions.request_of_version(self._resources, api, operation, request, access)
 
     def _checked_change(
-        self, api: Api, operation: Operation, before: Resource, after: Resource
+        self, api: Api, operation: Operation, before: Resource, after: Resource, stored: Resource
     ) -> Resource:
-        """Return the stored form of a changed resource after validating it with the contract."""
+        """Return the stored form of a changed resource after validating it with the contract.
+
+        Args:
+            api: The API.
+            operation: The operation.
+            before: The resource before, in the client's form.
+            after: The changed resource.
+            stored: The stored form before.
+
+        Raises:
+            InvalidBody: It violates the contract; the message has the faults in the other
+                versions, too (HTTP 400).
+        """
         changed = {k: v for k, v in after.items() if v is not before.get(k)}
         after = {**after, **api.dates.normalise(operation.schema, changed)}
-        texts.check_texts(changed, self._settings, before)
         patching.check_size(after, self._settings)
-        api.schemas.check_change(
-            operation.schema, before, after, create_schema=api.create_schema(operation)
-        )
-        after = {k: v for k, v in after.items() if k != "href"}
-        return versions.to_stored(operation.kind, api.contract.version, after)
+        kind, version = operation.kind, api.contract.version
+        new = versions.to_stored(kind, version, {k: v for k, v in after.items() if k != "href"})
+        try:
+            texts.check_texts(changed, self._settings, before)
+            api.schemas.check_change(
+                operation.schema, before, after, create_schema=api.create_schema(operation)
+            )
+        except InvalidBody as error:
+            raise self._with_all_faults(error, kind, version, new, stored) from None
+        return new
 
     def _parse_resource(
         self, api: Api, operation: Operation, request: Request, *, is_replacement: bool = False
     ) -> Resource:
         """Return the resource of a request: parsed, without nulls, times normalized, validated."""
-        media_type = bodies.media_type(request.headers)
-        if media_type != bodies.JSON:
-            raise UnsupportedMediaType(
-                f"{shortened(media_type)} is not accepted here; send {bodies.JSON}"
-            )
-        resource = bodies.parse(request.body, self._settings)
-        if not isinstance(resource, dict):
-            raise InvalidBody("/: expected an object")
+        resource = self._parse_object(request)
         faults = Faults()
         if not is_replacement and texts.may_violate(request.body, self._settings):
             with faults.collect():
@@ -424,12 +458,19 @@ class ResourceHandlers:
         schema = operation.body_schema or operation.schema
         resource = api.dates.normalise(operation.schema, resource)
         policy = self._writer.policy_of(operation.kind)
+        if not is_replacement:
+            with faults.collect():
+                note_ignored(request, ignored_attributes(policy, operation.kind, api, resource))
         with faults.collect():
             resource = completion.validated_body(api, schema, resource, request, policy)
         with faults.collect():
             api.schemas.check_resource_type(operation.schema, resource)
         with faults.collect():
             self._note_unknown(api, operation, request, resource)
+        if faults.messages and not is_replacement:
+            with faults.collect():
+                reported = "; ".join(faults.messages)
+                self._stored_form(operation.kind, api.contract.version, resource, reported)
         faults.refuse()
         if is_replacement:
             return resource
@@ -438,6 +479,23 @@ class ResourceHandlers:
         is_known = is_type_of_kind(operation.kind, resource["@type"])
         if not is_known and subtypes_of(operation.kind, operation.schema):
             resource.setdefault("@baseType", operation.schema)  # it stays in its collection
+        return resource
+
+    def _parse_object(self, request: Request) -> Resource:
+        """Return the JSON object that is the body of a request.
+
+        Raises:
+            InvalidBody: The body is no JSON object, or exceeds a limit (HTTP 400).
+            UnsupportedMediaType: It is not JSON (HTTP 415).
+        """
+        media_type = bodies.media_type(request.headers)
+        if media_type != bodies.JSON:
+            raise UnsupportedMediaType(
+                f"{shortened(media_type)} is not accepted here; send {bodies.JSON}"
+            )
+        resource = bodies.parse(request.body, self._settings)
+        if not isinstance(resource, dict):
+            raise InvalidBody("/: expected an object")
         return resource
 
     @staticmethod

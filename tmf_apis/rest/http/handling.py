@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from tmf_apis.errors import InvalidBody, InvalidQuery, listed_faults
 from tmf_apis.rest.contracts.contract import Operation
+from tmf_apis.rest.contracts.violations import json_pointer
 from tmf_apis.rest.http.messages import Request, Response
 from tmf_apis.rest.query.attributes import QueryableAttributes
 from tmf_apis.rest.query.unknown_attributes import Unknown
@@ -83,6 +84,24 @@ def refuse_displaced(version: str, displaced: Mapping[Unknown, str]) -> None:
     )
 
 
+def note_ignored(request: Request, ignored: Iterable[tuple[str | int, ...]]) -> None:
+    """Warn of attributes of a POST that the server sets itself, or refuse them.
+
+    Args:
+        request: The request.
+        ignored: The names and positions that lead to each attribute.
+
+    Raises:
+        InvalidBody: The handling is strict (HTTP 400).
+    """
+    pointers = [json_pointer(steps) for steps in ignored]
+    if pointers and request.is_strict:
+        raise InvalidBody(
+            listed_faults(f"{each}: only the server sets this attribute" for each in pointers)
+        )
+    request.warnings += [f"{each} is ignored: only the server sets it" for each in pointers]
+
+
 def note_unknown_fields(request: Request, attributes: QueryableAttributes) -> None:
     """Warn of names in ``fields`` that the contract does not have, or refuse them.
 
@@ -90,11 +109,23 @@ def note_unknown_fields(request: Request, attributes: QueryableAttributes) -> No
         InvalidQuery: The handling is strict (HTTP 400).
     """
     names = (
-        name.strip(" ").replace("[*]", "").removeprefix("$.")
+        name
         for parameter, value in request.parameters()
         if parameter == "fields"
         for name in value.split(",")
     )
+    note_unknown_names(request, names, attributes)
+
+
+def note_unknown_names(
+    request: Request, names: Iterable[str], attributes: QueryableAttributes
+) -> None:
+    """Warn of names of selected attributes that the contract does not have, or refuse them.
+
+    Raises:
+        InvalidQuery: The handling is strict (HTTP 400).
+    """
+    names = (name.strip(" ").replace("[*]", "").removeprefix("$.") for name in names)
     faults = [
         f"unknown attribute {name!r} in fields{attributes.suggestion(name)}"
         for name in names

@@ -14,8 +14,9 @@ from tmf_apis.rest.contracts import texts
 from tmf_apis.rest.contracts.contract import Operation
 from tmf_apis.rest.http import bodies, completion
 from tmf_apis.rest.http.api import Api
-from tmf_apis.rest.http.handling import note_unknown
+from tmf_apis.rest.http.handling import note_unknown, note_unknown_names, note_without_effect
 from tmf_apis.rest.http.messages import Request, Response, json_response
+from tmf_apis.rest.query.attributes import QueryableAttributes
 from tmf_apis.rest.query.fields import FieldSelection
 from tmf_apis.rest.query.unknown_attributes import unknown_attributes
 from tmf_apis.settings import Settings
@@ -30,18 +31,30 @@ QueryCompiler = Callable[[SubscriptionRequest, str], Mapping[str, Any]]
 class HubHandlers:
     """The handlers of ``/hub`` and ``/listener`` of every contract."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         inbox: Inbox,
         subscriptions: SubscriptionRepository,
         secret: bytes,
         compile_query: QueryCompiler,
+        attributes_of: Callable[[Api], QueryableAttributes],
         settings: Settings,
     ) -> None:
+        """Store the collaborators.
+
+        Args:
+            inbox: Stores the events of other systems.
+            subscriptions: The subscriptions of clients.
+            secret: The key of the signatures.
+            compile_query: Compiles the query of a subscription.
+            attributes_of: Returns the attributes of the notifications of an API.
+            settings: The limits.
+        """
         self._inbox = inbox
         self._subscriptions = subscriptions
         self._secret = secret
         self._compile_query = compile_query
+        self._attributes_of = attributes_of
         self._settings = settings
 
     def prepare(self) -> None:
@@ -56,7 +69,10 @@ class HubHandlers:
         if node := api.queries.body_node(operation):
             note_unknown(request, unknown_attributes(body, node))
         query = body.get("query") or ""
-        FieldSelection.parse(split_query(query)[1])
+        fields = split_query(query)[1]
+        FieldSelection.parse(fields)
+        note_unknown_names(request, fields, self._attributes_of(api))
+        note_without_effect(request, sorted({name for name, _ in request.parameters()}))
         subscription = SubscriptionRequest(
             api=api.contract.number,
             version=api.contract.version,

@@ -344,6 +344,8 @@ class ResourcePolicy:
         state_attributes: Attributes whose change is a StateChangeEvent instead of an
             AttributeValueChangeEvent; default: the lifecycle's attribute.
         party_rules: What a party may name and set in a resource of this kind.
+        ignored_parts: Attributes with objects, and the attributes of each object that a create does
+            not take from the client.
     """
 
     lifecycle: Lifecycle | None = None
@@ -366,6 +368,7 @@ class ResourcePolicy:
     extra_events: Callable[[Resource, Resource], Iterable[str]] | None = None
     state_attributes: frozenset[str] | None = None
     party_rules: PartyRules = field(default_factory=PartyRules)
+    ignored_parts: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def ignored_in_create(self) -> frozenset[str]:

@@ -45,12 +45,12 @@ def displaced_attributes(
     shown = _other_form(kind, version, body)
     if _is_same(shown, _other_form(kind, version, _neutral(body, node, extensions))):
         return {}
-    found = [
+    moved = [
         each
         for each in unknown
         if not _is_same(shown, _other_form(kind, version, _with_neutral(body, each.steps)))
     ]
-    culprits = [each for each in found if each.path not in extensions] or found or unknown
+    culprits = [each for each in moved if each.path not in extensions] or moved or unknown
     return {each: _counterpart(kind, body, each) for each in culprits}
 
 

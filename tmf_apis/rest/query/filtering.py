@@ -207,7 +207,7 @@ def order_query(attribute: Attribute, operator: str, texts: Iterable[str]) -> Mo
 
 
 def _enumerated(attribute: Attribute) -> ShownValues:
-    """Return what the client's version shows for each stored value.
+    """Return the value that the client's version shows for each stored one.
 
     Raises:
         InvalidQuery: Any text may be stored (HTTP 400).

@@ -115,7 +115,7 @@ class ListQueryCompiler:
                 type_of=partial(_type_of, paths, stored, kind, version),
                 stored_paths=partial(versions.stored_paths, kind, version),
                 stored_values=values.stored,
-                shown_values=values.shown,
+                shown_values=values.shown_values,
                 allow_unknown=self._settings.unknown_filters,
                 names_at=partial(_names_at, paths),
             )

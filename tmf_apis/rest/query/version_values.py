@@ -57,7 +57,7 @@ class VersionValues:
         texts = self._stored_texts(path) if own is not None and not own.texts else ()
         return text if text in texts else published_spelling(text, texts) or text
 
-    def shown(self, path: str) -> ShownValues | None:
+    def shown_values(self, path: str) -> ShownValues | None:
         """Return the values that the version shows instead of the stored ones; None: the same."""
         return versions.shown_values(self.kind, self.version, path, self._stored_texts(path))
 

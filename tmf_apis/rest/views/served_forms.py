@@ -8,7 +8,7 @@ What a client writes is checked before: a value that another version cannot serv
 only what an earlier release stored, or what the server itself makes, is ever left out.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -70,6 +70,7 @@ class ServedKind:
         with_types: Adds the types of nested objects that the version requires; None in v4.
         replace_types: Replaces types that only another version has.
         repair_types: Does so, and gives types of no version a base that the version has.
+        lacks_base: Returns whether a form has a type that needs a base and has none.
     """
 
     kind: str
@@ -79,6 +80,7 @@ class ServedKind:
     with_types: Transform | None
     replace_types: Transform
     repair_types: Transform
+    lacks_base: Callable[[Json], bool]
 
     def plain_form(self, body: Json, *, types_incomplete: bool = True) -> Json:
         """Return a stored form as the transforms make it, with the types that v5 requires."""
@@ -92,7 +94,7 @@ class ServedKind:
 
     def is_valid(self, form: Json) -> bool:
         """Return whether the contract allows a form."""
-        return self.schemas.is_valid(self.schema, form)
+        return self.schemas.is_valid(self.schema, form) and not self.lacks_base(form)
 
     def substituted(self, form: Json) -> Json:
         """Return a form with the values and types that the version has for those it lacks."""
@@ -122,12 +124,13 @@ class ServedKind:
         names = {violation.instance_path[0] for violation in violations if violation.instance_path}
         return {name: value for name, value in form.items() if name not in names}
 
-    def accepted(self, body: Json, before: Json | None) -> Json:
+    def accepted(self, body: Json, before: Json | None, reported: str = "") -> Json:
         """Return a stored form that this version can serve from that of another version's client.
 
         Args:
             body: The stored form that the client writes.
             before: The stored form before; values that were invalid already are not checked.
+            reported: The faults in the client's version; those of the same values are left out.
 
         Raises:
             InvalidBody: This version has an attribute of another type (HTTP 400).
@@ -149,6 +152,8 @@ class ServedKind:
             old = self.substituted(self.plain_form(before))
             known = self.schemas.keys(self.violations(old))
             violations = [v for v in violations if not known >= self.schemas.keys([v])]
+        if reported:
+            violations = [v for v in violations if not _is_reported(v, reported)]
         if violations:
             message = self.schemas.message(violations)
             raise InvalidBody(f"{message} (in {self.version}, which serves this resource too)")
@@ -206,7 +211,7 @@ class ServedForms:
         if served is None:
             return versions.from_stored(kind, version, body), False
         form = served.plain_form(body, types_incomplete=types_incomplete)
-        if version in trusted:
+        if version in trusted and not served.lacks_base(form):
             return form, False
         # Most differences are types that only another version has: to replace them takes as long
         # as to find them by validation.
@@ -215,7 +220,15 @@ class ServedForms:
         repaired = served.repaired(form)
         return repaired, repaired != form
 
-    def accepted(self, kind: str, version: str, body: Json, before: Json | None = None) -> Json:
+    def accepted(
+        self,
+        kind: str,
+        version: str,
+        body: Json,
+        before: Json | None = None,
+        *,
+        reported: str = "",
+    ) -> Json:
         """Return a stored form that the other versions can serve from that of a client.
 
         An enumeration of v5 that is free text in v4 gets the spelling of v5.
@@ -225,13 +238,14 @@ class ServedForms:
             version: The version of the client.
             body: The stored form that the client writes.
             before: The stored form before; values that were invalid already are not checked.
+            reported: The faults in the client's version; those of the same values are left out.
 
         Raises:
             InvalidBody: Another version has an attribute of another type (HTTP 400).
         """
         for other, served in self._kinds.get(kind, {}).items():
             if other != version:
-                body = served.accepted(body, before)
+                body = served.accepted(body, before, reported)
         return body
 
 
@@ -243,10 +257,17 @@ def _served_kinds(contract: Contract, types: ServedTypes) -> Iterable[ServedKind
         kind, schema = operation.kind, operation.schema
         if operation.action == "retrieve" and kind and not subtypes_of(kind, schema):
             with_types = defaults.transform_for(schema) if defaults else None
-            transforms = [
-                repairs.transform_for(schema) for repairs in (types.replacements, types.repairs)
-            ]
-            yield ServedKind(kind, version, schema, types.schemas, with_types, *transforms)
+            yield ServedKind(
+                kind, version, schema, types.schemas, with_types,
+                types.replacements.transform_for(schema),
+                types.repairs.transform_for(schema),
+                types.repairs.lacks_base,
+            )  # fmt: skip
+
+
+def _is_reported(violation: jsonschema_rs.ValidationError, faults: str) -> bool:
+    """Return whether a list of faults has one of the value that breaks a rule."""
+    return f"; {json_pointer(violation.instance_path) or '/'}: " in f"; {faults}"
 
 
 def _changed_part(body: Json, before: Json) -> Json:

@@ -4,7 +4,8 @@ import pytest
 
 from tests.support.body_factory import BodyFactory
 from tests.support.contract_collections import CONTRACTS, validators
-from tmf_apis.rest.contracts.body_defaults import BodyDefaults, additions_text
+from tmf_apis.rest.contracts.body_defaults import BodyDefaults, ConcreteTypes, additions_text
+from tmf_apis.rest.contracts.json_schemas import form_base
 
 CREATES = [
     (contract, operation)
@@ -122,3 +123,47 @@ def test_additions_are_listed_with_their_pointers():
     after = {"a": [{"b": 1, "@type": "A"}], "c": 2, "lastUpdate": "now"}
     assert additions_text(before, after) == '/a/0/@type "A", /lastUpdate "now"'
     assert additions_text(before, before) == ""
+
+
+@pytest.mark.parametrize(
+    ("medium", "type"),
+    [
+        ({"emailAddress": "a@b.de"}, "EmailContactMedium"),
+        ({"phoneNumber": "1"}, "PhoneContactMedium"),
+        ({"faxNumber": "1", "preferred": True}, "FaxContactMedium"),
+        ({"city": "Paris", "foo": 1}, "GeographicAddressContactMedium"),
+        ({"socialNetworkId": "x"}, "SocialContactMedium"),
+        ({"preferred": True}, "ContactMedium"),
+        ({"foo": 1}, "ContactMedium"),
+        ({"emailAddress": "a@b.de", "phoneNumber": "1"}, "ContactMedium"),
+        ({"@type": "ContactMedium", "emailAddress": "a@b.de"}, "ContactMedium"),
+    ],
+)
+def test_the_attributes_of_an_object_tell_its_type(medium, type):
+    defaults = defaults_of(contract_of("TMF629"))
+    body = {"name": "x", "contactMedium": [medium]}
+    filled = defaults.filled("Customer_FVO", body, now=NOW, state={})
+    assert filled["contactMedium"] == [{"@type": type, **medium}]
+
+
+SUBTYPES = [
+    (contract, base, subtype)
+    for contract in CONTRACTS
+    if contract.version == "v5"
+    for base, schema in contract.document["components"]["schemas"].items()
+    for subtype in schema.get("discriminator", {}).get("mapping", {})
+    if "oneOf" not in schema and subtype != base
+    if subtype in contract.document["components"]["schemas"]
+]
+
+
+@pytest.mark.parametrize(
+    ("contract", "base", "subtype"),
+    SUBTYPES,
+    ids=[f"{c.number}-{base}-{subtype}" for c, base, subtype in SUBTYPES],
+)
+def test_a_full_object_of_a_subtype_has_its_type_or_the_declared_one(contract, base, subtype):
+    value = BodyFactory(contract).full(subtype)
+    value.pop("@type", None)
+    types = ConcreteTypes(contract.document)
+    assert form_base(types._concrete_type(base, value)) in {form_base(base), subtype}
