@@ -138,9 +138,13 @@ def merged(after: Any, masked: Any, full: Any) -> Any:  # noqa: ANN401
     if is_same_json(after, masked):
         return full
     if isinstance(after, dict) and isinstance(masked, dict):
+        # What a version only shows, such as the base of a type, is not stored unless it is changed.
         changed = {
-            name: merged(value, masked[name], full.get(name)) if name in masked else value
+            name: merged(value, masked[name], full[name])
+            if name in masked and name in full
+            else value
             for name, value in after.items()
+            if name in full or name not in masked or not is_same_json(value, masked[name])
         }
         hidden = {name: full[name] for name in full if name not in masked and name not in after}
         return {**changed, **hidden}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmf_apis.errors import Forbidden
-from tmf_apis.rest.pipeline.masked_changes import unmasked
+from tmf_apis.rest.pipeline.masked_changes import merged, unmasked
 from tmf_apis.security.personal_attributes import MASK, PersonalAttributes
 
 RULES = PersonalAttributes().rules("Customer")
@@ -104,3 +104,13 @@ def test_a_changed_part_without_id_never_gets_the_value_of_a_part_that_it_resemb
     except Forbidden:
         return
     assert all(m["emailAddress"] == values[m["quality"]] for m in changed["contactMedium"])
+
+
+@given(
+    st.dictionaries(st.sampled_from("abc"), st.integers(0, 2)),
+    st.dictionaries(st.sampled_from("cde"), st.integers(0, 2) | st.just({"x": 1})),
+    st.dictionaries(st.sampled_from("abcdef"), st.integers(3, 5) | st.just({"y": 1})),
+)
+def test_an_attribute_that_a_version_only_shows_is_stored_if_it_is_changed(full, added, edit):
+    shown = {**added, **full}
+    assert merged({**shown, **edit}, shown, full) == {**full, **edit}
