@@ -6,6 +6,9 @@ from datetime import datetime
 
 from adapters.values import Setting
 
+#: Attribute of a condition: True if the port was in another state since the element started.
+CHANGED = "changed"
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

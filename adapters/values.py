@@ -93,6 +93,9 @@ class Port:
         access: Whether it can carry a service.
         addresses: IP addresses with their prefix length where it is known ("192.0.2.1/24",
             "2001:db8::1"), in order.
+        description: Another name of the interface (ifDescr); empty if it is the same as the name.
+        state: Operational state in the words of RFC 2863 ("down", "dormant", "notPresent" ...);
+            empty if the element does not report it.
     """
 
     name: str
@@ -104,6 +107,13 @@ class Port:
     mac: str
     access: bool
     addresses: tuple[str, ...] = ()
+    description: str = ""
+    state: str = ""
+
+    @property
+    def has_lost_link(self) -> bool:
+        """True if the port should be up and is not; a port that waits or is not there is not."""
+        return self.enabled and not self.up and self.state in {"", "down", "lowerLayerDown"}
 
 
 @dataclass(frozen=True, slots=True)

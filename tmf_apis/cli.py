@@ -313,6 +313,7 @@ def discover(  # noqa: PLR0913, PLR0917
     again. The exit status is 1 if a named element does not answer, refuses access or is ambiguous.
     """
     from tmf_apis.bulk_load.command import open_engine
+    from tmf_apis.inventory.discovery_records import DiscoveryRecords
     from tmf_apis.reconciliation import command
     from tmf_apis.rest.pipeline.repository import RepositoryFactory
 
@@ -331,6 +332,7 @@ def discover(  # noqa: PLR0913, PLR0917
             options=options,
             place=place,
             concurrency=max(1, at_once),
+            on_stored=DiscoveryRecords(engine.database).add,
         )
     sys.exit(status)
 

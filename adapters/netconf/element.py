@@ -150,7 +150,7 @@ class NetconfElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
             session = await self._session()
             services = await self._services.read(session)
             interfaces = await read_interfaces(session, self._profile)
-        up = {interface.name for interface in interfaces if interface.up}
+        up = {interface.name for interface in interfaces if interface.state == "up"}
         return [
             Observed(
                 str(state["tag"]),
@@ -306,14 +306,14 @@ class NetconfElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         ]
 
     async def active_conditions(self) -> list[RawFault]:
-        """Return a link-down condition for each port that is enabled and not up."""
+        """Return a link-down condition for each port that should be up and is down."""
         ports = (await self.inventory()).ports
         now = datetime.now(UTC)
         return [
             RawFault(self.target.name, condition_types.LINK_DOWN, port.name, active=True,
                      seen_at=now, attributes={"tag": port.tag})
             for port in ports
-            if port.enabled and not port.up
+            if port.has_lost_link
         ]  # fmt: skip
 
     async def faults(self) -> AsyncIterator[RawFault]:

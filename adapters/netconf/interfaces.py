@@ -42,7 +42,7 @@ class Interface:
         name: Name of the interface.
         index: ifIndex; may be empty.
         enabled: Administrative state; None if the element does not report it.
-        up: Whether the operational state is up.
+        state: Operational state in the words of RFC 2863; empty if the element does not report it.
         speed: Speed in bits per second; 0 if the element does not report it.
         mac: Hardware address; may be empty.
         addresses: IP addresses with their prefix lengths.
@@ -53,12 +53,16 @@ class Interface:
     name: str
     index: str
     enabled: bool | None
-    up: bool
+    state: str
     speed: int
     mac: str
     addresses: tuple[str, ...]
     counters: Mapping[str, int]
     discontinuity_time: str
+
+
+#: RFC 8343 oper-status -> RFC 2863 ifOperStatus, where they are spelled differently.
+OPER_STATES = {"not-present": "notPresent", "lower-layer-down": "lowerLayerDown"}
 
 
 async def read_interfaces(session: Session, profile: Profile) -> list[Interface]:
@@ -93,11 +97,12 @@ def port_of_interface(interface: Interface, state: State, profile: Profile) -> P
         index=interface.index,
         tag=str(state["tag"]),
         enabled=enabled,
-        up=interface.up,
+        up=interface.state == "up",
         speed=interface.speed,
         mac=interface.mac,
         access=re.fullmatch(profile.access_pattern, interface.name) is not None,
         addresses=interface.addresses,
+        state=interface.state,
     )
 
 
@@ -107,7 +112,7 @@ def _interface(entry: Element) -> Interface:
         name=_text(entry, "name"),
         index=_text(entry, "if-index"),
         enabled=admin_status in {"up", "true"} if admin_status else None,
-        up=_text(entry, "oper-status") == "up",
+        state=OPER_STATES.get(state := _text(entry, "oper-status"), state),
         speed=_number(_text(entry, "speed")) or 0,
         mac=_text(entry, "phys-address").lower(),
         addresses=_addresses(entry),

@@ -16,7 +16,7 @@ from adapters.credentials import Secret
 from adapters.errors import Misconfigured, Rejected, Unsupported
 from adapters.locks import endpoint_lock
 from adapters.mixins import NoUsageRecords, TaggedServices, ThroughputMeasurement
-from adapters.observations import RawFault, Sample
+from adapters.observations import CHANGED, RawFault, Sample
 from adapters.options import check_options
 from adapters.planning import State
 from adapters.snmp import mib
@@ -202,9 +202,15 @@ class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         ]
 
     async def active_conditions(self) -> list[RawFault]:
-        """Return a link-down condition for each port that is enabled and not up."""
+        """Return a link-down condition for each port that should be up and is down.
+
+        The attribute "changed" tells that the port was up since the element started. Source:
+        RFC 2863 section 3.1.12 (ifOperStatus), ifLastChange.
+        """
         async with self._lock():
-            ports = await self._port_table().read_ports()
+            table = self._port_table()
+            ports = [port for port in await table.read_ports() if port.has_lost_link]
+            changed = await table.read_changed(ports)
         now = datetime.now(UTC)
         return [
             RawFault(
@@ -213,10 +219,9 @@ class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
                 port.name,
                 active=True,
                 seen_at=now,
-                attributes={"tag": port.tag},
+                attributes={"tag": port.tag, CHANGED: port.name in changed},
             )
             for port in ports
-            if port.enabled and not port.up
         ]
 
     async def faults(self) -> AsyncIterator[RawFault]:

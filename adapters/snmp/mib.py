@@ -18,6 +18,7 @@ IF_DESCR = "1.3.6.1.2.1.2.2.1.2"
 IF_PHYS_ADDRESS = "1.3.6.1.2.1.2.2.1.6"
 IF_ADMIN_STATUS = "1.3.6.1.2.1.2.2.1.7"
 IF_OPER_STATUS = "1.3.6.1.2.1.2.2.1.8"
+IF_LAST_CHANGE = "1.3.6.1.2.1.2.2.1.9"
 IF_IN_DISCARDS = "1.3.6.1.2.1.2.2.1.13"
 IF_IN_ERRORS = "1.3.6.1.2.1.2.2.1.14"
 IF_OUT_DISCARDS = "1.3.6.1.2.1.2.2.1.19"
@@ -31,6 +32,10 @@ IF_COUNTER_DISCONTINUITY_TIME = "1.3.6.1.2.1.31.1.1.1.19"
 IF_TYPE = "1.3.6.1.2.1.2.2.1.3"
 
 UP, DOWN = 1, 2  # ifAdminStatus, ifOperStatus
+OPER_STATES = {
+    1: "up", 2: "down", 3: "testing", 4: "unknown", 5: "dormant", 6: "notPresent",
+    7: "lowerLayerDown",
+}  # fmt: skip
 SOFTWARE_LOOPBACK = 24  # ifType
 
 # Table of service profiles of the lab's gateways, indexed by ifIndex (adapters/lab/agent.py)

@@ -1,6 +1,6 @@
 """The ports of an SNMP element, found by natural key and independent of their current indexes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from adapters.errors import Conflict, Rejected, Unreachable
 from adapters.snmp import mib
@@ -10,8 +10,12 @@ from adapters.snmp.wire.ber import Value, as_int, as_text
 from adapters.values import Port, Setting, Step
 
 MEGABIT = 1_000_000
+#: Uptime by which the ports of an element have their states after a start, in hundredths of a
+#: second.
+SETTLING_TIME = 30_000
 IF_COLUMNS = (
     mib.IF_NAME,
+    mib.IF_DESCR,
     mib.IF_ALIAS,
     mib.IF_ADMIN_STATUS,
     mib.IF_OPER_STATUS,
@@ -152,15 +156,32 @@ class PortTable:
                 speed=as_int(table[mib.IF_HIGH_SPEED].get(index)) * MEGABIT,
                 mac=_mac_address(table[mib.IF_PHYS_ADDRESS].get(index)),
                 access=_is_in_all(name, service_tables) and self._profile.is_access_port(name),
+                description=_other_name(table[mib.IF_DESCR].get(index), name),
+                state=mib.OPER_STATES.get(as_int(table[mib.IF_OPER_STATUS].get(index)), ""),
             )
             for index, raw in table[mib.IF_NAME].items()
             if table[mib.IF_TYPE].get(index) != mib.SOFTWARE_LOOPBACK
         ]
         return sorted(ports, key=lambda port: port.name)
 
+    async def read_changed(self, ports: Sequence[Port]) -> frozenset[str]:
+        """Return the names of the ports whose state has changed since the element has settled."""
+        values = await self._session.get([f"{mib.IF_LAST_CHANGE}.{port.index}" for port in ports])
+        return frozenset(
+            port.name
+            for port, changed_at in zip(ports, values.values(), strict=True)
+            if as_int(changed_at) > SETTLING_TIME
+        )
+
 
 def _is_in_all(name: str, tables: Iterable[dict[str, str]]) -> bool:
     return all(name in table for table in tables)
+
+
+def _other_name(value: Value, name: str) -> str:
+    """Return ifDescr; empty if it is the name."""
+    description = as_text(value).strip("\0 \r\n\t")
+    return "" if description == name else description
 
 
 def _mac_address(value: Value) -> str:

@@ -45,6 +45,8 @@ class SimulatedPort:
         upstream_kbps: Rate from the customer, in kbit/s.
         octets_in: Octets received.
         octets_out: Octets sent.
+        down_state: ifOperStatus while the cable is not connected.
+        changed_at: ifLastChange, in hundredths of a second.
     """
 
     name: str
@@ -56,11 +58,20 @@ class SimulatedPort:
     upstream_kbps: int = 0
     octets_in: int = 0
     octets_out: int = 0
+    down_state: int = mib.DOWN
+    changed_at: int = 0
 
     @property
     def is_up(self) -> bool:
         """True if ifOperStatus is up."""
         return self.enabled and self.cable_connected
+
+    @property
+    def oper_status(self) -> int:
+        """The operational state (ifOperStatus)."""
+        if not self.enabled:
+            return mib.DOWN
+        return mib.UP if self.cable_connected else self.down_state
 
 
 def port_row(index: int, port: SimulatedPort) -> dict[str, tuple[int, Value]]:
@@ -72,7 +83,8 @@ def port_row(index: int, port: SimulatedPort) -> dict[str, tuple[int, Value]]:
         mib.IF_TYPE: (ber.INTEGER, mib.SOFTWARE_LOOPBACK if loopback else ETHERNET),
         mib.IF_PHYS_ADDRESS: (ber.OCTETS, b"" if loopback else bytes((2, 0, 0, 0, 0, index % 256))),
         mib.IF_ADMIN_STATUS: (ber.INTEGER, mib.UP if port.enabled else mib.DOWN),
-        mib.IF_OPER_STATUS: (ber.INTEGER, mib.UP if port.is_up else mib.DOWN),
+        mib.IF_OPER_STATUS: (ber.INTEGER, port.oper_status),
+        mib.IF_LAST_CHANGE: (ber.TIME_TICKS, port.changed_at),
         mib.IF_IN_DISCARDS: (ber.COUNTER32, 0),
         mib.IF_IN_ERRORS: (ber.COUNTER32, 0),
         mib.IF_OUT_DISCARDS: (ber.COUNTER32, 0),

@@ -5,6 +5,7 @@ lab's gateway, sends linkDown and linkUp traps, and can simulate faults.
 """
 
 import asyncio
+import itertools
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -94,6 +95,7 @@ class SimulatedGateway(asyncio.DatagramProtocol):
         self.set_count = 0
         self.request_count = 0
         self._start_time = time.monotonic()
+        self._request_ids = itertools.count(1)
         self._transport: asyncio.DatagramTransport | None = None
         self._view: tuple[object, dict[tuple[int, ...], tuple[int, Value]]] | None = None
 
@@ -155,7 +157,7 @@ class SimulatedGateway(asyncio.DatagramProtocol):
         self._start_time = time.monotonic()
         self.ports = {index + shift: port for index, port in self.ports.items()}
         for port in self.ports.values():
-            port.octets_in = port.octets_out = 0
+            port.octets_in = port.octets_out = port.changed_at = 0
         self._notify(condition_types.COLD_START)
 
     def _change_port(self, name: str, change: Callable[[SimulatedPort], None]) -> None:
@@ -164,6 +166,7 @@ class SimulatedGateway(asyncio.DatagramProtocol):
         was_up = port.is_up
         change(port)
         if port.is_up != was_up:
+            port.changed_at = self._uptime()
             self._notify(
                 condition_types.LINK_UP if port.is_up else condition_types.LINK_DOWN,
                 Variable(f"{mib.IF_INDEX}.{index}", ber.INTEGER, index),
@@ -179,7 +182,7 @@ class SimulatedGateway(asyncio.DatagramProtocol):
             Variable(mib.SYS_UP_TIME, ber.TIME_TICKS, self._uptime()),
             Variable(mib.SNMP_TRAP_OID, ber.OID, trap),
         )
-        pdu = Pdu(message.TRAP, self._uptime(), variables=head + variables)
+        pdu = Pdu(message.TRAP, next(self._request_ids), variables=head + variables)
         datagram = message.encode_community_message(message.V2C, self.community.encode(), pdu)
         self._transport.sendto(datagram, self.trap_address)
 

@@ -42,6 +42,8 @@ class Notification:
         sender: Community or user.
         inform: Whether the element waits for an acknowledgement.
         received_at: Time of receipt, in UTC.
+        request_id: Number by which the sender tells its notifications apart; a repeated inform
+            has that of the first. None for a v1 trap, which has none.
     """
 
     element: str
@@ -53,6 +55,7 @@ class Notification:
     sender: str
     inform: bool
     received_at: datetime
+    request_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +108,27 @@ class TrapLimits:
 
 
 @dataclass(slots=True)
-class _TokenBucket:
-    """The notifications that a source may send now."""
+class TokenBucket:
+    """What may be done now: a limit of the number in a second that permits bursts.
+
+    Attributes:
+        tokens: How often it may be done now.
+        filled_at: When tokens were added, a value of ``time.monotonic``.
+    """
 
     tokens: float
     filled_at: float
 
-    def take(self, rate: float, now: float) -> bool:
-        """Take one token; return whether there was one."""
+    def take(self, rate: float, now: float, burst: float) -> bool:
+        """Take one token; return whether there was one.
+
+        Args:
+            rate: Tokens that are added in a second.
+            now: A value of ``time.monotonic``.
+            burst: Most tokens.
+        """
         added = (now - self.filled_at) * rate
-        self.tokens, self.filled_at = min(self.tokens + added, rate * BURST_SECONDS), now
+        self.tokens, self.filled_at = min(self.tokens + added, burst), now
         if self.tokens < 1:
             return False
         self.tokens -= 1
@@ -218,11 +232,13 @@ def _sender_of_user(
 def _notification(
     pdu: Pdu | TrapV1, element: str, source: str, sender: bytes, boots: int | None
 ) -> Notification:
+    request_id: int | None = None
     if isinstance(pdu, TrapV1):
         trap, uptime, variables, inform = pdu.trap, pdu.uptime, pdu.variables, False
     else:
         trap, uptime = _trap_and_uptime(pdu)
         variables, inform = pdu.variables[2:], pdu.tag == message.INFORM
+        request_id = pdu.request_id
     return Notification(
         element=element,
         source=source,
@@ -233,6 +249,7 @@ def _notification(
         sender=sender.decode("utf-8", "replace"),
         inform=inform,
         received_at=datetime.now(UTC),
+        request_id=request_id,
     )
 
 
@@ -276,7 +293,7 @@ class TrapReceiver(asyncio.DatagramProtocol):
         self.counts: Counter[str] = Counter()
         self._queue: asyncio.Queue[ReceivedNotification] = asyncio.Queue(queue_size)
         self._limits = limits
-        self._buckets: dict[str, _TokenBucket] = {}
+        self._buckets: dict[str, TokenBucket] = {}
         self._transport: asyncio.DatagramTransport | None = None
 
     async def __aenter__(self) -> Self:
@@ -331,8 +348,8 @@ class TrapReceiver(asyncio.DatagramProtocol):
         if not rate or not self.senders.is_known(source):
             return True
         now = time.monotonic()
-        bucket = self._buckets.setdefault(source, _TokenBucket(rate * BURST_SECONDS, now))
-        return bucket.take(rate, now)
+        bucket = self._buckets.setdefault(source, TokenBucket(rate * BURST_SECONDS, now))
+        return bucket.take(rate, now, rate * BURST_SECONDS)
 
     def error_received(self, error: Exception) -> None:  # noqa: ARG002 - asyncio's name
         """Count an ICMP error, which an acknowledgement has caused."""

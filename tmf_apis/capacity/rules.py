@@ -81,7 +81,6 @@ def alarm_report(record: Mapping[str, Any], target_state: AlarmState, now: datet
         self_clearing=False,
         needs_resync=False,
         administratively_down=False,
-        event_id="",
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from adapters import condition_types
-from adapters.observations import RawFault
+from adapters.observations import CHANGED, RawFault
 from adapters.values import Inventory
 from tmf_apis.alarms import AlarmKey, find_open
 from tmf_apis.fault_management.deduplication import REPORTING_SYSTEM_ID, AlarmSubject, record_alarm
@@ -81,19 +81,25 @@ class AlarmWriter:
     ) -> None:
         """Bring alarms and operational states in line with the current state of an element.
 
-        A spare port may be down for months, so an access port without a service raises no alarm.
+        A port that was never up may wait for its cable, and a spare port may be down for months:
+        neither raises an alarm. What is neither up nor down (RFC 2863: dormant, notPresent) neither
+        raises nor clears one.
         """
         repository = self._repositories.for_tenant(element.tenant)
         ports = ports_by_key(repository, element.resource_id)
         active = {
-            (report := report_from_condition(condition)).key: report for condition in conditions
+            (report := report_from_condition(condition)).key: (report, condition)
+            for condition in conditions
         }
+        undecided = {port.name for port in inventory.ports if port.enabled and not port.up}
+        decided = {port.name for port in inventory.ports}.union(ports) - undecided
         for alarm in self._open_alarms(repository, element):
-            if alarm["externalAlarmId"] not in active:
-                self._clear_alarm(repository, element, ports, alarm, inventory)
-        for report in active.values():
+            key = alarm["externalAlarmId"]
+            if key not in active and _port_of_alarm(element, key) in decided:
+                self._clear_alarm(repository, element, ports, key, inventory)
+        for report, condition in active.values():
             port = ports.get(report.port)
-            if port is not None and (service_of(port) or port.get("category") == PORT):
+            if port is not None and _is_fault(port, condition):
                 self._raise_once(repository, element, port, report)
         for observed_port in inventory.ports:
             if observed_port.name in ports:
@@ -116,10 +122,10 @@ class AlarmWriter:
         repository: Repository,
         element: Element,
         ports: Mapping[str, Resource],
-        alarm: Resource,
+        key: str,
         inventory: Inventory,
     ) -> None:
-        port = str(alarm["externalAlarmId"]).removeprefix(f"{element.target.name}/{_LINK_DOWN}/")
+        port = _port_of_alarm(element, key)
         cleared_fault = RawFault(
             element.target.name,
             condition_types.LINK_DOWN,
@@ -152,6 +158,18 @@ class AlarmWriter:
                 "resource": resource["id"],
             },
         )
+
+
+def _port_of_alarm(element: Element, key: str) -> str:
+    return key.removeprefix(f"{element.target.name}/{_LINK_DOWN}/")
+
+
+def _is_fault(port: Resource, condition: RawFault) -> bool:
+    """Return whether a port that is down was up before and is in use."""
+    was_up = port.get("operationalState") == "enabled"
+    if service_of(port):
+        return was_up or bool(condition.attributes.get(CHANGED))
+    return was_up and port.get("category") == PORT
 
 
 def _set_operational_state(repository: Repository, port: Resource, *, enabled: bool) -> None:

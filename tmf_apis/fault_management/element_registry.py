@@ -10,6 +10,7 @@ from adapters.errors import ElementError, Misconfigured
 from adapters.snmp.traps import SenderRegistry
 from adapters.values import Target
 from tmf_apis.element_access.access_policy import UNRESTRICTED, AccessPolicy, checked_target
+from tmf_apis.inventory.discovery_records import DiscoveryRecords
 from tmf_apis.inventory.elements import managed_elements, target_of
 from tmf_apis.inventory.tenants import tenants_with_elements
 from tmf_apis.lasting_conditions import LastingCondition
@@ -48,6 +49,7 @@ class ElementRegistry:
     Attributes:
         senders: Senders whose notifications are accepted.
         elements: The trusted elements by key.
+        discoveries: The times of discoveries.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class ElementRegistry:
             level=logging.INFO,
         )
         self.senders = SenderRegistry()
+        self.discoveries = DiscoveryRecords(database)
         self.elements: Mapping[str, Element] = {}
 
     def read(self) -> dict[str, Element]:

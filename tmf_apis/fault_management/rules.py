@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 
 from adapters import condition_types
 from adapters.observations import RawFault
 from adapters.snmp import mib
 from adapters.snmp.traps import Notification
-
-VariableValue = int | bytes | str | None
+from tmf_apis.fault_management.port_names import PortNames, VariableValue, first_value
 
 
 class Effect(StrEnum):
@@ -109,7 +109,6 @@ class AlarmReport:
         self_clearing: The alarm is cleared at once.
         needs_resync: The conditions of the element must be read again.
         administratively_down: The operator switched the port off, which is no fault.
-        event_id: Id of the event; the same for copies of a report.
     """
 
     key: str
@@ -127,22 +126,31 @@ class AlarmReport:
     self_clearing: bool
     needs_resync: bool
     administratively_down: bool
-    event_id: str
 
 
-def report_from_notification(notification: Notification, ports: Mapping[int, str]) -> AlarmReport:
+def names_port(notification: Notification) -> bool:
+    """Return whether a notification is about a port."""
+    return RULES.get(notification.trap, UNMAPPED_RULE).has_port
+
+
+def report_from_notification(
+    notification: Notification,
+    ports: Mapping[int, str],
+    descriptions: Mapping[int, str] = MappingProxyType({}),
+) -> AlarmReport:
     """Return the report of a notification.
 
     Args:
         notification: The notification.
-        ports: Current names of the element's ports by ifIndex. A port that is not listed is named
-            by the notification, or else by its index.
+        ports: Names of the element's ports by ifIndex; see ``PortNames``.
+        descriptions: ifDescr of the ports by ifIndex.
     """
     rule = RULES.get(notification.trap, UNMAPPED_RULE)
-    instance = _port_name(notification, ports) if rule.has_port else ""
+    port_names = PortNames(ports, descriptions)
+    instance = port_names.port_name(notification) if rule.has_port else ""
     switched_off = (
         notification.trap == condition_types.LINK_DOWN
-        and _first_value(notification, mib.IF_ADMIN_STATUS) == mib.DOWN
+        and first_value(notification, mib.IF_ADMIN_STATUS) == mib.DOWN
     )
     effect = Effect.CLEAR if switched_off else rule.effect
     problem = (
@@ -166,10 +174,6 @@ def report_from_notification(notification: Notification, ports: Mapping[int, str
         self_clearing=rule.self_clearing,
         needs_resync=rule.needs_resync,
         administratively_down=switched_off,
-        event_id=(
-            f"{notification.element}/{notification.trap}/{instance}"
-            f"/{notification.boots}/{notification.uptime:.2f}"
-        ),
     )
 
 
@@ -198,7 +202,6 @@ def report_from_condition(fault: RawFault) -> AlarmReport:
         self_clearing=False,
         needs_resync=False,
         administratively_down=False,
-        event_id=f"{fault.element}/{fault.condition}/{fault.port}/{fault.seen_at.isoformat()}",
     )
 
 
@@ -221,36 +224,7 @@ def reachability_report(element: str, event_time: datetime, *, unreachable: bool
         self_clearing=False,
         needs_resync=False,
         administratively_down=False,
-        event_id=f"{element}/{UNREACHABLE_RULE.specific_problem}/{event_time.isoformat()}",
     )
-
-
-def _first_value(notification: Notification, column: str) -> VariableValue:
-    """Return the value of the first variable of a column, of any instance."""
-    for oid, value in notification.variables.items():
-        if oid.startswith(f"{column}."):
-            return value
-    return None
-
-
-def _if_index(notification: Notification) -> int | None:
-    """Return the ifIndex, from the instance of a variable or else from the value of ifIndex."""
-    for column in (mib.IF_INDEX, mib.IF_ADMIN_STATUS, mib.IF_OPER_STATUS, mib.IF_DESCR):
-        for oid in notification.variables:
-            if oid.startswith(f"{column}.") and (arc := oid.rpartition(".")[2]) != "0":
-                return int(arc)
-    value = _first_value(notification, mib.IF_INDEX)
-    return value if isinstance(value, int) else None
-
-
-def _port_name(notification: Notification, ports: Mapping[int, str]) -> str:
-    index = _if_index(notification)
-    if index is not None and index in ports:
-        return ports[index]
-    for column in (mib.IF_NAME, mib.IF_DESCR):
-        if isinstance(name := _first_value(notification, column), bytes) and name:
-            return name.decode("utf-8", "replace")
-    return "unknown port" if index is None else f"ifIndex {index}"
 
 
 def _alarm_text(notification: Notification, problem: str, instance: str) -> str:

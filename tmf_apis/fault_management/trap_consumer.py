@@ -3,18 +3,21 @@
 import asyncio
 import errno
 import logging
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 
 from adapters import base
 from adapters.errors import ElementError
 from adapters.snmp.traps import (
     DEFAULT_LIMITS,
+    Notification,
     ReceivedNotification,
+    TokenBucket,
     TrapLimits,
     TrapReceiver,
 )
@@ -23,9 +26,12 @@ from tmf_apis.element_access.breaker import CircuitOpenError
 from tmf_apis.element_access.connections import Connections
 from tmf_apis.errors import Stale, Unavailable
 from tmf_apis.fault_management.alarm_writer import AlarmWriter
+from tmf_apis.fault_management.duplicates import RecentNotifications
 from tmf_apis.fault_management.element_registry import Element, ElementRegistry
 from tmf_apis.fault_management.message_records import MessageRecords
-from tmf_apis.fault_management.rules import AlarmReport, report_from_notification
+from tmf_apis.fault_management.port_names import PortNames
+from tmf_apis.fault_management.report_order import ReportOrder
+from tmf_apis.fault_management.rules import names_port, report_from_notification
 from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.store.executor import run_blocking
 
@@ -35,12 +41,9 @@ log = logging.getLogger(__name__)
 REFRESH_INTERVAL = 10.0
 #: First and longest pause while the database or the listening address is unavailable, in seconds.
 RETRY_PAUSES = (0.5, 10.0)
-#: If the uptime of a report is lower than that of the latest report of its problem, by less than
-#: this, in seconds, the report arrives late and is dropped. If it is lower by more, the element has
-#: restarted.
-REORDERING_WINDOW = 30.0
-#: Number of event ids that are remembered to drop duplicates.
-DEDUPLICATION_SIZE = 10_000
+#: Most times in which the ports of an element are read again at once because of its notifications,
+#: and on average in a second: an element may have ports that are not in its inventory.
+REREADING_BURST, REREADING_RATE = 10, 0.1
 #: Maximum time to poll an element, in seconds; maximum number of queued reports of an element.
 POLL_TIMEOUT, QUEUE_SIZE = 30.0, 10_000
 #: Pause between two writes of the times of engines, in seconds.
@@ -87,9 +90,10 @@ class TrapConsumer:
     limits: TrapLimits = DEFAULT_LIMITS
     has_siblings: bool = False
     wakeup: asyncio.Event = field(default_factory=asyncio.Event)
-    _port_names: dict[str, Mapping[int, str]] = field(default_factory=dict)
-    _latest_uptime: dict[str, float] = field(default_factory=dict)
-    _recent_event_ids: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _port_names: dict[str, PortNames] = field(default_factory=dict)
+    _rereadings: dict[str, TokenBucket] = field(default_factory=dict)
+    _order: ReportOrder = field(default_factory=ReportOrder)
+    _recent: RecentNotifications = field(default_factory=RecentNotifications)
     _polls: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _queues: dict[str, _ElementQueue] = field(default_factory=dict)
     _reachability_changes: dict[str, bool] = field(default_factory=dict)
@@ -295,51 +299,75 @@ class TrapConsumer:
         element = self.registry.elements.get(notification.element)
         if element is None:  # it has just been removed from the inventory
             return
-        if element.key not in self._port_names:
-            await asyncio.wait({self.poll(element)})
-        port_names = self._port_names.get(element.key, {})
-        report = report_from_notification(
-            replace(notification, element=element.target.name), port_names
+        if not self._recent.is_duplicate(notification):
+            await self._write_report(element, notification)
+            self._recent.add(notification)
+        received.acknowledge()
+
+    async def _write_report(self, element: Element, notification: Notification) -> None:
+        """Write the alarm of a notification, unless it is late; poll the element if necessary."""
+        may_have_restarted = self._order.may_have_restarted(
+            element.key, notification.boots, notification.uptime
         )
-        if self._is_new(element, report):
+        ports = self._port_names.get(element.key)
+        if names_port(notification):
+            ports = await self._current_ports(
+                element, notification, may_have_restarted=may_have_restarted
+            )
+        ports = ports or PortNames()
+        report = report_from_notification(
+            replace(notification, element=element.target.name), ports.names, ports.descriptions
+        )
+        is_late = self._order.is_late(element.key, report)
+        if not is_late:
             async with self._queue_for(element.key).lock:
                 await run_blocking(self.executor, self.alarm_writer.write_report, element, report)
-            self._remember(element, report)
-        received.acknowledge()
+        self._order.add(element.key, report)
         if report.needs_resync:
             self._port_names.pop(element.key, None)
             self.poll(element)
+        elif may_have_restarted and self._may_reread(element):
+            self.poll(element)
 
-    def _is_new(self, element: Element, report: AlarmReport) -> bool:
-        """Return whether a report is neither a duplicate nor overtaken by a later one."""
-        if f"{element.tenant}/{report.event_id}" in self._recent_event_ids:
-            return False
-        if report.uptime is None or report.needs_resync:
-            return True
-        latest = self._latest_uptime.get(f"{element.tenant}/{report.key}", 0.0)
-        is_late = 0 < latest - report.uptime < REORDERING_WINDOW
-        if is_late:
-            log.info("late report dropped", extra={"problem": report.key})
-        return not is_late
+    async def _current_ports(
+        self, element: Element, notification: Notification, *, may_have_restarted: bool
+    ) -> PortNames | None:
+        """Return the ports of an element, read again if they do not tell the port for certain."""
+        ports = self._port_names.get(element.key)
+        if ports is None:
+            await asyncio.wait({self.poll(element)})
+        elif ports.is_certain(notification):
+            if ports.is_outdated(notification) and self._may_reread(element):
+                self.poll(element)
+        elif (
+            may_have_restarted
+            or ports.is_outdated(notification)
+            or ports.discovered_at != await self._discovered_at(element)
+        ) and self._may_reread(element):
+            if running := self._running_poll(element):  # it may have begun before the change
+                await asyncio.wait({running})
+            await asyncio.wait({self.poll(element)})
+        return self._port_names.get(element.key)
 
-    def _remember(self, element: Element, report: AlarmReport) -> None:
-        self._recent_event_ids[f"{element.tenant}/{report.event_id}"] = None
-        if len(self._recent_event_ids) > DEDUPLICATION_SIZE:
-            self._recent_event_ids.popitem(last=False)
-        if report.needs_resync:  # the uptime of the element starts from zero
-            prefix = f"{element.tenant}/{report.element}/"
-            self._latest_uptime = {
-                k: v for k, v in self._latest_uptime.items() if not k.startswith(prefix)
-            }
-        if report.uptime is not None:
-            self._latest_uptime[f"{element.tenant}/{report.key}"] = report.uptime
+    async def _discovered_at(self, element: Element) -> datetime | None:
+        return await run_blocking(self.executor, self.registry.discoveries.latest, element.key)
+
+    def _may_reread(self, element: Element) -> bool:
+        """Return whether a notification may cause the ports of its element to be read now."""
+        now = time.monotonic()
+        bucket = self._rereadings.setdefault(element.key, TokenBucket(REREADING_BURST, now))
+        return bucket.take(REREADING_RATE, now, REREADING_BURST)
 
     def poll(self, element: Element) -> asyncio.Task[None]:
         """Start to poll an element, unless a poll is running; return the task."""
-        running = self._polls.get(element.key)
-        if running is None or running.done():
-            self._polls[element.key] = asyncio.create_task(self._poll(element))
+        if running := self._running_poll(element):
+            return running
+        self._polls[element.key] = asyncio.create_task(self._poll(element))
         return self._polls[element.key]
+
+    def _running_poll(self, element: Element) -> asyncio.Task[None] | None:
+        task = self._polls.get(element.key)
+        return None if task is None or task.done() else task
 
     async def _poll(self, element: Element) -> None:
         try:
@@ -358,13 +386,13 @@ class TrapConsumer:
             log.exception("element not polled", extra={"element": element.target.name})
         else:
             self._unpolled.clear(element.key, element=element.target.name)
-        self._port_names.setdefault(element.key, {})
+        self._port_names.setdefault(element.key, PortNames())
 
     async def _resynchronise(self, element: Element) -> None:
         async with self.connections.acquire(element.target) as adapter:
+            discovered_at = await self._discovered_at(element)
             inventory = await adapter.inventory()
-            numbered = [port for port in inventory.ports if port.index.isdecimal()]
-            self._port_names[element.key] = {int(port.index): port.name for port in numbered}
+            self._port_names[element.key] = PortNames.of(inventory.ports, discovered_at)
             await run_blocking(
                 self.executor, self.alarm_writer.record_unreachable, element, unreachable=False
             )

@@ -24,6 +24,7 @@ from tmf_apis.reconciliation.discovery import (
     Candidate,
     Discovery,
     DiscoveryResult,
+    StoredCallback,
     known_candidates,
 )
 from tmf_apis.reconciliation.remedies import OUTCOME_DONE, RemedyExecutor, RemedyOutcome
@@ -45,6 +46,7 @@ def discover(  # noqa: PLR0913 - the options of the command
     options: tuple[str, ...],
     place: str,
     concurrency: int,
+    on_stored: StoredCallback,
 ) -> int:
     """Discover targets, write them into the inventory, and return the exit status.
 
@@ -59,6 +61,7 @@ def discover(  # noqa: PLR0913 - the options of the command
         options: Options of the adapter as NAME=VALUE.
         place: Id of the place of new elements.
         concurrency: Number of elements that are read at the same time.
+        on_stored: See ``Discovery``.
     """
     defaults = Candidate(
         next(iter(parse_targets(["localhost"]))),
@@ -77,23 +80,20 @@ def discover(  # noqa: PLR0913 - the options of the command
             f"{len(unique)} addresses are too many; at most {MAX_ADDRESSES} are read in one run"
         )
     console = Console(stderr=True)
-    result = asyncio.run(
-        _run_discovery(repository, Credentials(credentials_file), unique, console, concurrency)
+    discovery = Discovery(
+        repository, Credentials(credentials_file), concurrency=concurrency, on_stored=on_stored
     )
+    result = asyncio.run(_run_discovery(discovery, unique, console))
     _print_summary(result)
     return 1 if any(result.count(status) for status in FAILED_OUTCOMES) else 0
 
 
 async def _run_discovery(
-    repository: Repository,
-    credentials: Credentials,
-    candidates: list[Candidate],
-    console: Console,
-    concurrency: int,
+    discovery: Discovery, candidates: list[Candidate], console: Console
 ) -> DiscoveryResult:
     with _progress_bar(console) as progress:
         task = progress.add_task("addresses", total=len(candidates))
-        return await Discovery(repository, credentials, concurrency=concurrency).run(
+        return await discovery.run(
             candidates, lambda result: progress.update(task, completed=result.targets_done)
         )
 

@@ -102,6 +102,8 @@ class DiscoveryResult:
 
 #: Called after each element; an exception that it raises ends the discovery.
 ProgressCallback = Callable[[DiscoveryResult], None]
+#: Called in a thread with a tenant and the id of an element.
+StoredCallback = Callable[[str, str], None]
 _ReadResult = tuple[Candidate, Snapshot | DiscoveryOutcome]
 
 
@@ -115,6 +117,7 @@ class Discovery:
         *,
         concurrency: int = CONCURRENCY,
         policy: AccessPolicy = COMMAND_LINE,
+        on_stored: StoredCallback = lambda *_: None,
     ) -> None:
         """Create a run.
 
@@ -123,8 +126,10 @@ class Discovery:
             credentials: The operator's secrets.
             concurrency: Number of elements that are read at the same time.
             policy: The rules for connections to elements.
+            on_stored: Called with the tenant and the id of each element that was stored.
         """
         self._policy = policy
+        self._on_stored = on_stored
         self._repository = repository
         self._credentials = credentials
         self._slots = asyncio.Semaphore(concurrency)
@@ -272,6 +277,7 @@ class Discovery:
         stored = store_snapshot(
             self._repository, snapshot, element_match.known_element, self._index
         )
+        self._on_stored(self._repository.tenant, stored.element_id)
         message = "; ".join(snapshot.anomalies[:5])
         return DiscoveryOutcome(
             address, stored.status, stored.element, len(snapshot.ports), message

@@ -8,6 +8,7 @@ from typing import Any
 from adapters.credentials import Credentials
 from tmf_apis.element_access.access_policy import AccessPolicy
 from tmf_apis.element_access.element_leases import ElementLeases
+from tmf_apis.inventory.discovery_records import DiscoveryRecords
 from tmf_apis.network_operations.discovery_scope import DiscoveryScope
 from tmf_apis.reconciliation.audit_tasks import AuditTasks
 from tmf_apis.reconciliation.discovery import (
@@ -34,7 +35,14 @@ def task_handlers(
     auditing = AuditTasks(credentials, lambda: ElementLeases(database), policy)
     return {
         "NetworkDiscovery": partial(
-            run_discovery, credentials, DiscoveryScope.from_settings(settings), policy
+            run_discovery,
+            partial(
+                Discovery,
+                credentials=credentials,
+                policy=policy,
+                on_stored=DiscoveryRecords(database).add,
+            ),
+            DiscoveryScope.from_settings(settings),
         ),
         "NetworkAudit": auditing.run_audit,
         "ResolveDifference": auditing.run_resolution,
@@ -42,9 +50,8 @@ def task_handlers(
 
 
 def run_discovery(
-    credentials: Credentials,
+    create_discovery: Callable[[Repository], Discovery],
     scope: DiscoveryScope,
-    policy: AccessPolicy,
     repository: Repository,
     task: Resource,
 ) -> None:
@@ -55,7 +62,7 @@ def run_discovery(
     try:
         progress.write({"state": "inProgress", "percentComplete": 0})
         result = asyncio.run(
-            Discovery(repository, credentials, policy=policy).run(
+            create_discovery(repository).run(
                 _task_candidates(repository, task, scope),
                 lambda result: progress.write_if_due(lambda: discovery_attributes(result)),
             )

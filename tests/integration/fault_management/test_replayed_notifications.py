@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import pytest
@@ -17,13 +16,10 @@ from adapters.snmp.wire import ber, message
 from adapters.snmp.wire.message import Pdu, Variable
 from adapters.snmp.wire.usm import EngineTime, User
 from adapters.snmp.wire.usm_request import EngineClock, encode_request
+from tests.support.notification_consumer import running_consumer
 from tests.support.waiting import wait_in_thread
-from tmf_apis.element_access.connections import Connections
 from tmf_apis.engine import CONTRACTS_DIR, Engine
-from tmf_apis.fault_management.alarm_writer import AlarmWriter
-from tmf_apis.fault_management.element_registry import ElementRegistry
 from tmf_apis.fault_management.message_records import MessageRecords
-from tmf_apis.fault_management.trap_consumer import TrapConsumer
 from tmf_apis.reconciliation.discovery import register
 from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
@@ -46,29 +42,13 @@ def repositories(database, tmp_path):
 
 
 @asynccontextmanager
-async def running_consumer(database, repositories):
-    """A trap consumer that polls its elements by v2c and receives notifications by v3."""
-    with ThreadPoolExecutor(4) as executor:
-        connections = Connections(SECRETS, on_circuit_change=lambda *_: None)
-        consumer = TrapConsumer(
-            ElementRegistry(database, repositories, SECRETS),
-            AlarmWriter(database, repositories),
-            connections,
-            executor,
-            ("127.0.0.1", 0),
-            MessageRecords(database),
-        )
-        stop = asyncio.Event()
-        running = asyncio.create_task(consumer.run(stop))
-        try:
-            await wait_in_thread(lambda: consumer.registry.elements and consumer.address[1])
-            (key,) = consumer.registry.elements
-            consumer.registry.senders.register(key, "127.0.0.1", SECRET)
-            yield consumer
-        finally:
-            stop.set()
-            await running
-            await connections.close()
+async def consumer_of_v3(database, repositories):
+    """A consumer that polls its elements by v2c and receives notifications by v3."""
+    async with running_consumer(database, repositories, SECRETS) as consumer:
+        await wait_in_thread(lambda: consumer.registry.elements and consumer.address[1])
+        (key,) = consumer.registry.elements
+        consumer.registry.senders.register(key, "127.0.0.1", SECRET)
+        yield consumer
 
 
 def link_down(boots, seconds, id):
@@ -102,18 +82,18 @@ async def test_a_replay_is_refused_after_a_restart_and_by_another_worker(
     async with SimulatedGateway() as gateway:
         async with registry.create_adapter(gateway.target, SECRETS) as adapter:
             await register(repository, adapter)
-        async with running_consumer(database, repositories) as consumer:
+        async with consumer_of_v3(database, repositories) as consumer:
             send(consumer, recorded)
             await wait_in_thread(lambda: database["Alarm"].count_documents({}))
             send(consumer, recorded)
             await wait_in_thread(is_replay_dropped)
             caplog.clear()
-            async with running_consumer(database, repositories) as second:
+            async with consumer_of_v3(database, repositories) as second:
                 send(second, recorded)
                 await wait_in_thread(is_replay_dropped)
         caplog.clear()
         count = database["Alarm"].count_documents({})
-        async with running_consumer(database, repositories) as restarted:
+        async with consumer_of_v3(database, repositories) as restarted:
             send(restarted, recorded)
             await wait_in_thread(is_replay_dropped)
             assert database["Alarm"].count_documents({}) == count
@@ -131,7 +111,7 @@ async def test_a_stop_loses_no_time_that_waits_to_be_stored(repositories, databa
     async with SimulatedGateway() as gateway:
         async with registry.create_adapter(gateway.target, SECRETS) as adapter:
             await register(repository, adapter)
-        async with running_consumer(database, repositories) as consumer:
+        async with consumer_of_v3(database, repositories) as consumer:
             send(consumer, link_down(3, 1000, 1))
             await wait_in_thread(lambda: database["SnmpEngine"].find_one({"time": 1000}))
             is_free = threading.Event()

@@ -1,8 +1,5 @@
 """An element that does not answer has one alarm until it answers, and is retried."""
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -11,16 +8,12 @@ from adapters import registry
 from adapters.credentials import Credentials
 from adapters.errors import Unreachable
 from adapters.snmp.simulator import SimulatedGateway
+from tests.support.notification_consumer import count_requests, running_consumer
 from tests.support.waiting import wait_in_thread
 from tmf_apis.element_access import breaker
-from tmf_apis.element_access.connections import Connections
 from tmf_apis.engine import CONTRACTS_DIR, Engine
 from tmf_apis.fault_management import trap_consumer
-from tmf_apis.fault_management.alarm_writer import AlarmWriter
 from tmf_apis.fault_management.collector import UnreachableElementsCollector
-from tmf_apis.fault_management.element_registry import ElementRegistry
-from tmf_apis.fault_management.message_records import MessageRecords
-from tmf_apis.fault_management.trap_consumer import TrapConsumer
 from tmf_apis.reconciliation.discovery import register
 from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
@@ -38,45 +31,6 @@ def repositories(database, tmp_path):
     return RepositoryFactory(Engine(settings, contracts, database).writer, "test")
 
 
-@asynccontextmanager
-async def running_consumer(database, repositories):
-    """A trap consumer that runs, and its connections."""
-    with ThreadPoolExecutor(2) as executor:
-        connections = Connections(
-            SECRETS,
-            on_circuit_change=lambda *change: consumer.note_circuit_change(*change),  # noqa: PLW0108 - defined below
-        )
-        consumer = TrapConsumer(
-            ElementRegistry(database, repositories, SECRETS),
-            AlarmWriter(database, repositories),
-            connections,
-            executor,
-            ("127.0.0.1", 0),
-            MessageRecords(database),
-        )
-        stop = asyncio.Event()
-        running = asyncio.create_task(consumer.run(stop))
-        try:
-            yield consumer
-        finally:
-            stop.set()
-            await running
-            await connections.close()
-
-
-def count_requests(gateway):
-    """Return a function that returns the number of datagrams received since now."""
-    receive, count = gateway.datagram_received, 0
-
-    def receive_and_count(datagram, source):
-        nonlocal count
-        count += 1
-        receive(datagram, source)
-
-    gateway.datagram_received = receive_and_count
-    return lambda: count
-
-
 async def test_an_unreachable_element_has_one_alarm_until_it_answers(
     repositories, database, monkeypatch
 ):
@@ -92,7 +46,7 @@ async def test_an_unreachable_element_has_one_alarm_until_it_answers(
 
     async with (
         SimulatedGateway() as gateway,
-        running_consumer(database, repositories) as consumer,
+        running_consumer(database, repositories, SECRETS) as consumer,
     ):
         target = replace(gateway.target, options={"timeout": "1", "retries": "0"})
         async with registry.create_adapter(target, SECRETS) as adapter:

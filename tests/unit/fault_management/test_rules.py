@@ -128,24 +128,26 @@ def test_two_unknown_traps_raise_two_alarms():
     assert first.key != second.key
 
 
-def test_copies_of_a_notification_have_the_same_event_id():
-    trap, inform = (
-        link_notification(condition_types.LINK_DOWN),
-        link_notification(condition_types.LINK_DOWN),
+@pytest.mark.parametrize(
+    ("column", "name", "port"),
+    [
+        (mib.IF_NAME, b"sub2", "sub2"),
+        (mib.IF_DESCR, b"sub2", "sub2"),
+        (mib.IF_DESCR, b"sub2\0", "sub2"),
+        (mib.IF_DESCR, b"Ethernet two", "sub2"),  # the ifDescr of another port than index 3
+        (mib.IF_DESCR, b"Ethernet one", "sub1"),
+        (mib.IF_DESCR, b"alike", "sub1"),  # that of several ports: the index decides
+        (mib.IF_NAME, b"ge-0/0/9", "ge-0/0/9"),  # a port that was added
+    ],
+)
+def test_the_name_in_a_notification_wins_over_a_remembered_index(column, name, port):
+    link_down = notification(
+        condition_types.LINK_DOWN, {f"{mib.IF_INDEX}.3": 3, f"{column}.3": name}
     )
-    assert (
-        report_from_notification(trap, PORTS).event_id
-        == report_from_notification(inform, PORTS).event_id
-    )
-    later = notification(
-        condition_types.LINK_DOWN,
-        link_notification(condition_types.LINK_DOWN).variables,
-        uptime=11.0,
-    )
-    assert (
-        report_from_notification(later, PORTS).event_id
-        != report_from_notification(trap, PORTS).event_id
-    )
+    descriptions = {3: "Ethernet one", 4: "Ethernet two"}
+    if name == b"alike":
+        descriptions = {3: "alike", 4: "alike"}
+    assert report_from_notification(link_down, PORTS, descriptions).port == port
 
 
 @pytest.mark.parametrize(
