@@ -2,10 +2,19 @@
 
 from pysnmp.error import PySnmpError
 from pysnmp.hlapi.v3arch.asyncio import (
+    USM_AUTH_HMAC96_MD5,
     USM_AUTH_HMAC96_SHA,
+    USM_AUTH_HMAC128_SHA224,
     USM_AUTH_HMAC192_SHA256,
+    USM_AUTH_HMAC256_SHA384,
+    USM_AUTH_HMAC384_SHA512,
     USM_AUTH_NONE,
+    USM_PRIV_CBC56_DES,
     USM_PRIV_CFB128_AES,
+    USM_PRIV_CFB192_AES,
+    USM_PRIV_CFB192_AES_BLUMENTHAL,
+    USM_PRIV_CFB256_AES,
+    USM_PRIV_CFB256_AES_BLUMENTHAL,
     USM_PRIV_NONE,
     CommunityData,
     UsmUserData,
@@ -14,14 +23,30 @@ from pysnmp.hlapi.v3arch.asyncio import (
 from adapters.credentials import Secret
 from adapters.errors import Misconfigured
 
-AUTH_PROTOCOLS = {"SHA": USM_AUTH_HMAC96_SHA, "SHA-256": USM_AUTH_HMAC192_SHA256}
-PRIV_PROTOCOLS = {"AES": USM_PRIV_CFB128_AES}
+AUTH_PROTOCOLS = {
+    "SHA": USM_AUTH_HMAC96_SHA,
+    "SHA-224": USM_AUTH_HMAC128_SHA224,
+    "SHA-256": USM_AUTH_HMAC192_SHA256,
+    "SHA-384": USM_AUTH_HMAC256_SHA384,
+    "SHA-512": USM_AUTH_HMAC384_SHA512,
+    "MD5": USM_AUTH_HMAC96_MD5,
+}
+PRIV_PROTOCOLS = {
+    "AES": USM_PRIV_CFB128_AES,
+    "AES-128": USM_PRIV_CFB128_AES,
+    "AES-192": USM_PRIV_CFB192_AES_BLUMENTHAL,
+    "AES-256": USM_PRIV_CFB256_AES_BLUMENTHAL,
+    "AES-192-C": USM_PRIV_CFB192_AES,
+    "AES-256-C": USM_PRIV_CFB256_AES,
+    "DES": USM_PRIV_CBC56_DES,
+}
 
 
 def auth_data(secret: Secret, element: str) -> object:
     """Return the credentials of a secret, which has a ``community`` (v2c) or a ``user`` (v3).
 
-    Keys for v3: user, auth ("SHA" or "SHA-256"), auth_password, priv ("AES"), priv_password.
+    Keys for v3: user, auth (one of ``AUTH_PROTOCOLS``), auth_password, priv (one of
+    ``PRIV_PROTOCOLS``), priv_password.
 
     Raises:
         Misconfigured: The secret has neither, or its values are not usable.

@@ -1,32 +1,37 @@
 """SNMPv3 messages of the user-based security model (USM): authentication and decryption.
 
-Source: RFC 3412 section 6 (message), RFC 3414 (USM, SHA), RFC 7860 (SHA-2), RFC 3826 (AES).
+Source: RFC 3412 section 6 (message), RFC 3414 (USM, SHA, MD5), RFC 7860 (SHA-2).
 """
 
-import hashlib
 import hmac
-import struct
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
-
 from adapters.snmp.wire import ber, message
 from adapters.snmp.wire.ber import Malformed
 from adapters.snmp.wire.message import Pdu
-
-try:
-    from cryptography.hazmat.decrepit.ciphers.modes import CFB
-except ImportError:  # cryptography before 47
-    from cryptography.hazmat.primitives.ciphers.modes import CFB
+from adapters.snmp.wire.privacy import CFB as CFB  # noqa: PLC0414 - a part of this interface
+from adapters.snmp.wire.privacy import (
+    PRIV_PROTOCOLS,
+    PrivacyProtocol,
+    expanded_key,
+    localized_key,
+)
 
 #: Name of the protocol -> name of the hash and length of the authentication code in octets.
-AUTH_PROTOCOLS = {"SHA": ("sha1", 12), "SHA-256": ("sha256", 24)}
-AES_KEY_LENGTH = 16
-SALT_LENGTH = 8
-EXPANDED_PASSWORD_LENGTH = 1_048_576
+#: The names are those of net-snmp.
+AUTH_PROTOCOLS = {
+    "SHA": ("sha1", 12),
+    "SHA-224": ("sha224", 16),
+    "SHA-256": ("sha256", 24),
+    "SHA-384": ("sha384", 32),
+    "SHA-512": ("sha512", 48),
+    "MD5": ("md5", 12),
+}
+#: Protocols that can be broken today, and the member of credentials that permits them.
+WEAK_PROTOCOLS, WEAK_MEMBER = frozenset({"MD5", "DES"}), "weak_protocols"
 AUTH_FLAG, PRIV_FLAG = 1, 2
 USM_SECURITY_MODEL = 3
 #: Maximum age of a message, in seconds, relative to the newest message of its engine.
@@ -56,9 +61,7 @@ def password_key(password: str, hash_name: str) -> bytes:
     octets = password.encode()
     if not octets:
         raise ValueError("an SNMPv3 password cannot be empty")
-    repetitions = EXPANDED_PASSWORD_LENGTH // len(octets) + 1
-    expanded = (octets * repetitions)[:EXPANDED_PASSWORD_LENGTH]
-    return hashlib.new(hash_name, expanded).digest()
+    return expanded_key(octets, hash_name)
 
 
 class EngineTime(NamedTuple):
@@ -128,6 +131,24 @@ class EngineTimes:
         self._newest.clear()
 
 
+def checked_protocols(secret: Mapping[str, str]) -> tuple[str, str]:
+    """Return the names of the protocols of a secret, which are SHA and AES if it names none.
+
+    Raises:
+        ValueError: A protocol is not supported, or weak and not permitted.
+    """
+    auth, priv = secret.get("auth", "SHA"), secret.get("priv", "AES")
+    if auth not in AUTH_PROTOCOLS:
+        raise ValueError(f"auth is one of {', '.join(AUTH_PROTOCOLS)}")
+    if priv not in PRIV_PROTOCOLS:
+        raise ValueError(f"priv is one of {', '.join(PRIV_PROTOCOLS)}")
+    weak = sorted(WEAK_PROTOCOLS & {auth, priv})
+    if weak and secret.get(WEAK_MEMBER) != "yes":
+        reason = f"{' and '.join(weak)} can be broken"
+        raise ValueError(f'{reason}; "{WEAK_MEMBER}": "yes" permits it for an old element')
+    return auth, priv
+
+
 @dataclass(slots=True)
 class User:
     """An SNMPv3 user, with its keys and the newest time seen of each engine.
@@ -138,6 +159,7 @@ class User:
         auth_code_length: Length of the authentication code, in octets.
         auth_key: Key of the authentication password, not localized.
         priv_key: Key of the privacy password, not localized; None: messages are not encrypted.
+        privacy: The way to encrypt messages.
         times: The newest time of each engine that has sent messages of the user.
     """
 
@@ -146,6 +168,7 @@ class User:
     auth_code_length: int
     auth_key: bytes
     priv_key: bytes | None
+    privacy: PrivacyProtocol = PRIV_PROTOCOLS["AES"]
     _localized_keys: dict[bytes, tuple[bytes, bytes | None]] = field(
         default_factory=dict, repr=False
     )
@@ -156,12 +179,9 @@ class User:
         """Return the user of a secret with user, auth, auth_password, priv and priv_password.
 
         Raises:
-            ValueError: A protocol is not supported, or a password is missing.
+            ValueError: A protocol is not supported or not permitted, or a password is missing.
         """
-        if (auth := secret.get("auth", "SHA")) not in AUTH_PROTOCOLS:
-            raise ValueError(f"auth is one of {', '.join(AUTH_PROTOCOLS)}")
-        if secret.get("priv", "AES") != "AES":
-            raise ValueError("priv is AES")
+        auth, priv = checked_protocols(secret)
         hash_name, code_length = AUTH_PROTOCOLS[auth]
         password = secret.get("priv_password")
         return cls(
@@ -170,6 +190,7 @@ class User:
             code_length,
             password_key(secret.get("auth_password", ""), hash_name),
             None if password is None else password_key(password, hash_name),
+            PRIV_PROTOCOLS[priv],
         )
 
     def without_privacy(self) -> "User":
@@ -183,16 +204,13 @@ class User:
     def localized_keys(self, engine_id: bytes) -> tuple[bytes, bytes | None]:
         """Return the authentication key and the privacy key for an engine."""
         if (keys := self._localized_keys.get(engine_id)) is None:
-            keys = self._localized_key(self.auth_key, engine_id), None
+            keys = localized_key(self.auth_key, engine_id, self.hash_name), None
             if self.priv_key is not None:
-                keys = keys[0], self._localized_key(self.priv_key, engine_id)[:AES_KEY_LENGTH]
+                keys = keys[0], self.privacy.key(self.priv_key, engine_id, self.hash_name)
             if len(self._localized_keys) >= ENGINES_LIMIT:
                 self._localized_keys.clear()
             self._localized_keys[engine_id] = keys
         return keys
-
-    def _localized_key(self, key: bytes, engine_id: bytes) -> bytes:
-        return hashlib.new(self.hash_name, key + engine_id + key).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +283,21 @@ def decode_header(octets: bytes) -> V3Header:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ScopedPdu:
+    """A PDU with its context.
+
+    Attributes:
+        context_engine_id: Identity of the engine that has the context.
+        context_name: Name of the context.
+        pdu: The PDU.
+    """
+
+    context_engine_id: bytes
+    context_name: bytes
+    pdu: Pdu
+
+
 def authenticate_message(octets: bytes, header: V3Header, user: User) -> Pdu:
     """Return the PDU of a message after verifying its sender and its age.
 
@@ -273,10 +306,22 @@ def authenticate_message(octets: bytes, header: V3Header, user: User) -> Pdu:
         NotAuthentic: The message is not from this user, is not protected as the user's messages
             are, or is a replay.
     """
+    check_sender(octets, header, user)
+    user.times.check(header.engine_id, header.boots, header.engine_time)
+    return decrypted_pdu(octets, header, user).pdu
+
+
+def check_sender(octets: bytes, header: V3Header, user: User) -> None:
+    """Verify the sender of a message, not its age.
+
+    Raises:
+        NotAuthentic: The message is not from this user, or is not protected as the user's messages
+            are.
+    """
     required = AUTH_FLAG if user.priv_key is None else AUTH_FLAG | PRIV_FLAG
     if header.flags & required != required:
         raise NotAuthentic("not protected as required for this user")
-    auth_key, priv_key = user.localized_keys(header.engine_id)
+    auth_key, _ = user.localized_keys(header.engine_id)
     start, stop = header.auth_code_span
     if stop - start != user.auth_code_length:
         raise NotAuthentic("wrong authentication code")
@@ -284,11 +329,24 @@ def authenticate_message(octets: bytes, header: V3Header, user: User) -> Pdu:
     code = hmac.digest(auth_key, signed, user.hash_name)[: user.auth_code_length]
     if not hmac.compare_digest(code, octets[start:stop]):
         raise NotAuthentic("wrong authentication code")
-    user.times.check(header.engine_id, header.boots, header.engine_time)
+
+
+def decrypted_pdu(octets: bytes, header: V3Header, user: User) -> ScopedPdu:
+    """Return the PDU of a message, decrypted if it is encrypted.
+
+    Raises:
+        Malformed: The octets, or the decrypted octets, are not a message.
+        NotAuthentic: The user has no key to decrypt it.
+    """
     if not header.flags & PRIV_FLAG:
-        return decode_plain_pdu(octets, header)
+        return _decode_scoped_pdu(octets, header.scoped_pdu_start, header.end)
+    _, key = user.localized_keys(header.engine_id)
+    if key is None:
+        raise NotAuthentic("cannot be decrypted")
     start, stop = ber.expect_tlv(octets, header.scoped_pdu_start, header.end, ber.OCTETS)
-    plain = _decrypt(octets[start:stop], header, priv_key)
+    plain = user.privacy.decrypt(
+        key, header.boots, header.engine_time, header.salt, octets[start:stop]
+    )
     return _decode_scoped_pdu(plain, 0, len(plain))
 
 
@@ -298,28 +356,16 @@ def decode_plain_pdu(octets: bytes, header: V3Header) -> Pdu:
     Raises:
         Malformed: The octets are not a message.
     """
-    return _decode_scoped_pdu(octets, header.scoped_pdu_start, header.end)
+    return _decode_scoped_pdu(octets, header.scoped_pdu_start, header.end).pdu
 
 
-def _decode_scoped_pdu(octets: bytes, offset: int, end: int) -> Pdu:
+def _decode_scoped_pdu(octets: bytes, offset: int, end: int) -> ScopedPdu:
     offset, end = ber.expect_tlv(octets, offset, end, ber.SEQUENCE)
-    _, offset = ber.expect_tlv(octets, offset, end, ber.OCTETS)  # contextEngineID
-    _, offset = ber.expect_tlv(octets, offset, end, ber.OCTETS)  # contextName
+    start, offset = ber.expect_tlv(octets, offset, end, ber.OCTETS)
+    context_engine_id = octets[start:offset]
+    start, offset = ber.expect_tlv(octets, offset, end, ber.OCTETS)
+    context_name = octets[start:offset]
     pdu = message.decode_pdu(octets, offset, end)
     if not isinstance(pdu, Pdu):
         raise Malformed("a v1 trap in a v3 message")
-    return pdu
-
-
-def _decrypt(octets: bytes, header: V3Header, key: bytes | None) -> bytes:
-    if key is None or len(header.salt) != SALT_LENGTH:
-        raise NotAuthentic("cannot be decrypted")
-    if not (0 <= header.boots < 2**31 and 0 <= header.engine_time < 2**31):
-        raise Malformed("invalid engine boots or engine time")
-    decryptor = cipher(key, header.boots, header.engine_time, header.salt).decryptor()
-    return decryptor.update(octets) + decryptor.finalize()
-
-
-def cipher(key: bytes, boots: int, engine_time: int, salt: bytes) -> Cipher[CFB]:
-    """Return the cipher of a message (RFC 3826 section 3.1)."""
-    return Cipher(algorithms.AES(key), CFB(struct.pack(">II", boots, engine_time) + salt))
+    return ScopedPdu(context_engine_id, context_name, pdu)

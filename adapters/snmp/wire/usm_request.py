@@ -1,16 +1,15 @@
-"""SNMPv3 requests of the user-based security model; ``usm`` decodes the responses.
+"""SNMPv3 requests, responses and reports of the user-based security model; ``usm`` decodes them.
 
 Source: RFC 3412 section 6 (message), RFC 3414 section 3.1 and section 4 (discovery), RFC 3826.
 """
 
 import hmac
-import secrets
 import time
 from dataclasses import dataclass, field
 
 from adapters.snmp.wire import ber, message, usm
 from adapters.snmp.wire.message import Pdu
-from adapters.snmp.wire.usm import User, V3Header
+from adapters.snmp.wire.usm import ScopedPdu, User, V3Header
 
 #: msgFlags: the receiver may answer with a report.
 REPORTABLE_FLAG = 4
@@ -56,20 +55,44 @@ class EngineClock:
 
 def encode_discovery(message_id: int) -> bytes:
     """Return the message that asks an engine for its identity and its clock."""
-    scoped_pdu = _encode_scoped_pdu(b"", Pdu(message.GET, message_id))
+    scoped_pdu = _encode_scoped_pdu(ScopedPdu(b"", b"", Pdu(message.GET, message_id)))
     parameters = _encode_security_parameters(EngineClock(), 0, b"", b"", b"")
     return _encode_message(message_id, REPORTABLE_FLAG, parameters, scoped_pdu)
 
 
 def encode_request(user: User, clock: EngineClock, message_id: int, pdu: Pdu) -> bytes:
     """Return a request, authenticated, and encrypted if the user has a privacy key."""
+    scoped_pdu = ScopedPdu(clock.engine_id, b"", pdu)
+    return _encode_authenticated(user, clock, message_id, REPORTABLE_FLAG, scoped_pdu)
+
+
+def encode_response(
+    user: User, clock: EngineClock, message_id: int, scoped_pdu: ScopedPdu
+) -> bytes:
+    """Return a response, or a report, of the engine that a request was sent to.
+
+    It is authenticated, and encrypted if the user has a privacy key.
+    """
+    return _encode_authenticated(user, clock, message_id, 0, scoped_pdu)
+
+
+def encode_plain_report(clock: EngineClock, message_id: int, pdu: Pdu) -> bytes:
+    """Return a report that proves nothing, for a sender that does not know the engine yet."""
+    parameters = _encode_security_parameters(clock, clock.current_time, b"", b"", b"")
+    scoped_pdu = _encode_scoped_pdu(ScopedPdu(clock.engine_id, b"", pdu))
+    return _encode_message(message_id, 0, parameters, scoped_pdu)
+
+
+def _encode_authenticated(
+    user: User, clock: EngineClock, message_id: int, flags: int, scoped_pdu: ScopedPdu
+) -> bytes:
     auth_key, priv_key = user.localized_keys(clock.engine_id)
-    flags, salt, engine_time = REPORTABLE_FLAG | usm.AUTH_FLAG, b"", clock.current_time
-    body = _encode_scoped_pdu(clock.engine_id, pdu)
+    flags, salt, engine_time = flags | usm.AUTH_FLAG, b"", clock.current_time
+    body = _encode_scoped_pdu(scoped_pdu)
     if priv_key is not None:
-        flags, salt = flags | usm.PRIV_FLAG, secrets.token_bytes(usm.SALT_LENGTH)
-        encryptor = usm.cipher(priv_key, clock.boots, engine_time, salt).encryptor()
-        body = ber.encode_tlv(ber.OCTETS, encryptor.update(body) + encryptor.finalize())
+        flags, salt = flags | usm.PRIV_FLAG, user.privacy.salt(clock.boots)
+        encrypted = user.privacy.encrypt(priv_key, clock.boots, engine_time, salt, body)
+        body = ber.encode_tlv(ber.OCTETS, encrypted)
     parameters = _encode_security_parameters(
         clock, engine_time, user.name, bytes(user.auth_code_length), salt
     )
@@ -79,9 +102,10 @@ def encode_request(user: User, clock: EngineClock, message_id: int, pdu: Pdu) ->
     return unsigned[:start] + code + unsigned[stop:]
 
 
-def _encode_scoped_pdu(engine_id: bytes, pdu: Pdu) -> bytes:
-    head = ber.encode_tlv(ber.OCTETS, engine_id) + ber.encode_tlv(ber.OCTETS, b"")
-    return ber.encode_tlv(ber.SEQUENCE, head + message.encode_pdu(pdu))
+def _encode_scoped_pdu(scoped_pdu: ScopedPdu) -> bytes:
+    names = (scoped_pdu.context_engine_id, scoped_pdu.context_name)
+    head = b"".join(ber.encode_tlv(ber.OCTETS, octets) for octets in names)
+    return ber.encode_tlv(ber.SEQUENCE, head + message.encode_pdu(scoped_pdu.pdu))
 
 
 def _encode_security_parameters(
