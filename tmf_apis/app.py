@@ -29,7 +29,7 @@ from tmf_apis.errors import (
 from tmf_apis.events.backlog import BacklogMonitor
 from tmf_apis.events.inbox import Inbox
 from tmf_apis.events.signatures import SENDER_HEADER, sender_id, server_key
-from tmf_apis.fault_management.collector import UnreachableElementsCollector
+from tmf_apis.fault_management.collector import NotificationsCollector, UnreachableElementsCollector
 from tmf_apis.health import Check, Health, HealthCollector
 from tmf_apis.metrics import Metrics
 from tmf_apis.rest.contracts.contract import Contract, Operation
@@ -253,6 +253,7 @@ class Application:
         self.metrics.register_backlog(BacklogMonitor(engine.database, engine.kinds))
         self.metrics.registry.register(CapacityCollector(engine.database))
         self.metrics.registry.register(UnreachableElementsCollector(engine.database))
+        self.metrics.registry.register(NotificationsCollector(engine.database))
         self.metrics.registry.register(HealthCollector(self.readiness.observe(engine)))
         self.readiness.engine = engine
 

@@ -494,6 +494,12 @@ class Settings:
     trap_port: int = _setting(
         0, "UDP port for SNMP notifications; 0: a free one", range=(0, 65_535)
     )
+    trap_relays: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        (),
+        "Networks (CIDR) of relays that may name the address of an element in the SNMP"
+        " notifications that they forward; empty: none",
+        parse=addresses.networks,
+    )
     trap_bytes: int = _setting(16_384, "Largest SNMP notification", "bytes", range=(484, 65_535))
     trap_rate: float = _setting(
         1000.0,

@@ -158,7 +158,13 @@ class Worker:
         records = MessageRecords(database)
         records.create_indexes()
         return TrapConsumer(
-            ElementRegistry(database, self._repositories, credentials, self._access_policy),
+            ElementRegistry(
+                database,
+                self._repositories,
+                credentials,
+                self._access_policy,
+                relays=self._settings.trap_relays,
+            ),
             AlarmWriter(database, self._repositories),
             self._connections,
             self._quick_executor,

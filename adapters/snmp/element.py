@@ -39,7 +39,9 @@ from adapters.values import (
 )
 
 SNMP_PORT = 161
-OPTIONS = frozenset({"profile", "timeout", "retries", "poll"})
+#: Option: further addresses from which the element sends notifications, separated by spaces.
+TRAP_ADDRESSES = "trapAddresses"
+OPTIONS = frozenset({"profile", "timeout", "retries", "poll", TRAP_ADDRESSES})
 
 
 class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
@@ -48,7 +50,8 @@ class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
     Options of the target: ``profile``, the name of a type of element (see
     ``profile_files.find_profile``); ``timeout``, the time to wait for a response, in seconds;
     ``retries``, the number of times that a request is sent again; ``poll``, the interval at which
-    ``faults`` polls the element, in seconds; and those of ``adapters.effect``.
+    ``faults`` polls the element, in seconds; ``trapAddresses``, further addresses from which it
+    sends notifications; and those of ``adapters.effect``.
     """
 
     capabilities: ClassVar = frozenset(

@@ -1,7 +1,7 @@
-"""A receiver for notifications of SNMP elements: v1 and v2c traps, v2c informs, v3 traps.
+"""A receiver for notifications of SNMP elements: v1 traps, and traps and informs of v2c and v3.
 
 A notification is accepted only if its source address belongs to an element and its community or
-user is that of the element's credentials. Other datagrams are counted and dropped.
+user is that of the element's credentials. Other datagrams are counted, logged once and dropped.
 """
 
 import asyncio
@@ -9,21 +9,29 @@ import hashlib
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from types import TracebackType
 from typing import Self
 
 from adapters.errors import Misconfigured
-from adapters.snmp import mib
+from adapters.snmp import local_engine, mib, origin
+from adapters.snmp.local_engine import LocalEngine, Reportable
+from adapters.snmp.refusals import RefusalLog
 from adapters.snmp.wire import message, usm
 from adapters.snmp.wire.ber import Malformed, Value
 from adapters.snmp.wire.message import Pdu, TrapV1
-from adapters.snmp.wire.usm import EngineTime, EngineTimes, NotAuthentic, User
+from adapters.snmp.wire.usm import EngineTime, EngineTimes, NotAuthentic, User, V3Header
+from adapters.snmp.wire.usm_request import REPORTABLE_FLAG
 
 RECEIVE_BUFFER = 4_194_304  # octets; the kernel may grant less
 CENTISECONDS = 100
+ANY_IPV6_ADDRESS = "::"
+#: What a receiver may be: host and port, for IPv6 with flow and scope.
+_SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 #: Time for which a source may send at once what it has not sent before, in seconds.
 BURST_SECONDS = 10.0
 
@@ -38,7 +46,8 @@ class Notification:
         trap: Object identifier of the notification; for a v1 trap the one of version 2.
         variables: Object identifier -> value, in the order of the message, without uptime and trap.
         uptime: Time since the start of the element's management software, in seconds.
-        boots: Number of starts of the element; None for v1 and v2c, which do not report it.
+        boots: Number of starts of the element; None for v1, v2c and informs, which do not report
+            it.
         sender: Community or user.
         inform: Whether the element waits for an acknowledgement.
         received_at: Time of receipt, in UTC.
@@ -69,14 +78,14 @@ class ReceivedNotification:
 
     notification: Notification
     digest: str = ""
-    _reply: bytes = field(default=b"", repr=False)
-    _source: tuple[str, int] = ("", 0)
+    _reply: Callable[[], bytes] | None = field(default=None, repr=False)
+    _source: _SocketAddress = ("", 0)
     _transport: asyncio.DatagramTransport | None = field(default=None, repr=False)
 
     def acknowledge(self) -> None:
         """Answer an inform, which the element repeats otherwise; do nothing for a trap."""
         if self._reply and self._transport is not None and not self._transport.is_closing():
-            self._transport.sendto(self._reply, self._source)
+            self._transport.sendto(self._reply(), self._source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +153,48 @@ class NotificationSender:
     user: User | None = None
 
 
-class SenderRegistry:
-    """The elements that may send notifications, with their addresses and credentials."""
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A notification in a datagram, and how to acknowledge it."""
 
-    def __init__(self) -> None:
+    notification: Notification
+    is_v3: bool = False
+    reply: Callable[[], bytes] | None = None
+
+
+class SenderRegistry:
+    """The elements that may send notifications, with their addresses and credentials.
+
+    Attributes:
+        local_engine: The engine that v3 informs are sent to; None: it is not known yet.
+    """
+
+    def __init__(self, relays: Iterable[IPv4Network | IPv6Network] = ()) -> None:
+        """Create an empty registry.
+
+        Args:
+            relays: Networks of senders that may name another address as that of the element.
+        """
+        self.local_engine: LocalEngine | None = None
+        self._relays = tuple(relays)
         self._senders_by_address: dict[str, dict[str, NotificationSender]] = {}
+        self._senders_by_further_address: dict[str, dict[str, NotificationSender]] = {}
         self._times: dict[str, EngineTimes] = {}
 
-    def register(self, element: str, address: str, secret: Mapping[str, str]) -> None:
-        """Accept notifications of an element from an address, instead of any former one.
+    def register(
+        self,
+        element: str,
+        address: str,
+        secret: Mapping[str, str],
+        further_addresses: Iterable[str] = (),
+    ) -> None:
+        """Accept notifications of an element from its addresses, instead of any former ones.
+
+        Args:
+            element: Key of the element.
+            address: The address at which it is managed.
+            secret: Its credentials.
+            further_addresses: Other addresses from which it sends.
 
         Raises:
             Misconfigured: The secret is not usable for SNMP notifications.
@@ -168,16 +210,31 @@ class SenderRegistry:
         else:
             raise Misconfigured(element, "SNMP credentials need a community or a user")
         self.unregister(element)
+        address = origin.normalized_address(address)
         self._senders_by_address.setdefault(address, {})[element] = sender
+        for further in map(origin.normalized_address, further_addresses):
+            self._senders_by_further_address.setdefault(further, {})[element] = sender
 
     def unregister(self, element: str) -> None:
         """Accept no more notifications of an element."""
-        for senders in self._senders_by_address.values():
-            senders.pop(element, None)
+        for table in (self._senders_by_address, self._senders_by_further_address):
+            for senders in table.values():
+                senders.pop(element, None)
 
     def is_known(self, address: str) -> bool:
-        """Return whether an address is that of an element."""
-        return bool(self._senders_by_address.get(address))
+        """Return whether an address is that of an element or of a relay."""
+        return bool(self._senders_at(address)) or self._is_relay(address)
+
+    def _senders_at(self, address: str) -> list[NotificationSender]:
+        """Return the elements with an address, first those that are managed there."""
+        tables = (self._senders_by_address, self._senders_by_further_address)
+        return [sender for table in tables for sender in table.get(address, {}).values()]
+
+    def _is_relay(self, address: str) -> bool:
+        if not self._relays:
+            return False
+        source = ip_address(address)
+        return any(source in network for network in self._relays)
 
     def _times_of(self, element: str) -> EngineTimes:
         """Return the times of an element's engines; they outlive a change of its credentials."""
@@ -204,29 +261,74 @@ class SenderRegistry:
             NotAuthentic: No element has the source address, or the community or user is not that of
                 an element with this address.
         """
-        senders = self._senders_by_address.get(source)
-        if not senders:
+        return self.open(octets, source).notification
+
+    def open(self, octets: bytes, source: str) -> _Message:
+        """Return the notification in a datagram, and how to acknowledge it; see ``decode``."""
+        source = origin.normalized_address(source)
+        if not self.is_known(source):
             raise NotAuthentic("not from an element")
         version, _, _ = message.decode_version(octets)
         if version == message.V3:
-            header = usm.decode_header(octets)
-            element, user = _sender_of_user(senders, header.user_name)
-            pdu_v3 = usm.authenticate_message(octets, header, user)
-            return _notification(pdu_v3, element, source, header.user_name, header.boots)
+            return self._open_v3(octets, source)
         _, community, pdu = message.decode_community_message(octets)
-        for sender in senders.values():
-            if sender.community and sender.community == community:
-                return _notification(pdu, sender.element, source, community, None)
+        source, communities = self._origin(pdu, source, community)
+        for sender in self._senders_at(source):
+            if sender.community and sender.community in communities:
+                notification = _notification(pdu, sender.element, source, community, None)
+                reply = partial(_inform_response, octets) if notification.inform else None
+                return _Message(notification, reply=reply)
         raise NotAuthentic("wrong community")
 
+    def _origin(self, pdu: Pdu | TrapV1, source: str, community: bytes) -> tuple[str, set[bytes]]:
+        """Return the address that a notification is from, and the communities that it proves."""
+        named = origin.named_address(pdu) if self._is_relay(source) else ""
+        if named and self._senders_at(named):
+            return named, origin.communities(pdu, community)
+        if named and not self._senders_at(source):
+            raise NotAuthentic("its relay names an address of no element")
+        return source, {community}
 
-def _sender_of_user(
-    senders: Mapping[str, NotificationSender], user_name: bytes
-) -> tuple[str, User]:
-    for sender in senders.values():
-        if sender.user is not None and sender.user.name == user_name:
-            return sender.element, sender.user
-    raise NotAuthentic("unknown user")
+    def _open_v3(self, octets: bytes, source: str) -> _Message:
+        header = usm.decode_header(octets)
+        sender = next(
+            (
+                sender
+                for sender in self._senders_at(source)
+                if sender.user is not None and sender.user.name == header.user_name
+            ),
+            None,
+        )
+        engine = self.local_engine
+        if engine is not None and header.engine_id == engine.engine_id:
+            return self._open_inform(engine, octets, header, sender, source)
+        if engine is not None and header.flags & REPORTABLE_FLAG and not header.engine_id:
+            raise engine.refusal(
+                "unknown engine", local_engine.UNKNOWN_ENGINE, octets, header, is_discovery=True
+            )
+        if sender is None or sender.user is None:
+            raise NotAuthentic("unknown user")
+        pdu = usm.authenticate_message(octets, header, sender.user)
+        if engine is not None and pdu.tag == message.INFORM:  # meant for another receiver
+            raise engine.refusal("unknown engine", local_engine.UNKNOWN_ENGINE, octets, header)
+        boots, name = header.boots, header.user_name
+        return _Message(_notification(pdu, sender.element, source, name, boots), is_v3=True)
+
+    @staticmethod
+    def _open_inform(
+        engine: LocalEngine,
+        octets: bytes,
+        header: V3Header,
+        sender: NotificationSender | None,
+        source: str,
+    ) -> _Message:
+        user = None if sender is None else sender.user
+        inform = engine.open(octets, header, user)
+        assert sender is not None  # noqa: S101 - the engine refuses messages of no user
+        assert user is not None  # noqa: S101
+        notification = _notification(inform.pdu, sender.element, source, header.user_name, None)
+        reply = partial(engine.response, user, header, inform) if notification.inform else None
+        return _Message(notification, is_v3=True, reply=reply)
 
 
 def _notification(
@@ -275,8 +377,9 @@ class TrapReceiver(asyncio.DatagramProtocol):
         senders: The elements that may send notifications; may be changed at any time.
         address: Address and port that the receiver listens on, once open.
         counts: "received", "malformed", "refused", "overflowed", "oversized", "limited" -> number
-            of datagrams;
+            of datagrams; "discovered" -> number of requests for the engine of informs;
             "undelivered" -> number of acknowledgements that the network reported as undelivered.
+        reasons: The same numbers by outcome and reason; the reason may be empty.
     """
 
     def __init__(
@@ -291,16 +394,22 @@ class TrapReceiver(asyncio.DatagramProtocol):
         self.senders = senders
         self.address = (host, port)
         self.counts: Counter[str] = Counter()
+        self.reasons: Counter[tuple[str, str]] = Counter()
         self._queue: asyncio.Queue[ReceivedNotification] = asyncio.Queue(queue_size)
         self._limits = limits
+        self._refusal_log = RefusalLog()
         self._buckets: dict[str, TokenBucket] = {}
         self._transport: asyncio.DatagramTransport | None = None
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(
-            lambda: self, local_addr=self.address
-        )
+        if self.address[0] == ANY_IPV6_ADDRESS:
+            endpoint = loop.create_datagram_endpoint(
+                lambda: self, sock=_socket_of_both_families(self.address)
+            )
+        else:
+            endpoint = loop.create_datagram_endpoint(lambda: self, local_addr=self.address)
+        self._transport, _ = await endpoint
         udp_socket = self._transport.get_extra_info("socket")
         udp_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self.address = self._transport.get_extra_info("sockname")[:2]
@@ -316,31 +425,47 @@ class TrapReceiver(asyncio.DatagramProtocol):
             self._transport.close()
             await asyncio.sleep(0)  # asyncio closes the socket in its next iteration
 
-    def datagram_received(self, octets: bytes, source: tuple[str, int]) -> None:
+    def datagram_received(self, octets: bytes, source: _SocketAddress) -> None:
         """Queue a notification for ``receive``; count each datagram by its outcome."""
+        host = origin.normalized_address(source[0])
         if len(octets) > self._limits.size:
-            self.counts["oversized"] += 1
-            return
-        if not self._is_within_rate(source[0]):
-            self.counts["limited"] += 1
-            return
+            self._drop(host, "oversized", "larger than TMF_TRAP_BYTES")
+        elif not self._is_within_rate(host):
+            self._drop(host, "limited", "more often than TMF_TRAP_RATE")
+        else:
+            self._open(octets, host, source)
+
+    def _open(self, octets: bytes, host: str, source: _SocketAddress) -> None:
         try:
-            notification = self.senders.decode(octets, source[0])
-            is_v2c_inform = notification.inform and notification.boots is None
-            reply = _inform_response(octets) if is_v2c_inform else b""
-            digest = "" if notification.boots is None else hashlib.sha256(octets).hexdigest()
+            opened = self.senders.open(octets, host)
+            digest = hashlib.sha256(octets).hexdigest() if opened.is_v3 else ""
             received = ReceivedNotification(
-                notification, digest, reply, source[:2], self._transport
+                opened.notification, digest, opened.reply, source, self._transport
             )
             self._queue.put_nowait(received)
-        except Malformed:
-            self.counts["malformed"] += 1
-        except NotAuthentic:
-            self.counts["refused"] += 1
+        except Malformed as error:
+            self._drop(host, "malformed", "not an SNMP notification", str(error))
+        except Reportable as error:
+            if self._transport is not None:
+                self._transport.sendto(error.report, source)
+            if error.is_discovery:
+                self._count("discovered", "")
+            else:
+                self._drop(host, "refused", str(error))
+        except NotAuthentic as error:
+            self._drop(host, "refused", str(error))
         except asyncio.QueueFull:
-            self.counts["overflowed"] += 1
+            self._drop(host, "overflowed", "more than can be stored")
         else:
-            self.counts["received"] += 1
+            self._count("received", "")
+
+    def _drop(self, host: str, outcome: str, reason: str, detail: str = "") -> None:
+        self._count(outcome, reason)
+        self._refusal_log.add(host, outcome, reason, detail)
+
+    def _count(self, outcome: str, reason: str) -> None:
+        self.counts[outcome] += 1
+        self.reasons[outcome, reason] += 1
 
     def _is_within_rate(self, source: str) -> bool:
         """Return whether a source may send a notification now; those of no element always may."""
@@ -353,7 +478,7 @@ class TrapReceiver(asyncio.DatagramProtocol):
 
     def error_received(self, error: Exception) -> None:  # noqa: ARG002 - asyncio's name
         """Count an ICMP error, which an acknowledgement has caused."""
-        self.counts["undelivered"] += 1
+        self._count("undelivered", "")
 
     async def receive(self) -> ReceivedNotification:
         """Wait for the next notification and return it."""
@@ -362,6 +487,19 @@ class TrapReceiver(asyncio.DatagramProtocol):
     async def __aiter__(self) -> AsyncIterator[ReceivedNotification]:
         while True:
             yield await self.receive()
+
+
+def _socket_of_both_families(address: tuple[str, int]) -> socket.socket:
+    """Return a socket that IPv4 and IPv6 datagrams reach."""
+    udp_socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    try:
+        udp_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        udp_socket.setblocking(False)  # noqa: FBT003 - no keyword
+        udp_socket.bind(address)
+    except OSError:
+        udp_socket.close()
+        raise
+    return udp_socket
 
 
 def _inform_response(octets: bytes) -> bytes:

@@ -1,14 +1,18 @@
-"""Prometheus metric for unreachable elements; workers record them, every server exports it."""
+"""Prometheus metrics of unreachable elements and of notifications.
+
+Workers record them, and every server exports them.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pymongo
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pymongo.errors import PyMongoError
 
 from tmf_apis.fault_management.alarm_writer import UNREACHABLE_COLLECTION
+from tmf_apis.fault_management.message_records import COUNTS_COLLECTION
 from tmf_apis.store.connection import MongoDatabase
 
 #: Maximum time to wait for the database, in seconds.
@@ -43,3 +47,30 @@ class UnreachableElementsCollector(Collector):
         yield GaugeMetricFamily(METRIC, _HELP, value=count)
         deprecation = f"Deprecated: use {METRIC}. {_HELP}"
         yield GaugeMetricFamily(DEPRECATED_METRIC, deprecation, value=count)
+
+
+class NotificationsCollector(Collector):
+    """Counts datagrams by their outcome; exports nothing while the database does not answer."""
+
+    def __init__(self, database: MongoDatabase) -> None:
+        self._counts = database[COUNTS_COLLECTION]
+
+    def describe(self) -> list[Metric]:
+        """Return no metrics: registration must not query the database."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the number of datagrams by outcome and reason."""
+        try:
+            with pymongo.timeout(QUERY_TIMEOUT):
+                rows = list(self._counts.find())
+        except PyMongoError:
+            return
+        metric = CounterMetricFamily(
+            "tmf_notifications",
+            "SNMP notifications and other datagrams at the address for them",
+            labels=("outcome", "reason"),
+        )
+        for row in rows:
+            metric.add_metric((row["outcome"], row["reason"]), row["count"])
+        yield metric

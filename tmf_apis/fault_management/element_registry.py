@@ -2,19 +2,27 @@
 
 import logging
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 
-from adapters.credentials import Credentials
+from adapters.credentials import CredentialEntry, Credentials
 from adapters.errors import ElementError, Misconfigured
+from adapters.snmp.element import TRAP_ADDRESSES
 from adapters.snmp.traps import SenderRegistry
 from adapters.values import Target
-from tmf_apis.element_access.access_policy import UNRESTRICTED, AccessPolicy, checked_target
+from tmf_apis.element_access.access_policy import (
+    UNRESTRICTED,
+    AccessPolicy,
+    NotPermitted,
+    checked_target,
+)
 from tmf_apis.inventory.discovery_records import DiscoveryRecords
 from tmf_apis.inventory.elements import managed_elements, target_of
 from tmf_apis.inventory.tenants import tenants_with_elements
 from tmf_apis.lasting_conditions import LastingCondition
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
+from tmf_apis.security.addresses import Network
 from tmf_apis.store.connection import MongoDatabase
 
 log = logging.getLogger(__name__)
@@ -58,6 +66,8 @@ class ElementRegistry:
         repositories: RepositoryFactory,
         credentials: Credentials,
         policy: AccessPolicy = UNRESTRICTED,
+        *,
+        relays: Iterable[Network] = (),
     ) -> None:
         """Create an empty registry.
 
@@ -66,6 +76,7 @@ class ElementRegistry:
             repositories: Give access to the inventory by tenant.
             credentials: The operator's secrets.
             policy: The rules for connections to elements.
+            relays: Networks of senders that forward notifications of elements.
         """
         self._policy = policy
         self._database = database
@@ -84,7 +95,7 @@ class ElementRegistry:
             "notifications of an element are accepted",
             level=logging.INFO,
         )
-        self.senders = SenderRegistry()
+        self.senders = SenderRegistry(relays)
         self.discoveries = DiscoveryRecords(database)
         self.elements: Mapping[str, Element] = {}
 
@@ -128,8 +139,9 @@ class ElementRegistry:
         try:
             checked, entry = checked_target(target, self._credentials, self._policy)
             host, port = checked.endpoint(0)
-            address = str(socket.getaddrinfo(host, port)[0][4][0])
-            self.senders.register(element.key, address, entry.secret)
+            address, *others = (str(found[4][0]) for found in socket.getaddrinfo(host, port))
+            others += self._further_addresses(target, entry)
+            self.senders.register(element.key, address, entry.secret, others)
         except (ElementError, ValueError, OSError) as error:
             condition = self._refused if target.adapter == SNMP else self._without_snmp
             cause = str(error)
@@ -138,3 +150,16 @@ class ElementRegistry:
             self._refused.clear(element.key, element=target.name)
             self._without_snmp.clear(element.key, element=target.name)
             self._trusted_elements[element.key] = element
+
+    def _further_addresses(self, target: Target, entry: CredentialEntry) -> list[str]:
+        """Return the addresses that the inventory names as further senders of an element.
+
+        Raises:
+            ValueError: One of them is not an address.
+            NotPermitted: One of them is not permitted.
+        """
+        addresses = [ip_address(text) for text in target.options.get(TRAP_ADDRESSES, "").split()]
+        for address in addresses:
+            if reason := self._policy.denial(address, entry):
+                raise NotPermitted(target.name, f"address {address} is {reason}")
+        return [str(address) for address in addresses]

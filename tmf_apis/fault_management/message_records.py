@@ -11,15 +11,26 @@ The collection ``SnmpEngine`` has the newest time of each element's engine::
 A message that is not older than the time window could still be repeated. The collection
 ``SnmpMessage`` has the digests of the messages of that time.
 
-Source: RFC 3414, section 2.2.3 and section 3.2, step 7.
+The collection ``SnmpReceiver`` has one document: the engine that elements send informs to::
+
+    _id      "local"
+    engine   its identity in hexadecimal
+    started  when its time was zero, UTC
+
+Its time continues over restarts, and all receivers of the system have the same.
+
+Source: RFC 3414, section 2.2.3 and section 3.2, step 7; RFC 3411, section 5 (SnmpEngineID).
 """
 
-from collections.abc import Iterable
+import secrets
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
-from pymongo import UpdateOne
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
+from adapters.snmp.local_engine import LocalEngine
 from adapters.snmp.traps import EngineRecord
 from adapters.snmp.wire.usm import EngineTime
 from tmf_apis.errors import Unavailable
@@ -29,6 +40,11 @@ ENGINE_COLLECTION, MESSAGE_COLLECTION = "SnmpEngine", "SnmpMessage"
 #: How long the digests of messages are kept, in seconds: several times the time window.
 DIGEST_LIFETIME = 900
 _DUPLICATE_KEY = 11000
+#: Collection of the numbers of datagrams by outcome and reason, of all workers together.
+COUNTS_COLLECTION = "SnmpDatagrams"
+RECEIVER_COLLECTION, _LOCAL = "SnmpReceiver", "local"
+#: RFC 3411 SnmpEngineID: the first bit and a private enterprise number, then 5: octets follow.
+_ENGINE_ID_PREFIX, _ENGINE_ID_OCTETS = (0x80000000 | 64999).to_bytes(4, "big") + b"\x05", 12
 
 
 class MessageRecords:
@@ -37,6 +53,27 @@ class MessageRecords:
     def __init__(self, database: MongoDatabase) -> None:
         self._engines = database[ENGINE_COLLECTION]
         self._messages = database[MESSAGE_COLLECTION]
+        self._receivers = database[RECEIVER_COLLECTION]
+        self._counts = database[COUNTS_COLLECTION]
+
+    def local_engine(self) -> LocalEngine:
+        """Return the engine that elements send informs to; create it the first time.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        new_id = _ENGINE_ID_PREFIX + secrets.token_bytes(_ENGINE_ID_OCTETS)
+        new = {"engine": new_id.hex(), "started": datetime.now(UTC)}
+        try:
+            row: Any = self._receivers.find_one_and_update(
+                {"_id": _LOCAL},
+                {"$setOnInsert": new},
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+        except PyMongoError as error:
+            raise _unavailable(error) from error
+        return LocalEngine(bytes.fromhex(row["engine"]), row["started"].timestamp())
 
     def create_indexes(self) -> None:
         """Create the index that deletes old digests.
@@ -83,6 +120,39 @@ class MessageRecords:
             codes = {failure["code"] for failure in error.details["writeErrors"]}
             if codes != {_DUPLICATE_KEY}:  # a newer time is stored
                 raise _unavailable(error) from error
+        except PyMongoError as error:
+            raise _unavailable(error) from error
+
+    def add_counts(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Add numbers of datagrams by outcome and reason.
+
+        Raises:
+            Unavailable: The database does not answer; nothing may be added, or all.
+        """
+        updates = [
+            UpdateOne(
+                {"_id": f"{outcome}/{reason}"},
+                {"$inc": {"count": count}, "$set": {"outcome": outcome, "reason": reason}},
+                upsert=True,
+            )
+            for (outcome, reason), count in counts.items()
+            if count
+        ]
+        if not updates:
+            return
+        try:
+            self._counts.bulk_write(updates, ordered=False)
+        except PyMongoError as error:
+            raise _unavailable(error) from error
+
+    def is_claimed(self, digest: str) -> bool:
+        """Return whether a message has been handled by any worker.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        try:
+            return self._messages.find_one({"_id": digest}) is not None
         except PyMongoError as error:
             raise _unavailable(error) from error
 

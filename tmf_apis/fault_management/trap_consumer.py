@@ -37,7 +37,7 @@ from tmf_apis.store.executor import run_blocking
 
 log = logging.getLogger(__name__)
 
-#: Interval at which the elements are read from the inventory and losses are logged, in seconds.
+#: Interval at which the elements are read from the inventory and counts are stored, in seconds.
 REFRESH_INTERVAL = 10.0
 #: First and longest pause while the database or the listening address is unavailable, in seconds.
 RETRY_PAUSES = (0.5, 10.0)
@@ -48,8 +48,6 @@ REREADING_BURST, REREADING_RATE = 10, 0.1
 POLL_TIMEOUT, QUEUE_SIZE = 30.0, 10_000
 #: Pause between two writes of the times of engines, in seconds.
 STORE_INTERVAL = 1.0
-#: The counts of datagrams that the receiver has dropped.
-LOSSES = ("refused", "malformed", "overflowed", "oversized", "limited")
 
 
 def _condition(begin: str, end: str, *, level: int = logging.WARNING) -> LastingCondition:
@@ -173,6 +171,7 @@ class TrapConsumer:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await self._store_counts(receiver)
         await storing  # cancelled, it would lose the times that it has taken and not stored
         await self._store_changed_times()
 
@@ -192,13 +191,15 @@ class TrapConsumer:
             self._unstored_times.clear()
 
     async def _refresh_elements(self, receiver: TrapReceiver, stop: asyncio.Event) -> None:
-        reported_losses = 0
         while not stop.is_set():
             self.wakeup.clear()
             try:
                 elements = await run_blocking(self.executor, self.registry.read)
                 times = await run_blocking(self.executor, self.records.load)
                 self.registry.senders.restore_times(times)
+                self.registry.senders.local_engine = await run_blocking(
+                    self.executor, self.records.local_engine
+                )
                 for element in await run_blocking(self.executor, self.registry.trust, elements):
                     self.poll(element)
                 await self._retry_unreachable()
@@ -209,12 +210,19 @@ class TrapConsumer:
                 self._unread_inventory.report(error=str(error))
             except Exception:
                 log.exception("elements cannot be refreshed")
-            losses = sum(receiver.counts[name] for name in LOSSES)
-            if losses > reported_losses:
-                log.warning("notifications dropped", extra=dict(receiver.counts))
-                reported_losses = losses
+            await self._store_counts(receiver)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.wakeup.wait(), REFRESH_INTERVAL)
+
+    async def _store_counts(self, receiver: TrapReceiver) -> None:
+        """Add the numbers of datagrams since the last call to those of all workers."""
+        counts = dict(receiver.reasons)
+        try:
+            await run_blocking(self.executor, self.records.add_counts, counts)
+        except Unavailable as error:
+            log.warning("counts of notifications are not stored", extra={"error": str(error)})
+        else:
+            receiver.reasons.subtract(counts)
 
     async def _retry_unreachable(self) -> None:
         """Write the changes of reachability and poll the elements whose retry is due."""
@@ -270,6 +278,8 @@ class TrapConsumer:
         if not received.digest:
             return True
         context = {"element": received.notification.element}
+        if received.notification.inform:
+            return await self._is_first_inform(received)
         try:
             is_first = await run_blocking(self.executor, self.records.claim, received.digest)
         except Unavailable as error:
@@ -278,6 +288,19 @@ class TrapConsumer:
         if not is_first:
             log.warning("replayed notification dropped", extra=context)
         return is_first
+
+    async def _is_first_inform(self, received: ReceivedNotification) -> bool | None:
+        """Acknowledge an inform that has been stored already; its element sends it again.
+
+        Its digest is stored after the alarm: a worker that ends in between loses nothing.
+        """
+        try:
+            is_stored = await run_blocking(self.executor, self.records.is_claimed, received.digest)
+        except Unavailable:
+            return None
+        if is_stored:
+            received.acknowledge()
+        return not is_stored
 
     async def _try_handle(self, received: ReceivedNotification) -> bool | None:
         """Handle a notification; return None if it must be retried."""
@@ -302,6 +325,8 @@ class TrapConsumer:
         if not self._recent.is_duplicate(notification):
             await self._write_report(element, notification)
             self._recent.add(notification)
+        if notification.inform and received.digest:
+            await run_blocking(self.executor, self.records.claim, received.digest)
         received.acknowledge()
 
     async def _write_report(self, element: Element, notification: Notification) -> None:

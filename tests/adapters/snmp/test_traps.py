@@ -22,18 +22,18 @@ from adapters.snmp.wire import ber, message, usm
 from adapters.snmp.wire.ber import Malformed
 from adapters.snmp.wire.message import Pdu, Variable
 from adapters.snmp.wire.usm import CFB, NotAuthentic
+from tests.support.notification_messages import (
+    SECRET,
+    SOURCE,
+    link_down,
+    v1,
+    v2c,
+    wait_for_count,
+)
 from tests.support.paths import CAPTURES as CAPTURES_DIR
 
 pytestmark = pytest.mark.anyio
-SOURCE = "127.0.0.1"
 CAPTURES = sorted((CAPTURES_DIR / "snmp").glob("*/*.json"))
-SECRET = {
-    "user": "trapusr",
-    "auth": "SHA",
-    "auth_password": "authpass12",
-    "priv": "AES",
-    "priv_password": "privpass12",
-}
 
 
 @pytest.fixture
@@ -42,39 +42,6 @@ def senders():
     senders.register("gw", SOURCE, {"community": "public"})
     senders.register("gw3", SOURCE, SECRET)
     return senders
-
-
-def link_down(tag=message.TRAP, *more):
-    head = (
-        Variable(mib.SYS_UP_TIME, ber.TIME_TICKS, 4242),
-        Variable(mib.SNMP_TRAP_OID, ber.OID, condition_types.LINK_DOWN),
-        Variable(f"{mib.IF_INDEX}.3", ber.INTEGER, 3),
-        Variable(f"{mib.IF_DESCR}.3", ber.OCTETS, b"sub1"),
-    )
-    return Pdu(tag, 7, variables=head + more)
-
-
-def v2c(pdu=None, community=b"public"):
-    return message.encode_community_message(message.V2C, community, pdu or link_down())
-
-
-def v1(generic, specific):
-    """Return a v1 trap."""
-    variable = ber.encode_object_id(f"{mib.IF_INDEX}.3") + ber.encode_integer(3)
-    body = (
-        ber.encode_object_id("1.3.6.1.4.1.8072.3.2.10")
-        + ber.encode_value(ber.IP_ADDRESS, "192.0.2.1")
-        + ber.encode_integer(generic)
-        + ber.encode_integer(specific)
-        + ber.encode_integer(100, ber.TIME_TICKS)
-        + ber.encode_tlv(ber.SEQUENCE, ber.encode_tlv(ber.SEQUENCE, variable))
-    )
-    return ber.encode_tlv(
-        ber.SEQUENCE,
-        ber.encode_integer(message.V1)
-        + ber.encode_tlv(ber.OCTETS, b"public")
-        + ber.encode_tlv(message.TRAP_V1, body),
-    )
 
 
 def v3(secret=SECRET, *, boots=3, seconds=1000, flags=3, engine=b"\x80\x00\x1f\x88\x80engine"):
@@ -359,13 +326,6 @@ async def test_the_receiver_counts_the_datagrams_that_it_drops(receiver, element
         await asyncio.sleep(0.01)
     assert receiver.counts == {"received": 3, "malformed": 2, "refused": 1, "overflowed": 1}
     assert (await receiver.receive()).notification.element == "gw"
-
-
-async def wait_for_count(receiver, total):
-    for _ in range(3000):
-        if receiver.counts.total() == total:
-            break
-        await asyncio.sleep(0.01)
 
 
 async def test_datagrams_are_limited_in_size_and_rate(anyio_backend, senders):

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import socket
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -12,12 +12,17 @@ from adapters import condition_types, registry
 from adapters.credentials import Credentials
 from adapters.snmp import mib
 from adapters.snmp.simulator import SimulatedGateway
-from adapters.snmp.wire import ber, message
+from adapters.snmp.wire import ber, message, usm
 from adapters.snmp.wire.message import Pdu, Variable
+from adapters.snmp.wire.usm import User
+from adapters.snmp.wire.usm_request import encode_request
 from tests.support.notification_consumer import count_requests, running_consumer
 from tests.support.waiting import wait_in_thread
 from tmf_apis.engine import Engine
+from tmf_apis.errors import Unavailable
 from tmf_apis.fault_management import trap_consumer
+from tmf_apis.fault_management.collector import NotificationsCollector
+from tmf_apis.fault_management.message_records import MessageRecords
 from tmf_apis.inventory.discovery_records import DiscoveryRecords
 from tmf_apis.inventory.ports import SERVICE_IDENTIFIER
 from tmf_apis.network_operations.targets import DiscoveryTarget
@@ -340,3 +345,95 @@ async def test_a_card_that_is_taken_out_leaves_the_alarm_of_its_port_open(elemen
     element.send(LINK_UP, index_of(99), uptime=2)  # waits for the poll
     await element.handled()
     assert ("up0", "raised") in element.link_alarms()
+
+
+def count_of(database, outcome, reason=""):
+    """Return the number of datagrams in the metric of every server."""
+    for metric in NotificationsCollector(database).collect():
+        for sample in metric.samples:
+            if sample.labels == {"outcome": outcome, "reason": reason}:
+                return sample.value
+    return 0
+
+
+async def test_the_datagrams_of_all_workers_are_counted(
+    element, repositories, database, monkeypatch
+):
+    monkeypatch.setattr(trap_consumer, "REFRESH_INTERVAL", 0.1)
+    reason = "not an SNMP notification"
+    element.consumer.wakeup.set()
+    async with running_consumer(database, repositories, SECRETS) as other:
+        await wait_in_thread(lambda: other.registry.elements and other.address[1])
+        for address in (element.consumer.address, other.address, other.address):
+            element.socket.sendto(b"\x30", address)
+        await wait_in_thread(lambda: count_of(database, "malformed", reason) == 3)
+    assert count_of(database, "received") == 1
+
+
+V3_SECRET = {"user": "traps", "auth": "SHA-512", "auth_password": "authpass12",
+             "priv": "AES-256", "priv_password": "privpass12"}  # fmt: skip
+
+
+async def test_an_inform_of_version_3_is_acknowledged_once_it_is_stored(
+    element, database, monkeypatch
+):
+    """An inform that is not stored is sent again; one that is stored is acknowledged again."""
+    consumer = element.consumer
+    (key,) = consumer.registry.elements
+    await wait_in_thread(lambda: consumer.registry.senders.local_engine)
+    engine = consumer.registry.senders.local_engine
+    consumer.registry.senders.register(key, "127.0.0.1", V3_SECRET)
+    user = User.from_secret(V3_SECRET)
+    variables = (
+        Variable(mib.SYS_UP_TIME, ber.TIME_TICKS, 777),
+        Variable(mib.SNMP_TRAP_OID, ber.OID, BGP_BACKWARD),
+    )
+    inform = encode_request(user, engine.now, 9, Pdu(message.INFORM, 9, variables=variables))
+    write, failures = consumer.alarm_writer.write_report, [Unavailable("no database")]
+
+    def write_report(*arguments):
+        if failures:
+            assert database["SnmpMessage"].count_documents({}) == 0
+            raise failures.pop()
+        return write(*arguments)
+
+    monkeypatch.setattr(consumer.alarm_writer, "write_report", write_report)
+    for _ in range(2):
+        element.socket.sendto(inform, consumer.address)
+        response = await asyncio.to_thread(element.socket.recv, 4096)
+        header = usm.decode_header(response)
+        usm.check_sender(response, header, user)
+        assert usm.decrypted_pdu(response, header, user).pdu.tag == message.RESPONSE
+        assert not failures
+        assert database["SnmpMessage"].count_documents({}) == 1
+        assert " times)" not in (await element.alarm_of(BGP_BACKWARD))["alarmDetails"]
+
+
+def test_all_workers_have_the_same_engine(database):
+    first, second = (MessageRecords(database).local_engine() for _ in range(2))
+    assert (first.engine_id, first.started_at) == (second.engine_id, second.started_at)
+    assert len(first.engine_id) == 17
+    assert first.engine_id[0] & 0x80
+
+
+async def sources_of(consumer):
+    """Return the further addresses that notifications of the only element may come from."""
+    senders = consumer.registry.senders
+    await wait_in_thread(lambda: consumer.registry.elements)
+    return [host for host in ("127.0.0.2", "127.0.0.3") if senders.is_known(host)]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [("127.0.0.2 127.0.0.3", ["127.0.0.2", "127.0.0.3"]), ("", []), ("127.0.0.2 nonsense", [])],
+)
+async def test_the_inventory_lists_further_addresses_of_an_element(
+    anyio_backend, repositories, database, addresses, expected
+):
+    repository = repositories.for_tenant("default")
+    async with SimulatedGateway() as gateway:
+        target = replace(gateway.target, options={"trapAddresses": addresses})
+        async with registry.create_adapter(target, SECRETS) as adapter:
+            await register(repository, adapter)
+        async with running_consumer(database, repositories, SECRETS) as consumer:
+            assert await sources_of(consumer) == expected
