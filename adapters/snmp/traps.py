@@ -30,7 +30,7 @@ from adapters.snmp.wire.usm_request import REPORTABLE_FLAG
 RECEIVE_BUFFER = 4_194_304  # octets; the kernel may grant less
 CENTISECONDS = 100
 ANY_IPV6_ADDRESS = "::"
-#: What a receiver may be: host and port, for IPv6 with flow and scope.
+#: Host and port, for IPv6 with flow and scope.
 _SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 #: Time for which a source may send at once what it has not sent before, in seconds.
 BURST_SECONDS = 10.0
@@ -118,7 +118,7 @@ class TrapLimits:
 
 @dataclass(slots=True)
 class TokenBucket:
-    """What may be done now: a limit of the number in a second that permits bursts.
+    """A limit of the number in a second, which permits bursts.
 
     Attributes:
         tokens: How often it may be done now.

@@ -139,7 +139,7 @@ class ElementRegistry:
         try:
             checked, entry = checked_target(target, self._credentials, self._policy)
             host, port = checked.endpoint(0)
-            address, *others = (str(found[4][0]) for found in socket.getaddrinfo(host, port))
+            address, *others = (str(answer[4][0]) for answer in socket.getaddrinfo(host, port))
             others += self._further_addresses(target, entry)
             self.senders.register(element.key, address, entry.secret, others)
         except (ElementError, ValueError, OSError) as error:

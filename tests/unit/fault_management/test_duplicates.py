@@ -1,4 +1,4 @@
-"""Which notifications are duplicates, and which reports are late."""
+"""Duplicate notifications and late reports are recognized, and nothing else is."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
