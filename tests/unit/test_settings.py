@@ -56,6 +56,7 @@ INVALID_TEXTS = {
     "audit_key_file": ["/no/such/file", "/"],
     "credentials_file": ["/no/such/file", "/"],
     "profiles_dir": ["/no/such/folder", "/etc/hosts"],
+    "trap_relays": ["relay", "10.0.0.1/8"],
     "trap_host": ["", "a b", "http://x", "1.2.3.4:162", "-x"],
     "metrics_host": ["", "a b", "http://x", "[::1]"],
     "fulfilment_fallout": ["foo", "undo,unknown", "Undo"],
