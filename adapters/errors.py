@@ -6,6 +6,7 @@ ElementError
   Rejected             the element refuses: do not try again, report it to the requester
     Unsupported        the element or its adapter does not support the operation
   Conflict             the element has changed since the plan, or is locked: read and plan again
+    PortTaken          another service uses the port
   PartiallyApplied     some steps are done, one is not: roll back
   NotVerified          the element reports success but has another state: roll back
 """
@@ -65,6 +66,12 @@ class Conflict(ElementError):
     """The element does not have the state of the plan, or is locked; read and plan again."""
 
     again = True
+
+
+class PortTaken(Conflict):
+    """Another service, or one that nobody knows, uses the port."""
+
+    again = False
 
 
 class PartiallyApplied(ElementError):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from adapters.errors import Conflict, NotVerified, Rejected
+from adapters.errors import Conflict, NotVerified, PortTaken, Rejected
 from adapters.values import Intent, Plan, Setting, Step, Transaction, Verdict
 
 #: The attributes of a port: "tag" and the settings.
@@ -49,11 +49,12 @@ def setting_names(profile: Profile) -> frozenset[str]:
 def desired_state(intent: Intent, profile: Profile, current: State) -> dict[str, Setting]:
     """Return the attributes that an intent sets, in the order in which they must be set.
 
-    Nothing is set if the service must be absent and the port has the tag of another service.
+    Nothing is set if the service must be absent and the port has the tag of another service, unless
+    the intent is forced.
     """
     known = [attribute.name for attribute in profile.attributes]
     if not intent.present:
-        if current.get("tag") not in {"", intent.service_id}:
+        if current.get("tag") not in {"", intent.service_id} and not intent.force:
             return {}
         absent = {
             attribute.name: attribute.absent
@@ -72,7 +73,7 @@ def may_be_elsewhere(intent: Intent, current: State) -> bool:
 
     A service that the port has already is not looked for on other ports: an audit finds it there.
     """
-    return intent.present and not intent.is_new and current.get("tag", "") == ""
+    return intent.present and not (intent.is_new or intent.force) and current.get("tag", "") == ""
 
 
 def plan(
@@ -92,14 +93,14 @@ def plan(
         Conflict: Another service uses the port, or the service is on another port.
     """
     owner = current.get("tag", "")
-    if intent.present:
+    if intent.present and not intent.force:
         _check_free(element, intent, owner, tags)
     target = desired_state(intent, profile, current)
     for name in target:
         if name not in current:
             path, message = f"{intent.port} {name}", f"port {intent.port!r} has no {name}"
             raise Rejected(element, message, path=path, reason="noSuchAttribute")
-    if not intent.present and owner == "":
+    if not intent.present and owner == "" and not intent.force:
         target = {}  # there is no service to remove; the other attributes stay as they are
     steps = tuple(Step(intent.port, name, current[name], target[name]) for name in target)
     for step in steps:
@@ -111,7 +112,7 @@ def plan(
 
 def _check_free(element: str, intent: Intent, owner: Setting, tags: Mapping[str, str]) -> None:
     if owner not in {"", intent.service_id}:
-        raise Conflict(element, f"port {intent.port!r} is in use by service {owner!r}")
+        raise PortTaken(element, f"port {intent.port!r} is in use by service {owner!r}")
     for port, tag in tags.items():
         if tag == intent.service_id and port != intent.port:
             raise Conflict(element, f"service {tag!r} is on port {port!r} already")

@@ -191,6 +191,7 @@ class Intent:
         port: Natural key of the port: its name, or the IMSI of a subscriber.
         settings: Name -> value; a setting that is missing is not changed.
         present: False: the service must be removed; the adapter defines which settings that resets.
+        force: The port gets the desired state even if another service uses it.
         is_new: The service is on no other port of the element, so that an adapter need not read
             all ports to find out.
         port_index: ``Port.index`` when the port was read last. A restart may have changed it: an
@@ -201,6 +202,7 @@ class Intent:
     port: str
     settings: Mapping[str, Setting] = field(default_factory=dict)
     present: bool = True
+    force: bool = False
     is_new: bool = False
     port_index: str = ""
 

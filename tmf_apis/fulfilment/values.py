@@ -1,7 +1,7 @@
 """Values that an order's workflow and its activities exchange; stored as JSON."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.values import Intent, Setting, Target
@@ -255,6 +255,17 @@ class Allocation:
             present=self.action != "cease",
             is_new=self.action == "provide",
             port_index=self.port_index,
+        )
+
+    @property
+    def previous_intent(self) -> Intent:
+        """State of the carrier on the element before the task."""
+        before = self.previous_usage.get(self.carrier_slot, ResourceUsage())
+        return replace(
+            self.intent,
+            settings=dict(before.settings),
+            present=before.service == self.service,
+            is_new=False,
         )
 
 

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tmf_apis.errors import Conflict, InvalidBody
+from tmf_apis.rest.pipeline.element_scope import require_element_scope
 from tmf_apis.rest.pipeline.party_rules import READ_ONLY
 from tmf_apis.rest.pipeline.policy import Lifecycle, RequestContext, Resource, ResourcePolicy
 from tmf_apis.store.indexes import body_index
 from tmf_apis.store.model import StoredResource
 
 STATE_OPEN, STATE_RESOLVED, STATE_CANCELLED = "open", "resolved", "cancelled"
+#: Decision: assert the desired state whatever is on the element.
+FORCE = "force"
 LIFECYCLE = Lifecycle(
     attribute="state",
     initial_states=(STATE_OPEN,),
@@ -56,19 +59,22 @@ def on_change(old: Resource, new: Resource, context: RequestContext) -> Resource
 
     Raises:
         Conflict: The task is not open, or there is nothing to retry (HTTP 409).
-        InvalidBody: A skip has no reason (HTTP 400).
+        InvalidBody: The decision needs a reason (HTTP 400).
+        Forbidden: The client may not force changes onto elements (HTTP 403).
     """
     if old.get("decision") == new.get("decision"):
         return new
     if old.get("state") != STATE_OPEN:
         raise Conflict(f"/decision: the task is {old.get('state')}: nothing is left to decide")
-    if new.get("decision") == "retry" and not new.get("order"):
+    if new.get("decision") in {"retry", FORCE} and not new.get("order"):
         raise Conflict(
             "/decision: no order waits for this task, so nothing can be retried; resolve the"
             " difference of the audit (resolveDifference), then skip or cancel the task"
         )
-    if new.get("decision") == "skip" and not str(new.get("decisionReason") or "").strip():
-        raise InvalidBody("/decisionReason: required if the decision is skip")
+    if new.get("decision") in {"skip", FORCE} and not str(new.get("decisionReason") or "").strip():
+        raise InvalidBody(f"/decisionReason: required if the decision is {new['decision']}")
+    if new.get("decision") == FORCE:
+        require_element_scope(context, "it overwrites what is on an element")
     return {
         **new,
         "state": STATE_RESOLVED,

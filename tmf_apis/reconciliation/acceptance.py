@@ -1,9 +1,11 @@
 """Remedy ``acceptIntoInventory``: write the state of the element into the inventories."""
 
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeGuard
+from functools import partial
+from typing import Any
 
 from adapters.values import Setting
 from tmf_apis.errors import Conflict, NotFound, Unfulfillable
@@ -11,7 +13,7 @@ from tmf_apis.inventory import resource_state
 from tmf_apis.inventory.elements import ports_by_key
 from tmf_apis.inventory.ports import holder_of
 from tmf_apis.inventory.resource_state import ResourceUsage, ServiceUse
-from tmf_apis.reconciliation import merge
+from tmf_apis.reconciliation import merge, upward_values
 from tmf_apis.reconciliation.comparison import (
     IN_DOUBT,
     MISSING_ON_ELEMENT,
@@ -25,11 +27,24 @@ from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 RESOURCE_KIND, SERVICE_KIND = "Resource", "Service"
+#: Category of the resource of a subscriber.
+SIM_CARD = "simCard"
 _VALUE_TYPES = {str: "string", int: "integer", bool: "boolean", float: "number"}
 
 
-def accept(repository: Repository, element: Resource, difference: Difference) -> str:
+def accept(
+    repository: Repository,
+    element: Resource,
+    difference: Difference,
+    chain: Sequence[Difference] = (),
+) -> str:
     """Write the observed state of a difference into the inventories.
+
+    Args:
+        repository: Repository of the whole tenant.
+        element: The element.
+        difference: The difference.
+        chain: For a service on another port: all services that have to move with it.
 
     Returns:
         A message for people that says what was done.
@@ -51,7 +66,7 @@ def accept(repository: Repository, element: Resource, difference: Difference) ->
         _deactivate_service(repository, difference.service)
         return "the port is free, and the service is inactive"
     if difference.type == PORT_DIFFERS:
-        return _accept_port_change(repository, element, difference)
+        return _accept_port_changes(repository, element, chain or (difference,))
     if difference.type == IN_DOUBT:
         return _resolve_doubt(repository, difference)
     return _accept_unknown_service(repository, element, difference)
@@ -60,6 +75,7 @@ def accept(repository: Repository, element: Resource, difference: Difference) ->
 def _accept_settings(repository: Repository, difference: Difference) -> str:
     observed = _observed_settings(difference)
     before = {name: value for name, value in difference.expected.items() if name != "port"}
+    changes = upward_values.setting_changes(before, observed)
 
     def edit(old: Resource) -> Resource:
         use = resource_state.service_use(old)
@@ -69,59 +85,30 @@ def _accept_settings(repository: Repository, difference: Difference) -> str:
         )
 
     _edit_resource(repository, difference, edit)
-    with suppress(NotFound):
-        repository.change(
-            SERVICE_KIND, difference.service, lambda old: _scaled_service(old, before, observed)
-        )
+    upward_values.carry_up(repository, difference.service, changes)
     return "the inventory has the settings of the element"
 
 
-def _scaled_service(
-    service: Resource, before: Mapping[str, Setting], after: Mapping[str, Setting]
-) -> Resource:
-    """Return a service with its characteristics changed like the settings, each in its own unit."""
-    characteristics = []
-    for characteristic in json_objects(service.get("serviceCharacteristic")):
-        name, value = str(characteristic.get("name")), characteristic.get("value")
-        if name in before and name in after and "value" in characteristic:
-            new_value = _scaled_value(value, before[name], after[name])
-            characteristics.append({**characteristic, "value": new_value})
-        else:
-            characteristics.append(characteristic)
-    return {**service, "serviceCharacteristic": characteristics} if characteristics else service
-
-
-def _scaled_value(value: object, before: Setting, after: Setting) -> object:
-    """Return the value of a characteristic after its setting has changed."""
-    if before == after:
-        return value
-    if value == before:
-        return after
-    if _is_nonzero_number(value) and _is_nonzero_number(before) and _is_nonzero_number(after):
-        scaled = value * after / before
-        return int(scaled) if scaled == int(scaled) else scaled
-    return value
-
-
-def _is_nonzero_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value != 0
-
-
-def _accept_port_change(repository: Repository, element: Resource, difference: Difference) -> str:
-    port = str(difference.observed["port"])
-    target = _find_port(repository, element, port)
-    if difference.resource is None:
-        raise Unfulfillable("the inventory has no resource that carries the service")
-    use = resource_state.service_use(difference.resource)
-    _occupy_port(repository, target, use)
-    _edit_resource(repository, difference, lambda old: resource_state.set_use(old, ServiceUse()))
-    with suppress(NotFound):
-        repository.change(
-            SERVICE_KIND,
-            difference.service,
-            lambda old: _service_on_port(old, difference.resource, target),
-        )
-    return f"the inventory has the service on {port}"
+def _accept_port_changes(
+    repository: Repository, element: Resource, chain: Sequence[Difference]
+) -> str:
+    """Move services in the inventory to the ports that they are on, all or none of them."""
+    ports = [_find_port(repository, element, str(each.observed["port"])) for each in chain]
+    uses = [resource_state.service_use(each.resource or {}) for each in chain]
+    for each in chain:
+        if each.resource is None:
+            raise Unfulfillable("the inventory has no resource that carries the service")
+        _edit_resource(repository, each, lambda old: resource_state.set_use(old, ServiceUse()))
+    for each, port, use in zip(chain, ports, uses, strict=True):
+        _occupy_port(repository, port, use)
+        edit = partial(_service_on_port, old_port=each.resource, new_port=port)
+        with suppress(NotFound):
+            repository.change(SERVICE_KIND, each.service, edit)
+        for product in upward_values.products_of(repository, each.service):
+            move = partial(_product_on_port, old_port=each.resource, new_port=port)
+            repository.change("Product", product["id"], move)
+    moved = (f"{each.service} on {each.observed['port']}" for each in chain)
+    return f"the inventory has service {', '.join(moved)}"
 
 
 def _accept_unknown_service(
@@ -129,6 +116,8 @@ def _accept_unknown_service(
 ) -> str:
     """Add a service that is only on the element to the inventories."""
     settings = _observed_settings(difference)
+    if not difference.service:
+        return _adopt_subscriber(repository, element, difference, settings)
     known_services = repository.find(SERVICE_KIND, {"id": difference.service}, limit=1)
     if known_services and known_services[0].get("state") == "terminated":
         raise Unfulfillable(
@@ -137,28 +126,60 @@ def _accept_unknown_service(
     target = _find_port(repository, element, difference.port)
     _occupy_port(repository, target, ServiceUse(ResourceUsage(difference.service, settings)))
     if not known_services:
-        service = {
-            "@type": "Service",
-            "id": difference.service,
-            "name": difference.service,
-            "category": "RFS",
-            "state": "active",
-            "hasStarted": True,
-            "isServiceEnabled": settings.get("enabled") is not False,
-            "serviceCharacteristic": [
-                {"name": name, "valueType": _VALUE_TYPES[type(value)], "value": value}
-                for name, value in settings.items()
-            ],
-            "supportingResource": [_supporting_resource(target)],
-        }
-        with suppress(Conflict):
-            repository.create(SERVICE_KIND, service)
+        _create_service(repository, difference.service, settings, target)
     return "the inventories have the service"
+
+
+def _create_service(
+    repository: Repository, id: str, settings: Mapping[str, Setting], carrier: Resource
+) -> None:
+    is_enabled = settings.get("enabled") is not False
+    service = {
+        "@type": "Service",
+        "id": id,
+        "name": id,
+        "category": "RFS",
+        "state": "active" if is_enabled else "inactive",
+        "hasStarted": True,
+        "isServiceEnabled": is_enabled,
+        "serviceCharacteristic": [
+            {"name": name, "valueType": _VALUE_TYPES[type(value)], "value": value}
+            for name, value in settings.items()
+            if name != "enabled"
+        ],
+        "supportingResource": [_supporting_resource(carrier)],
+    }
+    with suppress(Conflict):
+        repository.create(SERVICE_KIND, service)
+
+
+def _adopt_subscriber(
+    repository: Repository, element: Resource, difference: Difference, settings: dict[str, Setting]
+) -> str:
+    """Add a subscriber, whom the element knows by the IMSI only, to the inventories."""
+    imsi = difference.port
+    name = f"{repository.tenant}:{element['id']}:{imsi}"
+    service = str(uuid.uuid5(uuid.NAMESPACE_OID, name))
+    is_card = [
+        {"resourceCharacteristic": {"$elemMatch": {"name": key, "value": imsi}}}
+        for key in ("imsi", "naturalKey")
+    ]
+    query = {"$or": [*is_card, {"category": SIM_CARD, "name": imsi}]}
+    cards = repository.for_network(None).find(RESOURCE_KIND, query, limit=2)
+    card = cards[0] if cards else None
+    if card is None:
+        values = [{"name": "imsi", "valueType": "string", "value": imsi}]
+        body = {"@type": "LogicalResource", "category": SIM_CARD, "name": imsi}
+        card = repository.create(RESOURCE_KIND, {**body, "resourceCharacteristic": values})
+    use = ServiceUse(ResourceUsage(service, settings), element=str(element["id"]))
+    _occupy_port(repository, card, use)
+    _create_service(repository, service, settings, card)
+    return f"the inventories have the subscriber as service {service}"
 
 
 def _resolve_doubt(repository: Repository, difference: Difference) -> str:
     """Clear ``unknownStatus`` of a port and write the state that it has on the element."""
-    if difference.resource is None or not difference.resource.get("unknownStatus"):
+    if difference.resource is None:
         raise Unfulfillable(
             "the inventory contradicts itself: a person must decide which entry is right"
         )
@@ -229,6 +250,17 @@ def _service_on_port(service: Resource, old_port: Resource | None, new_port: Res
         if reference.get("id") not in {new_port["id"], (old_port or {}).get("id")}
     ]
     return {**service, "supportingResource": [*others, _supporting_resource(new_port)]}
+
+
+def _product_on_port(product: Resource, old_port: Resource | None, new_port: Resource) -> Resource:
+    if not product.get("realizingResource"):
+        return product
+    others = [
+        reference
+        for reference in json_objects(product["realizingResource"])
+        if reference.get("id") not in {new_port["id"], (old_port or {}).get("id")}
+    ]
+    return {**product, "realizingResource": [*others, _supporting_resource(new_port)]}
 
 
 def _find_port(repository: Repository, element: Resource, port: str) -> Resource:

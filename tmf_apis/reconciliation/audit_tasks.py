@@ -18,7 +18,12 @@ from tmf_apis.reconciliation.comparison import (
     Difference,
 )
 from tmf_apis.reconciliation.progress import FINAL_STATES, TaskDeleted, TaskProgress
-from tmf_apis.reconciliation.remedies import OUTCOME_DONE, RemedyExecutor, RemedyOutcome
+from tmf_apis.reconciliation.remedies import (
+    OUTCOME_DONE,
+    RemedyExecutor,
+    RemedyOutcome,
+    close_outdated_tasks,
+)
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 AUDIT_KIND = "NetworkAudit"
@@ -83,6 +88,7 @@ class AuditTasks:
             result = await Auditor(repository, connections).run(
                 elements, lambda result: progress.write_if_due(lambda: audit_attributes(result))
             )
+            await asyncio.to_thread(_close_outdated_tasks, repository, result)
             attributes = {
                 **audit_attributes(result),
                 "difference": difference_items(result.differences),
@@ -187,6 +193,14 @@ class AuditTasks:
         if failed:
             attributes["message"] = failed[0].message
         await asyncio.to_thread(progress.finish, attributes)
+
+
+def _close_outdated_tasks(repository: Repository, result: AuditResult) -> None:
+    by_element: dict[str, list[Difference]] = {}
+    for element, difference in result.differences:
+        by_element.setdefault(element["id"], []).append(difference)
+    for element in result.compared:
+        close_outdated_tasks(repository, element, by_element.get(element["id"], ()))
 
 
 async def _apply_remedies(

@@ -9,13 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 from adapters.base import Adapter
 from adapters.errors import ElementError
+from adapters.values import Observed
 from tmf_apis.element_access.connections import Connections
-from tmf_apis.inventory.elements import managed_elements, target_of
+from tmf_apis.inventory.elements import managed_elements, ports_by_key, target_of
 from tmf_apis.reconciliation.comparison import MISSING_ON_ELEMENT, Difference, compare
-from tmf_apis.reconciliation.expected_state import ExpectedState, expected_states
+from tmf_apis.reconciliation.expected_state import ExpectedState, expected_states, service_states
+from tmf_apis.reconciliation.possible_remedies import ElementView, with_possible_remedies
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 #: Number of elements that are read at the same time; maximum time for each, in seconds.
@@ -33,6 +36,7 @@ class AuditResult:
         ports_in_flight: Number of ports that were skipped because an order has reserved them.
         unreachable: Reasons why elements could not be read, by name of the element.
         differences: The differences, each with its element.
+        compared: The elements that were compared.
     """
 
     total: int
@@ -41,6 +45,7 @@ class AuditResult:
     ports_in_flight: int = 0
     unreachable: dict[str, str] = field(default_factory=dict)
     differences: list[tuple[Resource, Difference]] = field(default_factory=list)
+    compared: list[Resource] = field(default_factory=list)
 
     @property
     def elements_done(self) -> int:
@@ -113,6 +118,7 @@ class Auditor:
             result.services_checked += len(expected_state.services)
             result.ports_in_flight += expected_state.ports_in_flight
             result.differences += [(element, difference) for difference in differences]
+            result.compared.append(element)
         await asyncio.to_thread(on_progress, result)
 
     async def _confirmed_differences(
@@ -123,36 +129,55 @@ class Auditor:
             differences = await read_differences(adapter, expected_state)
             if not differences:
                 return []
-            new_states = await asyncio.to_thread(
-                expected_states, self._repository, [element["id"]], datetime.now(UTC)
-            )
-            confirmed = {
-                difference.key: difference
-                for difference in await read_differences(adapter, new_states[element["id"]])
-            }
+            confirmed = {each.key: each for each in await self._read(adapter, element)}
         return [
             confirmed[difference.key] for difference in differences if difference.key in confirmed
         ]
 
-    async def recheck(self, element: Resource, key: tuple[str, str, str]) -> Difference | None:
-        """Return the current state of a difference; None: inventory and element agree now.
+    async def recheck(self, element: Resource) -> tuple[list[Difference], ElementView]:
+        """Return the current differences of an element, and what is on it.
 
         Raises:
             ElementError: The element cannot be read.
         """
-        now = datetime.now(UTC)
-        expected_state = (
-            await asyncio.to_thread(expected_states, self._repository, [element["id"]], now)
-        )[element["id"]]
         target = target_of(element, self._repository.tenant)
         async with self._connections.acquire(target) as adapter:
-            differences = await read_differences(adapter, expected_state)
-        return next((difference for difference in differences if difference.key == key), None)
+            return await self._read_with_view(adapter, element)
+
+    async def _read(self, adapter: Adapter, element: Resource) -> list[Difference]:
+        return (await self._read_with_view(adapter, element))[0]
+
+    async def _read_with_view(
+        self, adapter: Adapter, element: Resource
+    ) -> tuple[list[Difference], ElementView]:
+        """Compare an element with the inventory as it is now; offer what can work."""
+        states = await asyncio.to_thread(
+            expected_states, self._repository, [element["id"]], datetime.now(UTC)
+        )
+        observed = await adapter.services()
+        differences = await _differences(adapter, states[element["id"]], observed)
+        if not differences:
+            return [], ElementView()
+        read_inventory = partial(self._inventory_of, element, differences)
+        view = ElementView.of(observed, *await asyncio.to_thread(read_inventory))
+        return with_possible_remedies(differences, view), view
+
+    def _inventory_of(
+        self, element: Resource, differences: Iterable[Difference]
+    ) -> tuple[dict[str, Resource], dict[str, str]]:
+        services = sorted({difference.service for difference in differences} - {""})
+        ports = ports_by_key(self._repository, element["id"])
+        return ports, service_states(self._repository, services)
 
 
 async def read_differences(adapter: Adapter, expected_state: ExpectedState) -> list[Difference]:
     """Read an element and return its differences from the expected state."""
-    observed = await adapter.services()
+    return await _differences(adapter, expected_state, await adapter.services())
+
+
+async def _differences(
+    adapter: Adapter, expected_state: ExpectedState, observed: list[Observed]
+) -> list[Difference]:
     differences = compare(expected_state, observed)
     if not any(difference.type == MISSING_ON_ELEMENT for difference in differences):
         return differences

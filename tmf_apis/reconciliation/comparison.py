@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from adapters.administration import ENABLED
 from adapters.values import Observed, Setting
 from tmf_apis.reconciliation.expected_state import STATE_TERMINATED, ExpectedService, ExpectedState
 from tmf_apis.rest.pipeline.policy import Resource
@@ -125,6 +126,7 @@ def _service_differences(
     expected: ExpectedService, observations: list[Observed], ports: frozenset[str] | None
 ) -> Iterator[Difference]:
     observed = observations[0] if observations else None
+    expected = _with_administrative_state(expected, observed)
     if expected.is_in_doubt:
         yield _service_difference(IN_DOUBT, expected, observed, "it is unknown what is on the port")
     elif expected.state == STATE_TERMINATED:
@@ -152,6 +154,20 @@ def _service_differences(
             for name in differing
         )
         yield _service_difference(SETTING_DIFFERS, expected, observed, message)
+
+
+def _with_administrative_state(
+    expected: ExpectedService, observed: Observed | None
+) -> ExpectedService:
+    """Return a service that is switched on unless the inventory says otherwise.
+
+    The inventory says so by the setting, or by the state of the service. An element that does not
+    report the setting cannot switch services off.
+    """
+    if observed is None or ENABLED not in observed.settings or ENABLED in expected.settings:
+        return expected
+    enabled = expected.state != "inactive"
+    return replace(expected, settings={**expected.settings, ENABLED: enabled})
 
 
 def _differing_settings(

@@ -81,7 +81,7 @@ def expected_states(
     """
     states = {id: ExpectedState() for id in elements}
     resources = list(_resources_in_use(repository, states))
-    service_states = _service_states(
+    states_by_service = service_states(
         repository, sorted({service for resource in resources if (service := service_of(resource))})
     )
     for resource in resources:
@@ -94,7 +94,7 @@ def expected_states(
                     state.ports_in_flight += element == id
         elif element in states and service and _is_carrier(resource):
             settings = resource_state.service_use(resource).usage.settings
-            service_state = service_states.get(service, "")
+            service_state = states_by_service.get(service, "")
             states[element].services.append(
                 ExpectedService(service, carrier_key(resource), settings, resource, service_state)
             )
@@ -128,7 +128,8 @@ def _resources_in_use(
     yield from repository.for_network(None).find(RESOURCE_KIND, query, limit=MAX_RESOURCES)
 
 
-def _service_states(repository: Repository, services: list[str]) -> dict[str, str]:
+def service_states(repository: Repository, services: list[str]) -> dict[str, str]:
+    """Return the states of the services that are in the service inventory by id."""
     states: dict[str, str] = {}
     for start in range(0, len(services), QUERY_BATCH):
         ids = services[start : start + QUERY_BATCH]

@@ -18,6 +18,7 @@ from tmf_apis.inventory.ports import service_of
 from tmf_apis.network_operations.targets import DiscoveryTarget
 from tmf_apis.reconciliation.auditor import Auditor
 from tmf_apis.reconciliation.discovery import Candidate, Discovery
+from tmf_apis.reconciliation.remedies import RemedyExecutor
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import mongo_client as client_of
 
@@ -160,6 +161,64 @@ def test_a_mobile_line_is_provided_suspended_resumed_and_ended_on_a_real_registe
         resources = [*operator.resources_of("simCard"), *operator.resources_of("msisdn")]
         assert {service_of(resource) for resource in resources} == {""}
         operator.assert_consistent()
+
+
+def apply_remedy(operator, remedy):
+    """Apply a remedy to the only difference of the only element; return its outcome."""
+    (element,) = managed_elements(operator.repository)
+    auditor = Auditor(operator.repository, operator.connections)
+    ((_, difference),) = operator.run_async(auditor.run([element])).differences
+    assert remedy in difference.remedies
+    executor = RemedyExecutor(operator.repository, operator.connections, "a-1")
+    outcome = operator.run_async(executor.apply(element, difference, remedy))
+    assert outcome.status == "done", outcome
+    return outcome.message
+
+
+@needs_hlr
+def test_barred_and_unknown_subscribers_of_a_real_register_are_found_and_resolved(operator):
+    other = "901700000000012"
+    with HlrLab(imsis=(IMSI, other)) as lab:
+        operator.discover(lab)
+        operator.create_resource("simCard", "8949001", imsi=IMSI)
+        operator.create_resource(
+            "pool", "numbers", poolOf="msisdn", range="491700000100-491700000101"
+        )
+        offering = create_mobile_offering(operator)
+        product = f"{operator.complete_order(order_item(offering=offering))}-1"
+
+        def provide(imsi, *, present=True, **settings):
+            async def change(adapter):
+                return await adapter.apply(
+                    await adapter.plan(Intent("", imsi, settings, present=present))
+                )
+
+            operator.ask_element(change)
+
+        provide(IMSI, enabled=False)
+        assert operator.audit() == (["enabled is False instead of True"], 1)
+        operator.complete_order(order_item("modify", product=product, value={"status": "active"}))
+        assert operator.audit() == ([], 1)
+        provide(IMSI, enabled=False)
+        apply_remedy(operator, "correctNetwork")
+        assert operator.audit() == ([], 1)
+
+        provide(other)
+        apply_remedy(operator, "acceptIntoInventory")
+        assert operator.audit() == ([], 2)
+        (card,) = [
+            card
+            for card in operator.resources_of("simCard")
+            if resource_characteristics(card)["imsi"] == other
+        ]
+        assert operator.repository.get("Service", service_of(card))["state"] == "active"
+        provide(other, present=False)
+        apply_remedy(operator, "acceptIntoInventory")
+        provide(other)
+        apply_remedy(operator, "correctNetwork")
+        assert operator.audit() == ([], 1)
+        services = operator.ask_element(lambda adapter: adapter.services())
+        assert [each.port for each in services] == [IMSI]
 
 
 def create_ethernet_offering(operator):

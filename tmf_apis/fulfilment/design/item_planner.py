@@ -180,7 +180,7 @@ class ItemPlanner:
         current_values = installed.characteristics if installed else {}
         self._check_names(offer, values, current_values)
         characteristics = network_offer.product_characteristics(values, current_values)
-        enabled = order_items.requested_enabled(item) if installed else None
+        enabled = _desired_enabled(item, installed) if installed else None
         design = decompose_product(
             self._item_context(item, values, enabled=enabled),
             id,
@@ -344,6 +344,13 @@ def _only_switches(item: Resource, installed: InstalledProduct) -> bool:
         and not has_other_values
         and not order_items.place_ids(item)
     )
+
+
+def _desired_enabled(item: Resource, installed: InstalledProduct) -> bool | None:
+    """Return whether a change leaves a product enabled; None: as its characteristics say."""
+    if (enabled := order_items.requested_enabled(item)) is not None:
+        return enabled
+    return False if installed.status == "suspended" else None
 
 
 def _next_status(item: Mapping[str, Any], installed: InstalledProduct | None) -> str:

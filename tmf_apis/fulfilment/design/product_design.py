@@ -310,18 +310,20 @@ class _TaskBuilder:
         self._add(self._task("cease", service, specification, depends_on=depends_on))
 
     def add_suspend_or_resume(self, service: InstalledService) -> None:
-        """Add the task that enables or disables a service, unless it already is."""
-        enabled = bool(self._context.enabled)
-        if service.settings and service.settings.get("enabled", True) is enabled:
-            return
-        settings = {"enabled": enabled}
+        """Add the task that enables or disables a service.
+
+        The inventory may have the service in that state already, and the element not.
+        """
+        settings = {"enabled": bool(self._context.enabled)}
         self._add(self._task("change", service.id, service.specification, settings=settings))
 
     def _settings(self, node: ServiceNode) -> Mapping[str, Setting]:
         settings: Mapping[str, Setting] = self._derived_values.characteristics[node.number]
-        if self._context.enabled is not None:
-            return {**settings, "enabled": self._context.enabled}
-        return settings
+        if self._context.enabled is None:
+            return settings
+        # a service that its characteristics switch off (a barred card) stays off when it is resumed
+        enabled = self._context.enabled and settings.get("enabled", True)
+        return {**settings, "enabled": enabled}
 
     def _requirement(self, requirement: ResourceRequirement) -> ResourceRequirement:
         """Return a requirement with the resource and the places that the order requests.

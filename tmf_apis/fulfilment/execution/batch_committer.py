@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -11,7 +12,11 @@ from tmf_apis.errors import NotFound, Unfulfillable
 from tmf_apis.fulfilment import order_kinds
 from tmf_apis.fulfilment.design.order_subjects import missing_subject
 from tmf_apis.fulfilment.execution import fallout, order_updates
-from tmf_apis.fulfilment.execution.batch_graph import CANCELLATION_REASON, BatchGraph
+from tmf_apis.fulfilment.execution.batch_graph import (
+    CANCELLATION_REASON,
+    BatchGraph,
+    reorder_moves,
+)
 from tmf_apis.fulfilment.execution.claims import Claims
 from tmf_apis.fulfilment.execution.inventory_writer import InventoryWriter
 from tmf_apis.fulfilment.execution.journal import (
@@ -29,6 +34,7 @@ from tmf_apis.fulfilment.execution.public_texts import NETWORK_FAILED, public_up
 from tmf_apis.fulfilment.order_rights import OrderRights, order_rights, owner_of_order
 from tmf_apis.fulfilment.reservation import reservations
 from tmf_apis.fulfilment.values import Allocation, OrderKey
+from tmf_apis.inventory import resource_state
 from tmf_apis.ordering.rules import is_past_point_of_no_return
 from tmf_apis.ordering.states import CANCELLATION_STATES
 from tmf_apis.rest.pipeline.policy import Repository, Resource
@@ -202,11 +208,48 @@ class BatchCommitter:
                     entry.unit, reason, entry.task.item, public_reason=NETWORK_FAILED
                 )
                 self.save_compensation(repository, compensated)
+            elif decision.action == fallout.FORCE:
+                entry.forced = True
+                if entry.goal == FORWARD:
+                    entry.state, entry.plan, entry.transaction = "reserved", None, None
             self._journal.save(
                 [entry],
-                *("attempts", "failing_since", "retry_at", "state"),
-                *("skip_reason", "quarantine_reason"),
+                *("attempts", "failing_since", "retry_at", "state", "plan", "transaction"),
+                *("skip_reason", "quarantine_reason", "forced"),
             )
+
+    def replace_carrier(self, batch: Batch, entry: TaskEntry, reason: str) -> None:
+        """Mark the carrier of a task as taken on its element, and reserve another one.
+
+        If there is no other one, the unit is compensated.
+        """
+        assert entry.allocation is not None  # noqa: S101
+        rights, key, taken = self.rights_of(batch), batch.key, entry.allocation
+        carrier, holder = taken.resources[taken.carrier_slot], taken.holder
+        with suppress(NotFound):
+            rights.network.change(
+                "Resource", carrier, lambda old: resource_state.quarantine(old, holder, reason)
+            )
+        others = {slot: id for slot, id in taken.resources.items() if id != carrier}
+        rest = replace(taken, resources=others)
+        reservations.release(rights.network, key, entry.task, rest)
+        context = {"order": key.order, "tenant": key.tenant, "resource": carrier, "error": reason}
+        log.warning("a resource turned out to be taken on its element", extra=context)
+        try:
+            allocation = reservations.reserve(
+                rights.network, key, entry.task, rights.orderer, duration=self.reservation_time
+            )
+        except Unfulfillable as error:
+            named = any(each.is_carrier and each.identifier for each in entry.task.requirements)
+            detail = reason if named else f"{reason}; {error}"
+            changed = BatchGraph(batch).compensate(
+                entry.unit, detail, entry.task.item, public_reason=NETWORK_FAILED
+            )
+            self.save_compensation(rights.operator, changed)
+            return
+        retry_at = time.time() + _IMMEDIATELY
+        self._journal.update(entry, allocation=allocation, attempts=0, retry_at=retry_at)
+        self._journal.save(reorder_moves(batch), "task")
 
     def create_fallout_task(self, key: OrderKey, entry: TaskEntry) -> None:
         """Create a fallout task for an entry; the entry waits until a person has decided."""

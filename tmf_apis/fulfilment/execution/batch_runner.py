@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from concurrent.futures import Executor
 from functools import partial
 
-from adapters.errors import Conflict, ElementError, PartiallyApplied
+from adapters.errors import Conflict, ElementError, PartiallyApplied, PortTaken
 from tmf_apis.element_access.element_leases import ElementBusy
 from tmf_apis.errors import TmfError
 from tmf_apis.fulfilment.execution.batch_committer import BatchCommitter
@@ -30,6 +30,8 @@ _CONTINUE_WITHIN = RETRY_PAUSES[0] / 10
 COMPENSATION_PATIENCE = 4
 #: Most attempts of a task that meets the lock or a change of another client of the element.
 MAX_CONFLICT_ATTEMPTS = 3
+#: Kinds of errors that a person always decides on.
+ALWAYS_FALLOUT_KINDS = frozenset({"unexpected", "wrongElement"})
 #: Value of ``TMF_FULFILMENT_FALLOUT``, beside the kinds of errors, for a failed compensation.
 UNDO_FALLOUT = "undo"
 
@@ -150,6 +152,9 @@ class BatchRunner:
         if isinstance(error, ElementBusy):  # the element did not fail: its turn comes
             entry.retry_at = now + RETRY_PAUSES[0]
             return await self._save_retry(entry)
+        if isinstance(error, PortTaken) and _can_change_carrier(entry):
+            replace_carrier = partial(self._committer.replace_carrier, batch, entry, str(error))
+            return await run_in_thread(self._executor, replace_carrier)
         entry.attempts += 1
         entry.failing_since = entry.failing_since or now
         entry.reason = str(error)
@@ -175,7 +180,7 @@ class BatchRunner:
         context |= {"element": entry.element, "error": entry.reason}
         log.warning("a task on the network is given up", extra=context)
         fallout_kind = UNDO_FALLOUT if is_compensation else error_kind
-        if error_kind == "unexpected" or fallout_kind in self._fallout_kinds:
+        if error_kind in ALWAYS_FALLOUT_KINDS or fallout_kind in self._fallout_kinds:
             self._committer.create_fallout_task(batch.key, entry)
         elif is_compensation:
             entry.state, entry.quarantine_reason = "restored", entry.reason
@@ -188,6 +193,11 @@ class BatchRunner:
                 entry.unit, entry.reason, entry.task.item, public_reason=NETWORK_FAILED
             )
             self._committer.save_compensation(repository, changed)
+
+
+def _can_change_carrier(entry: TaskEntry) -> bool:
+    """Return whether a task has not begun, and may be done on another carrier."""
+    return entry.goal != COMPENSATE and entry.task.action == "provide" and entry.plan is None
 
 
 def _is_retryable(entry: TaskEntry, error: Exception) -> bool:

@@ -16,6 +16,8 @@ from tmf_apis.fulfilment.execution.intake import OrderIntake
 from tmf_apis.fulfilment.execution.journal import Journal
 from tmf_apis.fulfilment.execution.journal_sealing import JournalSealer
 from tmf_apis.fulfilment.execution.provisioning import Provisioner
+from tmf_apis.rest.pipeline.lookups import get_or_none
+from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
 from tmf_apis.security.master_keys import load_provider
 from tmf_apis.security.personal_attributes import PersonalAttributes
@@ -64,8 +66,12 @@ class Fulfilment:
             repositories, journal, claims, reservation_time,
             has_parties=settings.is_authentication_required,
         )  # fmt: skip
+
+        def read_element(tenant: str, id: str) -> Resource | None:
+            return get_or_none(repositories.for_tenant(tenant), "Resource", id)
+
         provisioner = Provisioner(
-            journal, connections, executor, confirm=settings.fulfilment_confirm
+            journal, connections, read_element, executor, confirm=settings.fulfilment_confirm
         )
         self.cancellation_resolver = CancellationResolver(repositories, journal, committer)
         self.activities = OrderActivities(

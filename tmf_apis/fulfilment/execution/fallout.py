@@ -11,7 +11,7 @@ from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 FALLOUT_TASK = "FalloutTask"
-RETRY, SKIP, CANCEL = "retry", "skip", "cancel"
+RETRY, SKIP, CANCEL, FORCE = "retry", "skip", "cancel", "force"
 #: Names of steps in tasks that earlier versions created.
 FORMER_STEP_NAMES = {"acceptance": "taking up", "due date check": "looking at the date"}
 
@@ -21,7 +21,7 @@ class Decision:
     """The decision of a person on a fallout task.
 
     Attributes:
-        action: ``retry``, ``skip`` or ``cancel``.
+        action: ``retry``, ``skip``, ``cancel`` or ``force``.
         reason: The reason that the person gave.
         decided_by: The person.
     """

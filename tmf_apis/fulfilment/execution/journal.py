@@ -79,6 +79,7 @@ class TaskEntry:
         quarantine_reason: Why the element may differ from the inventory, so that the resources are
             quarantined; empty if they are not.
         skip_reason: Why a person decided to skip it; empty if nobody did.
+        forced: A person has decided to assert its state whatever is on the element.
         fencing_token: Token of the worker that has taken the batch over; see ``Journal.fence``.
     """
 
@@ -101,6 +102,7 @@ class TaskEntry:
     fallout_count: int = field(default=0, metadata=stored_as("people"))
     quarantine_reason: str = field(default="", metadata=stored_as("doubt"))
     skip_reason: str = field(default="", metadata=stored_as("skipped"))
+    forced: bool = False
     fencing_token: str = field(default="", metadata=stored_as("by"))
 
     @property

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar, cast
 
 from adapters import effect, planning
+from adapters.administration import plan_service
 from adapters.base import CONFIRMED, EFFECT, Adapter, Measuring
 from adapters.errors import (
     Conflict,
@@ -28,6 +30,8 @@ from adapters.errors import (
 from adapters.values import Intent, Transaction, Verdict
 from tmf_apis.element_access.connections import Connections
 from tmf_apis.fulfilment.execution.journal import COMPENSATE, Journal, TaskEntry
+from tmf_apis.inventory.element_identity import WrongElement, check_identity
+from tmf_apis.rest.pipeline.policy import Resource
 
 #: Longest time of one task at its element, in seconds.
 TASK_TIMEOUT = 120.0
@@ -42,19 +46,27 @@ class Provisioner:
     """Provisions tasks on elements."""
 
     def __init__(
-        self, journal: Journal, connections: Connections, executor: Executor, *, confirm: float
+        self,
+        journal: Journal,
+        connections: Connections,
+        read_element: Callable[[str, str], Resource | None],
+        executor: Executor,
+        *,
+        confirm: float,
     ) -> None:
         """Store the collaborators.
 
         Args:
             journal: Records every step.
             connections: Give access to the elements.
+            read_element: Returns the resource of an element by tenant and id; None: there is none.
             executor: Runs blocking database calls.
             confirm: Time within which a change must be confirmed, on elements that support it, in
                 seconds.
         """
         self._journal = journal
         self._connections = connections
+        self._read_element = read_element
         self._executor = executor
         self._confirm = confirm
 
@@ -76,11 +88,19 @@ class Provisioner:
         async with self._connections.acquire(target, exclusive=True) as adapter:
             try:
                 async with asyncio.timeout(TASK_TIMEOUT):  # without the wait for other changes
+                    if not entry.forced:
+                        await self._check_identity(entry, adapter)
                     await (self._roll_back if is_compensation else self._provision)(entry, adapter)
             except TimeoutError as error:
                 message = f"it took longer than {TASK_TIMEOUT:g} s"
                 raise Unreachable(target.name, message) from error
         return None
+
+    async def _check_identity(self, entry: TaskEntry, adapter: Adapter) -> None:
+        assert entry.allocation is not None  # noqa: S101
+        read = partial(self._read_element, adapter.target.tenant, entry.allocation.element)
+        if element := await run_in_thread(self._executor, read):
+            await check_identity(adapter, element)
 
     async def _provision(self, entry: TaskEntry, adapter: Adapter) -> None:
         transaction = await self._plan_and_apply(entry, adapter)
@@ -97,8 +117,12 @@ class Provisioner:
         is_first_plan = entry.plan is None
         for attempt in range(MAX_PLANS):
             if entry.plan is None:
-                plan = await adapter.plan(entry.allocation.intent)
-                await self._update_entry(entry, state="planned", plan=plan)
+                if entry.forced:
+                    await _remove_elsewhere(adapter, entry.allocation.intent)
+                wanted = replace(entry.allocation.intent, force=entry.forced)
+                intent, plan = await plan_service(adapter, wanted)
+                allocation = replace(entry.allocation, settings=intent.settings)
+                await self._update_entry(entry, state="planned", plan=plan, allocation=allocation)
             try:
                 return await self._apply(entry, adapter)
             except Conflict:
@@ -156,14 +180,38 @@ class Provisioner:
 
     async def _roll_back(self, entry: TaskEntry, adapter: Adapter) -> None:
         assert entry.plan is not None  # noqa: S101
-        if entry.plan.steps:
+        if entry.forced:
+            await self._force_previous_state(entry, adapter)
+        elif entry.plan.steps:
             await adapter.rollback(entry.transaction or entry.plan.attempted)
         await self._update_entry(
             entry, state="restored", attempts=0, failing_since=0.0, retry_at=0.0
         )
 
+    @staticmethod
+    async def _force_previous_state(entry: TaskEntry, adapter: Adapter) -> None:
+        """Assert the state before a task, whatever is on the port.
+
+        Raises:
+            NotVerified: The element does not have that state afterwards.
+        """
+        assert entry.allocation is not None  # noqa: S101
+        previous = replace(entry.allocation.previous_intent, force=True)
+        intent, plan = await plan_service(adapter, previous)
+        await adapter.apply(plan)
+        if not (verdict := await adapter.verify(intent)).good:
+            raise NotVerified(verdict)
+
     async def _update_entry(self, entry: TaskEntry, **changes: object) -> None:
         await run_in_thread(self._executor, partial(self._journal.update, entry, **changes))
+
+
+async def _remove_elsewhere(adapter: Adapter, intent: Intent) -> None:
+    """Remove a service that is to be forced onto a port from all other ports of the element."""
+    for observed in await adapter.services():
+        if observed.service_id == intent.service_id and observed.port != intent.port:
+            absent = Intent(intent.service_id, observed.port, present=False)
+            await adapter.apply(await adapter.plan(absent))
 
 
 async def _measure(adapter: Adapter, intent: Intent, test_head: str) -> Verdict:
@@ -216,7 +264,7 @@ def error_kind(error: Exception) -> str:
     'unreachable'
     """
     cause = error.failure if isinstance(error, PartiallyApplied) else error
-    for kind in (Unreachable, Rejected, Conflict, NotVerified, Misconfigured):
+    for kind in (Unreachable, Rejected, Conflict, NotVerified, Misconfigured, WrongElement):
         if isinstance(cause, kind):
             return kind.__name__[0].lower() + kind.__name__[1:]
     return "unexpected"

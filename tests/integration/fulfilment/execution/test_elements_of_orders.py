@@ -8,6 +8,9 @@ from tests.support.fulfilment_harness import (
     silent_after_failure,
 )
 from tmf_apis.element_access.element_leases import ElementLeases
+from tmf_apis.inventory.elements import managed_elements
+from tmf_apis.inventory.ports import holder_of
+from tmf_apis.reconciliation.auditor import Auditor
 
 
 def requests_of_an_order(operator, offering, gateway):
@@ -99,3 +102,183 @@ def test_the_first_reason_is_shown_while_the_undo_waits(operator):
     for text in (task["reason"], *(alert["message"] for alert in alerts)):
         assert "downstream is 225000000 instead of 250000000" in text
         assert "no answer" in text
+
+
+def complete(operator, *items):
+    """Run an order of items to its end; return the id of its first product."""
+    key = operator.place_order(*items)
+    order = operator.run_order(key)
+    assert order["state"] == "completed", order.get("productOrderErrorMessage")
+    return f"{key.order}-1"
+
+
+def differences(operator):
+    """Audit all elements; return type and message of each difference."""
+    elements = managed_elements(operator.repository)
+    result = operator.run_async(Auditor(operator.repository, operator.connections).run(elements))
+    return [(difference.type, difference.message) for _, difference in result.differences]
+
+
+def decide(operator, task, decision):
+    operator.change_resource(
+        "FalloutTask", task["id"], decision=decision, decisionReason="checked on site"
+    )
+
+
+def test_a_suspended_product_stays_off_when_it_moves_or_changes(operator, fibre_offering):
+    product = complete(operator, order_item(offering=fibre_offering, port="gw sub1"))
+    complete(operator, order_item("modify", product=product, value={"status": "suspended"}))
+    complete(operator, order_item("modify", product=product, port="gw sub2"))
+    faster = operator.create_offering(200, 80)
+    complete(operator, order_item("modify", product=product, offering=faster))
+    assert operator.gw.port("sub1").enabled
+    assert not operator.gw.port("sub2").enabled
+    assert operator.repository.get("Product", product)["status"] == "suspended"
+    operator.assert_consistent()
+    assert differences(operator) == []
+    complete(operator, order_item("modify", product=product, value={"status": "active"}))
+    assert operator.gw.port("sub2").enabled
+    assert port_state(operator.gw, "sub2")[1] == 200 * MEGABIT
+    operator.assert_consistent()
+
+
+def test_a_port_that_is_shut_is_found_and_opened_by_any_order(operator, fibre_offering):
+    operator.gw.port("sub1").enabled = False  # a spare port
+    product = complete(operator, order_item(offering=fibre_offering, port="gw sub1"))
+    faster = operator.create_offering(200, 80)
+    for item in (
+        order_item("modify", product=product, value={"status": "active"}),
+        order_item("modify", product=product, offering=faster),
+    ):
+        assert operator.gw.port("sub1").enabled
+        operator.gw.port("sub1").enabled = False
+        ((type_, message),) = differences(operator)
+        assert (type_, message) == ("settingDiffers", "enabled is False instead of True")
+        complete(operator, item)
+    assert operator.gw.port("sub1").enabled
+    assert differences(operator) == []
+    operator.assert_consistent()
+
+
+def test_an_order_that_fails_leaves_a_spare_port_shut(operator):
+    offering = operator.create_offering(250, 40)
+    operator.gw.port("sub1").enabled = False
+    operator.gw.fault_injection.rounding[mib.SVC_DOWN_KBPS] = 75 * MEGABIT
+    key = operator.place_order(order_item(offering=offering, port="gw sub1"))
+    assert operator.run_order(key)["state"] == "failed"
+    assert not operator.gw.port("sub1").enabled
+
+
+def reserved_port(operator):
+    """Return the port of the gateway that an order has reserved."""
+    names = [port.name for port in operator.gw.ports.values() if port.access]
+    (port,) = [
+        operator.gw.port(name) for name in names if holder_of(operator.find_port("gw", name))
+    ]
+    return port
+
+
+def test_a_port_that_is_taken_on_the_element_is_marked_and_the_next_one_is_used(
+    operator, fibre_offering
+):
+    key = operator.place_order(order_item(offering=fibre_offering))
+    operator.accept(key)
+    taken = reserved_port(operator)
+    taken.tag = "stranger"
+    assert operator.run_order(key)["state"] == "completed"
+    (used,) = [port for port in operator.gw.ports.values() if port.tag == f"{key.order}-1"]
+    assert used.downstream_kbps == 100 * MEGABIT
+    marked = operator.find_port("gw", taken.name)
+    assert marked["unknownStatus"]
+    assert "in use by service 'stranger'" in marked["note"][0]["text"]
+    assert [type_ for type_, _ in differences(operator)] == ["unknownOnElement"]
+    operator.assert_consistent()
+
+
+def test_an_ordered_port_that_is_taken_on_the_element_is_marked(operator, fibre_offering):
+    operator.gw.port("sub1").tag = "stranger"
+    key = operator.place_order(order_item(offering=fibre_offering, port="gw sub1"))
+    order = operator.run_order(key)
+    assert order["state"] == "failed"
+    assert "in use by service 'stranger'" in order["productOrderErrorMessage"][0]["message"]
+    assert operator.find_port("gw", "sub1")["unknownStatus"]
+    assert operator.gw.port("sub1").tag == "stranger"
+    operator.assert_consistent()
+
+
+def order_at_another_element(operator, offering):
+    """Return an order and its fallout task: another box answers at the address of the gateway."""
+    operator.gw.serial = "SIM-OTHER"
+    key = operator.place_order(order_item(offering=offering, port="gw sub1"))
+    operator.accept(key)
+    (task,) = operator.advance_until(key, operator.open_fallout_tasks)
+    assert "serial number is SIM-OTHER instead of" in task["reason"]
+    assert operator.gw.set_count == 0
+    assert operator.get_order(key)["state"] == "pending"
+    return key, task
+
+
+def test_another_element_at_the_address_is_not_configured(operator, fibre_offering):
+    key, task = order_at_another_element(operator, fibre_offering)
+    decide(operator, task, "cancel")
+    assert operator.run_order(key)["state"] == "failed"
+    assert operator.gw.set_count == 0
+    operator.assert_consistent()
+
+
+def test_an_order_continues_when_the_right_element_is_back(operator, fibre_offering):
+    serial = operator.gw.serial
+    key, task = order_at_another_element(operator, fibre_offering)
+    operator.gw.serial = serial
+    decide(operator, task, "retry")
+    assert operator.run_order(key)["state"] == "completed"
+    operator.assert_consistent()
+
+
+def test_a_forced_order_configures_another_element(operator, fibre_offering):
+    key, task = order_at_another_element(operator, fibre_offering)
+    decide(operator, task, "force")
+    assert operator.run_order(key)["state"] == "completed"
+    assert port_state(operator.gw, "sub1")[1] == 100 * MEGABIT
+
+
+def test_a_forced_change_overwrites_what_is_on_the_port(operator, fibre_offering):
+    operator.configure(fulfilment_fallout=("conflict",))
+    product = complete(operator, order_item(offering=fibre_offering, port="gw sub1"))
+    operator.gw.port("sub1").tag, operator.gw.port("sub2").tag = "stranger", product
+    faster = operator.create_offering(200, 80)
+    key = operator.place_order(order_item("modify", product=product, offering=faster))
+    operator.accept(key)
+    (task,) = operator.advance_until(key, operator.open_fallout_tasks)
+    decide(operator, task, "force")
+    assert operator.run_order(key)["state"] == "completed"
+    assert port_state(operator.gw, "sub1") == (product, 200 * MEGABIT, 80 * MEGABIT)
+    assert operator.gw.port("sub2").tag == ""
+    operator.assert_consistent()
+
+
+def test_a_forced_undo_restores_the_state_before(operator, fibre_offering):
+    operator.configure(fulfilment_fallout=("undo",))
+    product = complete(operator, order_item(offering=fibre_offering, port="gw sub1"))
+    faster = operator.create_offering(250, 80)
+    operator.gw.fault_injection.rounding[mib.SVC_DOWN_KBPS] = 75 * MEGABIT
+    execute = operator.runner._provisioner.execute
+
+    async def execute_and_disturb(entry):
+        try:
+            await execute(entry)
+        except Exception:
+            operator.gw.fault_injection.rounding.clear()
+            operator.gw.port("sub1").downstream_kbps = 7 * MEGABIT
+            raise
+
+    operator.runner._provisioner.execute = execute_and_disturb
+    key = operator.place_order(order_item("modify", product=product, offering=faster))
+    operator.accept(key)
+    (task,) = operator.advance_until(key, operator.open_fallout_tasks)
+    operator.runner._provisioner.execute = execute
+    assert "downstream is 225000000 instead of 250000000" in task["reason"]
+    decide(operator, task, "force")
+    assert operator.run_order(key)["state"] == "failed"
+    assert port_state(operator.gw, "sub1") == (product, 100 * MEGABIT, 40 * MEGABIT)
+    operator.assert_consistent()
