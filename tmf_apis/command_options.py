@@ -93,11 +93,17 @@ def _settings(data_dir: Path | None, mongodb_uri: str) -> Settings:
         settings = Settings.from_environment()
     except ValueError as error:
         raise click.ClickException(str(error)) from None
-    return dataclasses.replace(
+    settings = dataclasses.replace(
         settings,
         data_dir=data_dir or settings.data_dir,
         mongodb_uri=mongodb_uri or settings.mongodb_uri,
     )
+    if settings.retention:  # the check loads the contracts, which most commands do not need
+        from tmf_apis.retention_kinds import check_retention  # noqa: PLC0415
+
+        with report_start_errors():
+            check_retention(settings)
+    return settings
 
 
 @contextmanager

@@ -2,25 +2,23 @@
 
 import logging
 import ssl
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
+from collections.abc import Callable
 
 import uvicorn
 
 from tmf_apis.app import CONTRACTS_DIR, Application, Engine, Readiness
 from tmf_apis.console import ConsoleApplication, PageContext
-from tmf_apis.events import inbox
-from tmf_apis.rest.contracts.contract import Contract, load_contracts
+from tmf_apis.rest.contracts.contract import load_contracts
 from tmf_apis.rest.http.connection_limits import ConnectionLimits
 from tmf_apis.rest.http.event_loop import LimitedConfig
 from tmf_apis.rest.http.protocol import limited_protocol
 from tmf_apis.rest.http.shared_accounts import SharedAccounts
+from tmf_apis.retention_kinds import check_retention
 from tmf_apis.security.local_keys import jwks_file
 from tmf_apis.security.tokens import TokenAuthenticator
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import connect
 from tmf_apis.store.embedded_temporal import TemporalAccess
-from tmf_apis.store.process import CannotStart
 from tmf_apis.store.shared_state import SharedState
 
 log = logging.getLogger(__name__)
@@ -46,7 +44,7 @@ def build_application(
         CannotStart: A setting names a kind that no contract has.
     """
     contracts = load_contracts(CONTRACTS_DIR, settings.data_dir / "cache")
-    _check_kinds(settings, contracts)
+    check_retention(settings, contracts)
     jwks = settings.jwks
     needs_keys = settings.is_authentication_required and not settings.introspection_url
     if needs_keys and not jwks:
@@ -59,21 +57,6 @@ def build_application(
     context = PageContext(settings, contracts, authenticator, readiness, temporal_access)
     pages = ConsoleApplication(context)
     return Application(settings, contracts, authenticator, pages, readiness, shared=shared)
-
-
-def _check_kinds(settings: Settings, contracts: Iterable[Contract]) -> None:
-    """Check the kinds that ``TMF_RETENTION`` names.
-
-    Raises:
-        CannotStart: No contract has one of them; the message names the nearest kind.
-    """
-    kinds = {o.kind for contract in contracts for o in contract.operations if o.kind}
-    kinds.add(inbox.COLLECTION)
-    for kind, _ in settings.retention:
-        if kind not in kinds:
-            near = get_close_matches(kind, kinds, 1)
-            hint = f"did you mean {near[0]}?" if near else "expected kinds such as ProductOrder"
-            raise CannotStart(f"TMF_RETENTION: no contract has the kind {kind}; {hint}")
 
 
 def open_engine(application: Application, mongodb_uri: str) -> Engine:

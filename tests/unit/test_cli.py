@@ -47,6 +47,20 @@ def test_every_command_names_a_setting_that_is_invalid(command, tmp_path):
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize("command", [("serve",), ("work",), ("settings",), ("audit-log", "verify")])
+def test_every_command_names_a_retention_period_of_an_unknown_kind(command, tmp_path):
+    result = invoke(*command, TMF_RETENTION="ProductOrders=1", TMF_DATA_DIR=str(tmp_path / "data"))
+    assert result.exit_code == 1
+    assert "Error: TMF_RETENTION: no contract has the kind ProductOrders; " in result.stderr
+    assert "did you mean ProductOrder?" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_retention_period_of_a_known_kind_is_shown(tmp_path):
+    result = invoke("settings", TMF_RETENTION="ProductOrder=1", TMF_DATA_DIR=str(tmp_path / "data"))
+    assert result.exit_code == 0
+
+
 def test_an_unknown_variable_is_reported_with_the_nearest_name():
     result = invoke("settings", TMF_PAGE_LIMITT="7")
     assert result.exit_code == 0

@@ -73,6 +73,7 @@ COMPOSITION = {
     "command_groups",
     "command_options",
     "health",
+    "retention_kinds",
     "server",
     "token_scopes",
     "worker_heartbeat",
