@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from tmf_apis.errors import InvalidQuery
 from tmf_apis.rest.query.attributes import QueryableAttributes, dotted_path
 from tmf_apis.rest.query.schema_paths import ValueType
-from tmf_apis.rest.query.version_values import is_order_kept
 
 #: Most attributes in one sort.
 KEY_LIMIT = 5
@@ -74,11 +73,6 @@ def _sort_key(name: str, attributes: QueryableAttributes) -> SortKey:
         raise InvalidQuery(f"sort: {attribute.path!r} has parts; name one of them")
     if attribute.blind:
         attribute.blind.require_plain("cannot be sorted by")
-    if attribute.shown_values is not None and not is_order_kept(attribute.shown_values):
-        raise InvalidQuery(
-            f"sort: {attribute.path!r} has other values in this version than are stored, so a list"
-            " cannot be sorted by it"
-        )
     if attribute.document_paths == ("id",):
         return SortKey("_id", direction)
     is_multi_valued = attribute.type.is_multi_valued or attribute.type.value_type == "any"

@@ -88,13 +88,3 @@ def values_with_pattern(shown: ShownValues, pattern: str, options: str) -> list[
     """
     expression = re.compile(pattern, re.IGNORECASE if "i" in options else 0)
     return [old for old, new in shown.items() if expression.search(new)]
-
-
-def is_order_kept(shown: ShownValues) -> bool:
-    """Return whether the shown values are in the order of the stored ones.
-
-    >>> is_order_kept({"enabled": "enable", "disabled": "disable"}), is_order_kept({})
-    (True, False)
-    """
-    ordered = [shown[stored] for stored in sorted(shown)]
-    return bool(ordered) and ordered == sorted(ordered)
