@@ -3,6 +3,8 @@
 ElementError
   Misconfigured        the target, its credentials or its adapter are not usable: needs a person
   Unreachable          no answer in time: try again later
+    InvalidAnswer      it answers, but its answer cannot be decoded
+  AdapterFailed        the adapter failed at an answer that it does not expect
   Rejected             the element refuses: do not try again, report it to the requester
     Unsupported        the element or its adapter does not support the operation
   Conflict             the element has changed since the plan, or is locked: read and plan again
@@ -42,6 +44,17 @@ class Unreachable(ElementError):
     """The element did not answer in time; it may or may not have performed the operation."""
 
     again = True
+
+
+class InvalidAnswer(Unreachable):
+    """The element answered, but its answer cannot be decoded."""
+
+
+class AdapterFailed(ElementError):
+    """The adapter failed with an exception that is not an ``ElementError``.
+
+    The element gave an answer that the adapter does not expect, or the adapter has a defect.
+    """
 
 
 class Rejected(ElementError):

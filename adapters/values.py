@@ -67,6 +67,8 @@ class Facts:
         serial: Serial number; empty if there is none.
         uptime: Time since the start of the management software, in seconds.
         boots: Number of starts so far; 0 if the element does not count them.
+        chassis_id: Identifier by which it announces itself to its neighbours (LLDP); may be empty.
+        unread: Names of the attributes that could not be read this time.
     """
 
     name: str
@@ -76,6 +78,8 @@ class Facts:
     serial: str
     uptime: float
     boots: int
+    chassis_id: str = ""
+    unread: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,9 @@ class Port:
         description: Another name of the interface (ifDescr); empty if it is the same as the name.
         state: Operational state in the words of RFC 2863 ("down", "dormant", "notPresent" ...);
             empty if the element does not report it.
+        alias: Text that people have given to the interface (ifAlias); may be empty.
+        unread: Names of the attributes that could not be read this time. With "name" in it, the
+            name is a substitute.
     """
 
     name: str
@@ -109,6 +116,8 @@ class Port:
     addresses: tuple[str, ...] = ()
     description: str = ""
     state: str = ""
+    alias: str = ""
+    unread: frozenset[str] = frozenset()
 
     @property
     def has_lost_link(self) -> bool:
@@ -127,6 +136,10 @@ class Component:
         model: Model; may be empty.
         serial: Serial number; may be empty.
         software: Software or firmware version; may be empty.
+        place: Where it is on the element, stable over restarts and different for all components;
+            may be empty.
+        unread: Names of the attributes that could not be read this time. With "name" in it, the
+            name is a substitute.
     """
 
     name: str
@@ -135,6 +148,8 @@ class Component:
     model: str = ""
     serial: str = ""
     software: str = ""
+    place: str = field(default="", compare=False)
+    unread: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +161,33 @@ class Neighbour:
         system: Name of the neighbour; may be empty.
         chassis: Identifier of the neighbour: a MAC address, an IP address or a text.
         remote_port: Identifier of the neighbour's port.
+        remote_description: Description of the neighbour's port; may be empty.
     """
 
     port: str
     system: str
     chassis: str
     remote_port: str
+    remote_description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadTable:
+    """A table of an element that could not be read, or not completely.
+
+    Attributes:
+        name: Name of the table or of its column ("ifTable", "ifOperStatus").
+        reason: The reason ("genErr", "7 of 9 rows"), for people.
+        part: Part of the inventory of which members may be missing for this reason: "ports",
+            "components", "neighbours" or "addresses"; empty: only attributes are missing.
+    """
+
+    name: str
+    reason: str
+    part: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} not read: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +200,7 @@ class Inventory:
         taken_at: Time of the read, in UTC.
         components: Components, each after the one that contains it.
         neighbours: Neighbours, ordered by port.
+        unread: Tables that could not be read completely; what they contain is not gone.
     """
 
     facts: Facts
@@ -171,6 +208,7 @@ class Inventory:
     taken_at: datetime
     components: tuple[Component, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
+    unread: tuple[UnreadTable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from adapters.credentials import Secret
-from adapters.errors import Misconfigured, Rejected, Unreachable
+from adapters.errors import InvalidAnswer, Misconfigured, Rejected, Unreachable
 from adapters.snmp.wire import message, usm, usm_request
 from adapters.snmp.wire.ber import Malformed
 from adapters.snmp.wire.message import Pdu, Variable
@@ -56,6 +56,18 @@ class CommunitySecurity:
         if pdu.request_id not in pending:
             raise NotAuthentic("no such request")
         return pdu.request_id, pdu
+
+    def decode_malformed(self, octets: bytes) -> int:
+        """Return the request id of a response that is malformed behind its head.
+
+        Raises:
+            Malformed: The head is malformed too.
+            NotAuthentic: The response has another community.
+        """
+        community, request_id = message.decode_head(octets)
+        if community != self._community:
+            raise NotAuthentic("another community")
+        return request_id
 
 
 class UserSecurity:
@@ -139,6 +151,7 @@ class Client(asyncio.DatagramProtocol):
         self._endpoint = endpoint
         self._timeouts = timeouts
         self._pending: dict[int, asyncio.Future[Pdu]] = {}
+        self._malformed: str = ""  # why the last datagram could not be decoded
         self._transport: asyncio.DatagramTransport | None = None
         try:
             self._security: CommunitySecurity | UserSecurity = (
@@ -220,7 +233,7 @@ class Client(asyncio.DatagramProtocol):
             raise Misconfigured(self.element, "the adapter is not open")
         request_id = secrets.randbits(31)
         future: asyncio.Future[Pdu] = asyncio.get_running_loop().create_future()
-        self._pending[request_id] = future
+        self._pending[request_id], self._malformed = future, ""
         octets = self._security.encode_request(request_id, pdu)
         try:
             for timeout in self._timeouts:
@@ -230,17 +243,34 @@ class Client(asyncio.DatagramProtocol):
                     return future.result()
         finally:
             del self._pending[request_id]
+        if self._malformed:
+            raise undecodable_response(self.element, self._malformed)
         raise no_response(self.element, self._endpoint)
 
     def datagram_received(self, octets: bytes, source: tuple[str, int]) -> None:  # noqa: ARG002
         """Complete the pending request that a response answers; drop any other datagram."""
         try:
             request_id, pdu = self._security.decode_response(octets, self._pending)
-        except (Malformed, NotAuthentic):
+        except Malformed as error:
+            self._malformed = str(error)
+            self._fail_request(octets)
+            return
+        except NotAuthentic:
             return
         future = self._pending[request_id]
         if pdu.tag in {message.RESPONSE, message.REPORT} and not future.done():
             future.set_result(pdu)
+
+    def _fail_request(self, octets: bytes) -> None:
+        """End the request that a malformed response answers, if the response proves its sender."""
+        if not isinstance(self._security, CommunitySecurity):
+            return
+        try:
+            request_id = self._security.decode_malformed(octets)
+        except (Malformed, NotAuthentic):
+            return
+        if (future := self._pending.get(request_id)) and not future.done():
+            future.set_exception(undecodable_response(self.element, self._malformed))
 
     def error_received(self, error: Exception) -> None:
         """Ignore an ICMP error and keep waiting: the agent may be starting."""
@@ -265,6 +295,11 @@ def unknown_user(element: str, reason: str) -> Rejected:
     """Return the error of an agent that does not accept the user or its password."""
     text = f"it does not accept the SNMP user or its password ({reason})"
     return Rejected(element, text, reason=reason)
+
+
+def undecodable_response(element: str, reason: str) -> InvalidAnswer:
+    """Return the error of an agent whose response does not follow the standard."""
+    return InvalidAnswer(element, f"no answer that can be decoded as SNMP: {reason}")
 
 
 def no_response(element: str, endpoint: tuple[str, int]) -> Unreachable:

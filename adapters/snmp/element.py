@@ -225,6 +225,7 @@ class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
                 attributes={"tag": port.tag, CHANGED: port.name in changed},
             )
             for port in ports
+            if not {"enabled", "up"} & port.unread
         ]
 
     async def faults(self) -> AsyncIterator[RawFault]:

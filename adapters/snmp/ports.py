@@ -1,30 +1,21 @@
 """The ports of an SNMP element, found by natural key and independent of their current indexes."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 
 from adapters.errors import Conflict, Rejected, Unreachable
-from adapters.snmp import mib
+from adapters.snmp import interfaces, mib
+from adapters.snmp.interfaces import Walk
 from adapters.snmp.profile import Profile
 from adapters.snmp.session import Session
-from adapters.snmp.wire.ber import Value, as_int, as_text
+from adapters.snmp.walk import raise_error
+from adapters.snmp.wire.ber import Value, as_int, as_name, as_text
 from adapters.values import Port, Setting, Step
 
-MEGABIT = 1_000_000
 #: Uptime by which the ports of an element have their states after a start, in hundredths of a
 #: second.
 SETTLING_TIME = 30_000
-IF_COLUMNS = (
-    mib.IF_NAME,
-    mib.IF_DESCR,
-    mib.IF_ALIAS,
-    mib.IF_ADMIN_STATUS,
-    mib.IF_OPER_STATUS,
-    mib.IF_HIGH_SPEED,
-    mib.IF_PHYS_ADDRESS,
-    mib.IF_TYPE,
-)
-
-
 #: Key column -> name of the port -> index.
 PortIndexes = dict[str, dict[str, str]]
 
@@ -48,6 +39,7 @@ class PortTable:
         self._profile = profile
         self._indexes = indexes
         self._keys = list(dict.fromkeys(attribute.key for attribute in profile.attributes))
+        self._ambiguous: set[str] = set()
 
     async def _read_keys(self) -> None:
         async with self._session.translate_start():
@@ -55,12 +47,11 @@ class PortTable:
         self._indexes.update({key: self._index_by_name(table[key]) for key in self._keys})
 
     def _index_by_name(self, column: dict[str, Value]) -> dict[str, str]:
-        indexes: dict[str, str] = {}
-        for index, name in column.items():
-            if indexes.setdefault(as_text(name), index) != index:
-                message = f"two of its ports are called {as_text(name)!r}"
-                raise Rejected(self._session.element, message, reason="ambiguous")
-        return indexes
+        """Return the indexes by name, without names that several ports have."""
+        names = {index: as_name(name) for index, name in column.items()}
+        counts = Counter(names.values())
+        self._ambiguous |= {name for name, count in counts.items() if count > 1}
+        return {name: index for index, name in names.items() if name and counts[name] == 1}
 
     async def read_settings(self, port: str, index: str = "") -> dict[str, Setting]:
         """Return the attributes of a port; those that it does not have are missing.
@@ -92,6 +83,9 @@ class PortTable:
         names = self._indexes[mib.IF_NAME]
         if (was_known or not names) and (uptime := await self._session.starting_uptime()):
             return Unreachable(self._session.element, f"port {port!r} is not there yet: {uptime}")
+        if port in self._ambiguous:
+            message = f"two of its ports are called {port!r}"
+            return Rejected(self._session.element, message, path=port, reason="ambiguous")
         message = f"no port {port!r}; it has {', '.join(sorted(names)) or 'none'}"
         return Rejected(self._session.element, message, path=port, reason="noSuchPort")
 
@@ -105,7 +99,7 @@ class PortTable:
         keys = {f"{attribute.key}.{index}" for attribute, index in instances}
         columns = [f"{attribute.column}.{index}" for attribute, index in instances]
         values = await self._session.get([*columns, *sorted(keys)])
-        if any(as_text(values.get(key)) != port for key in keys):
+        if any(as_name(values.get(key)) != port for key in keys):
             return None
         return {
             attribute.name: attribute.decode(raw)
@@ -137,52 +131,49 @@ class PortTable:
         async with self._session.translate_start():
             table = await self._session.table([tag.key, tag.column])
         return {
-            as_text(name): as_text(table[tag.column].get(index))
+            as_name(name): as_text(table[tag.column].get(index))
             for index, name in table[tag.key].items()
         }
 
     async def read_ports(self) -> list[Port]:
-        """Return every port except loopbacks, ordered by name."""
-        await self._read_keys()
-        table = await self._session.table(IF_COLUMNS)
-        service_tables = [indexes for key, indexes in self._indexes.items() if key != mib.IF_NAME]
-        ports = [
-            Port(
-                name=(name := as_text(raw)),
-                index=index,
-                tag=as_text(table[mib.IF_ALIAS].get(index)),
-                enabled=table[mib.IF_ADMIN_STATUS].get(index) == mib.UP,
-                up=table[mib.IF_OPER_STATUS].get(index) == mib.UP,
-                speed=as_int(table[mib.IF_HIGH_SPEED].get(index)) * MEGABIT,
-                mac=_mac_address(table[mib.IF_PHYS_ADDRESS].get(index)),
-                access=_is_in_all(name, service_tables) and self._profile.is_access_port(name),
-                description=_other_name(table[mib.IF_DESCR].get(index), name),
-                state=mib.OPER_STATES.get(as_int(table[mib.IF_OPER_STATUS].get(index)), ""),
-            )
-            for index, raw in table[mib.IF_NAME].items()
-            if table[mib.IF_TYPE].get(index) != mib.SOFTWARE_LOOPBACK
+        """Return every port except loopbacks, ordered by name.
+
+        Raises:
+            Rejected: A column cannot be read to its end.
+            Unreachable: There is no response, or none that can be decoded.
+        """
+        walk = await self.walk()
+        raise_error(*walk.values())
+        return await self.ports(walk)
+
+    async def walk(self) -> Walk:
+        """Return the columns of IF-MIB as far as they can be read."""
+        return await self._session.walk(interfaces.COLUMNS)
+
+    async def ports(self, walk: Walk) -> list[Port]:
+        """Return the ports of a walk; those that can carry services are access ports.
+
+        Raises:
+            Rejected: The tables of services cannot be read.
+        """
+        keys = {attribute.key for attribute in self._profile.attributes} - {mib.IF_NAME}
+        tables = await self._session.table(sorted(keys)) if keys else {}
+        tables[mib.IF_NAME] = walk[mib.IF_NAME].cells
+        names = [set(self._index_by_name(table)) for table in tables.values()]
+        return [
+            replace(port, access=self._is_access_port(port.name, names))
+            for port in interfaces.ports(walk)
         ]
-        return sorted(ports, key=lambda port: port.name)
+
+    def _is_access_port(self, name: str, names: list[set[str]]) -> bool:
+        return all(name in table for table in names) and self._profile.is_access_port(name)
 
     async def read_changed(self, ports: Sequence[Port]) -> frozenset[str]:
         """Return the names of the ports whose state has changed since the element has settled."""
-        values = await self._session.get([f"{mib.IF_LAST_CHANGE}.{port.index}" for port in ports])
+        oids = [f"{mib.IF_LAST_CHANGE}.{port.index}" for port in ports]
+        values, _ = await self._session.get_each(oids)
         return frozenset(
             port.name
             for port, changed_at in zip(ports, values.values(), strict=True)
             if as_int(changed_at) > SETTLING_TIME
         )
-
-
-def _is_in_all(name: str, tables: Iterable[dict[str, str]]) -> bool:
-    return all(name in table for table in tables)
-
-
-def _other_name(value: Value, name: str) -> str:
-    """Return ifDescr; empty if it is the name."""
-    description = as_text(value).strip("\0 \r\n\t")
-    return "" if description == name else description
-
-
-def _mac_address(value: Value) -> str:
-    return value.hex(":") if isinstance(value, bytes) else ""

@@ -110,8 +110,8 @@ class Profile:
 
     Attributes:
         name: Name that the option ``profile`` of a target refers to.
-        vendor: Vendor.
-        model: Model.
+        vendor: Vendor, for elements that do not report it; may be empty.
+        model: Model, for elements that do not report it; may be empty.
         attributes: Attributes that can be set, in the order in which a service is set up. The tag
             is the first, so that the service can be found if the setup is interrupted.
         counters: Counters, indexed by ifIndex.
@@ -157,8 +157,8 @@ IF_COUNTERS = (
 
 BROADBAND_GATEWAY = Profile(
     name="broadband-gateway",
-    vendor="net-snmp",
-    model="broadband gateway",
+    vendor="",
+    model="",
     attributes=(
         TAG,
         Attribute("downstream", mib.SVC_DOWN_KBPS, "gauge", KBIT, mib.SVC_IF_NAME, 0),

@@ -6,7 +6,7 @@ identifiers and IP addresses, None where there is no such instance.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -26,14 +26,16 @@ from pysnmp.hlapi.v3arch.asyncio import (
 )
 from pysnmp.proto import errind
 from pysnmp.proto.rfc1902 import Gauge32, Integer32, IpAddress, OctetString
+from pysnmp.proto.rfc1905 import EndOfMibView, NoSuchInstance, NoSuchObject
 
 from adapters.credentials import Secret
-from adapters.errors import Misconfigured, Rejected, Unreachable
+from adapters.errors import InvalidAnswer, Misconfigured, Rejected, Unreachable
 from adapters.snmp import mib
 from adapters.snmp.auth_data import auth_data
 from adapters.snmp.client import Client, error_response, no_response, unknown_user
+from adapters.snmp.walk import MALFORMED, TAG_NAMES, TOO_LARGE, Column, Walker, raise_error
 from adapters.snmp.wire import ber, message
-from adapters.snmp.wire.ber import ARCS_LIMIT, Value, as_int, split_object_id
+from adapters.snmp.wire.ber import Value, as_int
 from adapters.snmp.wire.message import Variable
 
 Command = Callable[..., Awaitable[tuple[Any, Any, Any, Any]]]
@@ -58,13 +60,14 @@ BAD_CREDENTIALS = (
 )
 #: Variables per request; with the longest names and values they still fit in one datagram.
 VARIABLES_PER_REQUEST = 20
-MAX_REPETITIONS = 10
 #: Time after a start in which an element may refuse what it does later, in seconds.
 START_TIME = 120
 #: error-status with which agents answer while they start.
 START_ERRORS = frozenset({"genErr", "resourceUnavailable"})
-#: Maximum number of rows of one table. A longer walk means that the agent loops.
-ROWS_LIMIT = 20_000
+#: The error by which version 1 says that there is no such instance; agents of v2c send it too.
+MISSING_INSTANCE = frozenset({"noSuchName"})
+#: Errors of a request that one of its variables causes; the others can be read without it.
+VARIABLE_ERRORS = MISSING_INSTANCE | TOO_LARGE | {"genErr", "noAccess"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ class Session:
         self._target: Any = None
         self._is_open = False
         self._is_v3, self._has_answered = "community" not in secret, False
+        #: The greatest object identifier that a walk has seen, as arcs.
+        self.greatest_oid: tuple[int, ...] = ()
 
     async def __aenter__(self) -> Self:
         if self._client is not None:
@@ -120,14 +125,51 @@ class Session:
         await asyncio.sleep(0)  # asyncio closes the sockets in its next iteration
 
     async def get(self, oids: Sequence[str]) -> dict[str, Value]:
-        """Return the values of instances; None for an instance that does not exist."""
-        values: dict[str, Value] = {}
+        """Return the values of instances; None for an instance that does not exist.
+
+        Raises:
+            Rejected: The agent refuses to return one of them for another reason.
+            Unreachable: There is no response, or none that can be decoded.
+        """
         async with self.translate_start():
-            for start in range(0, len(oids), VARIABLES_PER_REQUEST):
-                batch = oids[start : start + VARIABLES_PER_REQUEST]
-                response = dict(await self._read(message.GET, batch))
-                values.update((oid, response.get(oid)) for oid in batch)
+            values, _ = await self._get(oids, MISSING_INSTANCE)
         return values
+
+    async def get_each(self, oids: Sequence[str]) -> tuple[dict[str, Value], dict[str, str]]:
+        """Return the values of instances, and the reasons where there is none.
+
+        Raises:
+            Rejected: The agent refuses the request as a whole.
+            Unreachable: There is no response, or none that can be decoded.
+        """
+        return await self._get(oids, VARIABLE_ERRORS)
+
+    async def _get(
+        self, oids: Sequence[str], tolerated: frozenset[str]
+    ) -> tuple[dict[str, Value], dict[str, str]]:
+        values: dict[str, Value] = dict.fromkeys(oids)
+        reasons = dict.fromkeys(oids, TAG_NAMES[ber.NO_SUCH_INSTANCE])
+        remaining, size = list(oids), VARIABLES_PER_REQUEST
+        while batch := remaining[:size]:
+            try:
+                response = await self._read_once(message.GET, batch, 0)
+            except (Rejected, InvalidAnswer) as error:
+                reason = error.reason if isinstance(error, Rejected) else MALFORMED
+                if reason in TOO_LARGE and len(batch) > 1:
+                    size = len(batch) // 2
+                    continue
+                refused = batch[0] if len(batch) == 1 else getattr(error, "path", "")
+                if reason not in tolerated or refused not in batch:
+                    raise
+                reasons[refused] = reason
+                remaining.remove(refused)
+                continue
+            for variable in response:
+                if variable.oid in values:
+                    values[variable.oid] = variable.value
+                    reasons[variable.oid] = TAG_NAMES.get(variable.tag, "no value")
+            remaining = remaining[size:]
+        return values, {oid: reason for oid, reason in reasons.items() if values[oid] is None}
 
     async def set(self, oid: str, syntax: str, value: int | bytes) -> None:
         """Set one variable; a request that sets several is not atomic on every agent."""
@@ -155,7 +197,8 @@ class Session:
             Unreachable: The element does not answer.
         """
         try:
-            ((_, uptime),) = await self._read(message.GET, [mib.SYS_UP_TIME])
+            values, _ = await self._get([mib.SYS_UP_TIME], MISSING_INSTANCE)
+            uptime = values[mib.SYS_UP_TIME]
         except Rejected:
             uptime = None
         if uptime is None:
@@ -163,72 +206,44 @@ class Session:
         seconds = as_int(uptime) // 100
         return f"it started {seconds} s ago" if seconds < START_TIME else ""
 
+    async def walk(self, columns: Sequence[str]) -> dict[str, Column]:
+        """Return whole columns as far as they can be read.
+
+        Raises:
+            Unreachable: There is no response.
+        """
+        walker = Walker(self.element, self._read_bulk, columns)
+        walked = await walker.run()
+        self.greatest_oid = max(self.greatest_oid, walker.greatest_oid)
+        return walked
+
     async def table(self, columns: Sequence[str]) -> dict[str, dict[str, Value]]:
         """Return whole columns: column -> instance -> value.
 
         Raises:
-            Rejected: The table does not end; the reason is "loop".
+            Rejected: A column cannot be read to its end; if it does not end, the reason is "loop".
+            Unreachable: There is no response, or none that can be decoded.
         """
-        rows: dict[str, dict[str, Value]] = {column: {} for column in columns}
-        last = {column: column for column in columns}
-        while last:
-            names, before = list(last), dict(last)
-            response = await self._read(message.GET_BULK, list(last.values()))
-            for position, (oid, value) in enumerate(response):
-                self._add_row(names[position % len(names)], oid, value, last, rows)
-            self._check_progress(before, last, rows)
-        return rows
+        walked = await self.walk(columns)
+        raise_error(*walked.values())
+        return {oid: column.cells for oid, column in walked.items()}
 
-    async def first_rows(self, column: str) -> dict[str, Value]:
-        """Return the first rows of a column: instance -> value."""
-        prefix = f"{column}."
-        return {
-            oid.removeprefix(prefix): value
-            for oid, value in await self._read(message.GET_BULK, [column])
-            if oid.startswith(prefix) and value is not None
-        }
+    async def _read_bulk(self, oids: Sequence[str], repetitions: int) -> Sequence[Variable]:
+        return await self._read_once(message.GET_BULK, oids, repetitions)
 
-    async def _read(self, tag: int, oids: Sequence[str]) -> list[tuple[str, Value]]:
+    async def _read_once(
+        self, tag: int, oids: Sequence[str], repetitions: int
+    ) -> Sequence[Variable]:
         if self._client is not None:
-            repetitions = MAX_REPETITIONS if tag == message.GET_BULK else 0
-            variables = await self._client.request(
+            return await self._client.request(
                 tag, [Variable(oid) for oid in oids], max_repetitions=repetitions
             )
-            return [(variable.oid, variable.value) for variable in variables]
         object_types = [ObjectType(ObjectIdentity(oid)) for oid in oids]
         if tag == message.GET_BULK:
-            response = await self._request(bulk_cmd, object_types, (0, MAX_REPETITIONS))
+            response = await self._request(bulk_cmd, object_types, (0, repetitions))
         else:
             response = await self._request(get_cmd, object_types)
-        return [(str(oid), _python_value(value)) for oid, value in response]
-
-    @staticmethod
-    def _add_row(
-        column: str,
-        oid: str,
-        value: Value,
-        last: dict[str, str],
-        rows: Mapping[str, dict[str, Value]],
-    ) -> None:
-        if column not in last:
-            return
-        if value is None or not oid.startswith(f"{column}."):
-            del last[column]
-        else:
-            last[column] = oid
-            rows[column][oid[len(column) + 1 :]] = value
-
-    def _check_progress(
-        self,
-        before: Mapping[str, str],
-        after: Mapping[str, str],
-        rows: Mapping[str, Mapping[str, Value]],
-    ) -> None:
-        for column, oid in after.items():
-            arcs = split_object_id(oid)
-            too_long = len(arcs) > ARCS_LIMIT or len(rows[column]) > ROWS_LIMIT
-            if too_long or arcs <= split_object_id(before[column]):
-                raise Rejected(self.element, "its table does not end", path=column, reason="loop")
+        return [Variable(str(oid), _tag(value), _python_value(value)) for oid, value in response]
 
     async def _request(
         self, command: Command, variables: Sequence[Any], repetitions: tuple[int, ...] = ()
@@ -281,6 +296,15 @@ class Session:
             return no_response(self.element, self.endpoint)
         host, port = self.endpoint
         return Unreachable(self.element, f"no usable answer from {host}:{port}: {indication}")
+
+
+def _tag(value: object) -> int:
+    """Return the tag of a value that pysnmp has decoded, where there is no value."""
+    if isinstance(value, EndOfMibView):
+        return ber.END_OF_MIB
+    if isinstance(value, NoSuchInstance | NoSuchObject):
+        return ber.NO_SUCH_INSTANCE
+    return ber.NULL
 
 
 def _python_value(value: object) -> Value:

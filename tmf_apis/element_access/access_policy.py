@@ -12,7 +12,8 @@ from typing import Self, cast
 
 from adapters.base import Adapter
 from adapters.credentials import CredentialEntry, Credentials, Secret
-from adapters.errors import Misconfigured, Unreachable
+from adapters.errors import ElementError, Misconfigured, Unreachable
+from adapters.guard import guarded
 from adapters.registry import find_adapter
 from adapters.values import Target
 from tmf_apis.lasting_conditions import LastingCondition
@@ -125,8 +126,13 @@ async def create_adapter(target: Target, credentials: Credentials, policy: Acces
         addresses = {host: await resolve_host_async(host) for host in hosts}
         target = _pinned(target, addresses, entry, policy)
     policy.refusals.clear(_subject(target), element=target.name)
-    adapter_class = cast("Callable[..., Adapter]", find_adapter(target.adapter))
-    return adapter_class(target, entry.secret)
+    adapter_class = cast("Callable[..., Adapter]", guarded(find_adapter(target.adapter)))
+    try:
+        return adapter_class(target, entry.secret)
+    except ElementError:
+        raise
+    except Exception as error:  # a third-party adapter may raise anything
+        raise Misconfigured(target.name, f"{target.adapter}: {error!r}") from error
 
 
 async def checked_address(target: Target, address: str, policy: AccessPolicy) -> str:

@@ -91,8 +91,14 @@ class AlarmWriter:
             (report := report_from_condition(condition)).key: (report, condition)
             for condition in conditions
         }
-        undecided = {port.name for port in inventory.ports if port.enabled and not port.up}
-        decided = {port.name for port in inventory.ports}.union(ports) - undecided
+        undecided = {
+            port.name
+            for port in inventory.ports
+            if (port.enabled and not port.up) or {"up", "enabled"} & port.unread
+        }
+        is_complete = not any(table.part == "ports" for table in inventory.unread)
+        known = {port.name for port in inventory.ports}.union(ports if is_complete else ())
+        decided = known - undecided
         for alarm in self._open_alarms(repository, element):
             key = alarm["externalAlarmId"]
             if key not in active and _port_of_alarm(element, key) in decided:
@@ -102,7 +108,7 @@ class AlarmWriter:
             if port is not None and _is_fault(port, condition):
                 self._raise_once(repository, element, port, report)
         for observed_port in inventory.ports:
-            if observed_port.name in ports:
+            if observed_port.name in ports and "up" not in observed_port.unread:
                 _set_operational_state(
                     repository, ports[observed_port.name], enabled=observed_port.up
                 )

@@ -6,15 +6,19 @@ element that disappears in the middle leaves the inventory unchanged.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pymongo.errors import PyMongoError
+
 from adapters.base import Adapter
 from adapters.credentials import Credentials
-from adapters.errors import ElementError, Unreachable
+from adapters.errors import AdapterFailed, ElementError, InvalidAnswer, Unreachable
 from adapters.values import Target
 from tmf_apis.element_access.access_policy import COMMAND_LINE, AccessPolicy, create_adapter
+from tmf_apis.errors import TmfError
 from tmf_apis.inventory.elements import managed_elements, target_of
 from tmf_apis.network_operations.targets import DiscoveryTarget
 from tmf_apis.reconciliation import links, snapshots
@@ -55,7 +59,8 @@ class DiscoveryOutcome:
     Attributes:
         address: Address of the target.
         status: "created", "updated", "unchanged", "unreachable", "refused", "inDoubt" or
-            "silent". An address of a range or network that does not answer is silent.
+            "silent". An address of a range or network that does not answer is silent; an element
+            whose answers cannot be understood is in doubt.
         element: Resource of the element; None: there is none.
         ports: Number of its ports.
         message: Error or anomalies, for people.
@@ -104,6 +109,7 @@ class DiscoveryResult:
 ProgressCallback = Callable[[DiscoveryResult], None]
 #: Called in a thread with a tenant and the id of an element.
 StoredCallback = Callable[[str, str], None]
+log = logging.getLogger(__name__)
 _ReadResult = tuple[Candidate, Snapshot | DiscoveryOutcome]
 
 
@@ -185,7 +191,7 @@ class Discovery:
         ]
         for element_match in match(new_snapshots, self._index):
             resolved = await self._resolve_address_change(element_match)
-            result.add(await asyncio.to_thread(self._store_match, resolved))
+            result.add(await asyncio.to_thread(self._store_or_report, resolved))
             await asyncio.to_thread(on_progress, result)
 
     async def _read_element(self, candidate: Candidate) -> Snapshot | DiscoveryOutcome:
@@ -204,14 +210,15 @@ class Discovery:
             except TimeoutError:
                 message = f"not read within {snapshots.READ_TIMEOUT:g} s"
                 return DiscoveryOutcome(address, "inDoubt", message=message)
-        refusals = [error for error in failures if not isinstance(error, Unreachable)]
-        if refusals:
-            status = "refused"
-        else:
-            status = "unreachable" if is_explicit or known_elements else "silent"
-        message = (refusals or failures)[-1].message
+        silent = [error for error in failures if _is_silent(error)]
         element = known_elements[0] if known_elements else None
-        return DiscoveryOutcome(address, status, element, message=message)
+        if len(silent) == len(failures):
+            status = "unreachable" if is_explicit or known_elements else "silent"
+            return DiscoveryOutcome(address, status, element, message=failures[-1].message)
+        failure = [failure for failure in failures if not _is_silent(failure)][-1]
+        is_nonsense = isinstance(failure, InvalidAnswer | AdapterFailed)
+        status = "inDoubt" if is_nonsense else "refused"
+        return DiscoveryOutcome(address, status, element, message=failure.message)
 
     async def _read_snapshot(self, target: Target, candidate: Candidate) -> Snapshot:
         async with await self._connect(target) as adapter:
@@ -263,6 +270,21 @@ class Discovery:
         except (ElementError, InconsistentSnapshot, TimeoutError):
             return None
 
+    def _store_or_report(self, element_match: ElementMatch) -> DiscoveryOutcome:
+        """Write an element; what the inventory cannot hold is reported as its failure."""
+        try:
+            return self._store_match(element_match)
+        except (TmfError, PyMongoError):
+            raise
+        except Exception as error:
+            address = element_match.snapshot.target.address
+            name = element_match.snapshot.facts.name
+            log.exception("an element cannot be stored", extra={"element": name or address})
+            message = f"{name}: its data cannot be stored: {type(error).__name__}: {error}"
+            return DiscoveryOutcome(
+                address, "inDoubt", element_match.known_element, message=message[:500]
+            )
+
     def _store_match(self, element_match: ElementMatch) -> DiscoveryOutcome:
         address, snapshot = element_match.snapshot.target.address, element_match.snapshot
         if element_match.inconsistency:
@@ -278,10 +300,14 @@ class Discovery:
             self._repository, snapshot, element_match.known_element, self._index
         )
         self._on_stored(self._repository.tenant, stored.element_id)
-        message = "; ".join(snapshot.anomalies[:5])
         return DiscoveryOutcome(
-            address, stored.status, stored.element, len(snapshot.ports), message
+            address, stored.status, stored.element, len(snapshot.ports), snapshot.remarks
         )
+
+
+def _is_silent(error: ElementError) -> bool:
+    """Return whether the element gave no answer at all."""
+    return isinstance(error, Unreachable) and not isinstance(error, InvalidAnswer)
 
 
 def _connection_targets(

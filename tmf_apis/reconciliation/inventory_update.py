@@ -4,17 +4,18 @@ A concurrent reader sees an element with all of its parts or no element. Writing
 again writes nothing, and concurrent updates write the same resources.
 """
 
+import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from adapters.values import Component
 from tmf_apis.errors import NotFound
-from tmf_apis.inventory.characteristics import resource_characteristics
 from tmf_apis.inventory.elements import ports_by_key
 from tmf_apis.inventory.ports import PORT_CATEGORIES, element_id_of
 from tmf_apis.reconciliation import merge
+from tmf_apis.reconciliation.component_matching import match_components
 from tmf_apis.reconciliation.matching import ElementIndex, deterministic_id, new_element_id
 from tmf_apis.reconciliation.snapshots import MAX_COMPONENTS, Snapshot
 from tmf_apis.rest.contracts.dates import rfc3339
@@ -141,24 +142,13 @@ def _part_edits(
     repository: Repository, snapshot: Snapshot, known_element: Resource | None, element: Resource
 ) -> Iterator[tuple[str, _ResourceEdit]]:
     """Yield the edits of components and ports by key, including those that are now missing."""
-    ports = ports_by_key(repository, element["id"]) if known_element else {}
-    components = _stored_components(repository, element["id"]) if known_element else {}
     old_name = str((known_element or element).get("name"))
-    now = rfc3339(repository.now)
-    containers = {"": element}
-    for part in snapshot.components:
-        old = components.pop(part.name, None)
-        id = (
-            old["id"]
-            if old
-            else deterministic_id(repository.tenant, f"{element['id']}/part:{part.name}")
-        )
-        edit = _component_edit(containers.get(part.parent, element), part, element)
-        part_edit = _ResourceEdit(id, old, edit)
-        containers[part.name] = part_edit.new
-        yield f"part:{part.name}", part_edit
+    yield from _component_edits(repository, snapshot, known_element, element)
+    ports = ports_by_key(repository, element["id"]) if known_element else {}
     for port in snapshot.ports:
         old = ports.pop(port.name, None)
+        if old is None and known_element and "name" in port.unread:
+            continue  # it is in the inventory by its own name
         id = (
             old["id"]
             if old
@@ -172,11 +162,57 @@ def _part_edits(
             old_element_name=old_name,
         )
         yield f"port:{port.name}", _ResourceEdit(id, old, edit)
-    for old in (*components.values(), *ports.values()):
-        yield (
-            f"gone:{old['id']}",
-            _ResourceEdit(old["id"], old, partial(merge.marked_missing, since=now)),
-        )
+    if "ports" not in snapshot.unread and not any("name" in p.unread for p in snapshot.ports):
+        yield from _missing_edits(repository, ports.values())
+
+
+def _component_edits(
+    repository: Repository, snapshot: Snapshot, known_element: Resource | None, element: Resource
+) -> Iterator[tuple[str, _ResourceEdit]]:
+    """Yield the edits of components; none if some of them could not be read.
+
+    The name of a component depends on those of others, so a part of them identifies none.
+    """
+    components = _stored_components(repository, element["id"]) if known_element else []
+    if components and "components" in snapshot.unread:
+        return
+    matches = match_components(snapshot.components, components)
+    used_ids = {component["id"] for component in components}
+    containers = {"": element}
+    for part in snapshot.components:
+        old = matches.get(part.name)
+        if old is None and components and "name" in part.unread:
+            continue  # it is in the inventory by its own name
+        id = old["id"] if old else _new_component_id(repository, element, part, used_ids)
+        used_ids.add(id)
+        edit = _component_edit(containers.get(part.parent, element), part, element)
+        part_edit = _ResourceEdit(id, old, edit)
+        containers[part.name] = part_edit.new
+        yield f"part:{part.name}", part_edit
+    if not any("name" in part.unread for part in snapshot.components):
+        matched_ids = {component["id"] for component in matches.values()}
+        missing = [component for component in components if component["id"] not in matched_ids]
+        yield from _missing_edits(repository, missing)
+
+
+def _new_component_id(
+    repository: Repository, element: Resource, part: Component, used_ids: set[str]
+) -> str:
+    """Return the id of a new component, which is the same in concurrent discoveries."""
+    name = f"{element['id']}/part:{part.name}"
+    for key in (name, f"{name}/{part.place}", f"{name}/{part.place}/{part.serial}"):
+        id = deterministic_id(repository.tenant, key)
+        if id not in used_ids:
+            return id
+    return str(uuid.uuid4())
+
+
+def _missing_edits(
+    repository: Repository, resources: Iterable[Resource]
+) -> Iterator[tuple[str, _ResourceEdit]]:
+    edit = partial(merge.marked_missing, since=rfc3339(repository.now))
+    for old in resources:
+        yield f"gone:{old['id']}", _ResourceEdit(old["id"], old, edit)
 
 
 def _component_edit(container: Resource, part: Component, element: Resource) -> Edit:
@@ -185,9 +221,9 @@ def _component_edit(container: Resource, part: Component, element: Resource) -> 
     )
 
 
-def _stored_components(repository: Repository, element: str) -> dict[str, Resource]:
-    """Return the components of an element by natural key, in order of their depth."""
-    components: dict[str, Resource] = {}
+def _stored_components(repository: Repository, element: str) -> list[Resource]:
+    """Return the components of an element, in order of their depth."""
+    components: list[Resource] = []
     level = [element]
     for _ in range(MAX_DEPTH):
         query = {
@@ -203,10 +239,7 @@ def _stored_components(repository: Repository, element: str) -> dict[str, Resour
             if element_id_of(resource) in set(level)
         ]
         level = [resource["id"] for resource in contained]
-        components |= {
-            str(resource_characteristics(resource)[merge.COMPONENT_NAME]): resource
-            for resource in contained
-        }
+        components += contained
         if not level:
             break
     return components

@@ -1,8 +1,8 @@
 """Merge of a snapshot into the resources of an element; no I/O.
 
 Only attributes that the network reports are written. Attributes that people and fulfilment have
-written (services, reservations, places, notes, names) are kept. A part that is no longer on the
-element is marked, not deleted.
+written (services, reservations, places, notes, names) are kept, and so are those that could not be
+read this time. A part that is no longer on the element is marked, not deleted.
 """
 
 from collections.abc import Mapping
@@ -28,6 +28,12 @@ MISSING_SINCE = "missingSince"
 NEIGHBOUR = "neighbour"
 #: Characteristic of a component: its natural key on the element.
 COMPONENT_NAME = "componentName"
+#: Characteristic of a component: where it is on the element.
+COMPONENT_PLACE = "componentPlace"
+#: Characteristic of an element: the identifier by which it announces itself to its neighbours.
+CHASSIS_ID = "chassisId"
+#: Characteristics of a port: other names that its neighbours may have for it.
+PORT_DESCRIPTION, PORT_ALIAS = "portDescription", "portAlias"
 _MEGABIT = 10**6
 
 
@@ -49,16 +55,42 @@ def merged_element(old: Resource, snapshot: Snapshot, name: str = "") -> Resourc
         "adapter": target.adapter,
         "credentials": target.credentials or None,
         "adapterOptions": dict(target.options) or None,
-        "systemName": facts.name or None,
-        "vendor": facts.vendor or None,
-        "model": facts.model or None,
-        "software": facts.software or None,
+        **_read_values(
+            old,
+            {
+                "name": ("systemName", facts.name),
+                "vendor": ("vendor", facts.vendor),
+                "model": ("model", facts.model),
+                "software": ("software", facts.software),
+            },
+            facts.unread,
+        ),
         MISSING_SINCE: None,
     }
+    if facts.chassis_id:
+        values[CHASSIS_ID] = facts.chassis_id
     new = with_characteristics(new, values)
     if facts.serial:
         new["serialNumber"] = facts.serial
     return _with_place(new, snapshot.place)
+
+
+def _read_values(
+    old: Resource, values: Mapping[str, tuple[str, Any]], unread: frozenset[str]
+) -> dict[str, Any]:
+    """Return the characteristics of attributes that were read; None removes one.
+
+    Args:
+        old: The resource.
+        values: Attribute -> characteristic and value.
+        unread: Attributes that could not be read; their values are substitutes.
+    """
+    known = resource_characteristics(old)
+    return {
+        characteristic: value or None
+        for attribute, (characteristic, value) in values.items()
+        if attribute not in unread or characteristic not in known
+    }
 
 
 def merged_port(
@@ -81,20 +113,30 @@ def merged_port(
         "name": f"{element['name']} {port.name}",
         **free,
         **old,
-        "operationalState": "enabled" if port.up else "disabled",
     }
+    if "up" not in port.unread:
+        new["operationalState"] = "enabled" if port.up else "disabled"
     if old.get("name") == f"{old_element_name} {port.name}":
         new["name"] = f"{element['name']} {port.name}"
     neighbour = next(
         (candidate for candidate in snapshot.neighbours if candidate.port == port.name), None
     )
+    unread = port.unread | (snapshot.unread & {"addresses", "neighbours"})
     characteristics: dict[str, Any] = {
         "portName": port.name,
         PORT_INDEX: port.index or None,
-        "macAddress": port.mac or None,
-        "speed": port.speed // _MEGABIT or None,
-        "ipAddress": ", ".join(port.addresses) or None,
-        NEIGHBOUR: neighbour_value(neighbour) if neighbour else None,
+        **_read_values(
+            old,
+            {
+                "mac": ("macAddress", port.mac),
+                "speed": ("speed", port.speed // _MEGABIT),
+                "description": (PORT_DESCRIPTION, port.description),
+                "alias": (PORT_ALIAS, "" if port.access else port.alias),
+                "addresses": ("ipAddress", ", ".join(port.addresses)),
+                "neighbours": (NEIGHBOUR, neighbour_value(neighbour) if neighbour else None),
+            },
+            unread,
+        ),
         MISSING_SINCE: None,
     }
     new = contained_in(with_characteristics(new, characteristics), element)
@@ -120,13 +162,26 @@ def merged_component(
         "name": f"{element_name} {part.name}",
         **old,
     }
+    old_name = resource_characteristics(old).get(COMPONENT_NAME)
+    if "name" not in part.unread and old.get("name") == f"{element_name} {old_name}":
+        new["name"] = f"{element_name} {part.name}"
+    unread = part.unread | ({"parent"} if "name" in part.unread else set())
     characteristics = {
-        COMPONENT_NAME: part.name,
-        "model": part.model or None,
-        "software": part.software or None,
+        **_read_values(
+            old,
+            {
+                "name": (COMPONENT_NAME, part.name),
+                "parent": (COMPONENT_PLACE, part.place),
+                "model": ("model", part.model),
+                "software": ("software", part.software),
+            },
+            unread,
+        ),
         MISSING_SINCE: None,
     }
-    new = contained_in(with_characteristics(new, characteristics), container)
+    new = with_characteristics(new, characteristics)
+    if "parent" not in part.unread or not element_id_of(old):
+        new = contained_in(new, container)
     if MISSING_SINCE in resource_characteristics(old):
         new["operationalState"] = "enabled"
     return {**new, "serialNumber": part.serial} if part.serial else new
@@ -148,6 +203,7 @@ def neighbour_value(neighbour: Neighbour) -> dict[str, str]:
         "system": neighbour.system,
         "chassis": neighbour.chassis,
         "port": neighbour.remote_port,
+        "description": neighbour.remote_description,
     }
     return {name: text for name, text in members.items() if text}
 

@@ -17,6 +17,10 @@ from tmf_apis.inventory.ports import ACCESS_GATEWAY, ACCESS_PORT
 
 #: Maximum numbers of ports and components of an element; maximum length of a name or text.
 MAX_PORTS, MAX_COMPONENTS, MAX_NAME_LENGTH = 4096, 4096, 255
+#: Maximum speed of a port, in bits per second; a higher one is nonsense.
+MAX_SPEED = 10**15
+#: Maximum number of remarks of one kind in the outcome of an element.
+MAX_REMARKS = 5
 #: Maximum time to read an element, in seconds.
 READ_TIMEOUT = 120.0
 #: Texts that vendors use instead of a serial number, in lower case.
@@ -41,6 +45,9 @@ class Snapshot:
         components: Its components, each after the one that contains it.
         neighbours: Its neighbours, at most one for each port.
         anomalies: Data that were left out, for people.
+        unread: Parts of the inventory ("ports", "components", "neighbours", "addresses") of which
+            members may be missing in the snapshot because the element could not be read.
+        not_read: What could not be read, and why, by table; for people.
         category: ``category`` of a new element in the inventory.
         port_category: ``category`` of its new ports that can carry services.
         place: Reference to its place, if given by the client.
@@ -52,6 +59,8 @@ class Snapshot:
     components: tuple[Component, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
     anomalies: tuple[str, ...] = ()
+    unread: frozenset[str] = frozenset()
+    not_read: tuple[str, ...] = ()
     category: str = ACCESS_GATEWAY
     port_category: str = ACCESS_PORT
     place: dict[str, str] | None = field(default=None, compare=False)
@@ -60,6 +69,11 @@ class Snapshot:
     def serial(self) -> str:
         """Serial number; empty: it has none."""
         return self.facts.serial
+
+    @property
+    def remarks(self) -> str:
+        """What could not be read and what was left out, for people; empty if there is nothing."""
+        return "; ".join((*self.not_read[:MAX_REMARKS], *self.anomalies[:MAX_REMARKS]))
 
 
 async def read_snapshot(adapter: Adapter, facts: Facts | None = None) -> Snapshot:
@@ -77,7 +91,8 @@ async def read_snapshot(adapter: Adapter, facts: Facts | None = None) -> Snapsho
     async with asyncio.timeout(READ_TIMEOUT):
         before = facts or await adapter.probe()
         inventory = await adapter.inventory()
-    if _identity(before) != _identity(inventory.facts) or inventory.facts.uptime < before.uptime:
+    has_restarted = 0 < inventory.facts.uptime < before.uptime
+    if has_restarted or _is_contradiction(before, inventory.facts):
         raise InconsistentSnapshot("it changed or restarted while it was read")
     return replace(
         validated_snapshot(adapter.target, inventory),
@@ -108,16 +123,43 @@ def validated_snapshot(target: Target, inventory: Inventory) -> Snapshot:
     facts = replace(
         inventory.facts,
         name=_cleaned_text(inventory.facts.name),
+        vendor=_cleaned_text(inventory.facts.vendor),
+        model=_cleaned_text(inventory.facts.model),
+        software=_cleaned_text(inventory.facts.software),
+        chassis_id=_cleaned_text(inventory.facts.chassis_id),
         serial=_cleaned_serial(inventory.facts.serial),
     )
     if not facts.serial:
         facts = replace(facts, serial=_chassis_serial(components))
     neighbours = _neighbours(inventory.neighbours, {port.name for port in ports}, anomalies)
-    return Snapshot(target, facts, ports, components, neighbours, tuple(anomalies))
+    return Snapshot(
+        target,
+        facts,
+        ports,
+        components,
+        neighbours,
+        tuple(anomalies),
+        frozenset(table.part for table in inventory.unread if table.part),
+        _reasons(inventory),
+    )
 
 
-def _identity(facts: Facts) -> tuple[object, ...]:
-    return facts.name, facts.serial, facts.vendor, facts.model, facts.boots
+def _reasons(inventory: Inventory) -> tuple[str, ...]:
+    """Return what could not be read and why, whole tables first."""
+    tables = sorted(inventory.unread, key=lambda table: not table.part)
+    return tuple(dict.fromkeys(str(table) for table in tables if table.reason))
+
+
+def _is_contradiction(before: Facts, after: Facts) -> bool:
+    """Return whether two reads show different elements; what one of them lacks is none."""
+    pairs = (
+        (before.name, after.name),
+        (before.serial, after.serial),
+        (before.vendor, after.vendor),
+        (before.model, after.model),
+    )
+    differs = any(old and new and old != new for old, new in pairs)
+    return differs or (0 < after.boots != before.boots > 0)
 
 
 def _check_names(noun: str, names: Iterable[str]) -> None:
@@ -171,7 +213,16 @@ def _cleaned_port(port: Port, anomalies: list[str]) -> Port:
         except ValueError:
             anomalies.append(f"port {port.name} has the address {text[:80]!r}")
     bare = [text.removesuffix("/32").removesuffix("/128") for text in addresses]
-    return replace(port, mac=_cleaned_text(port.mac), addresses=tuple(sorted(set(bare))))
+    if not 0 <= port.speed <= MAX_SPEED:
+        anomalies.append(f"port {port.name} has a speed of {port.speed} bit/s")
+    return replace(
+        port,
+        mac=_cleaned_text(port.mac),
+        addresses=tuple(sorted(set(bare))),
+        speed=port.speed if 0 <= port.speed <= MAX_SPEED else 0,
+        description=_cleaned_text(port.description),
+        alias=_cleaned_text(port.alias),
+    )
 
 
 def _neighbours(
@@ -191,6 +242,7 @@ def _neighbours(
                 _cleaned_text(neighbour.system),
                 _cleaned_text(neighbour.chassis),
                 _cleaned_text(neighbour.remote_port),
+                _cleaned_text(neighbour.remote_description),
             )
             by_port[neighbour.port] = Neighbour(neighbour.port, *texts)
     # several neighbours at a port are behind a hub or bridge, so there is no direct link

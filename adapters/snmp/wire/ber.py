@@ -10,9 +10,12 @@ from functools import lru_cache
 
 INTEGER, OCTETS, NULL, OID, SEQUENCE = 0x02, 0x04, 0x05, 0x06, 0x30
 IP_ADDRESS, COUNTER32, GAUGE32, TIME_TICKS, OPAQUE, COUNTER64 = 0x40, 0x41, 0x42, 0x43, 0x44, 0x46
+UINTEGER32 = 0x47  # RFC 1442, still sent by old agents
 NO_SUCH_OBJECT, NO_SUCH_INSTANCE, END_OF_MIB = 0x80, 0x81, 0x82
+#: The tag of a variable of a response whose value does not follow the standard; not an octet.
+UNDECODABLE = 0x100
 
-UNSIGNED_TAGS = frozenset({COUNTER32, GAUGE32, TIME_TICKS, COUNTER64})
+UNSIGNED_TAGS = frozenset({COUNTER32, GAUGE32, TIME_TICKS, COUNTER64, UINTEGER32})
 NO_VALUE_TAGS = frozenset({NULL, NO_SUCH_OBJECT, NO_SUCH_INSTANCE, END_OF_MIB})
 
 #: Maximum length of an integer, in octets: a Counter64 with its leading zero.
@@ -60,6 +63,18 @@ def tlv(octets: bytes, offset: int, end: int) -> tuple[int, int, int]:
     return tag, offset, offset + length
 
 
+def content_start(octets: bytes, offset: int, tag: int) -> int:
+    """Return the start of the contents of the element at ``offset``, which may be truncated.
+
+    Raises:
+        Malformed: The element has another tag, or its header is truncated.
+    """
+    if offset + 2 > len(octets) or octets[offset] != tag:
+        raise Malformed("truncated element")
+    length = octets[offset + 1]
+    return offset + 2 + (length & LOW_SEVEN_BITS if length & HIGH_BIT else 0)
+
+
 def expect_tlv(octets: bytes, offset: int, end: int, tag: int) -> tuple[int, int]:
     """Return the start and stop of the element at ``offset``, which must have the given tag.
 
@@ -80,7 +95,10 @@ def decode_integer(octets: bytes, *, signed: bool = True) -> int:
     """
     if not 1 <= len(octets) <= INTEGER_LIMIT:
         raise Malformed("invalid integer")
-    return int.from_bytes(octets, "big", signed=signed)
+    number = int.from_bytes(octets, "big", signed=signed)
+    if not -(2**63) <= number < 2**64:
+        raise Malformed("integer of more than 64 bits")
+    return number
 
 
 @lru_cache(maxsize=4096)
@@ -136,6 +154,15 @@ def as_text(value: Value) -> str:
     'sub1'
     """
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
+
+
+def as_name(value: Value) -> str:
+    """Return a text that people read, as one line without the padding that some agents add.
+
+    >>> as_name(b"GigabitEthernet0/1" + bytes(2))
+    'GigabitEthernet0/1'
+    """
+    return " ".join("".join(c if c.isprintable() else " " for c in as_text(value)).split())
 
 
 def as_int(value: Value) -> int:

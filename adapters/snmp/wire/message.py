@@ -74,8 +74,16 @@ class TrapV1:
     variables: tuple[Variable, ...]
 
 
-def decode_variables(octets: bytes, offset: int, end: int) -> tuple[Variable, ...]:
+def decode_variables(
+    octets: bytes, offset: int, end: int, *, lenient: bool = False
+) -> tuple[Variable, ...]:
     """Return the variable bindings of the list at ``offset``.
+
+    Args:
+        octets: The message.
+        offset: Position of the list.
+        end: End of the element that contains the list.
+        lenient: Give a variable whose value cannot be decoded the tag ``UNDECODABLE``.
 
     Raises:
         Malformed: The element is not a list of variable bindings.
@@ -86,7 +94,12 @@ def decode_variables(octets: bytes, offset: int, end: int) -> tuple[Variable, ..
         start, offset = ber.expect_tlv(octets, offset, end, ber.SEQUENCE)
         name, name_end = ber.expect_tlv(octets, start, offset, ber.OID)
         tag, content, content_end = ber.tlv(octets, name_end, offset)
-        value = ber.decode_value(tag, octets[content:content_end])
+        try:
+            value = ber.decode_value(tag, octets[content:content_end])
+        except Malformed:
+            if not lenient:
+                raise
+            tag, value = ber.UNDECODABLE, None
         variables.append(Variable(ber.decode_object_id(octets[name:name_end]), tag, value))
         if len(variables) > VARIABLES_LIMIT:
             raise Malformed("too many variables")
@@ -112,7 +125,8 @@ def decode_pdu(octets: bytes, offset: int, end: int) -> Pdu | TrapV1:
     request_id, position = _decode_integer(octets, start, stop)
     status, position = _decode_integer(octets, position, stop)
     index, position = _decode_integer(octets, position, stop)
-    return Pdu(tag, request_id, status, index, decode_variables(octets, position, stop), offset)
+    variables = decode_variables(octets, position, stop, lenient=tag == RESPONSE)
+    return Pdu(tag, request_id, status, index, variables, offset)
 
 
 def _decode_trap_v1(octets: bytes, offset: int, end: int) -> TrapV1:
@@ -151,6 +165,19 @@ def decode_community_message(octets: bytes) -> tuple[int, bytes, Pdu | TrapV1]:
         raise Malformed(f"version {version} has no community")
     start, stop = ber.expect_tlv(octets, position, end, ber.OCTETS)
     return version, octets[start:stop], decode_pdu(octets, stop, end)
+
+
+def decode_head(octets: bytes) -> tuple[bytes, int]:
+    """Return the community and request id of a v2c message whose rest may be malformed.
+
+    Raises:
+        Malformed: The head is malformed too.
+    """
+    start = ber.content_start(octets, 0, ber.SEQUENCE)
+    _, position = _decode_integer(octets, start, len(octets))
+    start, stop = ber.expect_tlv(octets, position, len(octets), ber.OCTETS)
+    request_id, _ = _decode_integer(octets, ber.content_start(octets, stop, RESPONSE), len(octets))
+    return octets[start:stop], request_id
 
 
 def encode_community_message(version: int, community: bytes, pdu: Pdu) -> bytes:
