@@ -1,4 +1,8 @@
-"""Changes through the candidate datastore: lock, edit, commit and cancel (RFC 6241)."""
+"""Changes through the candidate datastore: lock, edit, commit and cancel (RFC 6241).
+
+Without a candidate datastore the running configuration itself is locked and edited, and there is
+nothing to commit, discard or confirm.
+"""
 
 import asyncio
 import math
@@ -11,6 +15,7 @@ from adapters.netconf.session import PERSIST, Session
 
 #: Pause between two attempts to lock, in seconds.
 LOCK_RETRY_INTERVAL = 0.2
+CANDIDATE_STORE = "candidate"  # a value of ``Session.datastore``
 #: Token of a confirmed commit without a persist-id, which belongs to its session:
 #: "session:<session-id>".
 SESSION_TOKEN_PREFIX = "session:"  # noqa: S105 - not a secret
@@ -18,7 +23,7 @@ SESSION_TOKEN_PREFIX = "session:"  # noqa: S105 - not a secret
 
 @asynccontextmanager
 async def lock(session: Session, lock_timeout: float) -> AsyncIterator[None]:
-    """Lock the candidate while the block runs; afterwards discard uncommitted edits and unlock.
+    """Lock the datastore while the block runs; afterwards discard uncommitted edits and unlock.
 
     Raises:
         Conflict: For longer than ``lock_timeout`` seconds, another session holds the lock, has left
@@ -27,11 +32,11 @@ async def lock(session: Session, lock_timeout: float) -> AsyncIterator[None]:
     end = asyncio.get_running_loop().time() + lock_timeout
     while True:
         try:
-            await session.call("<lock><target><candidate/></target></lock>")
+            await session.call(f"<lock><target><{session.datastore}/></target></lock>")
             break
         except Conflict as error:
             if asyncio.get_running_loop().time() >= end:
-                message = f"the candidate cannot be locked: {error.message}"
+                message = f"the {session.datastore} cannot be locked: {error.message}"
                 raise Conflict(session.element, message) from error
         await asyncio.sleep(LOCK_RETRY_INTERVAL)
     try:
@@ -39,16 +44,16 @@ async def lock(session: Session, lock_timeout: float) -> AsyncIterator[None]:
             yield
         finally:
             with suppress(ElementError):  # after a commit there is nothing to discard
-                if not session.is_lost:
+                if not session.is_lost and session.datastore == CANDIDATE_STORE:
                     await session.call("<discard-changes/>")
     finally:
         with suppress(ElementError):  # the server has already released the locks of a lost session
             if not session.is_lost:
-                await session.call("<unlock><target><candidate/></target></unlock>")
+                await session.call(f"<unlock><target><{session.datastore}/></target></unlock>")
 
 
 async def edit(session: Session, config: str, *, validate: bool) -> None:
-    """Edit the locked candidate.
+    """Edit the locked datastore.
 
     Args:
         session: The session that holds the lock.
@@ -60,11 +65,11 @@ async def edit(session: Session, config: str, *, validate: bool) -> None:
         Rejected: The server refuses the edit.
     """
     await session.call(
-        "<edit-config><target><candidate/></target>"
+        f"<edit-config><target><{session.datastore}/></target>"
         "<default-operation>merge</default-operation>"
         f"{_error_option(session)}{config}</edit-config>"
     )
-    if validate:
+    if validate and session.datastore == CANDIDATE_STORE:
         await session.call("<validate><source><candidate/></source></validate>")
 
 
@@ -75,7 +80,7 @@ def _error_option(session: Session) -> str:
 
 
 async def commit(session: Session, confirm_within: float | None, persist_id: str) -> str:
-    """Commit the candidate to the running configuration.
+    """Commit the candidate to the running configuration; do nothing if that was edited itself.
 
     Args:
         session: The session that holds the lock.
@@ -86,6 +91,8 @@ async def commit(session: Session, confirm_within: float | None, persist_id: str
     Returns:
         The token for ``confirm`` and ``cancel``; empty without ``confirm_within``.
     """
+    if session.datastore != CANDIDATE_STORE:
+        return ""
     if confirm_within is None:
         await session.call("<commit/>")
         return ""

@@ -11,7 +11,7 @@ from lxml.etree import _Element as Element
 
 from adapters import base, condition_types, effect, planning
 from adapters.credentials import Secret
-from adapters.errors import Misconfigured, NotVerified, Rejected, Unsupported
+from adapters.errors import Misconfigured, NotVerified, PartiallyApplied, Rejected
 from adapters.locks import endpoint_lock
 from adapters.mixins import NoUsageRecords, TaggedServices, ThroughputMeasurement
 from adapters.netconf import candidate
@@ -23,7 +23,6 @@ from adapters.netconf.pool import SessionLease
 from adapters.netconf.profile import DEFAULT_PROFILE, load_profile
 from adapters.netconf.services import ServiceList, State
 from adapters.netconf.session import (
-    CANDIDATE,
     CONFIRMED,
     NOTIFICATION,
     PERSIST,
@@ -107,9 +106,10 @@ class NetconfElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         session = await open_session(
             self.target.name, self._endpoint, self._identity, self._timeout
         )
-        if not session.has_capability(CANDIDATE):
+        if not session.datastore:
             session.close()
-            raise Misconfigured(self.target.name, "its NETCONF server has no candidate datastore")
+            text = "its NETCONF server has neither a candidate datastore nor a writable running one"
+            raise Misconfigured(self.target.name, text)
         return session
 
     async def _session(self) -> Session:
@@ -187,14 +187,17 @@ class NetconfElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
     async def apply(self, plan: Plan, *, confirm_within: float | None = None) -> Transaction:
         """Do all steps of the plan in one commit; see ``Adapter.apply``.
 
+        A server without confirmed commits commits at once: the transaction has no token, and
+        ``rollback`` reverts it in a new commit.
+
         Raises:
             NotVerified: The element replied "ok" without doing it; a confirmed commit is
                 cancelled.
         """
         async with self._lock():
             session = await self._session()
-            if confirm_within is not None and not session.has_capability(CONFIRMED):
-                raise Unsupported(self.target.name, "its server has no confirmed commit")
+            if not _can_confirm(session):
+                confirm_within = None
             current = await self._port_state(session, plan.intent.port)
             planning.check_precondition(plan, current)
             if not planning.pending_steps(plan.steps, current):
@@ -212,7 +215,11 @@ class NetconfElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
             current = await self._port_state(session, plan.intent.port)
             planning.check_precondition(plan, current)
             steps = planning.pending_steps(plan.steps, current)
-            await self._edit(session, plan.intent.port, current, steps)
+            try:
+                await self._edit(session, plan.intent.port, current, steps)
+            except Rejected as error:
+                await self._check_not_done(session, plan, current, error)
+                raise
             token = await candidate.commit(session, confirm_within, _persist_id(plan))
         try:
             await self._verify_steps(session, plan.intent.port, plan.steps)
@@ -221,6 +228,19 @@ class NetconfElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
                 await candidate.cancel(session, token)
             raise
         return token
+
+    async def _check_not_done(
+        self, session: Session, plan: Plan, before: State, failure: Rejected
+    ) -> None:
+        """Check that a refused edit of the running configuration has changed nothing.
+
+        Raises:
+            PartiallyApplied: It has: only a candidate datastore makes an edit atomic.
+        """
+        if session.datastore == candidate.CANDIDATE_STORE:
+            return
+        if await self._port_state(session, plan.intent.port) != before:
+            raise PartiallyApplied(plan.attempted, failure) from failure
 
     async def _edit(
         self, session: Session, name: str, current: State, steps: Sequence[Step]
@@ -280,7 +300,9 @@ class NetconfElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         persist-id is computed from the steps.
         """
         if token := transaction.token or (
-            _persist_id(transaction) if session.has_capability(PERSIST) else ""
+            _persist_id(transaction)
+            if _can_confirm(session) and session.has_capability(PERSIST)
+            else ""
         ):
             await candidate.cancel(session, token)
 
@@ -334,6 +356,12 @@ class NetconfElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         async with self._lock():
             state = await self._port_state(await self._session(), name)
         return state.get("enabled") is False
+
+
+def _can_confirm(session: Session) -> bool:
+    """Return whether the server can revert a commit that is not confirmed."""
+    is_candidate = session.datastore == candidate.CANDIDATE_STORE
+    return is_candidate and session.has_capability(CONFIRMED)
 
 
 def _persist_id(change: Plan | Transaction) -> str:

@@ -1,5 +1,6 @@
 """Ports and counters of an element from ietf-interfaces (RFC 7223, RFC 8343)."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -127,11 +128,28 @@ def _interface(entry: Element) -> Interface:
 
 def _addresses(entry: Element) -> tuple[str, ...]:
     ip = f"{{{IP_NAMESPACE}}}"
-    return tuple(
-        f"{address.findtext(f'{ip}ip')}/{address.findtext(f'{ip}prefix-length')}"
+    addresses = (
+        _address(address)
         for family in ("ipv4", "ipv6")
         for address in entry.iterfind(f"{ip}{family}/{ip}address")
     )
+    return tuple(address for address in addresses if address)
+
+
+def _address(entry: Element) -> str:
+    """Return an address with its prefix length, which an IPv4 subnet may have as a netmask.
+
+    Source: RFC 8344, choice subnet.
+    """
+    ip, prefix, netmask = (
+        (entry.findtext(f"{{{IP_NAMESPACE}}}{leaf}") or "").strip()
+        for leaf in ("ip", "prefix-length", "netmask")
+    )
+    suffix = prefix or netmask
+    try:
+        return str(ipaddress.ip_interface(f"{ip}/{suffix}")) if suffix else ip
+    except ValueError:
+        return f"{ip}/{suffix}"  # discovery lists it as not valid
 
 
 def _path(names: str) -> str:

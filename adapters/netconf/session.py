@@ -21,6 +21,7 @@ from adapters.netconf.transport import NetconfLink, connect
 ResultT = TypeVar("ResultT")
 
 CANDIDATE = "urn:ietf:params:netconf:capability:candidate:"
+WRITABLE_RUNNING = "urn:ietf:params:netconf:capability:writable-running:"
 CONFIRMED = "urn:ietf:params:netconf:capability:confirmed-commit:"
 PERSIST = "urn:ietf:params:netconf:capability:confirmed-commit:1.1"
 NOTIFICATION = "urn:ietf:params:netconf:capability:notification:"
@@ -51,7 +52,7 @@ class Session:
     def __init__(self, element: str, link: NetconfLink, timeout: float) -> None:
         self.element = element
         self.session_id = int(link.session_id)
-        self.capabilities: tuple[str, ...] = tuple(filter(None, link.server_capabilities))
+        self.capabilities: tuple[str, ...] = tuple(link.server_capabilities)
         self._link, self._timeout = link, timeout
         self._has_replied = False
 
@@ -63,6 +64,13 @@ class Session:
     def has_capability(self, capability: str) -> bool:
         """Return whether the server has a capability with this prefix."""
         return any(uri.startswith(capability) for uri in self.capabilities)
+
+    @property
+    def datastore(self) -> str:
+        """The datastore to edit: "candidate", "running" without one, or empty: neither."""
+        if self.has_capability(CANDIDATE):
+            return "candidate"
+        return "running" if self.has_capability(WRITABLE_RUNNING) else ""
 
     def close(self) -> None:
         """End the session; the server then releases its locks. Safe to repeat."""

@@ -3,11 +3,15 @@
 import socket
 import threading
 from collections.abc import Callable
+from queue import Queue
 from typing import Any
 
 import paramiko
 from lxml import etree
+from lxml.etree import _Element as Element
+from netconf_client.constants import CAP_NETCONF_11, DEFAULT_HELLO, NAMESPACES
 from netconf_client.error import NetconfClientException
+from netconf_client.parser import parse_messages
 from netconf_client.session import Session as LibrarySession
 
 from adapters.errors import Misconfigured, Rejected, Unreachable
@@ -61,15 +65,22 @@ class SshChannel:
 
 
 class _MessageParser:
-    """A wrapper of the parser of the library that notifies the channel when a message begins."""
+    """A wrapper of the parser of the library that notifies the channel when a message begins.
+
+    White space before the XML declaration is removed: XML forbids it, and servers send it.
+    """
 
     def __init__(self, parser: Any, channel: SshChannel) -> None:  # noqa: ANN401 - untyped library
         self._parser, self._channel = parser, channel
 
+    def __next__(self) -> bytes:
+        message: bytes = next(self._parser)
+        return message.strip()
+
     def send(self, mode: str) -> bytes:
         self._channel.begin_message()
         message: bytes = self._parser.send(mode)
-        return message
+        return message.strip()
 
 
 class NetconfLink(LibrarySession):  # type: ignore[misc]  # the library has no types
@@ -83,19 +94,64 @@ class NetconfLink(LibrarySession):  # type: ignore[misc]  # the library has no t
     """
 
     def __init__(self, channel: SshChannel) -> None:
+        """Exchange the hello messages and start the receiver.
+
+        The library does the same, but takes neither white space in the hello of a server nor a
+        hello without a usable session-id.
+
+        Raises:
+            ValueError: The hello of the server is not valid.
+            StopIteration: The server sends none.
+        """
         self.ended = threading.Event()
         self.on_end: Callable[[], None] = lambda: None
-        super().__init__(channel)
+        self.sock, self.mode, self.client_hello = channel, "1.0", DEFAULT_HELLO
+        self.send_msg(DEFAULT_HELLO)
+        self.parser: Any = _MessageParser(parse_messages(channel, self.mode), channel)
+        self.server_hello = next(self.parser)
+        hello = etree.fromstring(self.server_hello)
+        if hello.tag != f"{{{NAMESPACES['nc']}}}hello":
+            raise ValueError(f"a message {hello.tag!r} instead of a hello")
+        self.session_id = _session_id(hello)
+        self.server_capabilities = _capabilities(hello)
+        self.client_capabilities = _capabilities(etree.fromstring(DEFAULT_HELLO))
+        if (
+            CAP_NETCONF_11 in self.client_capabilities
+            and CAP_NETCONF_11 in self.server_capabilities
+        ):
+            self.mode = "1.1"
+        self.unknown_recvq: Queue[Any] = Queue()
+        self.notifications: Any = Queue()
+        self.rpc_reply_futures: Queue[Any] = Queue()
+        self.thread = threading.Thread(target=self._recv_loop, daemon=True)
+        self.thread.start()
 
     def _recv_loop(self) -> None:
         etree.set_default_parser(hardened_parser())  # of this thread
-        self.parser: Any = _MessageParser(self.parser, self.sock)
         try:
             super()._recv_loop()
         finally:
             self.ended.set()
             self.close()
             self.on_end()
+
+
+def _session_id(hello: Element) -> int:
+    """Return the session-id of a hello.
+
+    Raises:
+        ValueError: There is none, or it is not a number.
+    """
+    text = (hello.findtext(f"{{{NAMESPACES['nc']}}}session-id") or "").strip()
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(f"the session-id is {text[:20]!r}, not a number")
+    return int(text)
+
+
+def _capabilities(hello: Element) -> list[str]:
+    path = "{{{0}}}capabilities/{{{0}}}capability".format(NAMESPACES["nc"])
+    texts = ("".join(element.itertext()).strip() for element in hello.iterfind(path))
+    return [text for text in texts if text]
 
 
 def connect(
@@ -142,7 +198,7 @@ def _open_netconf(
         if identity.private_key is not None:
             transport.auth_publickey(identity.user, identity.private_key)
         else:
-            transport.auth_password(identity.user, identity.password, fallback=False)
+            _log_in_with_password(transport, identity)
         transport.set_keepalive(KEEPALIVE_INTERVAL)
         channel = transport.open_session(timeout=timeout)
         channel.settimeout(timeout)
@@ -155,6 +211,26 @@ def _open_netconf(
         raise Unreachable(element, f"no NETCONF session: {error!r}") from error
     except (etree.XMLSyntaxError, IndexError, ValueError) as error:
         raise Unreachable(element, f"its hello message is not valid: {error!r}") from error
+
+
+def _log_in_with_password(transport: paramiko.Transport, identity: Identity) -> None:
+    """Send the password, or answer the prompts of a server that only asks for it in a dialogue.
+
+    Raises:
+        paramiko.SSHException: The server refuses the login.
+    """
+    try:
+        transport.auth_password(identity.user, identity.password, fallback=False)
+    except paramiko.BadAuthenticationType as error:
+        if "keyboard-interactive" not in error.allowed_types:
+            raise
+        transport.auth_interactive(
+            identity.user,
+            # a prompt that is echoed asks for something else than the password
+            lambda _title, _text, prompts: [
+                identity.user if echo else identity.password for _, echo in prompts
+            ],
+        )
 
 
 def _check_host_key(element: str, key: bytes, identity: Identity) -> None:

@@ -180,7 +180,17 @@ async def test_the_limit_is_for_one_message(monkeypatch):
             assert await element.services() == []
 
 
-@pytest.mark.parametrize("hello", ["", "<hello", "<html/>", HELLO.replace(">7<", ">seven<")])
+@pytest.mark.parametrize(
+    "hello",
+    [
+        "",
+        "<hello",
+        "<html/>",
+        *(HELLO.replace(">7<", f">{id}<") for id in ("seven", "", " ", "7.5", "-", "\u0667")),
+        HELLO.replace("<session-id>7</session-id>", ""),
+        HELLO.replace("<session-id>7</session-id>", "<session-id><x/></session-id>"),
+    ],
+)
 async def test_an_invalid_hello_is_unreachable(hello):
     assert isinstance(await outcome(lambda request: None, hello), Unreachable)
 
