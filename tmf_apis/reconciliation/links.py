@@ -6,15 +6,23 @@ as one of its ends reports it and both ends are in the inventory.
 Source: IEEE 802.1AB.
 """
 
-import ipaddress
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from tmf_apis.errors import Conflict, NotFound
 from tmf_apis.inventory.characteristics import resource_characteristics
+from tmf_apis.inventory.management import MANAGEMENT_ADDRESS
 from tmf_apis.inventory.ports import PORT_CATEGORIES, element_id_of
-from tmf_apis.reconciliation.merge import MISSING_SINCE, NEIGHBOUR, resource_reference
+from tmf_apis.reconciliation.merge import CHASSIS_ID, NEIGHBOUR, resource_reference
+from tmf_apis.reconciliation.neighbour_matching import (
+    ElementFinder,
+    PortFinder,
+    normalised_mac,
+    short_name,
+)
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
@@ -30,6 +38,8 @@ SOURCE_CHARACTERISTIC = {
 _KIND = "Resource"
 #: Maximum number of ports that are read.
 _MAX_PORTS = 200_000
+#: Number of system names in one query: their pattern must not exceed 32 kB.
+_NAMES_IN_A_QUERY = 100
 
 LinkTable = Mapping[str, frozenset[str]]
 
@@ -73,56 +83,70 @@ def update_links(repository: Repository) -> int:
 def _possible_ends(
     repository: Repository, reporting_ports: Iterable[Resource]
 ) -> tuple[list[Resource], list[Resource]]:
-    """Return the elements that are reported as neighbours, and their ports."""
+    """Return the elements that may be the reported neighbours, and their ports."""
+    network = repository.for_network(None)
     neighbours = [
         value
         for port in reporting_ports
         if isinstance(value := resource_characteristics(port).get(NEIGHBOUR), dict)
     ]
-    names = sorted(
-        {str(neighbour["system"]) for neighbour in neighbours if neighbour.get("system")}
-    )
-    macs = sorted(
-        {mac for neighbour in neighbours if (mac := _normalised_mac(neighbour.get("chassis")))}
-    )
-    macs += sorted(
-        {mac for neighbour in neighbours if (mac := _normalised_mac(neighbour.get("port")))}
-    )
+    texts = {
+        str(neighbour.get(key) or "") for neighbour in neighbours for key in ("chassis", "port")
+    }
+    macs = sorted(filter(None, map(normalised_mac, texts)))
     by_mac = {
         "category": {"$in": PORT_CATEGORIES},
         "resourceCharacteristic": {"$elemMatch": {"name": "macAddress", "value": {"$in": macs}}},
     }
-    element_ids = (
-        {
-            element_id_of(port)
-            for port in repository.for_network(None).find(_KIND, by_mac, limit=_MAX_PORTS)
-        }
+    owners = (
+        {element_id_of(port) for port in network.find(_KIND, by_mac, limit=_MAX_PORTS)}
         if macs
         else set()
     )
-    elements = repository.for_network(None).find(
-        _KIND,
-        {
-            "resourceCharacteristic.name": "managementAddress",
-            "$or": [
-                {"name": {"$in": names}},
-                {
-                    "resourceCharacteristic": {
-                        "$elemMatch": {"name": "systemName", "value": {"$in": names}}
-                    }
-                },
-                {"id": {"$in": sorted(element_ids)}},
-            ],
-        },
-        limit=_MAX_PORTS,
-    )
-    ids = [element["id"] for element in elements]
+    elements: dict[str, Resource] = {}
+    for condition in _element_conditions(neighbours, owners):
+        query = {"resourceCharacteristic.name": MANAGEMENT_ADDRESS, **condition}
+        found = network.find(_KIND, query, limit=_MAX_PORTS)
+        elements |= {element["id"]: element for element in found}
     query = {
-        "resourceRelationship.resource.id": {"$in": ids},
+        "resourceRelationship.resource.id": {"$in": sorted(elements)},
         "category": {"$in": PORT_CATEGORIES},
     }
-    ports = repository.for_network(None).find(_KIND, query, limit=_MAX_PORTS) if ids else []
-    return elements, [port for port in ports if element_id_of(port) in set(ids)]
+    ports = network.find(_KIND, query, limit=_MAX_PORTS) if elements else []
+    return list(elements.values()), [port for port in ports if element_id_of(port) in elements]
+
+
+def _element_conditions(
+    neighbours: Iterable[Mapping[str, Any]], owners: Iterable[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the queries for the elements of neighbours."""
+    neighbours = list(neighbours)
+    yield {"id": {"$in": sorted(owners)}}
+    chassis = sorted(
+        {str(neighbour["chassis"]) for neighbour in neighbours if "chassis" in neighbour}
+    )
+    yield {
+        "$or": [
+            {"serialNumber": {"$in": chassis}},
+            _characteristic(CHASSIS_ID, {"$in": chassis}),
+            _characteristic(MANAGEMENT_ADDRESS, {"$in": chassis}),
+        ]
+    }
+    names = sorted({short_name(neighbour.get("system")) for neighbour in neighbours} - {""})
+    for names_of_query in _batches(names):
+        choices = "|".join(re.escape(name) for name in names_of_query)
+        pattern = {"$regex": rf"^\s*(?:{choices})(?:\.|\s*$)", "$options": "i"}
+        yield {"$or": [{"name": pattern}, _characteristic("systemName", pattern)]}
+
+
+def _batches(names: Iterable[str]) -> Iterator[list[str]]:
+    iterator = iter(names)
+    while batch := list(islice(iterator, _NAMES_IN_A_QUERY)):
+        yield batch
+
+
+def _characteristic(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    return {"resourceCharacteristic": {"$elemMatch": {"name": name, "value": value}}}
 
 
 def port_links(
@@ -135,57 +159,19 @@ def port_links(
         ports: Ports of these elements.
         reporting_ports: Ports that report a neighbour.
     """
-    names: dict[str, set[str]] = defaultdict(set)
-    for element in elements:
-        for name in {
-            str(element.get("name")),
-            str(resource_characteristics(element).get("systemName")),
-        }:
-            names[name].add(element["id"])
-    index = _PortIndex(ports)
+    ports = list(ports)
+    element_finder, port_finder = ElementFinder(elements, ports), PortFinder(ports)
     table: dict[str, set[str]] = defaultdict(set)
     for port in reporting_ports:
         neighbour = resource_characteristics(port).get(NEIGHBOUR)
         if not isinstance(neighbour, dict):
             continue
-        far_end = index.find(names.get(str(neighbour.get("system") or ""), set()), neighbour)
+        element_id = element_finder.find(neighbour)
+        far_end = port_finder.find(element_id, neighbour) if element_id else ""
         if far_end and far_end != port["id"]:
             table[port["id"]].add(far_end)
             table[far_end].add(port["id"])
     return {id: frozenset(ends) for id, ends in table.items()}
-
-
-class _PortIndex:
-    """Index of ports by the names and hardware addresses that a neighbour may report."""
-
-    def __init__(self, ports: Iterable[Resource]) -> None:
-        self._names: dict[tuple[str, str], str] = {}
-        self._macs: dict[str, set[tuple[str, str]]] = defaultdict(set)
-        for port in ports:
-            characteristics = resource_characteristics(port)
-            if MISSING_SINCE in characteristics:
-                continue
-            self._names[element_id_of(port), str(characteristics.get("portName"))] = port["id"]
-            if mac := _normalised_mac(characteristics.get("macAddress")):
-                self._macs[mac].add((element_id_of(port), port["id"]))
-
-    def find(self, elements: set[str], neighbour: Mapping[str, Any]) -> str:
-        """Return the id of the port at the other end; empty: unknown or ambiguous."""
-        chassis = {
-            element for element, _ in self._macs.get(_normalised_mac(neighbour.get("chassis")), ())
-        }
-        if len(elements) != 1 and len(chassis) == 1:
-            elements = chassis  # identified by its hardware address
-        if len(elements) != 1:
-            return ""
-        (element_id,) = elements
-        port = str(neighbour.get("port") or "")
-        if (element_id, port) in self._names:
-            return self._names[element_id, port]
-        ids = {
-            id for element, id in self._macs.get(_normalised_mac(port), ()) if element == element_id
-        }
-        return ids.pop() if len(ids) == 1 else ""
 
 
 def with_links(port: Resource, ends: Mapping[str, Resource]) -> Resource:
@@ -233,17 +219,3 @@ def _is_discovered(relationship: Mapping[str, Any]) -> bool:
 
 def _far_end_id(relationship: Mapping[str, Any]) -> str:
     return str((relationship.get("resource") or {}).get("id"))
-
-
-def _normalised_mac(text: object) -> str:
-    """Return a hardware address in the notation of the inventory; empty: the text is not one."""
-    digits = str(text or "").replace(":", "").replace("-", "").replace(".", "").lower()
-    try:
-        ipaddress.ip_address(str(text))
-    except ValueError:
-        pass
-    else:
-        return ""
-    if len(digits) != 12 or any(digit not in "0123456789abcdef" for digit in digits):  # noqa: PLR2004
-        return ""
-    return ":".join(digits[start : start + 2] for start in range(0, 12, 2))

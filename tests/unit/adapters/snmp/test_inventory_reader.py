@@ -1,5 +1,7 @@
 """The inventory of an SNMP element: its components, addresses and neighbours, also invalid ones."""
 
+from dataclasses import replace
+
 import pytest
 
 from adapters.credentials import Secret
@@ -143,6 +145,37 @@ def test_the_local_port_of_a_neighbour_is_found_by_any_kind_of_port_id(local_tab
     ports = {"1": port("eth1", mac="02:00:00:00:00:01"), "2": port("eth2", "2")}
     neighbours = topology.neighbours(remote("0.9.1"), local_table, ports)
     assert [neighbour.port for neighbour in neighbours] == ([expected] if expected else [])
+
+
+BRIDGE_PORTS = {
+    "10101": port("Gi0/1", "10101"),
+    "10102": replace(port("Gi0/2", "10102"), description="GigabitEthernet0/2", alias="to core"),
+    "2": replace(port("Vlan2", "2"), addresses=("198.51.100.1/24",)),
+}
+
+
+@pytest.mark.parametrize(
+    ("local_table", "expected"),
+    [
+        (local("2", 7, b"2"), "Gi0/2"),
+        (local("2", 7, b"10101"), "Gi0/1"),
+        (local("2", 7, b"unknown"), "Gi0/2"),
+        (local("2", 5, b"GigabitEthernet0/2"), "Gi0/2"),
+        (local("2", 5, b"Gi0/1"), "Gi0/1"),
+        (local("2", 1, b"to core"), "Gi0/2"),
+        (local("2", 4, b"\x01\xc6\x33\x64\x01"), "Vlan2"),
+        (local("2", 7, b"unknown", b"Gi0/1"), "Gi0/1"),
+        (local("9", 7, b"unknown", b"to core"), "Gi0/2"),
+    ],
+)
+def test_the_local_port_of_a_bridge_is_found_by_the_number_of_the_bridge_port(
+    local_table, expected
+):
+    (key,) = local_table[mib.LLDP_LOC_PORT_ID]
+    neighbours = topology.neighbours(
+        remote(f"0.{key}.1"), local_table, BRIDGE_PORTS, {"1": 10101, "2": 10102}
+    )
+    assert [neighbour.port for neighbour in neighbours] == [expected]
 
 
 def test_a_neighbour_with_several_time_marks_is_listed_once():
