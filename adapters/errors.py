@@ -4,6 +4,7 @@ ElementError
   Misconfigured        the target, its credentials or its adapter are not usable: needs a person
   Unreachable          no answer in time: try again later
     InvalidAnswer      it answers, but its answer cannot be decoded
+      DamagedAnswer    only the answer to this request cannot be decoded
   AdapterFailed        the adapter failed at an answer that it does not expect
   Rejected             the element refuses: do not try again, report it to the requester
     Unsupported        the element or its adapter does not support the operation
@@ -48,6 +49,10 @@ class Unreachable(ElementError):
 
 class InvalidAnswer(Unreachable):
     """The element answered, but its answer cannot be decoded."""
+
+
+class DamagedAnswer(InvalidAnswer):
+    """The answer to one request cannot be decoded; a smaller request may have a valid answer."""
 
 
 class AdapterFailed(ElementError):

@@ -11,7 +11,7 @@ from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from adapters.credentials import Secret
-from adapters.errors import InvalidAnswer, Misconfigured, Rejected, Unreachable
+from adapters.errors import DamagedAnswer, InvalidAnswer, Misconfigured, Rejected, Unreachable
 from adapters.snmp.wire import message, usm, usm_request
 from adapters.snmp.wire.ber import Malformed
 from adapters.snmp.wire.message import Pdu, Variable
@@ -25,6 +25,9 @@ ERROR_STATUS = (
     "resourceUnavailable", "commitFailed", "undoFailed", "authorizationError", "notWritable",
     "inconsistentName",
 )  # fmt: skip
+
+
+UNDECODABLE_RESPONSE = "no answer that can be decoded as SNMP"
 
 
 class CommunitySecurity:
@@ -244,7 +247,7 @@ class Client(asyncio.DatagramProtocol):
         finally:
             del self._pending[request_id]
         if self._malformed:
-            raise undecodable_response(self.element, self._malformed)
+            raise InvalidAnswer(self.element, f"{UNDECODABLE_RESPONSE}: {self._malformed}")
         raise no_response(self.element, self._endpoint)
 
     def datagram_received(self, octets: bytes, source: tuple[str, int]) -> None:  # noqa: ARG002
@@ -270,7 +273,9 @@ class Client(asyncio.DatagramProtocol):
         except (Malformed, NotAuthentic):
             return
         if (future := self._pending.get(request_id)) and not future.done():
-            future.set_exception(undecodable_response(self.element, self._malformed))
+            future.set_exception(
+                DamagedAnswer(self.element, f"{UNDECODABLE_RESPONSE}: {self._malformed}")
+            )
 
     def error_received(self, error: Exception) -> None:
         """Ignore an ICMP error and keep waiting: the agent may be starting."""
@@ -295,11 +300,6 @@ def unknown_user(element: str, reason: str) -> Rejected:
     """Return the error of an agent that does not accept the user or its password."""
     text = f"it does not accept the SNMP user or its password ({reason})"
     return Rejected(element, text, reason=reason)
-
-
-def undecodable_response(element: str, reason: str) -> InvalidAnswer:
-    """Return the error of an agent whose response does not follow the standard."""
-    return InvalidAnswer(element, f"no answer that can be decoded as SNMP: {reason}")
 
 
 def no_response(element: str, endpoint: tuple[str, int]) -> Unreachable:

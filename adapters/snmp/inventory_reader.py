@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from adapters.errors import Unreachable
+from adapters.errors import InvalidAnswer, Unreachable
 from adapters.snmp import entity_mib, interfaces, mib, topology
 from adapters.snmp.enterprises import vendor_of
 from adapters.snmp.interfaces import Walk
 from adapters.snmp.ports import PortTable
 from adapters.snmp.profile import Profile
 from adapters.snmp.session import Session
-from adapters.snmp.walk import ENDLESS, Column, raise_error
+from adapters.snmp.walk import ENDLESS, MALFORMED, Column, raise_error
 from adapters.snmp.wire.ber import Value, as_int, as_name, as_text
 from adapters.values import Component, Facts, Inventory, Neighbour, Port, UnreadTable
 
@@ -156,7 +156,9 @@ class InventoryReader:
         except Unreachable as error:
             await self._session.get([mib.SYS_UP_TIME])
             _log.debug("a table of an element has no answer", extra={"table": name, "error": error})
-            return {oid: Column(oid, problem="no answer", last=oid) for oid in columns}
+            is_invalid = isinstance(error, InvalidAnswer)
+            problem = MALFORMED if is_invalid else "no answer"
+            return {oid: Column(oid, problem=problem, last=oid) for oid in columns}
 
     def _check_ends(self, *walks: Walk) -> None:
         """Find columns behind which the agent has denied that there is anything."""

@@ -29,7 +29,7 @@ from pysnmp.proto.rfc1902 import Gauge32, Integer32, IpAddress, OctetString
 from pysnmp.proto.rfc1905 import EndOfMibView, NoSuchInstance, NoSuchObject
 
 from adapters.credentials import Secret
-from adapters.errors import InvalidAnswer, Misconfigured, Rejected, Unreachable
+from adapters.errors import DamagedAnswer, Misconfigured, Rejected, Unreachable
 from adapters.snmp import mib
 from adapters.snmp.auth_data import auth_data
 from adapters.snmp.client import Client, error_response, no_response, unknown_user
@@ -149,21 +149,23 @@ class Session:
     ) -> tuple[dict[str, Value], dict[str, str]]:
         values: dict[str, Value] = dict.fromkeys(oids)
         reasons = dict.fromkeys(oids, TAG_NAMES[ber.NO_SUCH_INSTANCE])
-        remaining, size = list(oids), VARIABLES_PER_REQUEST
+        remaining, size, answered = list(oids), VARIABLES_PER_REQUEST, False
         while batch := remaining[:size]:
             try:
                 response = await self._read_once(message.GET, batch, 0)
-            except (Rejected, InvalidAnswer) as error:
+            except (Rejected, DamagedAnswer) as error:
                 reason = error.reason if isinstance(error, Rejected) else MALFORMED
                 if reason in TOO_LARGE and len(batch) > 1:
                     size = len(batch) // 2
                     continue
                 refused = batch[0] if len(batch) == 1 else getattr(error, "path", "")
-                if reason not in tolerated or refused not in batch:
+                is_last = remaining == [refused] and not answered and reason != "noSuchName"
+                if reason not in tolerated or refused not in batch or is_last:
                     raise
                 reasons[refused] = reason
                 remaining.remove(refused)
                 continue
+            answered = True
             for variable in response:
                 if variable.oid in values:
                     values[variable.oid] = variable.value

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from adapters.errors import InvalidAnswer, Rejected
+from adapters.errors import DamagedAnswer, Rejected
 from adapters.snmp.wire import ber
 from adapters.snmp.wire.ber import ARCS_LIMIT, Value, split_object_id
 from adapters.snmp.wire.message import Variable
@@ -57,7 +57,7 @@ class Column:
     last: str = ""
     ends_mib: bool = False
     is_denied: bool = False
-    error: Rejected | InvalidAnswer | None = None
+    error: Rejected | DamagedAnswer | None = None
 
     @property
     def instances(self) -> set[str]:
@@ -116,13 +116,13 @@ class Walker:
         """Read the columns.
 
         Raises:
-            Unreachable: The agent does not answer at all.
+            Unreachable: The agent does not answer at all, or only with octets that are not SNMP.
         """
         while self._active:
             batch = self._active[: self._width]
             try:
                 variables = await self._read([column.last for column in batch], self._repetitions)
-            except InvalidAnswer as error:
+            except DamagedAnswer as error:
                 self._handle_error(batch, MALFORMED, 0, error)
                 continue
             except Rejected as error:
@@ -135,7 +135,7 @@ class Walker:
         return self.columns
 
     def _handle_error(
-        self, batch: list[Column], reason: str, index: int, error: Rejected | InvalidAnswer
+        self, batch: list[Column], reason: str, index: int, error: Rejected | DamagedAnswer
     ) -> None:
         """Ask for less, or else end the column at which the agent fails."""
         if self._repetitions > 1:
@@ -200,7 +200,7 @@ def raise_error(*columns: Column) -> None:
 
     Raises:
         Rejected: A column cannot be read to its end; if it does not end, the reason is "loop".
-        InvalidAnswer: An answer cannot be decoded.
+        DamagedAnswer: An answer cannot be decoded.
     """
     for column in columns:
         if column.error:

@@ -189,6 +189,7 @@ async def test_no_such_name_in_a_version_2_answer_is_a_missing_instance():
         player.edit = edit
         values = await session.get([mib.SYS_NAME, mib.SYS_CONTACT, mib.SYS_LOCATION])
         assert values == {mib.SYS_NAME: b"edge-1", mib.SYS_CONTACT: None, mib.SYS_LOCATION: None}
+        assert await session.get([mib.SYS_CONTACT]) == {mib.SYS_CONTACT: None}
         inventory = await read(player)
     assert len(inventory.ports) == 4
     assert len(inventory.components) == 2
