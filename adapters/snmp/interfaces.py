@@ -85,12 +85,12 @@ def ports(walk: Walk) -> list[Port]:
     """Return every interface except loopbacks, ordered by name; none of them is an access port."""
     rows = indexes(walk)
     names = port_names(walk[mib.IF_NAME].cells, walk[mib.IF_DESCR].cells, rows)
-    found = [
+    interfaces = [
         _port(index, names[index], walk)
         for index in rows
         if walk[mib.IF_TYPE].cells.get(index) != mib.SOFTWARE_LOOPBACK
     ]
-    return sorted(found, key=lambda port: port.name)
+    return sorted(interfaces, key=lambda port: port.name)
 
 
 def _port(index: str, name: str, walk: Walk) -> Port:

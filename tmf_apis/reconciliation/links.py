@@ -106,8 +106,8 @@ def _possible_ends(
     elements: dict[str, Resource] = {}
     for condition in _element_conditions(neighbours, owners):
         query = {"resourceCharacteristic.name": MANAGEMENT_ADDRESS, **condition}
-        found = network.find(_KIND, query, limit=_MAX_PORTS)
-        elements |= {element["id"]: element for element in found}
+        candidates = network.find(_KIND, query, limit=_MAX_PORTS)
+        elements |= {element["id"]: element for element in candidates}
     query = {
         "resourceRelationship.resource.id": {"$in": sorted(elements)},
         "category": {"$in": PORT_CATEGORIES},
