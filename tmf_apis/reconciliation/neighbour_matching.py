@@ -100,7 +100,7 @@ class ElementFinder:
 
 
 def _chassis_identifiers(element: Resource) -> Iterator[str]:
-    """Yield what an element may use as its chassis identifier."""
+    """Yield the identifiers by which an element may announce itself."""
     values = resource_characteristics(element)
     yield from filter(None, map(identifier, (values.get(CHASSIS_ID), element.get("serialNumber"))))
     address = str(values.get("managementAddress") or "")

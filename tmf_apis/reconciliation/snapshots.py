@@ -72,7 +72,7 @@ class Snapshot:
 
     @property
     def remarks(self) -> str:
-        """What could not be read and what was left out, for people; empty if there is nothing."""
+        """The tables that could not be read and the data that were left out, for people."""
         return "; ".join((*self.not_read[:MAX_REMARKS], *self.anomalies[:MAX_REMARKS]))
 
 
@@ -145,7 +145,7 @@ def validated_snapshot(target: Target, inventory: Inventory) -> Snapshot:
 
 
 def _reasons(inventory: Inventory) -> tuple[str, ...]:
-    """Return what could not be read and why, whole tables first."""
+    """Return the tables that could not be read and why, whole tables first."""
     tables = sorted(inventory.unread, key=lambda table: not table.part)
     return tuple(dict.fromkeys(str(table) for table in tables if table.reason))
 

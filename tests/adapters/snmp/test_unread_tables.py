@@ -1,4 +1,4 @@
-"""What an agent does not answer is listed as not read, with the reason; the rest is read."""
+"""Tables that an agent does not answer are listed with the reason, and the rest is read."""
 
 from dataclasses import replace
 
