@@ -92,6 +92,7 @@ def _entity_policy(
     return replace(
         policy,
         lifecycle=ENTITY_LIFECYCLE,
+        accepts_ids=True,
         needed_by=NEEDED_BY.get(kind, ()),
         on_create=partial(rules.on_create, kind),
         on_change=partial(rules.on_change, kind),

@@ -46,6 +46,7 @@ from tmf_apis.rest.http.replay import find_first_result, request_key
 from tmf_apis.rest.http.spool import SPOOL_SIZE, Spool
 from tmf_apis.rest.pipeline import patching
 from tmf_apis.rest.pipeline.idempotency import IdempotencyKey
+from tmf_apis.rest.pipeline.ids import check_id
 from tmf_apis.rest.pipeline.masked_changes import merged
 from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.rest.pipeline.quotas import Quotas
@@ -474,7 +475,11 @@ class ResourceHandlers:
         faults.refuse()
         if is_replacement:
             return resource
-        resource = {k: v for k, v in resource.items() if k not in {"id", "href"}}
+        accepts_id = policy.accepts_ids and request.identity.is_staff and "href" not in resource
+        if accepts_id and "id" in resource:
+            check_id(resource["id"])
+        dropped = {"href"} if accepts_id else {"id", "href"}
+        resource = {k: v for k, v in resource.items() if k not in dropped}
         resource.setdefault("@type", operation.schema)
         is_known = is_type_of_kind(operation.kind, resource["@type"])
         if not is_known and subtypes_of(operation.kind, operation.schema):

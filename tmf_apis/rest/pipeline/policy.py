@@ -307,6 +307,8 @@ class ResourcePolicy:
         lifecycle: The state machine; the pipeline enforces it on create and change.
         server_owned: First-level attributes that only the server sets. They are dropped from a
             create and refused in a change unless the value stays the same.
+        accepts_ids: Staff may choose the id of a new resource; the id of a resource that was read
+            (it has an ``href``) is ignored.
         on_create: Adds defaults to a new resource and checks it; pure. Id and state are set.
         on_change: Checks a change, called with the old and the new resource after the lifecycle;
             pure.
@@ -350,6 +352,7 @@ class ResourcePolicy:
 
     lifecycle: Lifecycle | None = None
     server_owned: frozenset[str] = frozenset()
+    accepts_ids: bool = False
     on_create: Callable[[Resource, RequestContext], Resource] = _unchanged
     on_change: Callable[[Resource, Resource, RequestContext], Resource] = _accept_change
     on_delete: Callable[[Resource, RequestContext], None] | None = None
