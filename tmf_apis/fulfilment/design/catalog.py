@@ -35,7 +35,7 @@ class InstalledProduct:
         offering: Id of its offering; of a service, id of its specification. Empty: unknown.
         characteristics: The chosen values by name; empty: unknown.
         status: ``active`` or ``suspended``; empty: unknown.
-        bundled_products: Ids of the products within it that have services.
+        bundled_products: Ids of the products within it, at all levels; each is installed itself.
         customer_facing_services: From the ids of its customer facing services to the ids of their
             specifications, if these services keep their ids.
         change_obstacle: Reason why an order cannot change it directly; empty: an order can.

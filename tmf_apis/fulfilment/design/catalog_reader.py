@@ -98,10 +98,12 @@ def read_offerings(
 ) -> Catalog:
     """Return offerings with everything below them."""
     offerings = read_by_id(repository, "ProductOffering", set(offering_ids))
-    bundled_ids = {
-        id for offering in offerings.values() for id in offers.bundled_offering_ids(offering)
-    }
-    offerings |= read_by_id(repository, "ProductOffering", bundled_ids - set(offerings))
+    level = offerings
+    for _ in range(_MAX_DEPTH):
+        ids = {id for offering in level.values() for id in offers.bundled_offering_ids(offering)}
+        if not (level := read_by_id(repository, "ProductOffering", ids - offerings.keys())):
+            break
+        offerings |= level
     specification_ids = {
         id for offering in offerings.values() if (id := offers.specification_id(offering))
     }

@@ -25,6 +25,8 @@ from tmf_apis.rest.pipeline.policy import Repository, Resource
 #: Number of levels of supporting services that are read at most.
 _MAX_DEPTH = 20
 _PRODUCT, _SERVICE = "Product", "Service"
+_IS_PART_OF = "isPartOf"
+_FINAL_STATUSES = frozenset({"cancelled", "aborted", "terminated"})
 _ResourcesByOwner = dict[str, list[Resource]]
 
 
@@ -38,12 +40,13 @@ def read_installed_products(rights: OrderRights, ids: Iterable[str]) -> dict[str
     products = read_by_id(rights.orderer, _PRODUCT, set(ids))
     if not (wanted_ids := _visible_ids(rights, ids, products)):
         return {}
-    parts = _read_part_ids(rights.orderer, wanted_ids) if products else {}
-    product_ids = [*wanted_ids, *(id for part_ids in parts.values() for id in part_ids)]
+    parts, part_products = _read_parts(rights.orderer, products)
+    products |= part_products
+    product_ids = list(dict.fromkeys([*wanted_ids, *part_products]))
     resources = _resources_by_product(network, product_ids)
-    ids_without_resources = [id for id in wanted_ids if id not in resources]
-    for service, carriers in _resources_by_service(network, ids_without_resources).items():
-        resources.setdefault(service, []).extend(carriers)
+    owners = _owners_of_services(products, [id for id in product_ids if id not in resources])
+    for service, carriers in _resources_by_service(network, sorted(owners)).items():
+        resources.setdefault(owners[service], []).extend(carriers)
     service_ids = {service_of(resource) for owned in resources.values() for resource in owned} - {
         ""
     }
@@ -51,8 +54,8 @@ def read_installed_products(rights: OrderRights, ids: Iterable[str]) -> dict[str
     resources = _with_places(network, resources)
     return {
         id: _installed_product(resources, services, products.get(id, {}), id, parts.get(id, []))
-        for id in wanted_ids
-        if id in resources or any(part in resources for part in parts.get(id, ()))
+        for id in product_ids
+        if id in resources or parts.get(id) or _parents(products.get(id, {}))
     }
 
 
@@ -127,16 +130,70 @@ def _with_places(repository: Repository, resources: _ResourcesByOwner) -> _Resou
     return {owner: list(map(with_place, owned)) for owner, owned in resources.items()}
 
 
-def _read_part_ids(repository: Repository, ids: list[str]) -> dict[str, list[str]]:
-    """Return the ids of the products that are part of others, by the ids of the latter."""
-    query = {"productRelationship.product.id": {"$in": ids}}
-    part_ids: dict[str, list[str]] = {}
-    for product in repository.find(_PRODUCT, query):
-        for relationship in json_objects(product.get("productRelationship")):
-            parent = (relationship.get("product") or {}).get("id")
-            if relationship.get("relationshipType") == "isPartOf" and parent in ids:
-                part_ids.setdefault(parent, []).append(product["id"])
-    return part_ids
+def _owners_of_services(products: Mapping[str, Resource], ids: Iterable[str]) -> dict[str, str]:
+    """Return the services that may carry products without resources of their own.
+
+    An id may be that of a service itself. A bundle of an earlier release realizes the services of
+    its parts, which were no products.
+    """
+    owners: dict[str, str] = {}
+    for id in ids:
+        owners[id] = id
+        for service in referenced_ids(products.get(id, {}), "realizingService"):
+            owners.setdefault(service, id)
+    return owners
+
+
+def read_part_ids(repository: Repository, ids: Iterable[str]) -> set[str]:
+    """Return the ids of the products that are part of others, at all levels."""
+    return set(_read_parts(repository, {id: {} for id in ids})[1])
+
+
+def _read_parts(
+    repository: Repository, products: Mapping[str, Resource]
+) -> tuple[dict[str, list[str]], dict[str, Resource]]:
+    """Return the products inside others that have not ended.
+
+    Returns:
+        From the ids of bundles to those of all products inside them; and these products by id.
+    """
+    children: dict[str, list[str]] = {}
+    found: dict[str, Resource] = {}
+    level: set[str] = set(products)
+    for _ in range(_MAX_DEPTH):
+        if not level:
+            break
+        query = {"productRelationship.product.id": {"$in": sorted(level)}}
+        next_level: set[str] = set()
+        for product in repository.find(_PRODUCT, query):
+            if product.get("status") in _FINAL_STATUSES:
+                continue
+            for parent in _parents(product) & level:
+                children.setdefault(parent, []).append(product["id"])
+                next_level.add(product["id"])
+                found[product["id"]] = product
+        level = next_level - products.keys()
+    return {id: _descendants(id, children) for id in children}, found
+
+
+def _parents(product: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the products that a product is part of."""
+    return {
+        reference_id(relationship.get("product"))
+        for relationship in json_objects(product.get("productRelationship"))
+        if relationship.get("relationshipType") == _IS_PART_OF
+    } - {""}
+
+
+def _descendants(id: str, children: Mapping[str, list[str]]) -> list[str]:
+    """Return the ids of all products inside a product, each after the one that it is part of."""
+    descendants: dict[str, None] = {}
+    pending = list(children.get(id, ()))
+    while pending:
+        if (part := pending.pop(0)) != id and part not in descendants:
+            descendants[part] = None
+            pending += children.get(part, ())
+    return list(descendants)
 
 
 def _installed_product(
@@ -153,14 +210,12 @@ def _installed_product(
         services: Services by id.
         product: The product; empty if ``id`` is that of a service.
         id: Its id.
-        part_ids: Ids of the products that are part of it.
+        part_ids: Ids of the products inside it.
     """
-    bundled_products = [part for part in part_ids if part in resources]
     is_standalone_service = not product and bool(services.get(id, {}).get("serviceOrderItem"))
     by_service: _ResourcesByOwner = {}
-    for owner in (id, *bundled_products):
-        for resource in resources.get(owner, ()):
-            by_service.setdefault(service_of(resource), []).append(resource)
+    for resource in resources.get(id, ()):
+        by_service.setdefault(service_of(resource), []).append(resource)
     return InstalledProduct(
         services=tuple(
             _installed_service(service, owned, services.get(service, {}))
@@ -170,7 +225,7 @@ def _installed_product(
         offering=str((product.get("productOffering") or {}).get("id") or ""),
         characteristics=values_by_name(product.get("productCharacteristic")),
         status=str(product.get("status") or ""),
-        bundled_products=tuple(bundled_products),
+        bundled_products=tuple(part_ids),
         change_obstacle=(
             f"{id} is a service that was ordered by itself (TMF641)"
             if is_standalone_service

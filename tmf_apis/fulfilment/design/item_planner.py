@@ -6,10 +6,11 @@ from typing import Any
 
 from tmf_apis.errors import Unfulfillable
 from tmf_apis.fulfilment.design import order_items
+from tmf_apis.fulfilment.design.bundle_design import BundleDesign
 from tmf_apis.fulfilment.design.catalog import Catalog, InstalledProduct
 from tmf_apis.fulfilment.design.change_type import change_type
 from tmf_apis.fulfilment.design.characteristic_names import check_names
-from tmf_apis.fulfilment.design.decomposition import Decomposition, DecompositionFailed
+from tmf_apis.fulfilment.design.decomposition import Decomposition
 from tmf_apis.fulfilment.design.offers import Offer, OfferCache, offering_label
 from tmf_apis.fulfilment.design.product_design import (
     ItemContext,
@@ -21,9 +22,11 @@ from tmf_apis.fulfilment.design.product_design import (
     suspend_or_resume_tasks,
 )
 from tmf_apis.fulfilment.design.references import reference_id
-from tmf_apis.fulfilment.values import ItemPlan, OrderKey, ProductPlan, ServicePlan, Task
+from tmf_apis.fulfilment.values import ItemPlan, OrderKey, ProductPlan, Task
 from tmf_apis.rest.pipeline.policy import Resource
 
+#: Largest number of products of a bundle.
+_MAX_PARTS = 200
 _OFFERING_ATTRIBUTE = {
     "ProductOrder": "offering (productOffering.id)",
     "ServiceOrder": "specification (service.serviceSpecification.id)",
@@ -45,6 +48,15 @@ class ItemDesign:
     tasks: tuple[Task, ...] = ()
     provided_specifications: frozenset[str] = frozenset()
     required_specifications: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A product to be provided: its id, its offering and the id of the product around it."""
+
+    id: str
+    offer: Offer
+    parent: str
 
 
 @dataclass(slots=True)
@@ -90,7 +102,8 @@ class ItemPlanner:
         """Design an item that modifies or ends a product in operation."""
         if installed.change_obstacle:
             raise Unfulfillable(installed.change_obstacle)
-        self._reject_second_change(item["id"], self._product_id(item))
+        for product in (self._product_id(item), *installed.bundled_products):
+            self._reject_second_change(item["id"], product)
         if item["action"] == "delete":
             return self._design_cease(item, installed)
         return self._design_modify(item, installed)
@@ -142,8 +155,8 @@ class ItemPlanner:
         self._reject_second_change(item["id"], id)
         if not order_items.is_leaf(item):
             return _design_inventory_addition(item, id, offer, parent)
-        bundled = self._network_offers(offer)
-        if (offer.decomposition or bundled) and (item.get("quantity") or 1) > 1:
+        parts = self._parts(id, offer, parent)
+        if any(part.offer.decomposition for part in parts) and (item.get("quantity") or 1) > 1:
             raise Unfulfillable(
                 "an item orders one access; use several items to order several accesses"
             )
@@ -151,13 +164,28 @@ class ItemPlanner:
             raise Unfulfillable(
                 f"{self._subject} {id} is in operation already; use the action modify"
             )
+        if len(parts) > 1:
+            return self._design_bundle(item, parts)
         if offer.decomposition:
             return self._design_single(item, offer, offer, parent, None)
-        if len(bundled) == 1:
-            return self._design_single(item, offer, bundled[0], parent, None)
-        if bundled:
-            return self._design_bundle(item, offer, bundled, parent)
         return _design_inventory_addition(item, id, offer, parent)
+
+    def _parts(self, id: str, offer: Offer, parent: str) -> list[_Part]:
+        """Return a product and the products inside it, each after the one that it is part of."""
+        parts = [_Part(id, offer, parent)]
+        for part in parts:  # grows
+            bundled = [each for each in part.offer.bundled_offerings if each in self._offerings]
+            if len(parts) + len(bundled) > _MAX_PARTS:
+                raise Unfulfillable(f"offering {offer.id} consists of more than {_MAX_PARTS}")
+            parts += [
+                _Part(self._bundled_product_id(part.id, number), self._offer(each), part.id)
+                for number, each in enumerate(bundled, 1)
+            ]
+        return parts
+
+    @property
+    def _offerings(self) -> Mapping[str, Resource]:
+        return self.catalog.offerings
 
     def _design_single(
         self,
@@ -208,49 +236,32 @@ class ItemPlanner:
         )
         return _item_design(plan, design.tasks, [network_offer])
 
-    def _design_bundle(
-        self, item: Resource, offer: Offer, bundled: list[Offer], parent: str
-    ) -> ItemDesign:
-        """Design an item whose offering has several offerings with services inside it."""
-        id, values = self._product_id(item), order_items.characteristic_values(item)
-        self._check_names(offer, values, {})
+    def _design_bundle(self, item: Resource, parts: list[_Part]) -> ItemDesign:
+        """Design an item whose offering has other offerings inside it: each is a product."""
+        values = order_items.characteristic_values(item)
+        self._check_names(parts[0].offer, values, {})
         context = self._item_context(item, values)
-        tasks: list[Task] = []
-        products: list[ProductPlan] = []
-        services: list[ServicePlan] = []
-        reasons: list[str] = []
-        for number, part in enumerate(bundled, 1):
-            part_id = self._bundled_product_id(id, number)
-            try:
-                characteristics = part.product_characteristics(values, {})
-                design = decompose_product(
-                    context, part_id, _decomposition(part), characteristics, None
-                )
-            except DecompositionFailed as error:
-                reasons += error.reasons
+        bundle = BundleDesign(item["id"])
+        for part in parts:
+            if part.offer.decomposition is None:
+                known = values if part is parts[0] else _known_values(values, part.offer)
+                bundle.add(_product_plan(part.id, part.offer, known, "active", part.parent))
                 continue
-            tasks += _renumbered_tasks(design.tasks, item["id"], len(tasks))
-            services += design.services
-            products.append(_bundled_product_plan(part_id, part, characteristics, design, id))
-        if reasons:
-            raise DecompositionFailed(reasons)
-        plan = ItemPlan(
-            item["id"],
-            "add",
-            "new",
-            _product_plan(id, offer, values, "active", parent),
-            tuple(services),
-            tuple(task.id for task in tasks),
-            tuple(products),
-        )
-        return _item_design(plan, tuple(tasks), bundled)
+            with bundle.collecting_reasons():
+                characteristics = part.offer.product_characteristics(values, {})
+                design = decompose_product(
+                    context, part.id, part.offer.decomposition, characteristics, None
+                )
+                product = _product_plan(part.id, part.offer, characteristics, "active", part.parent)
+                bundle.add(product, design)
+        plan, tasks = bundle.plan("add", "new")
+        return _item_design(plan, tasks, [part.offer for part in parts if part.offer.decomposition])
 
     def _check_names(
         self, offer: Offer, values: Mapping[str, Any], current_values: Mapping[str, Any]
     ) -> None:
         """Refuse characteristics that neither the offering nor a part of it has."""
-        bundled = [id for id in offer.bundled_offerings if id in self.catalog.offerings]
-        known = [offer.orderable_names, *(self._offer(id).orderable_names for id in bundled)]
+        known = [part.offer.orderable_names for part in self._parts("", offer, "")]
         label = offering_label(self.catalog, offer.id)
         check_names(label, values, known, current_values)
 
@@ -259,57 +270,88 @@ class ItemPlanner:
         reserved = {new_product_id(self.key, item) for item in self.item_ids}
         return element_safe_id(self.key, f"{name}/" if name in reserved else name)
 
+    def _members(self, id: str, installed: InstalledProduct) -> list[tuple[str, InstalledProduct]]:
+        """Return an installed product and those inside it."""
+        parts = (
+            (part, self.catalog.installed_base.get(part)) for part in installed.bundled_products
+        )
+        return [(id, installed), *((part, product) for part, product in parts if product)]
+
     def _design_cease(self, item: Resource, installed: InstalledProduct) -> ItemDesign:
-        id = self._product_id(item)
-        tasks = cease_tasks(self._item_context(item), id, installed.services)
-        product = ProductPlan(
-            id,
-            offering=installed.offering,
-            characteristics=dict(installed.characteristics),
-            status="terminated",
-        )
-        plan = ItemPlan(
-            item["id"],
-            "delete",
-            "cease",
-            product,
-            tasks=tuple(task.id for task in tasks),
-            bundled_products=tuple(
-                ProductPlan(bundled, status="terminated", parent=id)
-                for bundled in installed.bundled_products
-            ),
-        )
-        return ItemDesign(plan, tasks)
+        context, bundle = self._item_context(item), BundleDesign(item["id"])
+        for id, member in self._members(self._product_id(item), installed):
+            tasks = cease_tasks(context, id, member.services)
+            bundle.add(_installed_plan(id, member, "terminated"), ProductDesign(tasks=tasks))
+        plan, all_tasks = bundle.plan("delete", "cease")
+        return ItemDesign(plan, all_tasks)
 
     def _design_modify(self, item: Resource, installed: InstalledProduct) -> ItemDesign:
         offering = reference_id(item.get("productOffering")) or installed.offering
         if offering == installed.offering and _only_switches(item, installed):
             return self._design_suspend_or_resume(item, installed)
         offer = self._offer(offering)
+        if installed.bundled_products:
+            return self._design_bundle_modify(item, offer, installed)
         bundled = [] if offer.decomposition else self._network_offers(offer)
-        if installed.bundled_products or len(bundled) > 1:
+        if len(bundled) > 1:
             raise Unfulfillable(
-                f"product {self._product_id(item)} is a bundle; modify the products inside it"
-                f" ({', '.join(installed.bundled_products) or 'unknown'})"
+                f"product {self._product_id(item)} is a bundle; end it, and order it again"
             )
         network_offer = offer if offer.decomposition else next(iter(bundled), None)
+        if network_offer is None and not installed.services:
+            return _design_inventory_modify(item, self._product_id(item), offer, installed)
         if network_offer is None:
             raise Unfulfillable(f"offering {offer.id} has nothing on the network to change to")
         return self._design_single(item, offer, network_offer, "", installed)
 
+    def _design_bundle_modify(
+        self, item: Resource, offer: Offer, installed: InstalledProduct
+    ) -> ItemDesign:
+        """Design an item that changes the products inside a bundle that have what it names."""
+        id, values = self._product_id(item), order_items.characteristic_values(item)
+        if offer.id != installed.offering:
+            raise Unfulfillable(
+                f"product {id} is a bundle; its offering cannot be changed: modify the products"
+                f" inside it ({', '.join(installed.bundled_products)})"
+            )
+        self._check_names(offer, values, installed.characteristics)
+        bundle, offers = BundleDesign(item["id"]), list[Offer]()
+        enabled = order_items.requested_enabled(item)
+        context = self._item_context(item, values, enabled=enabled)
+        for member_id, member in self._members(id, installed):
+            member_offer = self._offer(member.offering)
+            known = values if member_id == id else _known_values(values, member_offer)
+            status = _next_status(item, member)
+            current = {**member.characteristics, **known}
+            if member_offer.decomposition is None or not member.services:
+                bundle.add(_product_plan(member_id, member_offer, current, status, ""))
+                continue
+            with bundle.collecting_reasons():
+                characteristics = member_offer.product_characteristics(
+                    known, member.characteristics
+                )
+                design = decompose_product(
+                    context, member_id, member_offer.decomposition, characteristics, member
+                )
+                product = _product_plan(
+                    member_id, member_offer, {**current, **characteristics}, status, ""
+                )
+                bundle.add(product, design)
+                offers.append(member_offer)
+        plan, tasks = bundle.plan("modify", "")
+        change = change_type(bundle.combined_design, item)
+        return _item_design(replace(plan, change=change), tasks, offers)
+
     def _design_suspend_or_resume(self, item: Resource, installed: InstalledProduct) -> ItemDesign:
-        enabled, id = bool(order_items.requested_enabled(item)), self._product_id(item)
+        enabled, bundle = bool(order_items.requested_enabled(item)), BundleDesign(item["id"])
         context = self._item_context(item, enabled=enabled)
-        tasks = suspend_or_resume_tasks(context, id, installed.services)
-        change = ("resume" if enabled else "suspend") if tasks else "none"
-        product = ProductPlan(
-            id,
-            offering=installed.offering,
-            characteristics=dict(installed.characteristics),
-            status="active" if enabled else "suspended",
-        )
-        task_ids = tuple(task.id for task in tasks)
-        return ItemDesign(ItemPlan(item["id"], "modify", change, product, (), task_ids), tasks)
+        for id, member in self._members(self._product_id(item), installed):
+            tasks = suspend_or_resume_tasks(context, id, member.services)
+            status = "active" if enabled else "suspended"
+            bundle.add(_installed_plan(id, member, status), ProductDesign(tasks=tasks))
+        change = ("resume" if enabled else "suspend") if bundle.has_tasks else "none"
+        plan, all_tasks = bundle.plan("modify", change)
+        return ItemDesign(plan, all_tasks)
 
     def _item_context(
         self,
@@ -331,6 +373,29 @@ def _design_inventory_addition(
         item["id"], "add", "new", _product_plan(product, offer, values, "active", parent)
     )
     return ItemDesign(plan)
+
+
+def _design_inventory_modify(
+    item: Resource, product: str, offer: Offer, installed: InstalledProduct
+) -> ItemDesign:
+    """Design an item that changes a product without services on the network."""
+    values = {**installed.characteristics, **order_items.characteristic_values(item)}
+    plan = _product_plan(product, offer, values, _next_status(item, installed), "")
+    return ItemDesign(ItemPlan(item["id"], "modify", "change", plan))
+
+
+def _known_values(values: Mapping[str, Any], offer: Offer) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in offer.orderable_names}
+
+
+def _installed_plan(id: str, installed: InstalledProduct, status: str) -> ProductPlan:
+    """Return the plan of a product that keeps its offering and characteristics."""
+    return ProductPlan(
+        id,
+        offering=installed.offering,
+        characteristics=dict(installed.characteristics),
+        status=status,
+    )
 
 
 def _only_switches(item: Resource, installed: InstalledProduct) -> bool:
@@ -376,17 +441,6 @@ def _product_plan(
     )
 
 
-def _bundled_product_plan(
-    id: str,
-    offer: Offer,
-    characteristics: Mapping[str, Any],
-    design: ProductDesign,
-    parent: str,
-) -> ProductPlan:
-    services = tuple(service.id for service in design.services)
-    return replace(_product_plan(id, offer, characteristics, "active", parent), services=services)
-
-
 def _decomposition(offer: Offer) -> Decomposition:
     """Return the decomposition of an offer that has one."""
     if offer.decomposition is None:
@@ -403,14 +457,3 @@ def _item_design(
         provided |= decomposition.provided_specifications
         required |= decomposition.required_specifications
     return ItemDesign(plan, tasks, provided, required)
-
-
-def _renumbered_tasks(tasks: tuple[Task, ...], item: str, offset: int) -> list[Task]:
-    """Return tasks numbered from ``offset`` + 1 within their item."""
-    if not offset:
-        return list(tasks)
-    ids = {task.id: f"{item}#{offset + number}" for number, task in enumerate(tasks, 1)}
-    return [
-        replace(task, id=ids[task.id], depends_on=tuple(ids[other] for other in task.depends_on))
-        for task in tasks
-    ]

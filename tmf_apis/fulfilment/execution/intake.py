@@ -8,6 +8,7 @@ from typing import Any
 
 from tmf_apis.errors import NotFound, Unfulfillable
 from tmf_apis.fulfilment import order_kinds
+from tmf_apis.fulfilment.design.installed_base import read_part_ids
 from tmf_apis.fulfilment.design.order_designer import OrderDesigner
 from tmf_apis.fulfilment.execution import order_updates, progress
 from tmf_apis.fulfilment.execution.batch_committer import BatchCommitter
@@ -156,9 +157,11 @@ class OrderIntake:
         """Return the ids of what an order changes; it does not claim what is somebody else's."""
         kind = order_kinds.kind_of(key)
         ids = kind.changed_ids(order)
-        if rights.parties is None:
-            return ids
-        return rights.visible_ids(kind.subject_kind, ids)
+        if rights.parties is not None:
+            ids = rights.visible_ids(kind.subject_kind, ids)
+        if ids and key.kind == "ProductOrder":
+            return ids | read_part_ids(rights.orderer, ids)
+        return ids
 
     def _dismiss(self, key: OrderKey, products: Iterable[str]) -> IntakeResult:
         """Finish an order that fulfilment has nothing to do for."""

@@ -25,6 +25,8 @@ _PRODUCT_ATTRIBUTES = frozenset({
     *("description", "isCustomerVisible", "name", "place", "productCharacteristic", "productTerm"),
     *("productPrice", "productSerialNumber", "relatedParty", "billingAccount", "agreement"),
 })  # fmt: skip
+#: Attributes that all products of a bundle copy from its order item.
+_SHARED_ATTRIBUTES = ("@type", "place", "relatedParty", "billingAccount", "agreement")
 #: Members that v4 requires and v5 may omit, by attribute.
 _V4_DEFAULTS: Mapping[str, Mapping[str, str]] = {
     "relatedParty": {"@referredType": "Party"},
@@ -77,6 +79,13 @@ def ordered_product(order: Mapping[str, Any], item: Resource) -> Resource:
         if name in product:
             product[name] = [_with_type(part, type) for part in json_objects(product[name])]
     return product
+
+
+def item_of_part(item: Resource) -> Resource:
+    """Return the item of a bundle for a product inside it: what the order says of all of them."""
+    product = item.get("product") or {}
+    shared = {name: product[name] for name in _SHARED_ATTRIBUTES if name in product}
+    return {**{k: v for k, v in item.items() if k != "itemPrice"}, "product": shared}
 
 
 def _inline(part: Resource) -> Resource:

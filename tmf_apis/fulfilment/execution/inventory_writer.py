@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -46,6 +47,8 @@ class InventoryWriter:
         self._repository = rights.operator
         self._order = order
         self._items = items
+        #: Ids of the products inside a bundle that an item orders as a whole.
+        self._part_ids: set[str] = set()
 
     def record_previous_states(self, item: ItemEntry) -> bool:
         """Record the present states of an item's product and services in its entry.
@@ -59,7 +62,8 @@ class InventoryWriter:
             return False
         before = dict(item.previous_states)
         if plan.change == "cease":
-            self._record_product_status(item, plan.product)
+            for product in (plan.product, *plan.bundled_products):
+                self._record_product_status(item, product)
         states = self._known_states([service.id for service in plan.services])
         for service in plan.services:
             item.previous_states.setdefault(f"{SERVICE}:{service.id}", states.get(service.id, ""))
@@ -67,14 +71,41 @@ class InventoryWriter:
 
     def write_pending(self, item: ItemEntry) -> None:
         """Write the product and services that an item is about to create or to end."""
-        if (plan := item.plan) is None or (product := plan.product) is None:
-            return
+        for plan, product in self._plans_of_products(item.plan):
+            self._write_pending(item, plan, product)
+
+    def _write_pending(self, item: ItemEntry, plan: ItemPlan, product: ProductPlan) -> None:
         if plan.change == "cease":
             self._mark_terminating(product)
         elif inventory_records.is_new(plan):
             self._create_services(plan.services, self._create_pending_product(plan, product))
         elif added := [new for new in plan.services if self._is_new_service(item, new)]:
             self._create_services(added, self._service_link(plan, product))
+
+    def _plans_of_products(self, plan: ItemPlan | None) -> list[tuple[ItemPlan, ProductPlan]]:
+        """Return a plan for each product of an item: its own and those inside a bundle."""
+        if plan is None or plan.product is None:
+            return []
+        if not plan.bundled_products:
+            return [(plan, plan.product)]
+        self._part_ids |= {part.id for part in plan.bundled_products}
+        owners = {id: part.id for part in plan.bundled_products for id in part.services}
+        return [
+            (
+                replace(
+                    plan,
+                    product=product,
+                    services=tuple(
+                        service
+                        for service in plan.services
+                        if owners.get(service.id, plan.product.id) == product.id
+                    ),
+                    bundled_products=(),
+                ),
+                product,
+            )
+            for product in (plan.product, *plan.bundled_products)
+        ]
 
     def _create_services(self, plans: Iterable[ServicePlan], link: ServiceLink) -> None:
         services = [
@@ -89,8 +120,16 @@ class InventoryWriter:
 
     def write_completed(self, item: ItemEntry, entries: Sequence[TaskEntry]) -> None:
         """Write the product and services that an item has created, changed or ended."""
-        if (plan := item.plan) is None or (product := plan.product) is None:
-            return
+        plans = self._plans_of_products(item.plan)
+        for plan, product in plans:
+            own_entries = entries
+            if len(plans) > 1:
+                own_entries = [entry for entry in entries if entry.task.product == product.id]
+            self._write_completed(plan, product, own_entries)
+
+    def _write_completed(
+        self, plan: ItemPlan, product: ProductPlan, entries: Sequence[TaskEntry]
+    ) -> None:
         if plan.change == "cease":
             own = self._terminate_product(plan, product)
             services = {*product.services, *(service.id for service in plan.services)}
@@ -153,8 +192,12 @@ class InventoryWriter:
 
     def write_failed(self, item: ItemEntry, *, cancelled: bool) -> None:
         """Restore the previous product and services of an item that was compensated."""
-        if (plan := item.plan) is None or (product := plan.product) is None:
-            return
+        for plan, product in self._plans_of_products(item.plan):
+            self._write_failed(item, plan, product, cancelled=cancelled)
+
+    def _write_failed(
+        self, item: ItemEntry, plan: ItemPlan, product: ProductPlan, *, cancelled: bool
+    ) -> None:
         if plan.change == "cease":
             self._restore_product(item, product)
         elif inventory_records.is_new(plan):
@@ -235,7 +278,10 @@ class InventoryWriter:
     def _planned_product(
         self, old: Resource, plan: ItemPlan, product: ProductPlan, status: str
     ) -> Resource:
-        new = inventory_records.product(old, product, self._items[plan.item], self._order, status)
+        item = self._items[plan.item]
+        if product.id in self._part_ids:
+            item = inventory_records.item_of_part(item)
+        new = inventory_records.product(old, product, item, self._order, status)
         return self._with_previous_parties(old, new)
 
     def _with_previous_parties(self, old: Resource, new: Resource) -> Resource:

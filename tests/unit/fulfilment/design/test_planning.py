@@ -187,14 +187,34 @@ def test_a_finished_item_is_left_out():
     assert planned({**item(), "state": "completed"}, item(id="2")).tasks[0].item == "2"
 
 
-def test_a_bundle_is_fulfilled_through_the_one_access_inside_it():
+def test_every_part_of_a_bundle_is_a_product_with_or_without_services():
     bundle, router = (
         offering("bundle", parts=["fibre", "router"], specification=""),
         offering("router", specification=""),
     )
     design = planned(item(offering_id="bundle"), offerings=[bundle, FIBRE, router])
-    assert [(task.service, task.settings["downstream"]) for task in design.tasks] == [
-        ("o-1-1", 10**8)
+    (plan,) = design.items
+    products = [(each.id, each.offering, each.services) for each in plan.bundled_products]
+    assert (plan.product.id, plan.product.services) == ("o-1-1", ())
+    assert products == [
+        ("o-1-1-1", "fibre", ("o-1-1-1-cfs", "o-1-1-1")),
+        ("o-1-1-2", "router", ()),
+    ]
+    assert [(task.product, task.service) for task in design.tasks] == [("o-1-1-1", "o-1-1-1")]
+
+
+def test_a_bundle_inside_a_bundle_has_its_parts():
+    offerings = [
+        offering("outer", parts=["inner", "router"], specification=""),
+        offering("inner", parts=["fibre"], specification=""),
+        offering("router", specification=""),
+        FIBRE,
+    ]
+    (plan,) = planned(item(offering_id="outer"), offerings=offerings).items
+    assert [(each.id, each.parent, each.offering) for each in plan.bundled_products] == [
+        ("o-1-1-1", "o-1-1", "inner"),
+        ("o-1-1-2", "o-1-1", "router"),
+        ("o-1-1-1-1", "o-1-1-1", "fibre"),
     ]
 
 
