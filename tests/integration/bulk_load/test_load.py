@@ -67,6 +67,32 @@ def test_a_file_is_loaded_with_its_ids_and_the_policys_defaults(tmf, tmp_path, d
     assert database["Category"].count_documents({"body.name": "by file name"}) == 1
 
 
+def test_one_file_has_a_whole_offer_whose_parts_name_each_other(tmf, tmp_path, database):
+    status = {"lastUpdate": "2026-01-01T00:00:00Z", "lifecycleStatus": "Active"}
+    mapping = {"relationshipType": "mapsFrom", "parentSpecificationId": "tag", "name": "vlan"}
+    setting = {"name": "vlan", "valueType": "integer", "charSpecRelationship": [mapping]}
+    references = {
+        "ProductOffering": {"productSpecification": {"id": "access"}},
+        "ProductSpecification": {"serviceSpecification": [{"id": "line"}]},
+        "ServiceSpecification": {
+            "resourceSpecification": [{"id": "tag"}],
+            "specCharacteristic": [setting],
+        },
+        "ResourceSpecification": {"category": "vlan"},
+    }
+    ids = dict(zip(references, ("fibre", "access", "line", "tag"), strict=True))
+    offer = [
+        {"@type": kind, "id": ids[kind], "name": kind, **status, **body}
+        for kind, body in references.items()
+    ]
+    code, output = tmf(ndjson(tmp_path / "offer.ndjson", offer))
+    assert (code, "4 loaded" in output) == (0, True), output
+    for kind, id in ids.items():
+        stored = database[kind].find_one({"id": id})["body"]
+        for name, value in references[kind].items():
+            assert str(stored[name]).count("id") >= str(value).count("'id'"), (kind, stored)
+
+
 def test_invalid_lines_are_reported_and_stored_and_valid_lines_are_loaded(tmf, tmp_path, database):
     file = tmp_path / "mixed.ndjson"
     lines = [

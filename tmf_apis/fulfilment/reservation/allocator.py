@@ -255,7 +255,7 @@ class ResourceAllocator:
                 draft.carrier_slot = slot
         draft.element = resource_queries.element_of(self._repository, carrier)
         if draft.element is not None and not resource_queries.is_manageable(draft.element):
-            raise resource_queries.not_manageable(carrier)
+            raise resource_queries.not_manageable(carrier, draft.element)
         self._allocate_existing_shares(draft, carrier)
         if task.action == "change" and task.requirements:
             self._allocate_remaining(draft)

@@ -107,7 +107,7 @@ class CandidateFinder:
         if element_id_of(carrier) or resource_state.service_use(carrier).element:
             element = resource_queries.element_of(self._repository, carrier)
             if element is None or not resource_queries.is_manageable(element):
-                raise resource_queries.not_manageable(carrier)
+                raise resource_queries.not_manageable(carrier, element)
             if category and element.get("category") != category:
                 name = resource_state.display_name(carrier)
                 raise Unfulfillable(

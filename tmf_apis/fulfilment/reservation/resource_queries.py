@@ -11,6 +11,7 @@ from tmf_apis.fulfilment.values import ResourceRequirement
 from tmf_apis.inventory import resource_state
 from tmf_apis.inventory.characteristics import resource_characteristics
 from tmf_apis.inventory.elements import target_of
+from tmf_apis.inventory.management import MANAGEMENT_ADDRESS
 from tmf_apis.inventory.ports import (
     HOLDER_IDENTIFIER,
     SERVICE_IDENTIFIER,
@@ -63,12 +64,29 @@ def is_manageable(element: Mapping[str, Any]) -> bool:
         return False
 
 
-def not_manageable(resource: Mapping[str, Any]) -> Unfulfillable:
-    """Return the refusal of a resource whose element is not manageable."""
+def not_manageable(resource: Mapping[str, Any], element: Mapping[str, Any] | None) -> Unfulfillable:
+    """Return the refusal of a resource whose element is not manageable.
+
+    Args:
+        resource: The resource.
+        element: Its element; None: it is missing.
+    """
     return Unfulfillable(
-        f"the element of {resource_state.display_name(resource)} is missing, locked or without"
-        " complete management data",
+        f"{resource_state.display_name(resource)} cannot be set up: {_obstacle(element)}",
         f"the element of the {resource.get('category')} is not available",
+    )
+
+
+def _obstacle(element: Mapping[str, Any] | None) -> str:
+    """Return why an element is not manageable."""
+    if element is None:
+        return "its element is missing in the inventory"
+    name = element.get("name") or element.get("id")
+    if element.get("administrativeState") == "locked":
+        return f"{name} is locked"
+    return (
+        f"{name} is in the inventory only; it has no {MANAGEMENT_ADDRESS}, so there is no element"
+        " to configure"
     )
 
 
