@@ -158,7 +158,7 @@ def _read_parts(
         From the ids of bundles to those of all products inside them; and these products by id.
     """
     children: dict[str, list[str]] = {}
-    found: dict[str, Resource] = {}
+    parts: dict[str, Resource] = {}
     level: set[str] = set(products)
     for _ in range(_MAX_DEPTH):
         if not level:
@@ -171,9 +171,9 @@ def _read_parts(
             for parent in _parents(product) & level:
                 children.setdefault(parent, []).append(product["id"])
                 next_level.add(product["id"])
-                found[product["id"]] = product
+                parts[product["id"]] = product
         level = next_level - products.keys()
-    return {id: _descendants(id, children) for id in children}, found
+    return {id: _descendants(id, children) for id in children}, parts
 
 
 def _parents(product: Mapping[str, Any]) -> set[str]:
