@@ -20,7 +20,7 @@ class BundleDesign:
 
     @property
     def has_tasks(self) -> bool:
-        """Whether a product has a task on the network."""
+        """Return whether a product has a task on the network."""
         return any(design.tasks for design in self._designs)
 
     @property
