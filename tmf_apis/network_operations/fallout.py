@@ -30,8 +30,8 @@ LIFECYCLE = Lifecycle(
 )
 #: Attributes that only the server sets.
 SERVER_OWNED = frozenset({
-    *("creationDate", "order", "orderItemId", "task", "element", "reason", "attempts"),
-    *("decidedBy", "decisionDate"),
+    *("creationDate", "order", "affectedOrder", "orderItemId", "task", "element", "reason"),
+    *("attempts", "decidedBy", "decisionDate"),
 })  # fmt: skip
 
 

@@ -251,7 +251,7 @@ class BatchCommitter:
         self._journal.update(entry, allocation=allocation, attempts=0, retry_at=retry_at)
         self._journal.save(reorder_moves(batch), "task")
 
-    def create_fallout_task(self, key: OrderKey, entry: TaskEntry) -> None:
+    def create_fallout_task(self, key: OrderKey, entry: TaskEntry, *, outage: bool = False) -> None:
         """Create a fallout task for an entry; the entry waits until a person has decided."""
         entry.fallout_count += 1
         state = entry.state_before_fallout if entry.state == "waiting" else entry.state
@@ -261,6 +261,7 @@ class BatchCommitter:
             key,
             entry,
             order_path,
+            outage=outage,
         )
         self._journal.update(
             entry,

@@ -181,7 +181,8 @@ class BatchRunner:
         log.warning("a task on the network is given up", extra=context)
         fallout_kind = UNDO_FALLOUT if is_compensation else error_kind
         if error_kind in ALWAYS_FALLOUT_KINDS or fallout_kind in self._fallout_kinds:
-            self._committer.create_fallout_task(batch.key, entry)
+            outage = error_kind == "unreachable" and not is_compensation
+            self._committer.create_fallout_task(batch.key, entry, outage=outage)
         elif is_compensation:
             entry.state, entry.quarantine_reason = "restored", entry.reason
             self._journal.save([entry], "state", "quarantine_reason")

@@ -14,6 +14,7 @@ from tmf_apis.fulfilment.execution.journal import OPEN_REQUEST_STATES, Journal
 from tmf_apis.fulfilment.execution.order_updates import OPEN_STATES, priority_key
 from tmf_apis.fulfilment.execution.workflow import OrderWorkflow, workflow_id
 from tmf_apis.fulfilment.values import OrderKey
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.periods import canonical_timestamp
 from tmf_apis.rest.pipeline.policy import Resource
 from tmf_apis.rest.pipeline.repository import RepositoryFactory
@@ -136,11 +137,22 @@ class OrderEventHandler:
             resolve_cancellation(repository, kind, id)
 
     def handle_decision(self, event: PendingEvent) -> None:
-        """Wake the workflow of an order after the decision of a fallout task."""
-        order = event["body"].get("order")
-        if event["what"] == "StateChange" and isinstance(order, dict) and order.get("id"):
-            kind = str(order.get("@referredType") or "ProductOrder")
-            self._wake_workflow(OrderKey(event["tenant"], str(order["id"]), kind))
+        """Wake the workflows of all orders that wait for the decision of a fallout task."""
+        if event["what"] != "StateChange":
+            return
+        body = event["body"]
+        orders = json_objects([body.get("order"), *json_objects(body.get("affectedOrder"))])
+        keys = [
+            OrderKey(
+                event["tenant"],
+                str(order["id"]),
+                str(order.get("@referredType") or "ProductOrder"),
+            )
+            for order in orders
+            if order.get("id")
+        ]
+        for key in dict.fromkeys(keys):
+            self._wake_workflow(key)
 
     def _start_workflow(self, key: OrderKey, priority: int) -> None:
         self._journal.enqueue(key)

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from tmf_apis.errors import Conflict, NotFound
 from tmf_apis.fulfilment.execution.journal import COMPENSATE, TaskEntry
 from tmf_apis.fulfilment.values import OrderKey
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 FALLOUT_TASK = "FalloutTask"
+#: ``task`` of the fallout task for an element that does not answer; most such tasks of an element.
+OUTAGE, MAX_OUTAGES = "outage", 10_000
 RETRY, SKIP, CANCEL, FORCE = "retry", "skip", "cancel", "force"
 #: Names of steps in tasks that earlier versions created.
 FORMER_STEP_NAMES = {"acceptance": "taking up", "due date check": "looking at the date"}
@@ -31,16 +34,20 @@ class Decision:
     decided_by: str
 
 
-def create_task(repository: Repository, key: OrderKey, entry: TaskEntry, order_path: str) -> str:
+def create_task(
+    repository: Repository, key: OrderKey, entry: TaskEntry, order_path: str, *, outage: bool
+) -> str:
     """Create a fallout task for a task that failed; return its id.
 
-    Safe to repeat for the same ``entry.fallout_count``.
+    All orders that wait for an element that does not answer share one task. Safe to repeat for the
+    same ``entry.fallout_count``.
 
     Args:
         repository: Of the tenant.
         key: The order that waits.
         entry: The failed task; its reason describes the failure.
         order_path: The absolute path of the order in its API.
+        outage: The element does not answer, and the task has not begun to be undone.
     """
     name = f"{key.qualified_id}/{entry.task.id}/{entry.fallout_count}"
     order = {
@@ -60,9 +67,36 @@ def create_task(repository: Repository, key: OrderKey, entry: TaskEntry, order_p
         "reason": f"{action} {entry.task.service}: {entry.explanation}",
         "attempts": entry.attempts,
     }
+    if outage:
+        return _join_outage(repository, task)
     with suppress(Conflict):  # created by an interrupted attempt
         repository.create(FALLOUT_TASK, task)
     return str(task["id"])
+
+
+def _join_outage(repository: Repository, task: Resource) -> str:
+    """Add an order to the open task for an element that does not answer, or create the task."""
+    order, element = task["order"], task["element"]
+    query = {"element": element, "task": OUTAGE}
+    earlier = repository.find(FALLOUT_TASK, query, limit=MAX_OUTAGES)
+    number = sum(other["state"] != "open" for other in earlier)
+    open_ids = [str(other["id"]) for other in earlier if other["state"] == "open"]
+    name = f"{repository.tenant}:{OUTAGE}:{element}:{number}"
+    id = open_ids[0] if open_ids else str(uuid.uuid5(uuid.NAMESPACE_OID, name))
+    if not open_ids:
+        new = {**task, "id": id, "task": OUTAGE, "affectedOrder": [order]}
+        with suppress(Conflict):  # created by another order at this moment
+            repository.create(FALLOUT_TASK, new)
+
+    def with_order(old: Resource) -> Resource:
+        orders = json_objects(old.get("affectedOrder"))
+        if old.get("state") != "open" or any(each["id"] == order["id"] for each in orders):
+            return old
+        return {**old, "affectedOrder": [*orders, order]}
+
+    # a decision that is made at this moment counts for this order, too: it finds it in its journal
+    repository.change(FALLOUT_TASK, id, with_order)
+    return id
 
 
 def report_failure(
@@ -114,15 +148,19 @@ def _find_tasks(repository: Repository, key: OrderKey, step: str) -> list[Resour
 def decisions(repository: Repository, entries: Iterable[TaskEntry]) -> Mapping[str, Decision]:
     """Return the decisions on waiting entries, by the ids of the entries.
 
-    An entry whose fallout task was deleted is retried.
+    An entry whose fallout task was deleted or withdrawn is retried.
     """
-    waiting = {entry.fallout_task: entry.id for entry in entries if entry.state == "waiting"}
+    waiting: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.state == "waiting":
+            waiting.setdefault(entry.fallout_task, []).append(entry.id)
     if not waiting:
         return {}
     tasks = repository.find(FALLOUT_TASK, {"id": {"$in": sorted(waiting)}}, limit=len(waiting))
-    existing_ids = {task["id"] for task in tasks}
-    decided = {
-        waiting[task["id"]]: Decision(
+    undecided = {task["id"] for task in tasks if not task.get("decision")}
+    withdrawn = {task["id"] for task in tasks if task["state"] == "cancelled"}
+    by_task = {
+        task["id"]: Decision(
             str(task["decision"]),
             str(task.get("decisionReason") or ""),
             str(task.get("decidedBy") or "a person"),
@@ -130,20 +168,28 @@ def decisions(repository: Repository, entries: Iterable[TaskEntry]) -> Mapping[s
         for task in tasks
         if task.get("decision")
     }
-    deleted = {
-        waiting[id]: Decision(RETRY, "", "nobody") for id in waiting if id not in existing_ids
+    return {
+        entry: by_task.get(id, Decision(RETRY, "", "nobody"))
+        for id, entry_ids in waiting.items()
+        if id not in undecided - withdrawn
+        for entry in entry_ids
     }
-    return decided | deleted
 
 
 def withdraw(repository: Repository, entry: TaskEntry) -> None:
-    """Cancel the fallout task of an entry: no decision is needed any more."""
-    _cancel_task(repository, entry.fallout_task)
+    """Cancel the fallout task of an entry, unless other orders wait for it, too."""
+    order = entry.allocation.holder.partition("/")[0] if entry.allocation else ""
+    _cancel_task(repository, entry.fallout_task, order)
 
 
-def _cancel_task(repository: Repository, id: str) -> None:
+def _cancel_task(repository: Repository, id: str, order: str = "") -> None:
     def cancel(task: Resource) -> Resource:
-        return {**task, "state": "cancelled"} if task.get("state") == "open" else task
+        if task.get("state") != "open":
+            return task
+        others = [each for each in json_objects(task.get("affectedOrder")) if each["id"] != order]
+        if others:
+            return {**task, "order": others[0], "affectedOrder": others}
+        return {**task, "state": "cancelled"}
 
     with suppress(NotFound):
         repository.change(FALLOUT_TASK, id, cancel)

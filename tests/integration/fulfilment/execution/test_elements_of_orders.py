@@ -1,16 +1,24 @@
 """Orders and their elements: what an order asks of an element, and what goes wrong there."""
 
+import pytest
+
 from adapters.snmp import mib
 from tests.support.fulfilment_harness import (
     MEGABIT,
+    clear_port,
     order_item,
+    order_waiting_for_person,
     port_state,
     silent_after_failure,
 )
 from tmf_apis.element_access.element_leases import ElementLeases
+from tmf_apis.errors import Forbidden, InvalidBody, NotFound
+from tmf_apis.fulfilment.execution.event_handler import OrderEventHandler
+from tmf_apis.fulfilment.execution.workflow import workflow_id
 from tmf_apis.inventory.elements import managed_elements
 from tmf_apis.inventory.ports import holder_of
 from tmf_apis.reconciliation.auditor import Auditor
+from tmf_apis.security.identity import Identity
 
 
 def requests_of_an_order(operator, offering, gateway):
@@ -282,3 +290,96 @@ def test_a_forced_undo_restores_the_state_before(operator, fibre_offering):
     assert operator.run_order(key)["state"] == "failed"
     assert port_state(operator.gw, "sub1") == (product, 100 * MEGABIT, 40 * MEGABIT)
     operator.assert_consistent()
+
+
+def orders_in_an_outage(operator, offering):
+    """Return the orders that wait for a gateway that does not answer, and their fallout task."""
+    operator.configure(fulfilment_patience=0.1, fulfilment_fallout=("unreachable",))
+    operator.gw.fault_injection.silent = True
+    keys = [
+        operator.place_order(order_item(offering=offering, port=f"gw sub{number}"))
+        for number in (1, 2, 3)
+    ]
+    for key in keys:
+        operator.accept(key)
+        operator.advance_until(key, lambda key=key: operator.get_order(key)["state"] == "pending")
+    (task,) = operator.open_fallout_tasks()
+    assert [each["id"] for each in task["affectedOrder"]] == [key.order for key in keys]
+    return keys, task
+
+
+def test_an_outage_opens_one_task_that_resumes_all_orders(operator, fibre_offering):
+    keys, task = orders_in_an_outage(operator, fibre_offering)
+    operator.gw.fault_injection.silent = False
+    decide(operator, task, "retry")
+    signals = []
+
+    class Client:
+        def signal(self, id, *_):
+            signals.append(id)
+            return True
+
+    handler = OrderEventHandler(operator.repositories, operator.fulfilment.journal, Client())
+    body = operator.repository.get("FalloutTask", task["id"])
+    handler.handle_decision({"what": "StateChange", "tenant": operator.tenant, "body": body})
+    assert signals == [workflow_id(key) for key in keys]
+    operator.configure(fulfilment_patience=30.0)
+    for key in keys:
+        assert operator.run_order(key)["state"] == "completed"
+    operator.assert_consistent()
+
+
+def test_a_cancelled_order_leaves_the_task_of_an_outage_to_the_others(operator, fibre_offering):
+    keys, task = orders_in_an_outage(operator, fibre_offering)
+    for key in keys:
+        state = operator.repository.get("FalloutTask", task["id"])["state"]
+        assert state == "open"
+        request = operator.request_cancellation(key)
+        operator.advance_until_complete(key)
+        operator.resolve_cancellation(key, request)
+    assert operator.repository.get("FalloutTask", task["id"])["state"] == "cancelled"
+    operator.assert_consistent()
+
+
+def test_a_second_outage_opens_a_task_of_its_own(operator, fibre_offering):
+    keys, first = orders_in_an_outage(operator, fibre_offering)
+    decide(operator, first, "retry")
+    for key in keys:
+        operator.advance_until(key, operator.open_fallout_tasks)
+        operator.advance_until(key, lambda key=key: operator.get_order(key)["state"] == "pending")
+    (second,) = operator.open_fallout_tasks()
+    assert second["id"] != first["id"]
+
+
+@pytest.mark.parametrize("status", ["active", "suspended"])
+def test_a_product_is_deployed_again_by_the_status_that_it_has(operator, fibre_offering, status):
+    product = complete(operator, order_item(offering=fibre_offering, port="gw sub1"))
+    item = order_item("modify", product=product, value={"status": status})
+    complete(operator, item)
+    clear_port(operator.gw, "sub1")
+    operator.gw.port("sub1").enabled = status == "suspended"
+    complete(operator, item)
+    assert port_state(operator.gw, "sub1") == (product, 100 * MEGABIT, 40 * MEGABIT)
+    assert operator.gw.port("sub1").enabled == (status == "active")
+    assert differences(operator) == []
+    operator.assert_consistent()
+
+
+def test_only_staff_with_the_scope_for_elements_may_force_a_change(operator, fibre_offering):
+    _, task = order_waiting_for_person(operator, fibre_offering)
+    writer = operator.engine.writer
+    for identity in (
+        Identity("staff", operator.tenant, scopes=frozenset({"network:write"})),
+        Identity("partner", operator.tenant, frozenset({"partner"})),
+        Identity("foreigner", "another-tenant"),
+    ):
+        with pytest.raises((Forbidden, NotFound)):
+            writer.change(
+                identity,
+                "FalloutTask",
+                task["id"],
+                lambda old: {**old, "decision": "force", "decisionReason": "because"},
+                writer.request_context(identity),
+            )
+    with pytest.raises(InvalidBody, match="decisionReason"):
+        operator.change_resource("FalloutTask", task["id"], decision="force")
