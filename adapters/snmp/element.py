@@ -19,13 +19,14 @@ from adapters.mixins import NoUsageRecords, TaggedServices, ThroughputMeasuremen
 from adapters.observations import CHANGED, RawFault, Sample
 from adapters.options import check_options
 from adapters.planning import State
-from adapters.snmp import mib
+from adapters.snmp import interfaces, mib
 from adapters.snmp.inventory_reader import InventoryReader
 from adapters.snmp.ports import PortIndexes, PortTable
 from adapters.snmp.profile import BROADBAND_GATEWAY
 from adapters.snmp.profile_files import find_profile
 from adapters.snmp.session import RetryPolicy, Session
-from adapters.snmp.wire.ber import as_int, as_text
+from adapters.snmp.walk import raise_error
+from adapters.snmp.wire.ber import as_int
 from adapters.values import (
     Facts,
     Intent,
@@ -179,17 +180,20 @@ class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
         planning.verify_steps(self.target.name, steps, observed)
 
     async def counters(self, ports: Sequence[str] = ()) -> list[Sample]:
-        """Return the 64-bit octet counters of IF-MIB and the other counters of the profile."""
-        columns = [counter.column for counter in self._profile.counters]
+        """Return the octet counters of IF-MIB and the other counters of the profile.
+
+        The octet counters have 64 bits, or 32 bits where the element has no others.
+
+        Raises:
+            Rejected: No counter can be read.
+        """
         async with self._lock():
-            table = await self._session.table(
-                [mib.IF_NAME, mib.IF_COUNTER_DISCONTINUITY_TIME, *columns]
-            )
+            walk = await self._walk_counters()
             boots = await self._inventory_reader().boots()
         now = datetime.now(UTC)
-        names = {index: as_text(name) for index, name in table[mib.IF_NAME].items()}
-        discontinuities = table[mib.IF_COUNTER_DISCONTINUITY_TIME]
-        return [
+        names = interfaces.names(walk)
+        discontinuities = walk[mib.IF_COUNTER_DISCONTINUITY_TIME].cells
+        samples = [
             Sample(
                 port=name,
                 counter=counter.name,
@@ -201,8 +205,21 @@ class SnmpElement(TaggedServices, NoUsageRecords, ThroughputMeasurement):
             for index, name in sorted(names.items(), key=lambda row: row[1])
             if not ports or name in ports
             for counter in self._profile.counters
-            if (value := table[counter.column].get(index)) is not None
+            if (value := interfaces.counter_value(walk, counter.column, index)) is not None
         ]
+        if not samples:
+            raise_error(*walk.values())
+        return samples
+
+    async def _walk_counters(self) -> interfaces.Walk:
+        columns = [counter.column for counter in self._profile.counters]
+        walk = await self._session.walk(
+            [mib.IF_NAME, mib.IF_DESCR, mib.IF_COUNTER_DISCONTINUITY_TIME, *columns]
+        )
+        rows = set(interfaces.indexes(walk))
+        if any(rows - walk[wide].instances for wide in interfaces.NARROW_COUNTERS if wide in walk):
+            walk |= await self._session.walk(list(interfaces.NARROW_COUNTERS.values()))
+        return walk
 
     async def active_conditions(self) -> list[RawFault]:
         """Return a link-down condition for each port that should be up and is down.

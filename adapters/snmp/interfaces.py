@@ -34,6 +34,11 @@ MAX_SPEED = 10**9
 NAME_LENGTH = 200
 TEXT_MAC = re.compile(r"[0-9a-f]{1,2}([:-][0-9a-f]{1,2}){5}", re.IGNORECASE)
 
+#: Octet counters of 64 bits -> those of 32 bits, which every element has.
+NARROW_COUNTERS = {
+    mib.IF_HC_IN_OCTETS: mib.IF_IN_OCTETS,
+    mib.IF_HC_OUT_OCTETS: mib.IF_OUT_OCTETS,
+}
 Walk = dict[str, Column]
 
 
@@ -79,6 +84,24 @@ def port_names(
         index: name if used[name] == 1 else f"{base[index]} (ifIndex {index})"
         for index, name in choices.items()
     }
+
+
+def names(walk: Walk) -> dict[str, str]:
+    """Return the names of interfaces by ifIndex, without those whose names could not be read."""
+    names_by_index = port_names(walk[mib.IF_NAME].cells, walk[mib.IF_DESCR].cells, indexes(walk))
+    return {
+        index: name
+        for index, name in names_by_index.items()
+        if not walk[mib.IF_NAME].is_unread(index)
+    }
+
+
+def counter_value(walk: Walk, column: str, index: str) -> Value:
+    """Return a counter of an interface; None if it has none or it could not be read."""
+    narrow = NARROW_COUNTERS.get(column, "")
+    if narrow in walk and index not in walk[column].cells and not walk[column].is_unread(index):
+        return walk[narrow].cells.get(index)
+    return walk[column].cells.get(index)
 
 
 def ports(walk: Walk) -> list[Port]:

@@ -158,3 +158,17 @@ async def test_addresses_with_indexes_that_are_no_addresses_are_left_out():
     )
     (port,) = (await inventory_of(SYSTEM + interface(1, "eth0") + lines)).ports
     assert port.addresses == ("192.0.2.1",)
+
+
+async def test_octets_are_counted_with_32_bits_where_there_are_no_others():
+    octets = "1.3.6.1.2.1.2.2.1.10.1|65|7\n1.3.6.1.2.1.2.2.1.16.1|65|8\n"
+    octets += "1.3.6.1.2.1.2.2.1.10.2|65|1\n1.3.6.1.2.1.31.1.1.1.6.2|70|5000000000\n"
+    walk = SYSTEM + interface(1, None, "eth0") + interface(2, "eth1\0", "x") + octets
+    async with WalkPlayer(walk) as player, SnmpElement(player.target, PUBLIC) as element:
+        samples = await element.counters()
+    values = {(sample.port, sample.counter): sample.value for sample in samples}
+    assert values == {
+        ("eth0", "octets_in"): 7,
+        ("eth0", "octets_out"): 8,
+        ("eth1", "octets_in"): 5_000_000_000,
+    }
