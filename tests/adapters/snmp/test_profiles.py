@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import ClassVar
 
 import pytest
 
@@ -67,6 +68,7 @@ async def element(tmp_path, monkeypatch, anyio_backend):
 
 
 class TestElementWithProfileFile(AdapterContract):
+    switched: ClassVar = {}  # the profile has no "enabled"
     settings = {"speed": "gold"}  # noqa: RUF012 - as AdapterContract has it
     changed = {"speed": "silver"}  # noqa: RUF012
     wrong = {"speed": "lead"}  # noqa: RUF012
