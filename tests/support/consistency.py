@@ -1,8 +1,9 @@
 """Checks that the inventories, the orders and the network agree."""
 
-from tmf_apis.inventory.characteristics import resource_characteristics
+from tmf_apis.inventory.characteristics import resource_characteristics, values_by_name
 from tmf_apis.inventory.elements import target_of
-from tmf_apis.inventory.ports import element_id_of, holder_of, service_of
+from tmf_apis.inventory.ports import element_id_of, external_id, holder_of, service_of
+from tmf_apis.inventory.resource_state import PRODUCT_IDENTIFIER
 from tmf_apis.ordering.items import PRODUCT_ORDER_ITEMS, SERVICE_ORDER_ITEMS
 
 
@@ -18,6 +19,7 @@ def check_consistency(harness, *, idle=True):
     _check_products(state)
     _check_service_orders(harness, state)
     _check_services(state)
+    _check_allocated_values(state)
     if idle:
         reserved = [each["name"] for each in state.resources.values() if holder_of(each)]
         assert not reserved, f"still reserved: {reserved}"
@@ -42,6 +44,21 @@ class _InventoryState:
     def _by_id(harness, kind):
         resources = harness.repository.find(kind, {}, limit=5000)
         return {resource["id"]: resource for resource in resources}
+
+    def pools(self):
+        """Return the characteristics of the pools."""
+        pools = (each for each in self.resources.values() if each.get("category") == "pool")
+        return [resource_characteristics(pool) for pool in pools]
+
+    def values_of(self, product, category):
+        """Return the values of a category that a product has in use."""
+        return [
+            str(resource.get("value") or resource["name"])
+            for resource in self.resources.values()
+            if resource.get("category") == category
+            and service_of(resource)
+            and external_id(resource, PRODUCT_IDENTIFIER) == product
+        ]
 
     def service_states(self, references):
         """Return the states of the referenced services that exist."""
@@ -108,6 +125,31 @@ def _check_ordered_service(state, id, service):
     ids = {id, *(reference["id"] for reference in references)}
     for resource in service.get("supportingResource", ()):
         assert service_of(state.resources[resource["id"]]) in ids, (id, resource)
+
+
+def _check_allocated_values(state):
+    """Every resource of a service is a characteristic of the service, its parents and product."""
+    for id, resource in state.resources_by_service.items():
+        product = state.products.get(external_id(resource, PRODUCT_IDENTIFIER), {})
+        holders = [(product, "productCharacteristic")] if product else []
+        holders += [
+            (service, "serviceCharacteristic")
+            for service in state.services.values()
+            if id in {service["id"], *(each["id"] for each in service.get("supportingService", ()))}
+            and service["state"] in {"active", "inactive"}
+        ]
+        value = resource.get("value") or resource["name"]
+        for holder, attribute in holders:
+            present = values_by_name(holder.get(attribute)).get(resource["category"])
+            values = present if isinstance(present, list) else [present]
+            assert value in map(str, values), (holder["id"], resource["category"], value, present)
+    for category in {each["poolOf"] for each in state.pools()}:
+        for product in state.products.values():
+            if product["status"] in {"active", "suspended"}:
+                present = values_by_name(product.get("productCharacteristic")).get(category)
+                own = state.values_of(product["id"], category)
+                values = present if isinstance(present, list) else [present] if present else []
+                assert sorted(map(str, values)) == sorted(own), (product["id"], category)
 
 
 def _check_gateway(state, name, gateway):

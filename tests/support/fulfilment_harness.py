@@ -166,6 +166,26 @@ class FulfilmentHarness:
             "id"
         ]
 
+    def create_resource(self, category, name, *, on="", place="", **characteristics):
+        """Add a free logical resource to the inventory, perhaps in an element or at a place."""
+        values = [{"name": key, "value": value} for key, value in characteristics.items()]
+        body = {"@type": "LogicalResource", "category": category, "name": name}
+        if on:
+            element = {"relationshipType": "isContainedIn", "resource": {"id": on}}
+            body["resourceRelationship"] = [{"@type": "ResourceRelationship", **element}]
+        if place:
+            body["place"] = [{"@type": "RelatedPlaceRef", "role": "site", "place": {"id": place}}]
+        return self.repository.create("Resource", {**body, "resourceCharacteristic": values})
+
+    def resources_of(self, category):
+        return self.repository.find("Resource", {"category": category})
+
+    def complete_order(self, *items):
+        """Place and run an order; return its id."""
+        order = self.run_order(self.place_order(*items))
+        assert order["state"] == "completed", order.get("productOrderErrorMessage")
+        return order["id"]
+
     def place_order(self, *order_items, kind="ProductOrder", parties=None, **more):
         """Place an order as a client does, or as a partner with parties; return its key."""
         body = {

@@ -71,6 +71,32 @@ class ResourceRequirement:
 
 
 @dataclass(frozen=True, slots=True)
+class InstalledResource:
+    """A resource that a service in operation has alone.
+
+    Attributes:
+        category: Its category.
+        names: Its id, name, value and natural key.
+        characteristics: Its characteristics by name.
+    """
+
+    category: str
+    names: frozenset[str] = frozenset()
+    characteristics: Mapping[str, Any] = field(default_factory=dict)
+
+    def meets(self, requirement: ResourceRequirement) -> bool:
+        """Return whether it meets a requirement; a characteristic that it lacks is ignored."""
+        return (
+            self.category == requirement.category
+            and (not requirement.identifier or requirement.identifier in self.names)
+            and all(
+                self.characteristics.get(name, value) == value
+                for name, value in requirement.characteristics.items()
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """The work for one service on one carrier: a node of an order's task graph.
 
@@ -146,6 +172,7 @@ class ProductPlan:
         services: Ids of the services that realize it.
         status: ``active``, ``suspended`` or ``terminated``.
         parent: Id of the product that it is a part of; empty: of none.
+        stale_characteristics: Names of characteristics that it has no more.
     """
 
     id: str
@@ -156,6 +183,7 @@ class ProductPlan:
     services: tuple[str, ...] = ()
     status: str = "active"
     parent: str = ""
+    stale_characteristics: tuple[str, ...] = field(default=(), metadata=stored_as("stale"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +252,9 @@ class Allocation:
         test_head: "host:port" of the test head behind the port; empty: the one of the element's
             options.
         port_index: The carrier's index on the element when it was discovered last; may be empty.
+        values: From slots to the values of the resources that the service has alone: a number, an
+            address, the name of a port.
+        released_slots: Slots of resources that the service had and has no more after the task.
     """
 
     task: str
@@ -244,6 +275,8 @@ class Allocation:
     carrier_slot: str = field(default="", metadata=stored_as("carrier"))
     test_head: str = field(default="", metadata=stored_as("head"))
     port_index: str = field(default="", metadata=stored_as("index"))
+    values: Mapping[str, Setting] = field(default_factory=dict)
+    released_slots: tuple[str, ...] = field(default=(), metadata=stored_as("released"))
 
     @property
     def intent(self) -> Intent:

@@ -12,7 +12,7 @@ from adapters.lab.switch import SwitchLab
 from adapters.values import Intent
 from tests.support.catalog import characteristic, product_specification, resource, service
 from tests.support.fulfilment_harness import FulfilmentHarness, order_item
-from tmf_apis.inventory.characteristics import resource_characteristics
+from tmf_apis.inventory.characteristics import resource_characteristics, values_by_name
 from tmf_apis.inventory.elements import managed_elements, target_of
 from tmf_apis.inventory.ports import service_of
 from tmf_apis.network_operations.targets import DiscoveryTarget
@@ -22,7 +22,7 @@ from tmf_apis.reconciliation.remedies import RemedyExecutor
 from tmf_apis.settings import Settings
 from tmf_apis.store.connection import mongo_client as client_of
 
-IMSI, NUMBER = "901700000000011", "491700000100"
+IMSI, OTHER_IMSI, NUMBER = "901700000000011", "901700000000012", "491700000100"
 needs_hlr = pytest.mark.skipif(
     hlr.hlr_unavailable_reason() is not None, reason=str(hlr.hlr_unavailable_reason())
 )
@@ -48,21 +48,6 @@ class Operator(FulfilmentHarness):
         (outcome,) = self.run_async(discovery.run([candidate])).outcomes
         assert outcome.status == "created", outcome
         return outcome.element
-
-    def create_resource(self, category, name, **characteristics):
-        """Add a free logical resource to the inventory."""
-        values = [{"name": key, "value": value} for key, value in characteristics.items()]
-        body = {"@type": "LogicalResource", "category": category, "name": name}
-        self.repository.create("Resource", {**body, "resourceCharacteristic": values})
-
-    def resources_of(self, category):
-        return self.repository.find("Resource", {"category": category})
-
-    def complete_order(self, *items):
-        """Place and run an order; return its id."""
-        order = self.run_order(self.place_order(*items))
-        assert order["state"] == "completed", order.get("productOrderErrorMessage")
-        return order["id"]
 
     def ask_element(self, question):
         """Call a function with the adapter of the only element; return its result."""
@@ -219,6 +204,60 @@ def test_barred_and_unknown_subscribers_of_a_real_register_are_found_and_resolve
         assert operator.audit() == ([], 1)
         services = operator.ask_element(lambda adapter: adapter.services())
         assert [each.port for each in services] == [IMSI]
+
+
+def ordered(**values):
+    return {
+        "productCharacteristic": [
+            {"@type": "StringCharacteristic", "name": name, "value": value}
+            for name, value in values.items()
+        ]
+    }
+
+
+@needs_hlr
+@pytest.mark.parametrize("is_suspended", [False, True], ids=["active", "suspended"])
+def test_a_sim_swap_keeps_the_number_and_a_new_number_is_set_on_a_real_register(
+    operator, is_suspended
+):
+    with HlrLab(imsis=(IMSI, OTHER_IMSI)) as lab:
+        operator.discover(lab)
+        for name, imsi in (("8949001", IMSI), ("8949002", OTHER_IMSI)):
+            operator.create_resource("simCard", name, imsi=imsi)
+        operator.create_resource(
+            "pool", "numbers", poolOf="msisdn", range="491700000100-491700000103"
+        )
+        offering = create_mobile_offering(operator)
+        number, other_number = "491700000102", "491700000103"
+        first = ordered(simCard="8949001", msisdn=number)
+        product = f"{operator.complete_order(order_item(offering=offering, value=first))}-1"
+        if is_suspended:
+            operator.complete_order(
+                order_item("modify", product=product, value={"status": "suspended"})
+            )
+
+        def assert_has(imsi, number):
+            (service,) = operator.ask_element(lambda adapter: adapter.services())
+            assert (service.port, service.settings["msisdn"]) == (imsi, number)
+            values = values_by_name(
+                operator.repository.get("Product", product)["productCharacteristic"]
+            )
+            (card,) = (each for each in operator.resources_of("simCard") if service_of(each))
+            assert (values["msisdn"], values["simCard"]) == (number, card["name"])
+            rfs = operator.repository.get("Service", product)
+            assert values_by_name(rfs["serviceCharacteristic"])["msisdn"] == number
+            assert operator.audit() == ([], 1)
+            operator.assert_consistent()
+
+        assert_has(IMSI, number)
+        for change, imsi, expected in (
+            ({"simCard": "8949002"}, OTHER_IMSI, number),
+            ({"simCard": "8949001", "msisdn": number}, IMSI, number),
+            ({"msisdn": other_number}, IMSI, other_number),
+            ({"simCard": "8949002", "msisdn": number}, OTHER_IMSI, number),
+        ):
+            operator.complete_order(order_item("modify", product=product, value=ordered(**change)))
+            assert_has(imsi, expected)
 
 
 def create_ethernet_offering(operator):

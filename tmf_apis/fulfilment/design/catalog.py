@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tmf_apis.fulfilment.values import InstalledResource
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource
 
 
@@ -17,6 +19,8 @@ class InstalledService:
         settings: Its settings on the element; empty: unknown.
         carrier_names: Ids, names and natural keys of its carrier.
         places: Ids of the places of its carrier.
+        carrier: The resource that it is set up on; None: unknown.
+        resources: The other resources that it has alone.
     """
 
     id: str
@@ -24,6 +28,8 @@ class InstalledService:
     settings: Mapping[str, Any] = field(default_factory=dict)
     carrier_names: frozenset[str] = frozenset()
     places: frozenset[str] = frozenset()
+    carrier: InstalledResource | None = None
+    resources: tuple[InstalledResource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +39,14 @@ class InstalledProduct:
     Attributes:
         services: Its resource facing services.
         offering: Id of its offering; of a service, id of its specification. Empty: unknown.
+        specification: Id of its ProductSpecification; empty: unknown.
         characteristics: The chosen values by name; empty: unknown.
         status: ``active`` or ``suspended``; empty: unknown.
         bundled_products: Ids of the products within it, at all levels; each is installed itself.
         customer_facing_services: From the ids of its customer facing services to the ids of their
             specifications, if these services keep their ids.
         change_obstacle: Reason why an order cannot change it directly; empty: an order can.
+        has_places: It was ordered for certain places.
     """
 
     services: tuple[InstalledService, ...] = ()
@@ -48,6 +56,8 @@ class InstalledProduct:
     bundled_products: tuple[str, ...] = ()
     customer_facing_services: Mapping[str, str] = field(default_factory=dict)
     change_obstacle: str = ""
+    has_places: bool = False
+    specification: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +83,11 @@ class Catalog:
     specification_by_service_type: Mapping[str, str] = field(default_factory=dict)
     installed_base: Mapping[str, InstalledProduct] = field(default_factory=dict)
     standalone_specifications: Mapping[str, Resource] = field(default_factory=dict)
+
+    def characteristic_names(self, product_specification: str) -> set[str]:
+        """Return the names of the characteristics of a product specification."""
+        specification = self.product_specifications.get(product_specification, {})
+        return {
+            str(characteristic.get("name"))
+            for characteristic in json_objects(specification.get("productSpecCharacteristic"))
+        }

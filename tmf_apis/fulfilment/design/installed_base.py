@@ -11,7 +11,6 @@ from tmf_apis.fulfilment.order_rights import OrderRights
 from tmf_apis.fulfilment.reservation import resource_queries
 from tmf_apis.inventory import resource_state
 from tmf_apis.inventory.characteristics import values_by_name
-from tmf_apis.inventory.elements import carrier_key
 from tmf_apis.inventory.ports import (
     SERVICE_IDENTIFIER,
     element_id_of,
@@ -231,6 +230,8 @@ def _installed_product(
             if is_standalone_service
             else ""
         ),
+        has_places=bool(product.get("place")),
+        specification=reference_id(product.get("productSpecification")),
     )
 
 
@@ -261,6 +262,7 @@ def _standalone_service(
             if part not in resources
         },
         change_obstacle=change_obstacle,
+        has_places=bool(service.get("place")),
     )
 
 
@@ -279,10 +281,15 @@ def _installed_service(
     id: str, resources: list[Resource], service: Mapping[str, Any]
 ) -> InstalledService:
     carrier = resource_queries.carrier_of(resources)
+    installed_carrier = resource_queries.installed_resource(carrier)
     return InstalledService(
         id,
         reference_id(service.get("serviceSpecification")),
         resource_state.service_use(carrier).usage.settings,
-        frozenset({carrier["id"], str(carrier.get("name")), carrier_key(carrier)}),
+        installed_carrier.names,
         resource_queries.places_of(carrier),
+        installed_carrier,
+        tuple(
+            resource_queries.installed_resource(each) for each in resources if each is not carrier
+        ),
     )

@@ -1,6 +1,6 @@
 """Planning one item of an order by itself: its products, services and tasks; pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -208,6 +208,8 @@ class ItemPlanner:
         current_values = installed.characteristics if installed else {}
         self._check_names(offer, values, current_values)
         characteristics = network_offer.product_characteristics(values, current_values)
+        stale = self._stale_characteristics(installed, network_offer) - values.keys()
+        kept_values = _without(current_values, stale | _resource_categories(installed))
         enabled = _desired_enabled(item, installed) if installed else None
         design = decompose_product(
             self._item_context(item, values, enabled=enabled),
@@ -221,10 +223,11 @@ class ItemPlanner:
             offer.name,
             offer.id,
             network_offer.specification,
-            {**current_values, **values, **characteristics},
+            {**kept_values, **values, **characteristics},
             tuple(service.id for service in design.services),
             _next_status(item, installed),
             parent,
+            tuple(sorted(stale)),
         )
         plan = ItemPlan(
             item["id"],
@@ -235,6 +238,17 @@ class ItemPlanner:
             tuple(task.id for task in design.tasks),
         )
         return _item_design(plan, design.tasks, [network_offer])
+
+    def _stale_characteristics(
+        self, installed: InstalledProduct | None, network_offer: Offer
+    ) -> set[str]:
+        """Return the characteristics of a product's specification that its next one has not."""
+        if installed is None or not installed.specification:
+            return set()
+        if installed.specification == network_offer.specification:
+            return set()
+        names = self.catalog.characteristic_names(installed.specification)
+        return names - network_offer.characteristics.keys()
 
     def _design_bundle(self, item: Resource, parts: list[_Part]) -> ItemDesign:
         """Design an item whose offering has other offerings inside it: each is a product."""
@@ -396,6 +410,20 @@ def _installed_plan(id: str, installed: InstalledProduct, status: str) -> Produc
         characteristics=dict(installed.characteristics),
         status=status,
     )
+
+
+def _resource_categories(installed: InstalledProduct | None) -> set[str]:
+    """Return the categories of the resources of a product, which are not chosen but allocated."""
+    return {
+        resource.category
+        for service in (installed.services if installed else ())
+        for resource in (service.carrier, *service.resources)
+        if resource
+    }
+
+
+def _without(values: Mapping[str, Any], names: Container[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _only_switches(item: Resource, installed: InstalledProduct) -> bool:

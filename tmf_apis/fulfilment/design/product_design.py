@@ -15,6 +15,13 @@ from tmf_apis.fulfilment.design.decomposition import (
     DerivedValues,
     ServiceNode,
 )
+from tmf_apis.fulfilment.design.requested_resources import RequestedResources
+from tmf_apis.fulfilment.design.service_changes import (
+    is_move,
+    is_unchanged,
+    reset_settings,
+    settings_of_move,
+)
 from tmf_apis.fulfilment.values import OrderKey, ResourceRequirement, ServicePlan, Task
 
 #: Form of an id that can be written on the port of an element.
@@ -110,7 +117,9 @@ def decompose_product(
     instances, surplus_services = _Instantiation(
         context.key, product, derived_values, installed_product
     ).instances(decomposition)
-    builder = _TaskBuilder(context, product, derived_values)
+    builder = _TaskBuilder(context, product, derived_values, installed_product)
+    if installed_product and (installed_product.has_places or surplus_services):
+        builder.present_places = _places_of(installed_product)
     tasks_by_node: dict[int, list[str]] = {}
     for number in decomposition.provisioning_order:
         depends_on = tuple(
@@ -174,6 +183,7 @@ class _Instantiation:
             "customer": _candidate_ids(key, f"{product}-cfs"),
         }
         self._instances: dict[int, list[_ServiceInstance]] = {}
+        self._specifications: set[str] = set()
 
     def instances(
         self, decomposition: Decomposition
@@ -184,6 +194,7 @@ class _Instantiation:
             DecompositionFailed: There are too many or too few services; the error has all reasons.
         """
         reasons = []
+        self._specifications = {node.specification for node in decomposition.nodes}
         for node in decomposition.nodes:
             self._instances[node.number] = []
             parent_characteristics = self._derived_values.characteristics[node.parent]
@@ -213,8 +224,18 @@ class _Instantiation:
             raise DecompositionFailed([f"the product has more than {_MAX_SERVICES} services"])
 
     def _pop_installed(self, node: ServiceNode) -> InstalledService | None:
+        """Return the service in operation that an instance continues; None if it is new.
+
+        If no service has the specification of the node, it is one on a carrier of the same category
+        whose own specification the product has no more: it stays where it is.
+        """
         for index, service in enumerate(self._unmatched_services):
             if service.specification in {"", node.specification}:
+                return self._unmatched_services.pop(index)
+        category = _carrier_category(node)
+        for index, service in enumerate(self._unmatched_services):
+            is_left_over = service.specification not in self._specifications
+            if is_left_over and service.carrier and service.carrier.category == category:
                 return self._unmatched_services.pop(index)
         return None
 
@@ -237,10 +258,20 @@ class _Instantiation:
         return id
 
 
+def _carrier_category(node: ServiceNode) -> str:
+    """Return the category of the carrier of a service, or else of its first resource."""
+    slots = [slot for slot in node.slots if slot.is_carrier] or list(node.slots)
+    return slots[0].category if slots else ""
+
+
 def _candidate_ids(key: OrderKey, name: str) -> Iterator[str]:
     yield element_safe_id(key, name)
     for number in range(2, _MAX_SERVICES * 4):
         yield element_safe_id(key, f"{name}.{number}")
+
+
+def _places_of(product: InstalledProduct) -> tuple[str, ...]:
+    return tuple(sorted({place for service in product.services for place in service.places}))
 
 
 def _service_plan(instance: _ServiceInstance, characteristics: Mapping[str, Any]) -> ServicePlan:
@@ -259,13 +290,23 @@ class _TaskBuilder:
     """Builds the tasks of one product, numbered from 1.
 
     Attributes:
+        present_places: Ids of the places for further services, if the order names none.
         tasks: The tasks so far.
         setting_changes: Settings before and after, of the services that are changed.
         is_move: A service moves to another carrier.
     """
 
-    def __init__(self, context: ItemContext, product: str, derived_values: DerivedValues) -> None:
+    def __init__(
+        self,
+        context: ItemContext,
+        product: str,
+        derived_values: DerivedValues,
+        installed_product: InstalledProduct | None = None,
+    ) -> None:
         self._context, self._product, self._derived_values = context, product, derived_values
+        self._installed_product = installed_product or InstalledProduct()
+        self._requested = RequestedResources(context.identifiers, self._installed_product.services)
+        self.present_places: tuple[str, ...] = ()
         self.tasks: list[Task] = []
         self.setting_changes: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
         self.is_move = False
@@ -277,7 +318,15 @@ class _TaskBuilder:
         """Add the task that provides or changes a service; return its id, empty if none is due."""
         node, installed = instance.node, instance.installed_service
         settings = self._settings(node)
-        requirements = tuple(map(self._requirement, self._derived_values.requirements[node.number]))
+        requirements = tuple(
+            self._requirement(each, installed)
+            for each in self._derived_values.requirements[node.number]
+        )
+        derived_settings = {
+            mapping.characteristic.name: (mapping.source_slot, mapping.source_name)
+            for mapping in node.mappings
+            if mapping.source_slot
+        }
         task = self._task(
             "provide",
             instance.id,
@@ -285,25 +334,23 @@ class _TaskBuilder:
             cfs=instance.cfs,
             settings=settings,
             requirements=requirements,
-            derived_settings={
-                mapping.characteristic.name: (mapping.source_slot, mapping.source_name)
-                for mapping in node.mappings
-                if mapping.source_slot
-            },
+            derived_settings=derived_settings,
             depends_on=depends_on,
         )
         if installed is None:
             return self._add(task)
-        if _is_move(installed, requirements):
+        if is_move(installed, requirements):
             self.is_move = True
-            task_id = self._add(replace(task, is_move=True))
+            settings = settings_of_move(installed, settings)
+            task_id = self._add(replace(task, is_move=True, settings=settings))
             self.add_cease(instance.id, node.specification, (task_id,))
             return task_id
-        is_unchanged = all(installed.settings.get(k) == v for k, v in settings.items())
-        if installed.settings and is_unchanged:
+        reset = reset_settings(installed, node.specification, {*settings, *derived_settings})
+        settings = {**settings, **reset}
+        if is_unchanged(installed, settings, requirements):
             return ""
         self.setting_changes.append((installed.settings, settings))
-        return self._add(replace(task, action="change"))
+        return self._add(replace(task, action="change", settings=settings))
 
     def add_cease(self, service: str, specification: str, depends_on: tuple[str, ...]) -> None:
         """Add the task that ends a service."""
@@ -325,18 +372,22 @@ class _TaskBuilder:
         enabled = self._context.enabled and settings.get("enabled", True)
         return {**settings, "enabled": enabled}
 
-    def _requirement(self, requirement: ResourceRequirement) -> ResourceRequirement:
+    def _requirement(
+        self, requirement: ResourceRequirement, installed: InstalledService | None
+    ) -> ResourceRequirement:
         """Return a requirement with the resource and the places that the order requests.
 
-        A resource that many services share may be anywhere.
+        A resource that many services share may be anywhere. A service that a product gets in
+        addition is where the product is.
         """
-        identifier = self._context.identifiers.get(requirement.category)
-        places = () if requirement.amount else self._context.places
-        if identifier is None and not places:
-            return requirement
-        return replace(
-            requirement, identifier="" if identifier is None else str(identifier), places=places
-        )
+        if requirement.amount:
+            identifier = self._context.identifiers.get(requirement.category)
+            return replace(requirement, identifier="" if identifier is None else str(identifier))
+        identifier = self._requested.take(requirement.category, installed.id if installed else "")
+        places = self._context.places
+        if requirement.is_carrier and installed is None:
+            places = places or self.present_places
+        return replace(requirement, identifier=identifier, places=places)
 
     def _task(
         self,
@@ -362,17 +413,3 @@ class _TaskBuilder:
     def _add(self, task: Task) -> str:
         self.tasks.append(task)
         return task.id
-
-
-def _is_move(
-    installed_service: InstalledService, requirements: tuple[ResourceRequirement, ...]
-) -> bool:
-    """Return whether an order requests another carrier or place for a service in operation."""
-    carrier = next((each for each in requirements if each.is_carrier), None)
-    if carrier is None:
-        return False
-    if carrier.identifier:
-        names = installed_service.carrier_names
-        return bool(names) and carrier.identifier not in names
-    places = installed_service.places
-    return bool(carrier.places and places and not places & set(carrier.places))

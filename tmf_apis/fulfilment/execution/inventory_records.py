@@ -3,12 +3,17 @@
 Source: TMF637 v4.0.0 Product, TMF638 v4.0.0 Service.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from adapters.values import Setting
-from tmf_apis.fulfilment.values import Allocation, ItemPlan, ProductPlan, ServicePlan
+from tmf_apis.fulfilment.execution.allocated_resources import (
+    AllocatedResources,
+    entity_reference,
+    merged_characteristics,
+    without_characteristics,
+)
+from tmf_apis.fulfilment.values import ItemPlan, ProductPlan, ServicePlan
 from tmf_apis.rest.contracts.dates import rfc3339
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource
@@ -46,7 +51,6 @@ _ORDERED_ATTRIBUTES = (
     *("description", "name", "note", "feature", "serviceType", "startMode", "isBundle"),
     *("isStateful", "serviceRelationship"),
 )
-_VALUE_TYPES: Mapping[type, str] = {str: "string", int: "integer", bool: "boolean", float: "number"}
 
 
 def ordered_product(order: Mapping[str, Any], item: Resource) -> Resource:
@@ -130,19 +134,21 @@ def product(
     new = {"@type": "Product", "orderDate": order.get("creationDate"), **old, **ordered}
     new["status"] = status
     new["name"] = plan.name or ordered.get("name") or old.get("name") or plan.id
-    if plan.offering:
-        new["productOffering"] = _reference(plan.offering, "ProductOffering", plan.name)
-    if plan.specification:
-        new["productSpecification"] = _reference(plan.specification, "ProductSpecification")
+    for attribute, reference in (
+        ("productOffering", entity_reference(plan.offering, "ProductOffering", plan.name)),
+        ("productSpecification", entity_reference(plan.specification, "ProductSpecification")),
+    ):
+        if reference["id"]:
+            new[attribute] = _merged_reference(old.get(attribute), reference)
     new["productCharacteristic"] = merged_characteristics(
         [
-            *json_objects(old.get("productCharacteristic")),
+            *without_characteristics(old.get("productCharacteristic"), plan.stale_characteristics),
             *json_objects(ordered.get("productCharacteristic")),
         ],
         plan.characteristics,
     ) or [_offering_characteristic(new)]
     if plan.services:
-        new["realizingService"] = [_reference(id, "Service") for id in plan.services]
+        new["realizingService"] = [entity_reference(id, "Service") for id in plan.services]
     if plan.parent:
         new["productRelationship"] = [
             {"relationshipType": "isPartOf", "product": {"id": plan.parent, "@type": "Product"}}
@@ -167,13 +173,13 @@ def with_order_item(product: Resource, order: Mapping[str, Any], item: Resource)
 
 
 def active_product(
-    product: Resource, plan: ProductPlan, allocations: Iterable[Allocation], now: datetime
+    product: Resource, plan: ProductPlan, resources: AllocatedResources, now: datetime
 ) -> Resource:
     """Return a product that is active or suspended, with its allocated resources."""
     new = {"startDate": rfc3339(now), **product, "status": plan.status}
-    if references := resource_references(allocations):
+    if references := resources.references():
         new["realizingResource"] = references
-    return new
+    return resources.with_values(new, "productCharacteristic", plan.characteristics)
 
 
 def terminated_product(product: Resource, now: datetime) -> Resource:
@@ -241,23 +247,28 @@ def service(old: Resource, plan: ServicePlan, state: str) -> Resource:
     new["state"] = state
     new["category"] = CATEGORY_BY_FACING[plan.facing]
     new["name"] = plan.name or old.get("name") or plan.id
+    characteristics = json_objects(old.get("serviceCharacteristic"))
     if plan.specification:
-        new["serviceSpecification"] = _reference(plan.specification, "ServiceSpecification")
-    new["serviceCharacteristic"] = merged_characteristics(
-        json_objects(old.get("serviceCharacteristic")), plan.characteristics
-    )
+        reference = entity_reference(plan.specification, "ServiceSpecification")
+        old_reference = old.get("serviceSpecification")
+        new["serviceSpecification"] = _merged_reference(old_reference, reference)
+        if old_reference and not _is_same(old_reference, reference):
+            characteristics = []
+    new["serviceCharacteristic"] = merged_characteristics(characteristics, plan.characteristics)
     if plan.supporting_services:
-        new["supportingService"] = [_reference(id, "Service") for id in plan.supporting_services]
+        new["supportingService"] = [
+            entity_reference(id, "Service") for id in plan.supporting_services
+        ]
     return _without_empty(new)
 
 
 def active_service(
-    service: Resource, allocations: Iterable[Allocation], now: datetime, *, enabled: bool
+    service: Resource, resources: AllocatedResources, now: datetime, *, enabled: bool
 ) -> Resource:
     """Return a service that is active or, if not enabled, inactive, with its resources."""
     new = {"startDate": rfc3339(now), **service, "hasStarted": True, "isServiceEnabled": enabled}
     new["state"] = ACTIVE if enabled else INACTIVE
-    if references := resource_references(allocations):
+    if references := resources.references():
         new["supportingResource"] = references
     return new
 
@@ -267,31 +278,6 @@ def terminated_service(service: Resource, now: datetime) -> Resource:
     if service.get("state") == TERMINATED:
         return service
     return {**service, "state": TERMINATED, "endDate": rfc3339(now), "isServiceEnabled": False}
-
-
-def resource_references(allocations: Iterable[Allocation]) -> list[Resource]:
-    """Return references to the allocated resources, without those of ceased services."""
-    return [
-        _reference(id, "Resource", allocation.names.get(slot, ""))
-        for allocation in allocations
-        if allocation.action != "cease"
-        for slot, id in allocation.resources.items()
-    ]
-
-
-def merged_characteristics(
-    characteristics: Iterable[Resource], values: Mapping[str, Setting]
-) -> list[Resource]:
-    """Return characteristics with values set; the others stay.
-
-    >>> merged_characteristics([{"name": "a", "value": 1}], {"a": 2, "b": True})[1]
-    {'name': 'b', 'valueType': 'boolean', 'value': True}
-    """
-    merged = {old["name"]: old for old in characteristics if "name" in old and "value" in old}
-    for name, value in values.items():
-        new = {"name": name, "valueType": _VALUE_TYPES.get(type(value), "object")}
-        merged[name] = {**merged.get(name, new), "value": value}
-    return list(merged.values())
 
 
 def _offering_characteristic(product: Resource) -> Resource:
@@ -307,8 +293,13 @@ def is_new(plan: ItemPlan) -> bool:
     return plan.action == "add"
 
 
-def _reference(id: str, type_: str, name: str = "") -> Resource:
-    return {"id": id, **({"name": name} if name else {}), "@referredType": type_}
+def _merged_reference(old: object, new: Resource) -> Resource:
+    """Return a reference with what an earlier one to the same entity says beside it."""
+    return {**old, **new} if isinstance(old, dict) and _is_same(old, new) else new
+
+
+def _is_same(reference: object, other: Resource) -> bool:
+    return isinstance(reference, dict) and reference.get("id") == other["id"]
 
 
 def _without_empty(resource: Resource) -> Resource:

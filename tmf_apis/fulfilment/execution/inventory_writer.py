@@ -10,9 +10,10 @@ from typing import Any
 
 from tmf_apis.errors import Conflict, NotFound
 from tmf_apis.fulfilment.execution import inventory_records
+from tmf_apis.fulfilment.execution.allocated_resources import AllocatedResources, PlannedResources
 from tmf_apis.fulfilment.execution.journal import ItemEntry, TaskEntry
 from tmf_apis.fulfilment.order_rights import OrderRights
-from tmf_apis.fulfilment.values import Allocation, ItemPlan, ProductPlan, ServicePlan
+from tmf_apis.fulfilment.values import ItemPlan, ProductPlan, ServicePlan
 from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.lookups import get_or_none
 from tmf_apis.rest.pipeline.policy import Repository, Resource
@@ -139,9 +140,14 @@ class InventoryWriter:
             self._terminate_services(own - services, link, self._rights.orderer)
             return
         enabled = product.status != "suspended"
-        allocations = [entry.allocation for entry in entries if entry.allocation]
-        link, own = self._activate_product(plan, product, allocations)
-        self._activate_services(plan, link, allocations, enabled=enabled)
+        resources = PlannedResources(plan, entries, self._other_services(plan, entries))
+        if plan.services:
+            previous = self._previous_services(product)
+            self._terminate_services(
+                previous - {service.id for service in plan.services}, None, self._rights.services
+            )
+        link, own = self._activate_product(plan, product, resources.of_product())
+        self._activate_services(plan, link, resources, enabled=enabled)
         if not plan.services:
             services = {
                 id for entry in entries for id in (entry.task.service, entry.task.cfs) if id
@@ -153,15 +159,32 @@ class InventoryWriter:
         ceased = _ceased_services(entries) - planned_ids
         self._terminate_services(ceased, None, self._rights.services)
 
+    def _other_services(self, plan: ItemPlan, entries: Sequence[TaskEntry]) -> list[Resource]:
+        """Return the resource facing services of a plan that its order leaves as they are."""
+        ids = {service.id for service in plan.services if service.facing == "resource"}
+        ids -= {entry.task.service for entry in entries}
+        if not ids:
+            return []
+        query = {"id": {"$in": sorted(ids)}}
+        return list(self._rights.services.find(SERVICE, query, limit=len(ids)))
+
+    def _previous_services(self, product: ProductPlan) -> set[str]:
+        """Return the ids of the services that a product has had so far."""
+        return _realizing_services(get_or_none(self._rights.orderer, PRODUCT, product.id) or {})
+
     def _activate_services(
-        self, plan: ItemPlan, link: ServiceLink, allocations: Sequence[Allocation], *, enabled: bool
+        self, plan: ItemPlan, link: ServiceLink, resources: PlannedResources, *, enabled: bool
     ) -> None:
         """Write the planned services as in operation, and create those that are missing."""
         edits = {}
         for service in plan.services:
-            ids = {service.id, *service.supporting_services}
-            own = [allocation for allocation in allocations if allocation.service in ids]
-            edits[service.id] = partial(self._active_service, service, link, own, enabled)
+            edits[service.id] = partial(
+                self._active_service,
+                resources.with_derived_values(service),
+                link,
+                resources.of_service(service),
+                enabled,
+            )
         changed = self._rights.services.change_many(SERVICE, edits) if edits else {}
         for id in edits.keys() - changed.keys():
             self._upsert(self._rights.services, SERVICE, id, edits[id])
@@ -173,7 +196,9 @@ class InventoryWriter:
         now = self._repository.now
 
         def edit(old: Resource) -> Resource:
-            return inventory_records.active_service(link(old), (), now, enabled=enabled)
+            return inventory_records.active_service(
+                link(old), AllocatedResources(), now, enabled=enabled
+            )
 
         _change_services(repository, services, edit)
 
@@ -181,13 +206,14 @@ class InventoryWriter:
         self,
         plan: ServicePlan,
         link: ServiceLink,
-        allocations: Sequence[Allocation],
+        resources: AllocatedResources,
         enabled: bool,  # noqa: FBT001
         old: Resource,
     ) -> Resource:
         new = link(inventory_records.service(old, plan, inventory_records.ACTIVE))
+        new = resources.with_values(new, "serviceCharacteristic", plan.characteristics)
         return inventory_records.active_service(
-            new, allocations, self._repository.now, enabled=enabled
+            new, resources, self._repository.now, enabled=enabled
         )
 
     def write_failed(self, item: ItemEntry, *, cancelled: bool) -> None:
@@ -243,13 +269,13 @@ class InventoryWriter:
         return _identity
 
     def _activate_product(
-        self, plan: ItemPlan, product: ProductPlan, allocations: Sequence[Allocation]
+        self, plan: ItemPlan, product: ProductPlan, resources: AllocatedResources
     ) -> tuple[ServiceLink, set[str]]:
         """Write a product as ordered; return the link for its services, and their ids."""
 
         def activate(old: Resource) -> Resource:
             new = self._planned_product(old, plan, product, product.status)
-            return inventory_records.active_product(new, product, allocations, self._repository.now)
+            return inventory_records.active_product(new, product, resources, self._repository.now)
 
         active = self._upsert(self._rights.orderer, PRODUCT, product.id, activate)
         return partial(inventory_records.with_product, active), _realizing_services(active)
@@ -354,11 +380,14 @@ class ServiceInventoryWriter(InventoryWriter):
 
         return link
 
+    def _previous_services(self, product: ProductPlan) -> set[str]:  # noqa: ARG002
+        return set()
+
     def _activate_product(
         self,
         plan: ItemPlan,
         product: ProductPlan,
-        allocations: Sequence[Allocation],  # noqa: ARG002
+        resources: AllocatedResources,  # noqa: ARG002
     ) -> tuple[ServiceLink, set[str]]:
         return self._with_order_item(plan, product), set(product.services)
 

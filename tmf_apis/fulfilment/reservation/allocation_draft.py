@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from adapters.errors import Misconfigured
 from adapters.values import Setting, Target
 from tmf_apis.errors import Unfulfillable
+from tmf_apis.fulfilment.reservation import resource_queries
 from tmf_apis.fulfilment.values import Allocation, ResourceRequirement, Task
 from tmf_apis.inventory import resource_state
 from tmf_apis.inventory.characteristics import resource_characteristics
@@ -24,6 +25,7 @@ class AllocationDraft:
         previous_usage: The usage of each resource before it was reserved, by slot.
         carrier_slot: The slot of the carrier; empty if there is none yet.
         element: The resource of the carrier's element; None if there is none.
+        released_slots: Slots of resources that the service has and does not need any more.
     """
 
     exclusive: dict[str, Resource] = field(default_factory=dict)
@@ -31,6 +33,7 @@ class AllocationDraft:
     previous_usage: dict[str, ResourceUsage] = field(default_factory=dict)
     carrier_slot: str = ""
     element: Resource | None = None
+    released_slots: tuple[str, ...] = ()
 
     @property
     def carrier(self) -> Resource | None:
@@ -45,6 +48,7 @@ class AllocationDraft:
             dict(self.previous_usage),
             self.carrier_slot,
             self.element,
+            self.released_slots,
         )
 
     def to_allocation(self, task: Task, holder: str, tenant: str) -> Allocation:
@@ -78,6 +82,10 @@ class AllocationDraft:
             carrier_slot=self.carrier_slot,
             test_head=str(characteristics.get("testAddress") or ""),
             port_index=str(characteristics.get(PORT_INDEX) or ""),
+            values={
+                slot: pool_value_or_name(resource) for slot, resource in self.exclusive.items()
+            },
+            released_slots=self.released_slots,
         )
 
     def _settings(self, task: Task, resources: dict[str, Resource]) -> dict[str, Setting]:
@@ -87,7 +95,7 @@ class AllocationDraft:
             previous = self.previous_usage.get(self.carrier_slot, ResourceUsage()).settings
             settings = {**previous, **settings}
         for name, (slot, characteristic) in task.derived_settings.items():
-            if slot in resources:
+            if slot in resources and slot not in self.released_slots:
                 value = _characteristic_value(resources[slot], characteristic)
                 if value is None and name in settings:
                     continue
@@ -104,12 +112,10 @@ class AllocationDraft:
 def match_resources(
     requirements: tuple[ResourceRequirement, ...], resources: list[Resource]
 ) -> Iterator[tuple[ResourceRequirement, Resource]]:
-    """Yield requirements of whole resources, each with a resource of its category."""
+    """Yield requirements of whole resources, each with a resource that meets it."""
     unmatched = list(resources)
-    for requirement in requirements:
-        resource = next(
-            (each for each in unmatched if each.get("category") == requirement.category), None
-        )
+    for requirement in sorted(requirements, key=lambda each: not each.identifier):
+        resource = next((each for each in unmatched if meets(each, requirement)), None)
         if resource is not None and not requirement.amount:
             unmatched.remove(resource)
             yield requirement, resource
@@ -121,17 +127,34 @@ def resources_by_slot(
     """Return resources by the slots of their requirements, or else by their categories."""
     matches = match_resources(requirements, resources)
     by_slot = {requirement.slot: resource for requirement, resource in matches}
+    reserved_slots = {requirement.slot for requirement in requirements}
     matched_ids = {resource["id"] for resource in by_slot.values()}
     for resource in resources:
         if resource["id"] in matched_ids:
             continue
         slot = category = str(resource.get("category") or "resource")
         number = 1
-        while slot in by_slot:
+        while slot in by_slot or slot in reserved_slots:
             number += 1
             slot = f"{category}.{number}"
         by_slot[slot] = resource
     return by_slot
+
+
+def meets(resource: Resource, requirement: ResourceRequirement) -> bool:
+    """Return whether a resource that a service has meets a requirement; see ``InstalledResource``.
+
+    The places do not matter: the carrier stays where it is, and a move is planned as such.
+    """
+    return resource_queries.installed_resource(resource).meets(requirement)
+
+
+def pool_value_or_name(resource: Resource) -> Setting:
+    """Return the value of a number, an address or a VLAN, or else the name of a resource."""
+    value = resource_characteristics(resource).get(str(resource.get("category")))
+    if isinstance(value, int | str) and value != "":
+        return value
+    return str(resource.get("value") or resource.get("name") or resource["id"])
 
 
 def _characteristic_value(resource: Resource, name: str) -> Setting | None:

@@ -8,6 +8,7 @@ from tmf_apis.fulfilment.reservation import resource_queries
 from tmf_apis.fulfilment.reservation.allocation_draft import (
     AllocationDraft,
     match_resources,
+    meets,
     resources_by_slot,
 )
 from tmf_apis.fulfilment.reservation.candidate_finder import CandidateFinder, unmet_reason
@@ -67,11 +68,14 @@ class ResourceAllocator:
         self._owner_repository = owner_repository
         self._reservations = TaskReservations(repository, key, task, duration)
         self._holder = self._reservations.holder
+        self._item_prefix = f"{key.order}/{task.item}#"
         self._finder = CandidateFinder(
             repository, self._reservations.mark, find_unreserved or repository.find
         )
         #: The requirement that was tried last.
         self.current_requirement: ResourceRequirement | None = None
+        #: Resources of a service that moves, which it may keep.
+        self._movable: list[Resource] = []
 
     def allocate(self) -> Allocation:
         """Reserve all resources of the task.
@@ -94,7 +98,11 @@ class ResourceAllocator:
 
     def _allocate_new(self, draft: AllocationDraft) -> AllocationDraft:
         task = self._task
-        for requirement, resource in match_resources(task.requirements, self._reserved_before()):
+        reserved, in_use = self._present_resources()
+        if in_use:
+            carrier_id = resource_queries.carrier_of(in_use)["id"]
+            self._movable = [each for each in in_use if each["id"] != carrier_id]
+        for requirement, resource in match_resources(task.requirements, reserved):
             self._add(draft, requirement, resource)
         carrier = next((each for each in task.requirements if each.is_carrier), None)
         if carrier is None or carrier.slot in draft.exclusive:
@@ -102,14 +110,14 @@ class ResourceAllocator:
             return draft
         return self._allocate_carrier(carrier, draft)
 
-    def _reserved_before(self) -> list[Resource]:
-        """Return the resources that an earlier attempt has reserved.
+    def _present_resources(self) -> tuple[list[Resource], list[Resource]]:
+        """Return the resources that an earlier attempt has reserved, and those in operation.
 
         Raises:
             Unfulfillable: The service is in operation and does not move.
         """
         if self._is_first_attempt:
-            return []
+            return [], []
         task = self._task
         ids = sorted({self._holder, task.service})
         resources = self._repository.find(RESOURCE_KIND, {"externalIdentifier.id": {"$in": ids}})
@@ -123,7 +131,7 @@ class ResourceAllocator:
             name = resource_state.display_name(in_use[0])
             message = f"service {task.service} is in operation already"
             raise Unfulfillable(f"{message}, on {name}", message)
-        return reserved
+        return reserved, in_use
 
     def _allocate_carrier(
         self, requirement: ResourceRequirement, draft: AllocationDraft
@@ -190,7 +198,11 @@ class ResourceAllocator:
         self, draft: AllocationDraft, requirement: ResourceRequirement, element: str
     ) -> None:
         refusal = None
-        for candidate in self._finder.candidates(requirement, element):
+        carrier_element = str((draft.element or {}).get("id", ""))
+        if kept := self._kept_resource(draft, requirement, element, carrier_element):
+            self._add(draft, requirement, self._reservations.reserve_existing(kept))
+            return
+        for candidate in self._finder.candidates(requirement, element, carrier_element):
             try:
                 self._add(draft, requirement, self._reservations.reserve(candidate))
             except (Unfulfillable, Stale) as error:
@@ -201,6 +213,26 @@ class ResourceAllocator:
             return
         if not requirement.optional:
             raise refusal or Unfulfillable(unmet_reason(requirement))
+
+    def _kept_resource(
+        self,
+        draft: AllocationDraft,
+        requirement: ResourceRequirement,
+        element: str,
+        carrier_element: str,
+    ) -> Resource | None:
+        """Return the resource that a service keeps when it moves; None if it needs another one."""
+        drafted_ids = {resource["id"] for resource in draft.exclusive.values()}
+        return next(
+            (
+                resource
+                for resource in self._movable
+                if resource["id"] not in drafted_ids
+                and meets(resource, requirement)
+                and self._finder.can_stay(resource, requirement, element, carrier_element)
+            ),
+            None,
+        )
 
     def _allocate_shared(
         self, draft: AllocationDraft, requirement: ResourceRequirement, element: str
@@ -248,7 +280,15 @@ class ResourceAllocator:
         if not resources or not self._can_change(resources):
             raise Unfulfillable(f"no service {task.service} is in operation")
         carrier = resource_queries.carrier_of(resources)
-        for slot, resource in resources_by_slot(task.requirements, resources).items():
+        by_slot = resources_by_slot(task.requirements, resources)
+        if task.action == "change" and task.requirements:
+            required_slots = {requirement.slot for requirement in task.requirements}
+            draft.released_slots = tuple(
+                slot
+                for slot, resource in by_slot.items()
+                if slot not in required_slots and resource["id"] != carrier["id"]
+            )
+        for slot, resource in by_slot.items():
             draft.exclusive[slot] = self._reservations.reserve_existing(resource)
             draft.previous_usage[slot] = resource_state.service_use(resource).usage
             if resource["id"] == carrier["id"]:
@@ -261,8 +301,15 @@ class ResourceAllocator:
             self._allocate_remaining(draft)
 
     def _is_moving_in(self, resource: Resource) -> bool:
-        """Return whether another task has reserved a resource to move the service there."""
-        return holder_of(resource) not in {"", self._holder} and not service_of(resource)
+        """Return whether another task has reserved a resource to move the service there.
+
+        It may be one that the service has already, and keeps.
+        """
+        holder = holder_of(resource)
+        if holder in {"", self._holder}:
+            return False
+        is_kept = self._task.action == "cease" and holder.startswith(self._item_prefix)
+        return is_kept or not service_of(resource)
 
     def _allocate_existing_shares(self, draft: AllocationDraft, carrier: Resource) -> None:
         """Reserve the shares of a service in shared resources, to change or to release them."""
@@ -276,10 +323,8 @@ class ResourceAllocator:
             category = resource.get("category")
             requirement = next((each for each in unmatched if each.category == category), None)
             share = self._reservations.share_of(resource, carrier["id"])
-            new_share = share
-            if task.action == "cease":
-                new_share = 0
-            elif requirement:
+            new_share = 0 if task.action == "cease" or task.requirements else share
+            if requirement:
                 unmatched.remove(requirement)
                 new_share = requirement.amount
             slot = requirement.slot if requirement else f"draw.{number}"

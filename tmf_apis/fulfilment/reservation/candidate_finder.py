@@ -10,6 +10,7 @@ from tmf_apis.fulfilment.values import ResourceRequirement
 from tmf_apis.inventory import resource_state
 from tmf_apis.inventory.ports import element_id_of
 from tmf_apis.inventory.resource_state import ReservationMark
+from tmf_apis.rest.pipeline.lookups import get_or_none
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 #: Names of categories in messages, if they differ from the category.
@@ -33,7 +34,9 @@ class CandidateFinder:
         self._mark = mark
         self._find_unreserved = find_unreserved
 
-    def candidates(self, requirement: ResourceRequirement, element: str) -> Iterator[Resource]:
+    def candidates(
+        self, requirement: ResourceRequirement, element: str, carrier_element: str = ""
+    ) -> Iterator[Resource]:
         """Yield resources that a requirement may reserve.
 
         The resource of a pool value is created, already reserved, when it is yielded.
@@ -41,44 +44,101 @@ class CandidateFinder:
         Args:
             requirement: The requirement.
             element: Id of the element that they must be on; empty for any.
+            carrier_element: Id of the carrier's element; pools of other elements are left out.
 
         Raises:
             Unfulfillable: The requirement names a resource that it cannot have.
         """
+        pool_element = element or carrier_element
         if requirement.identifier:
-            yield self._named_resource(requirement, element)
+            yield self._named_resource(requirement, element, pool_element)
             return
-        yield from resource_queries.candidates(
+        has_pool_values = False
+        for resource in resource_queries.candidates(
             self._repository,
             requirement,
             element,
             self._mark.holder,
             find_unreserved=self._find_unreserved,
+        ):
+            if not pools.pool_id_of(resource):
+                yield resource
+            elif not has_pool_values:
+                has_pool_values = True
+                yield from self._free_pool_values(requirement, pool_element)
+        if not has_pool_values:
+            yield from self._free_pool_values(requirement, pool_element)
+        yield from self._new_pool_values(requirement, pool_element)
+
+    def can_stay(
+        self,
+        resource: Resource,
+        requirement: ResourceRequirement,
+        element: str,
+        carrier_element: str,
+    ) -> bool:
+        """Return whether a service can keep a resource when its carrier changes.
+
+        Args:
+            resource: The resource.
+            requirement: The requirement that it has to meet.
+            element: Id of the element that it must be on; empty for any.
+            carrier_element: Id of the element of the new carrier.
+        """
+        if pool_id := pools.pool_id_of(resource):
+            pool = get_or_none(self._repository, RESOURCE_KIND, pool_id)
+            pool_element = element or carrier_element
+            return pool is None or resource_queries.is_pool_for(
+                pool, set(requirement.places), pool_element
+            )
+        places = resource_queries.places_of(resource)
+        is_there = not (requirement.places and places) or bool(places & set(requirement.places))
+        return is_there and element_id_of(resource) in {"", element or carrier_element}
+
+    def _free_pool_values(
+        self, requirement: ResourceRequirement, pool_element: str
+    ) -> Iterator[Resource]:
+        repository = self._repository
+        usable_pools = resource_queries.pools_for(repository, requirement, pool_element)
+        return resource_queries.free_pool_values(
+            repository,
+            requirement.category,
+            usable_pools,
+            self._mark.holder,
+            self._find_unreserved,
         )
-        for pool, values in resource_queries.pools_for(self._repository, requirement, element):
+
+    def _new_pool_values(
+        self, requirement: ResourceRequirement, pool_element: str
+    ) -> Iterator[Resource]:
+        repository = self._repository
+        for pool, values in resource_queries.pools_for(repository, requirement, pool_element):
             for value in resource_queries.unused_values(
-                self._repository, pool, values, self._mark.holder
+                repository, pool, values, self._mark.holder
             ):
                 with suppress(Conflict):  # taken by a concurrent order
                     yield self._create_from_pool(pool, requirement, value)
 
-    def _named_resource(self, requirement: ResourceRequirement, element: str) -> Resource:
-        if resource := resource_queries.find_named(self._repository, requirement):
+    def _named_resource(
+        self, requirement: ResourceRequirement, element: str, pool_element: str
+    ) -> Resource:
+        repository = self._repository
+        if resource := resource_queries.find_named(repository, requirement, pool_element):
             resource_queries.check_characteristics(resource, requirement)
             is_elsewhere = element_id_of(resource) not in {"", element}
             if element and requirement.element_category and is_elsewhere:
                 name = resource_state.display_name(resource)
                 raise Unfulfillable(f"{name} is on another element")
             return resource
-        for pool, values in resource_queries.pools_for(self._repository, requirement, element):
+        for pool, values in resource_queries.pools_for(repository, requirement, pool_element):
             if values.contains(requirement.identifier):
                 try:
                     return self._create_from_pool(pool, requirement, requirement.identifier)
                 except Conflict:
                     id = pools.value_resource_id(
-                        self._repository.tenant, str(pool["id"]), requirement.identifier
+                        repository.tenant, str(pool["id"]), requirement.identifier
                     )
-                    return self._repository.get(RESOURCE_KIND, id)
+                    return repository.get(RESOURCE_KIND, id)
         raise Unfulfillable(f"there is no {requirement.category} called {requirement.identifier}")
 
     def _create_from_pool(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tmf_apis.inventory.characteristics import resource_characteristics, with_characteristics
+from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Resource
 
 POOL = "pool"
@@ -171,3 +172,17 @@ def value_resource(tenant: str, pool: Mapping[str, Any], category: str, value: s
     }
     is_number = value.isdigit() and not value.startswith("0") and len(value) < _MIN_NAME_DIGITS
     return with_characteristics(resource, {category: int(value) if is_number else value})
+
+
+def pool_id_of(resource: Mapping[str, Any]) -> str:
+    """Return the id of the pool that a resource is a value of; empty: it is none."""
+    for relationship in json_objects(resource.get("resourceRelationship")):
+        pool = relationship.get("resource")
+        if relationship.get("relationshipType") == IS_ALLOCATED_FROM and isinstance(pool, dict):
+            return str(pool.get("id", ""))
+    return ""
+
+
+def value_of(resource: Mapping[str, Any]) -> str:
+    """Return the value, as text, that the resource of a pool value stands for."""
+    return str(resource.get("value") or resource.get("name") or "")

@@ -152,8 +152,9 @@ def activate(repository: Repository, allocation: Allocation) -> None:
                 )
             continue
         use = _use_after(allocation, slot, shared_resources)
+        edit = partial(_activated, allocation, use)
         try:
-            repository.change(RESOURCE_KIND, id, partial(_activated, allocation.holder, use))
+            repository.change(RESOURCE_KIND, id, edit)
         except NotFound:
             if allocation.action != "cease":
                 raise Unfulfillable(
@@ -161,14 +162,19 @@ def activate(repository: Repository, allocation: Allocation) -> None:
                 ) from None
 
 
-def _activated(task_holder: str, use: ServiceUse, resource: Resource) -> Resource:
+def _activated(allocation: Allocation, use: ServiceUse, resource: Resource) -> Resource:
     """Return a resource with its use after a task.
+
+    A resource that an interrupted attempt has released may be in use again.
 
     Raises:
         Unfulfillable: The task has not reserved it, and it does not have that use already.
     """
     holder = holder_of(resource)
-    if holder != task_holder and (holder or not _has_usage(resource, use)):
+    is_reserved = holder == allocation.holder
+    if not (is_reserved or use.usage.service or service_of(resource) == allocation.service):
+        return resource
+    if not is_reserved and (holder or not _has_usage(resource, use)):
         name = resource_state.display_name(resource)
         if holder:
             raise resource_state.reservation_conflict(name, holder)
@@ -182,10 +188,10 @@ def _has_usage(resource: Resource, use: ServiceUse) -> bool:
 
 def _use_after(allocation: Allocation, slot: str, shared_resources: tuple[str, ...]) -> ServiceUse:
     """Return the use of a resource after a task."""
-    if allocation.action == "cease":
+    if allocation.action == "cease" or slot in allocation.released_slots:
         return ServiceUse()
     before = allocation.previous_usage.get(slot, ResourceUsage())
-    keeps_order = allocation.action == "change" and before.service
+    keeps_order = before.service == allocation.service
     ordered_by = before.ordered_by if keeps_order else allocation.holder
     is_carrier = slot == allocation.carrier_slot
     return ServiceUse(

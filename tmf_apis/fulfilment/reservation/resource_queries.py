@@ -1,16 +1,24 @@
 """Queries on the resource inventory: candidates for requirements, pools and elements."""
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from adapters.errors import Misconfigured
 from tmf_apis.errors import Unfulfillable
-from tmf_apis.fulfilment.reservation.pools import POOL, PoolRange, range_of, value_resource_id
-from tmf_apis.fulfilment.values import ResourceRequirement
+from tmf_apis.fulfilment.reservation.pools import (
+    IS_ALLOCATED_FROM,
+    POOL,
+    PoolRange,
+    pool_id_of,
+    range_of,
+    value_of,
+    value_resource_id,
+)
+from tmf_apis.fulfilment.values import InstalledResource, ResourceRequirement
 from tmf_apis.inventory import resource_state
 from tmf_apis.inventory.characteristics import resource_characteristics
-from tmf_apis.inventory.elements import target_of
+from tmf_apis.inventory.elements import carrier_key, target_of
 from tmf_apis.inventory.management import MANAGEMENT_ADDRESS
 from tmf_apis.inventory.ports import (
     HOLDER_IDENTIFIER,
@@ -25,10 +33,13 @@ from tmf_apis.rest.pipeline.lookups import get_or_none
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 RESOURCE_KIND = "Resource"
+#: Pools, each with its values.
+Pools = Sequence[tuple[Resource, PoolRange]]
 #: Size of the first page and of further pages of candidates; most candidates for a requirement.
 FIRST_PAGE_SIZE, PAGE_SIZE, MAX_CANDIDATES = 4, 50, 2000
 #: Most elements and pools that are read.
 _MAX_RESULTS = 1000
+_IS_NO_POOL_VALUE = {"resourceRelationship.relationshipType": {"$ne": IS_ALLOCATED_FROM}}
 
 
 class FindResources(Protocol):
@@ -114,16 +125,46 @@ def places_of(resource: Mapping[str, Any]) -> frozenset[str]:
     )
 
 
-def find_named(repository: Repository, requirement: ResourceRequirement) -> Resource | None:
+def names_of(resource: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names by which an order can name a resource: id, name, value, natural key."""
+    names = (resource["id"], resource.get("name"), resource.get("value"), carrier_key(resource))
+    return frozenset(str(name) for name in names if name)
+
+
+def installed_resource(resource: Mapping[str, Any]) -> InstalledResource:
+    """Return a resource that a service has, for comparison with what the service requires."""
+    return InstalledResource(
+        str(resource.get("category") or ""), names_of(resource), resource_characteristics(resource)
+    )
+
+
+def find_named(
+    repository: Repository, requirement: ResourceRequirement, pool_element: str
+) -> Resource | None:
     """Return the resource that an order names by id, name or value; None if there is none.
+
+    Values of pools that are not for the requirement are left out, unless named by their id.
+
+    Args:
+        repository: Sees the whole tenant.
+        requirement: The requirement, which has the name.
+        pool_element: Id of the element whose pools may be used; empty for any.
 
     Raises:
         Unfulfillable: Several resources have that name or value.
     """
     category, identifier = requirement.category, requirement.identifier
     is_named = [{"id": identifier}, {"name": identifier}, {"value": identifier}]
-    resources = repository.find(RESOURCE_KIND, {"category": category, "$or": is_named}, limit=3)
-    matches = [resource for resource in resources if resource["id"] == identifier] or resources
+    query = {"category": category, "$or": is_named}
+    resources = repository.find(RESOURCE_KIND, query, limit=3)
+    matches = [resource for resource in resources if resource["id"] == identifier]
+    if not matches and any(map(pool_id_of, resources)):
+        pools = pools_for(repository, requirement, pool_element)
+        pool_ids = {"$in": [pool["id"] for pool, _ in pools]}
+        is_usable = [_IS_NO_POOL_VALUE, {"resourceRelationship.resource.id": pool_ids}]
+        query = {"category": category, "$and": [{"$or": is_named}, {"$or": is_usable}]}
+        resources = repository.find(RESOURCE_KIND, query, limit=3)
+    matches = matches or resources
     if len(matches) > 1:
         raise Unfulfillable(
             f"several resources of category {category} are called {identifier}; name one by its id"
@@ -134,12 +175,15 @@ def find_named(repository: Repository, requirement: ResourceRequirement) -> Reso
 def check_characteristics(resource: Mapping[str, Any], requirement: ResourceRequirement) -> None:
     """Check that a resource has the characteristics of a requirement.
 
+    A value of a pool need not have them: they say how it is used, and pools have none.
+
     Raises:
         Unfulfillable: A characteristic has another value.
     """
     present = {"value": resource.get("value"), **resource_characteristics(resource)}
+    is_pool_value = bool(pool_id_of(resource))
     for name, value in requirement.characteristics.items():
-        if present.get(name) != value:
+        if present.get(name) != value and not (is_pool_value and present.get(name) is None):
             label = resource_state.display_name(resource)
             raise Unfulfillable(
                 f"{label} has {name} {present.get(name, '(none)')}, not {value}",
@@ -157,6 +201,8 @@ def candidates(
 ) -> Iterator[Resource]:
     """Yield free resources for a requirement, starting at one that follows from ``seed``.
 
+    Values of pools are among them only if no place is required; see ``free_pool_values``.
+
     Args:
         repository: Sees the whole tenant.
         requirement: The requirement.
@@ -164,7 +210,22 @@ def candidates(
         seed: Text that distributes concurrent orders over the free resources.
         find_unreserved: Used in place of ``repository.find``; see ``ResourceAllocator``.
     """
-    find = find_unreserved or repository.find
+    find, count = find_unreserved or repository.find, 0
+    for condition in _free_conditions(repository):
+        for query in _candidate_queries(repository, requirement, element):
+            for page in _pages(find, {"$and": [query, condition]}, seed):
+                yield from (
+                    resource
+                    for resource in page
+                    if resource_state.is_free(resource, repository.now)
+                )
+                count += len(page)
+                if count >= MAX_CANDIDATES:
+                    return
+
+
+def _free_conditions(repository: Repository) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the conditions of resources that are free, and of expired reservations."""
     is_unassigned = {
         "externalIdentifier.externalIdentifierType": {
             "$nin": [SERVICE_IDENTIFIER, HOLDER_IDENTIFIER]
@@ -179,37 +240,54 @@ def candidates(
             }
         },
     }
-    first_id = f"{zlib.crc32(seed.encode()):08x}"
-    count = 0
-    for condition in (is_unassigned, is_expired):
-        for query in _candidate_queries(repository, requirement, element):
-            for bounds in ({"$gte": first_id}, {"$lt": first_id}):
-                for page in _pages(find, {"$and": [query, condition]}, bounds):
-                    yield from (
-                        resource
-                        for resource in page
-                        if resource_state.is_free(resource, repository.now)
-                    )
-                    count += len(page)
-                    if count >= MAX_CANDIDATES:
-                        return
+    return is_unassigned, is_expired
 
 
-def _pages(
-    find: FindResources, query: Mapping[str, Any], bounds: Mapping[str, str]
-) -> Iterator[list[Resource]]:
-    """Yield pages of resources with ids within bounds, in the order of their ids.
+def free_pool_values(
+    repository: Repository,
+    category: str,
+    pools: Pools,
+    seed: str,
+    find_unreserved: FindResources | None = None,
+) -> Iterator[Resource]:
+    """Yield the free resources of pool values that were in use before.
+
+    A value is where its pool is, so the places of an order do not matter.
+    """
+    find = find_unreserved or repository.find
+    for pool, values in pools:
+        query = {
+            "category": category,
+            "resourceRelationship.resource.id": pool["id"],
+            "usageState": "idle",
+            "operationalState": "enabled",
+        }
+        for condition in _free_conditions(repository):
+            for page in _pages(find, {"$and": [query, condition]}, seed):
+                yield from (
+                    resource
+                    for resource in page
+                    if pool_id_of(resource) == pool["id"]
+                    and values.contains(value_of(resource))
+                    and resource_state.is_free(resource, repository.now)
+                )
+
+
+def _pages(find: FindResources, query: Mapping[str, Any], seed: str) -> Iterator[list[Resource]]:
+    """Yield pages of resources in the order of their ids, from one that follows from a text.
 
     The first page is small because its first resource is usually sufficient.
     """
-    limit, last_id = FIRST_PAGE_SIZE, ""
-    while True:
-        id_bounds = {**bounds, "$gt": last_id} if last_id else bounds
-        page = find(RESOURCE_KIND, {**query, "id": id_bounds}, limit=limit)
-        yield page
-        if len(page) < limit:
-            return
-        limit, last_id = PAGE_SIZE, max(resource["id"] for resource in page)
+    first_id = f"{zlib.crc32(seed.encode()):08x}"
+    for bounds in ({"$gte": first_id}, {"$lt": first_id}):
+        limit, last_id = FIRST_PAGE_SIZE, ""
+        while True:
+            id_bounds = {**bounds, "$gt": last_id} if last_id else bounds
+            page = find(RESOURCE_KIND, {**query, "id": id_bounds}, limit=limit)
+            yield page
+            if len(page) < limit:
+                break
+            limit, last_id = PAGE_SIZE, max(resource["id"] for resource in page)
 
 
 def _candidate_queries(
@@ -269,9 +347,7 @@ def shared_resources(
     return [resource for resource in resources if not out_of_service_reason(resource)]
 
 
-def pools_for(
-    repository: Repository, requirement: ResourceRequirement, element: str
-) -> list[tuple[Resource, PoolRange]]:
+def pools_for(repository: Repository, requirement: ResourceRequirement, element: str) -> Pools:
     """Return the pools with values for a requirement; those of the element come first."""
     is_of_category = {
         "resourceCharacteristic": {
@@ -284,12 +360,12 @@ def pools_for(
         for pool in repository.find(RESOURCE_KIND, query, limit=_MAX_RESULTS)
         if (values := range_of(pool))
         and not out_of_service_reason(pool)
-        and _is_pool_for(pool, set(requirement.places), element)
+        and is_pool_for(pool, set(requirement.places), element)
     ]
     return sorted(usable, key=lambda pool_and_values: not element_id_of(pool_and_values[0]))
 
 
-def _is_pool_for(pool: Resource, places: set[str], element: str) -> bool:
+def is_pool_for(pool: Mapping[str, Any], places: set[str], element: str) -> bool:
     """Return whether neither the element nor the places of a pool exclude it."""
     pool_element, pool_places = element_id_of(pool), places_of(pool)
     if pool_element and element and pool_element != element:
