@@ -204,6 +204,40 @@ class TemporalWorker:
 
         self._call(start)
 
+    def start_with_signal(
+        self,
+        workflow: Any,  # noqa: ANN401
+        argument: object,
+        id: str,
+        signal: str,
+        *arguments: object,
+    ) -> None:
+        """Send a signal to a workflow, which is started first unless it is running.
+
+        Args:
+            workflow: The workflow's ``run``.
+            argument: The argument of ``run``.
+            id: The id of the workflow.
+            signal: The name of the signal.
+            *arguments: The arguments of the signal.
+
+        Raises:
+            Unavailable: Temporal does not answer; safe to repeat (HTTP 503).
+        """
+
+        async def start(client: Client) -> None:
+            await client.start_workflow(
+                workflow,
+                argument,
+                id=id,
+                task_queue=TASK_QUEUE,
+                task_timeout=WORKFLOW_TASK_TIMEOUT,
+                start_signal=signal,
+                start_signal_args=arguments,
+            )
+
+        self._call(start)
+
     def signal(self, id: str, signal: Any, *arguments: object) -> bool:  # noqa: ANN401
         """Send a signal to a workflow; return whether the workflow is running.
 

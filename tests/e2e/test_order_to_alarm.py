@@ -232,10 +232,44 @@ def test_a_port_in_use_is_not_reserved(server, gateway, fibre):
 
 
 def test_an_order_of_another_system_stays_acknowledged(server, gateway, fibre):
-    order = server.place_order(offering="of-another-system")
+    order = server.place_order()
     later = server.place_order(offering=fibre, port="no such port")
     assert server.wait_for_order(later)["state"] == "failed"  # the worker has seen both orders
     assert server.get(f"{ORDERS}/productOrder/{order}")["state"] == "acknowledged"
+
+
+def test_an_order_for_an_unknown_offering_is_rejected(server, gateway, fibre):
+    order = server.wait_for_order(server.place_order(offering="no-such"))
+    assert order["state"] == order["productOrderItem"][0]["state"] == "rejected"
+    assert "no offering no-such" in order["productOrderErrorMessage"][0]["message"]
+
+
+def test_orders_for_one_product_run_in_the_order_of_their_arrival(server, gateway, fibre, offering):
+    fast = offering(500, 100)
+    products = [
+        server.wait_for_order(server.place_order(offering=fibre))["productOrderItem"][0]["product"]
+        for _ in range(2)
+    ]
+    orders = [
+        (
+            server.place_order("modify", offering=fast, product=product["id"]),
+            server.place_order("modify", product=product["id"], status="suspended"),
+            server.place_order("modify", product=product["id"], status="active"),
+        )
+        for product in products
+    ]
+    for product, (*_, last) in zip(products, orders, strict=True):
+        for order in orders[products.index(product)]:
+            assert server.wait_for_order(order)["state"] == "completed"
+        done = server.get(f"{ORDERS}/productOrder/{last}")
+        assert "productOrderJeopardyAlert" not in done
+        assert done["productOrderItem"][0]["product"]["status"] == "active"
+        port = server.get(f"{INVENTORY}/resource/{product['realizingResource'][0]['id']}")
+        name = characteristics(port)["portName"]
+        assert gateway.port_state(name)[1] == 500 * MEGABIT
+        assert gateway.simulator.port(name).enabled
+        ended = server.place_order("delete", product=product["id"])
+        assert server.wait_for_order(ended)["state"] == "completed"
 
 
 def test_an_order_that_waits_for_its_element_can_be_cancelled(server, gateway, fibre):

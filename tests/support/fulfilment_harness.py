@@ -34,7 +34,7 @@ from tmf_apis.settings import Settings
 
 CATALOG_DEFAULTS = {"lastUpdate": "2026-01-01T00:00:00Z", "lifecycleStatus": "Active"}
 FAST_OPTIONS = {"timeout": "0.2", "retries": "0"}
-FINAL_STATES = {"completed", "failed", "partial", "cancelled"}
+FINAL_STATES = {"completed", "failed", "partial", "cancelled", "rejected"}
 #: One Mbit/s in the gateway's unit, kbit/s.
 MEGABIT = 1000
 #: Longest time until a condition holds on a busy machine, in seconds.

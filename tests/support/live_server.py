@@ -134,7 +134,7 @@ class LiveServer:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def place_order(self, action="add", *, offering=None, port="", product="", **more):
+    def place_order(self, action="add", *, offering=None, port="", product="", status="", **more):
         """Place an order of one item; return its id."""
         item = {"@type": "ProductOrderItem", "id": "1", "action": action}
         if offering:
@@ -149,6 +149,8 @@ class LiveServer:
                     "value": port,
                 }
             ]
+        if status:
+            value["status"] = status
         if port or product:
             item["product"] = value
         body = {"@type": "ProductOrder", "productOrderItem": [item], **more}

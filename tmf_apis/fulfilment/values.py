@@ -218,11 +218,18 @@ class OrderDesign:
         items: Plans of the items that can be fulfilled.
         tasks: Tasks on the network, each after its dependencies.
         rejections: From the ids of the items that cannot be fulfilled to the reasons.
+        never_fulfillable: Ids of those of them that name what does not exist or has ended.
     """
 
     items: tuple[ItemPlan, ...] = ()
     tasks: tuple[Task, ...] = ()
     rejections: Mapping[str, str] = field(default_factory=dict)
+    never_fulfillable: frozenset[str] = frozenset()
+
+    @property
+    def is_rejected(self) -> bool:
+        """The order can never be fulfilled."""
+        return bool(self.never_fulfillable) and not self.items
 
     @property
     def is_empty(self) -> bool:

@@ -18,6 +18,7 @@ _PRODUCT_ORDER_INDEXES = (
     "billingAccount.id",
     "productOrderItem.productOffering.id",
     "productOrderItem.product.id",
+    "productOrderItem.productOrderItem.product.id",
 )
 
 
@@ -50,6 +51,7 @@ _SERVICE_ORDER_INDEXES = (
     "externalId",
     "relatedParty.id",
     "serviceOrderItem.service.id",
+    "serviceOrderItem.serviceOrderItem.service.id",
     "serviceOrderItem.service.serviceSpecification.id",
 )
 

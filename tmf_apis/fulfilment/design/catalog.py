@@ -74,6 +74,8 @@ class Catalog:
         installed_base: Products in operation by id.
         standalone_specifications: By id, the service specifications that are ordered by themselves,
             in the form that applies then; ``offerings`` has an offering for each.
+        fulfilled_elsewhere: Ids of offerings that exist, but are not in ``offerings``.
+        offering_noun: What an offering is called in messages.
     """
 
     offerings: Mapping[str, Resource] = field(default_factory=dict)
@@ -83,6 +85,8 @@ class Catalog:
     specification_by_service_type: Mapping[str, str] = field(default_factory=dict)
     installed_base: Mapping[str, InstalledProduct] = field(default_factory=dict)
     standalone_specifications: Mapping[str, Resource] = field(default_factory=dict)
+    fulfilled_elsewhere: frozenset[str] = frozenset()
+    offering_noun: str = "offering"
 
     def characteristic_names(self, product_specification: str) -> set[str]:
         """Return the names of the characteristics of a product specification."""

@@ -35,11 +35,10 @@ def read_service_specifications(
         for id, specification in builtin_specifications.SERVICE_SPECIFICATIONS.items()
         if id in ids
     }
+    existing = builtin | read_by_id(repository, "ServiceSpecification", ids)
     specifications = {
         id: specification
-        for id, specification in (
-            builtin | read_by_id(repository, "ServiceSpecification", ids)
-        ).items()
+        for id, specification in existing.items()
         if _is_fulfillable(specification)
     }
     standalone = {
@@ -58,11 +57,21 @@ def read_service_specifications(
         for id, specification in standalone.items()
     }
     offerings: dict[str, Resource] = {
-        id: {"id": id, "name": specification.get("name"), "productSpecification": {"id": id}}
+        id: {
+            "id": id,
+            "name": specification.get("name"),
+            "lifecycleStatus": specification.get("lifecycleStatus"),
+            "productSpecification": {"id": id},
+        }
         for id, specification in specifications.items()
     }
     catalog = read_product_specifications(repository, offerings, products, installed_base or {})
-    return replace(catalog, standalone_specifications=standalone)
+    return replace(
+        catalog,
+        standalone_specifications=standalone,
+        fulfilled_elsewhere=frozenset(existing.keys() - specifications.keys()),
+        offering_noun="service specification",
+    )
 
 
 def _is_fulfillable(specification: Mapping[str, Any]) -> bool:

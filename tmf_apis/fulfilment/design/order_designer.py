@@ -8,6 +8,7 @@ from tmf_apis.fulfilment.design import (
     order_items,
     order_planner,
     order_subjects,
+    orderability,
     service_order_planner,
 )
 from tmf_apis.fulfilment.design.catalog_cache import CatalogCache
@@ -43,8 +44,13 @@ class OrderDesigner:
         """
         problems = order_subjects.problems(rights, key, order)
         if key.kind == SERVICE_ORDER_SCHEMA.kind:
-            return self._design_service_order(rights, key, order, problems)
-        return self._design_product_order(rights, key, order, problems)
+            design = self._design_service_order(rights, key, order, problems)
+        else:
+            design = self._design_product_order(rights, key, order, problems)
+        is_known_here = problems.is_fulfilled_here or not design.is_rejected
+        if is_known_here or orderability.has_own_data(rights, key.kind):
+            return design
+        return OrderDesign()
 
     def _design_product_order(
         self, rights: OrderRights, key: OrderKey, order: Resource, problems: SubjectProblems
@@ -53,13 +59,9 @@ class OrderDesigner:
         offerings = order_items.offering_ids(order)
         offerings |= {product.offering for product in products.values()} - {""}
         catalog = self._catalogs.get(rights.operator, frozenset(offerings))
-        return order_planner.order_design(
-            key,
-            order,
-            replace(catalog, installed_base=products),
-            self.offers,
-            problems,
-        )
+        catalog = replace(catalog, installed_base=products)
+        problems = orderability.with_offering_problems(problems, order, catalog)
+        return order_planner.order_design(key, order, catalog, self.offers, problems)
 
     def _design_service_order(
         self, rights: OrderRights, key: OrderKey, order: Resource, problems: SubjectProblems
@@ -72,6 +74,8 @@ class OrderDesigner:
         catalog = catalog_reader.read_service_specifications(
             rights.operator, specifications, services
         )
+        product_order = service_order_planner.as_product_order(order)
+        problems = orderability.with_offering_problems(problems, product_order, catalog)
         return service_order_planner.service_order_design(
             key,
             order,

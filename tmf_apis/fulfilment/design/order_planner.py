@@ -6,6 +6,7 @@ settings and a ceased service is restored, in reverse order.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tmf_apis.errors import Unfulfillable
@@ -42,7 +43,8 @@ def order_design(
         problems: The items that are rejected already.
     """
     items = items_with_parents(order)
-    if not problems.is_fulfilled_here and not _has_fulfillable_item(items, catalog):
+    is_fulfilled_here = problems.is_fulfilled_here or bool(problems.never_fulfillable)
+    if not is_fulfilled_here and not _has_fulfillable_item(items, catalog):
         return OrderDesign()
     planner = ItemPlanner(key, catalog, offers, {item["id"] for item, _ in items})
     designs: dict[str, ItemDesign] = {}
@@ -56,7 +58,8 @@ def order_design(
         except Unfulfillable as error:
             if is_leaf(item):
                 all_rejections[item["id"]] = str(error)
-    return combined_design(designs, all_rejections, items)
+    design = combined_design(designs, all_rejections, items)
+    return replace(design, never_fulfillable=problems.never_fulfillable)
 
 
 def _has_fulfillable_item(items: ItemsWithParents, catalog: Catalog) -> bool:

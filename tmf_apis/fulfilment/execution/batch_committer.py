@@ -17,6 +17,7 @@ from tmf_apis.fulfilment.execution.batch_graph import (
     BatchGraph,
     reorder_moves,
 )
+from tmf_apis.fulfilment.execution.cancellation_requests import refuse_requests
 from tmf_apis.fulfilment.execution.claims import Claims
 from tmf_apis.fulfilment.execution.inventory_writer import InventoryWriter
 from tmf_apis.fulfilment.execution.journal import (
@@ -291,9 +292,7 @@ class BatchCommitter:
             is_reserved=any(entry.allocation and entry.goal == FORWARD for entry in batch.entries)
         )
         finished = self._complete_items(inventory_writer, batch, update)
-        finished += self._fail_items(
-            inventory_writer, batch, update, cancelled=order_updates.is_cancelling(order)
-        )
+        finished += self._fail_items(inventory_writer, batch, update)
         self._collect_waits(batch, update)
         if self.has_party_readers(batch.key, order, rights.parties):
             update = public_update(update, batch)
@@ -304,9 +303,23 @@ class BatchCommitter:
         progress = self._progress(batch, order_updates.priority_key(order))
         if progress.incomplete or not order_updates.is_final(state):
             self._journal.save(finished, "state")
+            self._refuse_cancellation(repository, batch.key, state)
             return progress
-        woken = self.finish_order(batch.key, batch.claims, finished)
+        created = {
+            item.plan.product.id
+            for item in batch.items
+            if item.plan and item.plan.product and item.plan.action == "add"
+        }
+        woken = self.finish_order(batch.key, created.union(batch.claims), finished)
         return replace(progress, orders_to_wake=woken)
+
+    def _refuse_cancellation(self, repository: Repository, key: OrderKey, state: str) -> None:
+        """Refuse to cancel an order as soon as a service is in operation."""
+        kind = order_kinds.kind_of(key)
+        if state in CANCELLATION_STATES and is_past_point_of_no_return(
+            self._get_order(repository, key), kind.schema
+        ):
+            refuse_requests(repository, kind, key.order)
 
     def _mark_held(self, key: OrderKey) -> bool:
         """Record that the batch stopped because the order is held; return whether it still is."""
@@ -380,7 +393,7 @@ class BatchCommitter:
 
     @staticmethod
     def _fail_items(
-        inventory_writer: InventoryWriter, batch: Batch, update: OrderUpdate, *, cancelled: bool
+        inventory_writer: InventoryWriter, batch: Batch, update: OrderUpdate
     ) -> list[ItemEntry]:
         """Write the products and services of compensated items; return those items."""
         graph, failed = BatchGraph(batch), list[ItemEntry]()
@@ -389,7 +402,10 @@ class BatchCommitter:
             for item in items:
                 if item.state != "open":
                     continue
-                inventory_writer.write_failed(item, cancelled=cancelled)
+                is_cancelled = item.reason == CANCELLATION_REASON
+                inventory_writer.write_failed(item, cancelled=is_cancelled)
+                if is_cancelled:
+                    update.cancelled_items.add(item.item_id)
                 reasons = [
                     entry.quarantine_reason
                     for entry in entries
@@ -453,7 +469,7 @@ class BatchCommitter:
 
         Args:
             key: The order.
-            claims: Ids of the products that it claimed.
+            claims: Ids of the products that it claimed, and of those that it provided.
             finished: Items of the order whose final state is not saved yet.
         """
         self._journal.finish(key, finished)

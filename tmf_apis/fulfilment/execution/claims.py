@@ -61,6 +61,31 @@ class Claims:
             if result.matched_count and "$addToSet" in change:
                 return holder
 
+    def enlist(self, key: OrderKey, holder: OrderKey, product: str) -> None:
+        """Record that an order waits for a product.
+
+        Args:
+            key: The order that waits.
+            holder: The order that goes first; it gets the claim if nobody has it yet.
+            product: Id of the product.
+        """
+        id = f"{key.tenant}:{product}"
+        claim = {"_id": id, "by": to_document(holder), "waiting": [to_document(key)]}
+        add = {"$addToSet": {"waiting": to_document(key)}}
+        while True:
+            with translate_errors(), suppress(DuplicateKeyError):
+                self._claims.insert_one(claim)
+                return
+            with translate_errors():
+                if self._claims.update_one({"_id": id}, add).matched_count:
+                    return
+
+    def release_all(self, key: OrderKey) -> list[OrderKey]:
+        """Delete all claims of an order; return the orders that wait for them."""
+        with translate_errors():
+            claims = list(self._claims.find({"by": to_document(key)}, {"_id": 1}))
+        return self.release(key, [claim["_id"].partition(":")[2] for claim in claims])
+
     def release(self, key: OrderKey, products: Iterable[str]) -> list[OrderKey]:
         """Delete the claims of an order; return the orders that wait for them."""
         waiting: list[OrderKey] = []

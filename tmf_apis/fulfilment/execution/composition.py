@@ -15,6 +15,7 @@ from tmf_apis.fulfilment.execution.failure_reporter import RepeatedFailureReport
 from tmf_apis.fulfilment.execution.intake import OrderIntake
 from tmf_apis.fulfilment.execution.journal import Journal
 from tmf_apis.fulfilment.execution.journal_sealing import JournalSealer
+from tmf_apis.fulfilment.execution.order_queue import OrderQueue
 from tmf_apis.fulfilment.execution.provisioning import Provisioner
 from tmf_apis.rest.pipeline.lookups import get_or_none
 from tmf_apis.rest.pipeline.policy import Resource
@@ -61,6 +62,7 @@ class Fulfilment:
         )
         self.journal = journal = Journal(database, sealer)
         claims = Claims(database)
+        queue = OrderQueue(repositories, journal, claims)
         reservation_time = timedelta(seconds=settings.reservation_time)
         committer = BatchCommitter(
             repositories, journal, claims, reservation_time,
@@ -75,7 +77,7 @@ class Fulfilment:
         )
         self.cancellation_resolver = CancellationResolver(repositories, journal, committer)
         self.activities = OrderActivities(
-            OrderIntake(repositories, journal, claims, committer, OrderDesigner()),
+            OrderIntake(repositories, journal, queue, committer, OrderDesigner()),
             BatchRunner(repositories, journal, provisioner, committer, executor, settings),
             self.cancellation_resolver,
             RepeatedFailureReporter(repositories),

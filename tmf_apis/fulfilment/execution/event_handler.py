@@ -9,9 +9,9 @@ from tmf_apis.errors import NotFound, TmfError, Unavailable
 from tmf_apis.events.outbox import PendingEvent
 from tmf_apis.fulfilment import order_kinds
 from tmf_apis.fulfilment.execution import progress
-from tmf_apis.fulfilment.execution.cancellation import resolve_cancellation
+from tmf_apis.fulfilment.execution.cancellation_requests import resolve_cancellation
 from tmf_apis.fulfilment.execution.journal import OPEN_REQUEST_STATES, Journal
-from tmf_apis.fulfilment.execution.order_updates import OPEN_STATES, priority_key
+from tmf_apis.fulfilment.execution.order_updates import OPEN_STATES, is_final, priority_key
 from tmf_apis.fulfilment.execution.workflow import OrderWorkflow, workflow_id
 from tmf_apis.fulfilment.values import OrderKey
 from tmf_apis.rest.pipeline.json_values import json_objects
@@ -34,6 +34,16 @@ class WorkflowClient(Protocol):
 
     def start(self, workflow: Any, argument: object, id: str, priority: int = 0) -> None:  # noqa: ANN401
         """Start a workflow, unless one with the id is running."""
+
+    def start_with_signal(
+        self,
+        workflow: Any,  # noqa: ANN401
+        argument: object,
+        id: str,
+        signal: str,
+        *arguments: object,
+    ) -> None:
+        """Send a signal to a workflow, which is started first unless it is running."""
 
     def signal(self, id: str, signal: Any, *arguments: object) -> bool:  # noqa: ANN401
         """Send a signal to a workflow; return whether the workflow is running."""
@@ -96,6 +106,8 @@ class OrderEventHandler:
             self._start_workflow(key, priority_key(body))
         elif change == "StateChange" and state in OPEN_STATES:
             self._resume_order(key, priority_key(body))
+        elif (change == "StateChange" and is_final(str(state))) or change == "Delete":
+            self._wake_unplanned(key)
         elif change == "AttributeValueChange" and self._is_amended(key, body):
             self._wake_workflow(key)
 
@@ -104,6 +116,11 @@ class OrderEventHandler:
         if head is None:
             self._start_workflow(key, priority)
         elif head.get("held"):
+            self._wake_workflow(key)
+
+    def _wake_unplanned(self, key: OrderKey) -> None:
+        """Wake the workflow of an order that ended unplanned; others may wait for it."""
+        if self._journal.head(key) is None:
             self._wake_workflow(key)
 
     def _is_amended(self, key: OrderKey, order: Mapping[str, Any]) -> bool:
@@ -133,8 +150,15 @@ class OrderEventHandler:
         kind = order_kinds.ORDER_KIND_BY_CANCEL_TASK[task_kind]
         order = str((task.get(kind.schema.order_reference) or {}).get("id"))
         key = OrderKey(tenant, order, kind.schema.kind)
-        if not self._workflow_client.signal(workflow_id(key), OrderWorkflow.cancel, id):
+        if self._workflow_client.signal(workflow_id(key), OrderWorkflow.cancel, id):
+            return
+        head = self._journal.head(key)
+        if head is None or "ended" in head:
             resolve_cancellation(repository, kind, id)
+        else:  # the workflow has ended just before, or Temporal has lost it
+            self._workflow_client.start_with_signal(
+                OrderWorkflow.run, key, workflow_id(key), OrderWorkflow.cancel.__name__, id
+            )
 
     def handle_decision(self, event: PendingEvent) -> None:
         """Wake the workflows of all orders that wait for the decision of a fallout task."""

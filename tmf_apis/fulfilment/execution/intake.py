@@ -3,18 +3,18 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from tmf_apis.errors import NotFound, Unfulfillable
 from tmf_apis.fulfilment import order_kinds
-from tmf_apis.fulfilment.design.installed_base import read_part_ids
 from tmf_apis.fulfilment.design.order_designer import OrderDesigner
 from tmf_apis.fulfilment.execution import order_updates, progress
 from tmf_apis.fulfilment.execution.batch_committer import BatchCommitter
 from tmf_apis.fulfilment.execution.batch_graph import BatchGraph, reorder_moves, split_into_batches
-from tmf_apis.fulfilment.execution.claims import Claims
 from tmf_apis.fulfilment.execution.journal import FORWARD, Batch, ItemEntry, Journal, TaskEntry
+from tmf_apis.fulfilment.execution.order_queue import OrderQueue
 from tmf_apis.fulfilment.execution.payloads import BatchRef, IntakeResult
 from tmf_apis.fulfilment.order_rights import OrderRights, order_rights
 from tmf_apis.fulfilment.reservation import refusals, reservations
@@ -40,7 +40,7 @@ class OrderIntake:
         self,
         repositories: RepositoryFactory,
         journal: Journal,
-        claims: Claims,
+        queue: OrderQueue,
         committer: BatchCommitter,
         designer: OrderDesigner,
         *,
@@ -51,14 +51,14 @@ class OrderIntake:
         Args:
             repositories: Give access to the resources.
             journal: Stores the plan.
-            claims: Keep orders for the same product from running at the same time.
+            queue: Runs orders for the same product one after another.
             committer: Saves the compensation of tasks that cannot be reserved.
             designer: Designs orders.
             clock: Returns the time, with a zone.
         """
         self._repositories = repositories
         self._journal = journal
-        self._claims = claims
+        self._queue = queue
         self._committer = committer
         self._designer = designer
         self._clock = clock
@@ -71,8 +71,7 @@ class OrderIntake:
         """
         head = self._journal.head(key)
         if head and "ended" in head:
-            woken = tuple(self._claims.release(key, head["claims"]))
-            return IntakeResult(orders_to_wake=woken), None
+            return IntakeResult(orders_to_wake=self._queue.leave(key, head["claims"])), None
         repository = self._repositories.working_for(key.kind, key.order).for_tenant(key.tenant)
         try:
             order = repository.get(key.kind, key.order)
@@ -124,18 +123,21 @@ class OrderIntake:
             result for an order that cannot be planned now, or at all.
         """
         kind = order_kinds.kind_of(key)
-        products = self._claimable_ids(rights, key, order)
+        products = self._queue.changed_ids(rights, key, order)
         if order.get("state") not in order_updates.OPEN_STATES:
-            return self._dismiss(key, products)
+            return self._dismiss(key, products, is_deleted="state" not in order)
         if order["state"] == "acknowledged":
             start_in = self._seconds_until(order.get("requestedStartDate"))
             if start_in > 0:
                 return IntakeResult(start_in=start_in)
-        if holder := self._claims.acquire(key, products, self._is_finished):
-            self._warn_blocked(rights.operator, key, holder)
-            return IntakeResult(blocked=True)
+        holder, woken = self._queue.enter(rights, key, order, products)
+        if holder:
+            self._queue.warn(rights.operator, key, holder)
+            return IntakeResult(blocked=True, orders_to_wake=woken)
         design = self._designer.design(rights, key, order)
-        if design.is_empty:
+        if design.is_rejected:
+            self._reject(rights.operator, key, design.rejections)
+        if design.is_empty or design.is_rejected:
             return self._dismiss(key, products)
         size = max(MIN_BATCH_SIZE, len(design.items) // TARGET_BATCH_COUNT)
         batches = split_into_batches(key, kind.as_product_order(order), design, size)
@@ -152,48 +154,25 @@ class OrderIntake:
         ]
         return planned, True
 
-    @staticmethod
-    def _claimable_ids(rights: OrderRights, key: OrderKey, order: Resource) -> set[str]:
-        """Return the ids of what an order changes; it does not claim what is somebody else's."""
-        kind = order_kinds.kind_of(key)
-        ids = kind.changed_ids(order)
-        if rights.parties is not None:
-            ids = rights.visible_ids(kind.subject_kind, ids)
-        if ids and key.kind == "ProductOrder":
-            return ids | read_part_ids(rights.orderer, ids)
-        return ids
-
-    def _dismiss(self, key: OrderKey, products: Iterable[str]) -> IntakeResult:
+    def _dismiss(
+        self, key: OrderKey, products: Iterable[str], *, is_deleted: bool = False
+    ) -> IntakeResult:
         """Finish an order that fulfilment has nothing to do for."""
         self._journal.finish(key)
-        return IntakeResult(orders_to_wake=tuple(self._claims.release(key, products)))
+        leave = self._queue.leave
+        woken = self._queue.leave_deleted(key) if is_deleted else leave(key, products)
+        return IntakeResult(orders_to_wake=woken)
 
-    def _is_finished(self, holder: OrderKey) -> bool:
-        return order_updates.is_final(self._journal.order_state(holder))
-
-    def _warn_blocked(self, repository: Repository, key: OrderKey, holder: OrderKey) -> None:
-        """Add an alert to an order that waits for another one.
-
-        The alert names the other order only if all readers of this order can read it.
-        """
-        readers = self._repositories.for_readers(key.tenant, key.kind, key.order)
-        can_read = all(
-            refusals.can_read_order(reader, holder.order, holder.kind) for reader in readers
-        )
-        other = f"order {holder.order}" if can_read else "another order"
+    @staticmethod
+    def _reject(repository: Repository, key: OrderKey, reasons: Mapping[str, str]) -> None:
+        """Reject an order that can never be fulfilled."""
         schema = order_kinds.kind_of(key).schema
-        alert = (
-            other,
-            progress.WAITING_FOR_ORDER,
-            f"{other} works on the same {schema.subject} and is processed first",
-        )
 
-        def with_alert(order: Resource) -> Resource:
-            if order.get("state") not in order_updates.OPEN_STATES:
-                return order
-            return progress.with_alert(order, alert, repository.now, schema=schema)
+        def reject(order: Resource) -> Resource:
+            return order_updates.with_rejection(order, reasons, repository.now, schema=schema)
 
-        repository.change(key.kind, key.order, with_alert)
+        with suppress(NotFound):  # deleted meanwhile
+            repository.change(key.kind, key.order, reject)
 
     @staticmethod
     def _mark_in_progress(

@@ -240,6 +240,21 @@ class Journal:
         with translate_errors():
             return self._tasks.find_one({"_id": key.qualified_id})
 
+    def is_expected(self, key: OrderKey) -> bool:
+        """Return whether fulfilment works on an order, or is going to decide whether it does.
+
+        That is so until the order is finished or dismissed, beginning before its first event is
+        processed.
+        """
+        ids = [key.qualified_id, f"{key.qualified_id}/start"]
+        with translate_errors():
+            documents = list(self._tasks.find({"_id": {"$in": ids}}, {"ended": 1}))
+            if documents:
+                return all("ended" not in document for document in documents)
+            query = {"_id": f"{key.tenant}:{key.order}", "tenant": key.tenant}
+            order = self._database[key.kind].find_one(query, {"events": {"$slice": 1}})
+        return bool(order and order.get("events"))
+
     def enqueue(self, key: OrderKey) -> None:
         """Record that an order is to be planned, until it is finished or dismissed.
 

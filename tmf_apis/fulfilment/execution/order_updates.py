@@ -1,6 +1,6 @@
 """Edits that fulfilment makes to an order: pure and idempotent."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -61,6 +61,7 @@ class OrderUpdate:
         is_reserved: Whether all required resources are reserved.
         completed_items: The plans and allocations of completed items, by item id.
         failure_reasons: The failure reasons of compensated items, by item id.
+        cancelled_items: Ids of those of them that a request to cancel has compensated.
         fallout_items: The fallout task and the reason of items that wait for one, by item id.
         resumed_items: Ids of items that continue, and may have waited for a fallout task before.
         unreachable_items: The element and the error of items whose element cannot be reached, by
@@ -71,6 +72,7 @@ class OrderUpdate:
     is_reserved: bool = False
     completed_items: dict[str, tuple[ItemPlan, list[Allocation]]] = field(default_factory=dict)
     failure_reasons: dict[str, str] = field(default_factory=dict)
+    cancelled_items: set[str] = field(default_factory=set)
     fallout_items: dict[str, tuple[str, str]] = field(default_factory=dict)
     resumed_items: set[str] = field(default_factory=set)
     unreachable_items: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -105,11 +107,33 @@ def with_items_started(
         subject |= {"id": new_product.id, status: status_words["pendingActive"]}
         return {**item, schema.subject: subject, "state": "inProgress"}
 
+    order = progress.without_alerts(order, progress.ALERTS_BEFORE_START, schema=schema)
     started = {**schema.map_leaf_items(order, start), "state": "inProgress"}
     started = progress.with_milestones(started, now, schema=schema)
     if not started.get("expectedCompletionDate"):
         started["expectedCompletionDate"] = expected_completion(started, len(plans), now)
     return started
+
+
+def with_rejection(
+    order: Resource, reasons: Mapping[str, str], now: datetime, *, schema: OrderSchema
+) -> Resource:
+    """Return an order that can never be fulfilled as rejected, or as failed if it was started.
+
+    Args:
+        order: The order.
+        reasons: The reasons, by the items' ids.
+        now: The time.
+        schema: The kind of order.
+    """
+    if order.get("state") not in OPEN_STATES:
+        return order
+    state = "rejected" if order["state"] == "acknowledged" else "failed"
+    new = progress.without_alerts(order, progress.ALERTS_BEFORE_END, schema=schema)
+    new = progress.with_error_messages(new, reasons, now, schema=schema)
+    texts = dict.fromkeys(f"Item {item}: {reasons[item]}" for item in sorted(reasons))
+    new = progress.with_note(new, f"Rejected. {'; '.join(texts)}", NOTE_AUTHOR)
+    return {**new, "state": state}
 
 
 def expected_completion(order: Mapping[str, Any], count: int, now: datetime) -> str:
@@ -138,12 +162,8 @@ def with_update(
         now: The time.
         schema: The kind of order.
     """
-    open_ids = {
-        item["id"]
-        for item in schema.all_items(order)
-        if item.get("state") not in ITEM_LIFECYCLE.final_states
-    }
-    edit = partial(_updated_item, schema, update, open_ids, cancelled=is_cancelling(order))
+    open_ids = _open_item_ids(order, schema)
+    edit = partial(_updated_item, schema, update, open_ids, is_cancelling=is_cancelling(order))
     new = schema.map_leaf_items(order, edit)
     if update.is_reserved or update.completed_items:
         new = progress.with_milestone_reached(new, progress.RESERVED, now, schema=schema)
@@ -154,7 +174,8 @@ def with_update(
     for text in update.notes:
         new = progress.with_note(new, text, NOTE_AUTHOR)
     if not is_cancelling(order):
-        reasons = {id: reason for id, reason in update.failure_reasons.items() if id in open_ids}
+        failed_ids = open_ids - update.cancelled_items
+        reasons = {id: reason for id, reason in update.failure_reasons.items() if id in failed_ids}
         new = progress.with_error_messages(new, reasons, now, schema=schema)
     return with_completion(new, now, schema=schema)
 
@@ -165,7 +186,7 @@ def _updated_item(
     open_ids: Container[str],
     item: Resource,
     *,
-    cancelled: bool,
+    is_cancelling: bool,
 ) -> Resource:
     id, completed = item["id"], update.completed_items
     if id not in open_ids:
@@ -173,7 +194,9 @@ def _updated_item(
     if id in completed:
         return {**with_subject(item, *completed[id], schema=schema), "state": "completed"}
     if id in update.failure_reasons:
-        return _failed_item(item, cancelled=cancelled, schema=schema)
+        is_cancelled = id in update.cancelled_items
+        state = "" if is_cancelling else "cancelled" if is_cancelled else "failed"
+        return _failed_item(item, state, is_cancelled=is_cancelled, schema=schema)
     if id in update.fallout_items:
         return {**item, "state": "pending"}
     if id in update.resumed_items and item.get("state") == "pending":
@@ -195,32 +218,66 @@ def with_completion(order: Resource, now: datetime, *, schema: OrderSchema) -> R
     states = set(schema.item_schema.leaf_states(order))
     if not states <= ITEM_LIFECYCLE.final_states:
         return order
+    order = progress.without_alerts(order, progress.ALERTS_BEFORE_END, schema=schema)
     status = progress.REACHED if states <= {"completed"} else progress.VIOLATED
     return progress.with_milestone_reached(order, progress.COMPLETED, now, status, schema=schema)
 
 
-def with_items_cancelled(
-    order: Resource, item_ids: Iterable[str], now: datetime, *, schema: OrderSchema
+def with_items_ended(
+    order: Resource,
+    cancelled_ids: Collection[str],
+    reasons: Mapping[str, str],
+    now: datetime,
+    *,
+    schema: OrderSchema,
 ) -> Resource:
-    """Return an order with compensated items cancelled while the order itself continues."""
-    ids = set(item_ids)
+    """Return an order with its compensated items ended, while the order itself is not cancelled.
 
-    def cancel(item: Resource) -> Resource:
-        if item["id"] in ids and item.get("state") not in ITEM_LIFECYCLE.final_states:
-            return {**item, "state": "cancelled"}
-        return item
+    Args:
+        order: The order.
+        cancelled_ids: Ids of the items that were compensated because of a request to cancel.
+        reasons: Why other items have failed, by their ids.
+        now: The time.
+        schema: The kind of order.
+    """
+    open_ids = _open_item_ids(order, schema)
 
-    return with_completion(schema.map_leaf_items(order, cancel), now, schema=schema)
+    def end(item: Resource) -> Resource:
+        if item["id"] not in open_ids or item["id"] not in {*cancelled_ids, *reasons}:
+            return item
+        return {**item, "state": "failed" if item["id"] in reasons else "cancelled"}
+
+    new_reasons = {id: reason for id, reason in reasons.items() if id in open_ids}
+    new = schema.map_leaf_items(order, end)
+    new = progress.with_error_messages(new, new_reasons, now, schema=schema)
+    return with_completion(new, now, schema=schema)
 
 
-def _failed_item(item: Resource, *, cancelled: bool, schema: OrderSchema) -> Resource:
-    """Return a compensated item; an item of a cancelled order keeps the state of the order."""
+def _open_item_ids(order: Mapping[str, Any], schema: OrderSchema) -> set[str]:
+    return {
+        item["id"]
+        for item in schema.all_items(order)
+        if item.get("state") not in ITEM_LIFECYCLE.final_states
+    }
+
+
+def _failed_item(
+    item: Resource, state: str, *, is_cancelled: bool, schema: OrderSchema
+) -> Resource:
+    """Return a compensated item.
+
+    Args:
+        item: The item.
+        state: Its state; empty: it keeps the one that it has, until the request is answered.
+        is_cancelled: It was compensated because the order was cancelled.
+        schema: The kind of order.
+    """
     status, status_words = _STATUS_WORDS[schema.kind]
     subject = dict(item.get(schema.subject) or {})
     if subject.get(status) == status_words["pendingActive"] and item.get("action") == "add":
-        subject[status] = status_words["cancelled" if cancelled else "aborted"]
+        subject[status] = status_words["cancelled" if is_cancelled else "aborted"]
         item = {**item, schema.subject: subject}
-    return item if cancelled else {**item, "state": "failed"}
+    return {**item, "state": state} if state else item
 
 
 def is_cancelling(order: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ Source: TMF622 v5.0.0, ProductOrderMilestone, ProductOrderJeopardyAlert, Product
 TMF641 v4.1.0, ServiceOrderMilestone, ServiceOrderJeopardyAlert, ServiceOrderErrorMessage.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +33,9 @@ UNAVOIDABLE_DELAY, WAITING_FOR_ELEMENT, WAITING_FOR_PERSON, WAITING_FOR_ORDER = 
     "unavoidableDelay", "waitingForElement", "waitingForPerson", "waitingForOrder",
 )  # fmt: skip
 WAITING_FOR_TEMPORAL = "waitingForTemporal"
+#: Types of alerts that hold until work on the order begins, and until it ends.
+ALERTS_BEFORE_START = frozenset({WAITING_FOR_ORDER, WAITING_FOR_TEMPORAL})
+ALERTS_BEFORE_END = ALERTS_BEFORE_START | {WAITING_FOR_ELEMENT, WAITING_FOR_PERSON}
 
 
 def with_milestones(order: Resource, now: datetime, *, schema: OrderSchema) -> Resource:
@@ -85,7 +88,7 @@ def with_alert(
     """
     id, type_, message = alert
     alerts = list(json_objects(order.get(schema.alerts)))
-    if any(existing.get("id") == id for existing in alerts):
+    if has_alert(order, id, schema=schema):
         return order
     new = {
         "@type": f"{schema.kind}JeopardyAlert",
@@ -97,6 +100,21 @@ def with_alert(
         **_item_references(order, items, schema),
     }
     return {**order, schema.alerts: [*alerts, new]}
+
+
+def has_alert(order: Mapping[str, Any], id: str, *, schema: OrderSchema) -> bool:
+    """Return whether an order has a jeopardy alert."""
+    return any(alert.get("id") == id for alert in json_objects(order.get(schema.alerts)))
+
+
+def without_alerts(order: Resource, types: Container[str], *, schema: OrderSchema) -> Resource:
+    """Return an order without the jeopardy alerts of some types: they do not hold any more."""
+    alerts = json_objects(order.get(schema.alerts))
+    remaining = [alert for alert in alerts if alert.get("jeopardyType") not in types]
+    if len(remaining) == len(alerts):
+        return order
+    rest = {name: value for name, value in order.items() if name != schema.alerts}
+    return {**rest, schema.alerts: remaining} if remaining else rest
 
 
 def with_error_messages(

@@ -71,6 +71,7 @@ class OrderWorkflow:
         """
         intake = await self._accept(key)
         if not intake.batches:
+            await self._resolve_cancellation(key)
             return "nothing to do"
         self._task_queue = intake.task_queue
         watch = None
@@ -84,13 +85,17 @@ class OrderWorkflow:
         await asyncio.gather(*(self._run_batch(ref, slots, intake.progress) for ref in refs))
         if watch is not None:
             watch.cancel()
+        await self._resolve_cancellation(key)
+        return f"{intake.batches} batches"
+
+    async def _resolve_cancellation(self, key: OrderKey) -> None:
+        """Answer the request to cancel the order, if there is one."""
         if self._cancel_task:
             cancellation = Cancellation(key, self._cancel_task)
             progress: BatchProgress = await self._run_local(
                 OrderActivities.resolve_cancellation, cancellation
             )
             await self._wake_orders(progress.orders_to_wake)
-        return f"{intake.batches} batches"
 
     async def _accept(self, key: OrderKey) -> IntakeResult:
         """Accept the order once its start date is reached and no other order blocks it."""
