@@ -262,6 +262,8 @@ class Allocation:
         values: From slots to the values of the resources that the service has alone: a number, an
             address, the name of a port.
         released_slots: Slots of resources that the service had and has no more after the task.
+        inherited_slots: Slots of resources that another task of the order releases first; the
+            reservation passes from that task to this one.
     """
 
     task: str
@@ -284,6 +286,7 @@ class Allocation:
     port_index: str = field(default="", metadata=stored_as("index"))
     values: Mapping[str, Setting] = field(default_factory=dict)
     released_slots: tuple[str, ...] = field(default=(), metadata=stored_as("released"))
+    inherited_slots: tuple[str, ...] = field(default=(), metadata=stored_as("inherited"))
 
     @property
     def intent(self) -> Intent:

@@ -355,13 +355,13 @@ class BatchCommitter:
         Returns:
             Whether a unit was compensated instead, because a reservation was lost.
         """
-        graph = BatchGraph(batch)
+        graph, successors = BatchGraph(batch), _successors(batch)
         for unit in graph.complete_units():
             items, entries = graph.members(unit)
             try:
                 for entry in entries:
                     if entry.allocation is not None:
-                        reservations.activate(rights.network, entry.allocation)
+                        reservations.activate(rights.network, entry.allocation, successors)
             except Unfulfillable as error:
                 log.warning(
                     "a unit has lost a resource and is compensated",
@@ -474,3 +474,13 @@ class BatchCommitter:
         """
         self._journal.finish(key, finished)
         return tuple(self._claims.release(key, claims))
+
+
+def _successors(batch: Batch) -> dict[str, str]:
+    """Return the holders that get resources which other tasks of a batch release, by resource."""
+    return {
+        entry.allocation.resources[slot]: entry.allocation.holder
+        for entry in batch.entries
+        if entry.allocation and entry.goal == FORWARD
+        for slot in entry.allocation.inherited_slots
+    }

@@ -220,7 +220,7 @@ class BatchGraph:
         return changed
 
     def complete_units(self) -> list[str]:
-        """Return the open units whose tasks, and all they depend on, are done."""
+        """Return the open units whose tasks, and all they depend on, are done, the latter first."""
         units = {
             item.unit for item in self.batch.items if item.state == "open" and item.goal == FORWARD
         }
@@ -228,7 +228,11 @@ class BatchGraph:
         units -= {item.unit for item in self.batch.items if item.goal == COMPENSATE}
         while blocked := {unit for unit in units if not self._open_dependencies(unit) <= units}:
             units -= blocked
-        return sorted(units)
+        ordered: list[str] = []
+        while remaining := sorted(units.difference(ordered)):
+            free = [unit for unit in remaining if self._open_dependencies(unit) <= {*ordered}]
+            ordered += free or remaining
+        return ordered
 
     def _open_dependencies(self, unit: str) -> set[str]:
         """Return the units that a unit depends on and that are not active."""

@@ -223,6 +223,7 @@ class OrderIntake:
         key = batch.key
         graph, compensated = BatchGraph(batch), list[ItemEntry | TaskEntry]()
         reserved: list[TaskEntry] = []
+        tasks = [entry.task for entry in batch.entries]
         for entry in batch.entries:
             if entry.goal != FORWARD or entry.state != "designed":
                 continue
@@ -234,12 +235,18 @@ class OrderIntake:
                     rights.orderer,
                     duration=self._committer.reservation_time,
                     first_attempt=first_attempt,
+                    releasing_tasks=reservations.releasing_tasks(entry.task, tasks),
                 )
             except Unfulfillable as error:
                 entry.reason = str(error)
                 readers = self._repositories.for_readers(key.tenant, key.kind, key.order)
                 message = refusals.message_for(error, readers)
                 compensated += graph.compensate(entry.unit, message, entry.task.item)
+                if isinstance(error, reservations.ReleaseNotPossible):
+                    items = {task.item for task in error.predecessors}
+                    units = sorted(each.unit for each in batch.items if each.item_id in items)
+                    for unit in units:
+                        compensated += graph.compensate(unit, message, entry.task.item)
                 context = {"order": key.order, "task": entry.task.id, "tenant": key.tenant}
                 context["error"] = str(error)
                 log.info("the resources of a task cannot be reserved", extra=context)

@@ -26,6 +26,7 @@ class AllocationDraft:
         carrier_slot: The slot of the carrier; empty if there is none yet.
         element: The resource of the carrier's element; None if there is none.
         released_slots: Slots of resources that the service has and does not need any more.
+        inherited_slots: Slots of resources that another task of the order releases first.
     """
 
     exclusive: dict[str, Resource] = field(default_factory=dict)
@@ -34,6 +35,7 @@ class AllocationDraft:
     carrier_slot: str = ""
     element: Resource | None = None
     released_slots: tuple[str, ...] = ()
+    inherited_slots: tuple[str, ...] = ()
 
     @property
     def carrier(self) -> Resource | None:
@@ -49,6 +51,7 @@ class AllocationDraft:
             self.carrier_slot,
             self.element,
             self.released_slots,
+            self.inherited_slots,
         )
 
     def to_allocation(self, task: Task, holder: str, tenant: str) -> Allocation:
@@ -86,6 +89,7 @@ class AllocationDraft:
                 slot: pool_value_or_name(resource) for slot, resource in self.exclusive.items()
             },
             released_slots=self.released_slots,
+            inherited_slots=self.inherited_slots,
         )
 
     def _settings(self, task: Task, resources: dict[str, Resource]) -> dict[str, Setting]:

@@ -1,5 +1,6 @@
 """Reservation of the resources of one task; if a resource is missing, all are released."""
 
+from collections.abc import Container
 from datetime import timedelta
 
 from tmf_apis.errors import NotFound, Stale, Unfulfillable
@@ -47,6 +48,7 @@ class ResourceAllocator:
         duration: timedelta,
         *,
         first_attempt: bool = False,
+        releasing_holders: Container[str] = (),
         find_unreserved: FindResources | None = None,
     ) -> None:
         """Store the task.
@@ -58,6 +60,7 @@ class ResourceAllocator:
             owner_repository: Sees what the order's owner can see.
             duration: Duration of the reservation.
             first_attempt: No earlier attempt can have reserved anything for the task.
+            releasing_holders: The holders of tasks that are done before this one and end services.
             find_unreserved: ``find`` without the resources that are reserved in a dry run; None to
                 use ``repository.find``.
         """
@@ -74,6 +77,9 @@ class ResourceAllocator:
         )
         #: The requirement that was tried last.
         self.current_requirement: ResourceRequirement | None = None
+        self._releasing_holders = releasing_holders
+        #: Holders of the tasks whose resources the task was about to get.
+        self.predecessors: set[str] = set()
         #: Resources of a service that moves, which it may keep.
         self._movable: list[Resource] = []
 
@@ -146,7 +152,7 @@ class ResourceAllocator:
             attempt = draft.copy()
             try:
                 attempt.element = self._element_for(requirement, candidate)
-                self._add(attempt, requirement, self._reservations.reserve(candidate))
+                self._reserve(attempt, requirement, candidate)
                 self._allocate_remaining(attempt)
             except (Unfulfillable, Stale) as error:
                 self._reservations.release_difference(attempt, draft)
@@ -204,7 +210,7 @@ class ResourceAllocator:
             return
         for candidate in self._finder.candidates(requirement, element, carrier_element):
             try:
-                self._add(draft, requirement, self._reservations.reserve(candidate))
+                self._reserve(draft, requirement, candidate)
             except (Unfulfillable, Stale) as error:
                 if requirement.identifier:
                     raise
@@ -213,6 +219,18 @@ class ResourceAllocator:
             return
         if not requirement.optional:
             raise refusal or Unfulfillable(unmet_reason(requirement))
+
+    def _reserve(
+        self, draft: AllocationDraft, requirement: ResourceRequirement, candidate: Resource
+    ) -> None:
+        """Reserve a resource, or record that another task of the order hands it over."""
+        if (holder := holder_of(candidate)) not in self._releasing_holders:
+            self._add(draft, requirement, self._reservations.reserve(candidate))
+            return
+        self.predecessors.add(holder)
+        self._add(draft, requirement, candidate)
+        draft.previous_usage[requirement.slot] = ResourceUsage()
+        draft.inherited_slots = (*draft.inherited_slots, requirement.slot)
 
     def _kept_resource(
         self,

@@ -5,7 +5,7 @@ orders never get the same resource. The reservations of a task are found by thei
 function here is safe to repeat.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -25,14 +25,28 @@ from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 __all__ = [
     "RESERVATION_TIME",
+    "ReleaseNotPossible",
     "activate",
     "dry_run_allocations",
     "release",
     "release_expired",
+    "releasing_tasks",
     "renew",
     "reserve",
     "unmet_requirements",
 ]  # fmt: skip
+
+
+class ReleaseNotPossible(Unfulfillable):
+    """A task cannot be done although other tasks would release a resource for it.
+
+    Attributes:
+        predecessors: Those tasks.
+    """
+
+    def __init__(self, error: Unfulfillable, predecessors: Iterable[Task]) -> None:
+        super().__init__(str(error), error.public_message, order=error.order)
+        self.predecessors = tuple(predecessors)
 
 
 def reserve(  # noqa: PLR0913
@@ -43,6 +57,7 @@ def reserve(  # noqa: PLR0913
     *,
     duration: timedelta = RESERVATION_TIME,
     first_attempt: bool = False,
+    releasing_tasks: Iterable[Task] = (),
 ) -> Allocation:
     """Reserve the resources of a task; safe to repeat.
 
@@ -53,13 +68,29 @@ def reserve(  # noqa: PLR0913
         owner_repository: Sees what the order's owner can see.
         duration: Duration of the reservation, unless it is renewed.
         first_attempt: No earlier attempt can have reserved anything for the task.
+        releasing_tasks: Tasks that end services before this task begins; it can get their
+            resources.
 
     Raises:
+        ReleaseNotPossible: A resource is missing, and another task must not release one for it.
         Unfulfillable: A resource is missing.
     """
-    return ResourceAllocator(
-        repository, key, task, owner_repository, duration, first_attempt=first_attempt
-    ).allocate()
+    tasks = {each.holder(key): each for each in releasing_tasks}
+    allocator = ResourceAllocator(
+        repository,
+        key,
+        task,
+        owner_repository,
+        duration,
+        first_attempt=first_attempt,
+        releasing_holders=tasks.keys(),
+    )
+    try:
+        return allocator.allocate()
+    except Unfulfillable as error:
+        if predecessors := [tasks[holder] for holder in sorted(allocator.predecessors)]:
+            raise ReleaseNotPossible(error, predecessors) from error
+        raise
 
 
 def dry_run_allocations(
@@ -85,6 +116,7 @@ def dry_run_allocations(
         readers = []
     allocations: dict[str, Allocation] = {}
     unmet: list[UnmetRequirement] = []
+    tasks = list(tasks)
     for task in tasks:
         allocator = ResourceAllocator(
             dry_run,
@@ -92,6 +124,7 @@ def dry_run_allocations(
             task,
             owner_repository or repository,
             RESERVATION_TIME,
+            releasing_holders={each.holder(key) for each in releasing_tasks(task, tasks)},
             find_unreserved=dry_run.find_unreserved,
         )
         try:
@@ -125,6 +158,8 @@ def renew(
         mark = ReservationMark.for_duration(allocation.holder, repository.now, duration, service)
         if slot in allocation.shared_slots:
             return bandwidth.renew(resource, mark)
+        if slot in allocation.inherited_slots and service:
+            return resource  # the other task has it still, and renews it
         if holder_of(resource) != allocation.holder:
             raise Unfulfillable("it is reserved for another task by now")
         return resource_state.reserve(resource, mark)
@@ -137,8 +172,27 @@ def renew(
     return is_complete
 
 
-def activate(repository: Repository, allocation: Allocation) -> None:
+def releasing_tasks(task: Task, tasks: Iterable[Task]) -> list[Task]:
+    """Return those of some tasks that end services before a task begins."""
+    by_id = {each.id: each for each in tasks}
+    releasing: dict[str, Task] = {}
+    pending = list(task.depends_on)
+    while pending:
+        if (id := pending.pop()) in by_id and id not in releasing:
+            releasing[id] = by_id[id]
+            pending += by_id[id].depends_on
+    return [each for each in releasing.values() if each.action == "cease"]
+
+
+def activate(
+    repository: Repository, allocation: Allocation, successors: Mapping[str, str] | None = None
+) -> None:
     """Assign the reserved resources of a task to its service; safe to repeat.
+
+    Args:
+        repository: Sees the resources of the network that the order may use.
+        allocation: The allocation of the task.
+        successors: From ids of resources to the holders that get them when they are released.
 
     Raises:
         Unfulfillable: Another task has taken a resource, or it was deleted.
@@ -153,6 +207,9 @@ def activate(repository: Repository, allocation: Allocation) -> None:
             continue
         use = _use_after(allocation, slot, shared_resources)
         edit = partial(_activated, allocation, use)
+        if not use.usage.service and (successor := (successors or {}).get(id)):
+            mark = ReservationMark.for_duration(successor, repository.now, RESERVATION_TIME)
+            edit = partial(_handed_over, allocation, mark)
         try:
             repository.change(RESOURCE_KIND, id, edit)
         except NotFound:
@@ -180,6 +237,12 @@ def _activated(allocation: Allocation, use: ServiceUse, resource: Resource) -> R
             raise resource_state.reservation_conflict(name, holder)
         raise Unfulfillable(f"{name} is not reserved any more")
     return resource_state.set_use(resource, use)
+
+
+def _handed_over(allocation: Allocation, mark: ReservationMark, resource: Resource) -> Resource:
+    """Return a resource that a task has released, reserved for the task that gets it next."""
+    released = _activated(allocation, ServiceUse(), resource)
+    return released if released is resource else resource_state.reserve(released, mark)
 
 
 def _has_usage(resource: Resource, use: ServiceUse) -> bool:
