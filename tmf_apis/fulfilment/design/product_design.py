@@ -20,7 +20,6 @@ from tmf_apis.fulfilment.design.service_changes import (
     is_move,
     is_unchanged,
     reset_settings,
-    settings_of_move,
 )
 from tmf_apis.fulfilment.values import OrderKey, ResourceRequirement, ServicePlan, Task
 
@@ -341,8 +340,7 @@ class _TaskBuilder:
             return self._add(task)
         if is_move(installed, requirements):
             self.is_move = True
-            settings = settings_of_move(installed, settings)
-            task_id = self._add(replace(task, is_move=True, settings=settings))
+            task_id = self._add(replace(task, is_move=True))
             self.add_cease(instance.id, node.specification, (task_id,))
             return task_id
         reset = reset_settings(installed, node.specification, {*settings, *derived_settings})

@@ -52,15 +52,6 @@ def _has_resources(
     return not unmatched
 
 
-def settings_of_move(
-    installed: InstalledService, settings: Mapping[str, Setting]
-) -> Mapping[str, Setting]:
-    """Return the settings of a service on its new carrier: a suspended one stays suspended."""
-    if installed.settings.get(_ENABLED) is False and _ENABLED not in settings:
-        return {**settings, _ENABLED: False}
-    return settings
-
-
 def reset_settings(
     installed: InstalledService, specification: str, defined: Iterable[str]
 ) -> Mapping[str, Setting]:
