@@ -1,4 +1,4 @@
-"""What the items of an order name must exist and, for the order of a party, be the party's own.
+"""Check that the items of an order name what exists and, for a party, what is the party's own.
 
 What a party cannot see is as if it did not exist: the message is the same.
 """
