@@ -40,8 +40,10 @@ def test_the_settings_before_and_after_a_change_are_shown(operator, fibre_offeri
     reports, total = reader(operator).read(change, limit=10, offset=0)
     (report,) = reports
     assert total == 1
-    assert report["settingBefore"] == {"downstream": 100 * MBIT, "upstream": 40 * MBIT}
-    assert report["settingAfter"] == {"downstream": 1000 * MBIT, "upstream": 500 * MBIT}
+    before = {"downstream": 100 * MBIT, "upstream": 40 * MBIT, "enabled": True}
+    assert report["settingBefore"] == before
+    after = {"downstream": 1000 * MBIT, "upstream": 500 * MBIT, "enabled": True}
+    assert report["settingAfter"] == after
     assert report["change"][0] == {
         "attribute": "downstream",
         "before": 100 * MBIT,
@@ -56,7 +58,8 @@ def test_personal_settings_are_masked(operator, fibre_offering):
     operator.run_order(key)
     masked = partial(reader(operator, "downstream", "accessPort").read, key, limit=10, offset=0)
     ((report,), _) = masked()
-    assert report["settingAfter"] == {"downstream": MASK, "upstream": 40 * MBIT}
+    shown = {"downstream": MASK, "upstream": 40 * MBIT, "enabled": True}
+    assert report["settingAfter"] == shown
     steps = {each["attribute"]: (each["before"], each["after"]) for each in report["change"]}
     assert steps["downstream"] == (MASK, MASK)
     assert report["element"]["port"] == MASK
