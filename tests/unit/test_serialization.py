@@ -36,17 +36,17 @@ from tmf_apis.temporal_payloads import DATA_CONVERTER
 #: these names, so a line here changes with a migration only.
 STORED = {
     Allocation: "task service action resources names before settings element target port holder"
-    " product shared carrier head",
+    " product shared carrier head index values released inherited",
     BatchProgress: "open wait priority wake",
     BatchRef: "key number begun stop",
     Cancellation: "order task",
-    Intent: "service_id port settings present",
+    Intent: "service_id port settings present force is_new port_index",
     IntakeResult: "batches reserved wait turn due priority wake begun queue report",
     ItemEntry: "id item unit state goal plan reason public_reason before by",
     ItemPlan: "item action change product services tasks parts",
     OrderKey: "tenant order kind",
     Plan: "element intent steps precondition",
-    ProductPlan: "id name offering specification characteristics services status parent",
+    ProductPlan: "id name offering specification characteristics services status parent stale",
     ResourceRequirement: "slot specification category wanted named places amount carrier on"
     " optional",
     ResourceUsage: "service settings ordered amount",
@@ -54,10 +54,10 @@ STORED = {
     Step: "port attribute before after",
     Target: "name address adapter credentials options tenant",
     Task: "id item action product cfs service specification settings needs derived after replaces",
-    TaskEntry: "id unit task state goal taken plan transaction was attempts since again held reason"
-    " fallout people doubt skipped by",
+    TaskEntry: "id unit task state goal taken plan transaction was attempts since again held reason cause"
+    " fallout people doubt skipped forced by",
     TaskKey: "tenant kind id",
-    Transaction: "element intent done token",
+    Transaction: "element intent done token stored",
     TransactionRecord: "id at who target transaction state",
 }
 
