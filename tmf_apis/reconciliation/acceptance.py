@@ -104,11 +104,31 @@ def _accept_port_changes(
         edit = partial(_service_on_port, old_port=each.resource, new_port=port)
         with suppress(NotFound):
             repository.change(SERVICE_KIND, each.service, edit)
-        for product in upward_values.products_of(repository, each.service):
+        for product in upward_values.holders_of(repository, each.service)[1]:
             move = partial(_product_on_port, old_port=each.resource, new_port=port)
             repository.change("Product", product["id"], move)
+    _exchange_port_values(repository, chain, ports)
     moved = (f"{each.service} on {each.observed['port']}" for each in chain)
     return f"the inventory has service {', '.join(moved)}"
+
+
+def _exchange_port_values(
+    repository: Repository, chain: Sequence[Difference], ports: Sequence[Resource]
+) -> None:
+    """Write the new ports into the characteristics of services and products, each of them once."""
+    replaced: dict[tuple[str, str], dict[str, str]] = {}
+    for each, port in zip(chain, ports, strict=True):
+        old_name = str((each.resource or {}).get("name"))
+        services, products = upward_values.holders_of(repository, each.service)
+        for kind, holders in (("Service", services), ("Product", products)):
+            for holder in holders:
+                replaced.setdefault((kind, holder["id"]), {})[old_name] = str(port.get("name"))
+    categories = {str(port.get("category")) for port in ports}
+    for (kind, id), names in replaced.items():
+        attribute = upward_values.VALUES[kind]
+        edit = partial(upward_values.with_replaced_values, attribute, categories, names)
+        with suppress(NotFound):
+            repository.change(kind, id, edit)
 
 
 def _accept_unknown_service(

@@ -4,7 +4,7 @@ A characteristic maps from one of a specification above (``docs/fulfilment.md``)
 goes the same way back, in the unit of each level.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,8 @@ from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 SERVICE_KIND, PRODUCT_KIND = "Service", "Product"
 _SERVICE_VALUES, _PRODUCT_VALUES = "serviceCharacteristic", "productCharacteristic"
+#: The attribute with the characteristics of each kind.
+VALUES = {SERVICE_KIND: _SERVICE_VALUES, PRODUCT_KIND: _PRODUCT_VALUES}
 #: Most services above a service.
 _MAX_SERVICES = 100
 
@@ -70,16 +72,44 @@ def _has(resource: Mapping[str, Any], name: str) -> bool:
     return any(each.get("name") == name for each in json_objects(resource.get(_SERVICE_VALUES)))
 
 
-def products_of(repository: Repository, service: str) -> list[Resource]:
-    """Return the products that a service, or one that it is part of, realizes."""
+def holders_of(repository: Repository, service: str) -> tuple[list[Resource], list[Resource]]:
+    """Return a service with those that it is part of, and the products that they realize."""
+    services: dict[str, Resource] = {}
     products: dict[str, Resource] = {}
     pending = [service]
-    while pending and len(products) < _MAX_SERVICES:
+    while pending and len(services) < _MAX_SERVICES:
         if resource := get_or_none(repository, SERVICE_KIND, pending.pop(0)):
+            services[resource["id"]] = resource
             products |= {each["id"]: each for each in _products_of(repository, resource)}
             parents = repository.find(SERVICE_KIND, {"supportingService.id": resource["id"]})
-            pending += [parent["id"] for parent in parents]
-    return list(products.values())
+            pending += [parent["id"] for parent in parents if parent["id"] not in services]
+    return list(services.values()), list(products.values())
+
+
+def with_replaced_values(
+    attribute: str, names: Container[str], replaced: Mapping[str, str], holder: Resource
+) -> Resource:
+    """Return a service or product with other values of some characteristics.
+
+    Args:
+        attribute: The attribute with the characteristics.
+        names: The names of the characteristics.
+        replaced: The values after by the values before; other values stay.
+        holder: The service or product.
+    """
+    characteristics = [
+        {**each, "value": _exchanged(each["value"], replaced)}
+        if each.get("name") in names and "value" in each
+        else each
+        for each in json_objects(holder.get(attribute))
+    ]
+    return {**holder, attribute: characteristics} if characteristics else holder
+
+
+def _exchanged(value: Any, replaced: Mapping[str, str]) -> Any:  # noqa: ANN401
+    if isinstance(value, list):
+        return [_exchanged(item, replaced) for item in value]
+    return replaced.get(value, value) if isinstance(value, str) else value
 
 
 def _products_of(repository: Repository, service: Resource) -> list[Resource]:
