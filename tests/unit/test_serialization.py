@@ -54,8 +54,8 @@ STORED = {
     Step: "port attribute before after",
     Target: "name address adapter credentials options tenant",
     Task: "id item action product cfs service specification settings needs derived after replaces",
-    TaskEntry: "id unit task state goal taken plan transaction was attempts since again held reason cause"
-    " fallout people doubt skipped forced by",
+    TaskEntry: "id unit task state goal taken plan transaction was attempts since again held reason"
+    " cause fallout people doubt skipped forced by",
     TaskKey: "tenant kind id",
     Transaction: "element intent done token stored",
     TransactionRecord: "id at who target transaction state",
