@@ -20,8 +20,8 @@ def json_line(members: dict[str, Any]) -> str:
     Args:
         members: Values that JSON does not know are written as their text.
 
-    >>> json_line({"path": "/caf\u00e9\x85\u2028"})
-    '{"path":"/caf\u00e9\\u0085\\u2028"}'
+    >>> json_line({"path": "/a\x85\u2028"})
+    '{"path":"/a\\u0085\\u2028"}'
     """
     try:
         line = orjson.dumps(members, default=str).decode()

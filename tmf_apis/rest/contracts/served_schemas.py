@@ -146,9 +146,11 @@ class TypeRepairs(TypeDefaults):
         type = value.get("@type")
         if type is None:
             return super()._typed_object(schema, value, typed)
+        if not isinstance(type, str):
+            return {**typed, "@type": schema}
         if type in self._extensions:
             return typed
-        if not isinstance(type, str) or type in self._foreign:
+        if type in self._foreign:
             return {**typed, "@type": schema}
         return {**typed, "@baseType": schema} if self.lacks_base(value) else typed
 
