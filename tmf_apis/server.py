@@ -156,12 +156,19 @@ class Server:
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit status."""
+        with private_files():  # until the last thread that writes files has ended
+            self._run_until_signal()
+        for reason in self._failures:
+            self._report_failure(reason)
+        return 1 if self._failures else 0
+
+    def _run_until_signal(self) -> None:
         previous_handlers = {
             number: signal.signal(number, self._handle_signal)
             for number in (signal.SIGTERM, signal.SIGINT)
         }
         try:
-            with self._bound_socket() as sock, private_files():
+            with self._bound_socket() as sock:
                 raise_open_files_limit(self.settings)
                 prepare_data_directory(self.settings.data_dir)
                 self._start_processes()
@@ -170,9 +177,6 @@ class Server:
             self._stop()
             for number, handler in previous_handlers.items():
                 signal.signal(number, handler)
-        for reason in self._failures:
-            self._report_failure(reason)
-        return 1 if self._failures else 0
 
     def _report_failure(self, reason: str) -> None:
         log.error("%s", reason)
