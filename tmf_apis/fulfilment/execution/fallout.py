@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from tmf_apis.errors import Conflict, NotFound
 from tmf_apis.fulfilment.execution.journal import COMPENSATE, TaskEntry
@@ -12,8 +13,9 @@ from tmf_apis.rest.pipeline.json_values import json_objects
 from tmf_apis.rest.pipeline.policy import Repository, Resource
 
 FALLOUT_TASK = "FalloutTask"
-#: ``task`` of the fallout task for an element that does not answer; most such tasks of an element.
-OUTAGE, MAX_OUTAGES = "outage", 10_000
+#: ``task`` of the fallout task for an element that does not answer, and most orders that share one:
+#: each of them is added to the document, which must not grow without a limit.
+OUTAGE, MAX_AFFECTED_ORDERS = "outage", 1000
 RETRY, SKIP, CANCEL, FORCE = "retry", "skip", "cancel", "force"
 #: Names of steps in tasks that earlier versions created.
 FORMER_STEP_NAMES = {"acceptance": "taking up", "due date check": "looking at the date"}
@@ -39,8 +41,8 @@ def create_task(
 ) -> str:
     """Create a fallout task for a task that failed; return its id.
 
-    All orders that wait for an element that does not answer share one task. Safe to repeat for the
-    same ``entry.fallout_count``.
+    Orders that wait for an element that does not answer share one task, up to
+    ``MAX_AFFECTED_ORDERS``. Safe to repeat for the same ``entry.fallout_count``.
 
     Args:
         repository: Of the tenant.
@@ -78,12 +80,12 @@ def _join_outage(repository: Repository, task: Resource) -> str:
     """Add an order to the open task for an element that does not answer, or create the task."""
     order, element = task["order"], task["element"]
     query = {"element": element, "task": OUTAGE}
-    earlier = repository.find(FALLOUT_TASK, query, limit=MAX_OUTAGES)
-    number = sum(other["state"] != "open" for other in earlier)
-    open_ids = [str(other["id"]) for other in earlier if other["state"] == "open"]
-    name = f"{repository.tenant}:{OUTAGE}:{element}:{number}"
-    id = open_ids[0] if open_ids else str(uuid.uuid5(uuid.NAMESPACE_OID, name))
-    if not open_ids:
+    latest = next(iter(repository.find(FALLOUT_TASK, query, limit=1, sort="-creationDate")), {})
+    id = str(latest.get("id", ""))
+    if not _can_join(latest, order["id"]):
+        # named after the one before, so that orders that fail at the same time create one task
+        name = f"{repository.tenant}:{OUTAGE}:{element}:{id}"
+        id = str(uuid.uuid5(uuid.NAMESPACE_OID, name))
         new = {**task, "id": id, "task": OUTAGE, "affectedOrder": [order]}
         with suppress(Conflict):  # created by another order at this moment
             repository.create(FALLOUT_TASK, new)
@@ -97,6 +99,12 @@ def _join_outage(repository: Repository, task: Resource) -> str:
     # a decision that is made at this moment counts for this order, too: it finds it in its journal
     repository.change(FALLOUT_TASK, id, with_order)
     return id
+
+
+def _can_join(task: Mapping[str, Any], order: str) -> bool:
+    """Return whether an order has joined the task for an outage, or still can."""
+    ids = [each["id"] for each in json_objects(task.get("affectedOrder"))]
+    return task.get("state") == "open" and (order in ids or len(ids) < MAX_AFFECTED_ORDERS)
 
 
 def report_failure(

@@ -13,6 +13,7 @@ from tests.support.fulfilment_harness import (
 )
 from tmf_apis.element_access.element_leases import ElementLeases
 from tmf_apis.errors import Forbidden, InvalidBody, NotFound
+from tmf_apis.fulfilment.execution import fallout
 from tmf_apis.fulfilment.execution.event_handler import OrderEventHandler
 from tmf_apis.fulfilment.execution.workflow import workflow_id
 from tmf_apis.inventory.elements import managed_elements
@@ -323,6 +324,31 @@ def test_an_outage_opens_one_task_that_resumes_all_orders(operator, fibre_offeri
     body = operator.repository.get("FalloutTask", task["id"])
     handler.handle_decision({"what": "StateChange", "tenant": operator.tenant, "body": body})
     assert signals == [workflow_id(key) for key in keys]
+    operator.configure(fulfilment_patience=30.0)
+    for key in keys:
+        assert operator.run_order(key)["state"] == "completed"
+    operator.assert_consistent()
+
+
+def test_an_outage_of_many_orders_opens_another_task_when_one_is_full(
+    operator, fibre_offering, monkeypatch
+):
+    monkeypatch.setattr(fallout, "MAX_AFFECTED_ORDERS", 2)
+    operator.configure(fulfilment_patience=0.1, fulfilment_fallout=("unreachable",))
+    operator.gw.fault_injection.silent = True
+    keys = [
+        operator.place_order(order_item(offering=fibre_offering, port=f"gw sub{number}"))
+        for number in (1, 2, 3)
+    ]
+    for key in keys:
+        operator.accept(key)
+        operator.advance_until(key, lambda key=key: operator.get_order(key)["state"] == "pending")
+    tasks = operator.open_fallout_tasks()
+    affected = [[each["id"] for each in task["affectedOrder"]] for task in tasks]
+    assert sorted(affected, key=len) == [[keys[2].order], [keys[0].order, keys[1].order]]
+    operator.gw.fault_injection.silent = False
+    for task in tasks:
+        decide(operator, task, "retry")
     operator.configure(fulfilment_patience=30.0)
     for key in keys:
         assert operator.run_order(key)["state"] == "completed"
