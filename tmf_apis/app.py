@@ -89,6 +89,8 @@ class Readiness:
     Attributes:
         engine: The engine; None until it is open.
         reason: Why requests are refused now; empty if they are answered.
+        awaits_siblings: Other processes of the server cannot answer requests yet. This one can, but
+            the server as a whole is not ready.
         monitor: Knows whether the database answers; None until the engine is open.
         health: The state of the other parts; None until the engine is open.
     """
@@ -96,6 +98,7 @@ class Readiness:
     def __init__(self) -> None:
         self.engine: Engine | None = None
         self.reason = "the database is starting"
+        self.awaits_siblings = False
         self.monitor: AnswerMonitor | None = None
         self.health: Health | None = None
 
@@ -132,6 +135,8 @@ class Readiness:
         """Return the reason why the server cannot answer requests now; empty if it can."""
         if self.engine is None or self.reason:
             return self.reason or "the server is starting"
+        if self.awaits_siblings:
+            return "other processes of the server are starting"
         is_answering = self.monitor is None or self.monitor.is_answering
         return "" if is_answering else "the database does not answer"
 

@@ -113,13 +113,16 @@ class HttpProcess(Server):
         self._state.set_flag(Flag.PREPARED)
         if self._inheritance.is_restart:
             return
+        readiness = application.readiness
+        # Answers requests from now on: a sibling may find sooner that the server is ready.
+        readiness.awaits_siblings, readiness.reason = True, ""
         self._state.set(Cell.READY, 1)
-        application.readiness.reason = "other processes of the server are starting"
         deadline = time.monotonic() + _SIBLING_TIMEOUT
         while self._state.total(Cell.READY) < self._state.processes:
             if self._is_stopping() or time.monotonic() > deadline:
-                return
+                break
             self._stopping.wait(SUPERVISION_INTERVAL)
+        readiness.awaits_siblings = False
 
     def _note_ready(self, application: "Application", sock: socket.socket) -> None:
         if self._inheritance.is_restart:

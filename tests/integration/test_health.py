@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support.waiting import wait_until
+from tmf_apis.app import Readiness
 from tmf_apis.health import HEARTBEATS, Health, HealthCollector, disk_check
 from tmf_apis.worker_heartbeat import WorkerHeartbeat
 
@@ -42,6 +43,16 @@ def test_temporal_passes_if_one_worker_reaches_it(database, health):
     assert health.checks["temporal"]["output"] == "Temporal does not answer; orders wait"
     report(database)
     assert states(health) == dict.fromkeys(("database", "temporal", "worker", "disk"), "pass")
+
+
+def test_a_process_that_awaits_its_siblings_answers_requests_but_is_not_ready():
+    readiness = Readiness()
+    readiness.engine, readiness.reason = object(), ""
+    readiness.awaits_siblings = True
+    assert readiness.require_engine() is readiness.engine
+    assert readiness.problem() == "other processes of the server are starting"
+    readiness.awaits_siblings = False
+    assert readiness.problem() == ""
 
 
 def test_a_database_that_does_not_answer_is_named_apart(health):
